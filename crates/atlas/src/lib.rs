@@ -1,0 +1,1 @@
+//! Where: coordinates and place names to regions.

@@ -1,0 +1,1 @@
+//! In: files and networks to records.

@@ -1,0 +1,1 @@
+//! What: text to tags, topics and voice.

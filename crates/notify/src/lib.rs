@@ -1,0 +1,1 @@
+//! Out: alerts to people's channels.

@@ -1,0 +1,1 @@
+//! Made up: a seeded world of posts and counts.

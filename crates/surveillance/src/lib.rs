@@ -1,0 +1,1 @@
+//! The engine: tally, watch, baselines, alarms, alerts; pure.

@@ -1,0 +1,1 @@
+//! Landed: counts, verdicts and alerts in tables.

@@ -1,0 +1,1 @@
+//! Seen: HTTP API and pages.
