@@ -1,1 +1,43 @@
 //! The word: every record of every stream, in memory and on the wire.
+//!
+//! First room of the house: it depends on nothing of ours and everything else speaks it.
+//! Here are region codes, the folding of text into keys, time and its panes, the rules that belong to a topic's kind,
+//! the records themselves, their binary form, and the fold of alerts.
+//! It decides nothing: no counting, no judging, no clock, no IO.
+
+pub mod time;
+
+pub mod region;
+
+pub mod text;
+
+pub mod kind;
+
+pub mod pseudonym;
+
+mod post;
+pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, Tag, TopicMatch, Voice};
+
+mod log;
+pub use log::{
+    Coverage, Exclusion, FeedTick, Frame, Handled, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange, WindowChange,
+};
+
+mod settings;
+pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
+
+mod output;
+pub use output::{
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Reject, RejectReason, Stage, TagCount, Total, Verdict, Version, WindowCount,
+};
+
+mod alerts;
+pub use alerts::AlertFold;
+
+pub mod wire;
+pub use wire::Record;
+
+pub use time::Micros;
+
+/// The position of a record in one partition of a stream.
+pub type Position = u64;

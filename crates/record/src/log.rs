@@ -1,0 +1,167 @@
+//! What ingest and tally say to the next stage: ticks, frames, exclusions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Position;
+use crate::time::Micros;
+
+/// A worker's record of how far each of its feeds has come; in every partition, after every earlier post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    pub settings: u32,
+    /// The worker's clock; in a replay the arrival reached.
+    pub at: Micros,
+    pub feeds: Vec<FeedTick>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedTick {
+    pub feed: String,
+    /// Position of the claim by which the worker owns the feed; lower ones are ignored once a higher is seen.
+    pub epoch: u64,
+    /// Arrivals in `[from, reached)` are spoken for.
+    pub from: Micros,
+    pub reached: Micros,
+    pub span: Span,
+    pub ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Span {
+    /// Every arrival of the span is in the log.
+    Covered,
+    /// The source could not be reached; a later `Covered` replaces it.
+    Silent,
+}
+
+/// All that changed in one partition between two ticks, as absolute values.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Frame {
+    /// Partition of `posts`.
+    pub partition: u32,
+    /// Position of the tick in that partition.
+    pub position: Position,
+    /// Position of the tick before it; none for the first. A gap stops watch.
+    pub previous: Option<Position>,
+    pub settings: u32,
+    pub at: Micros,
+    pub watermark: Option<Micros>,
+    /// The log has ended: nothing follows, everything is final.
+    pub ended: bool,
+    pub handled: Handled,
+    pub coverage: Vec<Coverage>,
+    pub series: Vec<SeriesChange>,
+    pub tags: Vec<TagChange>,
+    pub totals: Vec<TotalChange>,
+}
+
+/// Running totals of what happened to records of this partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Handled {
+    pub posts: u64,
+    pub duplicates: u64,
+    pub late: u64,
+    pub after_final: u64,
+    pub deletes: u64,
+    pub removals: u64,
+    pub edits: u64,
+    pub clamped: u64,
+    pub refused: u64,
+}
+
+/// How much of a pane's arrivals a whole feed has covered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    pub feed: String,
+    pub pane_start: Micros,
+    /// Of the pane's length, in microseconds.
+    pub covered: Micros,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesChange {
+    pub topic: String,
+    pub region: String,
+    pub panes: Vec<PaneChange>,
+    pub windows: Vec<WindowChange>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PaneChange {
+    pub start: Micros,
+    pub posts: u32,
+    pub authors: u32,
+    pub authors_self: u32,
+    pub posts_news: u32,
+    pub posts_filtered: u32,
+    pub authors_filtered: u32,
+    /// The newest event time counted.
+    pub newest: Micros,
+    /// The posts with the smallest prints, where they changed; none where the kind withholds them.
+    pub sample: Option<Vec<Sampled>>,
+}
+
+/// What a sampled post says of its cell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sampled {
+    pub print: u64,
+    /// Numbered within the cell.
+    pub author: u32,
+    pub tags: Vec<String>,
+    pub langs: Vec<String>,
+    pub link_domain: Option<String>,
+    pub simhash: u64,
+    pub account_new: bool,
+    pub own: bool,
+    pub news: bool,
+    pub sealed_link: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WindowChange {
+    pub end: Micros,
+    pub length: Micros,
+    pub authors: u32,
+    pub authors_self: u32,
+    pub authors_filtered: u32,
+    /// Of an open window: each post counted since the frame before, in order.
+    pub steps: Vec<Step>,
+}
+
+/// The count of an open window just after one more post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub event_time: Micros,
+    pub authors: u32,
+    pub authors_self: u32,
+    pub posts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagChange {
+    pub key: String,
+    pub region: String,
+    pub pane_start: Micros,
+    pub posts: u32,
+}
+
+/// A denominator: all posts of whole feeds in a region and pane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotalChange {
+    pub region: String,
+    pub pane_start: Micros,
+    pub length: Micros,
+    pub posts: u64,
+}
+
+/// What people take out of baselines: windows that touch `[from, to)` don't count in them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exclusion {
+    pub topic: String,
+    /// A region covers what stands below it.
+    pub region: String,
+    pub from: Micros,
+    pub to: Micros,
+    /// Windows that end at or after this pane end are judged with it.
+    pub valid_from: Micros,
+}

@@ -1,0 +1,258 @@
+//! What watch says to the world: counts, verdicts, alerts; and what was set aside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Micros;
+
+/// `generation << 48 | position`: of two values of one thing the higher holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Version(pub u64);
+
+impl Version {
+    pub fn new(generation: u16, position: u64) -> Version {
+        Version(u64::from(generation) << 48 | position)
+    }
+}
+
+/// A cell, absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub topic: String,
+    pub region: String,
+    /// -1 world and overlays, 0 country, 1 first level, 2 operator's own.
+    pub level: i8,
+    pub pane_start: Micros,
+    pub pane_length: Micros,
+    pub posts: u32,
+    pub authors: u32,
+    /// Distinct authors in the 24 h before the pane's end; none where the pane is longer.
+    pub authors_24h: Option<u32>,
+    pub authors_self: u32,
+    pub posts_news: u32,
+    pub posts_filtered: u32,
+    pub authors_filtered: u32,
+    /// All posts of whole feeds in the region and pane.
+    pub total_posts: u64,
+    pub last: bool,
+    pub newest: Micros,
+    pub version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagCount {
+    pub key: String,
+    pub region: String,
+    pub pane_start: Micros,
+    pub posts: u32,
+    pub last: bool,
+    pub version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    pub region: String,
+    pub pane_start: Micros,
+    pub pane_length: Micros,
+    pub posts: u64,
+    pub last: bool,
+    pub version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CoverageRow {
+    pub feed: String,
+    pub pane_start: Micros,
+    pub pane_length: Micros,
+    /// 0 to 1.
+    pub share: f64,
+    pub version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowCount {
+    pub topic: String,
+    pub region: String,
+    pub end: Micros,
+    pub length: Micros,
+    pub authors: u32,
+    pub authors_self: u32,
+    pub last: bool,
+    pub version: Version,
+}
+
+/// How certain a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The window is still open.
+    Early,
+    /// The watermark has passed its end and lateness.
+    Closed,
+    /// Its numbers can't change any more.
+    Final,
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Early => "early",
+            Stage::Closed => "closed",
+            Stage::Final => "final",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub topic: String,
+    pub region: String,
+    pub window_end: Micros,
+    pub window_length: Micros,
+    pub method: String,
+    pub stage: Stage,
+    pub observed: u32,
+    pub population: u64,
+    pub expected: Option<f64>,
+    pub upperbound: Option<f64>,
+    pub pvalue: Option<f64>,
+    /// None is *no answer*, with its reason.
+    pub alarm: Option<bool>,
+    pub reason: String,
+    pub coverage: f64,
+    pub revision: u32,
+    pub version: Version,
+}
+
+/// Where an episode stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertState {
+    Open,
+    /// It rose early and the close did not bear it out, or a revision took it back.
+    Withdrawn,
+    /// The episode is over.
+    Closed,
+}
+
+impl AlertState {
+    pub fn name(self) -> &'static str {
+        match self {
+            AlertState::Open => "open",
+            AlertState::Withdrawn => "withdrawn",
+            AlertState::Closed => "closed",
+        }
+    }
+}
+
+/// An episode as an official receives it; each revision is whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    pub id: String,
+    pub revision: u32,
+    pub topic: String,
+    pub topic_name: String,
+    /// The region that explains it best.
+    pub region: String,
+    /// All regions in alarm during the episode, sorted.
+    pub regions: Vec<String>,
+    /// Start of the window that raised it first.
+    pub opened_at: Micros,
+    /// Event time of the post that made it certain, or the instant of the close that found it.
+    pub fired_at: Micros,
+    pub window_end: Micros,
+    pub window_length: Micros,
+    pub stage: Stage,
+    pub state: AlertState,
+    /// 1 notable, 2 high, 3 very high: how far above the bound.
+    pub severity: u8,
+    pub observed: u32,
+    pub posts: u32,
+    pub population: u64,
+    pub expected: f64,
+    pub upperbound: f64,
+    /// Mean time between false episodes this rare, in days; none until it has been simulated for this method.
+    pub recurrence: Option<f64>,
+    pub method: String,
+    pub coverage: f64,
+    pub explanation: Explanation,
+    pub version: Version,
+}
+
+/// What the sample of the window's posts shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Explanation {
+    pub sampled: u32,
+    pub own: u32,
+    pub news: u32,
+    /// With the number of sampled posts, most first; only what at least five accounts used.
+    pub tags: Vec<(String, u32)>,
+    pub langs: Vec<(String, u32)>,
+    pub link_domains: Vec<(String, u32)>,
+    /// Largest number of sampled posts by one author.
+    pub most_by_one: u32,
+    /// Largest group of near-copies.
+    pub near_copies: u32,
+    pub new_accounts: u32,
+}
+
+/// What a person did with an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertEvent {
+    pub alert: String,
+    /// The number of the event that it was made against.
+    pub after: u32,
+    pub at: Micros,
+    pub actor: String,
+    pub state: String,
+    pub note: String,
+}
+
+/// Why input was set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectReason {
+    Json,
+    Utf8,
+    Length,
+    Depth,
+    Shape,
+    Field,
+    Time,
+    TimeRange,
+    Arrival,
+    Region,
+    Tags,
+    Record,
+}
+
+impl RejectReason {
+    pub fn name(self) -> &'static str {
+        match self {
+            RejectReason::Json => "json",
+            RejectReason::Utf8 => "utf8",
+            RejectReason::Length => "length",
+            RejectReason::Depth => "depth",
+            RejectReason::Shape => "shape",
+            RejectReason::Field => "field",
+            RejectReason::Time => "time",
+            RejectReason::TimeRange => "time-range",
+            RejectReason::Arrival => "arrival",
+            RejectReason::Region => "region",
+            RejectReason::Tags => "tags",
+            RejectReason::Record => "record",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    pub feed: String,
+    pub reason: RejectReason,
+    /// File and line, or cursor.
+    pub place: String,
+    pub line: u64,
+    pub length: u64,
+    /// First 16 hex digits of the BLAKE3 hash of the bytes.
+    pub hash: String,
+    pub detail: String,
+}

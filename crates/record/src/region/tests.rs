@@ -1,0 +1,28 @@
+use super::*;
+
+#[test]
+fn codes_find_their_place_in_the_tree() {
+    let table = RegionTable::new(&[
+        OwnRegion { code: "us-tx-travis".into(), parent: Some("US-TX".into()) },
+        OwnRegion { code: "x:flood".into(), parent: None },
+    ]);
+    let path = |code: &str| table.path(code);
+    assert_eq!(path("us-tx"), ("US/US-TX".into(), false));
+    assert_eq!(path("US"), ("US".into(), false));
+    assert_eq!(path("US-ZZZ"), ("US".into(), true));
+    assert_eq!(path("QQ-1"), ("ZZ".into(), true));
+    assert_eq!(path("Atlantis"), ("ZZ".into(), true));
+    assert_eq!(path("ZZ"), ("ZZ".into(), false));
+    assert_eq!(path("US-TX-Travis"), ("US/US-TX/US-TX-TRAVIS".into(), false));
+    assert_eq!(table.country("US-TX-TRAVIS").as_deref(), Some("US"));
+    assert_eq!(table.country("lang:fr"), None);
+    assert_eq!([WORLD, "lang:fr", "ZZ", "US", "US-TX", "US-TX-TRAVIS"].map(|code| table.level(code).number()), [-1, -1, 0, 0, 1, 2]);
+}
+
+#[test]
+fn a_language_is_its_primary_subtag() {
+    assert_eq!(language("pt-BR").as_deref(), Some("pt"));
+    assert_eq!(language("EN_us").as_deref(), Some("en"));
+    assert_eq!(language("haw").as_deref(), Some("haw"));
+    assert_eq!([language(""), language("x"), language("engl"), language("12"), language("日本")], [None, None, None, None, None]);
+}

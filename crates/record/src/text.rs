@@ -1,0 +1,1 @@
+//! The one folding of text into keys.

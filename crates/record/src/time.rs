@@ -1,0 +1,195 @@
+//! Event time: reading it, and cutting it into panes and windows.
+//!
+//! All arithmetic on instants is here, floor division throughout, so that no two places disagree about a border.
+//! Knows no clock: whoever needs "now" is handed it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use thiserror::Error;
+
+/// An instant or a span, in microseconds; instants count from 1970-01-01T00:00:00Z.
+pub type Micros = i64;
+
+pub const SECOND: Micros = 1_000_000;
+pub const MINUTE: Micros = 60 * SECOND;
+pub const HOUR: Micros = 60 * MINUTE;
+pub const DAY: Micros = 24 * HOUR;
+pub const WEEK: Micros = 7 * DAY;
+
+/// 1970-01-05 was a Monday: weeks are counted from there.
+const FIRST_MONDAY: Micros = 4 * DAY;
+/// The first instant that is believed, 2000-01-01T00:00:00Z.
+pub const EARLIEST: Micros = 946_684_800 * SECOND;
+/// The first instant that is no longer believed, 2100-01-01T00:00:00Z.
+pub const LATEST: Micros = 4_102_444_800 * SECOND;
+
+/// Why a written time is not an instant that we count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TimeError {
+    #[error("not a date and time (RFC 3339) or unix seconds")]
+    Unreadable,
+    #[error("outside the years 2000 to 2099")]
+    OutOfRange,
+}
+
+/// Reads RFC 3339 (a missing zone is UTC) or unix seconds; digits beyond microseconds are cut.
+pub fn parse(text: &str) -> Result<Micros, TimeError> {
+    let text = text.trim_ascii();
+    let instant = match parse_seconds(text) {
+        Some(instant) => instant,
+        None => parse_calendar(text.as_bytes()).ok_or(TimeError::Unreadable)?,
+    };
+    in_range(instant)
+}
+
+/// Only instants of the years 2000 to 2099 are counted.
+pub fn in_range(instant: i128) -> Result<Micros, TimeError> {
+    match Micros::try_from(instant) {
+        Ok(micros) if (EARLIEST..LATEST).contains(&micros) => Ok(micros),
+        _ => Err(TimeError::OutOfRange),
+    }
+}
+
+/// `1767225600`, `-3.5`, `1.7672256e9`: exact for plain decimals, floor to the microsecond.
+fn parse_seconds(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    if digits.contains(['e', 'E']) {
+        let seconds: f64 = text.parse().ok()?;
+        // A float this large is out of range whatever its digits: saturating is enough.
+        return Some((seconds * 1e6).floor() as i128);
+    }
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let whole: i128 = if whole.len() > 20 { i128::from(i64::MAX) } else { whole.parse().ok()? };
+    let micros = whole * i128::from(SECOND) + i128::from(fraction_micros(fraction.as_bytes()));
+    let beyond = fraction.bytes().skip(6).any(|digit| digit != b'0');
+    Some(if negative { -micros - i128::from(beyond) } else { micros })
+}
+
+/// The first six digits of a fraction of a second, as microseconds.
+fn fraction_micros(digits: &[u8]) -> i64 {
+    (0..6).fold(0, |micros, i| micros * 10 + i64::from(digits.get(i).map_or(0, |digit| digit - b'0')))
+}
+
+/// `[+-]YYYY…-MM-DD[T ]hh:mm[:ss[.f…]][Z|±hh[:]mm]`, also with a leap second, which becomes the second after it.
+fn parse_calendar(text: &[u8]) -> Option<i128> {
+    let mut rest = Cursor { bytes: text, at: 0 };
+    let sign = rest.one_of(b"+-");
+    let year_digits = rest.digits(4, 9)?;
+    let year = if sign == Some(b'-') { -year_digits } else { year_digits };
+    rest.expect(b'-')?;
+    let month = rest.digits(2, 2)?;
+    rest.expect(b'-')?;
+    let day = rest.digits(2, 2)?;
+    rest.one_of(b"Tt ")?;
+    let hour = rest.digits(2, 2)?;
+    rest.expect(b':')?;
+    let minute = rest.digits(2, 2)?;
+    let mut second = 0;
+    let mut fraction = 0;
+    if rest.one_of(b":").is_some() {
+        second = rest.digits(2, 2)?;
+        if rest.one_of(b".,").is_some() {
+            let from = rest.at;
+            while rest.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                rest.at += 1;
+            }
+            if rest.at == from {
+                return None;
+            }
+            fraction = fraction_micros(&text[from..rest.at]);
+        }
+    }
+    let offset_minutes = match rest.one_of(b"Zz+-") {
+        None | Some(b'Z' | b'z') => 0,
+        Some(sign) => {
+            let hours = rest.digits(2, 2)?;
+            let colon = rest.one_of(b":").is_some();
+            let minutes = if colon || rest.peek().is_some() { rest.digits(2, 2)? } else { 0 };
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            (hours * 60 + minutes) * if sign == b'-' { -1 } else { 1 }
+        }
+    };
+    if rest.peek().is_some() || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let days = days_from_epoch(year, month, day)?;
+    let seconds = days * 86_400 + i128::from(hour * 3600 + (minute - offset_minutes) * 60 + second);
+    Some(seconds * i128::from(SECOND) + i128::from(fraction))
+}
+
+/// Days since 1970-01-01; years that the calendar crate can't hold are beyond our range anyway.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> Option<i128> {
+    let within = year.clamp(-9_999, 99_999);
+    // A leap year stands in for leap years: 29 February of a far year stays readable, and out of range.
+    let date = NaiveDate::from_ymd_opt(i32::try_from(within).ok()?, u32::try_from(month).ok()?, u32::try_from(day).ok()?)?;
+    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
+    Some(i128::from(date.signed_duration_since(epoch).num_days()))
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn one_of(&mut self, set: &[u8]) -> Option<u8> {
+        let byte = self.peek().filter(|byte| set.contains(byte))?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.one_of(&[byte]).map(|_| ())
+    }
+
+    /// A run of at least `least` and at most `most` digits.
+    fn digits(&mut self, least: usize, most: usize) -> Option<i64> {
+        let from = self.at;
+        let mut value = 0;
+        while self.at - from < most {
+            let Some(digit) = self.peek().filter(u8::is_ascii_digit) else { break };
+            value = value * 10 + i64::from(digit - b'0');
+            self.at += 1;
+        }
+        (self.at - from >= least).then_some(value)
+    }
+}
+
+/// The start of the pane of `length` that holds `instant`: a UTC multiple of the length; weeks start on Monday.
+pub fn pane_start(instant: Micros, length: Micros) -> Micros {
+    let origin = if length % WEEK == 0 { FIRST_MONDAY } else { 0 };
+    instant - (instant - origin).rem_euclid(length)
+}
+
+/// The first border of panes of `length` at or after `instant`.
+pub fn pane_border(instant: Micros, length: Micros) -> Micros {
+    let start = pane_start(instant, length);
+    if start == instant { start } else { start + length }
+}
+
+/// `2026-01-05T09:00:00Z`, with microseconds only where there are any.
+pub fn display(instant: Micros) -> String {
+    match DateTime::<Utc>::from_timestamp_micros(instant) {
+        Some(time) if instant.rem_euclid(SECOND) == 0 => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+        None => instant.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
