@@ -1,0 +1,94 @@
+//! What a journal answers when it can't: one variant for each thing a caller would do differently.
+//!
+//! Knows whether trying again can help; never tries again by itself.
+
+use std::path::PathBuf;
+
+use crate::{Position, RECORD_BYTES_MAX, Stream};
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("no room left on the disk for `{}`", path.display())]
+    DiskFull { path: PathBuf },
+
+    #[error("data folder `{}` is in use by {}", folder.display(), owner(*pid))]
+    Locked { folder: PathBuf, pid: Option<u32> },
+
+    #[error("`{}` is damaged: {what}", path.display())]
+    Corrupt { path: PathBuf, what: String },
+
+    #[error(
+        "data folder `{}` has {recorded} partitions of posts, not {asked}: \
+         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle migrate`",
+        folder.display()
+    )]
+    Partitions {
+        folder: PathBuf,
+        recorded: u32,
+        asked: u32,
+    },
+
+    #[error("data folder `{}` is at its last generation, 65535: start with an empty folder", folder.display())]
+    GenerationsSpent { folder: PathBuf },
+
+    #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is {low}", stream.name())]
+    Gone {
+        stream: Stream,
+        partition: u32,
+        asked: Position,
+        low: Position,
+    },
+
+    #[error("position {asked} of `{}` partition {partition} was never written: the next will be {high}", stream.name())]
+    Beyond {
+        stream: Stream,
+        partition: u32,
+        asked: Position,
+        high: Position,
+    },
+
+    #[error("stream `{}` has {partitions} partitions, there is no {partition}", stream.name())]
+    NoPartition {
+        stream: Stream,
+        partition: u32,
+        partitions: u32,
+    },
+
+    #[error("stream `{}` {} compacted: it takes no `{call}`", stream.name(), if stream.compacted() { "is" } else { "is not" })]
+    WrongKind { stream: Stream, call: &'static str },
+
+    #[error("record of {bytes} bytes for `{}` is longer than {RECORD_BYTES_MAX}", stream.name())]
+    TooLarge { stream: Stream, bytes: usize },
+
+    #[error("failed to {action}")]
+    Io {
+        action: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl JournalError {
+    /// Whether the same call can succeed later without anybody changing a setting or a position.
+    pub fn retry(&self) -> bool {
+        match self {
+            JournalError::DiskFull { .. } | JournalError::Io { .. } => true,
+            JournalError::Locked { .. }
+            | JournalError::Corrupt { .. }
+            | JournalError::Partitions { .. }
+            | JournalError::GenerationsSpent { .. }
+            | JournalError::Gone { .. }
+            | JournalError::Beyond { .. }
+            | JournalError::NoPartition { .. }
+            | JournalError::WrongKind { .. }
+            | JournalError::TooLarge { .. } => false,
+        }
+    }
+}
+
+fn owner(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    }
+}
