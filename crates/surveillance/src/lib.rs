@@ -1,1 +1,3 @@
 //! The engine: tally, watch, baselines, alarms, alerts; pure.
+
+pub mod detectors;

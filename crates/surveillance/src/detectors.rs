@@ -1,0 +1,338 @@
+//! Detectors: is the last count of a series more than its past explains?
+//!
+//! Fed by `watch` with the windows of a series, and by the `detect` command with whole series;
+//! gives a [`Judgement`] for each point. Pure functions of counts: they know nothing of topics,
+//! regions, clocks or thresholds for alerting. Each method is the published one, to the digit
+//! (checked against R), with its formula and source in its own module.
+//!
+//! Bad input never panics and never comes out as NaN or infinity: a point without an answer says
+//! why, by a [`Reason`].
+
+#[allow(
+    dead_code,
+    reason = "the discrete laws are for the methods that follow"
+)]
+mod distribution;
+mod ears;
+mod eears;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+pub use parameters::ParamError;
+
+use ears::{Ears, Kind};
+use eears::Eears;
+use parameters::Parameters;
+use std::fmt;
+
+/// Fewest baseline values from which a spread can be told.
+const BASELINE_LEAST: usize = 3;
+
+/// A detector with its parameters, as made by [`Method::parse`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method {
+    /// EARS C1, C2 or C3.
+    Ears(Ears),
+    /// The modified EARS of epitweetr.
+    Eears(Eears),
+}
+
+impl Method {
+    /// Every name that [`Method::parse`] knows.
+    pub const NAMES: &'static [&'static str] = &["ears-c1", "ears-c2", "ears-c3", "eears"];
+
+    /// Reads a method by its name and its parameters as `(key, value)` pairs.
+    ///
+    /// Keys are R's in kebab-case (R's own spelling is understood too: `minSigma`, `c.ARL`).
+    /// Every method takes `range=first:last`: only these points, counted from 1, are judged.
+    pub fn parse(name: &str, params: &[(String, String)]) -> Result<Method, ParamError> {
+        let Some(&name) = Method::NAMES.iter().find(|known| **known == name) else {
+            return Err(ParamError::unknown_method(name));
+        };
+        let mut parameters = Parameters::new(name, params)?;
+        let method = match name {
+            "ears-c1" => Method::Ears(Ears::read(Kind::C1, &mut parameters)?),
+            "ears-c2" => Method::Ears(Ears::read(Kind::C2, &mut parameters)?),
+            "ears-c3" => Method::Ears(Ears::read(Kind::C3, &mut parameters)?),
+            "eears" => Method::Eears(Eears::read(&mut parameters)?),
+            _ => return Err(ParamError::unknown_method(name)),
+        };
+        parameters.finish()?;
+        Ok(method)
+    }
+
+    /// The name by which [`Method::parse`] knows this method.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Ears(ears) => ears.name(),
+            Method::Eears(_) => "eears",
+        }
+    }
+}
+
+/// What a detector says of one point.
+///
+/// Numbers are finite or absent. `alarm` is absent exactly where there is no answer, and then
+/// `reason` says why; an answer may carry a reason too (calm because there are too few cases).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// The baseline's estimate for this point, in counts.
+    pub expected: Option<f64>,
+    /// The count above which the method alarms.
+    pub upperbound: Option<f64>,
+    /// True for an alarm, false for calm.
+    pub alarm: Option<bool>,
+    /// P(a count at least this large), by the method's own null.
+    pub pvalue: Option<f64>,
+    /// The method's test statistic, in its own unit.
+    pub statistic: Option<f64>,
+    /// Why there is no answer, or what the answer rests on.
+    pub reason: Option<Reason>,
+}
+
+impl Judgement {
+    /// No answer, for this reason.
+    pub fn no_answer(reason: Reason) -> Judgement {
+        Judgement {
+            reason: Some(reason),
+            ..Judgement::default()
+        }
+    }
+
+    /// The promise of this type, kept in one place: no number leaves that is not finite, and
+    /// never an answer without a reason for its absence.
+    fn kept(mut self) -> Judgement {
+        let numbers = [
+            &mut self.expected,
+            &mut self.upperbound,
+            &mut self.pvalue,
+            &mut self.statistic,
+        ];
+        let mut finite = true;
+        for number in numbers {
+            if number.is_some_and(|value| !value.is_finite()) {
+                *number = None;
+                finite = false;
+            }
+        }
+        if !finite && self.upperbound.is_none() && self.reason.is_none() {
+            self.alarm = None;
+        }
+        if self.alarm.is_none() && self.reason.is_none() {
+            self.reason = Some(Reason::NotFinite);
+        }
+        self
+    }
+}
+
+/// Why a point has no answer, or what its answer rests on; the text is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Fewer past values than the method needs.
+    BaselineTooShort,
+    /// All past values are equal and the method has no floor for the spread.
+    ConstantBaseline,
+    /// The point itself has no value.
+    MissingValue,
+    /// The point is below zero.
+    NegativeCount,
+    /// The point, or what follows from it, is not a finite number.
+    NotFinite,
+    /// The point is outside of `range`.
+    NotMonitored,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: &'static [Reason] = &[
+        Reason::BaselineTooShort,
+        Reason::ConstantBaseline,
+        Reason::MissingValue,
+        Reason::NegativeCount,
+        Reason::NotFinite,
+        Reason::NotMonitored,
+    ];
+
+    /// The stable text, as it stands in verdicts and in the output of `detect`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::BaselineTooShort => "baseline-too-short",
+            Reason::ConstantBaseline => "constant-baseline",
+            Reason::MissingValue => "missing-value",
+            Reason::NegativeCount => "negative-count",
+            Reason::NotFinite => "not-finite",
+            Reason::NotMonitored => "not-monitored",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// A series as a detector sees it, oldest first, one entry a point.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Series<'a> {
+    /// Counts; `None` where missing.
+    pub observed: &'a [Option<f64>],
+    /// Denominators, for the methods that take one.
+    pub population: Option<&'a [Option<f64>]>,
+    /// Days since 1970-01-01, where times are dates.
+    pub days: Option<&'a [i64]>,
+}
+
+/// How much past a point must have before it is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Baseline {
+    /// As in R: the first judged point is the first with a full baseline.
+    Full,
+    /// As the pipeline needs it: what there is, from three values.
+    AtLeastThree,
+}
+
+/// Judges every point of a series, each from the points before it.
+///
+/// A point that lacks a full baseline has no answer, as in R; a missing, negative or unreadable
+/// value inside of a baseline is left out of it.
+pub fn detect(
+    method: &Method,
+    observed: &[Option<f64>],
+    population: Option<&[Option<f64>]>,
+) -> Vec<Judgement> {
+    detect_series(
+        method,
+        &Series {
+            observed,
+            population,
+            days: None,
+        },
+    )
+}
+
+/// As [`detect`], for a series whose times may be dates.
+pub fn detect_series(method: &Method, series: &Series) -> Vec<Judgement> {
+    let counts = clean(series.observed);
+    let points = 0..series.observed.len();
+    let judgements: Vec<Judgement> = match method {
+        Method::Ears(ears) => points
+            .map(|t| ears.judge(&counts, t, Baseline::Full))
+            .collect(),
+        Method::Eears(eears) => points
+            .map(|t| eears.judge(&counts, t, Baseline::Full))
+            .collect(),
+    };
+    judgements
+        .into_iter()
+        .zip(series.observed)
+        .map(|(judgement, &observed)| answer(judgement, observed))
+        .collect()
+}
+
+/// Judges the last of `observed` by those before it, oldest first; for the pipeline.
+///
+/// Unlike [`detect`] it makes do with a shorter past: from three usable baseline values there is
+/// an answer, with the degrees of freedom which that leaves.
+pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
+    let Some((t, &last)) = observed.iter().enumerate().next_back() else {
+        return Judgement::no_answer(Reason::MissingValue);
+    };
+    let counts = clean(observed);
+    let judgement = match method {
+        Method::Ears(ears) => ears.judge(&counts, t, Baseline::AtLeastThree),
+        Method::Eears(eears) => eears.judge(&counts, t, Baseline::AtLeastThree),
+    };
+    answer(judgement, last)
+}
+
+/// A count that can be computed with, or why it cannot.
+fn usable(observed: Option<f64>) -> Result<f64, Reason> {
+    match observed {
+        None => Err(Reason::MissingValue),
+        Some(value) if !value.is_finite() => Err(Reason::NotFinite),
+        Some(value) if value < 0.0 => Err(Reason::NegativeCount),
+        Some(value) => Ok(value),
+    }
+}
+
+/// What is not usable is missing from here on.
+fn clean(observed: &[Option<f64>]) -> Vec<Option<f64>> {
+    observed.iter().map(|&value| usable(value).ok()).collect()
+}
+
+/// A point that is not usable keeps its expectation and limit but has no answer; a point that was
+/// not to be judged stays so.
+fn answer(judgement: Judgement, observed: Option<f64>) -> Judgement {
+    let judgement = match usable(observed) {
+        Err(reason) if judgement.reason != Some(Reason::NotMonitored) => Judgement {
+            alarm: None,
+            pvalue: None,
+            statistic: None,
+            reason: Some(reason),
+            ..judgement
+        },
+        _ => judgement,
+    };
+    judgement.kept()
+}
+
+/// Points to be judged, counted from 1, both ends included (R's `range`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: usize,
+    last: usize,
+}
+
+impl Range {
+    fn holds(range: Option<Range>, t: usize) -> bool {
+        range.is_none_or(|range| range.first <= t + 1 && t < range.last)
+    }
+}
+
+/// The usable ones of the values at `t - lag`, for the lags `guard + step`, `guard + 2 step`, …,
+/// `length` of them; oldest first.
+fn baseline_values(
+    counts: &[Option<f64>],
+    t: usize,
+    guard: usize,
+    step: usize,
+    length: usize,
+    baseline: Baseline,
+) -> Result<Vec<f64>, Reason> {
+    let reaches_back = t >= guard + step * length;
+    if baseline == Baseline::Full && !reaches_back {
+        return Err(Reason::BaselineTooShort);
+    }
+    let mut values: Vec<f64> = (1..=length)
+        .map_while(|lag| t.checked_sub(guard + lag * step))
+        .filter_map(|index| counts[index])
+        .collect();
+    values.reverse();
+    if values.len() < BASELINE_LEAST {
+        return Err(Reason::BaselineTooShort);
+    }
+    Ok(values)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The standard deviation with n − 1; exactly 0 where all values are equal.
+fn standard_deviation(values: &[f64]) -> f64 {
+    if is_constant(values) {
+        return 0.0;
+    }
+    let centre = mean(values);
+    let squares: f64 = values
+        .iter()
+        .map(|value| (value - centre) * (value - centre))
+        .sum();
+    libm::sqrt(squares / (values.len() as f64 - 1.0))
+}
+
+fn is_constant(values: &[f64]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}

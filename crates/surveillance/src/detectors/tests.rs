@@ -1,0 +1,481 @@
+//! What no oracle row says: the golden vectors of epitweetr, the floors, the reasons, and that no
+//! input whatever brings forth a panic or a number that is none.
+
+use super::distribution::{
+    beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper,
+    normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
+};
+use super::*;
+use proptest::prelude::*;
+use statrs::distribution::{ContinuousCDF, DiscreteCDF};
+
+fn method(name: &str, params: &[(&str, &str)]) -> Method {
+    let params: Vec<(String, String)> = params
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    Method::parse(name, &params).unwrap()
+}
+
+fn refusal(name: &str, params: &[(&str, &str)]) -> String {
+    let params: Vec<(String, String)> = params
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    Method::parse(name, &params).unwrap_err().to_string()
+}
+
+fn counts(values: &[f64]) -> Vec<Option<f64>> {
+    values.iter().copied().map(Some).collect()
+}
+
+fn near(ours: f64, theirs: f64, tolerance: f64) {
+    assert!(
+        (ours - theirs).abs() <= tolerance * theirs.abs().max(1e-300),
+        "{ours} is not {theirs}"
+    );
+}
+
+/// Baseline, count, alpha, mean, limit, alert.
+type Golden<'a> = (&'a [f64], f64, &'a str, f64, Option<f64>, Option<bool>);
+
+/// From the original function of epitweetr: baseline, count, alpha, mean, limit, alert.
+#[test]
+fn eears_gives_the_golden_vectors_of_epitweetr() {
+    let vectors: &[Golden] = &[
+        (
+            &[150., 130., 122., 160., 155., 128., 144.],
+            125.,
+            "0.025",
+            141.28571,
+            Some(179.75201),
+            Some(false),
+        ),
+        (
+            &[130., 122., 160., 155., 128., 144., 125.],
+            300.,
+            "0.025",
+            137.71429,
+            Some(177.63548),
+            Some(true),
+        ),
+        (
+            &[122., 160., 155., 128., 144., 125., 300.],
+            319.,
+            "0.025",
+            162.0,
+            Some(182.04508),
+            Some(true),
+        ),
+        (
+            &[160., 155., 128., 144., 125., 300., 319.],
+            289.,
+            "0.025",
+            190.14286,
+            Some(397.91350),
+            Some(false),
+        ),
+        (
+            &[12., 15., 11., 40., 13., 14., 12.],
+            30.,
+            "0.025",
+            16.71428571,
+            Some(16.65566169),
+            Some(true),
+        ),
+        (
+            &[0., 0., 1., 0., 2., 0., 0.],
+            3.,
+            "0.025",
+            0.4285714286,
+            Some(1.341368206),
+            Some(true),
+        ),
+        (
+            &[100., 90., 110., 105., 95., 98., 102.],
+            130.,
+            "0.0001",
+            100.0,
+            Some(155.9846221),
+            Some(false),
+        ),
+        (
+            &[0., 0., 0., 1., 0., 0., 0.],
+            1.,
+            "0.025",
+            0.142857,
+            Some(0.0),
+            Some(true),
+        ),
+        (
+            &[5., 5., 5., 6., 5., 5., 5.],
+            6.,
+            "0.025",
+            5.142857,
+            Some(5.0),
+            Some(true),
+        ),
+        (&[0.; 7], 50., "0.025", 0.0, None, None),
+        (&[5.; 7], 500., "0.025", 5.0, None, None),
+    ];
+    for (baseline, count, alpha, mean, limit, alert) in vectors {
+        let method = method("eears", &[("compat", "epitweetr"), ("alpha", alpha)]);
+        let mut observed = counts(baseline);
+        observed.push(Some(*count));
+        let judgement = judge_last(&method, &observed);
+        assert_eq!(judgement, *detect(&method, &observed, None).last().unwrap());
+        near(judgement.expected.unwrap(), *mean, 5e-6);
+        assert_eq!(
+            judgement.upperbound.is_some(),
+            limit.is_some(),
+            "{baseline:?}"
+        );
+        if let (Some(ours), Some(theirs)) = (judgement.upperbound, limit) {
+            near(ours, *theirs, 5e-8);
+        }
+        assert_eq!(judgement.alarm, *alert, "{baseline:?}");
+        assert_eq!(
+            judgement.reason,
+            alert.is_none().then_some(Reason::ConstantBaseline)
+        );
+    }
+}
+
+#[test]
+fn eears_fixed_answers_after_a_constant_past() {
+    let fixed = method("eears", &[]);
+    let last = |past: &[f64], count: f64| {
+        let mut observed = counts(past);
+        observed.push(Some(count));
+        judge_last(&fixed, &observed)
+    };
+    // t quantile 2.4469 · 0.5 · √(8/7)
+    near(last(&[0.; 7], 1.0).upperbound.unwrap(), 1.307_929_400, 1e-8);
+    assert_eq!(last(&[0.; 7], 1.0).alarm, Some(false));
+    assert_eq!(last(&[0.; 7], 2.0).alarm, Some(true));
+    assert_eq!(last(&[0.; 7], 200.0).alarm, Some(true));
+    assert_eq!(last(&[5.; 7], 6.0).alarm, Some(false));
+    assert_eq!(last(&[5.; 7], 500.0).alarm, Some(true));
+    assert_eq!(
+        last(&[0., 0., 0., 1., 0., 0., 0.], 1.0).alarm,
+        Some(false),
+        "one post is no outbreak"
+    );
+}
+
+#[test]
+fn the_pipeline_makes_do_with_three_windows() {
+    for (name, least) in [("eears", 3), ("ears-c1", 3), ("ears-c2", 5)] {
+        let method = method(name, &[]);
+        let mut observed = counts(&[4., 2., 3., 5., 1., 2., 4., 3.]);
+        observed.truncate(least);
+        observed.push(Some(90.0));
+        let judgement = judge_last(&method, &observed);
+        assert_eq!(judgement.alarm, Some(true), "{name}");
+        observed.remove(0);
+        assert_eq!(
+            judge_last(&method, &observed).reason,
+            Some(Reason::BaselineTooShort),
+            "{name}"
+        );
+    }
+    // C3 alarms a point late, for what was carried over.
+    let c3 = method("ears-c3", &[]);
+    assert_eq!(
+        judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90.])).alarm,
+        Some(false)
+    );
+    assert_eq!(
+        judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90., 3.])).alarm,
+        Some(true)
+    );
+    assert_eq!(
+        judge_last(&c3, &counts(&[4., 2., 3., 5., 1.])).reason,
+        Some(Reason::BaselineTooShort)
+    );
+    // n = 3: mean 3, variance 1 raised to the mean, t quantile 4.3027 with 2 degrees of freedom.
+    let judgement = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 90.]));
+    near(
+        judgement.upperbound.unwrap(),
+        3.0 + 4.302_652_729_749_46 * 2.0,
+        1e-12,
+    );
+}
+
+#[test]
+fn missing_windows_are_left_out() {
+    let with_gaps = [
+        Some(4.0),
+        None,
+        Some(2.0),
+        Some(f64::NAN),
+        Some(3.0),
+        Some(-1.0),
+        None,
+        Some(9.0),
+    ];
+    let without = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 9.]));
+    assert_eq!(judge_last(&method("eears", &[]), &with_gaps), without);
+}
+
+#[test]
+fn a_point_that_cannot_be_judged_says_why() {
+    let past = [
+        Some(4.0),
+        Some(2.0),
+        Some(3.0),
+        Some(3.0),
+        Some(3.0),
+        Some(3.0),
+        Some(3.0),
+    ];
+    for name in ["ears-c1", "eears"] {
+        for (value, reason) in [
+            (None, Reason::MissingValue),
+            (Some(-1.0), Reason::NegativeCount),
+            (Some(f64::NAN), Reason::NotFinite),
+            (Some(f64::INFINITY), Reason::NotFinite),
+        ] {
+            let mut observed = past.to_vec();
+            observed.push(value);
+            let judgement = judge_last(&method(name, &[]), &observed);
+            assert_eq!((judgement.alarm, judgement.reason), (None, Some(reason)));
+            assert!(
+                judgement.upperbound.is_some(),
+                "the limit is known all the same"
+            );
+        }
+    }
+    assert_eq!(
+        judge_last(&method("eears", &[]), &[]).reason,
+        Some(Reason::MissingValue)
+    );
+    assert_eq!(
+        judge_last(&method("ears-c3", &[]), &counts(&[1.; 20])).reason,
+        Some(Reason::ConstantBaseline)
+    );
+    let outside = detect(
+        &method("ears-c1", &[("range", "9:9")]),
+        &counts(&[1., 2., 3., 1., 2., 3., 1., 2., 3., 4.]),
+        None,
+    );
+    let judged: Vec<bool> = outside
+        .iter()
+        .map(|judgement| judgement.alarm.is_some())
+        .collect();
+    assert_eq!(
+        judged,
+        [
+            false, false, false, false, false, false, false, false, true, false
+        ]
+    );
+}
+
+#[test]
+fn reasons_have_their_own_texts() {
+    let mut texts: Vec<&str> = Reason::ALL.iter().map(|reason| reason.text()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), Reason::ALL.len());
+}
+
+#[test]
+fn mistakes_get_a_hint() {
+    expect_test::expect![[r#"
+        unknown method `ears-c4`
+        hint: did you mean `ears-c1`?"#]]
+    .assert_eq(&refusal("ears-c4", &[]));
+    expect_test::expect![[r#"
+        unknown parameter `baselin` of method `eears`
+        hint: did you mean `baseline`?"#]]
+    .assert_eq(&refusal("eears", &[("baselin", "7")]));
+    expect_test::expect![[r#"
+        bad value `2` for parameter `alpha` of method `eears`
+        hint: a number between 0 and 1, such as 0.05"#]]
+    .assert_eq(&refusal("eears", &[("alpha", "2")]));
+    expect_test::expect![[r#"
+        bad value `1` for parameter `baseline` of method `ears-c1`
+        hint: a whole number from 3 to 10000"#]]
+    .assert_eq(&refusal("ears-c1", &[("baseline", "1")]));
+    expect_test::expect![[r#"
+        bad value `9:3` for parameter `range` of method `ears-c1`
+        hint: first and last point counted from 1, such as `120:208`"#]]
+    .assert_eq(&refusal("ears-c1", &[("range", "9:3")]));
+    expect_test::expect![[r#"
+        parameter `minSigma` of method `ears-c1` is given twice
+        hint: keep one of them"#]]
+    .assert_eq(&refusal(
+        "ears-c1",
+        &[("min-sigma", "1"), ("minSigma", "2")],
+    ));
+    assert!(refusal("ears-c1", &[("min-sigma", "NaN")]).starts_with("bad value"));
+}
+
+#[test]
+fn every_name_parses_and_comes_back() {
+    for name in Method::NAMES {
+        assert_eq!(method(name, &[]).name(), *name);
+    }
+}
+
+/// Known values: R's qt, qnorm, and closed forms.
+#[test]
+fn quantiles_are_right() {
+    near(t_quantile_upper(0.025, 6.0), 2.446_911_851_144_97, 1e-13);
+    near(t_quantile_upper(0.025 / 250.0, 6.0), 8.024_8, 1e-4);
+    near(t_quantile_upper(0.05, 5.0), 2.015_048_373_333_02, 1e-13);
+    near(normal_quantile(0.999), 3.090_232_306_167_81, 1e-13);
+    near(normal_quantile(0.975), 1.959_963_984_540_05, 1e-13);
+    for df in 1..60 {
+        for upper in [1e-12, 1e-6, 0.001, 0.025, 0.2, 0.4999, 0.7] {
+            let x = t_quantile_upper(upper, f64::from(df));
+            near(t_upper(x, f64::from(df)), upper, 1e-12);
+        }
+    }
+    for p in [1e-300, 1e-20, 1e-5, 0.01, 0.3] {
+        near(normal_upper(-normal_quantile(p)), p, 1e-12);
+    }
+}
+
+/// An independent implementation, where that one is accurate enough.
+#[test]
+fn tails_equal_those_of_statrs() {
+    for (a, b) in [
+        (0.5, 3.0),
+        (2.0, 0.5),
+        (7.3, 41.0),
+        (120.0, 80.5),
+        (3000.0, 10.0),
+    ] {
+        for x in [0.01, 0.2, 0.5, 0.77, 0.99] {
+            let theirs = statrs::function::beta::beta_reg(a, b, x);
+            assert!(
+                (beta_lower(a, b, x, 1.0 - x) - theirs).abs() < 1e-11,
+                "I_{x}({a}, {b})"
+            );
+        }
+    }
+    for a in [0.5, 3.0, 17.5, 400.0] {
+        for x in [0.1, 2.0, 15.0, 390.0, 500.0] {
+            assert!((gamma_lower(a, x) - statrs::function::gamma::gamma_lr(a, x)).abs() < 1e-11);
+            near(gamma_lower(a, x) + gamma_upper(a, x), 1.0, 1e-12);
+        }
+    }
+    let normal = statrs::distribution::Normal::standard();
+    for p in [1e-9, 0.003, 0.02, 0.2, 0.5, 0.8, 0.97, 0.9999] {
+        assert!((normal_quantile(p) - normal.inverse_cdf(p)).abs() < 1e-9);
+    }
+    let poisson = statrs::distribution::Poisson::new(7.5).unwrap();
+    for y in 1..30_u32 {
+        assert!((poisson_upper(f64::from(y), 7.5) - poisson.sf(u64::from(y) - 1)).abs() < 1e-11);
+    }
+}
+
+#[test]
+fn discrete_quantiles_are_the_least_that_reach() {
+    for mean in [1e-9, 0.01, 0.7, 3.0, 45.5, 900.0, 2e5] {
+        for p in [0.5, 0.95, 0.99, 0.999_999] {
+            let k = poisson_quantile(p, mean);
+            assert!(1.0 - poisson_upper(k + 1.0, mean) >= p - 1e-12);
+            assert!(k == 0.0 || 1.0 - poisson_upper(k, mean) < p);
+            for factor in [1.000_001, 1.5, 20.0] {
+                let (size, prob) = (mean / (factor - 1.0), 1.0 / factor);
+                let k = negative_binomial_quantile(p, size, prob);
+                assert!(1.0 - negative_binomial_upper(k + 1.0, size, prob) >= p - 1e-12);
+                assert!(
+                    k == 0.0 || 1.0 - negative_binomial_upper(k, size, prob) < p,
+                    "{mean} {p} {factor}"
+                );
+            }
+        }
+    }
+    assert!(poisson_quantile(0.999, 1e15) > 1e15);
+    assert!(negative_binomial_quantile(0.999, 1e15, 1e-3) > 9e17);
+}
+
+/// Counts as they should not be.
+fn any_count() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        4 => (0..20_u32).prop_map(|count| Some(f64::from(count))),
+        2 => Just(Some(0.0)),
+        1 => Just(None),
+        1 => prop_oneof![
+            Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(-1.0), Just(-0.0), Just(1e15),
+            Just(0.1), Just(1e300), Just(f64::MAX), Just(f64::MIN_POSITIVE), any::<f64>()
+        ].prop_map(Some),
+    ]
+}
+
+fn any_series() -> impl Strategy<Value = Vec<Option<f64>>> {
+    prop_oneof![
+        6 => proptest::collection::vec(any_count(), 0..90),
+        1 => (any_count(), 0..90_usize).prop_map(|(value, length)| vec![value; length]),
+        1 => proptest::collection::vec((0..9_u32).prop_map(|count| Some(f64::from(count))), 0..90),
+    ]
+}
+
+/// Every method, with its defaults and with a baseline that short series fill.
+fn all_methods() -> Vec<Method> {
+    let mut methods: Vec<Method> = Method::NAMES.iter().map(|name| method(name, &[])).collect();
+    methods.extend([
+        method("ears-c1", &[("baseline", "3"), ("min-sigma", "0.5")]),
+        method("ears-c3", &[("baseline", "3"), ("min-sigma", "0.5")]),
+        method("eears", &[("compat", "epitweetr")]),
+        method("eears", &[("baseline", "3"), ("step", "7")]),
+    ]);
+    methods
+}
+
+fn keeps_its_promise(judgement: &Judgement) -> Result<(), TestCaseError> {
+    let Judgement {
+        expected,
+        upperbound,
+        alarm,
+        pvalue,
+        statistic,
+        reason,
+    } = *judgement;
+    for number in [expected, upperbound, pvalue, statistic]
+        .into_iter()
+        .flatten()
+    {
+        prop_assert!(number.is_finite());
+    }
+    prop_assert!(
+        pvalue.is_none_or(|p| (0.0..=1.0).contains(&p)),
+        "{judgement:?}"
+    );
+    prop_assert!(alarm.is_some() || reason.is_some(), "{judgement:?}");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics_or_gives_what_is_no_number(
+        observed in any_series(),
+        population in proptest::option::of(any_series()),
+        first_day in -800_000..800_000_i64,
+        spacing in prop_oneof![Just(1), Just(7), Just(30), Just(-3), Just(0)],
+    ) {
+        let days: Vec<i64> = (0..observed.len() as i64).map(|t| first_day + spacing * t).collect();
+        for method in all_methods() {
+            for days in [None, Some(days.as_slice())] {
+                let series = Series { observed: &observed, population: population.as_deref(), days };
+                let judgements = detect_series(&method, &series);
+                prop_assert_eq!(judgements.len(), observed.len());
+                for judgement in &judgements {
+                    keeps_its_promise(judgement)?;
+                }
+            }
+            keeps_its_promise(&judge_last(&method, &observed))?;
+        }
+    }
+
+    #[test]
+    fn no_text_panics_as_a_parameter(name in "[a-z0-9-]{0,12}", key in "\\PC{0,12}", value in "\\PC{0,12}") {
+        for method in Method::NAMES {
+            let _ = Method::parse(method, &[(key.clone(), value.clone())]);
+        }
+        prop_assert_eq!(Method::parse(&name, &[]).is_ok(), Method::NAMES.contains(&name.as_str()));
+    }
+}

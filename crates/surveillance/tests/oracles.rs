@@ -1,0 +1,511 @@
+//! Every detector against the numbers that R computed, row by row.
+//!
+//! The rows lie beside the checkout, in `../shared/oracles` (or under `PUMPHANDLE_SHARED`); where
+//! they don't, these tests say so and pass. A part without outside licence is in
+//! `tests/data/oracles` and is always checked.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says what it compared, and stops at what it cannot read"
+)]
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use surveillance::detectors::{Judgement, Method, Series, detect_series};
+
+/// The folder of the oracles, if it is there.
+fn oracles() -> Option<PathBuf> {
+    if let Some(shared) = std::env::var_os("PUMPHANDLE_SHARED") {
+        return Some(Path::new(&shared).join("oracles")).filter(|folder| folder.is_dir());
+    }
+    let found = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("shared/oracles"))
+        .find(|folder| folder.is_dir());
+    if found.is_none() {
+        println!(
+            "skipped: no `shared/oracles` beside the checkout, and PUMPHANDLE_SHARED is not set"
+        );
+    }
+    found
+}
+
+/// The part of the oracles that is in the repository.
+fn committed(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("tests/data/oracles").join(file))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("tests/data/oracles/{file} is part of the repository"))
+}
+
+type Row = BTreeMap<String, String>;
+
+fn rows(path: &Path) -> Vec<Row> {
+    let file = File::open(path).unwrap();
+    let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    csv::Reader::from_reader(reader)
+        .deserialize()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "" => None,
+        "Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        _ => Some(text.parse().unwrap()),
+    }
+}
+
+/// Days since 1970-01-01 of a date such as 2024-02-29.
+fn day(date: &str) -> i64 {
+    let parts: Vec<i64> = date.split('-').map(|part| part.parse().unwrap()).collect();
+    let (year, month, day) = (parts[0] - i64::from(parts[1] <= 2), parts[1], parts[2]);
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[derive(Default)]
+struct Stored {
+    observed: Vec<Option<f64>>,
+    population: Vec<Option<f64>>,
+    days: Vec<i64>,
+}
+
+impl Stored {
+    fn judge(&self, method: &Method) -> Vec<Judgement> {
+        detect_series(
+            method,
+            &Series {
+                observed: &self.observed,
+                population: Some(&self.population),
+                days: (self.days.len() == self.observed.len()).then_some(self.days.as_slice()),
+            },
+        )
+    }
+}
+
+fn stored(folder: &Path) -> BTreeMap<(String, String), Stored> {
+    let mut all: BTreeMap<(String, String), Stored> = BTreeMap::new();
+    for row in rows(&folder.join("series.csv.gz")) {
+        let series = all
+            .entry((row["dataset"].clone(), row["unit"].clone()))
+            .or_default();
+        series.observed.push(number(&row["observed"]));
+        series.population.push(number(&row["population"]));
+        if !row["date"].is_empty() {
+            series.days.push(day(&row["date"]));
+        }
+    }
+    all
+}
+
+/// A case of cases.json with the rows that R gave for it, by unit.
+struct Case {
+    id: String,
+    dataset: String,
+    params: Value,
+    range: Option<(u64, u64)>,
+    rows: BTreeMap<String, Vec<Row>>,
+}
+
+fn cases(folder: &Path, algorithm: &str, file: &str) -> Vec<Case> {
+    let json: Value =
+        serde_json::from_reader(File::open(folder.join("cases.json")).unwrap()).unwrap();
+    let mut rows_of: BTreeMap<String, BTreeMap<String, Vec<Row>>> = BTreeMap::new();
+    for row in rows(&folder.join(file)) {
+        let units = rows_of.entry(row["case"].clone()).or_default();
+        units.entry(row["unit"].clone()).or_default().push(row);
+    }
+    let cases: Vec<Case> = json["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|case| case["algorithm"] == algorithm)
+        .map(|case| {
+            let id = case["case"].as_str().unwrap().to_owned();
+            let dataset = case["dataset"].as_str().unwrap().to_owned();
+            Case {
+                dataset,
+                params: case["params"].clone(),
+                range: case["range"]
+                    .as_array()
+                    .map(|r| (r[0].as_u64().unwrap(), r[1].as_u64().unwrap())),
+                rows: rows_of
+                    .remove(&id)
+                    .unwrap_or_else(|| panic!("no rows for case {id}")),
+                id,
+            }
+        })
+        .collect();
+    assert!(
+        rows_of.is_empty(),
+        "rows without a case: {:?}",
+        rows_of.keys()
+    );
+    cases
+}
+
+impl Case {
+    /// A case's parameters as `detect` takes them, but those in `leave_out`.
+    fn params(&self, leave_out: &[&str]) -> Vec<(String, String)> {
+        let mut params: Vec<(String, String)> = Vec::new();
+        for (key, value) in self.params.as_object().unwrap() {
+            if leave_out.contains(&key.as_str()) {
+                continue;
+            }
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                Value::Array(list) => list
+                    .iter()
+                    .map(Value::to_string)
+                    .collect::<Vec<_>>()
+                    .join(","),
+                other => other.to_string(),
+            };
+            params.push((key.clone(), text));
+        }
+        if let Some((first, last)) = self.range {
+            params.push(("range".to_owned(), format!("{first}:{last}")));
+        }
+        params
+    }
+}
+
+/// Counts what was compared, and collects what differed.
+#[derive(Default)]
+struct Comparison {
+    compared: usize,
+    alarms: usize,
+    differences: Vec<String>,
+}
+
+impl Comparison {
+    fn number(
+        &mut self,
+        place: &str,
+        what: &str,
+        ours: Option<f64>,
+        theirs: Option<f64>,
+        tolerance: f64,
+    ) {
+        let same = match (ours, theirs) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1e-300) || a == b
+            }
+            _ => false,
+        };
+        if !same {
+            self.differences
+                .push(format!("{place}: {what} is {ours:?}, in R {theirs:?}"));
+        }
+    }
+
+    fn alarm(&mut self, place: &str, judgement: &Judgement, theirs: &str) {
+        let theirs = match theirs {
+            "" => None,
+            "0" => Some(false),
+            "1" => Some(true),
+            other => panic!("alarm `{other}`"),
+        };
+        self.alarms += usize::from(theirs == Some(true));
+        if judgement.alarm != theirs {
+            self.differences.push(format!(
+                "{place}: alarm is {:?} ({:?}), in R {theirs:?}",
+                judgement.alarm, judgement.reason
+            ));
+        }
+        if judgement.alarm.is_none() && judgement.reason.is_none() {
+            self.differences
+                .push(format!("{place}: no answer and no reason"));
+        }
+    }
+
+    fn done(self, method: &str, expected_rows: usize) {
+        println!(
+            "{method}: {} rows compared of {expected_rows}, {} alarms, {} differences",
+            self.compared,
+            self.alarms,
+            self.differences.len()
+        );
+        for difference in self.differences.iter().take(20) {
+            println!("  {difference}");
+        }
+        assert!(
+            self.differences.is_empty(),
+            "{method}: {} differences",
+            self.differences.len()
+        );
+        assert_eq!(self.compared, expected_rows, "{method}: rows left out");
+        assert!(self.compared > 0, "{method}: nothing compared");
+    }
+}
+
+fn parse(name: &str, params: &[(String, String)]) -> Method {
+    Method::parse(name, params).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn pairs(params: &[(&str, &str)]) -> Vec<(String, String)> {
+    params
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// Judges all series of all cases; `check` looks at each row, whose judgement it is given.
+fn compare(
+    name: &str,
+    folder: &Path,
+    cases: &[Case],
+    method_of: impl Fn(&Case, &[Row]) -> Method,
+    check: impl Fn(&mut Comparison, &str, &Judgement, &Row),
+) {
+    let series = stored(folder);
+    let mut comparison = Comparison::default();
+    let mut expected_rows = 0;
+    for case in cases {
+        for (unit, rows) in &case.rows {
+            expected_rows += rows.len();
+            let series = &series[&(case.dataset.clone(), unit.clone())];
+            let judgements = series.judge(&method_of(case, rows));
+            for row in rows {
+                let t: usize = row["t"].parse().unwrap();
+                assert_eq!(series.observed[t - 1], number(&row["observed"]));
+                let place = format!("{} {unit} t={t} y={}", case.id, row["observed"]);
+                comparison.compared += 1;
+                check(&mut comparison, &place, &judgements[t - 1], row);
+            }
+        }
+    }
+    comparison.done(name, expected_rows);
+}
+
+#[test]
+fn ears_equals_r() {
+    let Some(folder) = oracles() else { return };
+    let cases = cases(&folder, "ears", "ears.csv.gz");
+    let method = |case: &Case, _: &[Row]| {
+        let name = format!(
+            "ears-{}",
+            case.params["method"].as_str().unwrap().to_lowercase()
+        );
+        parse(&name, &case.params(&["method"]))
+    };
+    compare(
+        "ears-c1|c2|c3",
+        &folder,
+        &cases,
+        method,
+        |comparison, place, ours, row| {
+            comparison.number(
+                place,
+                "upperbound",
+                ours.upperbound,
+                number(&row["upperbound"]),
+                1e-9,
+            );
+            comparison.alarm(place, ours, &row["alarm"]);
+        },
+    );
+}
+
+/// Without `range`, R's default range must come out by itself.
+#[test]
+fn ears_begins_where_r_begins() {
+    let Some(folder) = oracles() else { return };
+    let series = stored(&folder);
+    for case in cases(&folder, "ears", "ears.csv.gz") {
+        let name = format!(
+            "ears-{}",
+            case.params["method"].as_str().unwrap().to_lowercase()
+        );
+        let mut params = case.params(&["method"]);
+        params.retain(|(key, _)| key != "range");
+        for (unit, rows) in &case.rows {
+            let judgements =
+                series[&(case.dataset.clone(), unit.clone())].judge(&parse(&name, &params));
+            let first = judgements
+                .iter()
+                .position(|judgement| judgement.alarm.is_some())
+                .unwrap()
+                + 1;
+            let in_r = rows.iter().find(|row| !row["alarm"].is_empty()).unwrap();
+            assert_eq!(first.to_string(), in_r["t"], "{} {unit}", case.id);
+        }
+    }
+}
+
+fn check_eears(name: &str, path: &Path) {
+    let mut by_series: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
+    for row in rows(path) {
+        by_series
+            .entry((row["series"].clone(), row["step"].clone()))
+            .or_default()
+            .push(row);
+    }
+    let mut comparison = Comparison::default();
+    let mut expected_rows = 0;
+    for ((series, step), rows) in &by_series {
+        expected_rows += rows.len();
+        let first = &rows[0];
+        let method = parse(
+            "eears",
+            &pairs(&[
+                ("compat", "epitweetr"),
+                ("alpha", &first["alpha"]),
+                ("alpha-outlier", &first["alpha_outlier"]),
+                ("k-decay", &first["k_decay"]),
+                ("n", &first["n"]),
+                ("step", step),
+            ]),
+        );
+        let observed: Vec<Option<f64>> = rows.iter().map(|row| number(&row["observed"])).collect();
+        let judgements = detect_series(
+            &method,
+            &Series {
+                observed: &observed,
+                ..Series::default()
+            },
+        );
+        for (row, ours) in rows.iter().zip(&judgements) {
+            let place = format!("{series} step={step} t={}", row["t"]);
+            comparison.compared += 1;
+            comparison.number(
+                &place,
+                "expected",
+                ours.expected,
+                number(&row["baseline"]),
+                1e-9,
+            );
+            comparison.number(
+                &place,
+                "upperbound",
+                ours.upperbound,
+                number(&row["U0_dw"]),
+                1e-9,
+            );
+            comparison.alarm(&place, ours, &row["alarm_dw"]);
+        }
+    }
+    comparison.done(name, expected_rows);
+}
+
+#[test]
+fn eears_equals_r() {
+    let Some(folder) = oracles() else { return };
+    check_eears("eears", &folder.join("eears.csv.gz"));
+}
+
+#[test]
+fn eears_equals_the_committed_rows() {
+    check_eears("eears (committed)", &committed("eears.csv.gz"));
+}
+
+type Params<'a> = &'a [(&'a str, &'a str)];
+
+/// The alarms of R in the last 49 weeks of the simulated weekly series of Noufaily's 28 scenarios,
+/// for the methods of the `bench` table of that name and their parameters.
+const BENCH: &[(&str, &str, Params)] = &[
+    ("earsC1", "ears-c1", &[]),
+    ("earsC2", "ears-c2", &[]),
+    ("earsC3", "ears-c3", &[]),
+];
+
+fn check_bench(
+    comparison: &mut Comparison,
+    method: &Method,
+    place: &str,
+    observed: &[Option<f64>],
+    alarms: &str,
+) {
+    let judgements = detect_series(
+        method,
+        &Series {
+            observed,
+            ..Series::default()
+        },
+    );
+    let last = &judgements[judgements.len() - alarms.len()..];
+    for (index, (ours, theirs)) in last.iter().zip(alarms.chars()).enumerate() {
+        comparison.compared += 1;
+        // The table holds R's missing alarms as 0.
+        let ours = Judgement {
+            alarm: Some(ours.alarm == Some(true)),
+            ..*ours
+        };
+        comparison.alarm(
+            &format!("{place} week {index}"),
+            &ours,
+            theirs.to_string().as_str(),
+        );
+    }
+}
+
+#[test]
+fn alarms_equal_the_committed_bench() {
+    let table = rows(&committed("bench.csv.gz"));
+    for (column, name, params) in BENCH {
+        let mut comparison = Comparison::default();
+        let method = parse(name, &pairs(params));
+        for row in &table {
+            let observed: Vec<Option<f64>> = row["observed"].split(' ').map(number).collect();
+            let place = format!("{column} scenario {}", row["scenario"]);
+            check_bench(&mut comparison, &method, &place, &observed, &row[*column]);
+        }
+        comparison.done(&format!("{column} (committed bench)"), table.len() * 49);
+    }
+}
+
+#[test]
+fn alarms_equal_the_whole_bench() {
+    let Some(folder) = oracles() else { return };
+    let mut series: BTreeMap<(String, String), [Vec<Option<f64>>; 2]> = BTreeMap::new();
+    for row in rows(&folder.join("bench/series.csv.gz")) {
+        let count = |column: &str| number(&row[column]).unwrap();
+        let without = count("base") + count("past");
+        let [calm, struck] = series
+            .entry((row["scenario"].clone(), row["rep"].clone()))
+            .or_default();
+        calm.push(Some(without));
+        struck.push(Some(without + count("current")));
+    }
+    let table = rows(&folder.join("bench/alarms.csv.gz"));
+    for (column, name, params) in BENCH {
+        let mut comparison = Comparison::default();
+        let method = parse(name, &pairs(params));
+        for row in table.iter().filter(|row| row["method"] == *column) {
+            let [calm, struck] = &series[&(row["scenario"].clone(), row["rep"].clone())];
+            let place = format!("{column} scenario {} run {}", row["scenario"], row["rep"]);
+            check_bench(
+                &mut comparison,
+                &method,
+                &format!("{place} without"),
+                calm,
+                &row["without_outbreak"],
+            );
+            check_bench(
+                &mut comparison,
+                &method,
+                &format!("{place} with"),
+                struck,
+                &row["with_outbreak"],
+            );
+        }
+        comparison.done(&format!("{column} (bench)"), 140 * 2 * 49);
+    }
+}
