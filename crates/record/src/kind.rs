@@ -21,7 +21,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] = [Kind::Symptom, Kind::Disease, Kind::Narrative, Kind::Crisis, Kind::Sensitive, Kind::Patient, Kind::Campaign];
+    pub const ALL: [Kind; 7] =
+        [Kind::Symptom, Kind::Disease, Kind::Narrative, Kind::Crisis, Kind::Sensitive, Kind::Patient, Kind::Campaign];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -20,7 +20,8 @@ pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Prov
 
 mod log;
 pub use log::{
-    Coverage, Exclusion, FeedTick, Frame, Handled, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange, WindowChange,
+    Coverage, Exclusion, FeedTick, Frame, Handled, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange,
+    WindowChange,
 };
 
 mod settings;
@@ -28,7 +29,8 @@ pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 
 mod output;
 pub use output::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Reject, RejectReason, Stage, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Reject, RejectReason, Stage, TagCount, Total, Verdict, Version,
+    WindowCount,
 };
 
 mod alerts;

@@ -162,7 +162,9 @@ impl Cursor<'_> {
         let from = self.at;
         let mut value = 0;
         while self.at - from < most {
-            let Some(digit) = self.peek().filter(u8::is_ascii_digit) else { break };
+            let Some(digit) = self.peek().filter(u8::is_ascii_digit) else {
+                break;
+            };
             value = value * 10 + i64::from(digit - b'0');
             self.at += 1;
         }

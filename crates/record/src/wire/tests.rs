@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::post::*;
 use crate::log::*;
+use crate::post::*;
 
 fn post() -> Post {
     Post {

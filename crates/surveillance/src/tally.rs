@@ -1,0 +1,797 @@
+//! Tally: counts the posts of one partition, and says at each tick what has changed.
+//!
+//! Between ingest and watch: `posts` in, frames out. The rules of counting are here and nowhere else: identity, late posts,
+//! deletions, ancestors and overlays, distinct authors, denominators, samples (design, section 3).
+//! Knows no other partition, no baseline and no clock: its time is the watermark, made from ticks.
+
+mod clock;
+mod distinct;
+mod gone;
+mod identity;
+mod series;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use record::kind::Kind;
+use record::pseudonym::Epoch;
+use record::region::{Level, RegionTable, WORLD};
+use record::time::{HOUR, MINUTE, SECOND, pane_border, pane_start};
+use record::{
+    Frame, Handled, Micros, Op, PaneChange, Position, Post, Record, Sampled, SeriesChange, Settings, TagChange, TopicMatch, TotalChange,
+    WindowChange,
+};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
+use clock::Clock;
+use gone::Gone;
+use identity::{AHEAD_MAX, Block, Identities, Known, Matched, Profile};
+use series::{Grid, Pseudonyms, Series};
+
+const STAGE: &str = "tally";
+
+/// Denominators are told when the watermark passes a multiple of this.
+const TOTALS_EVERY: Micros = 10 * SECOND;
+
+/// The panes of denominators where a crisis topic is counted in such short ones; else only hours are kept.
+const SHORT_PANE: Micros = 5 * MINUTE;
+
+/// One partition's counts.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    head: Head,
+    regions: Regions,
+    grids: BTreeMap<String, (Grid, Kind)>,
+    table: RegionTable,
+    gone: Gone,
+    identities: Identities,
+    by_author: ByAuthor,
+    /// Topic → region → series.
+    series: BTreeMap<String, BTreeMap<u32, Series>>,
+    changed: BTreeSet<(String, u32)>,
+    tags: BTreeMap<(Micros, u32, String), Counted>,
+    totals: FxHashMap<(u32, Micros, Micros), Counted>,
+    changed_totals: Vec<(u32, Micros, Micros)>,
+    changed_tags: BTreeSet<(Micros, u32, String)>,
+    known_chunks: BTreeSet<ChunkName>,
+}
+
+/// The small part of the state.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Head {
+    partition: u32,
+    settings: Vec<Settings>,
+    clock: Clock,
+    previous: Option<Position>,
+    /// The first position not yet applied.
+    next: Position,
+    handled: Handled,
+    totals_told: Option<Micros>,
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Counted {
+    posts: u64,
+    changed: bool,
+}
+
+impl Tally {
+    pub fn new(partition: u32) -> Tally {
+        Tally {
+            head: Head { partition, ..Head::default() },
+            regions: Regions::default(),
+            grids: BTreeMap::new(),
+            table: RegionTable::default(),
+            gone: Gone::default(),
+            identities: Identities::default(),
+            by_author: FxHashMap::default(),
+            series: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            tags: BTreeMap::new(),
+            totals: FxHashMap::default(),
+            changed_totals: Vec::new(),
+            changed_tags: BTreeSet::new(),
+            known_chunks: BTreeSet::new(),
+        }
+    }
+
+    /// The first position of the partition that has not been applied.
+    pub fn next(&self) -> Position {
+        self.head.next
+    }
+
+    pub fn handled(&self) -> Handled {
+        self.head.handled
+    }
+
+    pub fn watermark(&self) -> Option<Micros> {
+        self.head.clock.watermark()
+    }
+
+    /// Takes the record at `position` in. A record that was applied before changes nothing.
+    pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Frame>) {
+        if position < self.head.next {
+            return;
+        }
+        self.head.next = position + 1;
+        match record {
+            Record::Settings(settings) => self.learn(settings.clone()),
+            Record::Post(post) => self.post(post),
+            Record::Tick(tick) => {
+                let Some(newest) = self.head.settings.last() else {
+                    return;
+                };
+                self.head.clock.tick(tick, newest);
+                let frame = self.frame(position, tick.at, false);
+                out.push(frame);
+            }
+            Record::End if !self.head.ended => {
+                self.head.ended = true;
+                let at = self.head.clock.furthest().unwrap_or_default();
+                let frame = self.frame(position, at, true);
+                out.push(frame);
+            }
+            // Not of this stream: another program's record is no reason to stop counting.
+            _ => self.head.handled.refused += 1,
+        }
+    }
+
+    fn learn(&mut self, settings: Settings) {
+        if self.head.settings.last().is_some_and(|newest| newest.number >= settings.number) {
+            return;
+        }
+        for topic in &settings.topics {
+            self.grids.insert(topic.id.clone(), (Grid::new(topic.pane, &topic.windows), topic.kind));
+        }
+        self.table = settings.region_table();
+        self.head.settings.push(settings);
+    }
+
+    fn newest_settings(&self) -> Option<&Settings> {
+        self.head.settings.last()
+    }
+
+    fn horizon(&self) -> Micros {
+        self.newest_settings().map_or(36 * HOUR, |settings| settings.horizon)
+    }
+
+    /// Whether the hour of this instant can take no more posts.
+    fn is_final(&self, instant: Micros) -> bool {
+        self.watermark().is_some_and(|watermark| pane_start(instant, HOUR) + HOUR + self.horizon() <= watermark)
+    }
+
+    // ---- records ----
+
+    fn post(&mut self, post: &Post) {
+        match post.op {
+            Op::Create => self.create(post),
+            Op::Delete => {
+                self.head.handled.deletes += 1;
+                if let Some(alias) = post.alias {
+                    self.gone.delete_alias(alias, post.arrival);
+                }
+                let print = post.id.print();
+                if post.id != record::PostId::NONE {
+                    self.gone.delete(print, post.arrival);
+                }
+                let by_id = self.identities.find(print, post.event_time).map(|known| (known.hour, print));
+                let by_alias: Vec<(Micros, u64)> = match post.alias {
+                    // Sources whose deletions name no author are few and filtered: a walk is cheaper than an index.
+                    Some(alias) if by_id.is_none() => self
+                        .identities
+                        .matched_between(Micros::MIN, Micros::MAX)
+                        .filter(|(_, matched)| !matched.deleted)
+                        .map(|(print, matched)| (print, matched.post()))
+                        .filter(|(_, kept)| kept.alias == Some(alias))
+                        .map(|(print, kept)| (pane_start(kept.event_time, HOUR), print))
+                        .collect(),
+                    _ => Vec::new(),
+                };
+                for (hour, print) in by_id.into_iter().chain(by_alias) {
+                    self.review(hour, print);
+                }
+            }
+            Op::Remove => {
+                self.head.handled.removals += 1;
+                for author in post.author.into_iter().chain(post.author_before) {
+                    self.gone.remove_account(author.0, post.arrival);
+                    for (hour, print) in self.by_author.get(&author.0).cloned().unwrap_or_default() {
+                        self.review(hour, print);
+                    }
+                }
+            }
+            Op::Edit => self.head.handled.edits += 1,
+        }
+    }
+
+    fn create(&mut self, post: &Post) {
+        if post.event_time < post.arrival - self.horizon() {
+            self.head.handled.late += 1;
+            return;
+        }
+        if self.is_final(post.event_time) {
+            self.head.handled.after_final += 1;
+            return;
+        }
+        let print = post.id.print();
+        if let Some(known) = self.identities.find(print, post.event_time) {
+            self.head.handled.duplicates += 1;
+            if !self.precedes(post, &known, print) {
+                return;
+            }
+            self.take_back(&known, print);
+        } else {
+            self.head.handled.posts += 1;
+        }
+        if !self.identities.insert(post) {
+            self.head.handled.refused += 1;
+            return;
+        }
+        self.head.handled.clamped += u64::from(post.flags.clamped);
+        self.count_total(&Profile::of(post), post.event_time, 1);
+        if post.topics.iter().any(|hit| self.grids.contains_key(&hit.id)) {
+            let hour = pane_start(post.event_time, HOUR);
+            let deleted = self.gone.holds(post, self.horizon());
+            self.identities.keep_whole(hour, print, Matched::new(post, deleted));
+            if let Some(author) = post.author {
+                self.by_author.entry(author.0).or_default().push((hour, print));
+            }
+            if !deleted {
+                self.count(post);
+            }
+        }
+    }
+
+    /// Whether a record comes before the one that counts now for the same post.
+    fn precedes(&self, post: &Post, known: &Known, print: u64) -> bool {
+        match (post.arrival, post.event_time).cmp(&(known.arrival, known.event_time)) {
+            std::cmp::Ordering::Less => return true,
+            std::cmp::Ordering::Greater => return false,
+            std::cmp::Ordering::Equal => {}
+        }
+        if let Some(matched) = self.identities.matched(known.hour, print) {
+            let counts_now = matched.post();
+            return post.precedence() < counts_now.precedence();
+        }
+        let profile = self.identities.profile(known);
+        let tags = |tags: &[record::Tag]| tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect::<Vec<_>>();
+        let nothing: &[TopicMatch] = &[];
+        (post.path(), &post.langs, tags(&post.tags), post.topics.as_slice()) < (&profile.path, &profile.langs, tags(&profile.tags), nothing)
+    }
+
+    fn take_back(&mut self, known: &Known, print: u64) {
+        let profile = self.identities.profile(known);
+        self.count_total(&profile, known.event_time, -1);
+        if let Some(matched) = self.identities.matched(known.hour, print).cloned() {
+            let post = matched.post();
+            self.identities.remove(print, known.hour);
+            forget_author(&mut self.by_author, &post, print);
+            if !matched.deleted {
+                self.uncount(&post);
+            }
+        } else {
+            self.identities.remove(print, known.hour);
+        }
+    }
+
+    /// Takes a post out of the cells if a deletion now counts against it.
+    fn review(&mut self, hour: Micros, print: u64) {
+        let horizon = self.horizon();
+        let Some(matched) = self.identities.matched_mut(hour, print) else {
+            return;
+        };
+        if matched.deleted {
+            return;
+        }
+        let post = matched.post();
+        if self.gone.holds(&post, horizon) {
+            matched.deleted = true;
+            self.uncount(&post);
+        }
+    }
+
+    // ---- cells ----
+
+    fn count(&mut self, post: &Post) {
+        let watermark = self.watermark();
+        for hit in &post.topics {
+            let Some((grid, kind)) = self.grids.get(&hit.id) else {
+                continue;
+            };
+            let pseudonyms = self.pseudonyms(post, grid);
+            let open_end = kind.fires_early().then(|| watermark.map_or(Pane::MIN, |watermark| grid.pane_of(watermark) + 1));
+            for region in self.regions.of_post(post, &self.table, *kind) {
+                let series = self.series.entry(hit.id.clone()).or_default().entry(region).or_default();
+                series.add(grid, post, hit, &pseudonyms, kind.samples(), open_end);
+                self.changed.insert((hit.id.clone(), region));
+            }
+        }
+        self.count_tags(post, 1);
+    }
+
+    fn uncount(&mut self, post: &Post) {
+        for hit in &post.topics {
+            let Some((grid, kind)) = self.grids.get(&hit.id) else {
+                continue;
+            };
+            let pseudonyms = self.pseudonyms(post, grid);
+            for region in self.regions.of_post(post, &self.table, *kind) {
+                let Some(series) = self.series.get_mut(&hit.id).and_then(|regions| regions.get_mut(&region)) else {
+                    continue;
+                };
+                let resample = series.remove(grid, post, hit, &pseudonyms);
+                self.changed.insert((hit.id.clone(), region));
+                if resample {
+                    let pane = grid.pane_of(post.event_time);
+                    let (from, to) = (pane_start(grid.instant(pane), HOUR), grid.instant(pane + 1));
+                    let mut prints: Vec<u64> = self
+                        .identities
+                        .matched_between(from, to)
+                        .filter(|(print, matched)| !matched.deleted && *print != post.id.print())
+                        .map(|(print, matched)| (print, matched.post()))
+                        .filter(|(_, other)| {
+                            !other.flags.filtered
+                                && grid.pane_of(other.event_time) == pane
+                                && other.topics.iter().any(|topic| topic.id == hit.id)
+                                && self.regions.of_post(other, &self.table, *kind).contains(&region)
+                        })
+                        .map(|(print, _)| print)
+                        .collect();
+                    prints.sort_unstable();
+                    prints.truncate(series::SAMPLE_POSTS_MAX);
+                    if let Some(cell) = series.cells.get_mut(&pane) {
+                        cell.sample = prints;
+                    }
+                }
+            }
+        }
+        self.count_tags(post, -1);
+    }
+
+    /// A post's pseudonyms and the window starts for which each is in force: that of the epoch in which the window begins.
+    fn pseudonyms(&self, post: &Post, grid: &Grid) -> Pseudonyms {
+        let length = self.newest_settings().map_or(30 * 24 * HOUR, |settings| settings.author_epoch);
+        let epoch = Epoch::of(post.event_time, length);
+        let starts = |epoch: Epoch| grid.border(epoch.start(length))..grid.border(Epoch(epoch.0 + 1).start(length));
+        let now = post.author.map(|author| (author.0, starts(epoch)));
+        let before = post.author_before.map(|author| (author.0, starts(epoch.before())));
+        now.into_iter().chain(before).collect()
+    }
+
+    fn count_tags(&mut self, post: &Post, by: i64) {
+        if post.flags.filtered {
+            return;
+        }
+        let counted = |hit: &&TopicMatch| self.grids.get(&hit.id).is_some_and(|(_, kind)| *kind != Kind::Sensitive);
+        let keys: BTreeSet<&String> = post.topics.iter().filter(counted).flat_map(|hit| &hit.keys).collect();
+        let region = self.regions.number(record::region::own_of(post.path()));
+        let pane = pane_start(post.event_time, HOUR);
+        for key in keys {
+            let at = (pane, region, key.clone());
+            let count = self.tags.entry(at.clone()).or_default();
+            count.posts = count.posts.saturating_add_signed(by);
+            self.changed_tags.insert(at);
+        }
+    }
+
+    fn count_total(&mut self, profile: &Profile, event_time: Micros, by: i64) {
+        if profile.filtered {
+            return;
+        }
+        let short = self.grids.values().any(|(grid, _)| grid.pane == SHORT_PANE);
+        let regions = self.regions.of(&profile.path, &profile.overlays, &profile.langs);
+        for length in [HOUR].into_iter().chain(short.then_some(SHORT_PANE)) {
+            let pane = pane_start(event_time, length);
+            for &region in &regions {
+                let total = self.totals.entry((region, pane, length)).or_default();
+                total.posts = total.posts.saturating_add_signed(by);
+                if !total.changed {
+                    total.changed = true;
+                    self.changed_totals.push((region, pane, length));
+                }
+            }
+        }
+    }
+
+    // ---- frames ----
+
+    fn frame(&mut self, position: Position, at: Micros, ended: bool) -> Frame {
+        let settings = self.newest_settings().cloned().unwrap_or_default();
+        let before = self.watermark();
+        let furthest = self.head.clock.furthest();
+        if ended {
+            let newest =
+                self.series.values().flat_map(BTreeMap::values).flat_map(|series| series.cells.values()).map(|cell| cell.newest).max();
+            if let Some(last) = furthest.into_iter().chain(newest).max() {
+                self.head.clock.finish(pane_border(last, HOUR));
+            }
+        }
+        let watermark = self.watermark();
+        // What lies further ahead belongs to a replay that has read on: it is told when its time comes.
+        let until = if ended { Micros::MAX } else { furthest.unwrap_or(Micros::MIN).saturating_add(AHEAD_MAX) };
+        let mut frame = Frame {
+            partition: self.head.partition,
+            position,
+            previous: self.head.previous.replace(position),
+            settings: settings.number,
+            at,
+            watermark,
+            ended,
+            handled: self.head.handled,
+            ..Frame::default()
+        };
+        let final_before = watermark.map(|watermark| pane_start(watermark - settings.horizon, HOUR));
+        self.head.clock.coverage(
+            &settings,
+            before.map(|before| pane_start(before - settings.horizon, HOUR)),
+            pane_border(until.min(i64::MAX / 2), HOUR),
+            &mut frame.coverage,
+        );
+        self.tell_series(before, watermark, until, ended, &mut frame);
+        self.tell_tags(until, &mut frame);
+        let totals_due = watermark.map(|watermark| watermark.div_euclid(TOTALS_EVERY));
+        if ended || totals_due > self.head.totals_told {
+            self.head.totals_told = totals_due;
+            self.tell_totals(until, &mut frame);
+        }
+        if before < watermark
+            && let Some(final_before) = final_before
+            && before.is_none_or(|before| pane_start(before - settings.horizon, HOUR) < final_before)
+        {
+            self.forget(final_before, &settings);
+        }
+        frame
+    }
+
+    fn tell_series(&mut self, before: Option<Micros>, watermark: Option<Micros>, until: Micros, ended: bool, frame: &mut Frame) {
+        let changed = std::mem::take(&mut self.changed);
+        let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
+        for (topic, regions) in &mut self.series {
+            let Some((grid, kind)) = self.grids.get(topic) else {
+                continue;
+            };
+            // Window ends that the watermark passes now: told for every series that has anyone in the window.
+            let passed = match (before, watermark) {
+                (_, None) => 1..1,
+                (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
+                (Some(then), Some(now)) => grid.pane_of(then) + 1..grid.pane_of(now) + 1,
+            };
+            let last = if ended { grid.border(watermark.unwrap_or(0).saturating_add(AHEAD_MAX)) } else { grid.border(until) };
+            let passed = if ended { passed.start..last + 1 } else { passed };
+            let all: Vec<u32> = if passed.is_empty() {
+                changed.range((topic.clone(), 0)..=(topic.clone(), u32::MAX)).map(|(_, region)| *region).collect()
+            } else {
+                regions.keys().copied().collect()
+            };
+            for region in all {
+                let Some(series) = regions.get_mut(&region) else {
+                    continue;
+                };
+                let mut change = SeriesChange {
+                    topic: topic.clone(),
+                    region: self.regions.name(region).to_owned(),
+                    panes: Vec::new(),
+                    windows: Vec::new(),
+                };
+                let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
+                for pane in std::mem::replace(&mut series.changed_panes, ahead) {
+                    change.panes.push(pane_change(series, grid, pane, *kind, &self.identities));
+                }
+                windows(series, grid, &passed, last, &mut change.windows);
+                if !series.changed_panes.is_empty() {
+                    self.changed.insert((topic.clone(), region));
+                }
+                if !change.panes.is_empty() || !change.windows.is_empty() {
+                    told.insert((topic.as_str(), region), change);
+                }
+            }
+        }
+        frame.series = told.into_values().collect();
+        frame.series.sort_by(|a, b| (&a.topic, &a.region).cmp(&(&b.topic, &b.region)));
+    }
+
+    fn tell_tags(&mut self, until: Micros, frame: &mut Frame) {
+        let ahead = self.changed_tags.split_off(&(until.saturating_add(1), 0, String::new()));
+        for at in std::mem::replace(&mut self.changed_tags, ahead) {
+            let posts = self.tags.get(&at).map_or(0, |count| count.posts);
+            let (pane_start, region, key) = at;
+            let posts = u32::try_from(posts).unwrap_or(u32::MAX);
+            frame.tags.push(TagChange { key, region: self.regions.name(region).to_owned(), pane_start, posts });
+        }
+        frame.tags.sort_by(|a, b| (&a.key, &a.region, a.pane_start).cmp(&(&b.key, &b.region, b.pane_start)));
+    }
+
+    fn tell_totals(&mut self, until: Micros, frame: &mut Frame) {
+        let mut ahead = Vec::new();
+        for at in std::mem::take(&mut self.changed_totals) {
+            let (region, pane_start, length) = at;
+            if pane_start > until {
+                ahead.push(at);
+            } else if let Some(total) = self.totals.get_mut(&at) {
+                total.changed = false;
+                frame.totals.push(TotalChange { region: self.regions.name(region).to_owned(), pane_start, length, posts: total.posts });
+            }
+        }
+        self.changed_totals = ahead;
+        frame.totals.sort_by(|a, b| (a.pane_start, a.length, &a.region).cmp(&(b.pane_start, b.length, &b.region)));
+    }
+
+    /// Everything before `hour` is final: identities go, and cells that no window needs any more.
+    fn forget(&mut self, hour: Micros, settings: &Settings) {
+        let grids = &self.grids;
+        let dropped = self.identities.forget(hour, |_, post| {
+            // A post in a longer pane may still be sampled anew.
+            post.topics.iter().filter_map(|hit| grids.get(&hit.id)).any(|(grid, _)| grid.instant(grid.pane_of(post.event_time) + 1) > hour)
+        });
+        for (print, post) in &dropped {
+            forget_author(&mut self.by_author, post, *print);
+        }
+        self.gone.forget(hour - HOUR);
+        for (topic, regions) in &mut self.series {
+            let Some((grid, _)) = grids.get(topic) else {
+                continue;
+            };
+            let keep_from = grid.pane_of(hour - grid.longest());
+            regions.retain(|_, series| {
+                // Cells are final; their distinct authors are needed as long as a window that holds them is not.
+                series.cells.retain(|pane, _| *pane >= keep_from);
+                series.authors.forget(keep_from, grid.pane_of(hour));
+                series.authors_self.forget(keep_from, grid.pane_of(hour));
+                series.authors_filtered.forget(keep_from, grid.pane_of(hour));
+                !series.is_empty()
+            });
+        }
+        self.tags = self.tags.split_off(&(hour, 0, String::new()));
+        self.totals.retain(|(_, pane, _), _| *pane >= hour);
+        while self.head.settings.len() > 1 && self.head.settings[1].from <= hour - settings.longest_window() {
+            self.head.settings.remove(0);
+        }
+    }
+
+    // ---- snapshots ----
+
+    /// The state, in chunks; those that haven't changed since the last snapshot are only named.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut writer = Writer::new(&self.known_chunks);
+        writer.put(&self.head);
+        writer.put(&self.regions.names);
+        writer.put(&self.gone);
+        writer.put(&self.tags.iter().map(|(at, count)| (at.clone(), *count)).collect::<Vec<_>>());
+        let mut totals: Vec<_> = self.totals.iter().map(|(at, count)| (*at, *count)).collect();
+        totals.sort_by_key(|(at, _)| *at);
+        writer.put(&totals);
+        writer.put(&(&self.changed, &self.changed_tags, &self.changed_totals));
+        writer.put(&self.series.keys().collect::<Vec<_>>());
+        for regions in self.series.values() {
+            writer.put(regions);
+        }
+        writer.put(&self.identities.blocks_mut().keys().copied().collect::<Vec<Micros>>());
+        for block in self.identities.blocks_mut().values_mut() {
+            let kept = block.run_name.is_some_and(|name| writer.keep(name));
+            if !kept {
+                block.run_name = Some(writer.put(&block.run()));
+            }
+            writer.put(&*block);
+        }
+        let snapshot = writer.finish(STAGE, self.head.partition, vec![self.head.next]);
+        self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
+        snapshot
+    }
+
+    /// `chunks` are the bytes of the manifest's chunks, in its order.
+    pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Tally, RestoreError> {
+        let mut reader = Reader::new(STAGE, manifest, chunks)?;
+        let mut head: Head = reader.take()?;
+        let mut tally = Tally::new(head.partition);
+        for settings in std::mem::take(&mut head.settings) {
+            tally.learn(settings);
+        }
+        head.settings = std::mem::take(&mut tally.head.settings);
+        tally.head = head;
+        tally.regions = Regions::with_names(reader.take()?);
+        tally.gone = reader.take()?;
+        tally.tags = reader.take::<Vec<((Micros, u32, String), Counted)>>()?.into_iter().collect();
+        tally.totals = reader.take::<Vec<((u32, Micros, Micros), Counted)>>()?.into_iter().collect();
+        (tally.changed, tally.changed_tags, tally.changed_totals) = reader.take()?;
+        for topic in reader.take::<Vec<String>>()? {
+            let regions = reader.take()?;
+            tally.series.insert(topic, regions);
+        }
+        for hour in reader.take::<Vec<Micros>>()? {
+            let run = reader.take()?;
+            let block: Block = reader.take()?;
+            tally.identities.restore(hour, run, block);
+        }
+        tally.identities.restored();
+        let authors: Vec<(u64, Micros, u64)> = tally
+            .identities
+            .matched_between(Micros::MIN, Micros::MAX)
+            .map(|(print, matched)| (print, matched.post()))
+            .filter_map(|(print, post)| Some((post.author?.0, pane_start(post.event_time, HOUR), print)))
+            .collect();
+        for (author, hour, print) in authors {
+            tally.by_author.entry(author).or_default().push((hour, print));
+        }
+        tally.known_chunks = manifest.chunks.iter().copied().collect();
+        Ok(tally)
+    }
+}
+
+type Pane = distinct::Pane;
+
+/// Author → the posts of theirs that are kept whole, as (hour, print).
+type ByAuthor = FxHashMap<u64, Vec<(Micros, u64)>>;
+
+fn forget_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
+    if let Some(author) = post.author
+        && let Some(posts) = by_author.get_mut(&author.0)
+    {
+        posts.retain(|(_, of)| *of != print);
+        if posts.is_empty() {
+            by_author.remove(&author.0);
+        }
+    }
+}
+
+fn pane_change(series: &mut Series, grid: &Grid, pane: Pane, kind: Kind, identities: &Identities) -> PaneChange {
+    let authors = series.authors.authors(0, pane + 1);
+    let authors_self = series.authors_self.authors(0, pane + 1);
+    let authors_filtered = series.authors_filtered.authors(0, pane + 1);
+    let Some(cell) = series.cells.get_mut(&pane) else {
+        return PaneChange { start: grid.instant(pane), ..PaneChange::default() };
+    };
+    let sample = (kind.samples() && std::mem::take(&mut cell.sample_changed)).then(|| sampled(&cell.sample, grid, pane, identities));
+    PaneChange {
+        start: grid.instant(pane),
+        posts: cell.posts,
+        authors,
+        authors_self,
+        posts_news: cell.posts_news,
+        posts_filtered: cell.posts_filtered,
+        authors_filtered,
+        newest: cell.newest,
+        sample,
+    }
+}
+
+/// What the sampled posts say of their cell, with authors numbered within it.
+fn sampled(prints: &[u64], grid: &Grid, pane: Pane, identities: &Identities) -> Vec<Sampled> {
+    let mut authors = Vec::new();
+    let (from, to) = (pane_start(grid.instant(pane), HOUR), grid.instant(pane + 1));
+    let hours = (0..).map(|hour| from + hour * HOUR).take_while(|hour| *hour < to);
+    let hours: Vec<Micros> = hours.collect();
+    let find = |print: &u64| hours.iter().find_map(|hour| identities.matched(*hour, *print)).map(Matched::post);
+    prints
+        .iter()
+        .filter_map(|print| find(print).map(|post| (*print, post)))
+        .map(|(print, post)| {
+            let number = authors.iter().position(|author| *author == post.author).unwrap_or_else(|| {
+                authors.push(post.author);
+                authors.len() - 1
+            });
+            Sampled {
+                print,
+                author: number as u32,
+                tags: post.tags.iter().map(|tag| tag.key.clone()).collect(),
+                own: post.topics.iter().any(|hit| hit.voice == record::Voice::Own),
+                news: post.topics.iter().any(|hit| hit.voice == record::Voice::News),
+                langs: post.langs,
+                link_domain: post.link_domain,
+                simhash: post.simhash,
+                account_new: post.account_age == record::AccountAge::UnderWeek,
+                sealed_link: post.sealed_link,
+            }
+        })
+        .collect()
+}
+
+/// The windows to tell of: those passed now that hold anyone, and those whose value changed, up to the last open one.
+fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, last: Pane, out: &mut Vec<WindowChange>) {
+    let first_held = series.cells.first_key_value().map_or(Pane::MAX, |(pane, _)| *pane);
+    let last_held = series.cells.last_key_value().map_or(Pane::MIN, |(pane, _)| *pane);
+    let changed = std::mem::take(&mut series.changed_windows);
+    for &index in &grid.judged {
+        let length = grid.lengths[index];
+        let value = |end: Pane| WindowChange {
+            end: grid.instant(end),
+            length: Micros::from(length) * grid.pane,
+            authors: series.authors.authors(index, end),
+            authors_self: series.authors_self.authors(index, end),
+            authors_filtered: series.authors_filtered.authors(index, end),
+            steps: Vec::new(),
+        };
+        let passed = passed.start.max(first_held.saturating_add(1))..passed.end.min(last_held.saturating_add(length).saturating_add(1));
+        let changed = changed.get(index).copied().flatten().map_or(1..1, |(first, end)| first..end.min(last) + 1);
+        let ends: BTreeSet<Pane> = passed.clone().chain(changed.clone()).collect();
+        for end in ends {
+            let mut window = value(end);
+            if changed.contains(&end) {
+                let posts = series.posts_in(end - length, end);
+                window.steps = series.steps_of(index, length, end, posts);
+            } else if window.authors == 0 && window.authors_filtered == 0 {
+                continue;
+            }
+            out.push(window);
+        }
+    }
+    series.steps.clear();
+}
+
+/// Region codes as small numbers, and for what a post says of its place the regions it counts for.
+#[derive(Debug, Clone, Default)]
+struct Regions {
+    names: Vec<String>,
+    numbers: FxHashMap<String, u32>,
+    languages: FxHashMap<String, u32>,
+    paths: FxHashMap<String, Vec<u32>>,
+}
+
+impl Regions {
+    fn with_names(names: Vec<String>) -> Regions {
+        let numbers = names.iter().cloned().zip(0..).collect();
+        Regions { names, numbers, ..Regions::default() }
+    }
+
+    fn number(&mut self, code: &str) -> u32 {
+        if let Some(number) = self.numbers.get(code) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.push(code.to_owned());
+        self.numbers.insert(code.to_owned(), number);
+        number
+    }
+
+    fn name(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or(record::region::UNLOCATED, String::as_str)
+    }
+
+    /// Own region, ancestors, the world, and overlays: each language once, `lang:und` without any.
+    fn of(&mut self, path: &str, overlays: &[String], langs: &[String]) -> Vec<u32> {
+        let mut regions = match self.paths.get(path) {
+            Some(regions) => regions.clone(),
+            None => {
+                let regions: Vec<u32> = std::iter::once(WORLD).chain(path.split('/')).map(|code| self.number(code)).collect();
+                self.paths.insert(path.to_owned(), regions.clone());
+                regions
+            }
+        };
+        for overlay in overlays {
+            let number = self.number(overlay);
+            regions.push(number);
+        }
+        for lang in langs {
+            let number = match self.languages.get(lang) {
+                Some(number) => *number,
+                None => {
+                    let number = self.number(&format!("lang:{lang}"));
+                    self.languages.insert(lang.clone(), number);
+                    number
+                }
+            };
+            regions.push(number);
+        }
+        if langs.is_empty() {
+            regions.push(self.number(record::region::NO_LANGUAGE));
+        }
+        regions
+    }
+
+    /// Of those, what the topic's kind lets out of tally.
+    fn of_post(&mut self, post: &Post, table: &RegionTable, kind: Kind) -> Vec<u32> {
+        let mut regions = self.of(post.path(), &post.overlays, &post.langs);
+        let level = |code: &str| {
+            if code == WORLD || code.contains(':') { Level::Beside } else { table.level(code) }
+        };
+        regions.retain(|region| {
+            let code = &self.names[*region as usize];
+            kind.allows(level(code), code)
+        });
+        regions
+    }
+}
+
+#[cfg(test)]
+mod tests;

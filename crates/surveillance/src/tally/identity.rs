@@ -1,0 +1,398 @@
+//! Which posts are known: one entry a post, in blocks of an hour of event time, until the hour is final.
+//!
+//! Exact counting needs the identity of every post, also of those that match no topic; so an entry is small: a print of eight
+//! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20 bytes in all. A block is a sorted
+//! run and a small tail; one filter over all blocks answers "never seen" for almost every new post.
+//! Posts that match a topic are kept whole, in wire form, since they may have to be taken back.
+
+use std::collections::BTreeMap;
+
+use record::time::{HOUR, MINUTE, pane_start};
+use record::{Micros, Post, Record, Tag};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::ChunkName;
+
+/// An author's clock may be this far ahead of arrival before its time is replaced.
+pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
+
+/// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the run.
+const TAIL_MIN: usize = 1024;
+
+/// Profiles beyond this many in one hour are kept without their tags: the tags only order unequal records of one post.
+const PROFILES_MAX: usize = (1 << 24) - 1;
+
+/// What of a post its denominators depend on, and by which unequal records of one post are ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) filtered: bool,
+    pub(crate) path: String,
+    pub(crate) overlays: Vec<String>,
+    pub(crate) langs: Vec<String>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Profile {
+    pub(crate) fn of(post: &Post) -> Profile {
+        Profile {
+            filtered: post.flags.filtered,
+            path: post.path().to_owned(),
+            overlays: post.overlays.clone(),
+            langs: post.langs.clone(),
+            tags: post.tags.clone(),
+        }
+    }
+}
+
+/// A known post, as found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) hour: Micros,
+    pub(crate) event_time: Micros,
+    pub(crate) arrival: Micros,
+    profile: u32,
+}
+
+/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), profile (24 bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Entry {
+    print_high: u32,
+    print_low: u32,
+    event: u32,
+    delay_low: u32,
+    delay_high_and_profile: u32,
+}
+
+impl Entry {
+    /// None where the times are too far apart to be held; such a record is late, and never gets here.
+    fn new(print: u64, hour: Micros, event_time: Micros, arrival: Micros, profile: u32) -> Option<Entry> {
+        let event = u32::try_from(event_time - hour).ok()?;
+        let delay = u64::try_from(arrival - event_time + AHEAD_MAX).ok().filter(|delay| *delay < 1 << 40)?;
+        Some(Entry {
+            print_high: (print >> 32) as u32,
+            print_low: print as u32,
+            event,
+            delay_low: delay as u32,
+            delay_high_and_profile: ((delay >> 32) as u32) << 24 | profile,
+        })
+    }
+
+    fn print(&self) -> u64 {
+        u64::from(self.print_high) << 32 | u64::from(self.print_low)
+    }
+
+    fn known(&self, hour: Micros) -> Known {
+        let delay = u64::from(self.delay_high_and_profile >> 24) << 32 | u64::from(self.delay_low);
+        let event_time = hour + Micros::from(self.event);
+        Known { hour, event_time, arrival: event_time - AHEAD_MAX + delay as Micros, profile: self.delay_high_and_profile & 0x00ff_ffff }
+    }
+}
+
+/// A post that matches a topic, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Matched {
+    wire: Box<[u8]>,
+    /// Whether it is taken out of all cells.
+    pub(crate) deleted: bool,
+}
+
+impl Matched {
+    pub(crate) fn new(post: &Post, deleted: bool) -> Matched {
+        Matched { wire: record::wire::encode_post(post).into_boxed_slice(), deleted }
+    }
+
+    #[expect(
+        clippy::unreachable,
+        reason = "the bytes were written by this program in this process, or came out of a chunk with the right hash"
+    )]
+    pub(crate) fn post(&self) -> Post {
+        match Record::decode(&self.wire) {
+            Ok(Record::Post(post)) => post,
+            _ => unreachable!("a kept post is a post"),
+        }
+    }
+}
+
+/// The posts of one hour of event time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Block {
+    #[serde(skip)]
+    run: Vec<Entry>,
+    /// The name under which the run was last put into a snapshot; none since it changed.
+    #[serde(skip)]
+    pub(crate) run_name: Option<ChunkName>,
+    tail: BTreeMap<u64, Entry>,
+    profiles: Profiles,
+    pub(crate) matched: BTreeMap<u64, Matched>,
+}
+
+impl Block {
+    fn find(&self, print: u64) -> Option<&Entry> {
+        self.tail.get(&print).or_else(|| find_in(&self.run, print).map(|at| &self.run[at]))
+    }
+
+    fn insert(&mut self, print: u64, entry: Entry) {
+        self.tail.insert(print, entry);
+        if self.tail.len() > TAIL_MIN.max(self.run.len() / 16) {
+            let tail = std::mem::take(&mut self.tail);
+            self.run.reserve_exact(tail.len());
+            self.run.extend(tail.into_values());
+            // Two sorted runs: the standard sort merges them in one pass.
+            self.run.sort();
+            self.run_name = None;
+        }
+    }
+
+    fn remove(&mut self, print: u64) {
+        if self.tail.remove(&print).is_none()
+            && let Some(at) = find_in(&self.run, print)
+        {
+            self.run.remove(at);
+            self.run_name = None;
+        }
+    }
+
+    fn prints(&self) -> impl Iterator<Item = u64> + '_ {
+        self.run.iter().chain(self.tail.values()).map(Entry::print)
+    }
+
+    fn len(&self) -> usize {
+        self.run.len() + self.tail.len()
+    }
+
+    pub(crate) fn run(&self) -> RunBytes<'_> {
+        RunBytes(&self.run)
+    }
+}
+
+/// The sorted run of a block, as a chunk of its own.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunBytes<'a>(&'a [Entry]);
+
+/// Prints are uniform, so where one must stand follows from its value; a few steps correct the guess.
+fn find_in(run: &[Entry], print: u64) -> Option<usize> {
+    let guess = ((u128::from(print) * run.len() as u128) >> 64) as usize;
+    let (mut low, mut high) = (guess, guess);
+    let mut step = 8;
+    while low > 0 && run[low.min(run.len() - 1)].print() > print {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 8;
+    while high < run.len() && run[high].print() < print {
+        high += step;
+        step *= 2;
+    }
+    let high = high.saturating_add(1).min(run.len());
+    let low = low.min(high);
+    run[low..high].binary_search_by_key(&print, Entry::print).ok().map(|at| low + at)
+}
+
+/// All known posts of a partition.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identities {
+    blocks: BTreeMap<Micros, Block>,
+    filter: Filter,
+}
+
+impl Identities {
+    pub(crate) fn find(&self, print: u64, event_time: Micros) -> Option<Known> {
+        if !self.filter.may_hold(print) {
+            return None;
+        }
+        let hour = pane_start(event_time, HOUR);
+        let here = self.blocks.get_key_value(&hour);
+        // An equal record stands in the same hour; an unequal one may stand anywhere.
+        let all = here.into_iter().chain(self.blocks.iter().filter(|(at, _)| **at != hour));
+        all.map(|(hour, block)| (hour, block.find(print))).find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
+    }
+
+    pub(crate) fn profile(&self, known: &Known) -> Profile {
+        match self.blocks.get(&known.hour) {
+            Some(block) => block.profiles.get(known.profile),
+            None => Profile { filtered: false, path: String::new(), overlays: Vec::new(), langs: Vec::new(), tags: Vec::new() },
+        }
+    }
+
+    /// Returns false where the times can't be held.
+    pub(crate) fn insert(&mut self, post: &Post) -> bool {
+        let (print, hour) = (post.id.print(), pane_start(post.event_time, HOUR));
+        let newest = self.blocks.last_key_value().map_or(hour, |(newest, _)| *newest);
+        let block = self.blocks.entry(hour).or_default();
+        let profile = block.profiles.intern(&Profile::of(post));
+        let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, profile) else {
+            return false;
+        };
+        block.insert(print, entry);
+        if newest > hour + 2 * HOUR {
+            // Few posts come this late; the index over profiles costs more than it saves.
+            block.profiles.index = FxHashMap::default();
+        }
+        if !self.filter.insert(print) {
+            let posts: usize = self.blocks.values().map(Block::len).sum();
+            self.filter = Filter::with_room_for(posts + posts / 2);
+            for print in self.blocks.values().flat_map(Block::prints) {
+                self.filter.insert(print);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn remove(&mut self, print: u64, hour: Micros) {
+        if let Some(block) = self.blocks.get_mut(&hour) {
+            block.remove(print);
+            block.matched.remove(&print);
+        }
+    }
+
+    pub(crate) fn keep_whole(&mut self, hour: Micros, print: u64, matched: Matched) {
+        self.blocks.entry(hour).or_default().matched.insert(print, matched);
+    }
+
+    pub(crate) fn matched(&self, hour: Micros, print: u64) -> Option<&Matched> {
+        self.blocks.get(&hour)?.matched.get(&print)
+    }
+
+    pub(crate) fn matched_mut(&mut self, hour: Micros, print: u64) -> Option<&mut Matched> {
+        self.blocks.get_mut(&hour)?.matched.get_mut(&print)
+    }
+
+    /// The matching posts of the hours in `[from, to)`, by print.
+    pub(crate) fn matched_between(&self, from: Micros, to: Micros) -> impl Iterator<Item = (u64, &Matched)> {
+        self.blocks.range(from..to.max(from)).flat_map(|(_, block)| block.matched.iter().map(|(print, matched)| (*print, matched)))
+    }
+
+    /// Drops the entries of hours that began before `hour`, and their whole posts unless `keep` says a longer pane still needs them.
+    pub(crate) fn forget(&mut self, hour: Micros, keep: impl Fn(Micros, &Post) -> bool) -> Vec<(u64, Post)> {
+        let mut dropped = Vec::new();
+        let old: Vec<Micros> = self.blocks.range(..hour).map(|(hour, _)| *hour).collect();
+        for hour in old {
+            let Some(block) = self.blocks.get_mut(&hour) else {
+                continue;
+            };
+            if block.len() > 0 {
+                *block = Block { matched: std::mem::take(&mut block.matched), ..Block::default() };
+            }
+            block.matched.retain(|print, matched| {
+                let post = matched.post();
+                let kept = keep(hour, &post);
+                if !kept {
+                    dropped.push((*print, post));
+                }
+                kept
+            });
+            if block.matched.is_empty() {
+                self.blocks.remove(&hour);
+            }
+        }
+        dropped
+    }
+
+    pub(crate) fn blocks_mut(&mut self) -> &mut BTreeMap<Micros, Block> {
+        &mut self.blocks
+    }
+
+    /// Puts a block back with its sorted run.
+    pub(crate) fn restore(&mut self, hour: Micros, run: Vec<(u32, u32, u32, u32, u32)>, block: Block) {
+        let run = run
+            .into_iter()
+            .map(|(print_high, print_low, event, delay_low, delay_high_and_profile)| Entry {
+                print_high,
+                print_low,
+                event,
+                delay_low,
+                delay_high_and_profile,
+            })
+            .collect();
+        self.blocks.insert(hour, Block { run, run_name: None, ..block });
+        let posts: usize = self.blocks.values().map(Block::len).sum();
+        if self.filter.room < posts {
+            self.filter = Filter::with_room_for(posts + posts / 2);
+        }
+    }
+
+    /// After the last block has been put back.
+    pub(crate) fn restored(&mut self) {
+        let posts: usize = self.blocks.values().map(Block::len).sum();
+        self.filter = Filter::with_room_for(posts + posts / 2);
+        for print in self.blocks.values().flat_map(Block::prints) {
+            self.filter.insert(print);
+        }
+    }
+}
+
+/// Profiles of an hour, each kept once, in postcard form one after the other.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Profiles {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    #[serde(skip)]
+    index: FxHashMap<Vec<u8>, u32>,
+}
+
+impl Profiles {
+    #[expect(clippy::expect_used, reason = "writing plain data to memory has no way to fail")]
+    fn intern(&mut self, profile: &Profile) -> u32 {
+        let wire = postcard::to_stdvec(profile).expect("plain data always encodes");
+        if let Some(at) = self.index.get(&wire) {
+            return *at;
+        }
+        if self.ends.len() >= PROFILES_MAX || self.bytes.len() + wire.len() > u32::MAX as usize {
+            return if profile.tags.is_empty() { 0 } else { self.intern(&Profile { tags: Vec::new(), ..profile.clone() }) };
+        }
+        let at = self.ends.len() as u32;
+        self.bytes.extend_from_slice(&wire);
+        self.ends.push(self.bytes.len() as u32);
+        self.index.insert(wire, at);
+        at
+    }
+
+    #[expect(clippy::expect_used, reason = "the bytes were written by `intern`, or came out of a chunk with the right hash")]
+    fn get(&self, at: u32) -> Profile {
+        let at = at as usize;
+        let from = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        postcard::from_bytes(&self.bytes[from..self.ends[at] as usize]).expect("a kept profile decodes")
+    }
+}
+
+/// A Bloom filter over prints (Bloom 1970): four bits in two words, sixteen bits of room a print; about one in three hundred
+/// new posts is looked up in vain.
+#[derive(Debug, Clone, Default)]
+struct Filter {
+    words: Vec<u64>,
+    room: usize,
+    held: usize,
+}
+
+impl Filter {
+    fn with_room_for(posts: usize) -> Filter {
+        let room = posts.max(4096);
+        Filter { words: vec![0; (room / 4).next_multiple_of(2)], room, held: 0 }
+    }
+
+    /// False when it is full; the print must then go into a larger one.
+    fn insert(&mut self, print: u64) -> bool {
+        if self.held >= self.room {
+            return false;
+        }
+        for (word, bits) in self.places(print) {
+            self.words[word] |= bits;
+        }
+        self.held += 1;
+        true
+    }
+
+    fn may_hold(&self, print: u64) -> bool {
+        !self.words.is_empty() && self.places(print).into_iter().all(|(word, bits)| self.words[word] & bits == bits)
+    }
+
+    fn places(&self, print: u64) -> [(usize, u64); 2] {
+        let mixed = print.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = |value: u64, bits: u64| {
+            let word = ((u128::from(value) * self.words.len() as u128) >> 64) as usize;
+            (word, 1 << (bits & 63) | 1 << (bits >> 6 & 63))
+        };
+        [place(print, mixed >> 7), place(mixed, print >> 3)]
+    }
+}
