@@ -1,1 +1,43 @@
 //! Made up: a seeded world of posts and counts.
+//!
+//! Its place is before everything else: `simulate` prints its lines, `demo` feeds them to the real
+//! pipeline, `evaluate` draws its count series from it, tests and benches use both.
+//! One seed is one world, byte for byte, on every platform and in every version: so it brings its
+//! own generator and takes logarithms from `libm`.
+//!
+//! It knows how lines of a Jetstream look and how people's days go. It does not know how posts are
+//! counted, which topics are configured, or what a detector is; the labels it gives say what was
+//! put in, never what should be found. No person, account, news item or address in it is real.
+
+mod random;
+mod samplers;
+
+pub mod counts;
+
+mod places;
+mod words;
+
+mod event;
+mod plan;
+
+mod line;
+mod world;
+
+mod demo;
+
+#[cfg(test)]
+mod tests;
+
+pub use demo::{DemoOptions, DemoWorld};
+pub use event::{Event, EventKind, Shape};
+pub use places::regions;
+pub use random::Random;
+pub use samplers::{exponential, gamma, log_uniform, negative_binomial, normal, poisson};
+pub use words::Topic;
+pub use world::{Line, Shares, Until, World, WorldOptions};
+
+/// Microseconds in a second, as all instants here are microseconds since 1970 in UTC.
+pub const SECOND_US: i64 = 1_000_000;
+pub const MINUTE_US: i64 = 60 * SECOND_US;
+pub const HOUR_US: i64 = 60 * MINUTE_US;
+pub const DAY_US: i64 = 24 * HOUR_US;
