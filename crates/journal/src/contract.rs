@@ -61,9 +61,7 @@ fn starts_empty(journal: &dyn Journal) {
 fn appends_in_order(journal: &dyn Journal) {
     let mut expected: BTreeMap<u32, Vec<(Position, Vec<u8>)>> = BTreeMap::new();
     for round in 0..20_u32 {
-        let entries: Vec<Entry> = (0..round)
-            .map(|n| entry((n * n + round) % 4, format!("round {round} entry {n}")))
-            .collect();
+        let entries: Vec<Entry> = (0..round).map(|n| entry((n * n + round) % 4, format!("round {round} entry {n}"))).collect();
         let positions = append(journal, Stream::Posts, &entries);
         assert_eq!(positions.len(), entries.len(), "a position for each entry");
         for (position, entry) in positions.into_iter().zip(entries) {
@@ -79,20 +77,13 @@ fn appends_in_order(journal: &dyn Journal) {
             assert_eq!(batch.next, high);
         }
     }
-    assert_eq!(
-        extent(journal, Stream::Tallies, 0),
-        (0, 0),
-        "streams are apart"
-    );
+    assert_eq!(extent(journal, Stream::Tallies, 0), (0, 0), "streams are apart");
 }
 
 fn reads_from_anywhere_within_limits(journal: &dyn Journal) {
     let records: Vec<Vec<u8>> = (0..40_usize).map(|n| vec![b'x'; n * 7 % 50]).collect();
     for appended in records.chunks(11) {
-        let entries: Vec<Entry> = appended
-            .iter()
-            .flat_map(|bytes| [entry(1, bytes.clone()), entry(0, "other")])
-            .collect();
+        let entries: Vec<Entry> = appended.iter().flat_map(|bytes| [entry(1, bytes.clone()), entry(0, "other")]).collect();
         append(journal, Stream::Posts, &entries);
     }
     for from in 0..=records.len() {
@@ -117,19 +108,13 @@ fn reads_from_anywhere_within_limits(journal: &dyn Journal) {
         seen.extend(batch.records.into_iter().map(|(_, bytes)| bytes));
         next = batch.next;
     }
-    assert_eq!(
-        seen, records,
-        "batch after batch, across the borders of appends"
-    );
+    assert_eq!(seen, records, "batch after batch, across the borders of appends");
 }
 
 fn takes_any_bytes(journal: &dyn Journal) {
     let all: Vec<u8> = (0..=255).collect();
     let records = [vec![], vec![0], vec![0; 1000], vec![255; 300], all, vec![]];
-    let entries: Vec<Entry> = records
-        .iter()
-        .map(|bytes| entry(0, bytes.clone()))
-        .collect();
+    let entries: Vec<Entry> = records.iter().map(|bytes| entry(0, bytes.clone())).collect();
     for stream in logs() {
         append(journal, stream, &entries);
         assert_eq!(bytes_of(read(journal, stream, 0, 0, usize::MAX)), records);
@@ -138,69 +123,34 @@ fn takes_any_bytes(journal: &dyn Journal) {
 }
 
 fn takes_big_records(journal: &dyn Journal) {
-    let big: Vec<u8> = (0..8_u32 << 20)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    let entries = [
-        entry(0, "before"),
-        entry(0, big.clone()),
-        entry(1, "aside"),
-        entry(0, "after"),
-    ];
+    let big: Vec<u8> = (0..8_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let entries = [entry(0, "before"), entry(0, big.clone()), entry(1, "aside"), entry(0, "after")];
     append(journal, Stream::Posts, &entries);
     append(journal, Stream::Posts, &[entry(0, big.clone())]);
     assert_eq!(bytes_of(read(journal, Stream::Posts, 0, 1, 10)), [&big[..]]);
     let all = bytes_of(read(journal, Stream::Posts, 0, 0, usize::MAX));
-    assert!(
-        all == [
-            b"before".to_vec(),
-            big.clone(),
-            b"after".to_vec(),
-            big.clone()
-        ]
-    );
-    let too_long = append_result(
-        journal,
-        Stream::Posts,
-        &[entry(0, "dropped"), entry(0, vec![0; RECORD_BYTES_MAX + 1])],
-    );
-    assert!(
-        matches!(too_long, Err(JournalError::TooLarge { .. })),
-        "{too_long:?}"
-    );
+    assert!(all == [b"before".to_vec(), big.clone(), b"after".to_vec(), big.clone()]);
+    let too_long = append_result(journal, Stream::Posts, &[entry(0, "dropped"), entry(0, vec![0; RECORD_BYTES_MAX + 1])]);
+    assert!(matches!(too_long, Err(JournalError::TooLarge { .. })), "{too_long:?}");
     assert_eq!(extent(journal, Stream::Posts, 0), (0, 4), "all or nothing");
     put(journal, Stream::State, &[pair("big", &big)]);
     assert!(get(journal, Stream::State, "big") == Some(big));
-    let too_long = journal.put(
-        Stream::State,
-        &[pair("big", &vec![0; RECORD_BYTES_MAX + 1])],
-    );
-    assert!(
-        matches!(too_long, Err(JournalError::TooLarge { .. })),
-        "{too_long:?}"
-    );
+    let too_long = journal.put(Stream::State, &[pair("big", &vec![0; RECORD_BYTES_MAX + 1])]);
+    assert!(matches!(too_long, Err(JournalError::TooLarge { .. })), "{too_long:?}");
 }
 
 fn wakes_waiting_readers(journal: &dyn Journal) {
     const RECORDS: Position = 300;
     let short = Duration::from_millis(5);
-    let idle = journal
-        .read(Stream::Posts, 0, 0, 1000, short)
-        .expect("an empty read");
-    assert_eq!(
-        idle,
-        Batch::default(),
-        "a wait that ends says so by no records"
-    );
+    let idle = journal.read(Stream::Posts, 0, 0, 1000, short).expect("an empty read");
+    assert_eq!(idle, Batch::default(), "a wait that ends says so by no records");
     thread::scope(|scope| {
         let readers: Vec<_> = (0..6)
             .map(|reader| {
                 scope.spawn(move || {
                     let mut next = 0;
                     while next < RECORDS {
-                        let batch = journal
-                            .read(Stream::Posts, reader % 3, next, 500, LONG)
-                            .expect("a read");
+                        let batch = journal.read(Stream::Posts, reader % 3, next, 500, LONG).expect("a read");
                         assert!(!batch.records.is_empty(), "woken by a record");
                         for (position, bytes) in batch.records {
                             assert_eq!(position, next);
@@ -213,9 +163,7 @@ fn wakes_waiting_readers(journal: &dyn Journal) {
             })
             .collect();
         for position in 0..RECORDS {
-            let entries: Vec<Entry> = (0..3)
-                .map(|partition| entry(partition, format!("{partition}:{position}")))
-                .collect();
+            let entries: Vec<Entry> = (0..3).map(|partition| entry(partition, format!("{partition}:{position}"))).collect();
             append(journal, Stream::Posts, &entries);
         }
         for reader in readers {
@@ -230,22 +178,10 @@ fn serialises_appenders(journal: &dyn Journal) {
             scope.spawn(move || {
                 for n in 0..50_u32 {
                     let bytes = format!("{appender} {n:03}");
-                    let positions = append(
-                        journal,
-                        Stream::Posts,
-                        &[entry(n % 2, bytes.clone()), entry(n % 2, "mate")],
-                    );
-                    assert_eq!(
-                        positions[1],
-                        positions[0] + 1,
-                        "the entries of one append stay together"
-                    );
+                    let positions = append(journal, Stream::Posts, &[entry(n % 2, bytes.clone()), entry(n % 2, "mate")]);
+                    assert_eq!(positions[1], positions[0] + 1, "the entries of one append stay together");
                     let batch = read(journal, Stream::Posts, n % 2, positions[0], 0);
-                    assert_eq!(
-                        bytes_of(batch),
-                        [bytes.into_bytes()],
-                        "its own append is at its position"
-                    );
+                    assert_eq!(bytes_of(batch), [bytes.into_bytes()], "its own append is at its position");
                 }
             });
         }
@@ -255,10 +191,7 @@ fn serialises_appenders(journal: &dyn Journal) {
         let records = bytes_of(read(journal, Stream::Posts, partition, 0, usize::MAX));
         for appender in 0..4 {
             let start = format!("{appender} ").into_bytes();
-            let own: Vec<_> = records
-                .iter()
-                .filter(|bytes| bytes.starts_with(&start))
-                .collect();
+            let own: Vec<_> = records.iter().filter(|bytes| bytes.starts_with(&start)).collect();
             assert_eq!(own.len(), 25);
             assert!(own.is_sorted(), "each appender's order is kept");
         }
@@ -272,87 +205,27 @@ fn keeps_pairs(journal: &dyn Journal) {
         assert!(last < positions.last().copied(), "positions of a key grow");
         last = positions.last().copied();
     };
-    newer(put(
-        journal,
-        Stream::State,
-        &[
-            pair("tally/3", b"a"),
-            pair("tally/10", b"b"),
-            pair("watch", b"c"),
-        ],
-    ));
-    assert_eq!(
-        get(journal, Stream::State, "tally/10").as_deref(),
-        Some(&b"b"[..])
-    );
-    assert_eq!(
-        get(journal, Stream::State, "tally"),
-        None,
-        "a prefix is no key"
-    );
-    assert_eq!(
-        get(journal, Stream::Feeds, "watch"),
-        None,
-        "streams are apart"
-    );
-    assert_eq!(
-        keys(journal, Stream::State, ""),
-        ["tally/10", "tally/3", "watch"]
-    );
-    assert_eq!(
-        keys(journal, Stream::State, "tally/"),
-        ["tally/10", "tally/3"]
-    );
+    newer(put(journal, Stream::State, &[pair("tally/3", b"a"), pair("tally/10", b"b"), pair("watch", b"c")]));
+    assert_eq!(get(journal, Stream::State, "tally/10").as_deref(), Some(&b"b"[..]));
+    assert_eq!(get(journal, Stream::State, "tally"), None, "a prefix is no key");
+    assert_eq!(get(journal, Stream::Feeds, "watch"), None, "streams are apart");
+    assert_eq!(keys(journal, Stream::State, ""), ["tally/10", "tally/3", "watch"]);
+    assert_eq!(keys(journal, Stream::State, "tally/"), ["tally/10", "tally/3"]);
     assert_eq!(keys(journal, Stream::State, "x"), Vec::<String>::new());
 
-    newer(put(
-        journal,
-        Stream::State,
-        &[pair("watch", b""), ("tally/3".to_owned(), None)],
-    ));
-    assert_eq!(
-        get(journal, Stream::State, "watch"),
-        Some(vec![]),
-        "empty is a value"
-    );
+    newer(put(journal, Stream::State, &[pair("watch", b""), ("tally/3".to_owned(), None)]));
+    assert_eq!(get(journal, Stream::State, "watch"), Some(vec![]), "empty is a value");
     assert_eq!(get(journal, Stream::State, "tally/3"), None);
     assert_eq!(keys(journal, Stream::State, "tally/"), ["tally/10"]);
 
-    newer(put(
-        journal,
-        Stream::State,
-        &[
-            pair("again", b"1"),
-            ("again".to_owned(), None),
-            pair("again", b"2"),
-        ],
-    ));
-    assert_eq!(
-        get(journal, Stream::State, "again"),
-        Some(b"2".to_vec()),
-        "in order"
-    );
+    newer(put(journal, Stream::State, &[pair("again", b"1"), ("again".to_owned(), None), pair("again", b"2")]));
+    assert_eq!(get(journal, Stream::State, "again"), Some(b"2".to_vec()), "in order");
     newer(put(journal, Stream::State, &[("never".to_owned(), None)]));
 
-    newer(put(
-        journal,
-        Stream::State,
-        &[
-            pair("é%_\u{10ffff}", b"1"),
-            pair("é*", b"2"),
-            pair("%", b"3"),
-        ],
-    ));
+    newer(put(journal, Stream::State, &[pair("é%_\u{10ffff}", b"1"), pair("é*", b"2"), pair("%", b"3")]));
     assert_eq!(keys(journal, Stream::State, "é"), ["é%_\u{10ffff}", "é*"]);
-    assert_eq!(
-        keys(journal, Stream::State, "%"),
-        ["%"],
-        "no character is special"
-    );
-    assert_eq!(
-        keys(journal, Stream::State, "é%_\u{10ffff}"),
-        ["é%_\u{10ffff}"]
-    );
+    assert_eq!(keys(journal, Stream::State, "%"), ["%"], "no character is special");
+    assert_eq!(keys(journal, Stream::State, "é%_\u{10ffff}"), ["é%_\u{10ffff}"]);
 }
 
 fn refuses_misuse(journal: &dyn Journal) {
@@ -366,24 +239,11 @@ fn refuses_misuse(journal: &dyn Journal) {
         refused(journal.get(stream, "key"));
         refused(journal.keys(stream, ""));
         let none = journal.partitions(stream);
-        let no_partition = |error: JournalError| {
-            assert!(matches!(error, JournalError::NoPartition { .. }), "{error}")
-        };
-        no_partition(
-            append_result(journal, stream, &[entry(0, "x"), entry(none, "x")])
-                .expect_err("no partition"),
-        );
-        no_partition(
-            journal
-                .read(stream, none, 0, 10, NO_WAIT)
-                .expect_err("no partition"),
-        );
+        let no_partition = |error: JournalError| assert!(matches!(error, JournalError::NoPartition { .. }), "{error}");
+        no_partition(append_result(journal, stream, &[entry(0, "x"), entry(none, "x")]).expect_err("no partition"));
+        no_partition(journal.read(stream, none, 0, 10, NO_WAIT).expect_err("no partition"));
         no_partition(journal.extent(stream, none).expect_err("no partition"));
-        assert_eq!(
-            extent(journal, stream, 0),
-            (0, 0),
-            "a refused append appends nothing"
-        );
+        assert_eq!(extent(journal, stream, 0), (0, 0), "a refused append appends nothing");
     }
 }
 
@@ -402,35 +262,11 @@ fn never_resets_silently(mut setup: impl Setup) {
             "{gone:?}"
         );
     }
-    assert_eq!(
-        read(journal, Stream::Posts, 1, 5, 10),
-        Batch {
-            records: vec![],
-            next: 5
-        }
-    );
+    assert_eq!(read(journal, Stream::Posts, 1, 5, 10), Batch { records: vec![], next: 5 });
     let beyond = journal.read(Stream::Posts, 1, 6, 10, LONG);
-    assert!(
-        matches!(
-            beyond,
-            Err(JournalError::Beyond {
-                stream: Stream::Posts,
-                partition: 1,
-                asked: 6,
-                high: 5
-            })
-        ),
-        "{beyond:?}"
-    );
-    assert!(
-        !beyond.expect_err("just seen").retry(),
-        "no time makes it right"
-    );
-    assert_eq!(
-        append(journal, Stream::Posts, &[entry(1, "new")]),
-        [5],
-        "positions go on"
-    );
+    assert!(matches!(beyond, Err(JournalError::Beyond { stream: Stream::Posts, partition: 1, asked: 6, high: 5 })), "{beyond:?}");
+    assert!(!beyond.expect_err("just seen").retry(), "no time makes it right");
+    assert_eq!(append(journal, Stream::Posts, &[entry(1, "new")]), [5], "positions go on");
     setup.reopen();
     let journal = setup.journal();
     if extent(journal, Stream::Posts, 1).1 != 0 {
@@ -445,54 +281,34 @@ fn outlives_its_process(mut setup: impl Setup) {
         let entries = [entry(n % 3, format!("{n}")), entry(0, big.clone())];
         append(setup.journal(), Stream::Posts, &entries);
         append(setup.journal(), Stream::Alerts, &[entry(0, format!("{n}"))]);
-        put(
-            setup.journal(),
-            Stream::State,
-            &[pair(&format!("{}", n % 7), &[n as u8])],
-        );
+        put(setup.journal(), Stream::State, &[pair(&format!("{}", n % 7), &[n as u8])]);
     }
-    let first = put(
-        setup.journal(),
-        Stream::Feeds,
-        &[pair("feed", b"cursor"), ("0".to_owned(), None)],
-    );
+    let first = put(setup.journal(), Stream::Feeds, &[pair("feed", b"cursor"), ("0".to_owned(), None)]);
     let before = contents(setup.journal());
     let generation = setup.journal().generation();
     if !setup.reopen() {
         return;
     }
     assert_eq!(setup.journal().generation(), generation);
-    assert!(
-        contents(setup.journal()) == before,
-        "everything is as it was"
-    );
-    assert_eq!(
-        append(setup.journal(), Stream::Posts, &[entry(1, "next")]),
-        [10]
-    );
-    assert!(
-        put(setup.journal(), Stream::Feeds, &[pair("0", b"")]) > first,
-        "positions of a key grow across restarts"
-    );
+    assert!(contents(setup.journal()) == before, "everything is as it was");
+    assert_eq!(append(setup.journal(), Stream::Posts, &[entry(1, "next")]), [10]);
+    assert!(put(setup.journal(), Stream::Feeds, &[pair("0", b"")]) > first, "positions of a key grow across restarts");
 }
 
 /// Everything that a journal holds.
 #[derive(PartialEq)]
 struct Contents {
-    records: Vec<(Stream, u32, Vec<(Position, Vec<u8>)>)>,
+    batches: Vec<(Stream, u32, Batch)>,
     pairs: Vec<(Stream, String, Option<Vec<u8>>)>,
 }
 
 fn contents(journal: &dyn Journal) -> Contents {
-    let mut contents = Contents {
-        records: Vec::new(),
-        pairs: Vec::new(),
-    };
+    let mut contents = Contents { batches: Vec::new(), pairs: Vec::new() };
     for stream in logs() {
         for partition in 0..journal.partitions(stream) {
             let (low, _) = extent(journal, stream, partition);
             let batch = read(journal, stream, partition, low, usize::MAX);
-            contents.records.push((stream, partition, batch.records));
+            contents.batches.push((stream, partition, batch));
         }
     }
     for stream in [Stream::State, Stream::Feeds] {
@@ -519,10 +335,7 @@ fn logs() -> impl Iterator<Item = Stream> {
 }
 
 fn entry(partition: u32, bytes: impl Into<Vec<u8>>) -> Entry {
-    Entry {
-        partition,
-        bytes: bytes.into(),
-    }
+    Entry { partition, bytes: bytes.into() }
 }
 
 fn pair(key: &str, value: &[u8]) -> (String, Option<Vec<u8>>) {
@@ -537,36 +350,24 @@ fn append(journal: &dyn Journal, stream: Stream, entries: &[Entry]) -> Vec<Posit
     append_result(journal, stream, entries).expect("an append")
 }
 
-fn append_result(
-    journal: &dyn Journal,
-    stream: Stream,
-    entries: &[Entry],
-) -> Result<Vec<Position>, JournalError> {
+fn append_result(journal: &dyn Journal, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError> {
     journal.append(stream, entries)
 }
 
 /// All that `bytes_max` allows, in as many reads as it takes where it is everything.
-fn read(
-    journal: &dyn Journal,
-    stream: Stream,
-    partition: u32,
-    from: Position,
-    bytes_max: usize,
-) -> Batch {
-    let mut batch = journal
-        .read(stream, partition, from, bytes_max, NO_WAIT)
-        .expect("a read");
-    while bytes_max == usize::MAX {
-        let more = journal
-            .read(stream, partition, batch.next, bytes_max, NO_WAIT)
-            .expect("a read");
+fn read(journal: &dyn Journal, stream: Stream, partition: u32, from: Position, bytes_max: usize) -> Batch {
+    let mut batch = journal.read(stream, partition, from, bytes_max, NO_WAIT).expect("a read");
+    if bytes_max < usize::MAX {
+        return batch;
+    }
+    loop {
+        let more = journal.read(stream, partition, batch.next, bytes_max, NO_WAIT).expect("a read");
         if more.records.is_empty() {
-            break;
+            return batch;
         }
         batch.records.extend(more.records);
         batch.next = more.next;
     }
-    batch
 }
 
 fn extent(journal: &dyn Journal, stream: Stream, partition: u32) -> (Position, Position) {
@@ -574,11 +375,7 @@ fn extent(journal: &dyn Journal, stream: Stream, partition: u32) -> (Position, P
     (extent.start, extent.end)
 }
 
-fn put(
-    journal: &dyn Journal,
-    stream: Stream,
-    pairs: &[(String, Option<Vec<u8>>)],
-) -> Vec<Position> {
+fn put(journal: &dyn Journal, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Vec<Position> {
     let positions = journal.put(stream, pairs).expect("a put");
     assert_eq!(positions.len(), pairs.len(), "a position for each pair");
     positions
@@ -593,8 +390,5 @@ fn keys(journal: &dyn Journal, stream: Stream, prefix: &str) -> Vec<String> {
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, JournalError>) {
-    assert!(
-        matches!(result, Err(JournalError::WrongKind { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(JournalError::WrongKind { .. })), "{result:?}");
 }

@@ -22,37 +22,22 @@ pub enum JournalError {
          set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle migrate`",
         folder.display()
     )]
-    Partitions {
-        folder: PathBuf,
-        recorded: u32,
-        asked: u32,
-    },
+    Partitions { folder: PathBuf, recorded: u32, asked: u32 },
+
+    #[error("{asked} partitions of posts are not between 1 and 32768")]
+    PartitionsOutOfRange { asked: u32 },
 
     #[error("data folder `{}` is at its last generation, 65535: start with an empty folder", folder.display())]
     GenerationsSpent { folder: PathBuf },
 
     #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is {low}", stream.name())]
-    Gone {
-        stream: Stream,
-        partition: u32,
-        asked: Position,
-        low: Position,
-    },
+    Gone { stream: Stream, partition: u32, asked: Position, low: Position },
 
     #[error("position {asked} of `{}` partition {partition} was never written: the next will be {high}", stream.name())]
-    Beyond {
-        stream: Stream,
-        partition: u32,
-        asked: Position,
-        high: Position,
-    },
+    Beyond { stream: Stream, partition: u32, asked: Position, high: Position },
 
     #[error("stream `{}` has {partitions} partitions, there is no {partition}", stream.name())]
-    NoPartition {
-        stream: Stream,
-        partition: u32,
-        partitions: u32,
-    },
+    NoPartition { stream: Stream, partition: u32, partitions: u32 },
 
     #[error("stream `{}` {} compacted: it takes no `{call}`", stream.name(), if stream.compacted() { "is" } else { "is not" })]
     WrongKind { stream: Stream, call: &'static str },
@@ -76,6 +61,7 @@ impl JournalError {
             JournalError::Locked { .. }
             | JournalError::Corrupt { .. }
             | JournalError::Partitions { .. }
+            | JournalError::PartitionsOutOfRange { .. }
             | JournalError::GenerationsSpent { .. }
             | JournalError::Gone { .. }
             | JournalError::Beyond { .. }

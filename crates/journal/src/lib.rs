@@ -2,7 +2,7 @@
 //!
 //! Every stage hands its output to the journal and reads its input from it; between two stages there is nothing else.
 //! So a stage may die at any instant: what it read is still here, and what it wrote was here before it said so.
-//! [`Journal`] is the port; [`memory`] holds everything in memory, for replay, tests and simulation.
+//! [`Journal`] is the port; [`memory`] holds everything in memory (replay, tests, simulation), [`local`] in SQLite files under one folder.
 //!
 //! Bytes only: the journal knows no record's meaning, no event time, no watermark, and not who reads how far.
 //! Its one clock is the hour of appending, by which the local side names and deletes its files; no reader ever sees it.
@@ -12,6 +12,8 @@ mod stream;
 mod error;
 
 pub mod memory;
+
+pub mod local;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -41,14 +43,7 @@ pub trait Journal: Send + Sync {
 
     /// Reads on from a position: at least one record if there is one, else no more than `bytes_max` bytes of them.
     /// With nothing new it waits for up to `wait` and then returns no records, with `next` equal to `from`.
-    fn read(
-        &self,
-        stream: Stream,
-        partition: u32,
-        from: Position,
-        bytes_max: usize,
-        wait: Duration,
-    ) -> Result<Batch, JournalError>;
+    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError>;
 
     /// The positions that can be read now; `end` is that of the record to come.
     fn extent(&self, stream: Stream, partition: u32) -> Result<Range<Position>, JournalError>;
@@ -57,11 +52,7 @@ pub trait Journal: Send + Sync {
     /// from put to put, across restarts and deletes too.
     ///
     /// Locally all or nothing. Kafka may stop after some: what completes the others is to be written last.
-    fn put(
-        &self,
-        stream: Stream,
-        pairs: &[(String, Option<Vec<u8>>)],
-    ) -> Result<Vec<Position>, JournalError>;
+    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError>;
 
     /// The last value of a key.
     fn get(&self, stream: Stream, key: &str) -> Result<Option<Vec<u8>>, JournalError>;

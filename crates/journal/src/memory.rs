@@ -64,13 +64,7 @@ struct Pairs {
 impl MemoryJournal {
     /// `partitions`: of the stream of posts.
     pub fn new(partitions: u32) -> MemoryJournal {
-        MemoryJournal {
-            partitions,
-            generation: 1,
-            hook: None,
-            kept: Mutex::default(),
-            grown: Condvar::new(),
-        }
+        MemoryJournal { partitions, generation: 1, hook: None, kept: Mutex::default(), grown: Condvar::new() }
     }
 
     #[must_use]
@@ -135,22 +129,13 @@ impl Journal for MemoryJournal {
         Ok(positions)
     }
 
-    fn read(
-        &self,
-        stream: Stream,
-        partition: u32,
-        from: Position,
-        bytes_max: usize,
-        wait: Duration,
-    ) -> Result<Batch, JournalError> {
+    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
         stream.expect_log("read")?;
         check_partition(stream, self.partitions(stream), partition)?;
         self.step(Call::Read, stream, false)?;
         let (mut kept, _) = self
             .grown
-            .wait_timeout_while(self.kept(), wait, |kept| {
-                kept.logs.entry((stream, partition)).or_default().high() == from
-            })
+            .wait_timeout_while(self.kept(), wait, |kept| kept.logs.entry((stream, partition)).or_default().high() == from)
             .unwrap_or_else(PoisonError::into_inner);
         let log = kept.logs.entry((stream, partition)).or_default();
         let batch = log.read(stream, partition, from, bytes_max)?;
@@ -167,11 +152,7 @@ impl Journal for MemoryJournal {
         Ok(log.low..log.high())
     }
 
-    fn put(
-        &self,
-        stream: Stream,
-        pairs: &[(String, Option<Vec<u8>>)],
-    ) -> Result<Vec<Position>, JournalError> {
+    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
         stream.expect_compacted("put")?;
         check_pairs(stream, pairs)?;
         self.step(Call::Put, stream, false)?;
@@ -196,12 +177,7 @@ impl Journal for MemoryJournal {
     fn get(&self, stream: Stream, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         stream.expect_compacted("get")?;
         self.step(Call::Get, stream, false)?;
-        let value = self
-            .kept()
-            .pairs
-            .get(&stream)
-            .and_then(|pairs| pairs.values.get(key))
-            .cloned();
+        let value = self.kept().pairs.get(&stream).and_then(|pairs| pairs.values.get(key)).cloned();
         self.step(Call::Get, stream, true)?;
         Ok(value)
     }
@@ -211,12 +187,7 @@ impl Journal for MemoryJournal {
         self.step(Call::Get, stream, false)?;
         let mut kept = self.kept();
         let values = &kept.pairs.entry(stream).or_default().values;
-        let keys = values
-            .range(prefix.to_owned()..)
-            .map(|(key, _)| key)
-            .take_while(|key| key.starts_with(prefix))
-            .cloned()
-            .collect();
+        let keys = values.range(prefix.to_owned()..).map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect();
         drop(kept);
         self.step(Call::Get, stream, true)?;
         Ok(keys)
@@ -228,20 +199,10 @@ impl Log {
         self.low + self.records.len() as Position
     }
 
-    fn read(
-        &self,
-        stream: Stream,
-        partition: u32,
-        from: Position,
-        bytes_max: usize,
-    ) -> Result<Batch, JournalError> {
+    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize) -> Result<Batch, JournalError> {
         crate::stream::check_extent(stream, partition, from, &(self.low..self.high()))?;
-        let skipped =
-            usize::try_from(from - self.low).expect("it is at most the number of records held");
-        let mut batch = Batch {
-            records: Vec::new(),
-            next: from,
-        };
+        let skipped = usize::try_from(from - self.low).expect("it is at most the number of records held");
+        let mut batch = Batch { records: Vec::new(), next: from };
         let mut bytes = 0;
         for record in self.records.range(skipped..) {
             bytes += record.len();

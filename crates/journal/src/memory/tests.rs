@@ -37,17 +37,11 @@ fn a_hook_fails_a_call_before_it_acts_or_loses_only_its_answer() {
         };
         appends.fetch_add(u32::from(append), Ordering::Relaxed);
         match failing {
-            true => Err(JournalError::Io {
-                action: "append".to_owned(),
-                source: "made up".into(),
-            }),
+            true => Err(JournalError::Io { action: "append".to_owned(), source: "made up".into() }),
             false => Ok(()),
         }
     }));
-    let entries = [Entry {
-        partition: 0,
-        bytes: b"x".to_vec(),
-    }];
+    let entries = [Entry { partition: 0, bytes: b"x".to_vec() }];
     assert!(journal.append(Stream::Posts, &entries).unwrap_err().retry());
     assert_eq!(journal.extent(Stream::Posts, 0).unwrap(), 0..0);
     assert!(journal.append(Stream::Posts, &entries).unwrap_err().retry());
