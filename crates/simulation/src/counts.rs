@@ -75,9 +75,7 @@ impl Series {
     /// What a detector sees.
     pub fn observed(&self) -> Vec<u32> {
         let pairs = self.baseline.iter().zip(&self.outbreak);
-        pairs
-            .map(|(baseline, cases)| baseline.saturating_add(*cases))
-            .collect()
+        pairs.map(|(baseline, cases)| baseline.saturating_add(*cases)).collect()
     }
 }
 
@@ -97,10 +95,7 @@ impl SeriesSpec {
     }
 
     pub fn hourly(length: usize, mean: f64) -> SeriesSpec {
-        SeriesSpec {
-            step: Step::Hour,
-            ..SeriesSpec::daily(length, mean)
-        }
+        SeriesSpec { step: Step::Hour, ..SeriesSpec::daily(length, mean) }
     }
 
     /// The expected baseline of a step, without drift.
@@ -120,19 +115,13 @@ impl SeriesSpec {
 
 /// The series of a specification under a seed.
 pub fn series(spec: &SeriesSpec, seed: u64) -> Series {
-    Series {
-        baseline: baseline(spec, seed),
-        outbreak: outbreak(spec, seed),
-    }
+    Series { baseline: baseline(spec, seed), outbreak: outbreak(spec, seed) }
 }
 
 fn baseline(spec: &SeriesSpec, seed: u64) -> Vec<u32> {
     let mut random = Random::stream(seed, 1);
     let mut waves = Random::stream(seed, 2);
-    let Drift { correlation, sd } = spec.drift.unwrap_or(Drift {
-        correlation: 0.0,
-        sd: 0.0,
-    });
+    let Drift { correlation, sd } = spec.drift.unwrap_or(Drift { correlation: 0.0, sd: 0.0 });
     let innovation_sd = sd * (1.0 - correlation * correlation).max(0.0).sqrt();
     let mut wave = sd * samplers::normal(&mut waves);
     let mut counts = Vec::with_capacity(spec.length);
@@ -140,9 +129,7 @@ fn baseline(spec: &SeriesSpec, seed: u64) -> Vec<u32> {
         let mean = spec.expected(step) * libm::exp(wave - 0.5 * sd * sd);
         let count = match spec.noise {
             Noise::Poisson => samplers::poisson(&mut random, mean),
-            Noise::NegativeBinomial { size } => {
-                samplers::negative_binomial(&mut random, mean, size)
-            }
+            Noise::NegativeBinomial { size } => samplers::negative_binomial(&mut random, mean, size),
         };
         counts.push(u32::try_from(count).unwrap_or(u32::MAX));
         wave = correlation * wave + innovation_sd * samplers::normal(&mut waves);
@@ -158,10 +145,7 @@ fn outbreak(spec: &SeriesSpec, seed: u64) -> Vec<u32> {
     let mut random = Random::stream(seed, 3);
     for step in 0..outbreak.length {
         // The middle of the step stands for all of it.
-        let mean = outbreak.peak
-            * outbreak
-                .shape
-                .at((step as f64 + 0.5) / outbreak.length as f64);
+        let mean = outbreak.peak * outbreak.shape.at((step as f64 + 0.5) / outbreak.length as f64);
         let cases = samplers::poisson(&mut random, mean);
         if let Some(count) = counts.get_mut(outbreak.start.saturating_add(step)) {
             *count = u32::try_from(cases).unwrap_or(u32::MAX);

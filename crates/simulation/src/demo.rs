@@ -4,8 +4,10 @@
 //! at once and goes on at a clock of its own. Knows neither clock nor pace.
 
 use crate::event::{Event, EventKind, Shape};
+use crate::options::{Until, WorldOptions};
+use crate::places;
 use crate::words::Topic;
-use crate::world::{Until, World, WorldOptions};
+use crate::world::World;
 use crate::{DAY_US, HOUR_US, MINUTE_US};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +21,14 @@ pub struct DemoOptions {
 
 impl DemoOptions {
     pub fn new(live_us: i64) -> DemoOptions {
-        DemoOptions {
-            live_us,
-            history_days: 21,
-            rate: 0.2,
-        }
+        DemoOptions { live_us, history_days: 21, rate: 0.2 }
+    }
+
+    /// Live from the last nine o'clock in Berlin (winter time) before an instant: what happens first
+    /// happens in daylight, at any hour of the reader's.
+    pub fn from_morning_before(instant_us: i64) -> DemoOptions {
+        let since_morning_us = (instant_us - 8 * HOUR_US).rem_euclid(DAY_US);
+        DemoOptions::new(instant_us - since_morning_us)
     }
 }
 
@@ -41,81 +46,47 @@ impl DemoWorld {
             start_us: live_us - i64::from(options.history_days) * DAY_US,
             until: Until::Never,
             rate: options.rate,
-            // Enough people for three weeks, few enough that some of them are known to all.
-            authors: 100_000,
             ..WorldOptions::default()
         };
         world.events = Some(events(&world, live_us));
-        DemoWorld {
-            world: World::new(seed, world),
-            live_us,
-        }
+        DemoWorld { world: World::new(seed, world), live_us }
     }
 }
 
-/// One news cascade in the past. Then, after the live part begins: an outbreak of fever at once,
-/// with influenza beside it, in Berlin; a bot in London's England after two hours; an outage of
-/// 40 minutes after six; and every four days from the first on an outbreak somewhere else.
+/// One news cascade in the past. Then, counted from the beginning of the live part:
+///
+/// | after | what |
+/// |---|---|
+/// | 1 min | an outbreak of fever in Berlin, and of influenza beside it, for a day |
+/// | 2 h | a bot in England praises something against influenza, for two hours |
+/// | 6 h | no lines for 40 minutes, then a catch-up |
+/// | 1 d, 5 d, ... | outbreaks elsewhere, 40 of them |
 fn events(world: &WorldOptions, live_us: i64) -> Vec<Event> {
-    let event = |kind, topic, region, start_us, length_us, factor| Event {
+    let event = |kind, topic, region, after_us, length_us, factor| Event {
         kind,
         topic,
         region,
-        start_us,
-        end_us: start_us + length_us,
+        start_us: live_us + after_us,
+        end_us: live_us + after_us + length_us,
         factor,
     };
-    let outbreak = |shape, topic, region, start_us, length_us, cases_per_hour: f64| {
-        let factor = 1.0 + cases_per_hour * 24.0 / world.usual_per_day(topic, region).max(1e-9);
-        event(
-            EventKind::Outbreak(shape),
-            Some(topic),
-            region,
-            start_us,
-            length_us,
-            factor,
-        )
+    let outbreak = |shape, topic, region, after_us, length_us, cases_per_day: f64| {
+        let factor = 1.0 + cases_per_day / world.usual_per_day(topic, region).max(1e-9);
+        event(EventKind::Outbreak(shape), Some(topic), region, after_us, length_us, factor)
     };
-    let news_us = live_us - 5 * DAY_US;
-    let mut events = vec![
-        event(
-            EventKind::News,
-            Some(Topic::Measles),
-            "001",
-            news_us,
-            30 * HOUR_US,
-            6.0,
-        ),
-        outbreak(
-            Shape::Spike,
-            Topic::Fever,
-            "DE-BE",
-            live_us + MINUTE_US,
-            DAY_US,
-            40.0,
-        ),
-        outbreak(
-            Shape::Spike,
-            Topic::Influenza,
-            "DE-BE",
-            live_us + MINUTE_US,
-            DAY_US,
-            12.0,
-        ),
-    ];
-    let bot_us = live_us + 2 * HOUR_US;
-    let bot_topic = Some(Topic::Influenza);
-    events.push(event(
-        EventKind::Bot,
-        bot_topic,
-        "GB-ENG",
-        bot_us,
-        2 * HOUR_US,
-        60.0,
-    ));
+    // So many an hour at first, whatever the hour; at night less, or the day would know no measure.
+    let awake = places::activity("DE-BE", live_us).max(0.4);
+    let (fever, influenza) = (24.0 * 24.0 / awake, 8.0 * 24.0 / awake);
+    let measles = Some(Topic::Measles);
+    let bot = Some(Topic::Influenza);
     let outage = EventKind::Outage { catch_up: true };
-    let outage_us = live_us + 6 * HOUR_US;
-    events.push(event(outage, None, "001", outage_us, 40 * MINUTE_US, 0.0));
+    let mut events = vec![
+        event(EventKind::News, measles, "001", -5 * DAY_US, 30 * HOUR_US, 6.0),
+        outbreak(Shape::Spike, Topic::Fever, "DE-BE", MINUTE_US, DAY_US, fever),
+        outbreak(Shape::Spike, Topic::Influenza, "DE-BE", MINUTE_US, DAY_US, influenza),
+        event(EventKind::Bot, bot, "GB-ENG", 2 * HOUR_US, 2 * HOUR_US, 60.0),
+        event(outage, None, "001", 6 * HOUR_US, 40 * MINUTE_US, 0.0),
+    ];
     let later = [
         (Shape::ThreeDayRise, Topic::StomachBug, "US-TX"),
         (Shape::Spike, Topic::Cough, "FR-IDF"),
@@ -123,8 +94,8 @@ fn events(world: &WorldOptions, live_us: i64) -> Vec<Event> {
         (Shape::ThreeDayRise, Topic::Measles, "ES-MD"),
     ];
     for (index, (shape, topic, region)) in later.into_iter().cycle().take(40).enumerate() {
-        let start_us = live_us + DAY_US + index as i64 * 4 * DAY_US;
-        events.push(outbreak(shape, topic, region, start_us, 3 * DAY_US, 4.0));
+        let after_us = DAY_US + index as i64 * 4 * DAY_US;
+        events.push(outbreak(shape, topic, region, after_us, 3 * DAY_US, 80.0));
     }
     events
 }

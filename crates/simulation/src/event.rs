@@ -14,6 +14,7 @@ pub struct Event {
     /// own (see `regions`) shows nothing.
     pub region: &'static str,
     pub start_us: i64,
+    /// `i64::MAX` for what stays.
     pub end_us: i64,
     /// Outbreak, news: the intensity of the topic at the peak as a multiple of its usual one.
     /// Jump: the multiple of all volume. Bot: its posts an hour. Outage: 0.
@@ -83,8 +84,6 @@ impl Event {
 
 /// Whether a region is another one or lies in it; everything lies in `001`.
 pub(crate) fn lies_within(region: &str, outer: &str) -> bool {
-    let is_below = region
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.starts_with('-'));
+    let is_below = region.strip_prefix(outer).is_some_and(|rest| rest.starts_with('-'));
     outer == "001" || region == outer || is_below
 }

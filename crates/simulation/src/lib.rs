@@ -18,6 +18,7 @@ mod places;
 mod words;
 
 mod event;
+mod options;
 mod plan;
 
 mod line;
@@ -30,11 +31,12 @@ mod tests;
 
 pub use demo::{DemoOptions, DemoWorld};
 pub use event::{Event, EventKind, Shape};
+pub use options::{Shares, Until, WorldOptions};
 pub use places::regions;
 pub use random::Random;
 pub use samplers::{exponential, gamma, log_uniform, negative_binomial, normal, poisson};
 pub use words::Topic;
-pub use world::{Line, Shares, Until, World, WorldOptions};
+pub use world::{Line, World};
 
 /// Microseconds in a second, as all instants here are microseconds since 1970 in UTC.
 pub const SECOND_US: i64 = 1_000_000;

@@ -103,16 +103,7 @@ struct Day {
 
 impl Pen {
     pub(crate) fn new(key: u64) -> Pen {
-        Pen {
-            key,
-            text: String::new(),
-            link: String::new(),
-            facets: Vec::new(),
-            day: Day {
-                number: i64::MIN,
-                date: String::new(),
-            },
-        }
+        Pen { key, text: String::new(), link: String::new(), facets: Vec::new(), day: Day { number: i64::MIN, date: String::new() } }
     }
 
     /// Replaces `out` by the line, without a line feed.
@@ -135,10 +126,7 @@ impl Pen {
             }
             Content::Unlike { by, of } => {
                 self.head(out, *by, time_us, "commit");
-                let record_key = RecordKey {
-                    at_us: of.created_us,
-                    clock: by.0,
-                };
+                let record_key = RecordKey { at_us: of.created_us, clock: by.0 };
                 self.delete(out, "app.bsky.feed.like", record_key, time_us);
             }
             Content::Follow { by, of } => self.follow(out, *by, *of, time_us),
@@ -168,13 +156,7 @@ impl Pen {
         out.push_str("\"region\":\"");
         out.push_str(PLACES[usize::from(post.place)].region);
         out.push_str("\",");
-        self.commit(
-            out,
-            operation,
-            "app.bsky.feed.post",
-            post.record_key(),
-            time_us,
-        );
+        self.commit(out, operation, "app.bsky.feed.post", post.record_key(), time_us);
         let mut random = Random::new(mix(post.seed, u64::from(post.edition)));
         let written = self.compose(post, &mut random);
         out.push_str("\"createdAt\":\"");
@@ -214,14 +196,10 @@ impl Pen {
                 out.push(',');
             }
             if facet.is_link {
-                out.push_str(
-                    "{\"features\":[{\"$type\":\"app.bsky.richtext.facet#link\",\"uri\":\"",
-                );
+                out.push_str("{\"features\":[{\"$type\":\"app.bsky.richtext.facet#link\",\"uri\":\"");
                 out.push_str(&self.link);
             } else {
-                out.push_str(
-                    "{\"features\":[{\"$type\":\"app.bsky.richtext.facet#tag\",\"tag\":\"",
-                );
+                out.push_str("{\"features\":[{\"$type\":\"app.bsky.richtext.facet#tag\",\"tag\":\"");
                 out.push_str(&self.text[facet.start + 1..facet.end]);
             }
             out.push_str("\"}],\"index\":{\"byteEnd\":");
@@ -236,11 +214,7 @@ impl Pen {
     /// An answer to somebody's post of the hours before.
     fn reply(&self, out: &mut String, post: &Post, random: &mut Random) {
         let parent = Subject::drawn(random, post.created_us);
-        let root = if random.chance(0.6) {
-            parent
-        } else {
-            Subject::drawn(random, parent.at_us)
-        };
+        let root = if random.chance(0.6) { parent } else { Subject::drawn(random, parent.at_us) };
         out.push_str(",\"reply\":{\"parent\":{");
         self.subject(out, &parent);
         out.push_str("},\"root\":{");
@@ -254,38 +228,18 @@ impl Pen {
         out.push_str("\",\"uri\":\"at://");
         self.did(out, subject.author);
         out.push_str("/app.bsky.feed.post/");
-        push_record_key(
-            out,
-            RecordKey {
-                at_us: subject.at_us,
-                clock: subject.seed,
-            },
-        );
+        push_record_key(out, RecordKey { at_us: subject.at_us, clock: subject.seed });
         out.push('"');
     }
 
-    fn reaction(
-        &mut self,
-        out: &mut String,
-        collection: &str,
-        by: Author,
-        of: &Post,
-        time_us: i64,
-    ) {
+    fn reaction(&mut self, out: &mut String, collection: &str, by: Author, of: &Post, time_us: i64) {
         self.head(out, by, time_us, "commit");
-        let record_key = RecordKey {
-            at_us: time_us - SECOND_US / 5,
-            clock: by.0,
-        };
+        let record_key = RecordKey { at_us: time_us - SECOND_US / 5, clock: by.0 };
         self.commit(out, "create", collection, record_key, time_us);
         out.push_str("\"createdAt\":\"");
         self.time(out, time_us - SECOND_US);
         out.push_str("\",\"subject\":{");
-        let of = Subject {
-            author: of.author,
-            at_us: of.created_us,
-            seed: of.seed,
-        };
+        let of = Subject { author: of.author, at_us: of.created_us, seed: of.seed };
         self.subject(out, &of);
         out.push_str("}},\"cid\":\"");
         push_cid(out, mix(by.0, of.seed), time_us as u64);
@@ -294,10 +248,7 @@ impl Pen {
 
     fn follow(&mut self, out: &mut String, by: Author, of: Author, time_us: i64) {
         self.head(out, by, time_us, "commit");
-        let record_key = RecordKey {
-            at_us: time_us - SECOND_US / 5,
-            clock: by.0,
-        };
+        let record_key = RecordKey { at_us: time_us - SECOND_US / 5, clock: by.0 };
         self.commit(out, "create", "app.bsky.graph.follow", record_key, time_us);
         out.push_str("\"createdAt\":\"");
         self.time(out, time_us - SECOND_US);
@@ -324,11 +275,7 @@ impl Pen {
     fn account(&mut self, out: &mut String, author: Author, status: AccountStatus, time_us: i64) {
         self.head(out, author, time_us, "account");
         out.push_str("\"account\":{\"active\":");
-        out.push_str(if status == AccountStatus::Active {
-            "true"
-        } else {
-            "false"
-        });
+        out.push_str(if status == AccountStatus::Active { "true" } else { "false" });
         out.push_str(",\"did\":\"");
         self.did(out, author);
         let status = match status {
@@ -344,10 +291,7 @@ impl Pen {
 
     fn sequence_and_time(&mut self, out: &mut String, time_us: i64) {
         out.push_str("\",\"seq\":");
-        push_number(
-            out,
-            12_000_000_000 + time_us.rem_euclid(400 * DAY_US) / 10_000,
-        );
+        push_number(out, 12_000_000_000 + time_us.rem_euclid(400 * DAY_US) / 10_000);
         out.push_str(",\"time\":\"");
         self.time(out, time_us - SECOND_US / 2);
         out.push_str("\"}}");
@@ -360,14 +304,7 @@ impl Pen {
     }
 
     /// Up to and with the opening of the record and its type.
-    fn commit(
-        &self,
-        out: &mut String,
-        operation: &str,
-        collection: &str,
-        record_key: RecordKey,
-        time_us: i64,
-    ) {
+    fn commit(&self, out: &mut String, operation: &str, collection: &str, record_key: RecordKey, time_us: i64) {
         self.commit_named(out, operation, collection, time_us);
         push_record_key(out, record_key);
         out.push_str("\",\"record\":{\"$type\":\"");
@@ -378,13 +315,7 @@ impl Pen {
     /// Up to the record key.
     fn commit_named(&self, out: &mut String, operation: &str, collection: &str, time_us: i64) {
         out.push_str("\"commit\":{\"rev\":\"");
-        push_record_key(
-            out,
-            RecordKey {
-                at_us: time_us - SECOND_US / 8,
-                clock: time_us as u64,
-            },
-        );
+        push_record_key(out, RecordKey { at_us: time_us - SECOND_US / 8, clock: time_us as u64 });
         out.push_str("\",\"operation\":\"");
         out.push_str(operation);
         out.push_str("\",\"collection\":\"");
@@ -403,10 +334,7 @@ impl Pen {
     fn time(&mut self, out: &mut String, instant_us: i64) {
         let day = instant_us.div_euclid(DAY_US);
         if day != self.day.number {
-            self.day = Day {
-                number: day,
-                date: date(day),
-            };
+            self.day = Day { number: day, date: date(day) };
         }
         let rest = instant_us.rem_euclid(DAY_US);
         out.push_str(&self.day.date);
@@ -436,11 +364,7 @@ impl Pen {
         self.text.clear();
         self.link.clear();
         self.facets.clear();
-        let mut written = Written {
-            with_facets: random.chance(0.9),
-            is_reply: random.chance(0.35),
-            outline_tag: None,
-        };
+        let mut written = Written { with_facets: random.chance(0.9), is_reply: random.chance(0.35), outline_tag: None };
         let lang = post.lang;
         match post.matter {
             Matter::Chat => {
@@ -487,11 +411,7 @@ impl Pen {
     }
 
     fn health(&mut self, topic: Topic, lang: Lang, first_person: f64, random: &mut Random) {
-        let sentences = if random.chance(first_person) {
-            lang.first_person()
-        } else {
-            lang.third_person()
-        };
+        let sentences = if random.chance(first_person) { lang.first_person() } else { lang.third_person() };
         self.sentence(random.pick(sentences), random.pick(topic.tags(lang)));
         self.closing(lang, random, 0.6);
         if random.chance(0.12) {
@@ -526,11 +446,7 @@ impl Pen {
         let start = self.text.len();
         self.text.push('#');
         self.text.push_str(tag);
-        self.facets.push(Facet {
-            start,
-            end: self.text.len(),
-            is_link: false,
-        });
+        self.facets.push(Facet { start, end: self.text.len(), is_link: false });
     }
 
     /// The link as clients show it, without its scheme.
@@ -538,11 +454,7 @@ impl Pen {
         self.text.push(' ');
         let start = self.text.len();
         self.text.push_str(self.link.trim_start_matches("https://"));
-        self.facets.push(Facet {
-            start,
-            end: self.text.len(),
-            is_link: true,
-        });
+        self.facets.push(Facet { start, end: self.text.len(), is_link: true });
     }
 }
 
@@ -575,20 +487,13 @@ struct Subject {
 
 impl Subject {
     fn drawn(random: &mut Random, before_us: i64) -> Subject {
-        Subject {
-            author: Author(random.next_u64()),
-            at_us: before_us - random.between(SECOND_US, 20 * HOUR_US),
-            seed: random.next_u64(),
-        }
+        Subject { author: Author(random.next_u64()), at_us: before_us - random.between(SECOND_US, 20 * HOUR_US), seed: random.next_u64() }
     }
 }
 
 impl Post {
     fn record_key(&self) -> RecordKey {
-        RecordKey {
-            at_us: self.created_us,
-            clock: self.seed,
-        }
+        RecordKey { at_us: self.created_us, clock: self.seed }
     }
 }
 
@@ -671,16 +576,11 @@ fn date(day: i64) -> String {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let mut out = String::with_capacity(10);
     push_padded(&mut out, year, 4);

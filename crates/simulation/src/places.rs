@@ -4,7 +4,7 @@
 //! are fixed offsets from UTC, without summer time.
 
 use crate::words::Lang::{self, Ar, De, En, Es, Fr, Ja};
-use crate::{DAY_US, HOUR_US, MINUTE_US};
+use crate::{DAY_US, MINUTE_US};
 
 /// A row of the table. Several rows may have one region: those without a place (`ZZ`) do, one for
 /// each language, as even they have nights.
@@ -21,11 +21,14 @@ pub(crate) const UNLOCATED: &str = "ZZ";
 
 /// All regions that the world's posts may come from, each once.
 pub fn regions() -> impl Iterator<Item = &'static str> {
-    let located = PLACES
-        .iter()
-        .map(|place| place.region)
-        .filter(|region| *region != UNLOCATED);
+    let located = PLACES.iter().map(|place| place.region).filter(|region| *region != UNLOCATED);
     located.chain([UNLOCATED])
+}
+
+/// Activity in a region, 0 where nobody is.
+pub(crate) fn activity(region: &str, instant_us: i64) -> f64 {
+    let place = PLACES.iter().find(|place| place.region == region);
+    place.map_or(0.0, |place| place.activity(instant_us))
 }
 
 impl Place {
@@ -65,8 +68,6 @@ impl Place {
     }
 }
 
-const _: () = assert!(HOUR_US == 60 * MINUTE_US);
-
 /// From midnight on; the mean is 1.
 const HOURS: [f64; 24] = [
     0.61, 0.39, 0.24, 0.18, 0.16, 0.20, 0.35, 0.61, 0.89, 1.05, 1.16, 1.22, //
@@ -77,18 +78,8 @@ const HOURS: [f64; 24] = [
 const WEEKDAYS: [f64; 7] = [1.00, 1.02, 1.00, 1.00, 0.97, 0.95, 1.06];
 const HEALTH_WEEKDAYS: [f64; 7] = [1.15, 1.06, 1.03, 1.00, 0.96, 0.88, 0.92];
 
-const fn place(
-    region: &'static str,
-    weight: f64,
-    utc_offset_minutes: i64,
-    langs: &'static [(Lang, f64)],
-) -> Place {
-    Place {
-        region,
-        weight,
-        utc_offset_minutes,
-        langs,
-    }
+const fn place(region: &'static str, weight: f64, utc_offset_minutes: i64, langs: &'static [(Lang, f64)]) -> Place {
+    Place { region, weight, utc_offset_minutes, langs }
 }
 
 const ENGLISH: &[(Lang, f64)] = &[(En, 1.0)];

@@ -3,11 +3,11 @@
 //! Outbreaks begin after two fifths of the world, so that there is something to compare them with.
 
 use crate::event::{Event, EventKind, Shape};
+use crate::options::WorldOptions;
 use crate::places::{PLACES, UNLOCATED};
 use crate::random::Random;
 use crate::words::Topic;
-use crate::world::WorldOptions;
-use crate::{DAY_US, HOUR_US, SECOND_US};
+use crate::{DAY_US, HOUR_US};
 
 /// What happens in a world when nobody says: some of everything, more in longer ones.
 pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
@@ -15,17 +15,14 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
     let random = &mut random;
     let (start_us, span_us) = (options.start_us, options.span_us());
     let days = span_us as f64 / DAY_US as f64;
-    let located: Vec<&'static str> = PLACES
-        .iter()
-        .map(|place| place.region)
-        .filter(|region| *region != UNLOCATED)
-        .collect();
+    let located: Vec<&'static str> = PLACES.iter().map(|place| place.region).filter(|region| *region != UNLOCATED).collect();
     // From within a part of the span, and as long as fits into it.
     let stretch = |random: &mut Random, from: f64, to: f64, length_us: f64| {
-        let length_us = (length_us.min(span_us as f64 * 0.4) as i64).max(SECOND_US);
-        let begin_us = (span_us as f64 * (from + (to - from) * random.unit())) as i64;
-        let begin_us = start_us + begin_us.min(span_us - length_us);
-        (begin_us, begin_us + length_us)
+        let share = (length_us / span_us as f64).min(0.4);
+        let to = to.min(1.0 - share).max(from);
+        let begin = from + (to - from) * random.unit();
+        let begin_us = start_us + (span_us as f64 * begin) as i64;
+        (begin_us, begin_us + (span_us as f64 * share) as i64 + 1)
     };
     let hours = |hours: f64| hours * HOUR_US as f64;
     let how_many = |every: f64| 1 + (days / every) as usize;
@@ -43,7 +40,10 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
         let topic = random.pick(&Topic::ALL);
         let region = random.pick(&located);
         let usual = options.usual_per_day(topic, region);
-        let extra_per_day = 8.0 + 32.0 * random.unit() + usual * (1.0 + 4.0 * random.unit());
+        // Enough to be found: some dozen cases a day, and as many in all if it is over sooner.
+        let length_days = (end_us - begin_us) as f64 / DAY_US as f64;
+        let extra = 8.0 + 32.0 * random.unit() + usual * (1.0 + 4.0 * random.unit());
+        let extra_per_day = extra / length_days.min(1.0);
         events.push(Event {
             kind: EventKind::Outbreak(shape),
             topic: Some(topic),
@@ -60,14 +60,7 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
         let factor = 3.0 + 5.0 * random.unit();
         let kind = EventKind::News;
         let topic = Some(topic);
-        events.push(Event {
-            kind,
-            topic,
-            region: "001",
-            start_us: begin_us,
-            end_us,
-            factor,
-        });
+        events.push(Event { kind, topic, region: "001", start_us: begin_us, end_us, factor });
     }
     for _ in 0..how_many(4.0) {
         let length_us = hours(1.0 + 5.0 * random.unit());
@@ -76,29 +69,13 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
         let region = random.pick(&located);
         let factor = 20.0 + 60.0 * random.unit();
         let kind = EventKind::Bot;
-        events.push(Event {
-            kind,
-            topic,
-            region,
-            start_us: begin_us,
-            end_us,
-            factor,
-        });
+        events.push(Event { kind, topic, region, start_us: begin_us, end_us, factor });
     }
     for index in 0..how_many(7.0).max(2) {
         let length_us = hours(0.4 + 2.6 * random.unit()).min(span_us as f64 * 0.03);
         let (begin_us, end_us) = stretch(random, 0.15, 0.9, length_us);
-        let kind = EventKind::Outage {
-            catch_up: index % 2 == 0,
-        };
-        events.push(Event {
-            kind,
-            topic: None,
-            region: "001",
-            start_us: begin_us,
-            end_us,
-            factor: 0.0,
-        });
+        let kind = EventKind::Outage { catch_up: index % 2 == 0 };
+        events.push(Event { kind, topic: None, region: "001", start_us: begin_us, end_us, factor: 0.0 });
     }
     let (begin_us, _) = stretch(random, 0.5, 0.8, 0.0);
     events.push(Event {

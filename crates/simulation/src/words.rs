@@ -26,14 +26,7 @@ pub(crate) enum Lang {
 }
 
 impl Topic {
-    pub const ALL: [Topic; 6] = [
-        Topic::Influenza,
-        Topic::Fever,
-        Topic::Cough,
-        Topic::Covid19,
-        Topic::Measles,
-        Topic::StomachBug,
-    ];
+    pub const ALL: [Topic; 6] = [Topic::Influenza, Topic::Fever, Topic::Cough, Topic::Covid19, Topic::Measles, Topic::StomachBug];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -58,18 +51,11 @@ impl Topic {
         }
     }
 
-    /// Tags of the topic as people of a language write them, the usual ones more than once.
+    /// Tags of the topic as people of a language write them, the usual ones more than once: only such
+    /// as any list of the topic has, so that a label never names what no lexicon could find.
     pub(crate) fn tags(self, lang: Lang) -> &'static [&'static str] {
         match (self, lang) {
-            (Topic::Influenza, Lang::En) => &[
-                "flu",
-                "flu",
-                "Flu",
-                "FLU",
-                "influenza",
-                "FluSeason2026",
-                "flu_season",
-            ],
+            (Topic::Influenza, Lang::En) => &["flu", "flu", "Flu", "FLU", "influenza", "FluSeason2026", "flu_season"],
             (Topic::Influenza, Lang::Fr) => &["grippe", "grippe", "Grippe", "GrippeSaisonnière"],
             (Topic::Influenza, Lang::Es) => &["gripe", "gripe", "Gripe", "TemporadaDeGripe"],
             (Topic::Influenza, Lang::De) => &["Grippe", "Grippe", "grippe", "Influenza"],
@@ -86,10 +72,10 @@ impl Topic {
             (Topic::Cough, Lang::Es) => &["tos", "Tos"],
             (Topic::Cough, Lang::De) => &["Husten", "Husten", "husten"],
             (Topic::Cough, Lang::Ja) => &["咳"],
-            (Topic::Cough, Lang::Ar) => &["سعال"],
-            (Topic::Covid19, Lang::Ja) => &["コロナ", "COVID19"],
-            (Topic::Covid19, Lang::Ar) => &["كورونا", "كوفيد19"],
-            (Topic::Covid19, _) => &["covid", "covid", "Covid", "COVID19", "covid-19"],
+            (Topic::Cough, Lang::Ar) => &["cough"],
+            (Topic::Covid19, Lang::Ja) => &["COVID19", "covid"],
+            (Topic::Covid19, Lang::Ar) => &["COVID19", "covid19"],
+            (Topic::Covid19, _) => &["covid", "covid", "Covid", "COVID19", "covid_19"],
             (Topic::Measles, Lang::En) => &["measles", "Measles"],
             (Topic::Measles, Lang::Fr) => &["rougeole", "Rougeole"],
             (Topic::Measles, Lang::Es) => &["sarampión", "sarampion"],
@@ -101,7 +87,7 @@ impl Topic {
             (Topic::StomachBug, Lang::Es) => &["gastroenteritis", "norovirus"],
             (Topic::StomachBug, Lang::De) => &["Norovirus", "norovirus"],
             (Topic::StomachBug, Lang::Ja) => &["ノロウイルス"],
-            (Topic::StomachBug, Lang::Ar) => &["نوروفيروس"],
+            (Topic::StomachBug, Lang::Ar) => &["norovirus"],
         }
     }
 }
@@ -150,31 +136,9 @@ impl Lang {
                 "gaming",
                 "bookclub",
             ],
-            Lang::Fr => &[
-                "coucherdesoleil",
-                "lundi",
-                "café",
-                "photo",
-                "rugby",
-                "lecture",
-                "agrippé",
-            ],
-            Lang::Es => &[
-                "atardecer",
-                "FelizLunes",
-                "fútbol",
-                "música",
-                "libros",
-                "tostadas",
-            ],
-            Lang::De => &[
-                "Sonnenuntergang",
-                "Feierabend",
-                "Katzen",
-                "Krimi",
-                "Brettspiele",
-                "flüssig",
-            ],
+            Lang::Fr => &["coucherdesoleil", "lundi", "café", "photo", "rugby", "lecture", "agrippé"],
+            Lang::Es => &["atardecer", "FelizLunes", "fútbol", "música", "libros", "tostadas"],
+            Lang::De => &["Sonnenuntergang", "Feierabend", "Katzen", "Krimi", "Brettspiele", "flüssig"],
             Lang::Ja => &["夕焼け", "写真", "猫", "アニメ", "月曜日", "ラーメン"],
             Lang::Ar => &["صباح_الخير", "قهوة", "غروب", "كتب", "موسيقى"],
         }
@@ -273,18 +237,8 @@ impl Lang {
                 "Sagt mir, dass ich nicht der Einzige bin.",
                 "Das war der ganze Beitrag.",
             ],
-            Lang::Ja => &[
-                "みなさんはどうですか。",
-                "さて、戻ります。",
-                "続きはまた明日。",
-                "それだけです。",
-            ],
-            Lang::Ar => &[
-                "كيف حالكم أنتم؟",
-                "على كل حال، نعود إلى العمل.",
-                "البقية غدا إن شاء الله.",
-                "هذا كل شيء.",
-            ],
+            Lang::Ja => &["みなさんはどうですか。", "さて、戻ります。", "続きはまた明日。", "それだけです。"],
+            Lang::Ar => &["كيف حالكم أنتم؟", "على كل حال، نعود إلى العمل.", "البقية غدا إن شاء الله.", "هذا كل شيء."],
         }
     }
 
@@ -317,11 +271,9 @@ impl Lang {
                 "Heute Morgen mit {} aufgewacht, mir tut alles weh.",
                 "Mich hat es erwischt: {} , ich bleibe diese Woche zu Hause.",
             ],
-            Lang::Ja => &[
-                "昨日の夜から {} でずっと寝ています。",
-                "{} になってしまった。今週は家で休みます。",
-                "朝起きたら {} で体中が痛い。",
-            ],
+            Lang::Ja => {
+                &["昨日の夜から {} でずっと寝ています。", "{} になってしまった。今週は家で休みます。", "朝起きたら {} で体中が痛い。"]
+            }
             Lang::Ar => &[
                 "عندي {} منذ مساء أمس ولا أستطيع النهوض.",
                 "اليوم الثالث في السرير مع {} وما زلت متعبا.",
@@ -355,14 +307,8 @@ impl Lang {
                 "Die halbe Klasse fehlt wegen {} , sagt die Lehrerin.",
                 "Im Radio reden sie wieder über {} heute.",
             ],
-            Lang::Ja => &[
-                "薬局に {} のポスターがたくさん貼ってあった。",
-                "先生によるとクラスの半分が {} で休みだそうです。",
-            ],
-            Lang::Ar => &[
-                "في الصيدلية هذا الأسبوع رف كامل عن {} الآن.",
-                "نصف الصف غائب بسبب {} كما تقول المعلمة.",
-            ],
+            Lang::Ja => &["薬局に {} のポスターがたくさん貼ってあった。", "先生によるとクラスの半分が {} で休みだそうです。"],
+            Lang::Ar => &["في الصيدلية هذا الأسبوع رف كامل عن {} الآن.", "نصف الصف غائب بسبب {} كما تقول المعلمة."],
         }
     }
 
@@ -374,38 +320,23 @@ impl Lang {
                 "What experts say about {} and what they don't:",
                 "New report on {} makes the rounds, read it here:",
             ],
-            Lang::Fr => &[
-                "Le ministre répond aux questions sur {} dans un long entretien :",
-                "Ce que les experts disent de {} aujourd'hui :",
-            ],
-            Lang::Es => &[
-                "El ministro responde a las preguntas sobre {} en una larga entrevista:",
-                "Lo que dicen los expertos sobre {} hoy:",
-            ],
-            Lang::De => &[
-                "Der Minister beantwortet im langen Interview Fragen zu {} heute:",
-                "Was Fachleute zu {} sagen und was nicht:",
-            ],
-            Lang::Ja => &[
-                "専門家が {} について語る、詳しくはこちら:",
-                "大臣が {} に関する質問に答えた:",
-            ],
-            Lang::Ar => &[
-                "الوزير يجيب عن أسئلة حول {} في مقابلة طويلة:",
-                "ماذا يقول الخبراء عن {} اليوم:",
-            ],
+            Lang::Fr => {
+                &["Le ministre répond aux questions sur {} dans un long entretien :", "Ce que les experts disent de {} aujourd'hui :"]
+            }
+            Lang::Es => {
+                &["El ministro responde a las preguntas sobre {} en una larga entrevista:", "Lo que dicen los expertos sobre {} hoy:"]
+            }
+            Lang::De => &["Der Minister beantwortet im langen Interview Fragen zu {} heute:", "Was Fachleute zu {} sagen und was nicht:"],
+            Lang::Ja => &["専門家が {} について語る、詳しくはこちら:", "大臣が {} に関する質問に答えた:"],
+            Lang::Ar => &["الوزير يجيب عن أسئلة حول {} في مقابلة طويلة:", "ماذا يقول الخبراء عن {} اليوم:"],
         }
     }
 
     /// What bots repeat; a number and a link follow.
     pub(crate) fn advertisement(self) -> &'static str {
         match self {
-            Lang::En => {
-                "They don't want you to know what really helps against {} , order today and save, offer no."
-            }
-            Lang::Fr => {
-                "Ce qui aide vraiment contre {} , commandez aujourd'hui et économisez, offre n°"
-            }
+            Lang::En => "They don't want you to know what really helps against {} , order today and save, offer no.",
+            Lang::Fr => "Ce qui aide vraiment contre {} , commandez aujourd'hui et économisez, offre n°",
             Lang::Es => "Lo que de verdad ayuda contra {} , pide hoy y ahorra, oferta n.º",
             Lang::De => "Was wirklich gegen {} hilft, heute bestellen und sparen, Angebot Nr.",
             Lang::Ja => "{} に本当に効くもの、今日だけ割引、番号",

@@ -14,70 +14,13 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use crate::event::{Event, EventKind, lies_within};
 
 use crate::line::{AccountStatus, Author, Content, Matter, Pen, Post};
-use crate::places::{PLACES, UNLOCATED};
+use crate::options::{Until, WorldOptions, place_shares};
+use crate::places::PLACES;
 use crate::plan;
 use crate::random::{Random, mix};
 use crate::samplers::{exponential, log_uniform, normal};
 use crate::words::{Lang, Topic};
 use crate::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
-
-/// A world's constitution; `Default` is what `simulate` prints.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WorldOptions {
-    pub start_us: i64,
-    pub until: Until,
-    /// Mean posts a second at the start; by default a million posts take a fortnight.
-    pub rate: f64,
-    /// Relative growth a week: 0.05 is five per cent.
-    pub growth_per_week: f64,
-    /// Share of posts in no known region.
-    pub unlocated: f64,
-    /// Share of posts with a health tag, outside events.
-    pub health: f64,
-    /// Accounts. Some post often, most hardly ever.
-    pub authors: u64,
-    /// Standard deviation of the logarithm of a topic's intensity in a place, from day to day.
-    pub attention_sd: f64,
-    pub shares: Shares,
-    /// What happens. None: drawn by the seed, with each kind of event in every world.
-    pub events: Option<Vec<Event>>,
-}
-
-/// When a world ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// After so many posts, each counted once: repeats, edits and everything else not.
-    Posts(u64),
-    /// Before that instant.
-    Instant(i64),
-    Never,
-}
-
-/// How often something else than a plain post happens, per post.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shares {
-    /// Written an hour to three weeks before it arrives.
-    pub late: f64,
-    /// Written, it says, minutes to days after it arrives.
-    pub early: f64,
-    /// Lines that are repeated to the byte, in runs, as after a reconnect.
-    pub repeats: f64,
-    /// Posts that arrive again with another text or region.
-    pub unequal: f64,
-    /// Posts that are deleted within 60 hours.
-    pub deletes: f64,
-    /// Posts whose delete arrives first.
-    pub deletes_before: f64,
-    /// Posts after which the account goes: deleted, deactivated, suspended, taken down.
-    pub departures: f64,
-    pub edits: f64,
-    pub likes: f64,
-    pub unlikes: f64,
-    pub reposts: f64,
-    pub follows: f64,
-    pub profiles: f64,
-    pub identities: f64,
-}
 
 /// A line of the world, without its line feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,107 +29,6 @@ pub struct Line {
     /// `time_us`, except that a repeat keeps the `time_us` it had the first time.
     pub arrival_us: i64,
     pub text: String,
-}
-
-impl Default for WorldOptions {
-    fn default() -> WorldOptions {
-        WorldOptions {
-            // 2026-01-05T00:00:00Z, a Monday.
-            start_us: 1_767_571_200 * SECOND_US,
-            until: Until::Posts(1_000_000),
-            rate: 1_000_000.0 / (14.0 * 86_400.0),
-            growth_per_week: 0.01,
-            unlocated: 0.6,
-            health: 0.015,
-            authors: 250_000,
-            attention_sd: 0.2,
-            shares: Shares::default(),
-            events: None,
-        }
-    }
-}
-
-impl Default for Shares {
-    fn default() -> Shares {
-        Shares {
-            late: 0.006,
-            early: 0.002,
-            repeats: 0.004,
-            unequal: 0.001,
-            deletes: 0.03,
-            deletes_before: 0.001,
-            departures: 0.0008,
-            edits: 0.002,
-            likes: 0.05,
-            unlikes: 0.004,
-            reposts: 0.02,
-            follows: 0.02,
-            profiles: 0.003,
-            identities: 0.003,
-        }
-    }
-}
-
-impl Shares {
-    /// Posts only: every line is a plain create.
-    pub fn none() -> Shares {
-        Shares {
-            late: 0.0,
-            early: 0.0,
-            repeats: 0.0,
-            unequal: 0.0,
-            deletes: 0.0,
-            deletes_before: 0.0,
-            departures: 0.0,
-            edits: 0.0,
-            likes: 0.0,
-            unlikes: 0.0,
-            reposts: 0.0,
-            follows: 0.0,
-            profiles: 0.0,
-            identities: 0.0,
-        }
-    }
-}
-
-impl WorldOptions {
-    /// So many posts at the default rate.
-    pub fn posts(posts: u64) -> WorldOptions {
-        WorldOptions {
-            until: Until::Posts(posts),
-            ..WorldOptions::default()
-        }
-    }
-
-    /// So many posts in about so many days.
-    pub fn posts_over(posts: u64, days: f64) -> WorldOptions {
-        let rate = posts as f64 / (days * 86_400.0);
-        WorldOptions {
-            rate,
-            ..WorldOptions::posts(posts)
-        }
-    }
-
-    /// About how long it will last; four weeks for one that has no end.
-    pub(crate) fn span_us(&self) -> i64 {
-        match self.until {
-            Until::Posts(posts) => (posts as f64 / self.rate * SECOND_US as f64) as i64,
-            Until::Instant(instant_us) => instant_us - self.start_us,
-            Until::Never => 28 * DAY_US,
-        }
-        .clamp(MINUTE_US, 3660 * DAY_US)
-    }
-
-    /// Usual posts a day with that topic's tags from that region and what lies in it, at the start.
-    pub fn usual_per_day(&self, topic: Topic, region: &str) -> f64 {
-        let shares = place_shares(self.unlocated);
-        let places = PLACES.iter().zip(&shares);
-        let share: f64 = places
-            .filter(|(place, _)| lies_within(place.region, region))
-            .map(|(_, share)| share)
-            .sum();
-        self.rate * 86_400.0 * share * self.health * topic.share()
-    }
 }
 
 /// A stream of lines. The same seed and options give the same lines, and asking for them in
@@ -296,12 +138,7 @@ impl World {
             key: mix(seed, 11),
             pen: Pen::new(mix(seed, 12)),
             shares: place_shares(options.unlocated),
-            slot: Slot {
-                end_us: start_us,
-                sums: vec![],
-                active: vec![],
-                places: vec![],
-            },
+            slot: Slot { end_us: start_us, sums: vec![], active: vec![], places: vec![] },
             attention: Attention::new(mix(seed, 13), options.attention_sd),
             next_session_us: start_us,
             pending: BinaryHeap::new(),
@@ -370,11 +207,7 @@ impl World {
     fn advance(&mut self, instant_us: i64) -> Option<Emission> {
         loop {
             let pending_us = self.pending.peek().map(|Reverse(pending)| pending.at_us);
-            let session_us = if self.over_us.is_none() {
-                Some(self.next_session_us)
-            } else {
-                None
-            };
+            let session_us = if self.over_us.is_none() { Some(self.next_session_us) } else { None };
             let next_us = match (pending_us, session_us) {
                 (None, None) => return None,
                 (Some(at_us), None) | (None, Some(at_us)) => at_us,
@@ -422,11 +255,7 @@ impl World {
                 let is_lost = self.outage(now_us).is_some();
                 let arrival_us = now_us.max(self.last_us);
                 self.last_us = arrival_us;
-                (!is_lost).then_some(Emission {
-                    arrival_us,
-                    time_us,
-                    content,
-                })
+                (!is_lost).then_some(Emission { arrival_us, time_us, content })
             }
         }
     }
@@ -447,11 +276,7 @@ impl World {
         }
         let arrival_us = now_us.max(self.last_us + 1);
         self.last_us = arrival_us;
-        let emission = Emission {
-            arrival_us,
-            time_us: arrival_us,
-            content,
-        };
+        let emission = Emission { arrival_us, time_us: arrival_us, content };
         if let Content::Create(post) = content {
             self.posts += 1;
             if self.options.until == Until::Posts(self.posts) {
@@ -464,9 +289,7 @@ impl World {
     }
 
     fn outage(&self, now_us: i64) -> Option<&Event> {
-        self.events
-            .iter()
-            .find(|event| matches!(event.kind, EventKind::Outage { .. }) && event.is_on(now_us))
+        self.events.iter().find(|event| matches!(event.kind, EventKind::Outage { .. }) && event.is_on(now_us))
     }
 
     /// What a post brings about, later.
@@ -483,10 +306,7 @@ impl World {
         }
         if self.random.chance(shares.edits) {
             let delay = log_uniform(&mut self.random, 20.0, 24.0 * 3600.0);
-            let edited = Post {
-                edition: 1,
-                ..*post
-            };
+            let edited = Post { edition: 1, ..*post };
             self.push(now_us + seconds(delay), Act::Line(Content::Edit(edited)));
         }
         if self.random.chance(shares.departures) {
@@ -497,13 +317,7 @@ impl World {
             (shares.likes, Content::Like { by, of: *post }),
             (shares.unlikes, Content::Unlike { by, of: *post }),
             (shares.reposts, Content::Repost { by, of: *post }),
-            (
-                shares.follows,
-                Content::Follow {
-                    by,
-                    of: post.author,
-                },
-            ),
+            (shares.follows, Content::Follow { by, of: post.author }),
             (shares.profiles, Content::Profile(post.author)),
             (shares.identities, Content::Identity(by)),
         ] {
@@ -517,17 +331,10 @@ impl World {
     /// The same id with something else in it.
     fn other(&mut self, post: &Post) -> Post {
         if self.random.chance(0.5) {
-            return Post {
-                edition: 2,
-                ..*post
-            };
+            return Post { edition: 2, ..*post };
         }
         let place = self.random.below(PLACES.len() as u64) as u8;
-        Post {
-            place,
-            edition: 2 * u8::from(self.random.chance(0.3)),
-            ..*post
-        }
+        Post { place, edition: 2 * u8::from(self.random.chance(0.3)), ..*post }
     }
 
     fn depart(&mut self, author: Author, now_us: i64) {
@@ -557,15 +364,10 @@ impl World {
             self.recent.pop_front();
         }
         self.recent.push_back(emission);
-        if self
-            .random
-            .chance(self.options.shares.repeats / REPEAT_RUN as f64)
-        {
+        if self.random.chance(self.options.shares.repeats / REPEAT_RUN as f64) {
             let back_us = emission.arrival_us + self.random.between(SECOND_US, 5 * MINUTE_US);
             for index in 0..self.recent.len() {
-                let Emission {
-                    time_us, content, ..
-                } = self.recent[index];
+                let Emission { time_us, content, .. } = self.recent[index];
                 self.push(back_us + index as i64, Act::Repeat { time_us, content });
             }
         }
@@ -573,11 +375,7 @@ impl World {
 
     fn push(&mut self, at_us: i64, act: Act) {
         self.pushed += 1;
-        self.pending.push(Reverse(Pending {
-            at_us,
-            number: self.pushed,
-            act,
-        }));
+        self.pending.push(Reverse(Pending { at_us, number: self.pushed, act }));
     }
 }
 
@@ -600,11 +398,7 @@ impl World {
         let total = self.slot.sums.last().copied().unwrap_or(0.0);
         let wait_us = exponential(&mut self.random) / total;
         let left_us = self.slot.end_us - now_us;
-        let wait_us = if wait_us < left_us as f64 {
-            wait_us as i64
-        } else {
-            left_us
-        };
+        let wait_us = if wait_us < left_us as f64 { wait_us as i64 } else { left_us };
         self.next_session_us = now_us + wait_us;
     }
 
@@ -631,9 +425,7 @@ impl World {
                 .map(|event| event.factor.max(0.0))
                 .product();
             let all = sessions_per_us * self.shares[index] * place.activity(middle_us) * jumps;
-            self.slot
-                .places
-                .push(self.slot.places.last().unwrap_or(&0.0) + all);
+            self.slot.places.push(self.slot.places.last().unwrap_or(&0.0) + all);
             sum += all * (1.0 - health);
             self.slot.sums.push(sum);
             let healthy = all * health * place.health(middle_us);
@@ -646,9 +438,7 @@ impl World {
         }
         for (index, event) in self.events.iter().enumerate() {
             let intensity = match (event.kind, event.topic) {
-                (EventKind::Bot, Some(_)) if event.is_on(middle_us) => {
-                    event.factor.max(0.0) / HOUR_US as f64
-                }
+                (EventKind::Bot, Some(_)) if event.is_on(middle_us) => event.factor.max(0.0) / HOUR_US as f64,
                 (EventKind::Outbreak(_) | EventKind::News, Some(topic)) => {
                     let share: f64 = match event.region {
                         "001" => topic_sums[topic as usize],
@@ -699,13 +489,7 @@ impl World {
                 let author = Author(BOT | (index as u64) << 8 | account);
                 let lang = PLACES[place].lang(0.0);
                 let matter = Matter::Bot(topic, number);
-                Session {
-                    author,
-                    place: place as u8,
-                    lang,
-                    matter,
-                    posts_left: 0,
-                }
+                Session { author, place: place as u8, lang, matter, posts_left: 0 }
             }
             EventKind::News => {
                 let place = self.place_within(region);
@@ -722,10 +506,7 @@ impl World {
     fn place_within(&mut self, region: &str) -> usize {
         let sums = &self.slot.places;
         let within = |place: &usize| lies_within(PLACES[*place].region, region);
-        let total: f64 = (0..PLACES.len())
-            .filter(within)
-            .map(|place| place_share(sums, place))
-            .sum();
+        let total: f64 = (0..PLACES.len()).filter(within).map(|place| place_share(sums, place)).sum();
         let mut left = self.random.unit() * total;
         for place in (0..PLACES.len()).filter(within) {
             left -= place_share(sums, place);
@@ -746,24 +527,14 @@ impl World {
         }
         let author = self.author(place, matter == Matter::Chat);
         let lang = PLACES[place].lang(self.random.unit());
-        Session {
-            author,
-            place: place as u8,
-            lang,
-            matter,
-            posts_left,
-        }
+        Session { author, place: place as u8, lang, matter, posts_left }
     }
 
     /// Somebody of a place: for chat mostly one of the few who post much, else anybody.
     fn author(&mut self, place: usize, is_chat: bool) -> Author {
         let authors = (self.options.authors as f64 * self.shares[place]).max(1.0);
         let unit = self.random.unit();
-        let skewed = if is_chat {
-            unit * unit * unit.sqrt()
-        } else {
-            unit
-        };
+        let skewed = if is_chat { unit * unit * unit.sqrt() } else { unit };
         let name = Author((place as u64) << 32 | (skewed * authors) as u64);
         let returned = self.returned.get(&name).copied().unwrap_or(0);
         Author(name.0 | returned << 48)
@@ -779,20 +550,9 @@ impl World {
             return;
         }
         let pause_us = seconds(10.0 + 230.0 * exponential(&mut self.random));
-        let matter = if self.random.chance(STAY) {
-            session.matter
-        } else {
-            Matter::Chat
-        };
+        let matter = if self.random.chance(STAY) { session.matter } else { Matter::Chat };
         let posts_left = session.posts_left - 1;
-        self.push(
-            now_us + pause_us,
-            Act::Session(Session {
-                matter,
-                posts_left,
-                ..session
-            }),
-        );
+        self.push(now_us + pause_us, Act::Session(Session { matter, posts_left, ..session }));
     }
 
     fn post(&mut self, session: &Session, now_us: i64) -> Post {
@@ -833,13 +593,7 @@ impl Iterator for World {
 
 impl Attention {
     fn new(seed: u64, sd: f64) -> Attention {
-        Attention {
-            seed,
-            sd,
-            day: i64::MIN,
-            today: vec![],
-            tomorrow: vec![],
-        }
+        Attention { seed, sd, day: i64::MIN, today: vec![], tomorrow: vec![] }
     }
 
     fn move_to(&mut self, instant_us: i64) {
@@ -879,23 +633,6 @@ impl Ord for Pending {
 /// The bits of an author that say whose place it is, without how often it was taken again.
 const AUTHOR_NAME: u64 = (1 << 48) - 1;
 const BOT: u64 = 1 << 47;
-
-/// Shares of all posts, in the order of `PLACES`; they sum to 1.
-fn place_shares(unlocated: f64) -> Vec<f64> {
-    let unlocated = unlocated.clamp(0.0, 1.0);
-    let sum = |is_unlocated: bool| -> f64 {
-        let places = PLACES
-            .iter()
-            .filter(|place| (place.region == UNLOCATED) == is_unlocated);
-        places.map(|place| place.weight).sum()
-    };
-    let (located_sum, unlocated_sum) = (sum(false), sum(true));
-    let share = |place: &crate::places::Place| match place.region {
-        UNLOCATED => unlocated * place.weight / unlocated_sum,
-        _ => (1.0 - unlocated) * place.weight / located_sum,
-    };
-    PLACES.iter().map(share).collect()
-}
 
 /// A place's own share of running sums.
 fn place_share(sums: &[f64], place: usize) -> f64 {
