@@ -125,7 +125,9 @@ const REPEAT_RUN: usize = 50;
 impl World {
     pub fn new(seed: u64, options: WorldOptions) -> World {
         let mut options = options;
-        options.rate = options.rate.clamp(1e-6, 1e6);
+        // Never so slow that a world of a few posts would have no end, and no share beyond a whole.
+        options.rate = if options.rate.is_nan() { 1.0 } else { options.rate.clamp(1e-6, 1e6) };
+        options.health = options.health.clamp(0.0, 0.5);
         options.authors = options.authors.max(1);
         let events = match options.events.take() {
             Some(events) => events,
