@@ -1,1 +1,28 @@
 //! What: text to tags, topics and voice.
+//!
+//! Stands between the feeds, which bring texts, and the log, which holds none: ingest asks a [`Lexicon`] what a post says,
+//! keeps the [`Reading`], and drops the text.
+//! Data flows in the order of the modules below: topic files become a lexicon, a text becomes hashtags, a hashtag
+//! becomes a key and its tokens, keys and phrases become topics.
+//!
+//! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and detects no language.
+
+mod topics;
+pub use topics::{Entry, Problem, Topic, TopicFile, parse};
+
+mod defaults;
+pub use defaults::default_files;
+
+mod characters;
+
+pub mod extract;
+
+mod segment;
+
+mod phrases;
+
+mod matching;
+pub use matching::{Lexicon, Reading, TAG_BYTES_MAX, TAGS_MAX, TopicHit};
+
+#[cfg(test)]
+mod tests;

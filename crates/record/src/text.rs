@@ -267,6 +267,10 @@ fn make_alone(c: char) -> Option<Alone> {
     match (results.next(), results.next(), results.next()) {
         (Some(only), None, None) if depends_on_no_neighbour(only) => {
             let ordered = canonical_combining_class(only) != 0;
+            // A mark that becomes something else is ordered before it does.
+            if only != c && canonical_combining_class(c) != 0 {
+                return None;
+            }
             Some(if ordered { Alone::Mark(only) } else { Alone::One(only) })
         }
         (Some(first), Some(second), None) if first.is_ascii() && second.is_ascii() => Some(Alone::Two(first, second)),

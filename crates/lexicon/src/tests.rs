@@ -1,0 +1,4 @@
+mod extraction;
+mod folding;
+mod matching;
+mod topic_files;

@@ -1,0 +1,255 @@
+//! Topic files: what the people who run the system watch, as they write it.
+//!
+//! A file is read whole and every mistake in it is told at once, with its line and, where one can be guessed, the
+//! right word. Knows one file at a time; what several files get wrong together is found by `matching`.
+
+use std::ops::Range;
+
+use record::kind::Kind;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The topics of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicFile {
+    pub topics: Vec<Topic>,
+}
+
+/// A subject watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub id: String,
+    pub kind: Kind,
+    pub name: String,
+    pub tags: Vec<Entry>,
+    pub phrases: Vec<Entry>,
+    pub exclude_tags: Vec<Entry>,
+    pub exclude_phrases: Vec<Entry>,
+    /// Where it was written.
+    pub file: String,
+    pub line: usize,
+}
+
+/// A tag or phrase of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Of the language as written, or `any`.
+    pub lang: String,
+    pub text: String,
+    pub line: usize,
+}
+
+/// Something wrong in a topic file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub file: String,
+    /// Counted from one.
+    pub line: usize,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// The topics of the file `file`, or everything that is wrong with it, in order of lines.
+pub fn parse(file: &str, text: &str) -> Result<TopicFile, Vec<Problem>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { file, line_starts: line_starts(text), problems: Vec::new() };
+    let topics = reader.document(document.get_ref());
+    let broken_at = errors.iter().map(|error| error.span().map_or(0, |at| at.start)).min();
+    if let Some(broken_at) = broken_at {
+        // Behind broken syntax every further complaint would be a guess.
+        let broken_line = reader.line(broken_at);
+        reader.problems.retain(|problem| problem.line < broken_line && !problem.message.starts_with(WITHOUT));
+    }
+    for error in &errors {
+        reader.problem(error.span().unwrap_or(0..0), error.message().replace('\n', ", "), None);
+    }
+    let mut problems = reader.problems;
+    if problems.is_empty() {
+        return Ok(TopicFile { topics });
+    }
+    problems.sort_by_key(|problem| problem.line);
+    Err(problems)
+}
+
+const WITHOUT: &str = "a topic without";
+
+pub(crate) const ANY: &str = "any";
+
+struct Reader<'file> {
+    file: &'file str,
+    line_starts: Vec<usize>,
+    problems: Vec<Problem>,
+}
+
+type Table<'text> = DeTable<'text>;
+type Value<'text> = Spanned<DeValue<'text>>;
+
+impl Reader<'_> {
+    fn document(&mut self, document: &Table<'_>) -> Vec<Topic> {
+        self.check_keys(document, "a topic file", &["topic"]);
+        let Some(topics) = document.get("topic") else {
+            return Vec::new();
+        };
+        let DeValue::Array(topics_array) = topics.get_ref() else {
+            let hint = Some("write `[[topic]]`, with two brackets, before each topic".to_owned());
+            self.problem(topics.span(), format!("`topic` is {}, not a list of tables", kind_of(topics)), hint);
+            return Vec::new();
+        };
+        topics_array.iter().filter_map(|topic| self.topic(topic)).collect()
+    }
+
+    fn topic(&mut self, topic: &Value<'_>) -> Option<Topic> {
+        let DeValue::Table(table) = topic.get_ref() else {
+            self.problem(topic.span(), format!("a topic is a table, not {}", kind_of(topic)), None);
+            return None;
+        };
+        self.check_keys(table, "`[[topic]]`", &["id", "kind", "name", "tags", "phrases", "exclude"]);
+        let id = self.required_string(topic, table, "id");
+        let kind = self.required_string(topic, table, "kind").and_then(|(kind, at)| self.kind(kind, at));
+        let name = self.required_string(topic, table, "name");
+        let tags = self.by_language(table, "tags");
+        let phrases = self.by_language(table, "phrases");
+        let (exclude_tags, exclude_phrases) = self.exclude(table);
+        let (id, at) = id?;
+        Some(Topic {
+            id: id.to_owned(),
+            kind: kind?,
+            name: name?.0.to_owned(),
+            tags,
+            phrases,
+            exclude_tags,
+            exclude_phrases,
+            file: self.file.to_owned(),
+            line: self.line(at.start),
+        })
+    }
+
+    fn kind(&mut self, name: &str, at: Range<usize>) -> Option<Kind> {
+        let kind = Kind::parse(name);
+        if kind.is_none() {
+            let names = Kind::ALL.map(Kind::name);
+            let hint = nearest(name, &names).unwrap_or_else(|| format!("one of {}", names.join(", ")));
+            self.problem(at, format!("unknown kind `{name}`"), Some(hint));
+        }
+        kind
+    }
+
+    fn exclude(&mut self, topic: &Table<'_>) -> (Vec<Entry>, Vec<Entry>) {
+        let Some(exclude) = topic.get("exclude") else {
+            return (Vec::new(), Vec::new());
+        };
+        let DeValue::Table(table) = exclude.get_ref() else {
+            let hint = Some("write `exclude = { tags = [\"…\"], phrases = [\"…\"] }`".to_owned());
+            self.problem(exclude.span(), format!("`exclude` is {}, not a table", kind_of(exclude)), hint);
+            return (Vec::new(), Vec::new());
+        };
+        self.check_keys(table, "`exclude`", &["tags", "phrases"]);
+        let mut list = |key| table.get(key).map(|value| self.strings(value, key, ANY)).unwrap_or_default();
+        (list("tags"), list("phrases"))
+    }
+
+    fn by_language(&mut self, topic: &Table<'_>, key: &str) -> Vec<Entry> {
+        let Some(value) = topic.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Table(languages) = value.get_ref() else {
+            let hint = Some(format!("write `{key} = {{ any = [\"…\"], fr = [\"…\"] }}`"));
+            self.problem(value.span(), format!("`{key}` is {}, not a table of languages", kind_of(value)), hint);
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (language, list) in languages {
+            if !is_language(language.get_ref()) {
+                let hint = Some("a language is two or three small letters such as `fr`, or `any`".to_owned());
+                self.problem(language.span(), format!("`{}` is not a language in `{key}`", language.get_ref()), hint);
+            }
+            entries.extend(self.strings(list, key, language.get_ref()));
+        }
+        // Tables are sorted by key; people and messages follow the file.
+        entries.sort_by_key(|entry| entry.line);
+        entries
+    }
+
+    fn strings(&mut self, value: &Value<'_>, key: &str, lang: &str) -> Vec<Entry> {
+        let DeValue::Array(items) = value.get_ref() else {
+            let hint = Some("write a list, even of one: `[\"…\"]`".to_owned());
+            self.problem(value.span(), format!("`{key}` holds {}, not a list of strings", kind_of(value)), hint);
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::String(text) => {
+                    let line = self.line(item.span().start);
+                    entries.push(Entry { lang: lang.to_owned(), text: text.to_string(), line });
+                }
+                _ => self.problem(item.span(), format!("`{key}` holds {}, not a string", kind_of(item)), None),
+            }
+        }
+        entries
+    }
+
+    fn required_string<'value>(&mut self, topic: &Value<'_>, table: &'value Table<'_>, key: &str) -> Option<(&'value str, Range<usize>)> {
+        let Some(value) = table.get(key) else {
+            self.problem(topic.span(), format!("{WITHOUT} `{key}`"), None);
+            return None;
+        };
+        match value.get_ref() {
+            DeValue::String(text) if !text.trim().is_empty() => Some((text.as_ref(), value.span())),
+            DeValue::String(_) => {
+                self.problem(value.span(), format!("`{key}` is empty"), None);
+                None
+            }
+            _ => {
+                self.problem(value.span(), format!("`{key}` is {}, not a string", kind_of(value)), None);
+                None
+            }
+        }
+    }
+
+    fn check_keys(&mut self, table: &Table<'_>, of: &str, known: &[&str]) {
+        for key in table.keys() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                self.problem(key.span(), format!("unknown key `{name}` in {of}"), nearest(name, known));
+            }
+        }
+    }
+
+    fn problem(&mut self, at: Range<usize>, message: String, hint: Option<String>) {
+        let line = self.line(at.start);
+        self.problems.push(Problem { file: self.file.to_owned(), line, message, hint });
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1)).collect()
+}
+
+fn kind_of(value: &Value<'_>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// `any`, or a primary language subtag with or without further ones.
+fn is_language(name: &str) -> bool {
+    let primary = name.split('-').next().unwrap_or(name);
+    let is_primary = matches!(primary.len(), 2 | 3) && primary.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_primary && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn nearest(name: &str, known: &[&str]) -> Option<String> {
+    let by_distance = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known));
+    let (distance, nearest) = by_distance.min()?;
+    (distance <= 2 && distance < nearest.len()).then(|| format!("did you mean `{nearest}`?"))
+}
