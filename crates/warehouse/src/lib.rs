@@ -1,1 +1,27 @@
 //! Landed: counts, verdicts and alerts in tables.
+//!
+//! The last stage of the log: every row is an absolute value with a version, so writing one twice, or an older one late, changes nothing.
+//! Two ports, [`Landing`] (rows in, with the positions they were read up to) and [`Reading`] (what pages and commands ask),
+//! and what implements them: [`Local`], a SQLite file. One [`contract`] suite holds for every implementation.
+//! Knows records and tables; knows nothing of streams, clocks, detectors, or who asks.
+
+mod error;
+pub use error::WarehouseError;
+
+mod tables;
+pub use tables::{TABLES, Table};
+
+mod port;
+pub use port::{
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, Landing, Progress, Reading, Series, SeriesHead,
+    SeriesQuery, TopicOverview, Warehouse,
+};
+
+mod line;
+pub use line::{AlertLine, Share};
+
+mod local;
+pub use local::Local;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;

@@ -1,0 +1,147 @@
+//! The warehouse without a server: one SQLite file.
+//!
+//! Write-ahead log, one connection that writes, a few that read, each with a small page cache, so that it stays small beside the engine.
+//! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut may take the last batches away,
+//! but always rows and progress together, and the streams still hold them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use record::time::{Micros, SECOND};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::WarehouseError;
+
+mod schema;
+
+mod land;
+
+mod ask;
+
+mod export;
+
+/// Kept open for the next question; more are opened under load and closed after it.
+const READERS_KEPT: usize = 3;
+const CACHE_KIBIBYTES: i64 = 2_000;
+const LOG_BYTES_KEPT: i64 = 16 << 20;
+const BUSY_MAX: Duration = Duration::from_secs(5);
+const STATEMENTS_KEPT: usize = 32;
+
+#[derive(Debug)]
+pub struct Local {
+    file: PathBuf,
+    /// None where it was opened to be read only.
+    writer: Option<Mutex<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Local {
+    /// Opens or makes the file and brings its schema up to date.
+    pub fn open(file: &Path) -> Result<Local, WarehouseError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let failed = |source| failure(file, "open", source);
+        let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+        prepare(&connection).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)?;
+        schema::migrate(&mut connection, file)?;
+        Ok(Local { file: file.to_owned(), writer: Some(Mutex::new(connection)), readers: Mutex::default() })
+    }
+
+    /// Opens an existing file to be read only, also while another process writes it.
+    pub fn open_to_read(file: &Path) -> Result<Local, WarehouseError> {
+        let local = Local { file: file.to_owned(), writer: None, readers: Mutex::default() };
+        let connection = local.reader()?;
+        schema::check(&connection, file)?;
+        local.give_back(connection);
+        Ok(local)
+    }
+
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Connection>, WarehouseError> {
+        match &self.writer {
+            // A writer that panicked has dropped its transaction, which rolled it back.
+            Some(writer) => Ok(writer.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => Err(WarehouseError::ReadOnly { place: self.file.display().to_string() }),
+        }
+    }
+
+    /// Runs one question in one read transaction, so that all its statements see the same state.
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, WarehouseError>) -> Result<T, WarehouseError> {
+        let mut connection = self.reader()?;
+        let answer = match connection.transaction() {
+            Ok(transaction) => question(&transaction),
+            Err(source) => Err(self.failed("read", source)),
+        };
+        self.give_back(connection);
+        answer
+    }
+
+    fn reader(&self) -> Result<Connection, WarehouseError> {
+        if let Some(connection) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let failed = |source| self.failed("open", source);
+        let connection =
+            Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+        prepare(&connection).map_err(failed)?;
+        Ok(connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_KEPT {
+            readers.push(connection);
+        }
+    }
+
+    fn failed(&self, doing: &'static str, source: rusqlite::Error) -> WarehouseError {
+        failure(&self.file, doing, source)
+    }
+
+    fn misread(&self, why: String) -> WarehouseError {
+        WarehouseError::Row { place: self.file.display().to_string(), why }
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
+    connection.pragma_update(None, "temp_store", "file")
+}
+
+fn failure(file: &Path, doing: &'static str, source: rusqlite::Error) -> WarehouseError {
+    let place = file.display().to_string();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => WarehouseError::DiskFull { place, source },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WarehouseError::Busy { place, source },
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => WarehouseError::Io { doing, place, source },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => WarehouseError::Damaged { place, source },
+        Some(ErrorCode::ReadOnly) => WarehouseError::ReadOnly { place },
+        _ => WarehouseError::Statement { doing, place, source },
+    }
+}
+
+/// Unix seconds, downwards.
+fn seconds(instant: Micros) -> i64 {
+    instant.div_euclid(SECOND)
+}
+
+fn micros(seconds: i64) -> Micros {
+    seconds.saturating_mul(SECOND)
+}
+
+/// The least whole number of units that is not before the instant.
+fn units_from(instant: Micros, units_per_second: i64) -> i64 {
+    let length = SECOND / units_per_second;
+    instant.div_euclid(length) + i64::from(instant.rem_euclid(length) != 0)
+}
+
+#[cfg(test)]
+mod tests;

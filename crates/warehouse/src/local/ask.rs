@@ -1,0 +1,263 @@
+//! What pages and commands ask, each question in one read transaction over clustered keys.
+
+use std::io::Write;
+
+use record::{Alert, AlertEvent, AlertState, Micros, Settings, Stage, Version};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Local, micros, units_from};
+use crate::error::WarehouseError;
+use crate::port::{AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, Reading, Series, SeriesHead, SeriesQuery};
+
+const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, a.opened_at, a.fired_at_us, a.window_end, \
+     a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, a.expected, a.upperbound, a.recurrence, a.method, \
+     a.coverage, a.explanation, a.version";
+
+impl Reading for Local {
+    fn ready(&self) -> Result<(), WarehouseError> {
+        self.question(|connection| connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(())))
+    }
+
+    fn settings(&self) -> Result<Option<Settings>, WarehouseError> {
+        let text: Option<String> = self.question(|connection| meta(connection, "settings"))?;
+        text.map(|text| serde_json::from_str(&text).map_err(|why| self.misread(why.to_string()))).transpose()
+    }
+
+    fn latest(&self) -> Result<Option<Micros>, WarehouseError> {
+        let text: Option<String> = self.question(|connection| meta(connection, "newest_us"))?;
+        text.map(|text| text.parse().map_err(|_| self.misread(format!("`{text}` is no instant")))).transpose()
+    }
+
+    fn heads(&self) -> Result<Vec<SeriesHead>, WarehouseError> {
+        self.question(heads)
+    }
+
+    fn series(&self, query: &SeriesQuery) -> Result<Series, WarehouseError> {
+        self.question(|connection| {
+            let mut panes = panes(connection, query)?;
+            let mut verdicts = verdicts(connection, query)?;
+            let cut = panes.len() > query.limit || verdicts.len() > query.limit;
+            panes.truncate(query.limit);
+            verdicts.truncate(query.limit);
+            panes.reverse();
+            verdicts.reverse();
+            Ok(Series { panes, verdicts, cut })
+        })
+    }
+
+    fn alerts(&self, query: &AlertQuery) -> Result<Vec<AlertEntry>, WarehouseError> {
+        self.question(|connection| {
+            let sql = format!(
+                "SELECT {ALERT_COLUMNS} FROM alerts AS a
+                 WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, b.revision) > (a.version, a.revision))
+                   AND (?1 IS NULL OR a.topic = ?1) AND (?2 IS NULL OR a.region = ?2)
+                   AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR a.fired_at_us >= ?4)
+                 ORDER BY a.fired_at_us DESC, a.id LIMIT ?5"
+            );
+            let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let alerts: Vec<Alert> =
+                statement.query_map(params![query.topic, query.region, query.open, query.from, limit], alert)?.collect::<Result<_, _>>()?;
+            alerts.into_iter().map(|alert| Ok(AlertEntry { events: events(connection, &alert.id)?, alert })).collect()
+        })
+    }
+
+    fn alert(&self, id: &str) -> Result<Option<AlertStory>, WarehouseError> {
+        self.question(|connection| {
+            let sql = format!("SELECT {ALERT_COLUMNS} FROM alerts AS a WHERE a.id = ?1 ORDER BY a.version, a.revision");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let revisions: Vec<Alert> = statement.query_map([id], alert)?.collect::<Result<_, _>>()?;
+            if revisions.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(AlertStory { revisions, events: events(connection, id)? }))
+        })
+    }
+
+    fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError> {
+        self.question(coverage)
+    }
+
+    fn export(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError> {
+        self.write_out(export, out)
+    }
+}
+
+impl Local {
+    fn question<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, WarehouseError> {
+        self.ask(|connection| question(connection).map_err(|source| self.failed("read", source)))
+    }
+}
+
+fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
+}
+
+/// Jumps from series to series along the clustered key instead of reading every cell.
+fn heads(connection: &Connection) -> rusqlite::Result<Vec<SeriesHead>> {
+    let mut next = connection.prepare_cached(
+        "SELECT topic, region, pane_start FROM counts WHERE (topic, region, pane_start) > (?1, ?2, ?3) ORDER BY topic, region, pane_start LIMIT 1",
+    )?;
+    let mut last = connection.prepare_cached(
+        "SELECT level, pane_seconds, pane_start, newest_us FROM counts WHERE topic = ?1 AND region = ?2 ORDER BY pane_start DESC LIMIT 1",
+    )?;
+    let mut heads: Vec<SeriesHead> = Vec::new();
+    loop {
+        let (topic, region) = heads.last().map_or(("", ""), |head| (&head.topic, &head.region));
+        let after = if heads.is_empty() { i64::MIN } else { i64::MAX };
+        let found: Option<(String, String, i64)> =
+            next.query_row(params![topic, region, after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let Some((topic, region, first)) = found else { return Ok(heads) };
+        let head = last.query_row([&topic, &region], |row| {
+            Ok(SeriesHead {
+                topic: topic.clone(),
+                region: region.clone(),
+                level: row.get(0)?,
+                pane_length: micros(row.get(1)?),
+                first: micros(first),
+                latest: micros(row.get(2)?),
+                newest: row.get(3)?,
+            })
+        })?;
+        heads.push(head);
+    }
+}
+
+/// Latest first, one more than the limit.
+fn panes(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Cell>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT pane_start, pane_seconds, posts, authors, authors_24h, authors_self, total_posts, final FROM v_counts
+         WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4 ORDER BY pane_start DESC, pane_seconds DESC LIMIT ?5",
+    )?;
+    let (from, to, limit) = bounds(query);
+    let rows = statement.query_map(params![query.topic, query.region, from, to, limit], |row| {
+        Ok(Cell {
+            start: micros(row.get(0)?),
+            length: micros(row.get(1)?),
+            posts: row.get(2)?,
+            authors: row.get(3)?,
+            authors_24h: row.get(4)?,
+            authors_self: row.get(5)?,
+            total_posts: row.get::<_, i64>(6)?.unsigned_abs(),
+            last: row.get(7)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Latest first, one more than the limit; of the stages of one verdict the one with the highest version.
+fn verdicts(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Judged>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage
+         FROM verdicts AS v
+         WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4
+           AND NOT EXISTS (SELECT 1 FROM verdicts AS o
+                           WHERE o.topic = v.topic AND o.region = v.region AND o.window_end = v.window_end
+                             AND o.window_seconds = v.window_seconds AND o.method = v.method AND (o.version, o.revision, o.stage) > (v.version, v.revision, v.stage))
+         ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?5",
+    )?;
+    let (from, to, limit) = bounds(query);
+    let rows = statement.query_map(params![query.topic, query.region, from, to, limit], |row| {
+        Ok(Judged {
+            end: micros(row.get(0)?),
+            length: micros(row.get(1)?),
+            method: row.get(2)?,
+            stage: stage(row, 3)?,
+            observed: row.get(4)?,
+            population: row.get::<_, i64>(5)?.unsigned_abs(),
+            expected: row.get(6)?,
+            upperbound: row.get(7)?,
+            pvalue: row.get(8)?,
+            alarm: row.get(9)?,
+            reason: row.get(10)?,
+            coverage: row.get(11)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn bounds(query: &SeriesQuery) -> (i64, i64, i64) {
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);
+    (units_from(query.from, 1), units_from(query.to, 1), limit)
+}
+
+fn coverage(connection: &Connection) -> rusqlite::Result<Vec<FeedCoverage>> {
+    let mut next = connection.prepare_cached("SELECT feed FROM coverage WHERE feed > ?1 ORDER BY feed LIMIT 1")?;
+    let mut last = connection.prepare_cached(
+        "SELECT pane_start, pane_seconds, share FROM coverage WHERE feed = ?1 ORDER BY pane_start DESC, pane_seconds DESC LIMIT 1",
+    )?;
+    let mut feeds: Vec<FeedCoverage> = Vec::new();
+    let mut before = String::new();
+    while let Some(feed) = next.query_row([&before], |row| row.get::<_, String>(0)).optional()? {
+        feeds.push(last.query_row([&feed], |row| {
+            Ok(FeedCoverage { feed: feed.clone(), pane_start: micros(row.get(0)?), pane_length: micros(row.get(1)?), share: row.get(2)? })
+        })?);
+        before = feed;
+    }
+    Ok(feeds)
+}
+
+fn events(connection: &Connection, id: &str) -> rusqlite::Result<Vec<AlertEvent>> {
+    let mut statement = connection
+        .prepare_cached("SELECT alert, position, at_us, actor, state, note FROM alert_events WHERE alert = ?1 ORDER BY position")?;
+    let rows = statement.query_map([id], |row| {
+        Ok(AlertEvent {
+            alert: row.get(0)?,
+            after: row.get(1)?,
+            at: row.get(2)?,
+            actor: row.get(3)?,
+            state: row.get(4)?,
+            note: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn alert(row: &Row) -> rusqlite::Result<Alert> {
+    Ok(Alert {
+        id: row.get(0)?,
+        revision: row.get(1)?,
+        topic: row.get(2)?,
+        topic_name: row.get(3)?,
+        region: row.get(4)?,
+        regions: json(row, 5)?,
+        opened_at: micros(row.get(6)?),
+        fired_at: row.get(7)?,
+        window_end: micros(row.get(8)?),
+        window_length: micros(row.get(9)?),
+        stage: stage(row, 10)?,
+        state: state(row, 11)?,
+        severity: row.get(12)?,
+        observed: row.get(13)?,
+        posts: row.get(14)?,
+        population: row.get::<_, i64>(15)?.unsigned_abs(),
+        expected: row.get(16)?,
+        upperbound: row.get(17)?,
+        recurrence: row.get(18)?,
+        method: row.get(19)?,
+        coverage: row.get(20)?,
+        explanation: json(row, 21)?,
+        version: Version(row.get::<_, i64>(22)?.unsigned_abs()),
+    })
+}
+
+fn stage(row: &Row, column: usize) -> rusqlite::Result<Stage> {
+    let name: String = row.get(column)?;
+    let stages = [Stage::Early, Stage::Closed, Stage::Final];
+    stages.into_iter().find(|stage| stage.name() == name).ok_or_else(|| unknown(column, name))
+}
+
+fn state(row: &Row, column: usize) -> rusqlite::Result<AlertState> {
+    let name: String = row.get(column)?;
+    let states = [AlertState::Open, AlertState::Withdrawn, AlertState::Closed];
+    states.into_iter().find(|state| state.name() == name).ok_or_else(|| unknown(column, name))
+}
+
+fn unknown(column: usize, name: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("unknown value `{name}`").into())
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|why| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into()))
+}
