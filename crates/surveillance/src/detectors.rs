@@ -8,22 +8,28 @@
 //! Bad input never panics and never comes out as NaN or infinity: a point without an answer says
 //! why, by a [`Reason`].
 
-#[allow(
-    dead_code,
-    reason = "the discrete laws are for the methods that follow"
-)]
+mod bayes;
+mod cusum;
 mod distribution;
 mod ears;
 mod eears;
+mod essence;
+mod least_squares;
 mod parameters;
+mod reference;
+mod rki;
 #[cfg(test)]
 mod tests;
 
 pub use parameters::ParamError;
 
+use bayes::Bayes;
+use cusum::Cusum;
 use ears::{Ears, Kind};
 use eears::Eears;
+use essence::Essence;
 use parameters::Parameters;
+use rki::Rki;
 use std::fmt;
 
 /// Fewest baseline values from which a spread can be told.
@@ -36,11 +42,20 @@ pub enum Method {
     Ears(Ears),
     /// The modified EARS of epitweetr.
     Eears(Eears),
+    /// The Bayes predictive quantile.
+    Bayes(Bayes),
+    /// The Robert Koch Institute's mean and spread.
+    Rki(Rki),
+    /// Cumulative sums.
+    Cusum(Cusum),
+    /// The detectors of NSSP-ESSENCE.
+    Essence(Essence),
 }
 
 impl Method {
     /// Every name that [`Method::parse`] knows.
-    pub const NAMES: &'static [&'static str] = &["ears-c1", "ears-c2", "ears-c3", "eears"];
+    pub const NAMES: &'static [&'static str] =
+        &["ears-c1", "ears-c2", "ears-c3", "eears", "bayes", "rki", "cusum", "essence-ewma", "essence-regression", "essence-switch"];
 
     /// Reads a method by its name and its parameters as `(key, value)` pairs.
     ///
@@ -56,6 +71,12 @@ impl Method {
             "ears-c2" => Method::Ears(Ears::read(Kind::C2, &mut parameters)?),
             "ears-c3" => Method::Ears(Ears::read(Kind::C3, &mut parameters)?),
             "eears" => Method::Eears(Eears::read(&mut parameters)?),
+            "bayes" => Method::Bayes(Bayes::read(&mut parameters)?),
+            "rki" => Method::Rki(Rki::read(&mut parameters)?),
+            "cusum" => Method::Cusum(Cusum::read(&mut parameters)?),
+            "essence-ewma" => Method::Essence(Essence::read(essence::Kind::Ewma, &mut parameters)?),
+            "essence-regression" => Method::Essence(Essence::read(essence::Kind::Regression, &mut parameters)?),
+            "essence-switch" => Method::Essence(Essence::read(essence::Kind::Switch, &mut parameters)?),
             _ => return Err(ParamError::unknown_method(name)),
         };
         parameters.finish()?;
@@ -67,6 +88,10 @@ impl Method {
         match self {
             Method::Ears(ears) => ears.name(),
             Method::Eears(_) => "eears",
+            Method::Bayes(_) => "bayes",
+            Method::Rki(_) => "rki",
+            Method::Cusum(_) => "cusum",
+            Method::Essence(essence) => essence.name(),
         }
     }
 }
@@ -94,21 +119,13 @@ pub struct Judgement {
 impl Judgement {
     /// No answer, for this reason.
     pub fn no_answer(reason: Reason) -> Judgement {
-        Judgement {
-            reason: Some(reason),
-            ..Judgement::default()
-        }
+        Judgement { reason: Some(reason), ..Judgement::default() }
     }
 
     /// The promise of this type, kept in one place: no number leaves that is not finite, and
     /// never an answer without a reason for its absence.
     fn kept(mut self) -> Judgement {
-        let numbers = [
-            &mut self.expected,
-            &mut self.upperbound,
-            &mut self.pvalue,
-            &mut self.statistic,
-        ];
+        let numbers = [&mut self.expected, &mut self.upperbound, &mut self.pvalue, &mut self.statistic];
         let mut finite = true;
         for number in numbers {
             if number.is_some_and(|value| !value.is_finite()) {
@@ -141,6 +158,10 @@ pub enum Reason {
     NotFinite,
     /// The point is outside of `range`.
     NotMonitored,
+    /// The model could not be fitted.
+    NoFit,
+    /// The in-control mean is 0, against which nothing can be measured.
+    ZeroExpected,
 }
 
 impl Reason {
@@ -152,6 +173,8 @@ impl Reason {
         Reason::NegativeCount,
         Reason::NotFinite,
         Reason::NotMonitored,
+        Reason::NoFit,
+        Reason::ZeroExpected,
     ];
 
     /// The stable text, as it stands in verdicts and in the output of `detect`.
@@ -163,6 +186,8 @@ impl Reason {
             Reason::NegativeCount => "negative-count",
             Reason::NotFinite => "not-finite",
             Reason::NotMonitored => "not-monitored",
+            Reason::NoFit => "no-fit",
+            Reason::ZeroExpected => "zero-expected",
         }
     }
 }
@@ -197,54 +222,75 @@ enum Baseline {
 ///
 /// A point that lacks a full baseline has no answer, as in R; a missing, negative or unreadable
 /// value inside of a baseline is left out of it.
-pub fn detect(
-    method: &Method,
-    observed: &[Option<f64>],
-    population: Option<&[Option<f64>]>,
-) -> Vec<Judgement> {
-    detect_series(
-        method,
-        &Series {
-            observed,
-            population,
-            days: None,
-        },
-    )
+pub fn detect(method: &Method, observed: &[Option<f64>], population: Option<&[Option<f64>]>) -> Vec<Judgement> {
+    detect_series(method, &Series { observed, population, days: None })
 }
 
 /// As [`detect`], for a series whose times may be dates.
 pub fn detect_series(method: &Method, series: &Series) -> Vec<Judgement> {
-    let counts = clean(series.observed);
-    let points = 0..series.observed.len();
-    let judgements: Vec<Judgement> = match method {
-        Method::Ears(ears) => points
-            .map(|t| ears.judge(&counts, t, Baseline::Full))
-            .collect(),
-        Method::Eears(eears) => points
-            .map(|t| eears.judge(&counts, t, Baseline::Full))
-            .collect(),
-    };
-    judgements
-        .into_iter()
-        .zip(series.observed)
-        .map(|(judgement, &observed)| answer(judgement, observed))
-        .collect()
+    let observations = Observations::of(series);
+    let judgements = judge_all(method, &observations);
+    judgements.into_iter().zip(series.observed).map(|(judgement, &observed)| answer(judgement, observed)).collect()
 }
 
 /// Judges the last of `observed` by those before it, oldest first; for the pipeline.
 ///
 /// Unlike [`detect`] it makes do with a shorter past: from three usable baseline values there is
-/// an answer, with the degrees of freedom which that leaves.
+/// an answer, with the degrees of freedom which that leaves. A method that goes point by point
+/// through the series (`cusum` and its like) goes through all of `observed`.
 pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
     let Some((t, &last)) = observed.iter().enumerate().next_back() else {
         return Judgement::no_answer(Reason::MissingValue);
     };
-    let counts = clean(observed);
+    let observations = Observations::of(&Series { observed, ..Series::default() });
+    let baseline = Baseline::AtLeastThree;
     let judgement = match method {
-        Method::Ears(ears) => ears.judge(&counts, t, Baseline::AtLeastThree),
-        Method::Eears(eears) => eears.judge(&counts, t, Baseline::AtLeastThree),
+        Method::Ears(ears) => ears.judge(&observations.counts, t, baseline),
+        Method::Eears(eears) => eears.judge(&observations.counts, t, baseline),
+        Method::Bayes(bayes) => bayes.judge(&observations, t, baseline),
+        Method::Rki(rki) => rki.judge(&observations, t, baseline),
+        Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
+        Method::Cusum(_) => last_of(judge_all(method, &observations)),
     };
     answer(judgement, last)
+}
+
+fn last_of(judgements: Vec<Judgement>) -> Judgement {
+    judgements.last().copied().unwrap_or(Judgement::no_answer(Reason::MissingValue))
+}
+
+fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
+    let points = 0..observations.counts.len();
+    let baseline = Baseline::Full;
+    match method {
+        Method::Ears(ears) => points.map(|t| ears.judge(&observations.counts, t, baseline)).collect(),
+        Method::Eears(eears) => points.map(|t| eears.judge(&observations.counts, t, baseline)).collect(),
+        Method::Bayes(bayes) => points.map(|t| bayes.judge(observations, t, baseline)).collect(),
+        Method::Rki(rki) => points.map(|t| rki.judge(observations, t, baseline)).collect(),
+        Method::Cusum(cusum) => cusum.judge_all(observations),
+        Method::Essence(essence) => essence.judge_all(observations, baseline),
+    }
+}
+
+/// A series with what is not usable made missing.
+struct Observations<'a> {
+    counts: Vec<Option<f64>>,
+    /// As long as `counts`; empty where none is given.
+    population: Vec<Option<f64>>,
+    /// As long as `counts`, or none.
+    days: Option<&'a [i64]>,
+}
+
+impl<'a> Observations<'a> {
+    fn of(series: &Series<'a>) -> Observations<'a> {
+        let length = series.observed.len();
+        let clean = |values: &[Option<f64>]| values.iter().map(|&value| usable(value).ok()).collect();
+        let mut population: Vec<Option<f64>> = series.population.map(clean).unwrap_or_default();
+        if !population.is_empty() {
+            population.resize(length, None);
+        }
+        Observations { counts: clean(series.observed), population, days: series.days.filter(|days| days.len() == length) }
+    }
 }
 
 /// A count that can be computed with, or why it cannot.
@@ -257,22 +303,13 @@ fn usable(observed: Option<f64>) -> Result<f64, Reason> {
     }
 }
 
-/// What is not usable is missing from here on.
-fn clean(observed: &[Option<f64>]) -> Vec<Option<f64>> {
-    observed.iter().map(|&value| usable(value).ok()).collect()
-}
-
 /// A point that is not usable keeps its expectation and limit but has no answer; a point that was
 /// not to be judged stays so.
 fn answer(judgement: Judgement, observed: Option<f64>) -> Judgement {
     let judgement = match usable(observed) {
-        Err(reason) if judgement.reason != Some(Reason::NotMonitored) => Judgement {
-            alarm: None,
-            pvalue: None,
-            statistic: None,
-            reason: Some(reason),
-            ..judgement
-        },
+        Err(reason) if judgement.reason != Some(Reason::NotMonitored) => {
+            Judgement { alarm: None, pvalue: None, statistic: None, reason: Some(reason), ..judgement }
+        }
         _ => judgement,
     };
     judgement.kept()
@@ -288,6 +325,20 @@ struct Range {
 impl Range {
     fn holds(range: Option<Range>, t: usize) -> bool {
         range.is_none_or(|range| range.first <= t + 1 && t < range.last)
+    }
+
+    /// The monitored points, counted from 0; without a range, all after the first `training`.
+    fn or_after(range: Option<Range>, training: usize, length: usize) -> std::ops::Range<usize> {
+        let (first, last) = range.map_or((training, length), |range| (range.first - 1, range.last));
+        first.min(length)..last.clamp(first.min(length), length)
+    }
+
+    /// Why a point before the monitored ones has no answer.
+    fn reason_before(range: Option<Range>) -> Reason {
+        match range {
+            None => Reason::BaselineTooShort,
+            Some(_) => Reason::NotMonitored,
+        }
     }
 }
 
@@ -305,10 +356,7 @@ fn baseline_values(
     if baseline == Baseline::Full && !reaches_back {
         return Err(Reason::BaselineTooShort);
     }
-    let mut values: Vec<f64> = (1..=length)
-        .map_while(|lag| t.checked_sub(guard + lag * step))
-        .filter_map(|index| counts[index])
-        .collect();
+    let mut values: Vec<f64> = (1..=length).map_while(|lag| t.checked_sub(guard + lag * step)).filter_map(|index| counts[index]).collect();
     values.reverse();
     if values.len() < BASELINE_LEAST {
         return Err(Reason::BaselineTooShort);
@@ -326,10 +374,7 @@ fn standard_deviation(values: &[f64]) -> f64 {
         return 0.0;
     }
     let centre = mean(values);
-    let squares: f64 = values
-        .iter()
-        .map(|value| (value - centre) * (value - centre))
-        .sum();
+    let squares: f64 = values.iter().map(|value| (value - centre) * (value - centre)).sum();
     libm::sqrt(squares / (values.len() as f64 - 1.0))
 }
 

@@ -10,4 +10,7 @@ pub use snapshot::{Manifest, RestoreError, Snapshot};
 pub mod tally;
 pub use tally::Tally;
 
+pub mod watch;
+pub use watch::{Mode, Watch, WatchError};
+
 pub mod detectors;

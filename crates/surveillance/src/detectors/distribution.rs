@@ -57,11 +57,7 @@ pub(super) fn t_upper(x: f64, df: f64) -> f64 {
         return f64::NAN;
     }
     let square = x * x;
-    let half = if square.is_infinite() {
-        0.0
-    } else {
-        0.5 * beta_lower(0.5 * df, 0.5, df / (df + square), square / (df + square))
-    };
+    let half = if square.is_infinite() { 0.0 } else { 0.5 * beta_lower(0.5 * df, 0.5, df / (df + square), square / (df + square)) };
     if x >= 0.0 { half } else { 1.0 - half }
 }
 
@@ -105,11 +101,7 @@ pub(super) fn t_quantile_upper(upper: f64, df: f64) -> f64 {
         let density = exp(log_constant - 0.5 * (df + 1.0) * log1p(x * x / df));
         let mut next = x + error * tail / density;
         if !(next > low && next < high) {
-            next = if high.is_infinite() {
-                2.0 * x + 1.0
-            } else {
-                0.5 * (low + high)
-            };
+            next = if high.is_infinite() { 2.0 * x + 1.0 } else { 0.5 * (low + high) };
         }
         if fabs(next - x) <= 4.0 * f64::EPSILON * fabs(x) {
             return next;
@@ -129,19 +121,13 @@ pub(super) fn poisson_quantile(p: f64, mean: f64) -> f64 {
     if mean == 0.0 {
         return 0.0;
     }
-    discrete_quantile(p, mean, mean, 1.0 / sqrt(mean), |k| {
-        gamma_upper(k + 1.0, mean)
-    })
+    discrete_quantile(p, mean, mean, 1.0 / sqrt(mean), |k| gamma_upper(k + 1.0, mean))
 }
 
 /// P(Y ≥ y) of the negative-binomial law with real `size` and success probability `prob`
 /// (mean `size`·(1 − `prob`)/`prob`), y a count ≥ 0.
 pub(super) fn negative_binomial_upper(y: f64, size: f64, prob: f64) -> f64 {
-    if y <= 0.0 {
-        1.0
-    } else {
-        beta_lower(y, size, 1.0 - prob, prob)
-    }
+    if y <= 0.0 { 1.0 } else { beta_lower(y, size, 1.0 - prob, prob) }
 }
 
 /// The negative-binomial quantile: the least k with P(Y ≤ k) ≥ `p`, as R's `qnbinom`.
@@ -152,35 +138,19 @@ pub(super) fn negative_binomial_quantile(p: f64, size: f64, prob: f64) -> f64 {
     let mean = size * (1.0 - prob) / prob;
     let variance = mean / prob;
     let skewness = (2.0 - prob) / sqrt(size * (1.0 - prob));
-    discrete_quantile(p, mean, variance, skewness, |k| {
-        beta_lower(size, k + 1.0, prob, 1.0 - prob)
-    })
+    discrete_quantile(p, mean, variance, skewness, |k| beta_lower(size, k + 1.0, prob, 1.0 - prob))
 }
 
 /// Gallops from the Cornish-Fisher guess to a bracket, then halves it.
-fn discrete_quantile(
-    p: f64,
-    mean: f64,
-    variance: f64,
-    skewness: f64,
-    cdf: impl Fn(f64) -> f64,
-) -> f64 {
-    if p.is_nan()
-        || !(0.0..1.0).contains(&p)
-        || !(mean.is_finite() && variance.is_finite())
-        || mean < 0.0
-    {
+fn discrete_quantile(p: f64, mean: f64, variance: f64, skewness: f64, cdf: impl Fn(f64) -> f64) -> f64 {
+    if p.is_nan() || !(0.0..1.0).contains(&p) || !(mean.is_finite() && variance.is_finite()) || mean < 0.0 {
         return f64::NAN;
     }
     let target = p * (1.0 - FUZZ);
     let z = normal_quantile(p);
     let sigma = sqrt(variance);
     let guess = mean + sigma * (z + skewness * (z * z - 1.0) / 6.0);
-    let guess = if guess.is_finite() {
-        floor(guess).max(0.0)
-    } else {
-        0.0
-    };
+    let guess = if guess.is_finite() { floor(guess).max(0.0) } else { 0.0 };
     let (mut below, mut reached) = (-1.0, guess);
     let mut step = ceil(0.02 * sigma).max(1.0);
     if cdf(guess) >= target {
@@ -242,11 +212,7 @@ pub(super) fn beta_lower(a: f64, b: f64, x: f64, complement: f64) -> f64 {
     }
     // x^a (1-x)^b / B(a, b), by the binomial density.
     let front = a * b / (a + b) * binomial_density(a, b, x, complement);
-    if x <= (a + 1.0) / (a + b + 2.0) {
-        front * beta_fraction(a, b, x) / a
-    } else {
-        1.0 - front * beta_fraction(b, a, complement) / b
-    }
+    if x <= (a + 1.0) / (a + b + 2.0) { front * beta_fraction(a, b, x) / a } else { 1.0 - front * beta_fraction(b, a, complement) / b }
 }
 
 fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
@@ -363,11 +329,7 @@ fn poisson_density(y: f64, mean: f64) -> f64 {
 /// Γ(a+b+1) / (Γ(a+1) Γ(b+1)) p^a q^b, a and b real (Loader 2000).
 fn binomial_density(a: f64, b: f64, p: f64, q: f64) -> f64 {
     let n = a + b;
-    let log_value = stirling_error(n)
-        - stirling_error(a)
-        - stirling_error(b)
-        - deviance(a, n * p)
-        - deviance(b, n * q);
+    let log_value = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * p) - deviance(b, n * q);
     exp(log_value) * sqrt(n / (2.0 * PI * a * b))
 }
 
@@ -377,10 +339,7 @@ fn stirling_error(n: f64) -> f64 {
         return lgamma(n + 1.0) - (n + 0.5) * log(n) + n - LN_SQRT_TWO_PI;
     }
     let square = n * n;
-    (1.0 / 12.0
-        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square)
-            / square)
-        / n
+    (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square) / square) / n
 }
 
 /// x ln(x/m) + m − x, without cancellation where x is near m.

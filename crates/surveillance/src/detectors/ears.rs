@@ -25,9 +25,7 @@
 
 use super::distribution::{normal_quantile, normal_upper};
 use super::parameters::Parameters;
-use super::{
-    Baseline, Judgement, ParamError, Range, Reason, baseline_values, mean, standard_deviation,
-};
+use super::{Baseline, Judgement, ParamError, Range, Reason, baseline_values, mean, standard_deviation};
 
 /// Which of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +89,7 @@ impl Ears {
         outcome.unwrap_or_else(Judgement::no_answer)
     }
 
-    fn judge_one(
-        &self,
-        counts: &[Option<f64>],
-        t: usize,
-        baseline: Baseline,
-    ) -> Result<Judgement, Reason> {
+    fn judge_one(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Judgement, Reason> {
         let now = self.distance(counts, t, baseline)?;
         let upperbound = now.mean + self.z * now.sigma;
         let statistic = now.z.is_finite().then_some(now.z);
@@ -110,12 +103,7 @@ impl Ears {
         })
     }
 
-    fn judge_three(
-        &self,
-        counts: &[Option<f64>],
-        t: usize,
-        baseline: Baseline,
-    ) -> Result<Judgement, Reason> {
+    fn judge_three(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Judgement, Reason> {
         let now = self.distance(counts, t, baseline)?;
         let (Some(day_before), Some(two_before)) = (t.checked_sub(1), t.checked_sub(2)) else {
             return Err(Reason::BaselineTooShort);
@@ -151,12 +139,7 @@ impl Ears {
         })
     }
 
-    fn distance(
-        &self,
-        counts: &[Option<f64>],
-        t: usize,
-        baseline: Baseline,
-    ) -> Result<Distance, Reason> {
+    fn distance(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Distance, Reason> {
         let guard = match self.kind {
             Kind::C1 => 0,
             Kind::C2 | Kind::C3 => 2,

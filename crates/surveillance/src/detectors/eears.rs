@@ -24,10 +24,7 @@
 
 use super::distribution::{t_quantile_upper, t_upper};
 use super::parameters::Parameters;
-use super::{
-    Baseline, Judgement, ParamError, Range, Reason, baseline_values, is_constant, mean,
-    standard_deviation,
-};
+use super::{Baseline, Judgement, ParamError, Range, Reason, baseline_values, is_constant, mean, standard_deviation};
 use libm::{pow, sqrt};
 
 /// The modified EARS of epitweetr with its parameters.
@@ -52,11 +49,7 @@ impl Eears {
         let step = parameters.count(&["step"], if same_weekday { 7 } else { 1 }, 1..=1_000)?;
         let alpha = parameters.probability(&["alpha"], 0.025)?;
         let alpha_outlier = parameters.probability(&["alpha-outlier"], 0.05)?;
-        let quantiles = |alpha| {
-            (1..baseline)
-                .map(|df| t_quantile_upper(alpha, df as f64))
-                .collect()
-        };
+        let quantiles = |alpha| (1..baseline).map(|df| t_quantile_upper(alpha, df as f64)).collect();
         Ok(Eears {
             baseline,
             step,
@@ -81,31 +74,18 @@ impl Eears {
     fn judge_by(&self, values: &[f64], observed: Option<f64>) -> Judgement {
         let unweighted = mean(values);
         if self.compatible && is_constant(values) {
-            return Judgement {
-                expected: Some(unweighted),
-                ..Judgement::no_answer(Reason::ConstantBaseline)
-            };
+            return Judgement { expected: Some(unweighted), ..Judgement::no_answer(Reason::ConstantBaseline) };
         }
         let n = values.len() as f64;
         let df = values.len() - 1;
         let weights = self.weights(values, unweighted);
         let weighted_mean = weights.iter().zip(values).map(|(w, y)| w * y).sum::<f64>() / n;
-        let squares = weights
-            .iter()
-            .zip(values)
-            .map(|(w, y)| w * (y - weighted_mean) * (y - weighted_mean))
-            .sum::<f64>();
+        let squares = weights.iter().zip(values).map(|(w, y)| w * (y - weighted_mean) * (y - weighted_mean)).sum::<f64>();
         let variance = squares / df as f64;
-        let variance = if self.compatible {
-            variance
-        } else {
-            variance.max(weighted_mean).max(0.25)
-        };
+        let variance = if self.compatible { variance } else { variance.max(weighted_mean).max(0.25) };
         let spread = sqrt(variance) * sqrt(1.0 + 1.0 / n);
         let upperbound = weighted_mean + self.limits[df - 1] * spread;
-        let statistic = observed
-            .map(|y| (y - weighted_mean) / spread)
-            .filter(|z| z.is_finite());
+        let statistic = observed.map(|y| (y - weighted_mean) / spread).filter(|z| z.is_finite());
         Judgement {
             expected: Some(unweighted),
             upperbound: Some(upperbound),
@@ -126,16 +106,8 @@ impl Eears {
                 others.clear();
                 others.extend(values[..i].iter().chain(&values[i + 1..]));
                 let deviation = values[i] - centre;
-                let residual = if deviation == 0.0 {
-                    0.0
-                } else {
-                    deviation / (standard_deviation(&others) * sqrt(1.0 - 1.0 / n))
-                };
-                if residual > limit {
-                    pow(limit / residual, self.k_decay)
-                } else {
-                    1.0
-                }
+                let residual = if deviation == 0.0 { 0.0 } else { deviation / (standard_deviation(&others) * sqrt(1.0 - 1.0 / n)) };
+                if residual > limit { pow(limit / residual, self.k_decay) } else { 1.0 }
             })
             .collect();
         let sum: f64 = weights.iter().sum();

@@ -2,26 +2,20 @@
 //! input whatever brings forth a panic or a number that is none.
 
 use super::distribution::{
-    beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper,
-    normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
+    beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
+    poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
 };
 use super::*;
 use proptest::prelude::*;
 use statrs::distribution::{ContinuousCDF, DiscreteCDF};
 
 fn method(name: &str, params: &[(&str, &str)]) -> Method {
-    let params: Vec<(String, String)> = params
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    let params: Vec<(String, String)> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Method::parse(name, &params).unwrap()
 }
 
 fn refusal(name: &str, params: &[(&str, &str)]) -> String {
-    let params: Vec<(String, String)> = params
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    let params: Vec<(String, String)> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Method::parse(name, &params).unwrap_err().to_string()
 }
 
@@ -30,10 +24,7 @@ fn counts(values: &[f64]) -> Vec<Option<f64>> {
 }
 
 fn near(ours: f64, theirs: f64, tolerance: f64) {
-    assert!(
-        (ours - theirs).abs() <= tolerance * theirs.abs().max(1e-300),
-        "{ours} is not {theirs}"
-    );
+    assert!((ours - theirs).abs() <= tolerance * theirs.abs().max(1e-300), "{ours} is not {theirs}");
 }
 
 /// Baseline, count, alpha, mean, limit, alert.
@@ -43,78 +34,15 @@ type Golden<'a> = (&'a [f64], f64, &'a str, f64, Option<f64>, Option<bool>);
 #[test]
 fn eears_gives_the_golden_vectors_of_epitweetr() {
     let vectors: &[Golden] = &[
-        (
-            &[150., 130., 122., 160., 155., 128., 144.],
-            125.,
-            "0.025",
-            141.28571,
-            Some(179.75201),
-            Some(false),
-        ),
-        (
-            &[130., 122., 160., 155., 128., 144., 125.],
-            300.,
-            "0.025",
-            137.71429,
-            Some(177.63548),
-            Some(true),
-        ),
-        (
-            &[122., 160., 155., 128., 144., 125., 300.],
-            319.,
-            "0.025",
-            162.0,
-            Some(182.04508),
-            Some(true),
-        ),
-        (
-            &[160., 155., 128., 144., 125., 300., 319.],
-            289.,
-            "0.025",
-            190.14286,
-            Some(397.91350),
-            Some(false),
-        ),
-        (
-            &[12., 15., 11., 40., 13., 14., 12.],
-            30.,
-            "0.025",
-            16.71428571,
-            Some(16.65566169),
-            Some(true),
-        ),
-        (
-            &[0., 0., 1., 0., 2., 0., 0.],
-            3.,
-            "0.025",
-            0.4285714286,
-            Some(1.341368206),
-            Some(true),
-        ),
-        (
-            &[100., 90., 110., 105., 95., 98., 102.],
-            130.,
-            "0.0001",
-            100.0,
-            Some(155.9846221),
-            Some(false),
-        ),
-        (
-            &[0., 0., 0., 1., 0., 0., 0.],
-            1.,
-            "0.025",
-            0.142857,
-            Some(0.0),
-            Some(true),
-        ),
-        (
-            &[5., 5., 5., 6., 5., 5., 5.],
-            6.,
-            "0.025",
-            5.142857,
-            Some(5.0),
-            Some(true),
-        ),
+        (&[150., 130., 122., 160., 155., 128., 144.], 125., "0.025", 141.28571, Some(179.75201), Some(false)),
+        (&[130., 122., 160., 155., 128., 144., 125.], 300., "0.025", 137.71429, Some(177.63548), Some(true)),
+        (&[122., 160., 155., 128., 144., 125., 300.], 319., "0.025", 162.0, Some(182.04508), Some(true)),
+        (&[160., 155., 128., 144., 125., 300., 319.], 289., "0.025", 190.14286, Some(397.91350), Some(false)),
+        (&[12., 15., 11., 40., 13., 14., 12.], 30., "0.025", 16.71428571, Some(16.65566169), Some(true)),
+        (&[0., 0., 1., 0., 2., 0., 0.], 3., "0.025", 0.4285714286, Some(1.341368206), Some(true)),
+        (&[100., 90., 110., 105., 95., 98., 102.], 130., "0.0001", 100.0, Some(155.9846221), Some(false)),
+        (&[0., 0., 0., 1., 0., 0., 0.], 1., "0.025", 0.142857, Some(0.0), Some(true)),
+        (&[5., 5., 5., 6., 5., 5., 5.], 6., "0.025", 5.142857, Some(5.0), Some(true)),
         (&[0.; 7], 50., "0.025", 0.0, None, None),
         (&[5.; 7], 500., "0.025", 5.0, None, None),
     ];
@@ -125,19 +53,12 @@ fn eears_gives_the_golden_vectors_of_epitweetr() {
         let judgement = judge_last(&method, &observed);
         assert_eq!(judgement, *detect(&method, &observed, None).last().unwrap());
         near(judgement.expected.unwrap(), *mean, 5e-6);
-        assert_eq!(
-            judgement.upperbound.is_some(),
-            limit.is_some(),
-            "{baseline:?}"
-        );
+        assert_eq!(judgement.upperbound.is_some(), limit.is_some(), "{baseline:?}");
         if let (Some(ours), Some(theirs)) = (judgement.upperbound, limit) {
             near(ours, *theirs, 5e-8);
         }
         assert_eq!(judgement.alarm, *alert, "{baseline:?}");
-        assert_eq!(
-            judgement.reason,
-            alert.is_none().then_some(Reason::ConstantBaseline)
-        );
+        assert_eq!(judgement.reason, alert.is_none().then_some(Reason::ConstantBaseline));
     }
 }
 
@@ -156,11 +77,7 @@ fn eears_fixed_answers_after_a_constant_past() {
     assert_eq!(last(&[0.; 7], 200.0).alarm, Some(true));
     assert_eq!(last(&[5.; 7], 6.0).alarm, Some(false));
     assert_eq!(last(&[5.; 7], 500.0).alarm, Some(true));
-    assert_eq!(
-        last(&[0., 0., 0., 1., 0., 0., 0.], 1.0).alarm,
-        Some(false),
-        "one post is no outbreak"
-    );
+    assert_eq!(last(&[0., 0., 0., 1., 0., 0., 0.], 1.0).alarm, Some(false), "one post is no outbreak");
 }
 
 #[test]
@@ -173,62 +90,28 @@ fn the_pipeline_makes_do_with_three_windows() {
         let judgement = judge_last(&method, &observed);
         assert_eq!(judgement.alarm, Some(true), "{name}");
         observed.remove(0);
-        assert_eq!(
-            judge_last(&method, &observed).reason,
-            Some(Reason::BaselineTooShort),
-            "{name}"
-        );
+        assert_eq!(judge_last(&method, &observed).reason, Some(Reason::BaselineTooShort), "{name}");
     }
     // C3 alarms a point late, for what was carried over.
     let c3 = method("ears-c3", &[]);
-    assert_eq!(
-        judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90.])).alarm,
-        Some(false)
-    );
-    assert_eq!(
-        judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90., 3.])).alarm,
-        Some(true)
-    );
-    assert_eq!(
-        judge_last(&c3, &counts(&[4., 2., 3., 5., 1.])).reason,
-        Some(Reason::BaselineTooShort)
-    );
+    assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90.])).alarm, Some(false));
+    assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90., 3.])).alarm, Some(true));
+    assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1.])).reason, Some(Reason::BaselineTooShort));
     // n = 3: mean 3, variance 1 raised to the mean, t quantile 4.3027 with 2 degrees of freedom.
     let judgement = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 90.]));
-    near(
-        judgement.upperbound.unwrap(),
-        3.0 + 4.302_652_729_749_46 * 2.0,
-        1e-12,
-    );
+    near(judgement.upperbound.unwrap(), 3.0 + 4.302_652_729_749_46 * 2.0, 1e-12);
 }
 
 #[test]
 fn missing_windows_are_left_out() {
-    let with_gaps = [
-        Some(4.0),
-        None,
-        Some(2.0),
-        Some(f64::NAN),
-        Some(3.0),
-        Some(-1.0),
-        None,
-        Some(9.0),
-    ];
+    let with_gaps = [Some(4.0), None, Some(2.0), Some(f64::NAN), Some(3.0), Some(-1.0), None, Some(9.0)];
     let without = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 9.]));
     assert_eq!(judge_last(&method("eears", &[]), &with_gaps), without);
 }
 
 #[test]
 fn a_point_that_cannot_be_judged_says_why() {
-    let past = [
-        Some(4.0),
-        Some(2.0),
-        Some(3.0),
-        Some(3.0),
-        Some(3.0),
-        Some(3.0),
-        Some(3.0),
-    ];
+    let past = [Some(4.0), Some(2.0), Some(3.0), Some(3.0), Some(3.0), Some(3.0), Some(3.0)];
     for name in ["ears-c1", "eears"] {
         for (value, reason) in [
             (None, Reason::MissingValue),
@@ -240,35 +123,14 @@ fn a_point_that_cannot_be_judged_says_why() {
             observed.push(value);
             let judgement = judge_last(&method(name, &[]), &observed);
             assert_eq!((judgement.alarm, judgement.reason), (None, Some(reason)));
-            assert!(
-                judgement.upperbound.is_some(),
-                "the limit is known all the same"
-            );
+            assert!(judgement.upperbound.is_some(), "the limit is known all the same");
         }
     }
-    assert_eq!(
-        judge_last(&method("eears", &[]), &[]).reason,
-        Some(Reason::MissingValue)
-    );
-    assert_eq!(
-        judge_last(&method("ears-c3", &[]), &counts(&[1.; 20])).reason,
-        Some(Reason::ConstantBaseline)
-    );
-    let outside = detect(
-        &method("ears-c1", &[("range", "9:9")]),
-        &counts(&[1., 2., 3., 1., 2., 3., 1., 2., 3., 4.]),
-        None,
-    );
-    let judged: Vec<bool> = outside
-        .iter()
-        .map(|judgement| judgement.alarm.is_some())
-        .collect();
-    assert_eq!(
-        judged,
-        [
-            false, false, false, false, false, false, false, false, true, false
-        ]
-    );
+    assert_eq!(judge_last(&method("eears", &[]), &[]).reason, Some(Reason::MissingValue));
+    assert_eq!(judge_last(&method("ears-c3", &[]), &counts(&[1.; 20])).reason, Some(Reason::ConstantBaseline));
+    let outside = detect(&method("ears-c1", &[("range", "9:9")]), &counts(&[1., 2., 3., 1., 2., 3., 1., 2., 3., 4.]), None);
+    let judged: Vec<bool> = outside.iter().map(|judgement| judgement.alarm.is_some()).collect();
+    assert_eq!(judged, [false, false, false, false, false, false, false, false, true, false]);
 }
 
 #[test]
@@ -304,10 +166,7 @@ fn mistakes_get_a_hint() {
     expect_test::expect![[r#"
         parameter `minSigma` of method `ears-c1` is given twice
         hint: keep one of them"#]]
-    .assert_eq(&refusal(
-        "ears-c1",
-        &[("min-sigma", "1"), ("minSigma", "2")],
-    ));
+    .assert_eq(&refusal("ears-c1", &[("min-sigma", "1"), ("minSigma", "2")]));
     assert!(refusal("ears-c1", &[("min-sigma", "NaN")]).starts_with("bad value"));
 }
 
@@ -340,19 +199,10 @@ fn quantiles_are_right() {
 /// An independent implementation, where that one is accurate enough.
 #[test]
 fn tails_equal_those_of_statrs() {
-    for (a, b) in [
-        (0.5, 3.0),
-        (2.0, 0.5),
-        (7.3, 41.0),
-        (120.0, 80.5),
-        (3000.0, 10.0),
-    ] {
+    for (a, b) in [(0.5, 3.0), (2.0, 0.5), (7.3, 41.0), (120.0, 80.5), (3000.0, 10.0)] {
         for x in [0.01, 0.2, 0.5, 0.77, 0.99] {
             let theirs = statrs::function::beta::beta_reg(a, b, x);
-            assert!(
-                (beta_lower(a, b, x, 1.0 - x) - theirs).abs() < 1e-11,
-                "I_{x}({a}, {b})"
-            );
+            assert!((beta_lower(a, b, x, 1.0 - x) - theirs).abs() < 1e-11, "I_{x}({a}, {b})");
         }
     }
     for a in [0.5, 3.0, 17.5, 400.0] {
@@ -382,10 +232,7 @@ fn discrete_quantiles_are_the_least_that_reach() {
                 let (size, prob) = (mean / (factor - 1.0), 1.0 / factor);
                 let k = negative_binomial_quantile(p, size, prob);
                 assert!(1.0 - negative_binomial_upper(k + 1.0, size, prob) >= p - 1e-12);
-                assert!(
-                    k == 0.0 || 1.0 - negative_binomial_upper(k, size, prob) < p,
-                    "{mean} {p} {factor}"
-                );
+                assert!(k == 0.0 || 1.0 - negative_binomial_upper(k, size, prob) < p, "{mean} {p} {factor}");
             }
         }
     }
@@ -427,24 +274,11 @@ fn all_methods() -> Vec<Method> {
 }
 
 fn keeps_its_promise(judgement: &Judgement) -> Result<(), TestCaseError> {
-    let Judgement {
-        expected,
-        upperbound,
-        alarm,
-        pvalue,
-        statistic,
-        reason,
-    } = *judgement;
-    for number in [expected, upperbound, pvalue, statistic]
-        .into_iter()
-        .flatten()
-    {
+    let Judgement { expected, upperbound, alarm, pvalue, statistic, reason } = *judgement;
+    for number in [expected, upperbound, pvalue, statistic].into_iter().flatten() {
         prop_assert!(number.is_finite());
     }
-    prop_assert!(
-        pvalue.is_none_or(|p| (0.0..=1.0).contains(&p)),
-        "{judgement:?}"
-    );
+    prop_assert!(pvalue.is_none_or(|p| (0.0..=1.0).contains(&p)), "{judgement:?}");
     prop_assert!(alarm.is_some() || reason.is_some(), "{judgement:?}");
     Ok(())
 }

@@ -1,0 +1,1130 @@
+//! Watch: sums the frames of all partitions, closes windows, judges them and raises alerts.
+//!
+//! Between tally and everything that is read: `tallies` in; counts, verdicts and alerts out. Two folds: *open* applies every
+//! frame as it comes (for open counts and early firing); *aligned* holds a partition's frames back beyond the next instant
+//! until every partition has passed it, so that what is closed doesn't depend on the order in which partitions were read.
+//! Here, where sums are first seen, cells under the floor of their topic's kind end. Knows no posts, no clock, no store.
+
+mod episodes;
+mod explain;
+mod fold;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use record::kind::Kind;
+use record::region::{Level, RegionTable, UNLOCATED, WORLD};
+use record::time::{DAY, HOUR, SECOND, pane_border, pane_start};
+use record::{
+    Count, CoverageRow, Exclusion, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, TagCount, Total, Verdict,
+    Version, WindowChange, WindowCount,
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::detectors::{Judgement, Method, judge_last};
+use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
+use episodes::{Alarm, Episodes};
+use fold::{Parts, SeriesFold, Window};
+
+const STAGE: &str = "watch";
+
+/// Open cells are told when the highest `at` has advanced by this.
+const OPEN_EVERY: Micros = 2 * SECOND;
+/// A closed window is judged once more this much later, if its numbers have changed.
+const AGAIN_AFTER: Micros = 6 * HOUR;
+/// Window values are kept this long as baselines.
+const HISTORY: Micros = 60 * DAY;
+/// Denominators and coverage are kept for the longest window and the horizon, generously.
+const TOTALS_KEPT: Micros = 10 * DAY;
+/// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
+const PAST_WINDOWS: i64 = 28;
+/// Fewest past windows from which any detector gives an answer.
+const BASELINE_LEAST: usize = 3;
+
+/// What watch says, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// As the log comes in: open counts, early firing, closed and final verdicts.
+    Live,
+    /// As live, without open counts: a replay that acts as if it were live.
+    AsLive,
+    /// Final panes and verdicts only.
+    Batch,
+    /// Final panes only: nothing is judged.
+    Counts,
+}
+
+impl Mode {
+    /// Whether open windows matter.
+    fn follows_open(self) -> bool {
+        matches!(self, Mode::Live | Mode::AsLive)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WatchError {
+    #[error("frame {position} of partition {partition} follows frame {previous:?}, but {last:?} was the last one seen: frames are missing")]
+    Gap { partition: u32, position: Position, previous: Option<Position>, last: Option<Position> },
+    #[error("frame of partition {partition}, but there are {partitions} partitions")]
+    Partition { partition: u32, partitions: u32 },
+    #[error("a frame came before any settings")]
+    NoSettings,
+    #[error("detector `{method}`: {why}")]
+    Detector { method: String, why: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct Watch {
+    head: Head,
+    method: Option<Method>,
+    table: RegionTable,
+    /// (topic, region) → series.
+    series: BTreeMap<(String, String), Series>,
+    known_chunks: BTreeSet<ChunkName>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Head {
+    mode: Mode,
+    settings: Option<Settings>,
+    next: Position,
+    partitions: Vec<Partition>,
+    /// Next pane end to be closed, judged again and made final, for each pane length; none before the first watermark.
+    cursors: BTreeMap<Micros, Cursors>,
+    /// The aligned watermark.
+    passed: Option<Micros>,
+    ended: Option<Micros>,
+    open: Shared,
+    aligned: Shared,
+    first_coverage: Option<Micros>,
+    exclusions: Vec<Exclusion>,
+    episodes: Episodes,
+    told_at: Option<Micros>,
+    changed_cells: BTreeSet<(String, String, Micros)>,
+    changed_tags: BTreeSet<(Micros, String, String)>,
+    changed_totals: BTreeSet<(Micros, Micros, String)>,
+    changed_coverage: BTreeSet<(Micros, String)>,
+    /// Cells of kinds with a floor that have been told: they are told as empty should they fall below it.
+    told_cells: BTreeSet<(String, String, Micros)>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Partition {
+    last: Option<Position>,
+    watermark: Option<Micros>,
+    ended: bool,
+    handled: Handled,
+    /// Frames that the aligned fold has not taken in.
+    pending: VecDeque<Frame>,
+    /// The watermark of the last frame that it has.
+    aligned: Option<Micros>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursors {
+    close: Micros,
+    again: Micros,
+    last: Micros,
+}
+
+/// What belongs to no topic.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Shared {
+    /// (region, pane length) → pane start → posts.
+    totals: BTreeMap<(String, Micros), BTreeMap<Micros, Parts<u64>>>,
+    /// (pane start) → (key, region) → posts.
+    tags: BTreeMap<Micros, BTreeMap<(String, String), Parts<u32>>>,
+    /// Pane start → feed → covered.
+    coverage: BTreeMap<Micros, BTreeMap<String, Parts<Micros>>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Series {
+    open: SeriesFold,
+    aligned: SeriesFold,
+    /// (length, end) → final value, where not zero.
+    history: BTreeMap<(Micros, Micros), Window>,
+    /// The first pane that had a post.
+    began: Option<Micros>,
+    /// Window end → what was last said of it, until it is final.
+    judged: BTreeMap<Micros, Judged>,
+    bound: Option<Bound>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Judged {
+    observed: u32,
+    population: u64,
+    alarm: Option<bool>,
+    revision: u32,
+}
+
+/// The bound of an open window, fixed when it is first needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Bound {
+    end: Micros,
+    length: Micros,
+    expected: f64,
+    /// None where there is no answer.
+    upperbound: Option<f64>,
+    fired: bool,
+}
+
+/// Window ends that serve as past when windows that end at `end` are judged.
+#[derive(Debug, Clone, Default)]
+struct Pasts {
+    end: Micros,
+    shortest: Micros,
+    longest: Micros,
+    before_guardband: Vec<(Micros, bool)>,
+    of_shortest: Vec<(Micros, bool)>,
+    of_longest: Vec<(Micros, bool)>,
+}
+
+/// Which of the two folds is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Open,
+    Aligned,
+}
+
+/// What can happen at an instant of the aligned fold, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Final,
+    Close,
+    Again,
+}
+
+impl Watch {
+    pub fn new(mode: Mode) -> Watch {
+        Watch {
+            head: Head {
+                mode,
+                settings: None,
+                next: 0,
+                partitions: Vec::new(),
+                cursors: BTreeMap::new(),
+                passed: None,
+                ended: None,
+                open: Shared::default(),
+                aligned: Shared::default(),
+                first_coverage: None,
+                exclusions: Vec::new(),
+                episodes: Episodes::default(),
+                told_at: None,
+                changed_cells: BTreeSet::new(),
+                changed_tags: BTreeSet::new(),
+                changed_totals: BTreeSet::new(),
+                changed_coverage: BTreeSet::new(),
+                told_cells: BTreeSet::new(),
+            },
+            method: None,
+            table: RegionTable::default(),
+            series: BTreeMap::new(),
+            known_chunks: BTreeSet::new(),
+        }
+    }
+
+    /// The first position of `tallies` that has not been applied.
+    pub fn next(&self) -> Position {
+        self.head.next
+    }
+
+    /// What all partitions have passed.
+    pub fn watermark(&self) -> Option<Micros> {
+        self.head.passed
+    }
+
+    /// Running totals over all partitions.
+    pub fn handled(&self) -> Handled {
+        self.head.partitions.iter().fold(Handled::default(), |sum, partition| {
+            let of = partition.handled;
+            Handled {
+                posts: sum.posts + of.posts,
+                duplicates: sum.duplicates + of.duplicates,
+                late: sum.late + of.late,
+                after_final: sum.after_final + of.after_final,
+                deletes: sum.deletes + of.deletes,
+                removals: sum.removals + of.removals,
+                edits: sum.edits + of.edits,
+                clamped: sum.clamped + of.clamped,
+                refused: sum.refused + of.refused,
+            }
+        })
+    }
+
+    /// Whether every partition has ended and everything is final.
+    pub fn ended(&self) -> bool {
+        self.head.ended.is_some()
+    }
+
+    /// Takes the record at `position` in. A frame that was applied before changes nothing.
+    ///
+    /// # Errors
+    /// A gap in a partition's frames, or settings that name no detector: watch can't go on.
+    pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Record>) -> Result<(), WatchError> {
+        if position < self.head.next {
+            return Ok(());
+        }
+        match record {
+            Record::Settings(settings) => self.learn(settings)?,
+            Record::Frame(frame) => self.frame(position, frame, out)?,
+            Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => self.head.exclusions.push(exclusion.clone()),
+            _ => {}
+        }
+        self.head.next = position + 1;
+        Ok(())
+    }
+
+    fn learn(&mut self, settings: &Settings) -> Result<(), WatchError> {
+        if self.head.settings.as_ref().is_some_and(|known| known.number >= settings.number) {
+            return Ok(());
+        }
+        let detect = &settings.detect;
+        let method = Method::parse(&detect.method, &detect.params)
+            .map_err(|why| WatchError::Detector { method: detect.method.clone(), why: why.to_string() })?;
+        self.method = Some(method);
+        self.table = settings.region_table();
+        self.head.partitions.resize_with(settings.partitions as usize, Partition::default);
+        if let Some(passed) = self.head.passed {
+            for topic in &settings.topics {
+                self.head.cursors.entry(topic.pane).or_insert_with(|| Cursors::from(passed, topic.pane));
+            }
+        }
+        self.head.settings = Some(settings.clone());
+        Ok(())
+    }
+
+    fn version(&self, position: Position) -> Version {
+        Version::new(self.head.settings.as_ref().map_or(0, |settings| settings.generation), position)
+    }
+
+    fn frame(&mut self, position: Position, frame: &Frame, out: &mut Vec<Record>) -> Result<(), WatchError> {
+        if self.head.settings.is_none() {
+            return Err(WatchError::NoSettings);
+        }
+        let partitions = self.head.partitions.len() as u32;
+        let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) else {
+            return Err(WatchError::Partition { partition: frame.partition, partitions });
+        };
+        if partition.last.is_some_and(|last| frame.position <= last) {
+            return Ok(());
+        }
+        if partition.last != frame.previous {
+            return Err(WatchError::Gap {
+                partition: frame.partition,
+                position: frame.position,
+                previous: frame.previous,
+                last: partition.last,
+            });
+        }
+        partition.last = Some(frame.position);
+        partition.watermark = frame.watermark;
+        partition.ended = frame.ended;
+        partition.handled = frame.handled;
+        partition.pending.push_back(frame.clone());
+        let version = self.version(position);
+        let live = self.head.mode.follows_open();
+        if live {
+            self.apply_open(frame);
+        }
+        self.advance(version, out);
+        if live && !frame.ended {
+            self.fire_early(frame, version, out);
+        }
+        if self.head.mode == Mode::Live && self.head.told_at.is_none_or(|told| frame.at >= told + OPEN_EVERY) {
+            self.head.told_at = Some(frame.at);
+            self.tell_open(version, out);
+        }
+        Ok(())
+    }
+
+    // ---- the two folds ----
+
+    fn apply_open(&mut self, frame: &Frame) {
+        apply_shared(&mut self.head.open, frame);
+        for change in &frame.series {
+            let key = (change.topic.clone(), change.region.clone());
+            let series = self.series.entry(key).or_default();
+            apply_series(&mut series.open, frame.partition, change);
+            if self.head.mode != Mode::Live {
+                continue;
+            }
+            for pane in &change.panes {
+                self.head.changed_cells.insert((change.topic.clone(), change.region.clone(), pane.start));
+            }
+            for window in change.windows.iter().filter(|window| window.length == DAY) {
+                // The 24-hour authors of the pane that ends with the window.
+                let topic_pane = self.head.settings.as_ref().and_then(|settings| settings.topic(&change.topic)).map(|topic| topic.pane);
+                if let Some(pane) = topic_pane.filter(|pane| *pane <= DAY) {
+                    self.head.changed_cells.insert((change.topic.clone(), change.region.clone(), window.end - pane));
+                }
+            }
+        }
+        if self.head.mode != Mode::Live {
+            return;
+        }
+        for tag in &frame.tags {
+            self.head.changed_tags.insert((tag.pane_start, tag.key.clone(), tag.region.clone()));
+        }
+        for total in &frame.totals {
+            self.head.changed_totals.insert((total.pane_start, total.length, total.region.clone()));
+        }
+        for coverage in &frame.coverage {
+            self.head.changed_coverage.insert((coverage.pane_start, coverage.feed.clone()));
+        }
+    }
+
+    fn apply_aligned(&mut self, frame: &Frame) {
+        apply_shared(&mut self.head.aligned, frame);
+        let first_covered = frame.coverage.iter().filter(|coverage| coverage.covered > 0).map(|coverage| coverage.pane_start).min();
+        self.head.first_coverage = self.head.first_coverage.into_iter().chain(first_covered).min();
+        for change in &frame.series {
+            let series = self.series.entry((change.topic.clone(), change.region.clone())).or_default();
+            apply_series(&mut series.aligned, frame.partition, change);
+            let began = change.panes.iter().filter(|pane| pane.posts > 0).map(|pane| pane.start).min();
+            series.began = series.began.into_iter().chain(began).min();
+        }
+    }
+
+    /// Handles every instant that all partitions have passed.
+    fn advance(&mut self, version: Version, out: &mut Vec<Record>) {
+        let all_ended = self.head.partitions.iter().all(|partition| partition.ended);
+        let Some(passed) = self.head.partitions.iter().map(|partition| partition.watermark).min().flatten() else {
+            if all_ended && self.head.ended.is_none() {
+                // Nothing was ever read.
+                self.head.ended = Some(0);
+            }
+            return;
+        };
+        if self.head.ended.is_some() {
+            return;
+        }
+        let end = all_ended.then(|| self.head.partitions.iter().filter_map(|partition| partition.watermark).max()).flatten();
+        if self.head.cursors.is_empty() {
+            self.start(passed);
+        }
+        while let Some((instant, due, pane, pane_end)) = self.next_due(passed, end) {
+            self.align(instant);
+            match due {
+                Due::Final => self.make_final(pane, pane_end, version, out),
+                Due::Close => self.close(pane, pane_end, Stage::Closed, false, version, out),
+                Due::Again => self.close(pane, pane_end, Stage::Closed, true, version, out),
+            }
+        }
+        self.head.passed = Some(passed);
+        if end.is_some() {
+            self.align(Micros::MAX);
+            let mut alerts = Vec::new();
+            if self.head.mode == Mode::Batch {
+                self.head.episodes.end(version, &mut alerts);
+            }
+            out.extend(alerts.into_iter().map(Record::Alert));
+            self.head.ended = end;
+        }
+    }
+
+    /// The first instants: no pane told so far is older.
+    fn start(&mut self, passed: Micros) {
+        let Some(settings) = &self.head.settings else { return };
+        let told = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(|frame| {
+            let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
+            cells.chain(frame.totals.iter().map(|total| total.pane_start))
+        });
+        let first = told.chain([passed]).min().unwrap_or(passed);
+        for pane in settings.topics.iter().map(|topic| topic.pane).chain([HOUR]) {
+            self.head.cursors.insert(pane, Cursors::from(first, pane));
+        }
+    }
+
+    /// What comes next, if all partitions have passed it; when the log has ended everything up to its last pane is due.
+    fn next_due(&mut self, passed: Micros, end: Option<Micros>) -> Option<(Micros, Due, Micros, Micros)> {
+        let settings = self.head.settings.as_ref()?;
+        let due = self.head.cursors.iter().flat_map(|(pane, cursors)| {
+            [
+                (cursors.last + settings.horizon, Due::Final, *pane, cursors.last),
+                (cursors.close + settings.lateness, Due::Close, *pane, cursors.close),
+                (cursors.again + settings.lateness + AGAIN_AFTER, Due::Again, *pane, cursors.again),
+            ]
+        });
+        let next = due
+            .filter(|(instant, _, pane, pane_end)| match end {
+                Some(end) => *pane_end <= pane_border(end, *pane),
+                None => *instant <= passed,
+            })
+            .min()?;
+        let (_, due, pane, _) = next;
+        if let Some(cursors) = self.head.cursors.get_mut(&pane) {
+            match due {
+                Due::Final => cursors.last += pane,
+                Due::Close => cursors.close += pane,
+                Due::Again => cursors.again += pane,
+            }
+        }
+        Some(next)
+    }
+
+    /// Takes into the aligned fold each partition's frames up to the first that has passed `instant`.
+    fn align(&mut self, instant: Micros) {
+        for index in 0..self.head.partitions.len() {
+            while self.head.partitions[index].aligned.is_none_or(|watermark| watermark < instant) {
+                let Some(frame) = self.head.partitions[index].pending.pop_front() else { break };
+                self.head.partitions[index].aligned = frame.watermark;
+                self.apply_aligned(&frame);
+            }
+        }
+    }
+
+    // ---- judging ----
+
+    fn side<'a>(series: &'a Series, side: Side) -> &'a SeriesFold {
+        match side {
+            Side::Open => &series.open,
+            Side::Aligned => &series.aligned,
+        }
+    }
+
+    fn window(series: &Series, side: Side, length: Micros, end: Micros) -> Window {
+        Watch::side(series, side)
+            .window(length, end)
+            .or_else(|| series.aligned.window(length, end))
+            .or_else(|| series.history.get(&(length, end)).copied())
+            .unwrap_or_default()
+    }
+
+    /// The share of `[from, to)` that the least covered whole feed has covered.
+    fn coverage(&self, side: Side, from: Micros, to: Micros) -> f64 {
+        let Some(settings) = &self.head.settings else { return 0.0 };
+        let shared = self.shared(side);
+        let whole = settings.feeds.iter().filter(|feed| feed.whole);
+        let mut least = 1.0_f64;
+        for feed in whole {
+            let panes = shared.coverage.range(pane_start(from, HOUR)..to.max(from));
+            let covered: Micros = panes.filter_map(|(_, feeds)| feeds.get(&feed.name)?.values().min()).sum();
+            least = least.min(covered as f64 / (to - from).max(1) as f64);
+        }
+        least
+    }
+
+    fn shared(&self, side: Side) -> &Shared {
+        if side == Side::Open { &self.head.open } else { &self.head.aligned }
+    }
+
+    fn population(&self, side: Side, region: &str, from: Micros, to: Micros) -> u64 {
+        let panes = self.shared(side).totals.get(&(region.to_owned(), HOUR));
+        panes.into_iter().flat_map(|panes| panes.range(from..to.max(from))).flat_map(|(_, parts)| parts.values()).sum()
+    }
+
+    fn total(&self, side: Side, region: &str, start: Micros, length: Micros) -> u64 {
+        if length >= HOUR {
+            return self.population(side, region, start, start + length);
+        }
+        let panes = self.shared(side).totals.get(&(region.to_owned(), length));
+        panes.and_then(|panes| panes.get(&start)).map_or(0, |parts| parts.values().sum())
+    }
+
+    /// The ends of past windows of one length that end at the same hour, oldest first, and whether each was observed.
+    fn past_ends(&self, length: Micros, end: Micros, gap: Micros) -> Vec<(Micros, bool)> {
+        let (Some(settings), Some(first)) = (&self.head.settings, self.head.first_coverage) else { return Vec::new() };
+        let newest = if gap > 0 { end - gap } else { end - length };
+        let mut ends: Vec<(Micros, bool)> = (0..PAST_WINDOWS)
+            .map(|back| newest - back * length)
+            // At an hour's grain the beginning of coverage can't be told from a gap, so its pane counts as begun.
+            .take_while(|window_end| window_end - length >= first && window_end - length >= end - HISTORY)
+            .map(|window_end| (window_end, self.coverage(Side::Aligned, window_end - length, window_end) >= settings.detect.coverage))
+            .collect();
+        ends.reverse();
+        ends
+    }
+
+    /// The values of past windows, `None` where they can't serve as baseline.
+    fn past(&self, key: &(String, String), series: &Series, length: Micros, end: Micros, ends: &[(Micros, bool)]) -> Vec<Option<f64>> {
+        ends.iter()
+            .map(|(window_end, observed)| {
+                let excluded = self.head.exclusions.iter().any(|exclusion| {
+                    exclusion.topic == key.0
+                        && end >= exclusion.valid_from
+                        && window_end - length < exclusion.to
+                        && *window_end > exclusion.from
+                        && self.table.within(&key.1, &exclusion.region)
+                });
+                let value = f64::from(Watch::window(series, Side::Aligned, length, *window_end).authors);
+                (*observed && !excluded).then_some(value)
+            })
+            .collect()
+    }
+
+    /// Which past windows are asked for when windows that end at `end` are judged; the same for all series.
+    fn pasts(&self, windows: &[Micros], end: Micros) -> Pasts {
+        let (Some(shortest), Some(longest)) = (windows.first().copied(), windows.last().copied()) else { return Pasts::default() };
+        let guardband = self.head.settings.as_ref().map_or(0, |settings| settings.detect.guardband);
+        Pasts {
+            end,
+            shortest,
+            longest,
+            before_guardband: self.past_ends(shortest, end, guardband),
+            of_shortest: self.past_ends(shortest, end, 0),
+            of_longest: self.past_ends(longest, end, 0),
+        }
+    }
+
+    /// Which window is judged: 7 d where fewer than one a day is expected and there is a baseline of such windows, else 24 h;
+    /// and the past windows of that length.
+    fn window_length(&self, key: &(String, String), series: &Series, pasts: &Pasts) -> (Micros, Vec<Option<f64>>) {
+        let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.before_guardband);
+        let days: Vec<f64> = days.into_iter().flatten().collect();
+        let sparse = !days.is_empty() && days.iter().sum::<f64>() / (days.len() as f64) < 1.0;
+        if sparse && pasts.longest > pasts.shortest {
+            let weeks = self.past(key, series, pasts.longest, pasts.end, &pasts.of_longest);
+            if weeks.iter().flatten().count() >= BASELINE_LEAST {
+                return (pasts.longest, weeks);
+            }
+        }
+        (pasts.shortest, self.past(key, series, pasts.shortest, pasts.end, &pasts.of_shortest))
+    }
+
+    /// Judges a count against the past of its series.
+    fn judge(&self, mut past: Vec<Option<f64>>, observed: u32) -> Judgement {
+        past.push(Some(f64::from(observed)));
+        match &self.method {
+            Some(method) => judge_last(method, &past),
+            None => Judgement::default(),
+        }
+    }
+
+    /// How telling a region is as the headline of an alert: deeper in the tree is more so, a language more than no place.
+    fn depth(&self, region: &str) -> i8 {
+        match region {
+            WORLD => -3,
+            UNLOCATED => -2,
+            _ => self.table.level(region).number(),
+        }
+    }
+
+    fn kind(&self, topic: &str) -> Kind {
+        self.head.settings.as_ref().and_then(|settings| settings.topic(topic)).map_or(Kind::Disease, |topic| topic.kind)
+    }
+
+    /// Judges all windows of topics with this pane length that end at `end`.
+    fn close(&mut self, pane: Micros, end: Micros, stage: Stage, only_changed: bool, version: Version, out: &mut Vec<Record>) {
+        let Some(settings) = self.head.settings.clone() else { return };
+        let unheard = match self.head.mode {
+            Mode::Live | Mode::AsLive => false,
+            Mode::Batch => stage != Stage::Final,
+            Mode::Counts => true,
+        };
+        if unheard {
+            return;
+        }
+        let mut alarms = Vec::new();
+        let mut calms = Vec::new();
+        for topic in settings.topics.iter().filter(|topic| topic.pane == pane) {
+            let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
+            let keys: Vec<(String, String)> = self.series.range(span).map(|(key, _)| key.clone()).collect();
+            let mut excess: BTreeMap<String, f64> = BTreeMap::new();
+            let pasts = self.pasts(&topic.windows, end);
+            let mut coverages = BTreeMap::new();
+            for key in keys {
+                let Some(series) = self.series.get(&key) else { continue };
+                if series.began.is_none_or(|began| began >= end) {
+                    continue;
+                }
+                let (length, past) = self.window_length(&key, series, &pasts);
+                let observed = Watch::window(series, Side::Aligned, length, end).authors;
+                let population = self.population(Side::Aligned, &key.1, end - length, end);
+                let before = series.judged.get(&end).cloned();
+                let same = before.as_ref().is_some_and(|before| before.observed == observed && before.population == population);
+                if only_changed && same {
+                    continue;
+                }
+                let coverage = *coverages.entry(length).or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
+                let mut judgement = self.judge(past, observed);
+                let mut reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+                if coverage < settings.detect.coverage {
+                    judgement.alarm = None;
+                    reason = "coverage".to_owned();
+                }
+                let posts = series.aligned.posts(end - length, end, None);
+                let revision = before.as_ref().map_or(0, |before| before.revision + 1);
+                if observed >= topic.kind.floor() {
+                    out.push(Record::Verdict(Verdict {
+                        topic: key.0.clone(),
+                        region: key.1.clone(),
+                        window_end: end,
+                        window_length: length,
+                        method: settings.detect.method.clone(),
+                        stage,
+                        observed,
+                        population,
+                        expected: judgement.expected,
+                        upperbound: judgement.upperbound,
+                        pvalue: judgement.pvalue,
+                        alarm: judgement.alarm,
+                        reason,
+                        coverage,
+                        revision,
+                        version,
+                    }));
+                }
+                let expected = judgement.expected.unwrap_or(0.0);
+                if self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED {
+                    excess.insert(key.1.clone(), f64::from(observed) - expected);
+                }
+                let reached = above_floors(&settings, topic.kind, observed, posts, expected);
+                match (judgement.alarm, judgement.upperbound) {
+                    // Told at an earlier stage, and its episode is over: nothing new.
+                    (Some(true), _)
+                        if before.as_ref().is_some_and(|before| before.alarm == Some(true))
+                            && !self.head.episodes.holds(&key.0, &key.1, end) => {}
+                    (Some(true), Some(upperbound)) if reached => {
+                        let explanation = explain::explain(&series.aligned, end - length, end);
+                        let fired_at = end + if stage == Stage::Final { settings.horizon } else { settings.lateness };
+                        let alarm = self.alarm(
+                            &key,
+                            &topic.name,
+                            length,
+                            end,
+                            stage,
+                            fired_at,
+                            observed,
+                            posts,
+                            population,
+                            expected,
+                            upperbound,
+                            coverage,
+                            explanation,
+                        );
+                        alarms.push(alarm);
+                    }
+                    _ => calms.push(key.clone()),
+                }
+                let judged = Judged { observed, population, alarm: judgement.alarm, revision };
+                if let Some(series) = self.series.get_mut(&key) {
+                    series.judged.insert(end, judged);
+                    series.bound.take_if(|bound| bound.end <= end);
+                }
+            }
+            let mut alerts = Vec::new();
+            for (topic, region) in calms.drain(..) {
+                self.head.episodes.calm(&topic, &region, end, version, &mut alerts);
+            }
+            // Countries first: what they explain is not raised again by the world or a language.
+            alarms.sort_by_key(|alarm: &Alarm| alarm.country.is_none());
+            for mut alarm in alarms.drain(..) {
+                alarm.explained_by = explained_by(&excess, &alarm);
+                self.head.episodes.alarm(alarm, version, &mut alerts);
+            }
+            if !only_changed && (stage == Stage::Closed || self.head.mode == Mode::Batch) {
+                self.head.episodes.quiet(&topic.id, end, version, &mut alerts);
+            }
+            out.extend(alerts.into_iter().map(Record::Alert));
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of an alarm, from two callers; a second struct of the same fields would say less"
+    )]
+    fn alarm(
+        &self,
+        key: &(String, String),
+        topic_name: &str,
+        length: Micros,
+        end: Micros,
+        stage: Stage,
+        fired_at: Micros,
+        observed: u32,
+        posts: u32,
+        population: u64,
+        expected: f64,
+        upperbound: f64,
+        coverage: f64,
+        explanation: record::Explanation,
+    ) -> Alarm {
+        Alarm {
+            topic: key.0.clone(),
+            topic_name: topic_name.to_owned(),
+            region: key.1.clone(),
+            country: self.table.country(&key.1),
+            explained_by: None,
+            depth: self.depth(&key.1),
+            window_end: end,
+            window_length: length,
+            stage,
+            fired_at,
+            observed,
+            posts,
+            population,
+            expected,
+            upperbound,
+            method: self.head.settings.as_ref().map_or(String::new(), |settings| settings.detect.method.clone()),
+            coverage,
+            explanation,
+        }
+    }
+
+    /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
+    fn fire_early(&mut self, frame: &Frame, version: Version, out: &mut Vec<Record>) {
+        let (Some(settings), Some(watermark)) = (self.head.settings.clone(), frame.watermark) else { return };
+        let mut fired = Vec::new();
+        for change in &frame.series {
+            let Some(topic) = settings.topic(&change.topic) else { continue };
+            if !topic.kind.fires_early() {
+                continue;
+            }
+            let key = (change.topic.clone(), change.region.clone());
+            for window in change.windows.iter().filter(|window| window.end > watermark && !window.steps.is_empty()) {
+                if let Some(alarm) = self.early_alarm(&settings, topic, &key, window, frame.partition) {
+                    fired.push(alarm);
+                }
+            }
+        }
+        fired.sort_by_key(|alarm| alarm.country.is_none());
+        for mut alarm in fired {
+            if alarm.country.is_none() {
+                alarm.explained_by = explained_by(&self.open_excess(&alarm), &alarm);
+            }
+            out.push(Record::Verdict(Verdict {
+                topic: alarm.topic.clone(),
+                region: alarm.region.clone(),
+                window_end: alarm.window_end,
+                window_length: alarm.window_length,
+                method: alarm.method.clone(),
+                stage: Stage::Early,
+                observed: alarm.observed,
+                population: alarm.population,
+                expected: Some(alarm.expected),
+                upperbound: Some(alarm.upperbound),
+                pvalue: None,
+                alarm: Some(true),
+                reason: String::new(),
+                coverage: alarm.coverage,
+                revision: 0,
+                version,
+            }));
+            let mut alerts = Vec::new();
+            self.head.episodes.alarm(alarm, version, &mut alerts);
+            out.extend(alerts.into_iter().map(Record::Alert));
+        }
+    }
+
+    fn early_alarm(
+        &mut self,
+        settings: &Settings,
+        topic: &record::TopicSetting,
+        key: &(String, String),
+        window: &WindowChange,
+        partition: u32,
+    ) -> Option<Alarm> {
+        let series = self.series.get(key)?;
+        let bound = match &series.bound {
+            Some(bound) if bound.end == window.end => bound.clone(),
+            _ => {
+                let (length, past) = self.window_length(key, series, &self.pasts(&topic.windows, window.end));
+                let judgement = self.judge(past, 0);
+                let expected = judgement.expected.unwrap_or(0.0);
+                Bound { end: window.end, length, expected, upperbound: judgement.upperbound, fired: false }
+            }
+        };
+        if bound.length != window.length {
+            return None;
+        }
+        let from = window.end - window.length;
+        let others = series.open.windows.get(&(window.length, window.end));
+        let other_authors: u32 = others.map_or(0, |parts| parts.values().map(|part| part.authors).sum::<u32>())
+            - others.and_then(|parts| parts.get(partition)).map_or(0, |part| part.authors);
+        let other_posts = series.open.posts(from, window.end, Some(partition));
+        let certain = bound.upperbound.filter(|_| !bound.fired).and_then(|upperbound| {
+            window.steps.iter().map(|step| (step.event_time, other_authors + step.authors, other_posts + step.posts)).find(
+                |(_, observed, posts)| {
+                    f64::from(*observed) > upperbound && above_floors(settings, topic.kind, *observed, *posts, bound.expected)
+                },
+            )
+        });
+        // The hours up to now: what has not come yet can't be missing.
+        let newest = series.open.panes.last_key_value().map_or(from, |(start, _)| *start);
+        let coverage = self.coverage(Side::Open, from, newest.clamp(from + HOUR, window.end));
+        let alarm = certain.filter(|_| coverage >= settings.detect.coverage).zip(bound.upperbound).map(
+            |((fired_at, observed, posts), upperbound)| {
+                let population = self.population(Side::Open, &key.1, from, window.end);
+                let explanation = explain::explain(&series.open, from, window.end);
+                self.alarm(
+                    key,
+                    &topic.name,
+                    window.length,
+                    window.end,
+                    Stage::Early,
+                    fired_at,
+                    observed,
+                    posts,
+                    population,
+                    bound.expected,
+                    upperbound,
+                    coverage,
+                    explanation,
+                )
+            },
+        );
+        let fired = bound.fired || alarm.is_some();
+        if let Some(series) = self.series.get_mut(key) {
+            series.bound = Some(Bound { fired, ..bound });
+        }
+        alarm.filter(|alarm| !self.head.episodes.holds(&alarm.topic, &alarm.region, alarm.window_end))
+    }
+
+    /// For each country what its open window has above its expectation.
+    fn open_excess(&self, alarm: &Alarm) -> BTreeMap<String, f64> {
+        let ends = self.past_ends(alarm.window_length, alarm.window_end, 0);
+        let span = (alarm.topic.clone(), String::new())..(format!("{}\0", alarm.topic), String::new());
+        self.series
+            .range(span)
+            .filter(|((_, region), _)| self.table.level(region) == Level::Country && region != UNLOCATED)
+            .map(|(key, series)| {
+                let observed = Watch::window(series, Side::Open, alarm.window_length, alarm.window_end).authors;
+                let past = self.past(key, series, alarm.window_length, alarm.window_end, &ends);
+                let expected = self.judge(past, 0).expected.unwrap_or(0.0);
+                (key.1.clone(), f64::from(observed) - expected)
+            })
+            .collect()
+    }
+
+    // ---- telling ----
+
+    fn tell_open(&mut self, version: Version, out: &mut Vec<Record>) {
+        for (topic, region, start) in std::mem::take(&mut self.head.changed_cells) {
+            self.tell_cell(Side::Open, &topic, &region, start, false, version, out);
+        }
+        for (pane_start, key, region) in std::mem::take(&mut self.head.changed_tags) {
+            let tags = self.head.open.tags.get(&pane_start).and_then(|tags| tags.get(&(key.clone(), region.clone())));
+            let Some(posts) = tags.map(|parts| parts.values().sum()) else { continue };
+            out.push(Record::TagCount(TagCount { key, region, pane_start, posts, last: false, version }));
+        }
+        for (pane_start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
+            let panes = self.head.open.totals.get(&(region.clone(), pane_length));
+            let Some(posts) = panes.and_then(|panes| panes.get(&pane_start)).map(|parts| parts.values().sum()) else { continue };
+            out.push(Record::Total(Total { region, pane_start, pane_length, posts, last: false, version }));
+        }
+        for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
+            let covered =
+                self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
+            let Some(covered) = covered else { continue };
+            let share = *covered as f64 / HOUR as f64;
+            out.push(Record::Coverage(CoverageRow { feed, pane_start, pane_length: HOUR, share, version }));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a cell is named by four of them")]
+    fn tell_cell(&mut self, side: Side, topic: &str, region: &str, start: Micros, last: bool, version: Version, out: &mut Vec<Record>) {
+        let Some(length) = self.head.settings.as_ref().and_then(|settings| settings.topic(topic)).map(|topic| topic.pane) else { return };
+        let key = (topic.to_owned(), region.to_owned());
+        let Some(series) = self.series.get(&key) else { return };
+        let fold = Watch::side(series, side);
+        if !fold.panes.contains_key(&start) {
+            return;
+        }
+        let mut pane = fold.pane(start);
+        let floor = self.kind(topic).floor();
+        let named = (key.0.clone(), key.1.clone(), start);
+        let mut authors_24h =
+            (length <= DAY).then(|| if length == DAY { pane.authors } else { Watch::window(series, side, DAY, start + length).authors });
+        if pane.authors.max(pane.authors_filtered) < floor {
+            if !self.head.told_cells.remove(&named) {
+                return;
+            }
+            pane = fold::Pane::default();
+            authors_24h = authors_24h.map(|_| 0);
+        } else if floor > 0 && !last {
+            self.head.told_cells.insert(named);
+        } else if floor > 0 {
+            self.head.told_cells.remove(&named);
+            authors_24h = authors_24h.filter(|authors| *authors >= floor);
+        }
+        let hide = |value: u32| if floor > 0 && value < floor { 0 } else { value };
+        out.push(Record::Count(Count {
+            topic: key.0,
+            level: self.table.level(&key.1).number(),
+            pane_start: start,
+            pane_length: length,
+            posts: pane.posts,
+            authors: pane.authors,
+            authors_24h,
+            authors_self: hide(pane.authors_self),
+            posts_news: hide(pane.posts_news),
+            posts_filtered: hide(pane.posts_filtered),
+            authors_filtered: hide(pane.authors_filtered),
+            total_posts: self.total(side, &key.1, start, length),
+            last,
+            newest: pane.newest,
+            version,
+            region: key.1,
+        }));
+    }
+
+    /// Everything before `end` in panes of this length can't change any more.
+    fn make_final(&mut self, pane: Micros, end: Micros, version: Version, out: &mut Vec<Record>) {
+        let start = end - pane;
+        self.close(pane, end, Stage::Final, false, version, out);
+        let Some(settings) = self.head.settings.clone() else { return };
+        for topic in settings.topics.iter().filter(|topic| topic.pane == pane) {
+            let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
+            let keys: Vec<(String, String)> = self.series.range(span).map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                self.tell_cell(Side::Aligned, &key.0, &key.1, start, true, version, out);
+                let Some(series) = self.series.get_mut(&key) else { continue };
+                series.judged.remove(&end);
+                for &length in &topic.windows {
+                    let window = series.aligned.window(length, end).unwrap_or_default();
+                    if window.authors > 0 {
+                        series.history.insert((length, end), window);
+                        if window.authors >= topic.kind.floor() {
+                            out.push(Record::WindowCount(WindowCount {
+                                topic: key.0.clone(),
+                                region: key.1.clone(),
+                                end,
+                                length,
+                                authors: window.authors,
+                                authors_self: if topic.kind.floor() > 0 { 0 } else { window.authors_self },
+                                last: true,
+                                version,
+                            }));
+                        }
+                    }
+                    for fold in [&mut series.aligned, &mut series.open] {
+                        fold.windows.remove(&(length, end));
+                    }
+                }
+                for &length in &topic.windows {
+                    series.history.remove(&(length, end - HISTORY));
+                }
+                let keep_from = end - settings.longest_window();
+                for fold in [&mut series.aligned, &mut series.open] {
+                    // Whole panes are needed as long as a window that holds them is judged.
+                    while fold.panes.first_key_value().is_some_and(|(start, _)| *start < keep_from) {
+                        fold.panes.pop_first();
+                    }
+                }
+            }
+        }
+        if pane == HOUR {
+            self.make_shared_final(start, version, out);
+        }
+        for shared in [&mut self.head.aligned, &mut self.head.open] {
+            for panes in shared.totals.values_mut() {
+                while panes.first_key_value().is_some_and(|(start, _)| *start < end - TOTALS_KEPT) {
+                    panes.pop_first();
+                }
+            }
+            while shared.coverage.first_key_value().is_some_and(|(start, _)| *start < end - HISTORY) {
+                shared.coverage.pop_first();
+            }
+        }
+        self.head.exclusions.retain(|exclusion| exclusion.to > end - HISTORY);
+    }
+
+    fn make_shared_final(&mut self, start: Micros, version: Version, out: &mut Vec<Record>) {
+        for ((region, pane_length), panes) in &self.head.aligned.totals {
+            for (pane_start, parts) in panes.range(start..start + HOUR) {
+                let posts = parts.values().sum();
+                out.push(Record::Total(Total {
+                    region: region.clone(),
+                    pane_start: *pane_start,
+                    pane_length: *pane_length,
+                    posts,
+                    last: true,
+                    version,
+                }));
+            }
+        }
+        for ((key, region), parts) in self.head.aligned.tags.remove(&start).into_iter().flatten() {
+            let posts = parts.values().sum();
+            out.push(Record::TagCount(TagCount { key, region, pane_start: start, posts, last: true, version }));
+        }
+        self.head.open.tags.remove(&start);
+        for (feed, parts) in self.head.aligned.coverage.get(&start).into_iter().flatten() {
+            let share = parts.values().min().copied().unwrap_or(0) as f64 / HOUR as f64;
+            out.push(Record::Coverage(CoverageRow { feed: feed.clone(), pane_start: start, pane_length: HOUR, share, version }));
+        }
+    }
+
+    // ---- snapshots ----
+
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut writer = Writer::new(&self.known_chunks);
+        writer.put(&self.head);
+        let topics: BTreeSet<&String> = self.series.keys().map(|(topic, _)| topic).collect();
+        writer.put(&topics);
+        for topic in &topics {
+            let span = ((*topic).clone(), String::new())..(format!("{topic}\0"), String::new());
+            writer.put(&self.series.range(span).collect::<Vec<_>>());
+        }
+        let snapshot = writer.finish(STAGE, 0, vec![self.head.next]);
+        self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
+        snapshot
+    }
+
+    /// `chunks` are the bytes of the manifest's chunks, in its order.
+    pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Watch, RestoreError> {
+        let mut reader = Reader::new(STAGE, manifest, chunks)?;
+        let mut head: Head = reader.take()?;
+        let mut watch = Watch::new(head.mode);
+        if let Some(settings) = head.settings.take() {
+            watch.learn(&settings).map_err(|why| RestoreError::Malformed { index: 0, why: why.to_string() })?;
+            head.settings = Some(settings);
+        }
+        watch.head = head;
+        for _ in reader.take::<Vec<String>>()? {
+            watch.series.extend(reader.take::<Vec<((String, String), Series)>>()?);
+        }
+        watch.known_chunks = manifest.chunks.iter().copied().collect();
+        Ok(watch)
+    }
+}
+
+impl Cursors {
+    /// The first panes of a length that end after `instant`.
+    fn from(instant: Micros, pane: Micros) -> Cursors {
+        let end = pane_start(instant, pane) + pane;
+        Cursors { close: end, again: end, last: end }
+    }
+}
+
+fn apply_shared(shared: &mut Shared, frame: &Frame) {
+    for total in &frame.totals {
+        let panes = shared.totals.entry((total.region.clone(), total.length)).or_default();
+        panes.entry(total.pane_start).or_default().set(frame.partition, total.posts);
+    }
+    for tag in &frame.tags {
+        let tags = shared.tags.entry(tag.pane_start).or_default();
+        tags.entry((tag.key.clone(), tag.region.clone())).or_default().set(frame.partition, tag.posts);
+    }
+    for coverage in &frame.coverage {
+        let feeds = shared.coverage.entry(coverage.pane_start).or_default();
+        feeds.entry(coverage.feed.clone()).or_default().set(frame.partition, coverage.covered);
+    }
+}
+
+fn apply_series(fold: &mut SeriesFold, partition: u32, change: &SeriesChange) {
+    for pane in &change.panes {
+        fold.set_pane(partition, pane);
+    }
+    for window in &change.windows {
+        fold.set_window(partition, window);
+    }
+}
+
+/// What stands between an alarm and an alert.
+fn above_floors(settings: &Settings, kind: Kind, observed: u32, posts: u32, expected: f64) -> bool {
+    let floors = &settings.detect.floors;
+    observed >= floors.accounts.max(kind.floor()) && posts >= floors.posts && f64::from(observed) >= floors.ratio * expected
+}
+
+/// The country with the largest excess, if that is at least half of the alarm's own.
+fn explained_by(excess: &BTreeMap<String, f64>, alarm: &Alarm) -> Option<String> {
+    let own = f64::from(alarm.observed) - alarm.expected;
+    let (country, largest) = excess.iter().max_by(|a, b| a.1.total_cmp(b.1).then_with(|| b.0.cmp(a.0)))?;
+    (alarm.country.is_none() && *largest * 2.0 >= own).then(|| country.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Sums over partitions: the values that frames tell, the latest of each partition, added up.
+
+use std::collections::BTreeMap;
+
+use record::{Micros, PaneChange, Sampled, WindowChange};
+use serde::{Deserialize, Serialize};
+
+/// The latest value of each partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parts<T>(Vec<(u32, T)>);
+
+impl<T> Default for Parts<T> {
+    fn default() -> Parts<T> {
+        Parts(Vec::new())
+    }
+}
+
+impl<T> Parts<T> {
+    pub(crate) fn set(&mut self, partition: u32, value: T) {
+        match self.0.iter_mut().find(|(of, _)| *of == partition) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((partition, value)),
+        }
+    }
+
+    pub(crate) fn get(&self, partition: u32) -> Option<&T> {
+        self.0.iter().find(|(of, _)| *of == partition).map(|(_, value)| value)
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|(_, value)| value)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    pub(crate) authors: u32,
+    pub(crate) authors_self: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pane {
+    pub(crate) posts: u32,
+    pub(crate) authors: u32,
+    pub(crate) authors_self: u32,
+    pub(crate) posts_news: u32,
+    pub(crate) posts_filtered: u32,
+    pub(crate) authors_filtered: u32,
+    pub(crate) newest: Micros,
+    pub(crate) sample: Vec<Sampled>,
+}
+
+/// What frames have told of one series.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SeriesFold {
+    pub(crate) panes: BTreeMap<Micros, Parts<Pane>>,
+    /// (length, end) → value.
+    pub(crate) windows: BTreeMap<(Micros, Micros), Parts<Window>>,
+}
+
+impl SeriesFold {
+    pub(crate) fn set_pane(&mut self, partition: u32, change: &PaneChange) {
+        let parts = self.panes.entry(change.start).or_default();
+        let sample = match &change.sample {
+            Some(sample) => sample.clone(),
+            None => parts.get(partition).map(|pane| pane.sample.clone()).unwrap_or_default(),
+        };
+        let pane = Pane {
+            posts: change.posts,
+            authors: change.authors,
+            authors_self: change.authors_self,
+            posts_news: change.posts_news,
+            posts_filtered: change.posts_filtered,
+            authors_filtered: change.authors_filtered,
+            newest: change.newest,
+            sample,
+        };
+        parts.set(partition, pane);
+    }
+
+    pub(crate) fn set_window(&mut self, partition: u32, change: &WindowChange) {
+        let window = Window { authors: change.authors, authors_self: change.authors_self };
+        self.windows.entry((change.length, change.end)).or_default().set(partition, window);
+    }
+
+    /// The sum over partitions, without the samples.
+    pub(crate) fn pane(&self, start: Micros) -> Pane {
+        let mut sum = Pane::default();
+        for pane in self.panes.get(&start).into_iter().flat_map(Parts::values) {
+            sum.posts += pane.posts;
+            sum.authors += pane.authors;
+            sum.authors_self += pane.authors_self;
+            sum.posts_news += pane.posts_news;
+            sum.posts_filtered += pane.posts_filtered;
+            sum.authors_filtered += pane.authors_filtered;
+            sum.newest = sum.newest.max(pane.newest);
+        }
+        sum
+    }
+
+    pub(crate) fn window(&self, length: Micros, end: Micros) -> Option<Window> {
+        let parts = self.windows.get(&(length, end))?;
+        Some(parts.values().fold(Window::default(), |sum, window| Window {
+            authors: sum.authors + window.authors,
+            authors_self: sum.authors_self + window.authors_self,
+        }))
+    }
+
+    /// Posts in the panes that begin in `[from, to)`, leaving out one partition if asked to.
+    pub(crate) fn posts(&self, from: Micros, to: Micros, without: Option<u32>) -> u32 {
+        let panes = self.panes.range(from..to.max(from)).flat_map(|(_, parts)| parts.0.iter());
+        panes.filter(|(partition, _)| Some(*partition) != without).map(|(_, pane)| pane.posts).sum()
+    }
+}
