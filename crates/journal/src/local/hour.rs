@@ -33,6 +33,7 @@ pub(super) struct HourFile {
 
 /// How much more a read may bring.
 pub(super) struct Budget {
+    pub(super) bytes_max: usize,
     pub(super) bytes: usize,
     pub(super) spent: bool,
 }
@@ -156,11 +157,11 @@ impl HourFile {
             if position < batch.next {
                 continue;
             }
-            if record.len() > budget.bytes && !batch.records.is_empty() {
+            budget.bytes += record.len();
+            if budget.bytes > budget.bytes_max && !batch.records.is_empty() {
                 budget.spent = true;
                 return Ok(());
             }
-            budget.bytes = budget.bytes.saturating_sub(record.len());
             batch.records.push((position, record.to_vec()));
             batch.next = position + 1;
         }

@@ -231,7 +231,7 @@ impl Log {
         bytes_max: usize,
         batch: &mut Batch,
     ) -> Result<(), JournalError> {
-        let mut budget = Budget { bytes: bytes_max, spent: false };
+        let mut budget = Budget { bytes_max, bytes: 0, spent: false };
         while batch.next < high && !budget.spent {
             let (hour, until) = self.find(readers, partition, batch.next, high)?;
             let file = self.reader(readers, hour)?;
