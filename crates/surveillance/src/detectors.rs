@@ -9,13 +9,16 @@
 //! why, by a [`Reason`].
 
 mod bayes;
+mod calendar;
 mod cusum;
 mod distribution;
 mod ears;
 mod eears;
 mod essence;
+mod farrington;
 mod least_squares;
 mod parameters;
+mod quasipoisson;
 mod reference;
 mod rki;
 #[cfg(test)]
@@ -28,6 +31,7 @@ use cusum::Cusum;
 use ears::{Ears, Kind};
 use eears::Eears;
 use essence::Essence;
+use farrington::Farrington;
 use parameters::Parameters;
 use rki::Rki;
 use std::fmt;
@@ -50,12 +54,26 @@ pub enum Method {
     Cusum(Cusum),
     /// The detectors of NSSP-ESSENCE.
     Essence(Essence),
+    /// Farrington's regression, original or flexible.
+    Farrington(Farrington),
 }
 
 impl Method {
     /// Every name that [`Method::parse`] knows.
-    pub const NAMES: &'static [&'static str] =
-        &["ears-c1", "ears-c2", "ears-c3", "eears", "bayes", "rki", "cusum", "essence-ewma", "essence-regression", "essence-switch"];
+    pub const NAMES: &'static [&'static str] = &[
+        "ears-c1",
+        "ears-c2",
+        "ears-c3",
+        "eears",
+        "bayes",
+        "rki",
+        "cusum",
+        "essence-ewma",
+        "essence-regression",
+        "essence-switch",
+        "farrington",
+        "farrington-flexible",
+    ];
 
     /// Reads a method by its name and its parameters as `(key, value)` pairs.
     ///
@@ -77,6 +95,8 @@ impl Method {
             "essence-ewma" => Method::Essence(Essence::read(essence::Kind::Ewma, &mut parameters)?),
             "essence-regression" => Method::Essence(Essence::read(essence::Kind::Regression, &mut parameters)?),
             "essence-switch" => Method::Essence(Essence::read(essence::Kind::Switch, &mut parameters)?),
+            "farrington" => Method::Farrington(Farrington::read(false, &mut parameters)?),
+            "farrington-flexible" => Method::Farrington(Farrington::read(true, &mut parameters)?),
             _ => return Err(ParamError::unknown_method(name)),
         };
         parameters.finish()?;
@@ -92,6 +112,7 @@ impl Method {
             Method::Rki(_) => "rki",
             Method::Cusum(_) => "cusum",
             Method::Essence(essence) => essence.name(),
+            Method::Farrington(farrington) => farrington.name(),
         }
     }
 }
@@ -162,6 +183,10 @@ pub enum Reason {
     NoFit,
     /// The in-control mean is 0, against which nothing can be measured.
     ZeroExpected,
+    /// Calm, because there are fewer cases of late than the method asks for.
+    TooFewCases,
+    /// The denominator of the point is missing or 0.
+    MissingPopulation,
 }
 
 impl Reason {
@@ -175,6 +200,8 @@ impl Reason {
         Reason::NotMonitored,
         Reason::NoFit,
         Reason::ZeroExpected,
+        Reason::TooFewCases,
+        Reason::MissingPopulation,
     ];
 
     /// The stable text, as it stands in verdicts and in the output of `detect`.
@@ -188,6 +215,8 @@ impl Reason {
             Reason::NotMonitored => "not-monitored",
             Reason::NoFit => "no-fit",
             Reason::ZeroExpected => "zero-expected",
+            Reason::TooFewCases => "too-few-cases",
+            Reason::MissingPopulation => "missing-population",
         }
     }
 }
@@ -249,6 +278,7 @@ pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
         Method::Eears(eears) => eears.judge(&observations.counts, t, baseline),
         Method::Bayes(bayes) => bayes.judge(&observations, t, baseline),
         Method::Rki(rki) => rki.judge(&observations, t, baseline),
+        Method::Farrington(farrington) => farrington.judge(&observations, t, baseline),
         Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
         Method::Cusum(_) => last_of(judge_all(method, &observations)),
     };
@@ -269,6 +299,7 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
         Method::Rki(rki) => points.map(|t| rki.judge(observations, t, baseline)).collect(),
         Method::Cusum(cusum) => cusum.judge_all(observations),
         Method::Essence(essence) => essence.judge_all(observations, baseline),
+        Method::Farrington(farrington) => points.map(|t| farrington.judge(observations, t, baseline)).collect(),
     }
 }
 

@@ -212,7 +212,11 @@ pub(super) fn beta_lower(a: f64, b: f64, x: f64, complement: f64) -> f64 {
     }
     // x^a (1-x)^b / B(a, b), by the binomial density.
     let front = a * b / (a + b) * binomial_density(a, b, x, complement);
-    if x <= (a + 1.0) / (a + b + 2.0) { front * beta_fraction(a, b, x) / a } else { 1.0 - front * beta_fraction(b, a, complement) / b }
+    if x <= (a + 1.0) / (a + b + 2.0) {
+        (front * beta_fraction(a, b, x) / a).min(1.0)
+    } else {
+        (1.0 - front * beta_fraction(b, a, complement) / b).max(0.0)
+    }
 }
 
 fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {

@@ -95,7 +95,6 @@ impl Family {
 pub(super) struct LogFit {
     pub(super) coefficients: Vec<f64>,
     pub(super) means: Vec<f64>,
-    pub(super) rank: usize,
     pub(super) converged: bool,
 }
 
@@ -129,7 +128,7 @@ pub(super) fn fit_log_linear(columns: &[Vec<f64>], y: &[f64], family: Family, st
         }
         last = now;
     }
-    LogFit { coefficients: fit.coefficients, means, rank: fit.rank, converged }
+    LogFit { coefficients: fit.coefficients, means, converged }
 }
 
 /// Where R's families start: y + 0.1 for Poisson, y + 1/6 at zeros for the negative-binomial.

@@ -240,6 +240,16 @@ fn discrete_quantiles_are_the_least_that_reach() {
     assert!(negative_binomial_quantile(0.999, 1e15, 1e-3) > 9e17);
 }
 
+#[test]
+fn the_anscombe_integral_equals_a_plain_quadrature() {
+    for a in [0.01, 0.1, 2.0] {
+        for y in [0.5, 3.0, 39.0, 41.0, 700.0] {
+            let (series, quadrature) = cusum::anscombe_integral_both_ways(y, a);
+            near(series, quadrature, 1e-6);
+        }
+    }
+}
+
 /// Counts as they should not be.
 fn any_count() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
@@ -265,6 +275,12 @@ fn any_series() -> impl Strategy<Value = Vec<Option<f64>>> {
 fn all_methods() -> Vec<Method> {
     let mut methods: Vec<Method> = Method::NAMES.iter().map(|name| method(name, &[])).collect();
     methods.extend([
+        method("bayes", &[("b", "2"), ("w", "2"), ("freq", "7")]),
+        method("rki", &[("b", "2"), ("w", "2"), ("freq", "7")]),
+        method("cusum", &[("trans", "rossi"), ("m", "glm"), ("freq", "7"), ("range", "12:90")]),
+        method("cusum", &[("trans", "anscombeNegBin"), ("freq", "4")]),
+        method("cusum", &[("trans", "none"), ("m", "0")]),
+        method("essence-switch", &[("baseline", "11"), ("guard", "0")]),
         method("ears-c1", &[("baseline", "3"), ("min-sigma", "0.5")]),
         method("ears-c3", &[("baseline", "3"), ("min-sigma", "0.5")]),
         method("eears", &[("compat", "epitweetr")]),
