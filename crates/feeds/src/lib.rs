@@ -1,1 +1,17 @@
 //! In: files and networks to records.
+//!
+//! The first stage: reads what sources send, line by line, and hands on [`record::Post`]s with the partition they go to,
+//! and how far each feed has come. It holds the only code that sees texts and names, and keeps neither.
+//!
+//! Reading order is the order in which data flows: [`line`](mod@line) tells what a line says, [`intake`] makes the record
+//! of it, [`file`] and `jetstream` bring the lines, [`message`] is what both send, [`progress`] turns their arrivals into
+//! ticks. Knows no streams, no counts and no watermark.
+
+pub mod line;
+
+pub mod intake;
+
+pub mod file;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! A line that was understood → the record that is kept, and the partition it goes to.
+//!
+//! Arrives an item with its text, author and links; leaves a [`Post`] with none of them: pseudonyms, instants, a place,
+//! tags, topics. The last place that sees text. What is lost: the text, the author's name, addresses, tags and languages
+//! beyond their bounds (counted).
+//! Time is judged here as far as it needs the source's stamp (clamping); lateness, identity and counting are tally's.
+//! Reads no clock: live feeds hand in theirs.
+
+mod link;
+mod simhash;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lexicon::Lexicon;
+use record::pseudonym::{Epoch, Key};
+use record::region::{self, OwnRegion, RegionTable};
+use record::time::{MINUTE, Micros};
+use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
+use rustc_hash::FxHashMap;
+
+use crate::line::{self, Ignored, Item, Limits, Line, PostItem, Rejected};
+
+/// How far a clock other than ours may be ahead before we don't believe it.
+pub const AHEAD_MAX: Micros = 5 * MINUTE;
+
+/// Distinct written regions whose paths are remembered.
+const PATHS_MAX: usize = 10_000;
+
+/// What a line without a stamp of the source arrived at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArrivalRule {
+    /// Its event time: files without stamps.
+    EventTime,
+    /// Our clock: push.
+    Clock,
+    /// The greatest event time so far, among lines at most this far ahead of it; further ones are rejected.
+    /// File order as order of arrival (`--as-live`).
+    Greatest { ahead_max: Micros },
+}
+
+/// Everything that decides how a feed's lines become records.
+#[derive(Clone)]
+pub struct IntakeSettings {
+    /// The number of the settings that hold.
+    pub number: u32,
+    /// Index of the feed in those settings.
+    pub feed: u16,
+    /// Whether the feed brings all posts, not only matched ones.
+    pub whole: bool,
+    pub arrival: ArrivalRule,
+    pub horizon: Micros,
+    /// How long one author key holds.
+    pub author_epoch: Micros,
+    pub longest_window: Micros,
+    pub partitions: u32,
+    /// Whether a tag also counts by its segments.
+    pub segment: bool,
+    /// Never rotates: decides partitions and the identity of posts.
+    pub routing: Key,
+    /// The keys of all epochs derive from it.
+    pub author_secret: Key,
+    pub lexicon: Arc<Lexicon>,
+    /// The operator's own, overlays among them.
+    pub regions: Vec<OwnRegion>,
+    pub limits: Limits,
+    pub langs_max: usize,
+}
+
+impl IntakeSettings {
+    /// The usual ones for a feed of these settings.
+    pub fn of(settings: &Settings, feed: u16, routing: Key, author_secret: Key, lexicon: Arc<Lexicon>) -> IntakeSettings {
+        IntakeSettings {
+            number: settings.number,
+            feed,
+            whole: settings.feeds.get(usize::from(feed)).is_none_or(|feed| feed.whole),
+            arrival: ArrivalRule::EventTime,
+            horizon: settings.horizon,
+            author_epoch: settings.author_epoch,
+            longest_window: settings.longest_window(),
+            partitions: settings.partitions,
+            segment: true,
+            routing,
+            author_secret,
+            lexicon,
+            regions: settings.regions.clone(),
+            limits: Limits::default(),
+            langs_max: 16,
+        }
+    }
+}
+
+/// Which partitions of `posts` a record goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    One(u32),
+    /// Deletions that name no author.
+    All,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are posts, and a box would cost each an allocation")]
+pub enum Outcome {
+    Post {
+        routing: Routing,
+        post: Post,
+        /// Tags that a bound left out.
+        tags_dropped: u32,
+    },
+    /// Understood, and nothing to keep; how far the feed has come it tells all the same.
+    Ignored { kind: Ignored, arrival: Option<Micros> },
+}
+
+impl Outcome {
+    pub fn arrival(&self) -> Option<Micros> {
+        match self {
+            Outcome::Post { post, .. } => Some(post.arrival),
+            Outcome::Ignored { arrival, .. } => *arrival,
+        }
+    }
+}
+
+/// Makes records of one feed's lines.
+pub struct Intake {
+    settings: IntakeSettings,
+    regions: RegionTable,
+    /// Overlays as the operator writes them, by their upper-cased code.
+    overlays: BTreeMap<String, String>,
+    paths: FxHashMap<Box<str>, (Box<str>, bool)>,
+    /// The author keys in use; more than a handful only in archives.
+    author_keys: BTreeMap<i64, Key>,
+    /// For [`ArrivalRule::Greatest`].
+    greatest: Option<Micros>,
+}
+
+impl Intake {
+    pub fn new(settings: IntakeSettings) -> Intake {
+        let beside = settings.regions.iter().filter(|region| region.parent.is_none());
+        Intake {
+            regions: RegionTable::new(&settings.regions),
+            overlays: beside.map(|region| (region.code.to_ascii_uppercase(), region.code.clone())).collect(),
+            paths: FxHashMap::default(),
+            author_keys: BTreeMap::new(),
+            greatest: None,
+            settings,
+        }
+    }
+
+    pub fn settings(&self) -> &IntakeSettings {
+        &self.settings
+    }
+
+    /// A line's bytes → its record; `now` is our clock, for live feeds only.
+    pub fn read(&mut self, bytes: &[u8], now: Option<Micros>) -> Result<Outcome, Rejected> {
+        let line = line::parse(bytes, &self.settings.limits)?;
+        self.record(&line, now)
+    }
+
+    /// A line → its record; `now` is our clock, for live feeds only.
+    pub fn record(&mut self, line: &Line<'_>, now: Option<Micros>) -> Result<Outcome, Rejected> {
+        match &line.item {
+            Item::Post(item) => self.post(item, line.stamp, now),
+            Item::Removal { source, author } => {
+                let arrival = self.arrival(line.stamp, None, now)?;
+                Ok(self.removal(source, author, arrival))
+            }
+            Item::Ignored(kind) => Ok(Outcome::Ignored { kind: *kind, arrival: line.stamp.map(|stamp| believed(stamp, now)) }),
+            Item::Failure(_) => Ok(Outcome::Ignored { kind: Ignored::Failure, arrival: None }),
+            Item::Blank => Ok(Outcome::Ignored { kind: Ignored::Blank, arrival: None }),
+        }
+    }
+
+    /// When a record reached us, by the source's stamp or by the feed's rule.
+    fn arrival(&mut self, stamp: Option<Micros>, event: Option<Micros>, now: Option<Micros>) -> Result<Micros, Rejected> {
+        let dated = || event.ok_or_else(|| Rejected::new(RejectReason::Arrival, "neither stamped nor dated"));
+        if let Some(stamp) = stamp {
+            return Ok(believed(stamp, now));
+        }
+        let arrival = match self.settings.arrival {
+            ArrivalRule::EventTime => dated()?,
+            ArrivalRule::Clock => now.map_or_else(dated, Ok)?,
+            ArrivalRule::Greatest { ahead_max } => {
+                let event = dated()?;
+                let greatest = self.greatest.unwrap_or(event);
+                if event > greatest + ahead_max {
+                    return Err(Rejected::new(RejectReason::Arrival, "too far ahead of the lines before"));
+                }
+                let greatest = greatest.max(event);
+                self.greatest = Some(greatest);
+                greatest
+            }
+        };
+        Ok(believed(arrival, now))
+    }
+
+    fn post(&mut self, item: &PostItem<'_>, stamp: Option<Micros>, now: Option<Micros>) -> Result<Outcome, Rejected> {
+        // In our schema a deletion without a stamp is dated: `created_at` says when it was made.
+        let stamp = if item.op == Op::Delete { stamp.or(item.created_at) } else { stamp };
+        let arrival = self.arrival(stamp, item.created_at, now)?;
+        let written = match item.op {
+            Op::Delete => arrival,
+            _ => item.created_at.unwrap_or(arrival),
+        };
+        let clamped = written > arrival + AHEAD_MAX;
+        let event_time = if clamped { arrival } else { written };
+        let (author, author_before) = self.authors(&item.source, &item.author, event_time);
+        let mut post = Post {
+            settings: self.settings.number,
+            feed: self.settings.feed,
+            op: item.op,
+            id: self.settings.routing.post(&item.source, &item.author, &item.id),
+            alias: None,
+            author: Some(author),
+            author_before,
+            event_time,
+            arrival,
+            places: Vec::new(),
+            overlays: Vec::new(),
+            langs: Vec::new(),
+            tags: Vec::new(),
+            topics: Vec::new(),
+            link_domain: None,
+            simhash: 0,
+            account_age: AccountAge::Unknown,
+            flags: Flags { clamped, filtered: !self.settings.whole, ..Flags::default() },
+            sealed_link: None,
+        };
+        let mut tags_dropped = item.tags_dropped;
+        // Deletions and edits say nothing of their own.
+        if item.op == Op::Create {
+            self.place(item, &mut post);
+            tags_dropped += self.describe(item, &mut post);
+        }
+        let routing = self.routing(&item.source, &item.author);
+        Ok(Outcome::Post { routing, post, tags_dropped })
+    }
+
+    /// All that an author ever wrote goes; the keys are those that posts still open may carry.
+    fn removal(&mut self, source: &str, author: &str, arrival: Micros) -> Outcome {
+        let newest = Epoch::of(arrival + AHEAD_MAX, self.settings.author_epoch);
+        let oldest = Epoch::of(arrival - self.settings.horizon, self.settings.author_epoch);
+        let post = Post {
+            settings: self.settings.number,
+            feed: self.settings.feed,
+            op: Op::Remove,
+            id: PostId::NONE,
+            alias: None,
+            author: Some(self.author(source, author, newest)),
+            author_before: (oldest != newest).then(|| self.author(source, author, oldest)),
+            event_time: arrival,
+            arrival,
+            places: Vec::new(),
+            overlays: Vec::new(),
+            langs: Vec::new(),
+            tags: Vec::new(),
+            topics: Vec::new(),
+            link_domain: None,
+            simhash: 0,
+            account_age: AccountAge::Unknown,
+            flags: Flags { filtered: !self.settings.whole, ..Flags::default() },
+            sealed_link: None,
+        };
+        Outcome::Post { routing: self.routing(source, author), post, tags_dropped: 0 }
+    }
+
+    fn routing(&self, source: &str, author: &str) -> Routing {
+        match self.settings.partitions {
+            0 | 1 => Routing::One(0),
+            partitions => Routing::One(self.settings.routing.partition(source, author, partitions)),
+        }
+    }
+
+    /// The author under the key of the event's epoch and, for the longest window after a change of keys, the one before.
+    fn authors(&mut self, source: &str, author: &str, event_time: Micros) -> (Author, Option<Author>) {
+        let epoch = Epoch::of(event_time, self.settings.author_epoch);
+        let fresh = event_time - epoch.start(self.settings.author_epoch) < self.settings.longest_window;
+        let before = fresh.then(|| self.author(source, author, epoch.before()));
+        (self.author(source, author, epoch), before)
+    }
+
+    fn author(&mut self, source: &str, author: &str, epoch: Epoch) -> Author {
+        let secret = &self.settings.author_secret;
+        let key = self.author_keys.entry(epoch.0).or_insert_with(|| secret.derive(&format!("epoch {}", epoch.0)));
+        key.author(source, author)
+    }
+
+    /// Where it comes from. Until places are looked up only the region that a line states; the seam for `atlas`.
+    fn place(&mut self, item: &PostItem<'_>, post: &mut Post) {
+        let Some(region) = item.region.as_deref().map(str::trim).filter(|region| !region.is_empty()) else { return };
+        if region.contains(':') {
+            match self.overlays.get(&region.to_ascii_uppercase()) {
+                Some(overlay) => post.overlays.push(overlay.clone()),
+                None => post.flags.region_unknown = true,
+            }
+            return;
+        }
+        let (path, unknown) = self.path(region);
+        post.flags.region_unknown = unknown;
+        post.places.push(Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 });
+    }
+
+    fn path(&mut self, region: &str) -> (Box<str>, bool) {
+        if let Some(known) = self.paths.get(region) {
+            return known.clone();
+        }
+        let (path, unknown) = self.regions.path(region);
+        let found = (path.into_boxed_str(), unknown);
+        if self.paths.len() < PATHS_MAX {
+            self.paths.insert(region.into(), found.clone());
+        }
+        found
+    }
+
+    /// Languages, tags and topics; returns how many tags a bound left out.
+    fn describe(&self, item: &PostItem<'_>, post: &mut Post) -> u32 {
+        post.langs = item.langs.iter().filter_map(|written| region::language(written)).take(self.settings.langs_max).collect();
+        post.langs.sort_unstable();
+        post.langs.dedup();
+        let tags = item.tags.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+        let langs = post.langs.iter().map(String::as_str).collect::<Vec<_>>();
+        let reading = self.settings.lexicon.read(item.text.as_deref(), &tags, &langs, self.settings.segment);
+        post.tags = reading.tags;
+        post.topics =
+            reading.topics.into_iter().map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys }).collect();
+        // What only explains a topic's cells is kept only for posts that have one.
+        if !post.topics.is_empty() {
+            post.link_domain = item.link.as_deref().and_then(link::domain);
+            post.simhash = item.text.as_deref().map_or(0, simhash::of);
+        }
+        u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX)
+    }
+}
+
+/// A clock that is ahead of ours by more than a little is wrong: ours counts.
+fn believed(stamp: Micros, now: Option<Micros>) -> Micros {
+    match now {
+        Some(now) if stamp > now + AHEAD_MAX => now,
+        _ => stamp,
+    }
+}
+
+#[cfg(test)]
+mod tests;

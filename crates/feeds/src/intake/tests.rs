@@ -1,0 +1,289 @@
+use std::sync::Arc;
+
+use lexicon::Lexicon;
+use proptest::prelude::*;
+use record::time::{DAY, HOUR, SECOND};
+use record::{FeedSetting, Op, PostId, Voice};
+
+use super::*;
+
+const FLU: &str = r#"
+[[topic]]
+id = "influenza"
+kind = "disease"
+name = "Influenza"
+tags = { any = ["flu"] }
+phrases = { en = ["caught the flu"] }
+
+[[topic]]
+id = "hiv"
+kind = "sensitive"
+name = "HIV"
+tags = { any = ["hiv"] }
+"#;
+
+/// 2026-01-05T09:00:00Z, a Monday.
+const NINE: Micros = 1_767_603_600 * SECOND;
+
+pub(crate) fn settings() -> IntakeSettings {
+    let topics = lexicon::parse("flu.toml", FLU).unwrap().topics;
+    let settings = Settings {
+        partitions: 4,
+        feeds: vec![FeedSetting { name: "f".to_owned(), whole: true }],
+        regions: vec![
+            OwnRegion { code: "x:flood".to_owned(), parent: None },
+            OwnRegion { code: "DE-BE-MITTE".to_owned(), parent: Some("DE-BE".to_owned()) },
+        ],
+        ..Settings::default()
+    };
+    IntakeSettings::of(&settings, 0, Key::new([1; 32]), Key::new([2; 32]), Arc::new(Lexicon::new(topics).unwrap()))
+}
+
+fn post_of(outcome: Outcome) -> Post {
+    match outcome {
+        Outcome::Post { post, .. } => post,
+        Outcome::Ignored { kind, .. } => panic!("ignored: {}", kind.name()),
+    }
+}
+
+fn read(line: &str) -> Post {
+    post_of(Intake::new(settings()).read(line.as_bytes(), None).unwrap())
+}
+
+/// A line of our schema with further fields.
+fn ours(fields: &str) -> String {
+    format!(r#"{{"id":"1","author":"a","created_at":1767603600{}{fields}}}"#, if fields.is_empty() { "" } else { "," })
+}
+
+fn jetstream(did: &str, time_us: Micros, created: Micros, body: &str) -> String {
+    format!(
+        r#"{{"did":"{did}","time_us":{time_us},"kind":"commit","commit":{{"operation":"create","collection":"app.bsky.feed.post","rkey":"k","record":{{"createdAt":"{}",{body}}}}}}}"#,
+        record::time::display(created)
+    )
+}
+
+#[test]
+fn a_post_keeps_no_text_and_all_that_is_counted() {
+    let post = read(&ours(
+        r##""text":"I caught the FLU, see https://x.example","tags":["#FluSeason2026","HIV"],"langs":["en-GB","DE","en","x-klingon"],"region":"us-tx","url":"https://www.Example.org:8080/a?b""##,
+    ));
+    assert_eq!((post.settings, post.feed, post.op), (1, 0, Op::Create));
+    assert_eq!((post.event_time, post.arrival), (NINE, NINE));
+    assert_eq!(post.path(), "US/US-TX");
+    assert_eq!(post.langs, ["de", "en"]);
+    assert_eq!(post.tags.iter().map(|tag| &*tag.key).collect::<Vec<_>>(), ["fluseason2026"], "no sensitive key leaves");
+    let topics = post.topics.iter().map(|topic| (&*topic.id, topic.keys.clone())).collect::<Vec<_>>();
+    assert_eq!(topics, [("influenza", vec!["flu".to_owned()]), ("hiv", vec![])]);
+    assert_eq!(post.link_domain.as_deref(), Some("example.org"));
+    assert_ne!(post.simhash, 0);
+    assert_eq!(post.flags, Flags::default());
+    let bytes = record::wire::encode_post(&post);
+    assert!(!bytes.windows(6).any(|window| window == b"caught"));
+}
+
+#[test]
+fn a_post_without_topic_keeps_its_tags_only() {
+    let post = read(&ours(r##""text":"Sunset at #Nice","url":"https://example.org""##));
+    assert_eq!(post.tags, [record::Tag { key: "nice".to_owned(), written: "Nice".to_owned() }]);
+    assert_eq!((post.topics, post.link_domain, post.simhash), (vec![], None, 0));
+}
+
+#[test]
+fn a_later_event_than_its_arrival_is_clamped_after_five_minutes() {
+    let at = |created: Micros| read(&jetstream("d", NINE, created, r#""text":"""#));
+    let post = at(NINE + 5 * MINUTE);
+    assert_eq!((post.event_time, post.flags.clamped), (NINE + 5 * MINUTE, false));
+    let post = at(NINE + 5 * MINUTE + SECOND);
+    assert_eq!((post.event_time, post.arrival, post.flags.clamped), (NINE, NINE, true));
+    let post = at(NINE - 100 * DAY);
+    assert_eq!((post.event_time, post.arrival), (NINE - 100 * DAY, NINE), "lateness is not judged here");
+}
+
+#[test]
+fn a_stamp_ahead_of_our_clock_becomes_our_clock() {
+    let mut intake = Intake::new(settings());
+    let mut at = |time_us: Micros, now: Option<Micros>| {
+        post_of(intake.read(jetstream("d", time_us, time_us, r#""text":"""#).as_bytes(), now).unwrap())
+    };
+    assert_eq!(at(NINE + 5 * MINUTE, Some(NINE)).arrival, NINE + 5 * MINUTE);
+    let post = at(NINE + 6 * MINUTE, Some(NINE));
+    assert_eq!((post.arrival, post.event_time, post.flags.clamped), (NINE, NINE, true));
+    assert_eq!(at(NINE + DAY, None).arrival, NINE + DAY, "a file has no clock");
+    let own = post_of(intake.read(ours("").as_bytes(), Some(NINE - DAY)).unwrap());
+    assert_eq!((own.arrival, own.event_time), (NINE - DAY, NINE - DAY));
+}
+
+#[test]
+fn arrival_follows_the_rule_where_there_is_no_stamp() {
+    let arrival = |rule: ArrivalRule, line: &str, now| {
+        let mut intake = Intake::new(IntakeSettings { arrival: rule, ..settings() });
+        post_of(intake.read(line.as_bytes(), now).unwrap()).arrival
+    };
+    assert_eq!(arrival(ArrivalRule::EventTime, &ours(""), None), NINE);
+    assert_eq!(arrival(ArrivalRule::Clock, &ours(""), Some(NINE + HOUR)), NINE + HOUR);
+    assert_eq!(arrival(ArrivalRule::Clock, &ours(r#""arrived":1767603660"#), Some(NINE + HOUR)), NINE + MINUTE);
+    assert_eq!(arrival(ArrivalRule::EventTime, &ours(r#""arrived":1767603660"#), None), NINE + MINUTE);
+}
+
+#[test]
+fn file_order_is_order_of_arrival_up_to_a_week_ahead() {
+    let mut intake = Intake::new(IntakeSettings { arrival: ArrivalRule::Greatest { ahead_max: 7 * DAY }, ..settings() });
+    let mut at = |created: Micros| {
+        let line = format!(r#"{{"id":"1","author":"a","created_at":{}}}"#, created / SECOND);
+        intake.read(line.as_bytes(), None).map(|outcome| outcome.arrival().unwrap())
+    };
+    assert_eq!(at(NINE), Ok(NINE));
+    assert_eq!(at(NINE - HOUR), Ok(NINE));
+    assert_eq!(at(NINE + 7 * DAY), Ok(NINE + 7 * DAY));
+    assert_eq!(at(NINE + 15 * DAY).unwrap_err().reason, RejectReason::Arrival);
+    assert_eq!(at(NINE), Ok(NINE + 7 * DAY));
+}
+
+#[test]
+fn a_deletion_names_the_post_that_it_deletes() {
+    let mut intake = Intake::new(settings());
+    let mut read = |line: &str| match intake.read(line.as_bytes(), None).unwrap() {
+        Outcome::Post { routing, post, .. } => (routing, post),
+        Outcome::Ignored { .. } => panic!(),
+    };
+    let (made_in, made) = read(&ours(r#""source":"bluesky","text":"x""#).replace("\"a\"", "\"did:plc:a\""));
+    let delete = r#"{"did":"did:plc:a","time_us":1767690000000000,"kind":"commit","commit":{"operation":"delete","collection":"app.bsky.feed.post","rkey":"1"}}"#;
+    let (deleted_in, deleted) = read(delete);
+    assert_eq!((made.id, made.author, made_in), (deleted.id, deleted.author, deleted_in), "a line of ours may be of Bluesky");
+    assert_eq!((deleted.op, deleted.event_time, deleted.arrival), (Op::Delete, NINE + DAY, NINE + DAY));
+    let (_, dated) = read(&ours(r#""op":"delete""#));
+    assert_eq!((dated.arrival, dated.event_time), (NINE, NINE));
+    let (_, stamped) = read(&ours(r#""op":"delete","arrived":1767603660"#));
+    assert_eq!((stamped.arrival, stamped.event_time), (NINE + MINUTE, NINE + MINUTE));
+    assert_ne!(read(&ours("")).1.id, made.id, "another source is another post");
+}
+
+#[test]
+fn authors_change_their_name_with_the_epoch_and_carry_both_for_a_week() {
+    let start = Epoch::of(NINE, 30 * DAY).start(30 * DAY);
+    let at = |event: Micros| read(&format!(r#"{{"id":"1","author":"a","created_at":{}}}"#, event / SECOND));
+    let (before, first, last, after) = (at(start - SECOND), at(start), at(start + 7 * DAY - SECOND), at(start + 7 * DAY));
+    assert_ne!(before.author, first.author);
+    assert_eq!((first.author_before, last.author_before), (before.author, before.author));
+    assert_eq!((after.author, after.author_before), (first.author, None));
+    assert_eq!(before.author_before, None);
+    assert_eq!(before.id, first.id, "identity does not change with it");
+}
+
+#[test]
+fn a_removal_carries_every_name_that_open_posts_may_have() {
+    let start = Epoch::of(NINE, 30 * DAY).start(30 * DAY);
+    let removal = |arrival: Micros| {
+        read(&format!(r#"{{"did":"a","time_us":{arrival},"kind":"account","account":{{"active":false,"status":"deleted"}}}}"#))
+    };
+    let name = |event: Micros| read(&jetstream("a", event, event, r#""text":"""#)).author;
+    let (old, new) = (name(start - SECOND), name(start + 8 * DAY));
+    let removed = removal(start + HOUR);
+    assert_eq!((removed.op, removed.id, removed.event_time), (Op::Remove, PostId::NONE, start + HOUR));
+    assert_eq!((removed.author, removed.author_before), (new, old));
+    let removed = removal(start + 37 * HOUR);
+    assert_eq!((removed.author, removed.author_before), (new, None));
+    let removed = removal(start - 4 * MINUTE);
+    assert_eq!((removed.author, removed.author_before), (new, old), "a clock a little ahead may have begun the epoch");
+    let no_stamp = r#"{"did":"a","kind":"account","time_us":null,"account":{"active":false,"status":"deleted"}}"#;
+    assert_eq!(Intake::new(settings()).read(no_stamp.as_bytes(), None).unwrap_err().reason, RejectReason::Arrival);
+}
+
+#[test]
+fn regions_are_placed_by_the_table() {
+    let at = |region: &str| {
+        let post = read(&ours(&format!(r#""region":"{region}""#)));
+        (post.path().to_owned(), post.overlays.join(","), post.flags.region_unknown)
+    };
+    let at = |region: &str| {
+        let (path, overlays, unknown) = at(region);
+        format!("{path} {overlays} {unknown}")
+    };
+    assert_eq!(at("DE-BE"), "DE/DE-BE  false");
+    assert_eq!(at("de-be-mitte"), "DE/DE-BE/DE-BE-MITTE  false");
+    assert_eq!(at("US-QQ"), "US  true");
+    assert_eq!(at("Atlantis"), "ZZ  true");
+    assert_eq!(at("ZZ"), "ZZ  false");
+    assert_eq!(at(""), "ZZ  false");
+    assert_eq!(at("X:Flood"), "ZZ x:flood false");
+    assert_eq!(at("x:fire"), "ZZ  true");
+}
+
+#[test]
+fn edits_and_ignored_lines_say_nothing_but_when() {
+    let edit = jetstream("d", NINE, NINE, r#""text":"caught the flu","langs":["en"]"#).replace("\"create\"", "\"update\"");
+    let post = read(&edit);
+    assert_eq!((post.op, post.topics.len(), post.langs.len()), (Op::Edit, 0, 0));
+    let like = r#"{"did":"d","time_us":1767603600000000,"kind":"commit","commit":{"operation":"create","collection":"app.bsky.feed.like","rkey":"k"}}"#;
+    let outcome = Intake::new(settings()).read(like.as_bytes(), None).unwrap();
+    assert_eq!(outcome, Outcome::Ignored { kind: Ignored::Collection, arrival: Some(NINE) });
+}
+
+#[test]
+fn filtered_feeds_are_flagged_and_voice_is_the_lexicons() {
+    let mut intake = Intake::new(IntakeSettings { whole: false, ..settings() });
+    let post = post_of(intake.read(ours(r#""tags":["flu"]"#).as_bytes(), None).unwrap());
+    assert!(post.flags.filtered);
+    assert!(matches!(post.topics[0].voice, Voice::Own | Voice::News | Voice::Other));
+}
+
+#[test]
+fn of_an_address_only_the_domain_is_kept() {
+    let domain = |address: &str| link::domain(address).unwrap_or_default();
+    assert_eq!(domain("https://www.WHO.int/news#x"), "who.int");
+    assert_eq!(domain("HTTP://user:secret@example.org:81?q"), "example.org");
+    assert_eq!(domain("https://xn--bcher-kva.example."), "xn--bcher-kva.example");
+    for none in ["ftp://example.org", "example.org", "https://[::1]/", "https://localhost/", "https:// /", "javascript:alert(1)", ""] {
+        assert_eq!(domain(none), "", "{none}");
+    }
+}
+
+#[test]
+fn near_copies_have_near_prints() {
+    let near = |a: &str, b: &str| (simhash::of(a) ^ simhash::of(b)).count_ones();
+    let text = "health officials report a sharp rise in flu cases across the county this week, schools are closing";
+    assert_eq!(near(text, &text.to_uppercase()), 0);
+    assert!(near(text, &format!("{text} #flu")) <= 12);
+    assert!(near(text, "lovely weather at the lake today, anyone up for a swim before the storm comes in tonight?") > 16);
+    assert_eq!(simhash::of("!? …"), 0);
+    assert_eq!(simhash::of("caught the flu"), 0x122b_4214_1d48_7cd5, "kept in the log: must not change");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn one_author_goes_to_one_partition(author in "[a-z]{1,8}", id in "[a-z]{1,8}", text in ".{0,40}", event in 0..10_000_i64) {
+        let mut intake = Intake::new(settings());
+        let line = serde_json::json!({"id": id, "author": author, "created_at": NINE / SECOND + event * 3600, "text": text}).to_string();
+        let Outcome::Post { routing, post, .. } = intake.read(line.as_bytes(), None).unwrap() else { panic!() };
+        prop_assert!(matches!(routing, Routing::One(0..4)));
+        let other = serde_json::json!({"id": "other", "author": author, "created_at": NINE / SECOND}).to_string();
+        let Outcome::Post { routing: again, post: other, .. } = intake.read(other.as_bytes(), None).unwrap() else { panic!() };
+        prop_assert_eq!(routing, again);
+        prop_assert!(post.id != other.id || id == "other");
+    }
+}
+
+/// Prints how many lines a second of processor time become records; asserts only what no machine should miss.
+#[test]
+fn lines_become_records_fast() {
+    let mut intake = Intake::new(settings());
+    let lines = (0..2_000_i64).map(|i| {
+        let body = r#""$type":"app.bsky.feed.post","langs":["en"],"reply":{"parent":{"cid":"bafyreiainko5un5pbcdosvxpbisjnjzemojnry6nsgtdftdgslbu37kxai","uri":"at://did:plc:j76trmiofvaxxpvx2vnb2vwf/app.bsky.feed.post/3mmojbrjwbs26"},"root":{"cid":"bafyreiainko5un5pbcdosvxpbisjnjzemojnry6nsgtdftdgslbu37kxai","uri":"at://did:plc:j76trmiofvaxxpvx2vnb2vwf/app.bsky.feed.post/3mmojbrjwbs26"}},"text":"The weather was lovely today so we went for a long walk by the lake and had an ice cream""#;
+        jetstream(&format!("did:plc:q235v55g5unth4zjjd{i:06}"), NINE + i, NINE + i, body)
+    });
+    let lines = lines.collect::<Vec<_>>();
+    let rounds = 100;
+    let start = std::time::Instant::now();
+    let mut posts = 0;
+    for _ in 0..rounds {
+        for line in &lines {
+            posts += usize::from(matches!(intake.read(line.as_bytes(), None), Ok(Outcome::Post { .. })));
+        }
+    }
+    let rate = f64::from(rounds) * lines.len() as f64 / start.elapsed().as_secs_f64();
+    println!("{rate:.0} lines of {} bytes a second", lines[0].len());
+    assert_eq!(posts, 100 * lines.len());
+    assert!(rate > 20_000.0);
+}
