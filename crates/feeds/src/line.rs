@@ -15,12 +15,14 @@ mod raw;
 mod scan;
 
 use std::borrow::Cow;
+use std::mem::take;
 
 use record::time::{self, Micros, TimeError};
 use record::{Op, RejectReason};
+use serde::de::DeserializeSeed;
 use thiserror::Error;
 
-use raw::{Account, Maybe, Record, Text, Top, Written};
+use raw::{Account, Fill, Found, Maybe, Record, Text, Top, Written};
 pub(crate) use scan::is_blank;
 use scan::nests_deeper;
 
@@ -155,29 +157,28 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Line<'a>, Rejected>
     }
     // Lone surrogates, which JSON can spell and UTF-8 can't, become U+FFFD.
     let mut json = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    let top = json.deserialize::<Maybe<Top<'a>>>().and_then(|top| json.end().map(|()| top));
-    match top {
-        Ok(Maybe::Here(top)) => judge(top, limits),
-        Ok(Maybe::Absent | Maybe::Wrong) => Err(Rejected::new(RejectReason::Shape, "not an object")),
+    let mut top = Top::default();
+    match Fill(&mut top).deserialize(&mut json).and_then(|found| json.end().map(|()| found)) {
+        Ok(Found::Object) => judge(&mut top, limits),
+        Ok(Found::Null | Found::Other) => Err(Rejected::new(RejectReason::Shape, "not an object")),
         // The parser's own message quotes the line.
         Err(err) => Err(Rejected::new(RejectReason::Json, format!("at byte {}", err.offset()))),
     }
 }
 
 /// Which of the schemas it is, then what it says.
-fn judge<'a>(mut top: Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
+fn judge<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     if let Maybe::Here(name) = &top.kind_name {
         if name == "message" {
-            let region = std::mem::take(&mut top.region);
-            let Maybe::Here(mut payload) = top.payload else { return Err(field("payload")) };
+            let Maybe::Here(mut payload) = take(&mut top.payload) else { return Err(field("payload")) };
             // The line's own region is its place, wherever the envelope ends.
-            if !region.is_absent() {
-                payload.region = region;
+            if !top.region.is_absent() {
+                payload.region = take(&mut top.region);
             }
-            return wire_second(*payload, limits);
+            return wire_second(&mut payload, limits);
         }
         if name == "error" {
-            let error = top.error.here().unwrap_or(Cow::Borrowed("unnamed"));
+            let error = take(&mut top.error).here().unwrap_or(Cow::Borrowed("unnamed"));
             return Ok(Line { stamp: None, sequence: None, item: Item::Failure(error) });
         }
         if name.contains('#') && top.id.is_absent() {
@@ -192,29 +193,40 @@ fn judge<'a>(mut top: Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
 
 // --- our schema ---
 
-fn own<'a>(top: Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
-    let id = required(top.id, "id")?;
-    let author = required(top.author, "author")?;
+fn own<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
+    let id = required(take(&mut top.id), "id")?;
+    let author = required(take(&mut top.author), "author")?;
     let created_at = created(&top.created_at)?;
-    let op = match optional(top.op, "op")? {
+    let op = match optional(take(&mut top.op), "op")? {
         None => Op::Create,
         Some(op) if op == "create" => Op::Create,
         Some(op) if op == "delete" => Op::Delete,
         Some(_) => return Err(field("op")),
     };
-    let source = optional(top.source, "source")?.filter(|source| !source.is_empty()).unwrap_or(Cow::Borrowed(FILE));
+    let source = optional(take(&mut top.source), "source")?.filter(|source| !source.is_empty()).unwrap_or(Cow::Borrowed(FILE));
     let stamp = match &top.arrived {
         Written::Absent => None,
         written => Some(instant(written).map_err(|_| Rejected::new(RejectReason::Arrival, "arrived"))?),
     };
-    let text = optional(top.text, "text")?;
-    let (tags, tags_beyond) = list(top.tags, "tags")?;
-    let (langs, _) = list(top.langs, "langs")?;
-    let region = optional(top.region, "region")?;
+    let text = optional(take(&mut top.text), "text")?;
+    let (tags, tags_beyond) = list(take(&mut top.tags), "tags")?;
+    let (langs, _) = list(take(&mut top.langs), "langs")?;
+    let region = optional(take(&mut top.region), "region")?;
     let mut tags_dropped = tags_beyond;
     let tags = bounded_tags(tags.into_iter(), limits, &mut tags_dropped);
-    let post =
-        PostItem { op, source, author, id, created_at: Some(created_at), text, tags, tags_dropped, langs, region, link: top.url.here() };
+    let post = PostItem {
+        op,
+        source,
+        author,
+        id,
+        created_at: Some(created_at),
+        text,
+        tags,
+        tags_dropped,
+        langs,
+        region,
+        link: take(&mut top.url).here(),
+    };
     Ok(Line { stamp, sequence: None, item: Item::Post(Box::new(post)) })
 }
 
@@ -236,39 +248,46 @@ struct Commit<'a> {
     record: Maybe<Record<'a>>,
 }
 
-fn wire_first<'a>(top: Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
+fn wire_first<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     let stamp = stamp_micros(&top.time_us);
     let sequence = whole_number(&top.cursor);
-    let item = match top.kind.here().as_deref() {
+    let item = match take(&mut top.kind).here().as_deref() {
         None => return Err(field("kind")),
         Some("commit") => {
-            let Maybe::Here(commit) = top.commit else { return Err(field("commit")) };
+            let Maybe::Here(commit) = take(&mut top.commit) else { return Err(field("commit")) };
             let commit = Commit { operation: commit.operation, collection: commit.collection, rkey: commit.rkey, record: commit.record };
-            from_commit(commit, top.did, top.region, limits)?
+            from_commit(commit, take(&mut top.did), take(&mut top.region), limits)?
         }
         Some("identity") => Item::Ignored(Ignored::Identity),
-        Some("account") => from_account(top.account, top.did)?,
+        Some("account") => from_account(take(&mut top.account), take(&mut top.did))?,
         Some(_) => Item::Ignored(Ignored::Kind),
     };
     stamped(stamp, sequence, item)
 }
 
-fn wire_second<'a>(top: Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
+fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     let stamp = match &top.time {
         Written::Absent => Ok(None),
         written => instant(written).map(Some).map_err(|_| Rejected::new(RejectReason::Arrival, "time")),
     };
     let sequence = whole_number(&top.seq);
-    let name = required(top.kind_name, "$type")?;
+    let name = required(take(&mut top.kind_name), "$type")?;
     let item = match name.rsplit('#').next().unwrap_or("") {
         "commit" => {
-            let commit = Commit { operation: top.operation, collection: top.collection, rkey: top.rkey, record: top.record };
-            from_commit(commit, top.did, top.region, limits)?
+            let commit = Commit {
+                operation: take(&mut top.operation),
+                collection: take(&mut top.collection),
+                rkey: take(&mut top.rkey),
+                record: take(&mut top.record),
+            };
+            from_commit(commit, take(&mut top.did), take(&mut top.region), limits)?
         }
         "identity" => Item::Ignored(Ignored::Identity),
         // The relay's event inside ours; flat in early servers.
-        "account" if top.account.is_absent() => from_account(Maybe::Here(Account { active: top.active, status: top.status }), top.did)?,
-        "account" => from_account(top.account, top.did)?,
+        "account" if top.account.is_absent() => {
+            from_account(Maybe::Here(Account { active: take(&mut top.active), status: take(&mut top.status) }), take(&mut top.did))?
+        }
+        "account" => from_account(take(&mut top.account), take(&mut top.did))?,
         "sync" => Item::Ignored(Ignored::Sync),
         "info" => Item::Ignored(Ignored::Info),
         _ => Item::Ignored(Ignored::Kind),

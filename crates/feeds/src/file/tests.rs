@@ -9,6 +9,7 @@ use super::*;
 
 /// File name, line number, content; of lines too long their length.
 type Seen = (String, u64, String);
+type Read = Vec<(Seen, Cursor)>;
 
 fn settings(paths: &[&Path]) -> FileSettings {
     FileSettings::new(paths.iter().map(|path| path.to_str().unwrap().to_owned()).collect())
@@ -24,7 +25,7 @@ fn seen(line: &FileLine<'_>) -> Seen {
 }
 
 /// Everything that there is to read, with the cursor after each line.
-fn read_all(reader: &mut FileReader, batch: usize) -> Result<Vec<(Seen, Cursor)>, (Vec<Seen>, FileError)> {
+fn read_all(reader: &mut FileReader, batch: usize) -> Result<Read, (Vec<Seen>, FileError)> {
     let mut lines = Vec::new();
     loop {
         match reader.next_batch(batch) {

@@ -5,10 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::LazyValue;
 
 /// No more elements than this are kept of any list; the rest is counted.
@@ -319,30 +318,53 @@ impl<'de: 'a, 'a> Deserialize<'de> for Written<'a> {
     }
 }
 
-impl<'de, T: Fields<'de>> Deserialize<'de> for Maybe<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Maybe<T>, D::Error> {
-        struct Reading<T>(PhantomData<T>);
-        impl<'de, T: Fields<'de>> Visitor<'de> for Reading<T> {
-            type Value = Maybe<T>;
-            anything!();
-            otherwise! { Maybe::Wrong; visit_bool bool, visit_i64 i64, visit_u64 u64, visit_f64 f64, visit_str &str, }
-            otherwise_skip!(seq Maybe::Wrong);
+/// Reads an object into fields that stand already where they will be used: the top of a line is large.
+pub(super) struct Fill<'x, T>(pub(super) &'x mut T);
 
-            fn visit_unit<E: Error>(self) -> Result<Maybe<T>, E> {
-                Ok(Maybe::Absent)
-            }
+/// What stood where an object should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Object,
+    Null,
+    Other,
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Maybe<T>, A::Error> {
-                let mut fields = T::default();
-                while let Some(Name(key)) = map.next_key()? {
-                    if !fields.read(&key, &mut map)? {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(Maybe::Here(fields))
+impl<'de, T: Fields<'de>> DeserializeSeed<'de> for Fill<'_, T> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Fields<'de>> Visitor<'de> for Fill<'_, T> {
+    type Value = Found;
+    anything!();
+    otherwise! { Found::Other; visit_bool bool, visit_i64 i64, visit_u64 u64, visit_f64 f64, visit_str &str, }
+    otherwise_skip!(seq Found::Other);
+
+    fn visit_unit<E: Error>(self) -> Result<Found, E> {
+        Ok(Found::Null)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        while let Some(Name(key)) = map.next_key()? {
+            if !self.0.read(&key, &mut map)? {
+                map.next_value::<IgnoredAny>()?;
             }
         }
-        deserializer.deserialize_any(Reading(PhantomData))
+        Ok(Found::Object)
+    }
+}
+
+impl<'de, T: Fields<'de>> Deserialize<'de> for Maybe<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Maybe<T>, D::Error> {
+        let mut fields = T::default();
+        Ok(match Fill(&mut fields).deserialize(deserializer)? {
+            Found::Object => Maybe::Here(fields),
+            Found::Null => Maybe::Absent,
+            Found::Other => Maybe::Wrong,
+        })
     }
 }
 

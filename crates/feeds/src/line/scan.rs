@@ -14,7 +14,8 @@ pub(crate) fn nests_deeper(bytes: &[u8], depth_max: usize) -> bool {
 /// Opening brackets of both kinds, in strings too.
 fn opening_brackets(bytes: &[u8]) -> usize {
     // `[` and `{` differ in one bit. Counts of a byte's width let the compiler use whole vectors.
-    bytes.chunks(255).map(|chunk| usize::from(chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>())).sum()
+    let count = |chunk: &[u8]| chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(byte | 0x20 == b'{')));
+    bytes.chunks(255).map(|chunk| usize::from(count(chunk))).sum()
 }
 
 /// The exact scan: follows strings and their escapes.
