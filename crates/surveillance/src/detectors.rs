@@ -16,11 +16,14 @@ mod ears;
 mod eears;
 mod essence;
 mod farrington;
+mod glr;
 mod least_squares;
+mod outbreakp;
 mod parameters;
 mod quasipoisson;
 mod reference;
 mod rki;
+mod rogerson;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +35,11 @@ use ears::{Ears, Kind};
 use eears::Eears;
 use essence::Essence;
 use farrington::Farrington;
+use glr::Glr;
+use outbreakp::OutbreakP;
 use parameters::Parameters;
 use rki::Rki;
+use rogerson::Rogerson;
 use std::fmt;
 
 /// Fewest baseline values from which a spread can be told.
@@ -56,6 +62,12 @@ pub enum Method {
     Essence(Essence),
     /// Farrington's regression, original or flexible.
     Farrington(Farrington),
+    /// Likelihood-ratio CUSUMs.
+    Glr(Glr),
+    /// The onset of a rise.
+    OutbreakP(OutbreakP),
+    /// A Poisson CUSUM with a changing mean.
+    Rogerson(Rogerson),
 }
 
 impl Method {
@@ -73,6 +85,10 @@ impl Method {
         "essence-switch",
         "farrington",
         "farrington-flexible",
+        "glr-pois",
+        "glr-nb",
+        "outbreakp",
+        "rogerson",
     ];
 
     /// Reads a method by its name and its parameters as `(key, value)` pairs.
@@ -97,6 +113,10 @@ impl Method {
             "essence-switch" => Method::Essence(Essence::read(essence::Kind::Switch, &mut parameters)?),
             "farrington" => Method::Farrington(Farrington::read(false, &mut parameters)?),
             "farrington-flexible" => Method::Farrington(Farrington::read(true, &mut parameters)?),
+            "glr-pois" => Method::Glr(Glr::read(false, &mut parameters)?),
+            "glr-nb" => Method::Glr(Glr::read(true, &mut parameters)?),
+            "outbreakp" => Method::OutbreakP(OutbreakP::read(&mut parameters)?),
+            "rogerson" => Method::Rogerson(Rogerson::read(&mut parameters)?),
             _ => return Err(ParamError::unknown_method(name)),
         };
         parameters.finish()?;
@@ -113,6 +133,9 @@ impl Method {
             Method::Cusum(_) => "cusum",
             Method::Essence(essence) => essence.name(),
             Method::Farrington(farrington) => farrington.name(),
+            Method::Glr(glr) => glr.name(),
+            Method::OutbreakP(_) => "outbreakp",
+            Method::Rogerson(_) => "rogerson",
         }
     }
 }
@@ -280,7 +303,7 @@ pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
         Method::Rki(rki) => rki.judge(&observations, t, baseline),
         Method::Farrington(farrington) => farrington.judge(&observations, t, baseline),
         Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
-        Method::Cusum(_) => last_of(judge_all(method, &observations)),
+        Method::Cusum(_) | Method::Glr(_) | Method::OutbreakP(_) | Method::Rogerson(_) => last_of(judge_all(method, &observations)),
     };
     answer(judgement, last)
 }
@@ -298,6 +321,9 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
         Method::Bayes(bayes) => points.map(|t| bayes.judge(observations, t, baseline)).collect(),
         Method::Rki(rki) => points.map(|t| rki.judge(observations, t, baseline)).collect(),
         Method::Cusum(cusum) => cusum.judge_all(observations),
+        Method::Glr(glr) => glr.judge_all(observations),
+        Method::OutbreakP(outbreakp) => outbreakp.judge_all(observations),
+        Method::Rogerson(rogerson) => rogerson.judge_all(observations),
         Method::Essence(essence) => essence.judge_all(observations, baseline),
         Method::Farrington(farrington) => points.map(|t| farrington.judge(observations, t, baseline)).collect(),
     }

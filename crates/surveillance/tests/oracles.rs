@@ -363,6 +363,61 @@ fn farrington_flexible_equals_r() {
 }
 
 #[test]
+fn glr_equals_r() {
+    let Some(folder) = oracles() else { return };
+    let cases = cases(&folder, "glr", "glr.csv");
+    let method = |case: &Case, rows: &[Row]| {
+        let mut params = case.yearly_params(&["effective", "mu0"]);
+        let is_poisson = case.params["alpha"] == 0;
+        match case.params["mu0"].as_object() {
+            None => params.push(("mu0".to_owned(), listed(rows, "m0"))),
+            Some(model) => params.extend(model.iter().map(|(key, value)| (format!("mu0.{key}"), value.to_string()))),
+        }
+        parse(if is_poisson { "glr-pois" } else { "glr-nb" }, &params)
+    };
+    compare("glr-pois|nb", &folder, &cases, method, |comparison, place, ours, row| {
+        // The case with R's own glm.nb rests on an iterated fit.
+        let tolerance = if place.starts_with("glr-066") { 1e-6 } else { 1e-9 };
+        comparison.number(place, "statistic", ours.statistic, number(&row["statistic"]), tolerance);
+        comparison.number(place, "expected", ours.expected, number(&row["m0"]), tolerance);
+        comparison.alarm(place, ours, &row["alarm"]);
+    });
+}
+
+#[test]
+fn outbreakp_equals_r() {
+    let Some(folder) = oracles() else { return };
+    let cases = cases(&folder, "outbreakP", "outbreakP.csv");
+    let method = |case: &Case, _: &[Row]| parse("outbreakp", &case.params(&[]));
+    compare("outbreakp", &folder, &cases, method, |comparison, place, ours, row| {
+        comparison.number(place, "statistic", ours.statistic, number(&row["statistic"]), 1e-9);
+        comparison.alarm(place, ours, &row["alarm"]);
+    });
+}
+
+/// With the table of R, and with the one found here.
+#[test]
+fn rogerson_equals_r() {
+    let Some(folder) = oracles() else { return };
+    let cases = cases(&folder, "rogerson", "rogerson.csv");
+    for given in [true, false] {
+        let method = |case: &Case, rows: &[Row]| {
+            let mut params = case.params(&["theta0t"]);
+            params.push(("theta0t".to_owned(), listed(rows, "theta0t")));
+            if given {
+                params.push(("h-values".to_owned(), "1,5.1,1.4,2,6.6,2.6,3,7.6,3.8".to_owned()));
+            }
+            parse("rogerson", &params)
+        };
+        let title = if given { "rogerson (R's limits)" } else { "rogerson (own limits)" };
+        compare(title, &folder, &cases, method, |comparison, place, ours, row| {
+            comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-9);
+            comparison.alarm(place, ours, &row["alarm"]);
+        });
+    }
+}
+
+#[test]
 fn essence_equals_its_oracle() {
     let Some(folder) = oracles() else { return };
     check_essence("essence", &folder.join("essence.csv.gz"));
@@ -496,6 +551,7 @@ const BENCH: &[(&str, &str, Params)] = &[
     ("ff_nbPlugin_a01", "farrington-flexible", NOUFAILY),
     ("ff_muan_a01", "farrington-flexible", MUAN),
     ("ff_delta_a05", "farrington-flexible", DELTA),
+    ("glrpois_S1", "glr-pois", &[("range", "576:624")]),
     ("cusum", "cusum", &[("range", "576:624")]),
     ("cusum_rossi", "cusum", &[("range", "576:624"), ("trans", "rossi")]),
     ("cusum_glm_rossi", "cusum", &[("range", "576:624"), ("trans", "rossi"), ("m", "glm")]),

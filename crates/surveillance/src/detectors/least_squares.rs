@@ -5,7 +5,7 @@
 //! less than 1e-8 of itself, at most 25 times. The quasi-Poisson fits of Farrington have a shape
 //! that needs no QR and are in `quasipoisson`.
 
-use libm::{exp, fabs, log, sqrt};
+use libm::{exp, fabs, lgamma, log, sqrt};
 
 /// R's tolerance under which a column counts as a combination of those before it.
 const COLLINEAR: f64 = 1e-11;
@@ -168,4 +168,95 @@ pub(super) fn harmonic_row(t: f64, frequency: f64, waves: usize, trend: bool) ->
 pub(super) fn transposed(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let width = rows.first().map_or(0, Vec::len);
     (0..width).map(|column| rows.iter().map(|row| row[column]).collect()).collect()
+}
+
+/// Coefficients and size (variance mean + mean²/size) of a negative-binomial model with a log link,
+/// by the alternation of R's `MASS::glm.nb`: coefficients for a size, size for the means.
+pub(super) fn fit_negative_binomial(columns: &[Vec<f64>], y: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let poisson = fit_log_linear(columns, y, Family::Poisson, None);
+    let freedom = y.len().saturating_sub(columns.len()).max(1) as f64;
+    let unit = sqrt(2.0 * freedom);
+    let mut coefficients = poisson.coefficients;
+    let mut means = poisson.means;
+    let mut size = best_size(y, &means);
+    let mut likelihood = log_likelihood(size, &means, y);
+    let mut likelihood_before = likelihood + 2.0 * unit;
+    let mut change = 1.0;
+    for _ in 0..ITERATIONS_MAX {
+        let moved = fabs(likelihood_before - likelihood) / unit + fabs(change);
+        if !moved.is_finite() || moved <= DEVIANCE_TOLERANCE || size <= 0.0 {
+            break;
+        }
+        let start: Vec<f64> = means.iter().map(|mean| log(*mean)).collect();
+        let fit = fit_log_linear(columns, y, Family::NegativeBinomial { size }, Some(&start));
+        coefficients = fit.coefficients;
+        means = fit.means;
+        let before = size;
+        size = best_size(y, &means);
+        change = before - size;
+        likelihood_before = likelihood;
+        likelihood = log_likelihood(size, &means, y);
+    }
+    let is_fit = size.is_finite() && size > 0.0 && coefficients.iter().all(|b| b.is_finite());
+    is_fit.then_some((coefficients, size))
+}
+
+/// The most likely size for given means, as R's `MASS::theta.ml`.
+fn best_size(y: &[f64], means: &[f64]) -> f64 {
+    let tolerance = sqrt(sqrt(f64::EPSILON));
+    let relative: f64 = y.iter().zip(means).map(|(y, mean)| (y / mean - 1.0) * (y / mean - 1.0)).sum();
+    let mut size = y.len() as f64 / relative;
+    for _ in 0..ITERATIONS_MAX {
+        size = fabs(size);
+        let (mut score, mut information) = (0.0, 0.0);
+        for (y, mean) in y.iter().zip(means) {
+            let whole = mean + size;
+            score += digamma(size + y) - digamma(size) + log(size) + 1.0 - log(whole) - (y + size) / whole;
+            information += trigamma(size) - trigamma(size + y) - 1.0 / size + 2.0 / whole - (y + size) / (whole * whole);
+        }
+        let step = score / information;
+        size += step;
+        if step.is_nan() || fabs(step) <= tolerance {
+            break;
+        }
+    }
+    size
+}
+
+fn log_likelihood(size: f64, means: &[f64], y: &[f64]) -> f64 {
+    let part = |(y, mean): (&f64, &f64)| {
+        lgamma(size + y) - lgamma(size) - lgamma(y + 1.0) + size * log(size) + y * log(mean + f64::from(u8::from(*y == 0.0)))
+            - (size + y) * log(size + mean)
+    };
+    y.iter().zip(means).map(part).sum()
+}
+
+/// Ψ(x) for x > 0: recurrence up to 12, then the asymptotic series (Abramowitz, Stegun 6.3.18).
+fn digamma(mut x: f64) -> f64 {
+    let mut value = 0.0;
+    while x < 12.0 {
+        if x <= 0.0 || x.is_nan() {
+            return f64::NAN;
+        }
+        value -= 1.0 / x;
+        x += 1.0;
+    }
+    let s = 1.0 / (x * x);
+    let series = s * (1.0 / 12.0 - s * (1.0 / 120.0 - s * (1.0 / 252.0 - s * (1.0 / 240.0 - s * (1.0 / 132.0 - s * 691.0 / 32_760.0)))));
+    value + log(x) - 0.5 / x - series
+}
+
+/// Ψ′(x) for x > 0 (Abramowitz, Stegun 6.4.12).
+fn trigamma(mut x: f64) -> f64 {
+    let mut value = 0.0;
+    while x < 12.0 {
+        if x <= 0.0 || x.is_nan() {
+            return f64::NAN;
+        }
+        value += 1.0 / (x * x);
+        x += 1.0;
+    }
+    let s = 1.0 / (x * x);
+    let series = 1.0 / 6.0 - s * (1.0 / 30.0 - s * (1.0 / 42.0 - s * (1.0 / 30.0 - s * (5.0 / 66.0 - s * 691.0 / 2_730.0))));
+    value + 1.0 / x + 0.5 * s + s / x * series
 }

@@ -250,6 +250,25 @@ fn the_anscombe_integral_equals_a_plain_quadrature() {
     }
 }
 
+/// R's arlCusum, from the design file of the oracles.
+#[test]
+fn average_run_lengths_are_those_of_hawkins() {
+    for (h, k, theta, plain, head_start) in [
+        (3.0, 1.5, 1.0, 52.943_419_635_693, 47.130_140_237_924),
+        (5.0, 2.5, 2.0, 61.535_100_881_024, 53.933_646_512_676),
+        (4.0, 3.0, 2.4, 29.979_868_449_962, 25.718_547_746_29),
+        (5.1, 1.4, 1.0, 220.845_291_623_247, 0.0),
+        (6.6, 2.6, 2.0, 203.660_979_849_25, 0.0),
+        (7.6, 3.8, 3.0, 215.948_396_986_178, 0.0),
+    ] {
+        let ours = rogerson::average_run_lengths(h, k, theta, 1).unwrap();
+        near(ours.0, plain, 1e-11);
+        if head_start > 0.0 {
+            near(ours.1, head_start, 1e-11);
+        }
+    }
+}
+
 /// Counts as they should not be.
 fn any_count() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
@@ -273,13 +292,24 @@ fn any_series() -> impl Strategy<Value = Vec<Option<f64>>> {
 
 /// Every method, with its defaults and with a baseline that short series fill.
 fn all_methods() -> Vec<Method> {
-    let mut methods: Vec<Method> = Method::NAMES.iter().map(|name| method(name, &[])).collect();
+    // rogerson with its own search for limits is slow; it has a test of its own.
+    let quick = Method::NAMES.iter().filter(|name| **name != "rogerson");
+    let mut methods: Vec<Method> = quick.map(|name| method(name, &[])).collect();
     methods.extend([
         method("bayes", &[("b", "2"), ("w", "2"), ("freq", "7")]),
         method("rki", &[("b", "2"), ("w", "2"), ("freq", "7")]),
         method("cusum", &[("trans", "rossi"), ("m", "glm"), ("freq", "7"), ("range", "12:90")]),
         method("cusum", &[("trans", "anscombeNegBin"), ("freq", "4")]),
         method("cusum", &[("trans", "none"), ("m", "0")]),
+        method("rogerson", &[("h-values", "1,5.1,1.4,2,6.6,2.6,3,7.6,3.8"), ("freq", "3"), ("fir", "true")]),
+        method("glr-pois", &[("freq", "3"), ("mu0-s", "0"), ("mu0-refit", "true"), ("m", "9")]),
+        method("glr-nb", &[("freq", "7"), ("m", "5"), ("mu0-refit", "true"), ("dir", "dec")]),
+        method("glr-nb", &[("freq", "7"), ("theta", "0.4"), ("mu0", "2"), ("alpha", "0.2")]),
+        method("glr-pois", &[("freq", "7"), ("theta", "0.4"), ("mu0-trend", "true")]),
+        method("farrington", &[("freq", "9"), ("b", "4"), ("w", "2")]),
+        method("farrington-flexible", &[("freq", "9"), ("b", "4"), ("w", "1"), ("no-periods", "4"), ("population-offset", "true")]),
+        method("farrington-flexible", &[("freq", "9"), ("b", "3"), ("w", "1"), ("threshold-method", "muan"), ("limit54", "0,4")]),
+        method("farrington-flexible", &[("freq", "12"), ("b", "1"), ("w", "0"), ("compat", "surveillance"), ("powertrans", "1/2")]),
         method("essence-switch", &[("baseline", "11"), ("guard", "0")]),
         method("ears-c1", &[("baseline", "3"), ("min-sigma", "0.5")]),
         method("ears-c3", &[("baseline", "3"), ("min-sigma", "0.5")]),
@@ -318,6 +348,15 @@ proptest! {
                 }
             }
             keeps_its_promise(&judge_last(&method, &observed))?;
+        }
+    }
+
+    #[test]
+    fn rogerson_finds_its_limits_or_says_why(observed in any_series()) {
+        for params in [&[("freq", "3")][..], &[("freq", "3"), ("fir", "true"), ("arl0", "50"), ("s", "3")]] {
+            for judgement in detect(&method("rogerson", params), &observed[..observed.len().min(12)], None) {
+                keeps_its_promise(&judgement)?;
+            }
         }
     }
 
