@@ -1,1 +1,60 @@
 //! Seen: HTTP API and pages.
+//!
+//! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by its [`warehouse::Reading`] port,
+//! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener and the wish to stop.
+//! Changes nothing, has no clock of its own ("now" is the newest event that has landed), and knows no stream and no detector.
+//! Everything shown came from strangers at some point: JSON only, and the page sets text, never markup.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use warehouse::Reading;
+
+mod metrics;
+pub use metrics::{Counter, Gauge, Metrics};
+
+mod words;
+pub use words::{Words, sentence};
+
+mod problem;
+
+mod guard;
+
+mod page;
+
+mod api;
+
+mod server;
+pub use server::serve;
+
+/// A check that the binary adds to `/readyz`: what is wrong, if anything.
+pub type ReadyCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the binary hands in.
+#[derive(Clone)]
+pub struct Web {
+    pub warehouse: Arc<dyn Reading>,
+    pub metrics: Arc<Metrics>,
+    /// Whether the posts are made up: said wherever data shows.
+    pub simulated: bool,
+    /// Names by which the server may be called, beside `localhost` and the address it listens on.
+    pub hosts: Vec<String>,
+    /// What regions are called, beside the countries and languages that are known here.
+    pub region_names: BTreeMap<String, String>,
+    pub ready: Option<ReadyCheck>,
+    pub version: String,
+}
+
+impl Web {
+    pub fn new(warehouse: Arc<dyn Reading>) -> Web {
+        Web {
+            warehouse,
+            metrics: Arc::new(Metrics::default()),
+            simulated: false,
+            hosts: Vec::new(),
+            region_names: BTreeMap::new(),
+            ready: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}

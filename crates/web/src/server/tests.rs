@@ -1,0 +1,389 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use record::time::{DAY, HOUR, SECOND};
+use record::{Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Record, Settings, Stage, TopicSetting, Verdict, Version};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use warehouse::contract::{MONDAY, alert, count, verdict};
+use warehouse::{Landing, Local};
+
+use crate::{Web, serve};
+
+const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
+
+/// A server over a warehouse in a folder of its own.
+struct Served {
+    address: String,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    _folder: TempDir,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        line.split_once(':').map(|(_, value)| value.trim())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|why| panic!("{why}: {}", self.body))
+    }
+}
+
+impl Served {
+    async fn start(rows: &[Record], change: impl FnOnce(&mut Web)) -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+        warehouse.write(rows, &[]).unwrap();
+        let mut web = Web::new(Arc::new(warehouse));
+        change(&mut web);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(serve(listener, web, async {
+            let _ = stopped.await;
+        }));
+        Served { address, stop, server, _folder: folder }
+    }
+
+    async fn raw(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+    }
+}
+
+fn filled() -> Vec<Record> {
+    let topic = TopicSetting {
+        id: "flu".to_owned(),
+        name: "Influenza".to_owned(),
+        kind: record::kind::Kind::Disease,
+        pane: HOUR,
+        windows: vec![DAY],
+    };
+    let mut rows = vec![Record::Settings(Settings { topics: vec![topic], ..Settings::default() })];
+    for hour in -24 * 20..0 {
+        rows.push(Record::Count(Count { posts: 2, authors: 2, total_posts: 500, last: hour < -36, ..count("flu", "DE-BY", hour, 1) }));
+        rows.push(Record::Verdict(Verdict { window_end: MONDAY + (hour + 1) * HOUR, ..verdict("flu", "DE-BY") }));
+    }
+    let share = 0.97;
+    rows.push(Record::Coverage(CoverageRow {
+        feed: "bluesky".to_owned(),
+        pane_start: MONDAY - HOUR,
+        pane_length: HOUR,
+        share,
+        version: Version(1),
+    }));
+    rows.push(Record::Alert(alert("flu-by")));
+    rows.push(Record::Alert(Alert { revision: 1, stage: Stage::Closed, observed: 24, version: Version(2), ..alert("flu-by") }));
+    rows.push(Record::Alert(Alert { state: AlertState::Withdrawn, fired_at: MONDAY - DAY, ..alert("old one") }));
+    rows.push(Record::AlertEvent(AlertEvent {
+        alert: "flu-by".to_owned(),
+        after: 0,
+        at: MONDAY + SECOND,
+        actor: "duty".to_owned(),
+        state: "verifying".to_owned(),
+        note: HOSTILE.to_owned(),
+    }));
+    rows
+}
+
+#[tokio::test]
+async fn alerts_are_listed_with_their_sentence_and_trend() {
+    let served = Served::start(&filled(), |web| {
+        web.simulated = true;
+        web.region_names.insert("DE-BY".to_owned(), "Bavaria".to_owned());
+    })
+    .await;
+    let answer = served.get("/api/v1/alerts").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let body = answer.json();
+    assert_eq!(body["simulated"], true);
+    let ids: Vec<_> = body["alerts"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["flu-by", "old one"]);
+    let first = &body["alerts"][0];
+    assert_eq!(
+        first["sentence"],
+        "24 accounts posted about influenza in Bavaria in the 24 h to Mon 5 Jan 00:00 UTC; 6 expected, bound 11."
+    );
+    for (field, value) in [
+        ("topic", Value::from("flu")),
+        ("region", "DE-BY".into()),
+        ("regions", vec!["DE", "DE-BY"].into()),
+        ("opened_at", (MONDAY / SECOND - 86_400).into()),
+        ("fired_at", (MONDAY as f64 / 1e6 + 1.234_567).into()),
+        ("stage", "closed".into()),
+        ("state", "open".into()),
+        ("severity", 2.into()),
+        ("observed", 24.into()),
+        ("expected", 6.0.into()),
+        ("upperbound", 11.0.into()),
+        ("recurrence", 365.0.into()),
+        ("revision", 1.into()),
+        ("rarity", "About once a year".into()),
+        ("title", "Influenza · Bavaria".into()),
+    ] {
+        assert_eq!(first[field], value, "{field}");
+    }
+    assert_eq!(first["events"][0]["note"], HOSTILE);
+    assert_eq!(first["trend"].as_array().unwrap().len(), 15);
+    let served = &served;
+    let list = |query: &'static str| async move {
+        let answer = served.get(&format!("/api/v1/alerts?{query}")).await.json();
+        answer["alerts"].as_array().unwrap().len()
+    };
+    assert_eq!(list("state=open").await, 1);
+    assert_eq!(list("state=ended").await, 1);
+    assert_eq!(list("region=de-by&topic=flu&limit=1").await, 1);
+    assert_eq!(list("from=2026-01-05T00:00:00Z").await, 1);
+    let one = served.get("/api/v1/alerts/old%20one").await.json();
+    assert_eq!((one["alert"]["state"].as_str(), one["revisions"].as_array().unwrap().len()), (Some("withdrawn"), 1));
+    assert_eq!(served.get("/api/v1/alerts/flu-by").await.json()["revisions"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn series_topics_and_status_are_answered() {
+    let served = Served::start(&filled(), |_| {}).await;
+    let series = served.get("/api/v1/series?topic=flu&region=DE-BY").await.json();
+    assert_eq!(series["panes"].as_array().unwrap().len(), 480);
+    assert_eq!(series["windows"].as_array().unwrap().len(), 480);
+    assert_eq!(series["windows"][0]["upperbound"], 9.5);
+    let part = served.get("/api/v1/series?topic=flu&region=DE-BY&from=1767484800&to=2026-01-04T03:00:00Z").await.json();
+    assert_eq!(part["panes"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        part["panes"][0],
+        serde_json::json!({
+            "start": 1_767_484_800, "seconds": 3_600, "posts": 2, "authors": 2, "authors_24h": null, "authors_self": 0,
+            "total_posts": 500, "final": false
+        })
+    );
+    let none = served.get("/api/v1/series?topic=none&region=DE").await;
+    assert_eq!((none.status, none.json()["panes"].as_array().unwrap().len()), (200, 0));
+    let topics = served.get("/api/v1/topics").await.json();
+    assert_eq!(topics["topics"][0]["name"], "Influenza");
+    assert_eq!(topics["topics"][0]["kind"], "disease");
+    assert_eq!(topics["topics"][0]["open_alerts"], 1);
+    assert_eq!(topics["topics"][0]["regions"][0]["name"], "DE-BY (Germany)");
+    let status = served.get("/api/v1/status").await.json();
+    assert_eq!(status["latest"], MONDAY / SECOND - 3_600);
+    assert_eq!(status["learning"], false);
+    assert_eq!(status["feeds"][0]["share"], 0.97);
+}
+
+#[tokio::test]
+async fn an_empty_warehouse_has_answers() {
+    let served = Served::start(&[], |_| {}).await;
+    for path in ["/api/v1/alerts", "/api/v1/series?topic=flu&region=DE", "/api/v1/topics", "/api/v1/status", "/readyz", "/"] {
+        assert_eq!(served.get(path).await.status, 200, "{path}");
+    }
+    let status = served.get("/api/v1/status").await.json();
+    assert_eq!((&status["latest"], &status["learning"]), (&Value::Null, &Value::Bool(true)));
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers_that_protect() {
+    let served = Served::start(&filled(), |_| {}).await;
+    for path in ["/", "/style.css", "/app.js", "/chart.js", "/make.js", "/icon.svg", "/api/v1/status", "/metrics", "/healthz", "/nothing"] {
+        let answer = served.get(path).await;
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert!(answer.header("cache-control").is_some(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_problems() {
+    let served = Served::start(&filled(), |_| {}).await;
+    let long = "x".repeat(201);
+    for (path, status, says) in [
+        ("/nothing", 404, "nothing at this address"),
+        ("/api/v1", 404, "nothing"),
+        ("/api/v1/alerts/", 404, "nothing"),
+        ("/../etc/passwd", 404, "nothing"),
+        ("/api/v1/alerts/nobody", 404, "no alert with this id"),
+        ("/api/v1/alerts/%ff", 400, "id"),
+        ("/api/v1/alerts?limit=0", 400, "`limit` is between 1 and 500"),
+        ("/api/v1/alerts?limit=99999999999999999999", 400, "limit"),
+        ("/api/v1/alerts?limit=-1", 400, "limit"),
+        ("/api/v1/alerts?state=%3Cb%3E", 400, "`state` is"),
+        ("/api/v1/alerts?unknown=1", 400, "unknown"),
+        ("/api/v1/alerts?topic=a&topic=b", 400, "duplicate"),
+        ("/api/v1/status?x=1", 400, "unknown"),
+        ("/api/v1/series", 400, "`topic` is missing"),
+        ("/api/v1/series?topic=flu", 400, "`region` is missing"),
+        ("/api/v1/series?topic=&region=DE", 400, "`topic` has between 1 and 200 bytes"),
+        (&format!("/api/v1/series?topic={long}&region=DE"), 400, "`topic` has between"),
+        ("/api/v1/series?topic=flu&region=DE&from=tomorrow", 400, "`from` is not a date"),
+        ("/api/v1/series?topic=flu&region=DE&to=1e300", 400, "`to` is outside the years"),
+        ("/api/v1/series?topic=flu&region=DE&from=-99999999999999999999999999", 400, "`from` is outside"),
+        ("/api/v1/series?topic=flu&region=DE&from=2026-01-02&to=2026-01-01T00:00:00Z", 400, "`from`"),
+        ("/api/v1/series?topic=flu&region=DE&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 400, "not before"),
+        (&format!("/?{}", "x".repeat(5_000)), 414, "at most 4096 bytes"),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/problem+json")), "{path}");
+        let problem = answer.json();
+        assert_eq!(problem["status"], status, "{path}");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{path}: {problem}");
+    }
+    for method in ["POST", "DELETE", "PUT", "OPTIONS", "BREW"] {
+        let answer = served.raw(&format!("{method} /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (405, Some("application/problem+json")), "{method}");
+    }
+    // Each random question gets some answer, and the server is alive afterwards.
+    let pieces =
+        ["topic", "=", "&", "%00", "%", "%zz", "flu", "from", "1e400", "+", "🦠", "\"", "[]", "limit", "-9", "region", "?", "#", "lang:xx"];
+    let mut at: usize = 1;
+    for path in ["/api/v1/series?", "/api/v1/alerts?", "/api/v1/alerts/", "/"] {
+        for length in 0..40 {
+            let query: String = (0..length % 9 + 1)
+                .map(|_| {
+                    at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    pieces[(at >> 33) % pieces.len()]
+                })
+                .collect();
+            let answer = served.get(&format!("{path}{query}")).await;
+            assert!((200..500).contains(&answer.status), "{path}{query}: {}", answer.status);
+        }
+    }
+    assert_eq!(served.get("/healthz").await.body, "ok\n");
+}
+
+#[tokio::test]
+async fn strangers_names_are_refused() {
+    let served = Served::start(&filled(), |web| web.hosts.push("pump.example".to_owned())).await;
+    let asked = |host: &'static str, path: &'static str| {
+        let served = &served;
+        async move { served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await }
+    };
+    for path in ["/", "/api/v1/alerts", "/metrics", "/app.js"] {
+        let answer = asked("Host: evil.example\r\n", path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (421, Some("application/problem+json")), "{path}");
+        assert!(!answer.body.contains("influenza"));
+        assert_eq!(asked("Host: pump.example:8080\r\n", path).await.status, 200);
+    }
+    assert_eq!(asked("Host: evil.example\r\n", "/healthz").await.status, 200);
+    assert_eq!(asked("", "/").await.status, 421);
+    assert_eq!(asked("Host: localhost\r\nHost: evil.example\r\n", "/").await.status, 421);
+    assert_eq!(served.raw("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.status, 421);
+}
+
+/// JSON can't close a script, and the page takes it for text; here: it comes back whole, as JSON, never as markup.
+#[tokio::test]
+async fn hostile_text_stays_text() {
+    let hostile = Alert {
+        topic: HOSTILE.to_owned(),
+        topic_name: HOSTILE.to_owned(),
+        region: HOSTILE.to_owned(),
+        explanation: Explanation { sampled: 9, tags: vec![(HOSTILE.to_owned(), 9)], ..Explanation::default() },
+        ..alert(HOSTILE)
+    };
+    let served = Served::start(&[Record::Alert(hostile), Record::Count(count(HOSTILE, HOSTILE, 0, 1))], |_| {}).await;
+    let list = served.get("/api/v1/alerts").await;
+    assert_eq!(list.header("content-type"), Some("application/json"));
+    let body = list.json();
+    assert_eq!(body["alerts"][0]["id"], HOSTILE);
+    assert_eq!(body["alerts"][0]["tags"][0]["name"], HOSTILE);
+    assert!(body["alerts"][0]["sentence"].as_str().unwrap().contains("onerror"));
+    assert!(!served.get("/").await.body.contains("onerror"));
+    let topics = served.get("/api/v1/topics").await.json();
+    assert_eq!(topics["topics"][0]["regions"][0]["region"], HOSTILE);
+}
+
+/// The page may not hold what the policy forbids, nor a way to make markup of text.
+#[test]
+fn the_page_keeps_to_its_policy() {
+    let page = include_str!("../../page/index.html");
+    for forbidden in [" style=", "<style", " onclick=", "//cdn", "https://"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    let scripts = [include_str!("../../page/app.js"), include_str!("../../page/chart.js"), include_str!("../../page/make.js")];
+    for script in scripts {
+        for forbidden in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "https://", "javascript:"]
+        {
+            assert!(!script.contains(forbidden), "{forbidden}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn simulated_data_is_said_before_any_script_runs() {
+    let simulated = Served::start(&[], |web| web.simulated = true).await.get("/").await.body;
+    assert!(simulated.contains("Simulated data.") && simulated.contains("Posts, not cases"));
+    let real = Served::start(&[], |_| {}).await.get("/").await.body;
+    assert!(!real.contains("Simulated data.") && real.contains("Posts, not cases"));
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let served = Served::start(&filled(), |_| {}).await;
+    for path in ["/api/v1/alerts", "/api/v1/series?topic=flu&region=DE-BY", "/", "/app.js"] {
+        let first = served.get(path).await;
+        let tag = first.header("etag").unwrap();
+        let again =
+            served.raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_is_a_real_query_and_the_binarys_own_check() {
+    let fine = Arc::new(AtomicBool::new(false));
+    let seen = fine.clone();
+    let served = Served::start(&[], |web| {
+        web.ready = Some(Arc::new(move || if seen.load(Ordering::Relaxed) { Ok(()) } else { Err("no feed is alive".to_owned()) }));
+    })
+    .await;
+    let answer = served.get("/readyz").await;
+    assert_eq!((answer.status, answer.json()["detail"].as_str()), (503, Some("no feed is alive")));
+    fine.store(true, Ordering::Relaxed);
+    assert_eq!(served.get("/readyz").await.body, "ok\n");
+}
+
+#[tokio::test]
+async fn metrics_show_what_the_binary_counts_and_requests_by_known_path() {
+    let served = Served::start(&[], |web| {
+        web.metrics.counter("pumphandle_posts_total", "Posts read.", &[("feed", "bluesky")]).add(7);
+    })
+    .await;
+    served.get("/some/strangers/path").await;
+    let answer = served.get("/metrics").await;
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(answer.body.contains("pumphandle_posts_total{feed=\"bluesky\"} 7\n"), "{}", answer.body);
+    assert!(answer.body.contains("pumphandle_http_requests_total{path=\"other\",status=\"404\"} 1\n"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn it_stops_when_asked_even_with_a_connection_open() {
+    let served = Served::start(&[], |_| {}).await;
+    let mut idle = TcpStream::connect(&served.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    idle.read_exact(&mut byte).await.unwrap();
+    served.stop.send(()).unwrap();
+    served.server.await.unwrap().unwrap();
+}
