@@ -72,7 +72,7 @@ impl Default for DetectSettings {
     fn default() -> DetectSettings {
         DetectSettings {
             method: "eears".to_owned(),
-            params: vec![("fixed".to_owned(), "true".to_owned())],
+            params: Vec::new(),
             guardband: 48 * HOUR,
             coverage: 0.8,
             floors: Floors { accounts: 3, posts: 5, ratio: 1.5 },

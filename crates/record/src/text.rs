@@ -181,13 +181,14 @@ fn is_dropped(c: char) -> bool {
 fn fold_simple(text: &str, folded: &mut String) -> bool {
     let mut chars = text.chars().peekable();
     let mut after_mark = false;
+    let mut open = OpenPage::default();
     while let Some(c) = chars.next() {
         if c.is_ascii() {
             folded.push(c.to_ascii_lowercase());
             after_mark = false;
             continue;
         }
-        let alone = match folding_alone(c) {
+        let alone = match open.folding_alone(c) {
             Some(alone) => alone,
             None if is_joiner(c) && joins_nothing(folded, &mut chars) => Alone::Nothing,
             None => return false,
@@ -240,10 +241,23 @@ type Page = Box<[Option<Alone>; PAGE_CHARS]>;
 /// Pages are made from the long way when first needed, so the two can't differ by a typing mistake.
 static ALONE: [OnceLock<Page>; PAGES] = [const { OnceLock::new() }; PAGES];
 
-fn folding_alone(c: char) -> Option<Alone> {
-    let code = c as usize;
-    let page = ALONE.get(code / PAGE_CHARS)?.get_or_init(|| page_from(code - code % PAGE_CHARS));
-    page[code % PAGE_CHARS]
+/// The page last looked at: most neighbours are of one script.
+#[derive(Default)]
+struct OpenPage {
+    number: usize,
+    page: Option<&'static Page>,
+}
+
+impl OpenPage {
+    fn folding_alone(&mut self, c: char) -> Option<Alone> {
+        let code = c as usize;
+        let number = code / PAGE_CHARS;
+        if self.page.is_none() || self.number != number {
+            let page = ALONE.get(number)?.get_or_init(|| page_from(number * PAGE_CHARS));
+            *self = OpenPage { number, page: Some(page) };
+        }
+        self.page?[code % PAGE_CHARS]
+    }
 }
 
 fn page_from(first: usize) -> Page {

@@ -268,7 +268,11 @@ impl Watch {
             return Ok(());
         }
         match record {
-            Record::Settings(settings) => self.learn(settings)?,
+            Record::Settings(settings) => {
+                self.learn(settings)?;
+                // Readers of what watch says need the names of topics too.
+                out.push(record.clone());
+            }
             Record::Frame(frame) => self.frame(position, frame, out)?,
             Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => self.head.exclusions.push(exclusion.clone()),
             _ => {}
@@ -416,11 +420,10 @@ impl Watch {
         self.head.passed = Some(passed);
         if end.is_some() {
             self.align(Micros::MAX);
-            let mut alerts = Vec::new();
             if self.head.mode == Mode::Batch {
-                self.head.episodes.end(version, &mut alerts);
+                self.head.episodes.end();
+                self.head.episodes.tell(version, out);
             }
-            out.extend(alerts.into_iter().map(Record::Alert));
             self.head.ended = end;
         }
     }
@@ -705,20 +708,19 @@ impl Watch {
                     series.bound.take_if(|bound| bound.end <= end);
                 }
             }
-            let mut alerts = Vec::new();
             for (topic, region) in calms.drain(..) {
-                self.head.episodes.calm(&topic, &region, end, version, &mut alerts);
+                self.head.episodes.calm(&topic, &region, end);
             }
             // Countries first: what they explain is not raised again by the world or a language.
             alarms.sort_by_key(|alarm: &Alarm| alarm.country.is_none());
             for mut alarm in alarms.drain(..) {
                 alarm.explained_by = explained_by(&excess, &alarm);
-                self.head.episodes.alarm(alarm, version, &mut alerts);
+                self.head.episodes.alarm(alarm, version);
             }
             if !only_changed && (stage == Stage::Closed || self.head.mode == Mode::Batch) {
-                self.head.episodes.quiet(&topic.id, end, version, &mut alerts);
+                self.head.episodes.quiet(&topic.id, end);
             }
-            out.extend(alerts.into_iter().map(Record::Alert));
+            self.head.episodes.tell(version, out);
         }
     }
 
@@ -803,10 +805,9 @@ impl Watch {
                 revision: 0,
                 version,
             }));
-            let mut alerts = Vec::new();
-            self.head.episodes.alarm(alarm, version, &mut alerts);
-            out.extend(alerts.into_iter().map(Record::Alert));
+            self.head.episodes.alarm(alarm, version);
         }
+        self.head.episodes.tell(version, out);
     }
 
     fn early_alarm(

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use record::time::DAY;
-use record::{Alert, AlertState, Explanation, Micros, Stage, Version};
+use record::{Alert, AlertState, Explanation, Micros, Record, Stage, Version};
 use serde::{Deserialize, Serialize};
 
 /// The group of the world, its languages and what can't be placed.
@@ -72,11 +72,12 @@ impl Alarm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Episode {
     alert: Alert,
-    /// Windows in alarm: (region, window end) → the alarm. Those that can't be taken back any more are dropped.
+    /// What was last said of it; none before the first word.
+    told: Option<Alert>,
+    /// Windows in alarm: (region, window end) → the alarm.
     alarms: BTreeMap<(String, Micros), Alarm>,
-    /// Whether any alarm has outlived the close of its window.
-    confirmed: bool,
     last_end: Micros,
+    /// Regions beside the tree whose alarms this episode explains.
     linked: BTreeSet<String>,
 }
 
@@ -88,84 +89,49 @@ pub(crate) struct Episodes {
 }
 
 impl Episodes {
-    /// An alarm rose, or a later stage bore it out.
-    pub(crate) fn alarm(&mut self, alarm: Alarm, version: Version, out: &mut Vec<Alert>) {
+    /// An alarm rose, or a later stage bore it out. Nothing is said of it before [`Episodes::tell`].
+    pub(crate) fn alarm(&mut self, alarm: Alarm, version: Version) {
         let group = alarm.group();
         let own = (alarm.topic.clone(), group.clone());
-        if group == BESIDE && !self.open.contains_key(&own) {
-            let Some(country) = &alarm.explained_by else {
-                return self.raise(own, alarm, version, out);
-            };
-            if let Some(episode) = self.open.get_mut(&(alarm.topic.clone(), country.clone()))
-                && episode.linked.insert(alarm.region.clone())
-            {
-                episode.tell(version, out);
+        if group == BESIDE
+            && !self.open.contains_key(&own)
+            && let Some(country) = &alarm.explained_by
+        {
+            if let Some(episode) = self.open.get_mut(&(alarm.topic.clone(), country.clone())) {
+                episode.linked.insert(alarm.region);
+                episode.describe();
             }
             return;
         }
-        self.raise(own, alarm, version, out);
-    }
-
-    fn raise(&mut self, key: (String, String), alarm: Alarm, version: Version, out: &mut Vec<Alert>) {
-        let group = key.1.clone();
-        let confirmed = alarm.stage != Stage::Early;
         let at = (alarm.region.clone(), alarm.window_end);
-        match self.open.get_mut(&key) {
-            None => {
-                let mut episode = Episode {
-                    alert: first_alert(&alarm, &group, version),
-                    last_end: alarm.window_end,
-                    alarms: BTreeMap::from([(at, alarm)]),
-                    confirmed,
-                    linked: BTreeSet::new(),
-                };
-                episode.describe();
-                out.push(episode.alert.clone());
-                self.open.insert(key, episode);
-            }
-            Some(episode) => {
-                episode.last_end = episode.last_end.max(alarm.window_end);
-                episode.confirmed |= confirmed;
-                let alarm = match episode.alarms.get(&at) {
-                    // The later stage has the better numbers, the earlier one said when it was certain.
-                    Some(known) if known.fired_at < alarm.fired_at => Alarm { fired_at: known.fired_at, ..alarm },
-                    _ => alarm,
-                };
-                episode.alarms.insert(at, alarm);
-                let final_by = episode.last_end - ALARMS_KEPT;
-                episode.alarms.retain(|(_, end), _| *end >= final_by);
-                let before = episode.alert.clone();
-                episode.describe();
-                if differs(&before, &episode.alert) {
-                    episode.alert.revision = before.revision;
-                    episode.tell(version, out);
-                } else {
-                    // Not worth a message: what was told stands until something is.
-                    episode.alert = before;
-                }
-            }
-        }
+        let episode = self.open.entry(own).or_insert_with(|| Episode {
+            alert: first_alert(&alarm, &group, version),
+            told: None,
+            alarms: BTreeMap::new(),
+            last_end: alarm.window_end,
+            linked: BTreeSet::new(),
+        });
+        episode.last_end = episode.last_end.max(alarm.window_end);
+        let alarm = match episode.alarms.get(&at) {
+            // The later stage has the better numbers, the earlier one said when it was certain.
+            Some(known) if known.fired_at < alarm.fired_at => Alarm { fired_at: known.fired_at, ..alarm },
+            _ => alarm,
+        };
+        episode.alarms.insert(at, alarm);
+        let revised_from = episode.last_end - ALARMS_KEPT;
+        episode.alarms.retain(|(_, end), _| *end >= revised_from);
+        episode.describe();
     }
 
     /// A window that was in alarm is not any more: its close, or a revision, did not bear it out.
-    pub(crate) fn calm(&mut self, topic: &str, region: &str, window_end: Micros, version: Version, out: &mut Vec<Alert>) {
+    pub(crate) fn calm(&mut self, topic: &str, region: &str, window_end: Micros) {
         let at = (region.to_owned(), window_end);
-        let holders = self.open.iter().filter(|((of, _), episode)| of == topic && episode.alarms.contains_key(&at));
-        let keys: Vec<_> = holders.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            let Some(episode) = self.open.get_mut(&key) else { continue };
-            episode.alarms.remove(&at);
-            if episode.alarms.is_empty() {
-                episode.alert.state = AlertState::Withdrawn;
-                episode.tell(version, out);
-                self.open.remove(&key);
-            } else {
-                episode.confirmed = episode.alarms.values().any(|alarm| alarm.stage != Stage::Early);
-                let before = episode.alert.clone();
-                episode.describe();
-                if differs(&before, &episode.alert) {
-                    episode.alert.revision = before.revision;
-                    episode.tell(version, out);
+        for ((of, _), episode) in &mut self.open {
+            if of == topic && episode.alarms.remove(&at).is_some() {
+                if episode.alarms.is_empty() {
+                    episode.alert.state = AlertState::Withdrawn;
+                } else {
+                    episode.describe();
                 }
             }
         }
@@ -177,26 +143,36 @@ impl Episodes {
     }
 
     /// Ends the episodes of a topic whose last alarm is long past, when windows that end at `end` have been judged.
-    pub(crate) fn quiet(&mut self, topic: &str, end: Micros, version: Version, out: &mut Vec<Alert>) {
-        let over: Vec<_> = self
-            .open
-            .iter()
-            .filter(|((of, _), episode)| of == topic && end - episode.last_end >= QUIET)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in over {
-            if let Some(mut episode) = self.open.remove(&key) {
+    pub(crate) fn quiet(&mut self, topic: &str, end: Micros) {
+        for ((of, _), episode) in &mut self.open {
+            if of == topic && end - episode.last_end >= QUIET {
                 episode.alert.state = AlertState::Closed;
-                episode.tell(version, out);
             }
         }
     }
 
-    pub(crate) fn end(&mut self, version: Version, out: &mut Vec<Alert>) {
-        for (_, mut episode) in std::mem::take(&mut self.open) {
+    /// Nothing will follow: all episodes are over.
+    pub(crate) fn end(&mut self) {
+        for episode in self.open.values_mut() {
             episode.alert.state = AlertState::Closed;
-            episode.tell(version, out);
         }
+    }
+
+    /// Says once what has changed since it was last called, whatever number of alarms made it change.
+    pub(crate) fn tell(&mut self, version: Version, out: &mut Vec<Record>) {
+        for episode in self.open.values_mut() {
+            let revision = match &episode.told {
+                Some(told) if !differs(told, &episode.alert) => continue,
+                Some(told) => told.revision + 1,
+                // Raised and taken back before anybody heard of it.
+                None if episode.alert.state == AlertState::Withdrawn => continue,
+                None => 0,
+            };
+            episode.alert = Alert { revision, version, ..episode.alert.clone() };
+            episode.told = Some(episode.alert.clone());
+            out.push(Record::Alert(episode.alert.clone()));
+        }
+        self.open.retain(|_, episode| episode.alert.state == AlertState::Open);
     }
 }
 
@@ -226,13 +202,6 @@ impl Episode {
             explanation: alarm.explanation.clone(),
             ..self.alert.clone()
         };
-    }
-
-    fn tell(&mut self, version: Version, out: &mut Vec<Alert>) {
-        self.alert.revision += 1;
-        self.alert.version = version;
-        self.alert.regions = self.alert.regions.iter().chain(&self.linked).cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        out.push(self.alert.clone());
     }
 }
 
