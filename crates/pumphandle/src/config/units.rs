@@ -1,0 +1,80 @@
+//! Written quantities: `1h30m`, `64MiB`.
+
+use record::time::{DAY, HOUR, MINUTE, Micros, SECOND, WEEK};
+
+const UNITS_OF_TIME: [(&str, Micros); 6] = [("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1_000)];
+
+const UNITS_OF_SIZE: [(&str, u64); 10] = [
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// No span that is configured is longer: about a century.
+const SPAN_MAX: Micros = 36_500 * DAY;
+
+/// `90s`, `1h30m`, `7d`: whole numbers, each with its unit, from larger to smaller.
+pub(super) fn duration(text: &str) -> Option<Micros> {
+    let mut rest = text.trim();
+    let mut total: Micros = 0;
+    let mut unit_before = Micros::MAX;
+    while !rest.is_empty() {
+        let (number, after) = split(rest, |c| c.is_ascii_digit());
+        let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
+        let (_, unit) = *UNITS_OF_TIME.iter().find(|(name, _)| *name == unit)?;
+        if unit >= unit_before {
+            return None;
+        }
+        total = number.parse::<Micros>().ok()?.checked_mul(unit)?.checked_add(total)?;
+        unit_before = unit;
+        rest = after.trim_start();
+    }
+    (unit_before != Micros::MAX && total <= SPAN_MAX).then_some(total)
+}
+
+/// As it would be written: `1h30m`.
+pub(super) fn display_duration(span: Micros) -> String {
+    let mut rest = span;
+    let mut text = String::new();
+    // Weeks are not how people read 7d.
+    for (name, unit) in &UNITS_OF_TIME[1..] {
+        // 36h and 48h are said in hours, 30d in days.
+        let in_hours = *unit == DAY && rest < 3 * DAY && rest != DAY;
+        if !in_hours && rest >= *unit {
+            text.push_str(&format!("{}{name}", rest / unit));
+            rest %= unit;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// `64MiB`, `1GB`, or bare bytes.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text.trim(), |c| c.is_ascii_digit());
+    let number: u64 = number.parse().ok()?;
+    let unit = unit.trim_start();
+    if unit.is_empty() {
+        return Some(number);
+    }
+    let (_, unit) = UNITS_OF_SIZE.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*unit)
+}
+
+pub(super) fn display_size(bytes: u64) -> String {
+    let binary = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match binary.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
+}
