@@ -146,10 +146,17 @@ fn ends_host(text: &str, end: usize) -> bool {
         return false;
     }
     let short = run_before(before, |c| is_bare_host_character(c) || is_latin_accented(c));
-    let host = before[host_end - short..].trim_start_matches(is_latin_accented);
+    let mut host = &before[host_end - short..];
     let before = &before[..host_end - short];
-    let after_path = before.ends_with('/');
-    host.starts_with(|c: char| c.is_ascii_alphanumeric()) && has_top_level(host) && !after_path && !before.ends_with(forbids_link)
+    if before.ends_with('/') {
+        return false;
+    }
+    if before.ends_with(forbids_link) {
+        // It can still begin behind an accented letter, as the rules have it.
+        host = host.trim_start_matches(is_bare_host_character);
+    }
+    let host = host.trim_start_matches(is_latin_accented);
+    host.starts_with(|c: char| c.is_ascii_alphanumeric()) && has_top_level(host)
 }
 
 /// The length in bytes of the longest end of `text` that has only characters which `belongs` accepts.
@@ -207,8 +214,11 @@ fn path_end(text: &str, start: usize) -> usize {
             let Some(closed) = parentheses_end(text, at) else {
                 break;
             };
+            // A pair can end a path only directly behind what could end it too.
+            if end == at {
+                end = closed;
+            }
             at = closed;
-            end = at;
             continue;
         }
         if !is_path_character(c) {

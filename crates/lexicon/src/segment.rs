@@ -53,7 +53,11 @@ impl Tokens {
         if written.is_empty() {
             return;
         }
-        self.folded.push_str(&fold(written));
+        if written.is_ascii() {
+            self.folded.extend(written.chars().map(|c| c.to_ascii_lowercase()));
+        } else {
+            self.folded.push_str(&fold(written));
+        }
         if self.folded.len() > self.ends.last().copied().unwrap_or(0) {
             self.ends.push(self.folded.len());
         }

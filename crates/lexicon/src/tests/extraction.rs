@@ -86,13 +86,20 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
 }
 
-/// Pieces of which links and what looks like them are made.
+/// Links with and without scheme, what stands before and behind them, and what only looks like one.
 fn links() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "#", "#", "#", "＃", " ", " ", "http://", "HTTPS://", "a", "b1", "twitter", ".com", ".co.uk", ".org", "/", "/", "?", "?", "=", "&",
-        "!", "(", ")", "flu", "熱", "é", "ж", ".", ",", ":80", "-", "_", "@", "'", "+",
+    let before = prop::sample::select(vec!["", "", "(", "熱", "é", ".", ",", "a", "@", "$", "-", "&", "#flu ", "see:", "«"]);
+    let scheme = prop::sample::select(vec!["", "", "http://", "HTTPS://", "ftp://", "//"]);
+    let host =
+        prop::sample::select(vec!["twitter.com", "b1.co.uk", "www.who.int", "a_b.x-y.org", "é.fr", "münchen.de", "熱.jp", "flu", "and"]);
+    let port = prop::sample::select(vec!["", "", ":80", ":"]);
+    let behind = prop::sample::select(vec![
+        "#", "#", "#", "/", "/", "?", "=", "&", "!", "(", ")", "flu", "熱", "é", "ж", "2026", ".", ",", ";", "'", "-", "_", "@", "+", "%",
     ]);
-    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    let behind = prop::collection::vec(behind, 0..10).prop_map(|pieces| pieces.concat());
+    let opens = prop::sample::select(vec!["/", "/", "/", "?", "#", "!", "("]);
+    let link = (before, scheme, host, port, opens, behind).prop_map(|(a, b, c, d, e, f)| format!("{a}{b}{c}{d}{e}{f}"));
+    prop::collection::vec(link, 1..4).prop_map(|links| links.join(" "))
 }
 
 proptest! {
@@ -145,16 +152,16 @@ fn outside_the_oracle(text: &str) -> bool {
             "[#＃][^\\x00-/:-@ ]+[#＃]",
             // The oracle's: of a hashtag and a domain that overlap it drops both, the reference the later.
             "[#＃][^\\x00-/:-@ ]+[.][^\\x00-/:-@ ]",
-            // The oracle's: a hashtag that begins where a link ends is dropped; the reference keeps it.
-            "[-/=_+0-9a-zA-Z)]＃",
             // Letters younger than the oracle's tables.
             "\\p{Cn}",
             // Ours: a link's host may have any name.
-            "://([^ /?.]*|[-_.][^ /]*|[^ /]*[-_.:])[/?]",
+            "(?i)https?://(flu|and)",
         ];
         Regex::new(&differences.join("|")).unwrap()
     });
-    LISTED.is_match(text)
+    // The oracle's: of a link without scheme it sees no path behind a port and no query; the reference sees both.
+    let half_seen = |word: &str| (word.contains(":80/") || word.contains('?')) && !word.to_lowercase().contains("http");
+    LISTED.is_match(text) || text.split(' ').any(half_seen)
 }
 
 #[test]
