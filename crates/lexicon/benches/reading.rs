@@ -39,8 +39,8 @@ const TEXTS: &[(&str, &str)] = &[
 
 #[expect(clippy::print_stdout, reason = "a benchmark's result")]
 fn main() {
-    let topics = default_files().iter().filter_map(|(name, text)| parse(name, text).ok()).flat_map(|file| file.topics);
-    let Ok(lexicon) = Lexicon::new(topics.collect()) else {
+    let files = default_files().iter().filter_map(|(name, text)| parse(name, text).ok());
+    let Ok(lexicon) = Lexicon::of_files(files.collect()) else {
         return;
     };
     for (name, text) in TEXTS {

@@ -5,5 +5,6 @@ pub fn default_files() -> &'static [(&'static str, &'static str)] {
     &[
         ("diseases.toml", include_str!("../../../config/topics/diseases.toml")),
         ("symptoms.toml", include_str!("../../../config/topics/symptoms.toml")),
+        ("voice.toml", include_str!("../../../config/topics/voice.toml")),
     ]
 }

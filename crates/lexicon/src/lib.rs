@@ -8,7 +8,7 @@
 //! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and detects no language.
 
 mod topics;
-pub use topics::{Entry, Problem, Topic, TopicFile, parse};
+pub use topics::{Entry, Problem, Topic, TopicFile, VoiceRules, parse};
 
 mod defaults;
 pub use defaults::default_files;
@@ -20,6 +20,8 @@ pub mod extract;
 mod segment;
 
 mod phrases;
+
+mod voice;
 
 mod matching;
 pub use matching::{Lexicon, Reading, TAG_BYTES_MAX, TAGS_MAX, TopicHit};

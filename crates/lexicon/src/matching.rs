@@ -12,9 +12,10 @@ use rustc_hash::FxHashMap;
 
 use crate::characters::{is_sign, is_tag_character};
 use crate::extract::hashtags;
-use crate::phrases::{Phrases, pattern};
+use crate::phrases::{Phrases, SpokenIn, pattern};
 use crate::segment::{RUN_TOKENS_MAX, Tokens, has_borders};
-use crate::topics::{ANY, Entry, Problem, Topic};
+use crate::topics::{Entry, Problem, Topic, TopicFile, VoiceRules};
+use crate::voice::Voices;
 
 /// Tags of one post beyond this many are dropped and counted.
 pub const TAGS_MAX: usize = 256;
@@ -29,6 +30,7 @@ pub struct Lexicon {
     /// What each pattern of `phrases` is used for.
     phrase_uses: Vec<Vec<PhraseUse>>,
     key_bytes_max: usize,
+    voices: Option<Voices>,
 }
 
 /// What one post says.
@@ -62,8 +64,7 @@ struct KeyUse {
 #[derive(Debug)]
 struct PhraseUse {
     topic: usize,
-    /// The primary subtag, or `any`.
-    lang: String,
+    lang: SpokenIn,
     excludes: bool,
 }
 
@@ -87,7 +88,7 @@ impl Lexicon {
             }
             for (entries, excludes) in [(&topic.phrases, false), (&topic.exclude_phrases, true)] {
                 for entry in entries {
-                    let lang = primary(&entry.lang).to_owned();
+                    let lang = SpokenIn::of(&entry.lang);
                     patterns.entry(pattern(&entry.text)).or_default().push(PhraseUse { topic: index, lang, excludes });
                 }
             }
@@ -98,7 +99,16 @@ impl Lexicon {
             true => None,
             false => Some(Phrases::new(&patterns).map_err(|error| vec![too_many_phrases(&topics, &error)])?),
         };
-        Ok(Lexicon { topics, keys, phrases, phrase_uses, key_bytes_max })
+        Ok(Lexicon { topics, keys, phrases, phrase_uses, key_bytes_max, voices: None })
+    }
+
+    /// The lexicon of whole files, rules of voice and all.
+    pub fn of_files(files: Vec<TopicFile>) -> Result<Lexicon, Vec<Problem>> {
+        let (topics, voices): (Vec<Vec<Topic>>, Vec<Vec<VoiceRules>>) = files.into_iter().map(|file| (file.topics, file.voices)).unzip();
+        match (Lexicon::new(topics.concat()), Voices::new(&voices.concat())) {
+            (Ok(lexicon), Ok(voices)) => Ok(Lexicon { voices, ..lexicon }),
+            (lexicon, voices) => Err([lexicon.err().unwrap_or_default(), voices.err().unwrap_or_default()].concat()),
+        }
     }
 
     /// In the order in which they were given.
@@ -122,7 +132,12 @@ impl Lexicon {
         if let (Some(text), Some(phrases)) = (text, &self.phrases) {
             reader.phrases(text, phrases, langs);
         }
-        reader.reading()
+        let mut reading = reader.reading();
+        if let (Some(text), Some(voices), false) = (text, &self.voices, reading.topics.is_empty()) {
+            let voice = voices.of(text, langs);
+            reading.topics.iter_mut().for_each(|hit| hit.voice = voice);
+        }
+        reading
     }
 
     fn key_use(&self, key: &str) -> Option<(&str, &KeyUse)> {
@@ -224,10 +239,7 @@ impl<'lexicon> Reader<'lexicon> {
 
     fn phrases(&mut self, text: &str, phrases: &Phrases, langs: &[&str]) {
         let lexicon = self.lexicon;
-        let spoken = |phrase: &PhraseUse| {
-            let anywhere = phrase.lang == ANY || langs.is_empty();
-            anywhere || langs.iter().any(|lang| primary(lang).eq_ignore_ascii_case(&phrase.lang))
-        };
+        let spoken = |phrase: &PhraseUse| phrase.lang.one_of(langs);
         let wanted = |pattern: usize| lexicon.phrase_uses[pattern].iter().any(spoken);
         for found in phrases.find(text, wanted) {
             for phrase in lexicon.phrase_uses[found.pattern].iter().filter(|phrase| spoken(phrase)) {
@@ -272,11 +284,6 @@ impl<'lexicon> Hits<'lexicon> {
         self.topics.extend(key_use.topics.iter().map(|&topic| (topic, Some(key))));
         self.excluded.extend(&key_use.excluded_from);
     }
-}
-
-/// `pt` of `pt-BR` and `pt_BR`.
-fn primary(lang: &str) -> &str {
-    lang.split(['-', '_']).next().unwrap_or(lang)
 }
 
 fn push_once(list: &mut Vec<usize>, item: usize) {

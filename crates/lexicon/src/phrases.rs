@@ -1,7 +1,7 @@
 //! Phrases found in a text: all of them at once, at word borders.
 //!
 //! The automaton runs over the folded text; an ASCII text needs no folding, only case is ignored there.
-//! Knows patterns by number; knows nothing of topics or languages.
+//! Knows patterns by number; knows nothing of topics.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -12,6 +12,7 @@ use aho_corasick::{Anchored, BuildError, MatchError, StartKind};
 use record::text::fold;
 
 use crate::characters::{is_mark, is_unspaced, is_word_character};
+use crate::topics::ANY;
 
 pub(crate) struct Phrases {
     /// Walked from each place where a phrase can begin, so that most of a text is never fed to it.
@@ -21,6 +22,32 @@ pub(crate) struct Phrases {
     /// Whether the pattern has characters of a script without blanks between words.
     unspaced: Vec<bool>,
     any_unspaced: bool,
+}
+
+/// The language in which a phrase means what it means.
+#[derive(Debug)]
+pub(crate) struct SpokenIn {
+    /// The primary subtag; none for any language.
+    primary: Option<String>,
+}
+
+impl SpokenIn {
+    pub(crate) fn of(lang: &str) -> SpokenIn {
+        SpokenIn { primary: (lang != ANY).then(|| primary(lang).to_owned()) }
+    }
+
+    /// Whether it is tried in a post of these languages; one that states none may be of any.
+    pub(crate) fn one_of(&self, langs: &[&str]) -> bool {
+        match &self.primary {
+            None => true,
+            Some(spoken) => langs.is_empty() || langs.iter().any(|lang| primary(lang).eq_ignore_ascii_case(spoken)),
+        }
+    }
+}
+
+/// `pt` of `pt-BR` and `pt_BR`.
+fn primary(lang: &str) -> &str {
+    lang.split(['-', '_']).next().unwrap_or(lang)
 }
 
 /// A pattern found, by its place in the folded text.

@@ -9,10 +9,11 @@ use record::kind::Kind;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The topics of one file.
+/// What one file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFile {
     pub topics: Vec<Topic>,
+    pub voices: Vec<VoiceRules>,
 }
 
 /// A subject watched.
@@ -39,6 +40,18 @@ pub struct Entry {
     pub line: usize,
 }
 
+/// By which phrases the voice of a post is told in one language; see `voice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceRules {
+    pub lang: String,
+    pub own: Vec<Entry>,
+    /// Take back what `own` says.
+    pub not: Vec<Entry>,
+    pub news: Vec<Entry>,
+    pub file: String,
+    pub line: usize,
+}
+
 /// Something wrong in a topic file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -53,25 +66,26 @@ pub struct Problem {
 pub fn parse(file: &str, text: &str) -> Result<TopicFile, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { file, line_starts: line_starts(text), problems: Vec::new() };
-    let topics = reader.document(document.get_ref());
+    let (topics, voices) = reader.document(document.get_ref());
     let broken_at = errors.iter().map(|error| error.span().map_or(0, |at| at.start)).min();
     if let Some(broken_at) = broken_at {
         // Behind broken syntax every further complaint would be a guess.
         let broken_line = reader.line(broken_at);
-        reader.problems.retain(|problem| problem.line < broken_line && !problem.message.starts_with(WITHOUT));
+        reader.problems.retain(|problem| problem.line < broken_line && !problem.message.contains(WITHOUT));
     }
     for error in &errors {
         reader.problem(error.span().unwrap_or(0..0), error.message().replace('\n', ", "), None);
     }
     let mut problems = reader.problems;
     if problems.is_empty() {
-        return Ok(TopicFile { topics });
+        return Ok(TopicFile { topics, voices });
     }
     problems.sort_by_key(|problem| problem.line);
     Err(problems)
 }
 
-const WITHOUT: &str = "a topic without";
+/// What is missing may only have been hidden by broken syntax.
+const WITHOUT: &str = "without";
 
 pub(crate) const ANY: &str = "any";
 
@@ -85,28 +99,40 @@ type Table<'text> = DeTable<'text>;
 type Value<'text> = Spanned<DeValue<'text>>;
 
 impl Reader<'_> {
-    fn document(&mut self, document: &Table<'_>) -> Vec<Topic> {
-        self.check_keys(document, "a topic file", &["topic"]);
-        let Some(topics) = document.get("topic") else {
-            return Vec::new();
-        };
-        let DeValue::Array(topics_array) = topics.get_ref() else {
-            let hint = Some("write `[[topic]]`, with two brackets, before each topic".to_owned());
-            self.problem(topics.span(), format!("`topic` is {}, not a list of tables", kind_of(topics)), hint);
-            return Vec::new();
-        };
-        topics_array.iter().filter_map(|topic| self.topic(topic)).collect()
+    fn document(&mut self, document: &Table<'_>) -> (Vec<Topic>, Vec<VoiceRules>) {
+        self.check_keys(document, "a topic file", &["topic", "voice"]);
+        let topics = self.tables(document, "topic");
+        let topics = topics.iter().filter_map(|(at, table)| self.topic(at.clone(), table)).collect();
+        let voices = self.tables(document, "voice");
+        let voices = voices.iter().filter_map(|(at, table)| self.voice(at.clone(), table)).collect();
+        (topics, voices)
     }
 
-    fn topic(&mut self, topic: &Value<'_>) -> Option<Topic> {
-        let DeValue::Table(table) = topic.get_ref() else {
-            self.problem(topic.span(), format!("a topic is a table, not {}", kind_of(topic)), None);
-            return None;
+    /// The tables written as `[[key]]`, and where.
+    fn tables<'value, 'text>(&mut self, document: &'value Table<'text>, key: &str) -> Vec<(Range<usize>, &'value Table<'text>)> {
+        let Some(value) = document.get(key) else {
+            return Vec::new();
         };
+        let hint = || Some(format!("write `[[{key}]]`, with two brackets, before each {key}"));
+        let DeValue::Array(items) = value.get_ref() else {
+            self.problem(value.span(), format!("`{key}` is {}, not a list of tables", kind_of(value)), hint());
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::Table(table) => tables.push((item.span(), table)),
+                _ => self.problem(item.span(), format!("a {key} is a table, not {}", kind_of(item)), hint()),
+            }
+        }
+        tables
+    }
+
+    fn topic(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<Topic> {
         self.check_keys(table, "`[[topic]]`", &["id", "kind", "name", "tags", "phrases", "exclude"]);
-        let id = self.required_string(topic, table, "id");
-        let kind = self.required_string(topic, table, "kind").and_then(|(kind, at)| self.kind(kind, at));
-        let name = self.required_string(topic, table, "name");
+        let id = self.required_string(&at, table, "topic", "id");
+        let kind = self.required_string(&at, table, "topic", "kind").and_then(|(kind, at)| self.kind(kind, at));
+        let name = self.required_string(&at, table, "topic", "name");
         let tags = self.by_language(table, "tags");
         let phrases = self.by_language(table, "phrases");
         let (exclude_tags, exclude_phrases) = self.exclude(table);
@@ -122,6 +148,18 @@ impl Reader<'_> {
             file: self.file.to_owned(),
             line: self.line(at.start),
         })
+    }
+
+    fn voice(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<VoiceRules> {
+        self.check_keys(table, "`[[voice]]`", &["lang", "own", "not", "news"]);
+        let lang = self.required_string(&at, table, "voice", "lang");
+        if let Some((lang, at)) = &lang {
+            self.check_language(lang, at.clone(), "lang");
+        }
+        let (lang, at) = lang?;
+        let mut list = |key| table.get(key).map(|value| self.strings(value, key, lang)).unwrap_or_default();
+        let (own, not, news) = (list("own"), list("not"), list("news"));
+        Some(VoiceRules { lang: lang.to_owned(), own, not, news, file: self.file.to_owned(), line: self.line(at.start) })
     }
 
     fn kind(&mut self, name: &str, at: Range<usize>) -> Option<Kind> {
@@ -159,10 +197,7 @@ impl Reader<'_> {
         };
         let mut entries = Vec::new();
         for (language, list) in languages {
-            if !is_language(language.get_ref()) {
-                let hint = Some("a language is two or three small letters such as `fr`, or `any`".to_owned());
-                self.problem(language.span(), format!("`{}` is not a language in `{key}`", language.get_ref()), hint);
-            }
+            self.check_language(language.get_ref(), language.span(), key);
             entries.extend(self.strings(list, key, language.get_ref()));
         }
         // Tables are sorted by key; people and messages follow the file.
@@ -189,9 +224,22 @@ impl Reader<'_> {
         entries
     }
 
-    fn required_string<'value>(&mut self, topic: &Value<'_>, table: &'value Table<'_>, key: &str) -> Option<(&'value str, Range<usize>)> {
+    fn check_language(&mut self, name: &str, at: Range<usize>, of: &str) {
+        if !is_language(name) {
+            let hint = Some("a language is two or three small letters such as `fr`, or `any`".to_owned());
+            self.problem(at, format!("`{name}` is not a language in `{of}`"), hint);
+        }
+    }
+
+    fn required_string<'value>(
+        &mut self,
+        at: &Range<usize>,
+        table: &'value Table<'_>,
+        of: &str,
+        key: &str,
+    ) -> Option<(&'value str, Range<usize>)> {
         let Some(value) = table.get(key) else {
-            self.problem(topic.span(), format!("{WITHOUT} `{key}`"), None);
+            self.problem(at.clone(), format!("a {of} {WITHOUT} `{key}`"), None);
             return None;
         };
         match value.get_ref() {

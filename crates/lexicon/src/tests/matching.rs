@@ -12,9 +12,8 @@ fn lexicon(text: &str) -> Lexicon {
 }
 
 pub(super) fn shipped() -> Lexicon {
-    let topics =
-        default_files().iter().flat_map(|(name, text)| parse(name, text).unwrap_or_else(|problems| panic!("{problems:#?}")).topics);
-    Lexicon::new(topics.collect()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    let files = default_files().iter().map(|(name, text)| parse(name, text).unwrap_or_else(|problems| panic!("{problems:#?}")));
+    Lexicon::of_files(files.collect()).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 /// Posts in, a line each; `lang|text` for a post that states its language.
@@ -241,6 +240,56 @@ fn the_shipped_topics_read_the_tags_of_issue_5() {
             en|Fieber -> 
         "#]],
     );
+}
+
+#[test]
+fn voices_of_posts() {
+    let lexicon = shipped();
+    let mut table = String::new();
+    for post in [
+        "en|I have a fever and my cough is killing me",
+        "en|My son has the flu, day 3 of no sleep",
+        "en|Health officials report 40 new cases of measles in Texas",
+        "en|I have to say the measles coverage is poor",
+        "en|I got my flu shot today! #flu",
+        "en|#flu season is coming",
+        "fr|J'ai de la fièvre et je tousse #grippe",
+        "fr|Santé publique France : l'épidémie de grippe progresse",
+        "fr|La grippe, c'est nul",
+        "es|Mi hijo tiene tos y fiebre alta",
+        "es|Tengo que escribir sobre la gripe",
+        "es|Según el ministerio de sanidad suben los casos de gripe",
+        "de|Ich habe Fieber und Husten",
+        "de|RKI: Grippewelle hat begonnen",
+        "de|mein Sohn hat Husten",
+        "en|mein Sohn hat #Husten",
+        "My son has #measles",
+    ] {
+        let (langs, text) = post.split_once('|').map_or((vec![], post), |(lang, text)| (vec![lang], text));
+        let reading = lexicon.read(Some(text), &[], &langs, true);
+        let hits: Vec<String> = reading.topics.iter().map(|hit| format!("{} {:?}", hit.id, hit.voice)).collect();
+        writeln!(table, "{post} -> {}", hits.join(", ")).unwrap();
+    }
+    expect![[r#"
+        en|I have a fever and my cough is killing me -> fever Own, cough Own
+        en|My son has the flu, day 3 of no sleep -> influenza Own
+        en|Health officials report 40 new cases of measles in Texas -> measles News
+        en|I have to say the measles coverage is poor -> measles Other
+        en|I got my flu shot today! #flu -> influenza Other
+        en|#flu season is coming -> influenza Other
+        fr|J'ai de la fièvre et je tousse #grippe -> influenza Own, fever Own, cough Own
+        fr|Santé publique France : l'épidémie de grippe progresse -> influenza News
+        fr|La grippe, c'est nul -> influenza Other
+        es|Mi hijo tiene tos y fiebre alta -> fever Own, cough Own
+        es|Tengo que escribir sobre la gripe -> influenza Other
+        es|Según el ministerio de sanidad suben los casos de gripe -> influenza News
+        de|Ich habe Fieber und Husten -> fever Own, cough Own
+        de|RKI: Grippewelle hat begonnen -> influenza News
+        de|mein Sohn hat Husten -> cough Own
+        en|mein Sohn hat #Husten -> cough Other
+        My son has #measles -> measles Own
+    "#]]
+    .assert_eq(&table);
 }
 
 #[test]

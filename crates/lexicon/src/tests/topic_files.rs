@@ -7,16 +7,16 @@ use expect_test::{Expect, expect};
 use crate::{Lexicon, Problem, default_files, parse};
 
 fn check(files: &[(&str, &str)], expected: Expect) {
-    let mut topics = Vec::new();
+    let mut parsed = Vec::new();
     let mut problems = Vec::new();
     for (name, text) in files {
         match parse(name, text) {
-            Ok(file) => topics.extend(file.topics),
+            Ok(file) => parsed.push(file),
             Err(found) => problems.extend(found),
         }
     }
     if problems.is_empty() {
-        problems = Lexicon::new(topics).err().unwrap_or_default();
+        problems = Lexicon::of_files(parsed).err().unwrap_or_default();
     }
     expected.assert_eq(&told(&problems));
 }
@@ -71,6 +71,13 @@ exclude = { tag = ["coughcough"] }
 
 [[topic]]
 kind = "narative"
+
+[[voice]]
+lang = "English"
+onw = ["i have"]
+
+[[voice]]
+news = "reports"
 "#,
         )],
         expect![[r#"
@@ -95,6 +102,11 @@ kind = "narative"
             a.toml:18: a topic without `name`
             a.toml:19: unknown kind `narative`
               hint: did you mean `narrative`?
+            a.toml:22: `English` is not a language in `lang`
+              hint: a language is two or three small letters such as `fr`, or `any`
+            a.toml:23: unknown key `onw` in `[[voice]]`
+              hint: did you mean `own`?
+            a.toml:25: a voice without `lang`
         "#]],
     );
 }
@@ -117,8 +129,9 @@ fn broken_toml_is_told_with_the_rest() {
     check(
         &[("a.toml", "topic = [1]\n")],
         expect![[r#"
-        a.toml:1: a topic is a table, not a number
-    "#]],
+            a.toml:1: a topic is a table, not a number
+              hint: write `[[topic]]`, with two brackets, before each topic
+        "#]],
     );
 }
 
@@ -160,6 +173,13 @@ tags = { any = [
     "hepb",
     "hepatite",
 ] }
+
+[[voice]]
+lang = "en"
+own = [
+    "i have",
+    "\u200B",
+]
 "#,
             ),
         ],
@@ -177,6 +197,7 @@ tags = { any = [
             a.toml:18: nothing is left of phrase ` ` when it is folded
             a.toml:19: topic `hepatitis` excludes its own tag `Hepatitis`
             b.toml:3: topic `hepatitis` stands in `a.toml`, line 14 already
+            b.toml:15: nothing is left of phrase `​` when it is folded
         "#]],
     );
 }
