@@ -199,7 +199,8 @@ function checks(alert) {
   if (alert.new_accounts * 4 >= alert.sampled && alert.new_accounts > 1) hints.push(`${number(alert.new_accounts)} of ${number(alert.sampled)} sampled posts are by new accounts.`);
   if (alert.news * 2 >= alert.sampled && alert.news > 1) hints.push("Most of the sample links to news: is it talk about an event elsewhere?");
   if (alert.coverage < 0.95) hints.push(`Only ${percent(alert.coverage)} of the posts of these hours were seen.`);
-  if (alert.regions.length > 1) hints.push(`Above its bound as well: ${alert.regions.filter((region) => region !== alert.region).slice(0, 8).join(", ")}.`);
+  const also = alert.region_names.filter((_, index) => alert.regions[index] !== alert.region);
+  if (also.length) hints.push(`Above its bound as well: ${also.slice(0, 8).join(", ")}${also.length > 8 ? ` and ${also.length - 8} more` : ""}.`);
   hints.push("Does another source rise too: absences, calls, laboratory reports?");
   return make("section", { class: "check" }, make("h3", null, "What to check"), make("ol", null, hints.map((hint) => make("li", null, hint))));
 }
@@ -284,11 +285,17 @@ async function choose() {
 }
 
 addEventListener("hashchange", choose);
+function look() {
+  location.hash = address({ topic: at("topic").value, region: at("region").value });
+}
 at("look").addEventListener("change", (event) => {
   if (event.target.id === "topic") regionsOf(event.target.value);
-  location.hash = address({ topic: at("topic").value, region: at("region").value });
+  look();
 });
-at("look").addEventListener("submit", (event) => event.preventDefault());
+at("look").addEventListener("submit", (event) => {
+  event.preventDefault();
+  look();
+});
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, svg")) return;
   const move = { j: 1, k: -1 }[event.key];

@@ -67,7 +67,7 @@ export function windowsChart(windows, options) {
   const box = make("div", { class: "chart" });
   const picture = (width) => {
     const height = width < 480 ? 200 : 240;
-    const edge = { top: 12, right: 84, bottom: 24, left: 40 };
+    const edge = { top: 12, right: 104, bottom: 24, left: 40 };
     const [from, to] = [windows[0].end, windows.at(-1).end];
     const top = Math.max(4, ...windows.map((point) => Math.max(point.observed, point.upperbound ?? 0))) * 1.08;
     const x = (at) => edge.left + ((at - from) / Math.max(1, to - from)) * (width - edge.left - edge.right);
@@ -182,7 +182,8 @@ export function panesChart(panes, options) {
     const room = (width - edge.left - edge.right) / ((to - from) / marks);
     const each = marks * Math.max(1, Math.ceil(46 / room));
     for (let at = Math.ceil(from / each) * each; at <= to; at += each) {
-      svg.append(draw("text", { x: x(at), y: height - 7, "text-anchor": "middle" }, at % 86400 === 0 ? day(at) : clock(at)));
+      const anchor = x(at) > width - edge.right - 18 ? "end" : "middle";
+      svg.append(draw("text", { x: anchor === "end" ? width - 2 : x(at), y: height - 7, "text-anchor": anchor }, at % 86400 === 0 ? day(at) : clock(at)));
     }
     const wide = Math.max(1, ((width - edge.left - edge.right) * seconds) / (to - from) - 1);
     for (const pane of panes) {

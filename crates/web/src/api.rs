@@ -125,6 +125,8 @@ struct AlertShown {
     #[serde(flatten)]
     line: AlertLine,
     region_name: String,
+    /// Of `regions`, in the same order.
+    region_names: Vec<String>,
     title: String,
     sentence: String,
     rest: String,
@@ -160,6 +162,7 @@ fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<
     AlertShown {
         line: AlertLine::from(alert),
         region_name: words.region(&alert.region),
+        region_names: alert.regions.iter().map(|code| words.region(code)).collect(),
         title: words.title(alert),
         sentence: words.sentence(alert),
         rest: words.rest(alert),
