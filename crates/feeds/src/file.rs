@@ -12,6 +12,7 @@
 
 mod cursor;
 mod lines;
+mod running;
 mod source;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use cursor::{Cursor, CursorError, Position};
 use lines::{Lines, Step};
+pub use running::start;
 use source::{Head, Opened, Source};
 
 use crate::line::Rejected;

@@ -165,6 +165,7 @@ impl Intake {
                 Ok(self.removal(source, author, arrival))
             }
             Item::Ignored(kind) => Ok(Outcome::Ignored { kind: *kind, arrival: line.stamp.map(|stamp| believed(stamp, now)) }),
+            Item::Info(_) => Ok(Outcome::Ignored { kind: Ignored::Info, arrival: None }),
             Item::Failure(_) => Ok(Outcome::Ignored { kind: Ignored::Failure, arrival: None }),
             Item::Blank => Ok(Outcome::Ignored { kind: Ignored::Blank, arrival: None }),
         }

@@ -4,7 +4,7 @@
 //! and how far each feed has come. It holds the only code that sees texts and names, and keeps neither.
 //!
 //! Reading order is the order in which data flows: [`line`](mod@line) tells what a line says, [`intake`] makes the record
-//! of it, [`file`] and `jetstream` bring the lines, [`message`] is what both send, [`progress`] turns their arrivals into
+//! of it, [`file`] and [`jetstream`] bring the lines, [`message`] is what both send, [`progress`] turns their arrivals into
 //! ticks. Knows no streams, no counts and no watermark.
 
 pub mod line;
@@ -12,6 +12,16 @@ pub mod line;
 pub mod intake;
 
 pub mod file;
+
+pub mod jetstream;
+
+pub mod message;
+pub use message::{Cursor, Message};
+
+mod running;
+pub use running::Feed;
+
+pub mod progress;
 
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,8 @@ pub enum Item<'a> {
         author: Cow<'a, str>,
     },
     Ignored(Ignored),
+    /// The server says something of the stream: `OutdatedCursor`, `FutureCursor`.
+    Info(Cow<'a, str>),
     /// The server says that it ends the stream, and why.
     Failure(Cow<'a, str>),
 }
@@ -289,7 +291,7 @@ fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejec
         }
         "account" => from_account(take(&mut top.account), take(&mut top.did))?,
         "sync" => Item::Ignored(Ignored::Sync),
-        "info" => Item::Ignored(Ignored::Info),
+        "info" => Item::Info(take(&mut top.name).here().unwrap_or(Cow::Borrowed("unnamed"))),
         _ => Item::Ignored(Ignored::Kind),
     };
     stamped(stamp, sequence, item)
@@ -298,7 +300,7 @@ fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejec
 /// An unreadable stamp matters only where it would be used.
 fn stamped(stamp: Result<Option<Micros>, Rejected>, sequence: Option<u64>, item: Item<'_>) -> Result<Line<'_>, Rejected> {
     let stamp = match (stamp, &item) {
-        (Err(_), Item::Ignored(_)) => None,
+        (Err(_), Item::Ignored(_) | Item::Info(_)) => None,
         (stamp, _) => stamp?,
     };
     Ok(Line { stamp, sequence, item })

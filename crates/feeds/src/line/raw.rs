@@ -116,6 +116,7 @@ objects! {
         "$type" kind_name: Text<'a>,
         "payload" payload: Maybe<Box<Top<'a>>>,
         "error" error: Text<'a>,
+        "name" name: Text<'a>,
         "seq" seq: Written<'a>,
         "time" time: Written<'a>,
         "operation" operation: Text<'a>,

@@ -242,12 +242,13 @@ fn what_is_no_post_is_understood_and_left() {
             r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#sync","seq":1,"did":"d","time":"2026-01-05T09:00:01Z"}}"#,
             Ignored::Sync,
         ),
-        (r#"{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"OutdatedCursor"}"#, Ignored::Info),
         (r#"{"$type":"network.bsky.jetstream.subscribeEvents#identity","seq":1,"did":"d","time":"never"}"#, Ignored::Identity),
     ];
     for (line, kind) in kinds {
         assert_eq!(read(line).unwrap().item, Item::Ignored(kind), "{line}");
     }
+    let info = r#"{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"OutdatedCursor"}"#;
+    assert_eq!(read(info).unwrap().item, Item::Info("OutdatedCursor".into()));
     assert_eq!(read(r#"{"$type":"error","error":"ConsumerTooSlow"}"#).unwrap().item, Item::Failure("ConsumerTooSlow".into()));
     assert_eq!(read(" \t\r").unwrap().item, Item::Blank);
     assert_eq!(read("").unwrap().item, Item::Blank);

@@ -1,0 +1,176 @@
+//! Bluesky's Jetstream, live.
+//!
+//! | arrives | form | what is lost |
+//! |---|---|---|
+//! | v1 `/subscribe` | a JSON object a frame; accounts and handles come whatever is asked for | what lies further back than the server keeps, silently: told here by the first stamp |
+//! | v2 `subscribeEvents` | the same facts in an envelope | the same, told by the server |
+//!
+//! A connection that ends is made again at the cursor, a little earlier than the last line; what comes twice is told by
+//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for the next address.
+//! Runs in a thread with a runtime of its own and hands on what it reads as it comes: a full queue slows the server down.
+//! Knows no streams, and no secrets: the network is public.
+
+mod address;
+mod connection;
+mod retry;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use record::time::{Micros, SECOND};
+use thiserror::Error;
+
+use crate::intake::Intake;
+use crate::running::Feed;
+use address::Address;
+
+/// How the two sides speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// `/subscribe`
+    First,
+    /// `/xrpc/network.bsky.jetstream.subscribeEvents`
+    Second,
+}
+
+#[derive(Debug, Clone)]
+pub struct JetstreamSettings {
+    /// The feed's name.
+    pub feed: String,
+    /// Tried in turn.
+    pub urls: Vec<String>,
+    /// None: told by each address's path.
+    pub wire: Option<Wire>,
+    /// A connection is resumed so much before the last line.
+    pub rewind: Micros,
+    /// Without any frame for so long, a connection is given up.
+    pub idle: Duration,
+    pub ping_every: Duration,
+    pub connect_timeout: Duration,
+    pub back_off_first: Duration,
+    pub back_off_max: Duration,
+    /// A connection that lasted so long was a good one: the next wait is short again.
+    pub steady_after: Duration,
+    /// Messages that may wait to be taken.
+    pub queue: usize,
+    /// Have frames compressed with this dictionary, which must be the server's.
+    pub dictionary: Option<PathBuf>,
+}
+
+impl JetstreamSettings {
+    pub fn new(feed: &str, urls: Vec<String>) -> JetstreamSettings {
+        JetstreamSettings {
+            feed: feed.to_owned(),
+            urls,
+            wire: None,
+            rewind: 5 * SECOND,
+            idle: Duration::from_secs(30),
+            ping_every: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(15),
+            back_off_first: Duration::from_millis(500),
+            back_off_max: Duration::from_secs(60),
+            steady_after: Duration::from_secs(30),
+            queue: 4096,
+            dictionary: None,
+        }
+    }
+}
+
+/// What can't be right however often it is tried.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    #[error("no address to connect to")]
+    NoUrl,
+    #[error("`{url}` is no address of a Jetstream: {why}")]
+    Url { url: String, why: String },
+    #[error("failed to read the dictionary `{path}`")]
+    Dictionary { path: String, source: std::io::Error },
+    #[error("`{path}` is no Zstandard dictionary")]
+    NoDictionary { path: String },
+    #[error("failed to start the feed")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The world that a feed can't be handed as data.
+pub struct World {
+    pub clock: fn() -> Micros,
+    /// Evenly from 0 to 1, for the spread of waits.
+    pub random: Box<dyn FnMut() -> f64 + Send>,
+}
+
+/// The place after a line: by number on the server that gave it, by time anywhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub host: Arc<str>,
+    pub sequence: Option<u64>,
+    /// The greatest stamp so far.
+    pub stamp: Micros,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is no place in a Jetstream")]
+pub struct CursorError(String);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sequence {
+            Some(sequence) => write!(f, "{} {sequence} {}", self.stamp, self.host),
+            None => write!(f, "{} - {}", self.stamp, self.host),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Cursor, CursorError> {
+        let read = || {
+            let mut parts = text.splitn(3, ' ');
+            let stamp = parts.next()?.parse().ok()?;
+            let sequence = match parts.next()? {
+                "-" => None,
+                number => Some(number.parse().ok()?),
+            };
+            Some(Cursor { host: parts.next()?.into(), sequence, stamp })
+        };
+        read().ok_or_else(|| CursorError(text.to_owned()))
+    }
+}
+
+/// A dictionary of Zstandard, by whose number a server knows it.
+#[derive(Clone)]
+struct Dictionary {
+    id: u32,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl Dictionary {
+    fn read(path: &PathBuf) -> Result<Dictionary, SettingsError> {
+        let name = || path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| SettingsError::Dictionary { path: name(), source })?;
+        // RFC 8878, section 5: a magic number, then the dictionary's, little-endian.
+        match bytes.get(..8) {
+            Some(&[0x37, 0xa4, 0x30, 0xec, a, b, c, d]) => Ok(Dictionary { id: u32::from_le_bytes([a, b, c, d]), bytes: Arc::new(bytes) }),
+            _ => Err(SettingsError::NoDictionary { path: name() }),
+        }
+    }
+}
+
+/// Connects, and stays connected, in a thread of its own.
+pub fn start(settings: JetstreamSettings, from: Option<Cursor>, intake: Intake, world: World) -> Result<Feed, SettingsError> {
+    let addresses = settings.urls.iter().map(|url| Address::parse(url, settings.wire)).collect::<Result<Vec<_>, _>>()?;
+    if addresses.is_empty() {
+        return Err(SettingsError::NoUrl);
+    }
+    let dictionary = settings.dictionary.as_ref().map(Dictionary::read).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SettingsError::Thread)?;
+    let (feed, queue) = (settings.feed.clone(), settings.queue);
+    let connections = connection::Connections::new(settings, addresses, dictionary, from, intake, world);
+    Feed::spawn(&feed, queue, move |sender, stopping| runtime.block_on(connections.run(sender, stopping))).map_err(SettingsError::Thread)
+}
+
+#[cfg(test)]
+mod tests;

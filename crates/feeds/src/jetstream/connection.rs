@@ -1,0 +1,347 @@
+//! Connections, one after another: what one brings, how it ends, and where the next begins.
+
+use std::io::Read;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use record::time::{MINUTE, Micros, SECOND};
+use record::{Reject, RejectReason};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::address::{Address, Resume};
+use super::retry::Retry;
+use super::{Cursor, Dictionary, JetstreamSettings, World};
+use crate::file::hash_of;
+use crate::intake::Intake;
+use crate::line::{self, Item, Rejected};
+use crate::message::{self, Message};
+use crate::running::Stopping;
+
+/// Longer frames end the connection; those beyond the bound of lines are set aside one by one.
+const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Stamps of one server, read again, don't differ; those of two do by a little.
+const SKEW_MAX: Micros = MINUTE;
+/// How often life is told while lines come.
+const ALIVE_EVERY: Micros = SECOND;
+/// Of what a server says of itself, so much is passed on.
+const SAID_CHARS_MAX: usize = 300;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+pub(super) struct Connections {
+    settings: JetstreamSettings,
+    addresses: Vec<Address>,
+    dictionary: Option<Dictionary>,
+    /// The place after the last line that was sent on.
+    cursor: Option<Cursor>,
+    intake: Intake,
+    world: World,
+    /// Sequence numbers are of no use until the next line.
+    by_time: bool,
+    /// Said by the server: what lies between the cursor and the next line is gone.
+    outdated: bool,
+    /// Where lines ended when the connection was resumed, until the first one comes.
+    resumed_after: Option<Micros>,
+    told_alive: Micros,
+}
+
+/// Why a connection is over.
+enum End {
+    /// We were asked to stop, or nobody listens any more.
+    Stopped,
+    /// It fell silent: another server may do better.
+    Idle,
+    /// The place that we asked for is known to be wrong: ask again at once.
+    Again(String),
+    Broken(String),
+}
+
+impl Connections {
+    pub(super) fn new(
+        settings: JetstreamSettings,
+        addresses: Vec<Address>,
+        dictionary: Option<Dictionary>,
+        cursor: Option<Cursor>,
+        intake: Intake,
+        world: World,
+    ) -> Connections {
+        Connections {
+            settings,
+            addresses,
+            dictionary,
+            cursor,
+            intake,
+            world,
+            by_time: false,
+            outdated: false,
+            resumed_after: None,
+            told_alive: Micros::MIN,
+        }
+    }
+
+    pub(super) async fn run(mut self, sender: SyncSender<Message>, mut stopping: Stopping) {
+        let mut retry = Retry::new(self.settings.back_off_first, self.settings.back_off_max);
+        let mut turn = 0;
+        while !stopping.asked() {
+            let address = self.addresses[turn % self.addresses.len()].clone();
+            let began = Instant::now();
+            let before = self.cursor.clone();
+            let end = self.connection(&address, &sender, &mut stopping).await;
+            let brought_lines = self.cursor != before;
+            let why = match end {
+                End::Stopped => return,
+                End::Again(why) => {
+                    let disconnected = Message::Disconnected { at: (self.world.clock)(), why };
+                    if !send(&sender, disconnected, &stopping).await {
+                        return;
+                    }
+                    continue;
+                }
+                End::Idle => format!("no sign of life from `{}` for {} s", address.host, self.settings.idle.as_secs_f64()),
+                End::Broken(why) => why,
+            };
+            // A server that has just sent lines is asked again before the next one is.
+            if !brought_lines {
+                turn += 1;
+            }
+            if brought_lines && began.elapsed() >= self.settings.steady_after {
+                retry.reset();
+            }
+            if !send(&sender, Message::Disconnected { at: (self.world.clock)(), why }, &stopping).await {
+                return;
+            }
+            let wait = retry.wait((self.world.random)());
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = stopping.wake.changed() => {}
+            }
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn connection(&mut self, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
+        let resume = self.cursor.as_ref().map(|cursor| address.resume(cursor, self.settings.rewind, self.by_time));
+        let url = address.url(resume, self.dictionary.as_ref());
+        let limits = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
+        let connecting = timeout(self.settings.connect_timeout, connect_async_with_config(&url, Some(limits), true));
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            _ = stopping.wake.changed() => return End::Stopped,
+        };
+        let mut socket = match connected {
+            Err(_) => return End::Broken(format!("`{}` doesn't answer", address.host)),
+            Ok(Err(error)) => return self.refused(address, error),
+            Ok(Ok((socket, _))) => socket,
+        };
+        let resumed = match (resume, &self.cursor) {
+            (Some(Resume::Time(time)), _) => Some(time),
+            (Some(Resume::Sequence(_)), Some(cursor)) => Some(cursor.stamp),
+            _ => None,
+        };
+        self.resumed_after = self.cursor.as_ref().map(|cursor| cursor.stamp);
+        if !send(sender, Message::Connected { at: (self.world.clock)(), resumed }, stopping).await {
+            return End::Stopped;
+        }
+        let end = self.read(&mut socket, address, sender, stopping).await;
+        // A farewell is polite; whether it arrives doesn't matter.
+        let _ = timeout(Duration::from_millis(200), socket.close(None)).await;
+        end
+    }
+
+    /// A server that won't have us says why.
+    fn refused(&mut self, address: &Address, error: Error) -> End {
+        let Error::Http(response) = error else { return End::Broken(format!("failed to connect to `{}`: {error}", address.host)) };
+        let said = response.body().as_deref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
+        let said = said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect::<String>();
+        let why = format!("`{}` refuses with {}: {said}", address.host, response.status());
+        if !said.contains("CursorTooOld") {
+            return End::Broken(why);
+        }
+        // By time the server goes back as far as it can; if not even that, it starts with what happens now.
+        if self.by_time {
+            self.outdated = true;
+            if let Some(cursor) = &mut self.cursor {
+                cursor.stamp = (self.world.clock)();
+            }
+            return End::Broken(why);
+        }
+        self.by_time = true;
+        self.outdated = true;
+        End::Again(why)
+    }
+
+    async fn read(&mut self, socket: &mut Socket, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
+        let mut heard = Instant::now();
+        let mut ping_at = heard + self.settings.ping_every;
+        loop {
+            let deadline = (heard + self.settings.idle).min(ping_at);
+            let frame = tokio::select! {
+                frame = timeout_at(deadline, socket.next()) => frame,
+                _ = stopping.wake.changed() => return End::Stopped,
+            };
+            let now = Instant::now();
+            let frame = match frame {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => return End::Broken(format!("connection to `{}` broke: {error}", address.host)),
+                Ok(None) => return End::Broken(format!("`{}` closed the connection", address.host)),
+                Err(_) if now >= heard + self.settings.idle => return End::Idle,
+                Err(_) => {
+                    ping_at = now + self.settings.ping_every;
+                    match timeout(self.settings.idle, socket.send(Frame::Ping(Vec::new().into()))).await {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(error)) => return End::Broken(format!("connection to `{}` broke: {error}", address.host)),
+                        Err(_) => return End::Idle,
+                    }
+                }
+            };
+            let clock = (self.world.clock)();
+            let going_on = match frame {
+                Frame::Text(text) => self.line(text.as_bytes(), address, clock, sender, stopping).await,
+                Frame::Binary(bytes) => match self.unpacked(&bytes) {
+                    Ok(line) => self.line(&line, address, clock, sender, stopping).await,
+                    Err(rejected) => self.set_aside(&bytes, &rejected, address, sender, stopping).await,
+                },
+                Frame::Ping(_) | Frame::Pong(_) => self.alive(clock, true, sender, stopping).await,
+                Frame::Close(said) => {
+                    let said = said.map(|said| format!(": {} {}", said.code, said.reason)).unwrap_or_default();
+                    Some(End::Broken(format!("`{}` closed the connection{said}", address.host)))
+                }
+                Frame::Frame(_) => None,
+            };
+            if let Some(end) = going_on {
+                return end;
+            }
+            // Waiting for our own queue is no silence of the server's.
+            heard = Instant::now();
+        }
+    }
+
+    /// Deals with a line; something only if the connection is over with it.
+    async fn line(
+        &mut self,
+        bytes: &[u8],
+        address: &Address,
+        clock: Micros,
+        sender: &SyncSender<Message>,
+        stopping: &Stopping,
+    ) -> Option<End> {
+        let read = line::parse(bytes, &self.intake.settings().limits);
+        match &read {
+            Ok(line) => match &line.item {
+                Item::Failure(name) => return Some(End::Broken(format!("`{}` ends the stream: {name}", address.host))),
+                Item::Info(name) if name == "OutdatedCursor" => self.outdated = true,
+                // The number is another archive's: without it, by time.
+                Item::Info(name) if name == "FutureCursor" && !self.by_time && self.cursor.is_some() => {
+                    self.by_time = true;
+                    return Some(End::Again(format!("`{}` doesn't know the place to resume from", address.host)));
+                }
+                _ => {
+                    if let Some(stamp) = line.stamp
+                        && !self.note_gap(stamp, sender, stopping).await
+                    {
+                        return Some(End::Stopped);
+                    }
+                    self.advance(line, address);
+                }
+            },
+            Err(rejected) => return self.set_aside(bytes, rejected, address, sender, stopping).await,
+        }
+        let recorded = read.and_then(|line| self.intake.record(&line, Some(clock)));
+        let outcome = match recorded {
+            Ok(outcome) => outcome,
+            Err(rejected) => return self.set_aside(bytes, &rejected, address, sender, stopping).await,
+        };
+        // Before the first stamp there is no place to come back to, and nothing of use.
+        let Some(cursor) = self.cursor.clone() else { return self.alive(clock, false, sender, stopping).await };
+        let message = Message::Line { outcome, cursor: message::Cursor::Jetstream(cursor) };
+        if !send(sender, message, stopping).await {
+            return Some(End::Stopped);
+        }
+        self.alive(clock, false, sender, stopping).await
+    }
+
+    /// The first line after a resumption tells what was lost between: false if nobody listens any more.
+    async fn note_gap(&mut self, stamp: Micros, sender: &SyncSender<Message>, stopping: &Stopping) -> bool {
+        let Some(after) = self.resumed_after.take() else { return true };
+        let outdated = std::mem::take(&mut self.outdated);
+        // What was read last is read again first, unless it is gone.
+        if stamp <= after || (!outdated && stamp <= after + SKEW_MAX) {
+            return true;
+        }
+        let why = match outdated {
+            true => "the server no longer has what came before".to_owned(),
+            false => "the server left out what came before".to_owned(),
+        };
+        send(sender, Message::Gap { from: after, to: stamp, why }, stopping).await
+    }
+
+    fn advance(&mut self, line: &line::Line<'_>, address: &Address) {
+        let Some(stamp) = line.stamp else { return };
+        let before = self.cursor.as_ref().map_or(stamp, |cursor| cursor.stamp);
+        self.by_time = false;
+        self.cursor = Some(Cursor { host: address.host.clone(), sequence: line.sequence, stamp: before.max(stamp) });
+    }
+
+    async fn alive(&mut self, clock: Micros, answered: bool, sender: &SyncSender<Message>, stopping: &Stopping) -> Option<End> {
+        // While lines come fast it is enough to say so now and then.
+        if !answered && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY)).contains(&clock) {
+            return None;
+        }
+        self.told_alive = clock;
+        (!send(sender, Message::Alive { at: clock }, stopping).await).then_some(End::Stopped)
+    }
+
+    async fn set_aside(
+        &mut self,
+        bytes: &[u8],
+        rejected: &Rejected,
+        address: &Address,
+        sender: &SyncSender<Message>,
+        stopping: &Stopping,
+    ) -> Option<End> {
+        let reject = Reject {
+            feed: self.settings.feed.clone(),
+            reason: rejected.reason,
+            place: address.host.to_string(),
+            line: self.cursor.as_ref().and_then(|cursor| cursor.sequence).unwrap_or(0),
+            length: bytes.len() as u64,
+            hash: hash_of(blake3::hash(bytes)),
+            detail: rejected.detail.clone().into_owned(),
+        };
+        let unknown = Cursor { host: address.host.clone(), sequence: None, stamp: (self.world.clock)() };
+        let cursor = message::Cursor::Jetstream(self.cursor.clone().unwrap_or(unknown));
+        (!send(sender, Message::Reject { reject, cursor }, stopping).await).then_some(End::Stopped)
+    }
+
+    /// A compressed frame's line, no longer than lines may be.
+    fn unpacked(&self, bytes: &[u8]) -> Result<Vec<u8>, Rejected> {
+        let Some(dictionary) = &self.dictionary else { return Ok(bytes.to_vec()) };
+        let bound = self.intake.settings().limits.line_bytes_max;
+        let broken = |_| Rejected::new(RejectReason::Json, "a compressed frame that can't be read");
+        let decoder = zstd::stream::read::Decoder::with_dictionary(bytes, &dictionary.bytes).map_err(broken)?;
+        let mut line = Vec::new();
+        decoder.take(bound as u64 + 1).read_to_end(&mut line).map_err(broken)?;
+        Ok(line)
+    }
+}
+
+/// Waits for room in the queue without holding up the runtime; false if nobody listens any more.
+async fn send(sender: &SyncSender<Message>, message: Message, stopping: &Stopping) -> bool {
+    let mut message = message;
+    let mut wait = Duration::from_micros(200);
+    loop {
+        match sender.try_send(message) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(_)) if stopping.asked() => return false,
+            Err(TrySendError::Full(back)) => message = back,
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,93 @@
+//! What every feed sends: lines as records, what was set aside, and how its connection fares.
+//!
+//! The order of messages is the order of the source. A cursor is the place after what it comes with: once everything
+//! up to it is safe, a restart reads on from there. Knows no streams and no ticks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use record::Reject;
+use record::time::Micros;
+use thiserror::Error;
+
+use crate::file;
+use crate::intake::Outcome;
+use crate::jetstream;
+
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are lines")]
+pub enum Message {
+    Line {
+        outcome: Outcome,
+        cursor: Cursor,
+    },
+    /// A line that can't be counted, and why.
+    Reject {
+        reject: Reject,
+        cursor: Cursor,
+    },
+    /// A connection stands; what it brings begins at this arrival, or with what happens from now on.
+    Connected {
+        at: Micros,
+        resumed: Option<Micros>,
+    },
+    /// The connection was proven alive at this instant of our clock: by an event, by an answer.
+    Alive {
+        at: Micros,
+    },
+    /// Arrivals in `[from, to)` can't be had any more.
+    Gap {
+        from: Micros,
+        to: Micros,
+        why: String,
+    },
+    /// The feed tries again by itself.
+    Disconnected {
+        at: Micros,
+        why: String,
+    },
+    /// A part of the source can't be read; the feed goes on with the next.
+    Failed {
+        why: String,
+    },
+    /// Nothing will come any more.
+    Ended,
+}
+
+/// A place in a source, as a short string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    File(file::Cursor),
+    Jetstream(jetstream::Cursor),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CursorError {
+    #[error("`{0}` is no cursor of a feed")]
+    Kind(String),
+    #[error(transparent)]
+    File(#[from] file::CursorError),
+    #[error(transparent)]
+    Jetstream(#[from] jetstream::CursorError),
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cursor::File(cursor) => write!(f, "file {cursor}"),
+            Cursor::Jetstream(cursor) => write!(f, "jetstream {cursor}"),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Cursor, CursorError> {
+        match text.split_once(' ') {
+            Some(("file", cursor)) => Ok(Cursor::File(cursor.parse()?)),
+            Some(("jetstream", cursor)) => Ok(Cursor::Jetstream(cursor.parse()?)),
+            _ => Err(CursorError::Kind(text.to_owned())),
+        }
+    }
+}
