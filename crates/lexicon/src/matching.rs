@@ -339,7 +339,7 @@ fn check_entries(topic: &Topic, problems: &mut Vec<Problem>) {
     }
     for entry in topic.phrases.iter().chain(&topic.exclude_phrases) {
         if pattern(&entry.text).is_empty() {
-            problems.push(problem(topic, entry.line, format!("nothing is left of phrase `{}` when it is folded", entry.text), None));
+            problems.push(problem(topic, entry.line, format!("nothing is left of phrase {:?} when it is folded", entry.text), None));
         }
     }
     for excluded in &topic.exclude_tags {
@@ -354,7 +354,7 @@ fn check_entries(topic: &Topic, problems: &mut Vec<Problem>) {
 fn tag_problem(entry: &Entry) -> Option<(String, Option<String>)> {
     let tag = entry.text.trim_start_matches(is_sign);
     if fold(tag).is_empty() {
-        return Some((format!("nothing is left of tag `{}` when it is folded", entry.text), None));
+        return Some((format!("nothing is left of tag {:?} when it is folded", entry.text), None));
     }
     if tag.len() > TAG_BYTES_MAX {
         return Some((format!("a tag of {} bytes; at most {TAG_BYTES_MAX} are read", tag.len()), None));

@@ -33,7 +33,7 @@ impl Voices {
                 for entry in entries {
                     let pattern = pattern(&entry.text);
                     if pattern.is_empty() {
-                        let message = format!("nothing is left of phrase `{}` when it is folded", entry.text);
+                        let message = format!("nothing is left of phrase {:?} when it is folded", entry.text);
                         problems.push(Problem { file: rules.file.clone(), line: entry.line, message, hint: None });
                     }
                     patterns.entry(pattern).or_default().push((says, SpokenIn::of(&rules.lang)));
