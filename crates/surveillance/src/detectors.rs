@@ -257,7 +257,7 @@ pub struct Series<'a> {
     pub observed: &'a [Option<f64>],
     /// Denominators, for the methods that take one.
     pub population: Option<&'a [Option<f64>]>,
-    /// Days since 1970-01-01, where times are dates.
+    /// Days since 1970-01-01, where times are dates; in order.
     pub days: Option<&'a [i64]>,
 }
 
@@ -346,7 +346,11 @@ impl<'a> Observations<'a> {
         if !population.is_empty() {
             population.resize(length, None);
         }
-        Observations { counts: clean(series.observed), population, days: series.days.filter(|days| days.len() == length) }
+        Observations {
+            counts: clean(series.observed),
+            population,
+            days: series.days.filter(|days| days.len() == length && days.iter().all(|day| day.unsigned_abs() <= calendar::DAYS_MAX)),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ use super::distribution::{
     negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_upper,
 };
 use super::parameters::Parameters;
-use super::quasipoisson::{Fit, Points};
+use super::quasipoisson::{Fit, Point, Points};
 use super::reference::Frequency;
 use super::{Baseline, Judgement, Observations, ParamError, Range, Reason, calendar};
 use libm::{cbrt, exp, fabs, log, pow, sqrt};
@@ -167,18 +167,14 @@ impl Farrington {
             true => self.seasons(observations, k)?,
             false => self.windows(observations, k)?,
         };
+        let offset = self.offset(observations, k).ok_or(Reason::MissingPopulation)?;
         let points = self.points(observations, &labelled);
-        if points.counts.len() < super::BASELINE_LEAST {
+        if points.len() < super::BASELINE_LEAST {
             return Err(Reason::BaselineTooShort);
         }
-        let offset = if self.population_offset {
-            log(observations.population.get(k).copied().flatten().filter(|n| *n > 0.0).ok_or(Reason::MissingPopulation)?)
-        } else {
-            0.0
-        };
         let time = self.time(observations, k, &labelled);
         let model = self.model(&points, time, offset)?;
-        let (eta, variance) = model.fit.predict(time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
+        let (eta, variance) = model.fit.predict(&points, time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
         let error = sqrt(model.error_dispersion * variance);
         let observed = observations.counts[k];
         let expected = mean_of_prediction(eta);
@@ -214,7 +210,7 @@ impl Farrington {
             && let Some(statistic) = model.fit.trend_statistic(self.trend_dispersion(points, &model))
         {
             let pvalue = 2.0 * t_upper(fabs(statistic), model.fit.degrees_of_freedom);
-            let (eta, _) = model.fit.predict(time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
+            let (eta, _) = model.fit.predict(points, time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
             let greatest = points.counts.iter().copied().fold(0.0, f64::max);
             let is_within = mean_of_prediction(eta) <= greatest;
             if self.years >= 3 && pvalue < self.trend_level && is_within {
@@ -279,22 +275,25 @@ impl Farrington {
 
     /// The baseline as regression input, without missing values.
     fn points(&self, observations: &Observations, labelled: &[(usize, usize)]) -> Points {
-        let mut points = Points { seasons: self.periods, ..Points::default() };
+        let mut points = Vec::with_capacity(labelled.len());
         for &(index, season) in labelled {
             let Some(count) = observations.counts[index] else {
                 continue;
             };
-            if self.population_offset {
-                let Some(population) = observations.population.get(index).copied().flatten().filter(|n| *n > 0.0) else {
-                    continue;
-                };
-                points.offsets.push(log(population));
-            }
-            points.counts.push(count);
-            points.times.push(self.time(observations, index, labelled));
-            points.season.push(season);
+            let Some(offset) = self.offset(observations, index) else {
+                continue;
+            };
+            points.push(Point { count, time: self.time(observations, index, labelled), season, offset });
         }
-        points
+        Points::of(&points, self.periods)
+    }
+
+    /// The logarithm of the denominator, 0 without one; none where it is missing.
+    fn offset(&self, observations: &Observations, index: usize) -> Option<f64> {
+        if !self.population_offset {
+            return Some(0.0);
+        }
+        observations.population.get(index).copied().flatten().filter(|population| *population > 0.0).map(log)
     }
 
     /// A point's place in time: its index, or its distance in days from the first of the baseline in
@@ -327,7 +326,7 @@ impl Farrington {
                 .filter_map(|index| usize::try_from(index).ok())
                 .collect(),
         };
-        indices.retain(|index| *index < observations.counts.len());
+        indices.retain(|index| *index < k);
         Ok(indices.into_iter().map(|index| (index, 0)).collect())
     }
 

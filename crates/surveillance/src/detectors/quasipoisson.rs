@@ -11,23 +11,78 @@ use super::least_squares::{DEVIANCE_TOLERANCE, ITERATIONS_MAX, mean_of};
 use libm::{cbrt, exp, fabs, log, sqrt};
 
 /// The baseline: one entry a point in each of the vectors.
-#[derive(Default)]
 pub(super) struct Points {
     pub(super) counts: Vec<f64>,
-    pub(super) times: Vec<f64>,
     /// Below `seasons`.
-    pub(super) season: Vec<usize>,
+    season: Vec<usize>,
     /// Logarithms of denominators; empty for none.
-    pub(super) offsets: Vec<f64>,
-    pub(super) seasons: usize,
+    offsets: Vec<f64>,
+    /// Times less `centres` of their season.
+    distances: Vec<f64>,
+    centres: Vec<f64>,
+    /// ln(y + 0.1), where the iteration starts.
+    starts: Vec<f64>,
+    /// Σ of y ln y − y, the part of the deviance that no fit changes; by point.
+    saturated: Vec<f64>,
 }
 
-/// Sums of one season, under the weights of the last solve.
+/// A point of the baseline.
+#[derive(Clone, Copy)]
+pub(super) struct Point {
+    pub(super) count: f64,
+    pub(super) time: f64,
+    pub(super) season: usize,
+    pub(super) offset: f64,
+}
+
+impl Points {
+    /// Every season must be below `seasons`.
+    pub(super) fn of(points: &[Point], seasons: usize) -> Points {
+        let mut centres = vec![0.0; seasons];
+        let mut sizes = vec![0.0_f64; seasons];
+        for point in points {
+            centres[point.season] += point.time;
+            sizes[point.season] += 1.0;
+        }
+        for (centre, size) in centres.iter_mut().zip(&sizes) {
+            *centre /= size.max(1.0);
+        }
+        let has_offsets = points.iter().any(|point| point.offset != 0.0);
+        let own = |count: f64| if count > 0.0 { count * log(count) - count } else { 0.0 };
+        Points {
+            counts: points.iter().map(|point| point.count).collect(),
+            season: points.iter().map(|point| point.season).collect(),
+            offsets: if has_offsets { points.iter().map(|point| point.offset).collect() } else { Vec::new() },
+            distances: points.iter().map(|point| point.time - centres[point.season]).collect(),
+            centres,
+            starts: points.iter().map(|point| log(point.count + 0.1)).collect(),
+            saturated: points.iter().map(|point| own(point.count)).collect(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.counts.len()
+    }
+}
+
+/// One season under the weights of the last solve.
 #[derive(Clone, Copy, Default)]
 struct Season {
     weight: f64,
-    time: f64,
+    /// Weighted mean of the distances.
+    distance: f64,
+    /// Linear predictor there, without offset.
     level: f64,
+}
+
+/// Sums over a season of weights w, distances d and working responses z.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    w: f64,
+    wd: f64,
+    wdd: f64,
+    wz: f64,
+    wdz: f64,
 }
 
 /// A fit that converged.
@@ -45,51 +100,64 @@ pub(super) struct Fit {
 impl Fit {
     /// None where it doesn't converge, or where nothing is left to measure a spread with.
     pub(super) fn of(points: &Points, trend: bool, prior: Option<&[f64]>) -> Option<Fit> {
-        let n = points.counts.len();
-        let offset = |i: usize| points.offsets.get(i).copied().unwrap_or(0.0);
+        let n = points.len();
         let prior_of = |i: usize| prior.map_or(1.0, |prior| prior[i]);
-        let saturated: Vec<f64> = points.counts.iter().map(|&y| if y > 0.0 { y * log(y) - y } else { 0.0 }).collect();
-        let mut predictors: Vec<f64> = points.counts.iter().map(|y| log(y + 0.1)).collect();
-        let mut means: Vec<f64> = points.counts.iter().map(|y| y + 0.1).collect();
-        let deviance = |predictors: &[f64], means: &[f64]| {
-            let part = |i: usize| prior_of(i) * (saturated[i] - points.counts[i] * predictors[i] + means[i]);
-            2.0 * (0..n).map(part).sum::<f64>()
-        };
-        let mut last = deviance(&predictors, &means);
+        let offset_of = |i: usize| points.offsets.get(i).copied().unwrap_or(0.0);
+        let saturated: f64 = (0..n).map(|i| prior_of(i) * points.saturated[i]).sum();
+        let mut predictors = points.starts.clone();
+        let mut means: Vec<f64> = points.counts.iter().map(|count| count + 0.1).collect();
         let mut weights = vec![0.0; n];
-        let mut working = vec![0.0; n];
-        for _ in 0..ITERATIONS_MAX {
-            let mut seasons = vec![Season::default(); points.seasons];
+        let mut sums = vec![Sums::default(); points.centres.len()];
+        let mut seasons = vec![Season::default(); points.centres.len()];
+        // One pass: from predictors and means, the deviance and the sums for the next solve.
+        let gather = |sums: &mut [Sums], weights: &mut [f64], predictors: &[f64], means: &[f64]| {
+            sums.fill(Sums::default());
+            let mut rest = 0.0;
             for i in 0..n {
-                weights[i] = prior_of(i) * means[i];
-                working[i] = predictors[i] - offset(i) + (points.counts[i] - means[i]) / means[i];
-                let season = &mut seasons[points.season[i]];
-                season.weight += weights[i];
-                season.time += weights[i] * points.times[i];
-                season.level += weights[i] * working[i];
+                let (mean, eta, count, prior, d) = (means[i], predictors[i], points.counts[i], prior_of(i), points.distances[i]);
+                rest += prior * (mean - count * eta);
+                let w = prior * mean;
+                // w z, with z = η − offset + (y − μ)/μ.
+                let wz = prior * (mean * (eta - offset_of(i)) + (count - mean));
+                weights[i] = w;
+                let season = &mut sums[points.season[i]];
+                season.w += w;
+                season.wd += w * d;
+                season.wdd += w * d * d;
+                season.wz += wz;
+                season.wdz += wz * d;
             }
-            for season in seasons.iter_mut().filter(|season| season.weight > 0.0) {
-                season.time /= season.weight;
-                season.level /= season.weight;
+            2.0 * (saturated + rest)
+        };
+        let mut last = gather(&mut sums, &mut weights, &predictors, &means);
+        let mut next_weights = weights.clone();
+        for _ in 0..ITERATIONS_MAX {
+            let (mut squares, mut products) = (0.0, 0.0);
+            for (season, sum) in seasons.iter_mut().zip(&sums).filter(|(_, sum)| sum.w > 0.0) {
+                *season = Season { weight: sum.w, distance: sum.wd / sum.w, level: sum.wz / sum.w };
+                squares += sum.wdd - sum.wd * season.distance;
+                products += sum.wdz - sum.wd * season.level;
             }
-            let mut squares = 0.0;
-            let mut products = 0.0;
-            if trend {
-                for i in 0..n {
-                    let season = seasons[points.season[i]];
-                    let distance = points.times[i] - season.time;
-                    squares += weights[i] * distance * distance;
-                    products += weights[i] * distance * (working[i] - season.level);
+            let slope = (trend && squares > 0.0).then(|| products / squares);
+            match slope {
+                None if points.offsets.is_empty() => {
+                    // All points of a season have one mean.
+                    let flat: Vec<f64> = seasons.iter().map(|season| mean_of(season.level)).collect();
+                    for i in 0..n {
+                        predictors[i] = seasons[points.season[i]].level;
+                        means[i] = flat[points.season[i]];
+                    }
+                }
+                _ => {
+                    let slope = slope.unwrap_or(0.0);
+                    for i in 0..n {
+                        let season = seasons[points.season[i]];
+                        predictors[i] = season.level + slope * (points.distances[i] - season.distance) + offset_of(i);
+                        means[i] = mean_of(predictors[i]);
+                    }
                 }
             }
-            let slope = (squares > 0.0).then(|| products / squares);
-            for i in 0..n {
-                let season = seasons[points.season[i]];
-                let rise = slope.map_or(0.0, |slope| slope * (points.times[i] - season.time));
-                predictors[i] = season.level + rise + offset(i);
-                means[i] = mean_of(predictors[i]);
-            }
-            let now = deviance(&predictors, &means);
+            let now = gather(&mut sums, &mut next_weights, &predictors, &means);
             if !now.is_finite() {
                 return None;
             }
@@ -99,6 +167,7 @@ impl Fit {
                 let degrees_of_freedom = n.checked_sub(rank).filter(|df| *df > 0)? as f64;
                 return Some(Fit { slope, seasons, time_squares: squares, means, predictors, weights, degrees_of_freedom });
             }
+            std::mem::swap(&mut weights, &mut next_weights);
             last = now;
         }
         None
@@ -122,15 +191,17 @@ impl Fit {
     pub(super) fn outbreak_weights(&self, points: &Points, dispersion: f64, threshold: f64) -> Vec<f64> {
         let mut weights: Vec<f64> = (0..self.means.len())
             .map(|i| {
+                if points.counts[i] <= self.means[i] {
+                    return 1.0;
+                }
                 let season = self.seasons[points.season[i]];
                 let mut leverage = self.weights[i] / season.weight;
                 if self.slope.is_some() {
-                    let distance = points.times[i] - season.time;
+                    let distance = points.distances[i] - season.distance;
                     leverage += self.weights[i] * distance * distance / self.time_squares;
                 }
                 let root = cbrt(points.counts[i]);
-                let eta = self.predictors[i];
-                let raw = 1.5 * (root * root * exp(-eta / 6.0) - exp(0.5 * eta));
+                let raw = 1.5 * (root * root * exp(-self.predictors[i] / 6.0) - sqrt(self.means[i]));
                 let standardised = raw / sqrt(dispersion * (1.0 - leverage));
                 if standardised > threshold { 1.0 / (standardised * standardised) } else { 1.0 }
             })
@@ -143,9 +214,10 @@ impl Fit {
     }
 
     /// The linear predictor at a time of a season, and its variance for a dispersion of 1.
-    pub(super) fn predict(&self, time: f64, season: usize, offset: f64) -> Option<(f64, f64)> {
+    pub(super) fn predict(&self, points: &Points, time: f64, season: usize, offset: f64) -> Option<(f64, f64)> {
+        let centre = points.centres.get(season)?;
         let season = self.seasons.get(season).filter(|season| season.weight > 0.0)?;
-        let distance = time - season.time;
+        let distance = time - centre - season.distance;
         let level = season.level + offset;
         match self.slope {
             None => Some((level, 1.0 / season.weight)),

@@ -250,6 +250,63 @@ fn the_anscombe_integral_equals_a_plain_quadrature() {
     }
 }
 
+#[test]
+fn the_calendar_goes_there_and_back() {
+    for day in (-800_000..800_000).step_by(97) {
+        let (year, month, of_month) = calendar::date(day);
+        assert_eq!(calendar::day_of(year, month, of_month), day);
+    }
+    assert_eq!(calendar::date(0), (1970, 1, 1));
+    let leap_day = calendar::day_of(2024, 2, 29);
+    assert_eq!(calendar::date(calendar::years_back(leap_day, 1)), (2023, 3, 1));
+    assert_eq!(calendar::date(calendar::months_on(calendar::day_of(2023, 12, 1), 3)), (2024, 3, 1));
+    // A Monday looks for the Monday nearest to Saturday and to Thursday a year before.
+    let monday = calendar::day_of(2026, 11, 23);
+    assert_eq!(calendar::date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 22), monday)), (2025, 11, 24));
+    assert_eq!(calendar::date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 20), monday)), (2025, 11, 17));
+}
+
+#[test]
+fn farrington_says_why_the_past_is_too_short() {
+    for name in ["farrington", "farrington-flexible"] {
+        let judgements = detect(&method(name, &[("b", "2"), ("w", "1"), ("freq", "10")]), &counts(&[3.0; 40]), None);
+        let first = judgements.iter().position(|judgement| judgement.alarm.is_some()).unwrap();
+        assert_eq!(judgements[0].reason, Some(Reason::BaselineTooShort));
+        assert!((18..=21).contains(&first), "{name} answers from {first}");
+    }
+}
+
+#[test]
+fn farrington_needs_the_denominator_it_is_told_to_use() {
+    let with_offset = method("farrington-flexible", &[("population-offset", "true"), ("b", "2"), ("w", "2"), ("freq", "10")]);
+    let observed = counts(&[3.0; 40]);
+    let answer = |population: Option<&[Option<f64>]>| detect(&with_offset, &observed, population)[39];
+    assert_eq!(answer(None).reason, Some(Reason::MissingPopulation));
+    let mut population = vec![Some(1000.0); 40];
+    assert_eq!(answer(Some(&population)).alarm, Some(false));
+    population[39] = Some(0.0);
+    assert_eq!(answer(Some(&population)).reason, Some(Reason::MissingPopulation));
+    // Ten times the posts, ten times the expectation.
+    population[39] = Some(10_000.0);
+    near(answer(Some(&population)).expected.unwrap(), 30.0, 1e-6);
+}
+
+/// The error of R's dispersion can change a limit only where a standard error enters.
+#[test]
+fn the_right_dispersion_and_that_of_r_agree_on_the_plugged_in_limit() {
+    let observed: Vec<Option<f64>> = (0..120).map(|t| Some(f64::from((t * 7 + t * t % 11) % 13 + t % 10))).collect();
+    let limits = |threshold: &str, compat: bool| {
+        let mut params = vec![("b", "4"), ("w", "2"), ("freq", "20"), ("p-threshold-trend", "1"), ("threshold-method", threshold)];
+        if compat {
+            params.push(("compat", "surveillance"));
+        }
+        let judgements = detect(&method("farrington-flexible", &params), &observed, None);
+        judgements.iter().map(|judgement| judgement.upperbound).collect::<Vec<_>>()
+    };
+    assert_eq!(limits("nbPlugin", false), limits("nbPlugin", true));
+    assert_ne!(limits("muan", false), limits("muan", true));
+}
+
 /// R's arlCusum, from the design file of the oracles.
 #[test]
 fn average_run_lengths_are_those_of_hawkins() {
@@ -334,10 +391,10 @@ proptest! {
     fn no_input_panics_or_gives_what_is_no_number(
         observed in any_series(),
         population in proptest::option::of(any_series()),
-        first_day in -800_000..800_000_i64,
+        first_day in prop_oneof![4 => -800_000..800_000_i64, 1 => any::<i64>()],
         spacing in prop_oneof![Just(1), Just(7), Just(30), Just(-3), Just(0)],
     ) {
-        let days: Vec<i64> = (0..observed.len() as i64).map(|t| first_day + spacing * t).collect();
+        let days: Vec<i64> = (0..observed.len() as i64).map(|t| first_day.saturating_add(spacing * t)).collect();
         for method in all_methods() {
             for days in [None, Some(days.as_slice())] {
                 let series = Series { observed: &observed, population: population.as_deref(), days };
