@@ -54,7 +54,12 @@ impl HourFile {
             }
             transaction.commit()
         })();
-        made.map_err(|error| sqlite::failed(&path, "make", error))?;
+        if let Err(error) = made {
+            // Nothing is in it yet, and left half made it would stand between the hours before and after it.
+            drop(connection);
+            let _ = sqlite::delete(&path);
+            return Err(sqlite::failed(&path, "make", error));
+        }
         let file = HourFile { connection, path };
         match file.starts(starts.len())? == starts {
             true => Ok(file),

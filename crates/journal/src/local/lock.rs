@@ -9,7 +9,14 @@ use fs4::{FileExt, TryLockError};
 use super::sqlite::io_failed;
 use crate::JournalError;
 
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child process that is just being started and has not yet closed its copy.
+        let _ = FileExt::unlock(&self.0);
+    }
+}
 
 impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Lock, JournalError> {

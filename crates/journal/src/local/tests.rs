@@ -133,6 +133,22 @@ fn a_second_opener_is_told_who_holds_the_folder() {
 }
 
 #[test]
+fn a_child_process_being_started_does_not_keep_the_lock() {
+    let folder = TempDir::new().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new(env::current_exe().unwrap()).arg("--list").stdout(Stdio::null()).status().unwrap();
+            }
+        });
+        let taken: Vec<bool> = (0..1_000).map(|_| Lock::take(folder.path()).is_ok()).collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(taken.iter().all(|taken| *taken));
+    });
+}
+
+#[test]
 fn another_partition_count_is_refused_with_both_and_a_way_out() {
     let mut folder = Folder::new(4);
     folder.append(Stream::Posts, &["x"]);
@@ -327,17 +343,26 @@ fn a_file_whose_making_was_cut_short_is_made_again() {
     let mut folder = Folder::new(2);
     folder.append(Stream::Posts, &["a"]);
     let hour = folder.pass_hours(1);
-    for leave in [b"".as_slice(), &fs::read(folder.file(Stream::Posts, FIRST_HOUR)).unwrap()[..0]] {
-        folder.journal = None;
-        fs::write(folder.file(Stream::Posts, hour), leave).unwrap();
-        folder.reopen();
-        assert_eq!(folder.extent(Stream::Posts), 0..1);
-    }
+    folder.journal = None;
+    fs::write(folder.file(Stream::Posts, hour), b"").unwrap();
+    folder.reopen();
+    assert_eq!(folder.extent(Stream::Posts), 0..1);
+    folder.journal = None;
+    let made = Connection::open(folder.file(Stream::Posts, hour)).unwrap();
+    made.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    drop(made);
+    folder.reopen();
+    assert_eq!(folder.extent(Stream::Posts), 0..1);
     // Or made whole, and nobody heard of it.
     drop(HourFile::create(folder.file(Stream::Posts, hour), &[1, 0], None).unwrap());
     assert_eq!(folder.append(Stream::Posts, &["b"]), [1]);
     folder.reopen();
     assert_eq!(folder.read(Stream::Posts, 0).unwrap(), ["a", "b"]);
+    // Or there was no room for it.
+    let path = folder.file(Stream::Posts, hour + 1);
+    let full = HourFile::create(path.clone(), &[2, 0], Some(2)).err().unwrap();
+    assert!(matches!(full, JournalError::DiskFull { .. }), "{full}");
+    assert!(!path.exists());
 }
 
 #[test]
