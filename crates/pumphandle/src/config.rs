@@ -10,6 +10,7 @@ mod problem;
 mod reader;
 mod topics;
 mod units;
+pub(crate) use units::size;
 mod written;
 
 #[cfg(test)]
@@ -102,7 +103,7 @@ pub(crate) struct Topics {
     pub(crate) lexicon: Arc<Lexicon>,
     /// Whether a tag also counts by its segments.
     pub(crate) segment: bool,
-    /// Hash of what decides topics from text.
+    /// Hash of what decides topics and voice from text.
     pub(crate) meaning: String,
 }
 
@@ -216,7 +217,7 @@ pub(crate) fn load(
     let feed_defaults = feed_defaults(&root);
     if let Some(path) = &path {
         let file = path.display().to_string();
-        let text = read_text(path, FILE_BYTES_MAX).map_err(|error| vec![error.problem(&Place::WholeFile { file: file.clone() }, &file)])?;
+        let text = read_text(path, FILE_BYTES_MAX).map_err(|error| vec![error.of_configuration(&file)])?;
         let (table, syntax) = written::parse(&text, |line| Place::File { file: file.clone(), line });
         problems.extend(syntax);
         written::lay_over(&mut root, table);
@@ -226,12 +227,13 @@ pub(crate) fn load(
     lay_sets_over(&mut root, sets, &mut overrides);
     let mut reader = Reader::new(root, problems);
     overrides.into_iter().for_each(|problem| reader.problem(problem));
+    let named = path.iter().map(|path| path.display().to_string()).collect();
     let config = read(&mut reader, &feed_defaults, path);
     let mut problems = reader.finish();
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         _ => {
-            sort(&mut problems);
+            sort(&mut problems, named);
             Err(problems)
         }
     }
@@ -279,9 +281,8 @@ fn feed_defaults(root: &Table) -> Table {
     keys
 }
 
-/// File by file, the configuration first, each in order of lines.
-fn sort(problems: &mut Vec<Problem>) {
-    let mut files: Vec<String> = Vec::new();
+/// File by file, those of `files` first, each in order of lines.
+fn sort(problems: &mut Vec<Problem>, mut files: Vec<String>) {
     let mut keyed: Vec<((usize, usize, usize), Problem)> = Vec::new();
     for problem in problems.drain(..) {
         let mut rank_of = |file: &String| match files.iter().position(|known| known == file) {
@@ -366,11 +367,32 @@ fn is_stream_prefix(text: &str) -> bool {
 
 fn read_warehouse(section: &mut Section<'_>) -> Option<Warehouse> {
     let kind = not_yet(section, "kind", &["local"], &["clickhouse"]);
-    let address = (section.text("url"), section.text("database"), section.text("user"), section.optional_text("password-file"));
+    let address = (read_warehouse_url(section), section.text("database"), section.text("user"), section.optional_text("password-file"));
     let (Some(0), (Some(_), Some(_), Some(_), Some(_))) = (kind, address) else {
         return None;
     };
     Some(Warehouse { kind: WarehouseKind::Local })
+}
+
+fn read_warehouse_url(section: &mut Section<'_>) -> Option<String> {
+    let url = section.text("url")?;
+    if has_user(&url.value) {
+        section.problem(
+            &url.place,
+            SECRET_IN_URL,
+            Some("write the address without user and password; `user` and `password-file` name them"),
+        );
+        return None;
+    }
+    Some(url.value)
+}
+
+const SECRET_IN_URL: &str = "secret in a url";
+
+/// Whether a user, and perhaps a password, stands before the host.
+fn has_user(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// A word, some of which are promised but not built; the place of one that is among `built`.
@@ -379,14 +401,14 @@ fn not_yet(section: &mut Section<'_>, key: &'static str, built: &[&str], later: 
     let word = section.word(key, &words)?;
     if word.value >= built.len() {
         let message = format!("not in this build yet: {key} `{}`", words[word.value]);
-        section.problem(&word.place, &message, Some(&format!("there is {}", listed(built))));
+        section.problem(&word.place, &message, Some(&format!("use {}", listed(built))));
         return None;
     }
     Some(word.value)
 }
 
 fn listed(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
 }
 
 struct PanesRead {
@@ -437,18 +459,18 @@ fn read_topics(reader: &mut Reader, file: Option<&Path>) -> Option<Topics> {
         let files = section.texts("files");
         let segment = section.boolean("segment");
         if files.as_ref().is_some_and(Vec::is_empty) {
-            section.problem(&place, "no topic files for `files`", Some("leave `files` out for the topics that are compiled in"));
+            section.problem(&place, "no topic file for `files`", Some("leave `files` out for the topics that are compiled in"));
             return None;
         }
         Some((files?, segment?.value))
     });
     let (files, segment) = read?;
-    let lexicon = match files.iter().all(At::is_default) {
-        true => topics::compiled_in(),
-        false => topics::load(&files, file),
+    let topics = match files.iter().all(At::is_default) {
+        true => topics::compiled_in(segment),
+        false => topics::load(&files, file, segment),
     };
-    match lexicon {
-        Ok(lexicon) => Some(Topics { segment, meaning: topics::meaning(&lexicon, segment), lexicon: Arc::new(lexicon) }),
+    match topics {
+        Ok(topics) => Some(topics),
         Err(problems) => {
             problems.into_iter().for_each(|problem| reader.problem(problem));
             None
@@ -467,9 +489,15 @@ fn read_feeds(reader: &mut Reader, defaults: &Table, file: Option<&Path>, warnin
         Some(Feed { name: name?, kind: kind?, whole: !filtered?.value })
     })?;
     match last_place {
-        None => warnings.push(Problem::new(&Place::WholeFile { file: shown_file(file) }, "no feed, so there is nothing to read")),
+        None => warnings.push(
+            Problem::new(&Place::WholeFile { file: shown_file(file) }, "no feed, so there is nothing to read")
+                .hint("write `[[feeds]]` before each"),
+        ),
         Some(place) if feeds.len() > FEEDS_MAX => {
-            reader.problem(Problem::new(&place, format!("{} feeds; at most {FEEDS_MAX} are read", feeds.len())));
+            reader.problem(
+                Problem::new(&place, format!("{} feeds; at most {FEEDS_MAX} are read", feeds.len()))
+                    .hint("one file feed may read many files"),
+            );
         }
         Some(_) => {}
     }
@@ -553,14 +581,14 @@ fn read_urls(section: &mut Section<'_>) -> Option<Vec<String>> {
 }
 
 fn check_url(url: &str) -> Result<(), (String, &'static str)> {
+    if has_user(url) {
+        return Err((SECRET_IN_URL.to_owned(), "write the address without user and password"));
+    }
     let bad = || format!("bad value {} for `urls`", written::quoted(url));
     let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| ["ws", "wss"].contains(scheme)) else {
         return Err((bad(), "an address that begins with `wss://` or `ws://`"));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err(("secret in a url for `urls`".to_owned(), "write the address without user and password"));
-    }
     if rest.contains(['?', '#']) {
         return Err((bad(), "the address without `?` and what follows; that is made from the other keys"));
     }
@@ -621,7 +649,10 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
         let resolved = resolve(base_of(&path.place, file), &path.value);
         let is_pattern = path.value.contains(['*', '?', '[']);
         if !follow && !is_pattern && !resolved.exists() {
-            warnings.push(Problem::new(&path.place, format!("no file `{}` for `path` in `[[feeds]]`", resolved.display())));
+            warnings.push(
+                Problem::new(&path.place, format!("no file `{}` for `path` in `[[feeds]]`", resolved.display()))
+                    .hint("it must be there before `run` begins, or be followed"),
+            );
         }
         paths.push(resolved.display().to_string());
     }
@@ -773,7 +804,7 @@ fn read_limits(section: &mut Section<'_>) -> Option<Limits> {
     let queue = section.whole_number("queue", 1..=100_000);
     let cells = section.whole_number("cells", 1_000..=100_000_000);
     let requests = section.whole_number("requests", 1..=10_000);
-    let memory_max = section.size("memory-max", 64 << 20..=1 << 50);
+    let memory_max = section.size("memory-max", 64 << 20..=16 << 40);
     Some(Limits {
         line_bytes: usize::try_from(line_bytes?.value).ok()?,
         depth: depth?.value,
@@ -838,6 +869,18 @@ fn compare(
     }
 }
 
+impl Limits {
+    /// The bounds of one line.
+    pub(crate) fn of_lines(&self) -> feeds::line::Limits {
+        feeds::line::Limits {
+            line_bytes_max: self.line_bytes,
+            depth_max: self.depth,
+            tags_max: self.tags_per_post,
+            tag_bytes_max: self.tag_bytes,
+        }
+    }
+}
+
 impl Config {
     /// What the engine must know of it. Number, generation, start and key fingerprints are the caller's.
     pub(crate) fn settings(&self) -> Settings {
@@ -890,22 +933,25 @@ enum ReadError {
 }
 
 impl ReadError {
-    /// In the words of whoever named `file` at `place`.
-    fn problem(&self, place: &Place, file: &str) -> Problem {
-        let whole = Place::WholeFile { file: file.to_owned() };
-        let named = match place {
-            Place::WholeFile { .. } => "failed to read the configuration".to_owned(),
-            _ => format!("failed to read `{file}`"),
-        };
+    fn of_configuration(&self, file: &str) -> Problem {
+        let problem = self.problem(&Place::WholeFile { file: file.to_owned() }, "the configuration", file);
+        problem.or_hint("without `--config` the defaults hold; its path is relative to the working directory")
+    }
+
+    /// Of `file`, called `name` in the message, which was named at `place`.
+    fn problem(&self, place: &Place, name: &str, file: &str) -> Problem {
         match self {
             ReadError::Io(error) => {
                 let why = match error.kind() {
                     io::ErrorKind::NotFound => "no such file".to_owned(),
                     kind => kind.to_string(),
                 };
-                Problem::new(place, format!("{named}: {why}"))
+                Problem::new(place, format!("failed to read {name}: {why}"))
             }
-            ReadError::TooLarge { bytes_max } => Problem::new(&whole, format!("more than {}", units::display_size(*bytes_max))),
+            ReadError::TooLarge { bytes_max } => {
+                let message = format!("{name} is longer than {}", units::display_size(*bytes_max));
+                Problem::new(place, message).hint("no such file is; see what was named there")
+            }
             ReadError::NotText { line } => {
                 Problem::new(&Place::File { file: file.to_owned(), line: *line }, "bytes that are no UTF-8").hint("save the file as UTF-8")
             }

@@ -35,6 +35,13 @@ impl Problem {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The hint, unless there is one already.
+    #[must_use]
+    pub(super) fn or_hint(mut self, hint: impl Into<String>) -> Problem {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
 }
 
 impl fmt::Display for Place {

@@ -196,7 +196,7 @@ impl Reader {
         } else if known.len() < NAMES_SHOWN_MAX {
             problem.hint(format!("keys are {}", known.join(", ")))
         } else {
-            problem
+            problem.hint("`config/pumphandle.toml` of the source tree has every key")
         }
     }
 
@@ -394,7 +394,7 @@ impl Section<'_> {
         // What a broken text doesn't show may well be there.
         if node.is_none() {
             let place = self.place.clone();
-            self.problem_if_sound(&place, &format!("no `{key}`"), None);
+            self.problem_if_sound(&place, &format!("no `{key}`"), Some(&format!("write `{key} = …` below it")));
         }
         node
     }

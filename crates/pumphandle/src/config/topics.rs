@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lexicon::{Entry, Lexicon, Topic};
+use lexicon::{Entry, Lexicon, Topic, TopicFile, VoiceRules};
 use record::text::fold;
 
 use super::problem::{Place, Problem};
 use super::reader::At;
-use super::{base_of, read_text, resolve};
+use super::written::syntax_hint;
+use super::{Topics, base_of, read_text, resolve};
 
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The lexicon of the files that `patterns` name, or everything that is wrong with them.
-pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>) -> Result<Lexicon, Vec<Problem>> {
+pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment: bool) -> Result<Topics, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut paths = Vec::new();
     let mut seen = BTreeSet::new();
@@ -24,42 +26,57 @@ pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>) -> Resul
             Err(problem) => problems.push(problem),
         }
     }
-    let mut topics = Vec::new();
+    let mut files = Vec::new();
     for (path, place) in paths {
         let file = path.display().to_string();
         match read_text(&path, FILE_BYTES_MAX) {
-            Ok(text) => parse(&file, &text, &mut topics, &mut problems),
-            Err(error) => problems.push(error.problem(place, &file)),
+            Ok(text) => parse(&file, &text, &mut files, &mut problems),
+            Err(error) => {
+                let hint = match path.is_dir() {
+                    true => format!("write `{file}/*.toml` for the files in it"),
+                    false => "paths in a configuration file are relative to its folder".to_owned(),
+                };
+                problems.push(error.problem(place, &format!("`{file}`"), &file).or_hint(hint));
+            }
         }
     }
-    finish(topics, problems)
+    if problems.is_empty()
+        && files.iter().all(|file| file.topics.is_empty())
+        && let Some(pattern) = patterns.first()
+    {
+        problems.push(
+            Problem::new(&pattern.place, "no topic in any of the files for `files` in `[topics]`")
+                .hint("write `[[topic]]` before each topic"),
+        );
+    }
+    finish(files, problems, segment)
 }
 
 /// The lexicon of the files that are compiled in.
-pub(super) fn compiled_in() -> Result<Lexicon, Vec<Problem>> {
-    let (mut topics, mut problems) = (Vec::new(), Vec::new());
+pub(super) fn compiled_in(segment: bool) -> Result<Topics, Vec<Problem>> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for (file, text) in lexicon::default_files() {
-        parse(file, text, &mut topics, &mut problems);
+        parse(file, text, &mut files, &mut problems);
     }
-    finish(topics, problems)
+    finish(files, problems, segment)
 }
 
-fn parse(file: &str, text: &str, topics: &mut Vec<Topic>, problems: &mut Vec<Problem>) {
+fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
     match lexicon::parse(file, text) {
-        Ok(parsed) if parsed.topics.is_empty() => {
+        Ok(parsed) if parsed.topics.is_empty() && parsed.voices.is_empty() => {
             let problem = Problem::new(&Place::WholeFile { file: file.to_owned() }, "no topic");
             problems.push(problem.hint("write `[[topic]]` before each topic"));
         }
-        Ok(parsed) => topics.extend(parsed.topics),
+        Ok(parsed) => files.push(parsed),
         Err(found) => problems.extend(found.into_iter().map(Problem::from)),
     }
 }
 
 /// Even where a file is broken, the others are held against each other.
-fn finish(topics: Vec<Topic>, mut problems: Vec<Problem>) -> Result<Lexicon, Vec<Problem>> {
-    let lexicon = Lexicon::new(topics);
-    match lexicon {
-        Ok(lexicon) if problems.is_empty() => Ok(lexicon),
+fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool) -> Result<Topics, Vec<Problem>> {
+    let meaning = meaning(&files, segment);
+    match Lexicon::of_files(files) {
+        Ok(lexicon) if problems.is_empty() => Ok(Topics { lexicon: Arc::new(lexicon), segment, meaning }),
         Ok(_) => Err(problems),
         Err(found) => {
             problems.extend(found.into_iter().map(Problem::from));
@@ -84,13 +101,17 @@ fn matches(pattern: &At<String>, base: &Path) -> Result<Vec<PathBuf>, Problem> {
         .map_err(|error| problem(format!("bad pattern `{written}` for `files` in `[topics]`")).hint(error.msg.to_lowercase()))?;
     let mut paths = Vec::new();
     for path in found.take(FILES_MAX + 1) {
-        let path = path.map_err(|error| problem(format!("a folder of `{written}` can't be read: {}", error.error().kind())))?;
+        let path = path.map_err(|error| {
+            problem(format!("a folder of `{written}` can't be read: {}", error.error().kind())).hint("see who may read it")
+        })?;
         paths.push(path);
     }
     match paths.len() {
         0 => Err(problem(format!("no file matches `{written}` for `files` in `[topics]`"))
-            .hint(format!("it is looked for in {}", shown_folder(base)))),
-        count if count > FILES_MAX => Err(problem(format!("`{written}` matches more than {FILES_MAX} files for `files` in `[topics]`"))),
+            .hint(format!("they are looked for in {}", shown_folder(base)))),
+        count if count > FILES_MAX => {
+            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for `files` in `[topics]`")).hint("join small files"))
+        }
         _ => {
             paths.sort();
             Ok(paths)
@@ -107,36 +128,65 @@ fn shown_folder(base: &Path) -> String {
 
 impl From<lexicon::Problem> for Problem {
     fn from(problem: lexicon::Problem) -> Problem {
-        Problem { place: Place::File { file: problem.file, line: problem.line }, message: problem.message, hint: problem.hint }
+        let hint = problem.hint.unwrap_or_else(|| hint_for(&problem.message).to_owned());
+        Problem::new(&Place::File { file: problem.file, line: problem.line }, problem.message).hint(hint)
     }
 }
 
-/// Hash of what decides topics from text: the same for files that mean the same, however they are written and ordered.
-pub(super) fn meaning(lexicon: &Lexicon, segment: bool) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    part("lexicon 1");
-    part(if segment { "by segment" } else { "whole" });
-    let mut topics: Vec<&Topic> = lexicon.topics().iter().collect();
+/// For the messages of topic files that come without one.
+fn hint_for(message: &str) -> &'static str {
+    let hints = [
+        ("a topic without", "every topic has `id`, `kind` and `name`"),
+        ("unknown key", "a topic has `id`, `kind`, `name`, `tags`, `phrases` and `exclude`"),
+        ("already", "give one of them another id, or make one topic of both"),
+        ("nothing is left", "write letters or digits, or leave it out"),
+        ("excludes its own", "leave it out of one of the two"),
+    ];
+    let found = hints.iter().find(|(words, _)| message.contains(words));
+    found.map_or_else(|| syntax_hint(message), |(_, hint)| hint)
+}
+
+/// Hash of what decides topics and voice from text: the same for files that mean the same, however they are written and
+/// ordered.
+fn meaning(files: &[TopicFile], segment: bool) -> String {
+    let key = |entry: &Entry| fold(&entry.text);
+    // A phrase is tried in posts of its language's primary subtag.
+    let phrase = |entry: &Entry| format!("{} {}", entry.lang.split(['-', '_']).next().unwrap_or_default(), entry.text.trim());
+    let mut hash = Hash(blake3::Hasher::new());
+    hash.part("lexicon 1");
+    hash.part(if segment { "by segment" } else { "whole" });
+    let mut topics: Vec<&Topic> = files.iter().flat_map(|file| &file.topics).collect();
     topics.sort_by(|a, b| a.id.cmp(&b.id));
     for topic in topics {
-        part("topic");
-        part(&topic.id);
-        part(topic.kind.name());
-        let key = |entry: &Entry| fold(&entry.text);
-        // A phrase is tried in posts of its language's primary subtag.
-        let phrase = |entry: &Entry| format!("{} {}", entry.lang.split(['-', '_']).next().unwrap_or_default(), entry.text.trim());
-        for (name, entries) in [("tags", &topic.tags), ("exclude tags", &topic.exclude_tags)] {
-            part(name);
-            entries.iter().map(key).collect::<BTreeSet<String>>().iter().for_each(|key| part(key));
-        }
-        for (name, entries) in [("phrases", &topic.phrases), ("exclude phrases", &topic.exclude_phrases)] {
-            part(name);
-            entries.iter().map(phrase).collect::<BTreeSet<String>>().iter().for_each(|phrase| part(phrase));
-        }
+        ["topic", &topic.id, topic.kind.name()].iter().for_each(|text| hash.part(text));
+        hash.set(topic.tags.iter().map(key));
+        hash.set(topic.exclude_tags.iter().map(key));
+        hash.set(topic.phrases.iter().map(phrase));
+        hash.set(topic.exclude_phrases.iter().map(phrase));
     }
-    hasher.finalize().to_hex().as_str()[..32].to_owned()
+    let mut voices: Vec<&VoiceRules> = files.iter().flat_map(|file| &file.voices).collect();
+    voices.sort_by(|a, b| a.lang.cmp(&b.lang));
+    for voice in voices {
+        ["voice", &voice.lang].iter().for_each(|text| hash.part(text));
+        hash.set(voice.own.iter().map(phrase));
+        hash.set(voice.not.iter().map(phrase));
+        hash.set(voice.news.iter().map(phrase));
+    }
+    hash.0.finalize().to_hex().as_str()[..32].to_owned()
+}
+
+/// Parts with their lengths, so that no two lists of parts collide.
+struct Hash(blake3::Hasher);
+
+impl Hash {
+    fn part(&mut self, text: &str) {
+        self.0.update(&(text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    fn set(&mut self, texts: impl Iterator<Item = String>) {
+        let texts: BTreeSet<String> = texts.collect();
+        self.0.update(&(texts.len() as u64).to_le_bytes());
+        texts.iter().for_each(|text| self.part(text));
+    }
 }

@@ -45,8 +45,8 @@ pub(super) fn display_duration(span: Micros) -> String {
     let mut text = String::new();
     // Weeks are not how people read 7d.
     for (name, unit) in &UNITS_OF_TIME[1..] {
-        // 36h and 48h are said in hours, 30d in days.
-        let in_hours = *unit == DAY && rest < 3 * DAY && rest != DAY;
+        // 24h and 36h are said in hours, 7d in days.
+        let in_hours = *unit == DAY && rest < 3 * DAY;
         if !in_hours && rest >= *unit {
             text.push_str(&format!("{}{name}", rest / unit));
             rest %= unit;
@@ -56,7 +56,7 @@ pub(super) fn display_duration(span: Micros) -> String {
 }
 
 /// `64MiB`, `1GB`, or bare bytes.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text.trim(), |c| c.is_ascii_digit());
     let number: u64 = number.parse().ok()?;
     let unit = unit.trim_start();
@@ -68,7 +68,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 pub(super) fn display_size(bytes: u64) -> String {
-    let binary = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let binary = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match binary.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),

@@ -49,9 +49,24 @@ pub(super) fn parse(text: &str, place: impl Fn(usize) -> Place) -> (Table, Vec<P
             "duplicate key" => format!("duplicate key `{quoted}`"),
             message => message.replace('\n', ", "),
         };
-        problems.push(Problem::new(&place(lines.line(at.start)), message));
+        let hint = syntax_hint(&message);
+        problems.push(Problem::new(&place(lines.line(at.start)), message).hint(hint));
     }
     (converter.table(document.get_ref()), problems)
+}
+
+/// What to do about a text that is no TOML, by what the parser says of it.
+pub(super) fn syntax_hint(message: &str) -> &'static str {
+    let hints = [
+        ("duplicate key", "keep one of them"),
+        ("recurs", "no value here is nested so deep"),
+        ("string", "a text begins and ends with `\"` on the same line"),
+        ("table", "a section is written `[name]`, on a line of its own"),
+        ("array", "a list is written `[\"…\", \"…\"]`"),
+        ("key", "write `key = value`, a line each"),
+    ];
+    let found = hints.iter().find(|(word, _)| message.contains(word));
+    found.map_or("values are texts in quotes, numbers, `true`, `false`, and lists in `[…]`", |(_, hint)| hint)
 }
 
 struct Converter<'a, F> {
@@ -246,6 +261,9 @@ impl Raw {
 /// Between backticks, on one line, and not longer than a message bears.
 pub(super) fn quoted(text: &str) -> String {
     const CHARACTERS_MAX: usize = 100;
+    if text.is_empty() {
+        return "(empty)".to_owned();
+    }
     let mut shown: String =
         text.chars().take(CHARACTERS_MAX).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
     if text.chars().nth(CHARACTERS_MAX).is_some() {
