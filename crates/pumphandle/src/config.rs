@@ -45,7 +45,7 @@ const WINDOW_MAX: Micros = 7 * DAY;
 const HORIZON_MAX: Micros = 7 * DAY;
 const RETENTION_MAX: Micros = 8 * DAY;
 const KEY_EPOCH_MAX: Micros = 90 * DAY;
-const FEEDS_MAX: usize = 64;
+const PARAMS_MAX: usize = 64;
 
 /// Everything that is configured, in order.
 #[derive(Clone)]
@@ -213,6 +213,19 @@ pub(crate) fn load(
         Some(path) => Some(path.to_owned()),
         None => USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()),
     };
+    load_layers(path, sets, environment)
+}
+
+/// The built-in defaults and `sets` over them, whatever stands in the working directory.
+pub(crate) fn built_in(sets: &[String]) -> Result<Config, Vec<Problem>> {
+    load_layers(None, sets, std::iter::empty())
+}
+
+fn load_layers(
+    path: Option<PathBuf>,
+    sets: &[String],
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Config, Vec<Problem>> {
     let (mut root, mut problems) = written::parse(DEFAULT, |line| Place::Default { line });
     let feed_defaults = feed_defaults(&root);
     if let Some(path) = &path {
@@ -480,26 +493,15 @@ fn read_topics(reader: &mut Reader, file: Option<&Path>) -> Option<Topics> {
 
 fn read_feeds(reader: &mut Reader, defaults: &Table, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<Vec<Feed>> {
     let mut names: Vec<At<String>> = Vec::new();
-    let mut last_place = None;
     let feeds = reader.list_of_sections("feeds", defaults, |section| {
-        last_place = Some(section.place.clone());
         let name = read_feed_name(section, &mut names);
         let kind = read_feed_kind(section, file, warnings);
         let filtered = section.boolean("filtered");
         Some(Feed { name: name?, kind: kind?, whole: !filtered?.value })
     })?;
-    match last_place {
-        None => warnings.push(
-            Problem::new(&Place::WholeFile { file: shown_file(file) }, "no feed, so there is nothing to read")
-                .hint("write `[[feeds]]` before each"),
-        ),
-        Some(place) if feeds.len() > FEEDS_MAX => {
-            reader.problem(
-                Problem::new(&place, format!("{} feeds; at most {FEEDS_MAX} are read", feeds.len()))
-                    .hint("one file feed may read many files"),
-            );
-        }
-        Some(_) => {}
+    if feeds.is_empty() {
+        let place = Place::WholeFile { file: shown_file(file) };
+        warnings.push(Problem::new(&place, "no feed, so there is nothing to read").hint("write `[[feeds]]` before each"));
     }
     Some(feeds)
 }
@@ -693,6 +695,11 @@ fn read_detect(section: &mut Section<'_>) -> Option<DetectRead> {
 /// The parameters of a method, as it would read them from the command line.
 fn read_params(section: &mut Section<'_>, method: Option<&At<String>>) -> Option<Vec<(String, String)>> {
     let mut nodes = section.everything();
+    if nodes.len() > PARAMS_MAX {
+        let place = section.place.clone();
+        section.problem(&place, &format!("{} parameters, more than {PARAMS_MAX},", nodes.len()), Some("no method has so many"));
+        return None;
+    }
     let mut params = Vec::new();
     let mut fits = true;
     for (key, node) in &nodes {

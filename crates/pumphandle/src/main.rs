@@ -1,3 +1,42 @@
-//! The program.
+//! The program: reads a command line and a configuration, and does what they say.
+//!
+//! Roles are in `roles`, a file each; what runs one over a journal is in `drive`; one-off commands are in `commands`.
 
-fn main() {}
+mod cli;
+mod commands;
+mod config;
+mod drive;
+mod roles;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Bad usage or configuration (sysexits.h).
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let bad = error.use_stderr();
+            // Where help can't be written there is nobody to read it.
+            let _ = error.print();
+            return if bad { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    log_to_stderr();
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}
+
+/// Logs go to standard error, as lines; `RUST_LOG` says how much.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).compact().init();
+}

@@ -3,6 +3,7 @@
 //! What somebody asks for is known; what is left over in the end is unknown, and the nearest of the known is the hint.
 //! A getter that gives nothing has noted why, so that reading goes on and all mistakes are told at once.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -16,11 +17,14 @@ use super::written::{Node, Raw, Table, quoted};
 /// Fewer known names than this are all named where no near one is found.
 const NAMES_SHOWN_MAX: usize = 16;
 
+/// So many sections of one list are read.
+const SECTIONS_MAX: usize = 64;
+
 pub(super) struct Reader {
     root: Table,
     problems: Vec<Problem>,
     /// Section (`[panes]`) and key of everything asked for.
-    known: Vec<(String, &'static str)>,
+    known: BTreeSet<(String, &'static str)>,
     leftovers: Vec<(String, String, Place)>,
     /// Where the file's syntax breaks; complaints behind that would be guesses.
     broken: Option<(String, usize)>,
@@ -56,7 +60,7 @@ impl Reader {
                 _ => None,
             })
             .min_by_key(|(_, line)| *line);
-        Reader { root, syntax_count: syntax.len(), problems: syntax, known: Vec::new(), leftovers: Vec::new(), broken }
+        Reader { root, syntax_count: syntax.len(), problems: syntax, known: BTreeSet::new(), leftovers: Vec::new(), broken }
     }
 
     /// Whether the text was understood so far that values may be compared.
@@ -71,7 +75,7 @@ impl Reader {
     /// Reads the section `[name]`.
     pub(super) fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Option<T> {
         let title = format!("[{name}]");
-        self.known.push((String::new(), name));
+        self.known.insert((String::new(), name));
         let Some(node) = self.root.remove(name) else {
             let place = Place::Default { line: 1 };
             self.problem(Problem::new(&place, format!("no section `{title}`")));
@@ -94,7 +98,7 @@ impl Reader {
         defaults: &Table,
         mut read: impl FnMut(&mut Section<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        self.known.push((String::new(), name));
+        self.known.insert((String::new(), name));
         let node = self.root.remove(name)?;
         let title = format!("[[{name}]]");
         let Raw::List(items) = node.raw else {
@@ -103,7 +107,11 @@ impl Reader {
             return None;
         };
         let mut all = Some(Vec::new());
-        for item in items {
+        if let Some(beyond) = items.get(SECTIONS_MAX) {
+            let message = format!("{} times `{title}`, of which {SECTIONS_MAX} are read", items.len());
+            self.problem(Problem::new(&beyond.place, message).hint("leave some out"));
+        }
+        for item in items.into_iter().take(SECTIONS_MAX) {
             let Raw::Table(table) = item.raw else {
                 let hint = format!("write `{title}` before each of them");
                 self.problem(Problem::new(&item.place, format!("`{name}` holds {}, not a section", kind_of(&item.raw))).hint(hint));
@@ -201,10 +209,7 @@ impl Reader {
     }
 
     fn keys_of(&self, title: &str) -> Vec<&'static str> {
-        let mut keys: Vec<&str> = self.known.iter().filter(|(section, _)| section == title).map(|(_, key)| *key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        self.known.iter().filter(|(section, _)| section == title).map(|(_, key)| *key).collect()
     }
 
     fn home_of(&self, key: &str) -> Option<&str> {
@@ -400,7 +405,7 @@ impl Section<'_> {
     }
 
     pub(super) fn known(&mut self, key: &'static str) {
-        self.reader.known.push((self.title.clone(), key));
+        self.reader.known.insert((self.title.clone(), key));
     }
 
     fn bad(&mut self, node: &Node, key: &str, hint: &str) {

@@ -6,10 +6,6 @@ use record::time::{DAY, HOUR, MINUTE, SECOND, WEEK};
 use super::units::{display_duration, display_size, duration, size};
 use super::*;
 
-fn nothing() -> impl Iterator<Item = (String, String)> {
-    std::iter::empty()
-}
-
 /// A folder with `pumphandle.toml` and further files, and what `load` makes of them.
 fn load_files(config: &str, files: &[(&str, &str)], sets: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
     let folder = tempfile::tempdir().unwrap();
@@ -313,4 +309,16 @@ fn no_mutated_file_is_worse_than_a_list_of_problems() {
             }
         }
     }
+}
+
+/// A file of the largest size, of whatever is read one by one, must not hold up whoever runs `check`.
+#[test]
+fn a_file_as_large_as_can_be_is_answered_soon() {
+    let feeds = "[[feeds]]\nnome = 1\n".repeat(45_000);
+    let found = problems(&feeds);
+    assert!(found.iter().any(|problem| problem.message.starts_with("45000 times `[[feeds]]`")), "{:#?}", found.first());
+    let numbered = |line: fn(usize) -> String| (0..40_000).map(line).collect::<String>();
+    assert_eq!(problems(&format!("[detect.params]\n{}", numbered(|n| format!("p{n} = 1\n")))).len(), 1);
+    assert_eq!(problems(&format!("[panes]\n{}", numbered(|n| format!("p{n} = 1\n")))).len(), 40_000);
+    assert_eq!(problems(&"#".repeat(1 << 21)).len(), 1);
 }

@@ -1,0 +1,169 @@
+//! The command line: what can be asked for, with an example for each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "pumphandle",
+    version,
+    about = "Counts health hashtags per region and event-time window, and alerts when one spikes.",
+    max_term_width = 120
+)]
+pub(crate) struct Cli {
+    /// Configuration file; without one, `pumphandle.toml` or `config/pumphandle.toml` if there is one, else built-in defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Sets one key over the configuration: `--set panes.lateness=5m`. May be repeated.
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole pipeline at work on simulated posts: no network, no key, no account.
+    #[command(
+        after_help = "Example:\n  pumphandle demo\n\nFills three weeks of simulated history, then goes on at a quickened clock, with a page on http://127.0.0.1:8080.\nIt keeps its data in a folder of its own that is emptied at every start: a second start begins anew."
+    )]
+    Demo(Demo),
+    /// Runs all roles in one process: reads the configured feeds, counts, judges, alerts, and serves the page.
+    #[command(
+        after_help = "Example:\n  pumphandle run\n  pumphandle run --config pumphandle.toml --until-drained\n\nSIGTERM or Ctrl-C drains and ends cleanly; a second one ends at once. A second start goes on where the first ended."
+    )]
+    Run(Run),
+    /// Counts posts from files: exact over the whole input, in any order of lines.
+    #[command(
+        after_help = "Examples:\n  pumphandle replay posts.ndjson --counts counts.csv\n  zcat day.gz | pumphandle replay - --counts - --rejects rejects.csv\n  pumphandle replay posts.ndjson --as-live --alerts alerts.ndjson"
+    )]
+    Replay(Replay),
+    /// Writes a seeded made-up stream of posts, as Jetstream lines with a `region`.
+    #[command(after_help = "Example:\n  pumphandle simulate --posts 1000000 --seed 1 > posts.ndjson")]
+    Simulate(Simulate),
+    /// Reads NDJSON texts and says their hashtags, keys, topics and voice.
+    #[command(after_help = "Example:\n  printf '{\"text\":\"#GRIPPE2026 #fluffy\"}\\n' | pumphandle tags")]
+    Tags,
+    /// Judges series of counts from CSV with a named detector.
+    #[command(
+        after_help = "Example:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n\nReads `series,time,observed[,population]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`."
+    )]
+    Detect(Detect),
+    /// Checks configuration and topic files, and tells every problem at once.
+    #[command(after_help = "Example:\n  pumphandle check --config pumphandle.toml")]
+    Check,
+    /// Lists alerts, or shows one.
+    #[command(after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de")]
+    Alerts(Alerts),
+    /// Writes a table or view of the warehouse as CSV or NDJSON.
+    #[command(after_help = "Example:\n  pumphandle export --table v_counts --from 2026-01-05 --to 2026-01-12 > counts.csv")]
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the page listens.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: String,
+    /// How many seconds of the simulated world pass in one of ours.
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) speed: u32,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Folder of the demo's data; emptied at every start.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// Ends by itself after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) stop_after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Ends with 0 when every finite feed has been read and has landed; the log then takes no more.
+    #[arg(long)]
+    pub(crate) until_drained: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// NDJSON of our schema or Jetstream lines, plain, gz or zst; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "log")]
+    pub(crate) files: Vec<String>,
+    /// Cells with posts: `topic,region,pane_start,posts,authors,authors_24h,total_posts`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) counts: Option<PathBuf>,
+    /// Counts of lexicon keys by the post's own region: `tag,region,pane_start,posts`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tag_counts: Option<PathBuf>,
+    /// What each window was judged to be.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) verdicts: Option<PathBuf>,
+    /// Alerts as NDJSON, a line a revision.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) alerts: Option<PathBuf>,
+    /// What was set aside, and why: `file,line,reason,length,hash,detail`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Takes file order as order of arrival; closes and fires as live would, in bounded memory.
+    #[arg(long)]
+    pub(crate) as_live: bool,
+    /// Reads the retained stream in the data folder instead of files.
+    #[arg(long, conflicts_with_all = ["files", "as_live"])]
+    pub(crate) log: bool,
+    /// Stops when the program holds more memory than this: `512MiB`, `2GB`.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_max: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// How many posts are made; duplicates, deletions and other events come on top.
+    #[arg(long, value_name = "N")]
+    pub(crate) posts: u64,
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub(crate) seed: u64,
+    /// Spreads the posts over this many days instead of by the usual rate.
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) days: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Detect {
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) method: String,
+    /// A parameter of the method, as in R, in kebab-case: `--param alpha=0.001`. May be repeated.
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    pub(crate) params: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Alerts {
+    #[command(subcommand)]
+    pub(crate) command: AlertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// One line of JSON an alert, last fired first.
+    List,
+    /// All revisions of one alert.
+    Show { id: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// One of the tables and views; an unknown name lists them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: String,
+    /// Rows from this instant on: a date, RFC 3339 or unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Rows before this instant.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// `csv` or `ndjson`.
+    #[arg(long, default_value = "csv", value_name = "FORMAT")]
+    pub(crate) format: String,
+}

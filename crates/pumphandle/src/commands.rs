@@ -1,0 +1,102 @@
+//! One-off commands, a file each, and what they fail with.
+
+mod alerts;
+mod check;
+mod demo;
+mod detect;
+mod export;
+mod outputs;
+mod replay;
+mod run;
+mod simulate;
+mod tags;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Error;
+
+use crate::EX_USAGE;
+use crate::cli::{Cli, Command};
+use crate::config::{self, Config, Problem};
+
+/// How a command fails: by what the user wrote, or by what happened.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Everything that is wrong with the configuration.
+    Configuration(Vec<Problem>),
+    /// Bad usage, with a hint where one can be given.
+    Usage {
+        message: String,
+        hint: Option<String>,
+    },
+    Other(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Other(error.into())
+    }
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        let hint: String = hint.into();
+        Failure::Usage { message: message.into(), hint: (!hint.is_empty()).then_some(hint) }
+    }
+
+    pub(crate) fn print(&self) {
+        let mut stderr = std::io::stderr().lock();
+        // Where standard error is closed there is nobody left to tell.
+        let _ = match self {
+            Failure::Configuration(problems) => problems.iter().try_for_each(|problem| write!(stderr, "{problem}")),
+            Failure::Usage { message, hint } => {
+                let hint = hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
+                write!(stderr, "error: {message}\n{hint}")
+            }
+            Failure::Other(error) => writeln!(stderr, "error: {error:#}"),
+        };
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        match self {
+            Failure::Configuration(_) | Failure::Usage { .. } => ExitCode::from(EX_USAGE),
+            // A reader that has had enough (`| head`) is no failure.
+            Failure::Other(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+            Failure::Other(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe))
+}
+
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let load = || load(cli.config.as_deref(), &cli.set);
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(load()?, args.until_drained),
+        Command::Replay(args) => replay::run(&load()?, &args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Tags => tags::run(&load()?),
+        Command::Detect(args) => detect::run(&args),
+        Command::Check => check(cli.config.as_deref(), &cli.set),
+        Command::Alerts(args) => alerts::run(&load()?, &args.command),
+        Command::Export(args) => export::run(&load()?, &args),
+    }
+}
+
+fn load(file: Option<&Path>, sets: &[String]) -> Result<Config, Failure> {
+    config::load(file, sets, config::environment()).map_err(Failure::Configuration)
+}
+
+fn check(file: Option<&Path>, sets: &[String]) -> Result<(), Failure> {
+    if check::run(file, sets, &mut std::io::stdout().lock()) { Ok(()) } else { Err(Failure::Configuration(Vec::new())) }
+}
+
+/// Whether a progress bar would be seen.
+pub(crate) fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}

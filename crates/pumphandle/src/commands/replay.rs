@@ -1,0 +1,256 @@
+//! `replay`: posts from files through the whole engine, in one process and without a store.
+//!
+//! Plain mode takes everything in before the clock moves, so the order of lines can't matter; then it closes pane after pane.
+//! `--as-live` takes file order as order of arrival and ticks on the way, as a live feed would.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use feeds::file::{Content, FileReader, FileSettings};
+use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
+use feeds::line::Rejected;
+use indicatif::{ProgressBar, ProgressStyle};
+use record::pseudonym::Key;
+use record::time::{DAY, HOUR, SECOND, pane_start};
+use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Position, Record, RejectReason, Settings, Span, Tick};
+use surveillance::{Mode, Tally, Watch};
+
+use super::Failure;
+use super::outputs::Outputs;
+use crate::cli;
+use crate::config::{self, Config};
+
+/// The one feed that all files are.
+const FEED: &str = "files";
+/// Without stamps a line may be this far ahead of those before it.
+const AHEAD_MAX: Micros = 7 * DAY;
+/// A tick for every so much arrival, as ingest does.
+const TICK_EVERY: Micros = 10 * SECOND;
+/// Lines between looks at how much memory is held.
+const LINES_A_LOOK: u64 = 10_000;
+
+pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
+    if args.log {
+        return Err(Failure::usage("`--log` needs the retained stream of a running system", ""));
+    }
+    let memory_max = match &args.memory_max {
+        Some(text) => {
+            config::size(text).ok_or_else(|| Failure::usage(format!("`--memory-max {text}` is not a size"), "write `512MiB` or `2GB`"))?
+        }
+        None => config.limits.memory_max,
+    };
+    let outputs = Outputs::open(args)?;
+    let mode = match (args.as_live, outputs.wants_judging()) {
+        (true, _) => Mode::AsLive,
+        (false, true) => Mode::Batch,
+        (false, false) => Mode::Counts,
+    };
+    let mut engine = Engine::new(config, mode, outputs)?;
+    let mut reader =
+        FileReader::open(FileSettings { line_bytes_max: config.limits.line_bytes, ..FileSettings::new(args.files.clone()) }, None)?;
+    let bar = bar();
+    let mut intake = intake(config, &engine.settings, args.as_live);
+    let mut failure = None;
+    loop {
+        let batch = match reader.next_batch(4096) {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(error) => {
+                // Reading goes on with the next file; the first error is told at the end.
+                failure = failure.or(Some(error));
+                continue;
+            }
+        };
+        for line in batch.lines() {
+            engine.lines += 1;
+            let outcome = match line.content {
+                Content::Bytes(bytes) => intake.read(bytes, None),
+                Content::TooLong { length, .. } => {
+                    Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes is longer than {}", config.limits.line_bytes)))
+                }
+            };
+            match outcome {
+                Ok(outcome) => engine.outcome(outcome, args.as_live)?,
+                Err(rejected) => {
+                    *engine.rejects.entry(rejected.reason).or_default() += 1;
+                    engine.outputs.reject(&line.reject(FEED, &rejected))?;
+                }
+            }
+            if engine.lines.is_multiple_of(LINES_A_LOOK) {
+                look(&engine, memory_max, args.as_live)?;
+            }
+        }
+        let (done, total) = reader.progress();
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+    // What could be read is counted all the same, then the error is told.
+    engine.finish()?;
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+fn bar() -> ProgressBar {
+    if !super::stderr_is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
+
+/// Plain mode holds every post: it must stop before the machine does.
+fn look(engine: &Engine, memory_max: u64, as_live: bool) -> Result<(), Failure> {
+    let Some(held) = resident_bytes() else { return Ok(()) };
+    if held <= memory_max {
+        return Ok(());
+    }
+    let mebibytes = |bytes: u64| bytes >> 20;
+    let message = format!("stopped after {} lines: {} MiB held, more than {} MiB", engine.lines, mebibytes(held), mebibytes(memory_max));
+    let hint = if as_live {
+        "raise `--memory-max`"
+    } else {
+        "raise `--memory-max`, or take `--as-live`, which needs little memory but takes file order as order of arrival"
+    };
+    Err(Failure::Other(anyhow::anyhow!("{message}\nhint: {hint}")))
+}
+
+/// Resident memory of this process, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+}
+
+fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {
+    // Nothing leaves this process but counts: any key will do, and always the same one gives always the same bytes.
+    let key = Key::new([0; 32]);
+    let mut intake = IntakeSettings::of(settings, 0, key.derive("routing"), key.derive("authors"), Arc::clone(&config.topics.lexicon));
+    intake.segment = config.topics.segment;
+    intake.limits = config.limits.of_lines();
+    if as_live {
+        intake.arrival = ArrivalRule::Greatest { ahead_max: AHEAD_MAX };
+    }
+    Intake::new(intake)
+}
+
+/// Tally and watch over one partition, without a journal between them.
+struct Engine {
+    settings: Settings,
+    tally: Tally,
+    watch: Watch,
+    outputs: Outputs,
+    position: Position,
+    frames: Vec<Frame>,
+    frames_taken: Position,
+    records: Vec<Record>,
+    /// Least and greatest arrival so far.
+    span: Option<(Micros, Micros)>,
+    ticked: Option<Micros>,
+    lines: u64,
+    ignored: u64,
+    rejects: BTreeMap<RejectReason, u64>,
+}
+
+impl Engine {
+    fn new(config: &Config, mode: Mode, outputs: Outputs) -> Result<Engine, Failure> {
+        let feeds = vec![FeedSetting { name: FEED.to_owned(), whole: true }];
+        let settings = Settings { partitions: 1, feeds, number: 1, generation: 1, ..config.settings() };
+        let mut engine = Engine {
+            tally: Tally::new(0),
+            watch: Watch::new(mode),
+            outputs,
+            position: 0,
+            frames: Vec::new(),
+            frames_taken: 0,
+            records: Vec::new(),
+            span: None,
+            ticked: None,
+            lines: 0,
+            ignored: 0,
+            rejects: BTreeMap::new(),
+            settings,
+        };
+        let settings = Record::Settings(engine.settings.clone());
+        engine.watch.apply(0, &settings, &mut engine.records)?;
+        engine.frames_taken = 1;
+        engine.apply(&settings)?;
+        Ok(engine)
+    }
+
+    fn apply(&mut self, record: &Record) -> Result<(), Failure> {
+        self.tally.apply(self.position, record, &mut self.frames);
+        self.position += 1;
+        for frame in self.frames.drain(..) {
+            self.watch.apply(self.frames_taken, &Record::Frame(frame), &mut self.records)?;
+            self.frames_taken += 1;
+        }
+        for record in self.records.drain(..) {
+            self.outputs.take(record)?;
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, outcome: Outcome, as_live: bool) -> Result<(), Failure> {
+        if let Some(arrival) = outcome.arrival() {
+            let (least, greatest) = self.span.map_or((arrival, arrival), |(least, greatest)| (least.min(arrival), greatest.max(arrival)));
+            self.span = Some((least, greatest));
+            // The tick comes before the first post at or after a multiple of ten seconds, so that it depends on arrivals only.
+            let border = greatest.div_euclid(TICK_EVERY) * TICK_EVERY;
+            if as_live && self.ticked.unwrap_or(least) < border {
+                self.tick(border, false)?;
+            }
+        }
+        match outcome {
+            Outcome::Post { post, .. } => self.apply(&Record::Post(post))?,
+            Outcome::Ignored { .. } => self.ignored += 1,
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, reached: Micros, ended: bool) -> Result<(), Failure> {
+        let from = self.ticked.or(self.span.map(|(least, _)| least)).unwrap_or(reached).min(reached);
+        self.ticked = Some(reached);
+        let feed = FeedTick { feed: FEED.to_owned(), epoch: 1, from, reached, span: Span::Covered, ended };
+        self.apply(&Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] }))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        if let Some((least, greatest)) = self.span {
+            let mut reached = pane_start(self.ticked.unwrap_or(least), HOUR) + HOUR;
+            while reached < greatest {
+                self.tick(reached, false)?;
+                reached += HOUR;
+            }
+            self.tick(greatest, true)?;
+        }
+        self.apply(&Record::End)?;
+        self.summary();
+        self.outputs.finish()
+    }
+
+    /// Nothing is lost silently: one line says what became of all lines.
+    fn summary(&self) {
+        let Handled { posts, duplicates, late, after_final, deletes, removals, edits, clamped, refused } = self.tally.handled();
+        let rejected: u64 = self.rejects.values().sum();
+        let reasons = self.rejects.iter().map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ");
+        tracing::info!(
+            lines = self.lines,
+            posts,
+            duplicates,
+            late,
+            after_final,
+            deletes,
+            removals,
+            edits,
+            clamped,
+            refused,
+            ignored = self.ignored,
+            rejected,
+            reasons,
+            "replayed"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! `run`: all roles in one process, on the configured feeds.
+
+use std::net::TcpListener;
+
+use anyhow::Context;
+
+use super::Failure;
+use crate::config::Config;
+use crate::roles::embedded::{self, Embedded};
+use crate::roles::{self, Stop};
+
+pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
+    let stop = Stop::default();
+    let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen));
+    // A job that ends by itself needs no page.
+    let listener = if until_drained { listener.ok() } else { Some(listener?) };
+    if let Some(address) = listener.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!(page = format!("http://{address}"), "serving");
+    }
+    stop_on_signals(&stop)?;
+    let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock: roles::now };
+    embedded::run(embedded, &stop, listener)?;
+    Ok(())
+}
+
+/// The first signal drains, the second ends at once.
+pub(crate) fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = stop.clone();
+    // Ends with the process: nothing in it needs to be put away.
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let mut asked = 0;
+            loop {
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                asked += 1;
+                if asked > 1 {
+                    std::process::exit(130);
+                }
+                tracing::info!("stopping: draining what was read; once more to end at once");
+                stop.ask();
+            }
+        });
+    })?;
+    Ok(())
+}

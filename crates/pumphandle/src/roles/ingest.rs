@@ -1,0 +1,417 @@
+//! The ingest role: reads feeds, appends posts, and after them the ticks that say how far each feed has come.
+//!
+//! A tick stands in every partition behind every post that it speaks for; a feed's cursor is written after its tick. So a restart
+//! reads again what was not ticked, and what it appends twice is told by its identity.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use feeds::file::{Content, FileReader, FileSettings};
+use feeds::intake::{Intake, IntakeSettings, Outcome, Routing};
+use feeds::jetstream::{self, JetstreamSettings};
+use feeds::line::Rejected;
+use feeds::progress::{Progress, TickClock};
+use feeds::{Cursor, Feed, Message};
+use journal::{Entry, Journal, Stream};
+use record::time::SECOND;
+use record::{Micros, Record, Reject, RejectReason, Settings, Tick, wire};
+use serde::{Deserialize, Serialize};
+use simulation::World;
+use web::Metrics;
+
+use super::Stop;
+use super::keys::Keys;
+use crate::config::{Config, FeedKind, Wire};
+use crate::drive::again;
+
+/// Lines taken from one feed before the next one's turn.
+const LINES_A_TURN: usize = 2_000;
+/// With nothing to read, so long until the next look.
+const IDLE: Duration = Duration::from_millis(20);
+/// What a clean stop adds to the clock of its last tick, so that open counts are told once more.
+const LAST_TICK_AHEAD: Micros = 2 * SECOND;
+
+/// Where a feed's lines come from.
+enum Source {
+    File(Box<FileReader>, Box<Intake>),
+    Live(Feed),
+    /// The demo's made-up world, up to an instant that moves with the clock.
+    World(Box<WorldSource>),
+}
+
+pub(crate) struct WorldSource {
+    pub(crate) world: World,
+    /// The instant of the world that lines are due up to, by our clock.
+    pub(crate) due: Box<dyn FnMut() -> Micros + Send>,
+    pub(crate) intake: Option<Intake>,
+}
+
+struct Running {
+    name: String,
+    source: Source,
+    finite: bool,
+    progress: Progress,
+    /// After the last line that was appended.
+    cursor: Option<Cursor>,
+    accepted: web::Counter,
+}
+
+/// What `feeds` holds of a feed: where it goes on, and how far it has spoken for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Place {
+    cursor: Option<String>,
+    reached: Option<Micros>,
+}
+
+fn place_key(feed: &str) -> String {
+    format!("cursor/{feed}")
+}
+
+/// The furthest arrival that any feed has spoken for.
+pub(crate) fn reached(journal: &dyn Journal) -> anyhow::Result<Option<Micros>> {
+    let mut furthest = None;
+    for key in again(|| journal.keys(Stream::Feeds, "cursor/"))? {
+        if let Some(place) = read_place(journal, &key)? {
+            furthest = furthest.max(place.reached);
+        }
+    }
+    Ok(furthest)
+}
+
+fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>> {
+    match again(|| journal.get(Stream::Feeds, key))? {
+        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("the cursor `{key}` is unreadable"))?)),
+        None => Ok(None),
+    }
+}
+
+pub(crate) struct Ingest<'a> {
+    journal: &'a dyn Journal,
+    settings: Settings,
+    clock: fn() -> Micros,
+    feeds: Vec<Running>,
+    ticks: TickClock,
+    entries: Vec<Entry>,
+    rejects: Vec<Entry>,
+    ticked: bool,
+    metrics: Arc<Metrics>,
+}
+
+/// Who hands a world in, in place of configured feeds.
+pub(crate) type Worlds = Vec<(String, WorldSource)>;
+
+impl<'a> Ingest<'a> {
+    pub(crate) fn start(
+        journal: &'a dyn Journal,
+        config: &Config,
+        settings: &Settings,
+        keys: &Keys,
+        clock: fn() -> Micros,
+        worlds: Worlds,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Ingest<'a>> {
+        let mut ingest = Ingest {
+            journal,
+            settings: settings.clone(),
+            clock,
+            feeds: Vec::new(),
+            ticks: TickClock::default(),
+            entries: Vec::new(),
+            rejects: Vec::new(),
+            ticked: false,
+            metrics,
+        };
+        let intake = |index: usize| {
+            let lexicon = Arc::clone(&config.topics.lexicon);
+            let mut intake = IntakeSettings::of(settings, index as u16, keys.routing.clone(), keys.authors.clone(), lexicon);
+            intake.segment = config.topics.segment;
+            intake.limits = config.limits.of_lines();
+            intake.langs_max = config.limits.langs_per_post;
+            Intake::new(intake)
+        };
+        for (index, (name, mut world)) in worlds.into_iter().enumerate() {
+            world.intake = Some(intake(index));
+            ingest.add(&name, false, config, |_| Ok(Source::World(Box::new(world))))?;
+        }
+        for (index, feed) in config.feeds.iter().enumerate().take(settings.feeds.len()) {
+            if ingest.feeds.iter().any(|running| running.name == feed.name) {
+                continue;
+            }
+            match &feed.kind {
+                FeedKind::File { paths, follow } => ingest.add(&feed.name, !follow, config, |cursor| {
+                    let files =
+                        FileSettings { follow: *follow, line_bytes_max: config.limits.line_bytes, ..FileSettings::new(paths.clone()) };
+                    let from = match &cursor {
+                        Some(Cursor::File(cursor)) => Some(cursor),
+                        _ => None,
+                    };
+                    Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(index))))
+                })?,
+                FeedKind::Jetstream { urls, wire, rewind, idle_timeout, .. } => ingest.add(&feed.name, false, config, |cursor| {
+                    let jetstream = JetstreamSettings {
+                        wire: match wire {
+                            Wire::Auto => None,
+                            Wire::V1 => Some(jetstream::Wire::First),
+                            Wire::V2 => Some(jetstream::Wire::Second),
+                        },
+                        rewind: *rewind,
+                        idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
+                        queue: config.limits.queue,
+                        ..JetstreamSettings::new(&feed.name, urls.clone())
+                    };
+                    let from = match cursor {
+                        Some(Cursor::Jetstream(cursor)) => Some(cursor),
+                        _ => None,
+                    };
+                    let world = jetstream::World { clock, random: Box::new(random) };
+                    Ok(Source::Live(jetstream::start(jetstream, from, intake(index), world)?))
+                })?,
+            }
+        }
+        Ok(ingest)
+    }
+
+    /// Claims the feed and resumes it. The claim's position is its epoch: what an earlier owner still says is told by it.
+    fn add(
+        &mut self,
+        name: &str,
+        finite: bool,
+        config: &Config,
+        open: impl FnOnce(Option<Cursor>) -> anyhow::Result<Source>,
+    ) -> anyhow::Result<()> {
+        let claim = (format!("claim/{name}"), Some(std::process::id().to_string().into_bytes()));
+        let epoch = again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&claim)))?.first().copied().unwrap_or(0);
+        let place = read_place(self.journal, &place_key(name))?;
+        let cursor = place.as_ref().and_then(|place| place.cursor.as_deref()).map(str::parse::<Cursor>).transpose()?;
+        let source = open(cursor.clone()).with_context(|| format!("failed to open feed `{name}`"))?;
+        let mut progress = match source {
+            Source::Live(_) => Progress::live(name, epoch, config.ingest.outage_hold),
+            Source::File(..) | Source::World(_) => Progress::of_file(name, epoch),
+        };
+        if let (Source::File(..), Some(reached)) = (&source, place.and_then(|place| place.reached)) {
+            // A file resumes at the very line: nothing between is missing.
+            progress.on_connected((self.clock)(), Some(reached));
+        }
+        let accepted =
+            self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", name)]);
+        self.feeds.push(Running { name: name.to_owned(), source, finite, progress, cursor, accepted });
+        Ok(())
+    }
+
+    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read. Returns whether the latter.
+    pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<bool> {
+        loop {
+            let mut busy = false;
+            for index in 0..self.feeds.len() {
+                busy |= self.turn(index)?;
+            }
+            let now = (self.clock)();
+            if self.ticks.due(now) {
+                self.tick(now, None);
+            }
+            self.flush()?;
+            let drained = until_drained && self.feeds.iter().all(|feed| !feed.finite || feed.progress.has_ended());
+            if drained || stop.asked() {
+                self.finish(drained)?;
+                return Ok(drained);
+            }
+            if !busy {
+                std::thread::sleep(IDLE);
+            }
+        }
+    }
+
+    /// Takes some lines of one feed; whether there were any.
+    fn turn(&mut self, index: usize) -> anyhow::Result<bool> {
+        // Taken out for the turn, so that what it reads can be handed to the rest of us.
+        let name = self.feeds[index].name.clone();
+        match &mut self.feeds[index].source {
+            Source::File(reader, _) => match reader.next_batch(LINES_A_TURN) {
+                Ok(Some(batch)) => {
+                    for line in batch.lines() {
+                        let Source::File(_, intake) = &mut self.feeds[index].source else { break };
+                        let outcome = match line.content {
+                            Content::Bytes(bytes) => intake.read(bytes, None),
+                            Content::TooLong { length, .. } => Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes"))),
+                        };
+                        let cursor = Cursor::File(line.cursor());
+                        match outcome {
+                            Ok(outcome) => self.take(index, outcome, cursor),
+                            Err(rejected) => self.reject(index, &line.reject(&name, &rejected), cursor),
+                        }
+                    }
+                    Ok(!batch.is_empty())
+                }
+                Ok(None) => {
+                    let ended_before = self.feeds[index].progress.has_ended();
+                    if !ended_before {
+                        self.feeds[index].progress.on_end();
+                        tracing::info!(feed = name, "read to its end");
+                    }
+                    Ok(false)
+                }
+                Err(error) => {
+                    tracing::error!(feed = name, error = %anyhow::Error::from(error), "a file could not be read, going on with the next");
+                    Ok(true)
+                }
+            },
+            Source::Live(feed) => {
+                let messages: Vec<Message> = feed.messages().try_iter().take(LINES_A_TURN).collect();
+                let any = !messages.is_empty();
+                for message in messages {
+                    self.message(index, message);
+                }
+                Ok(any)
+            }
+            Source::World(world) => {
+                let until = (world.due)();
+                let mut lines = Vec::new();
+                let mut text = String::new();
+                while lines.len() < LINES_A_TURN && world.world.next_line_before(until, &mut text).is_some() {
+                    if let Some(Ok(outcome)) = world.intake.as_mut().map(|intake| intake.read(text.as_bytes(), None)) {
+                        lines.push(outcome);
+                    }
+                }
+                let any = !lines.is_empty();
+                for outcome in lines {
+                    self.append(index, outcome);
+                }
+                Ok(any)
+            }
+        }
+    }
+
+    fn message(&mut self, index: usize, message: Message) {
+        let now = (self.clock)();
+        match message {
+            Message::Line { outcome, cursor } => self.take(index, outcome, cursor),
+            Message::Reject { reject, cursor } => self.reject(index, &reject, cursor),
+            other => {
+                let feed = &mut self.feeds[index];
+                match &other {
+                    Message::Gap { from, to, why } => {
+                        tracing::warn!(
+                            feed = feed.name,
+                            from = record::time::display(*from),
+                            to = record::time::display(*to),
+                            why,
+                            "gap: these arrivals are lost"
+                        );
+                        self.metrics
+                            .counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more.", &[("feed", &feed.name)])
+                            .add(1);
+                    }
+                    Message::Disconnected { why, .. } => tracing::warn!(feed = feed.name, why, "disconnected, trying again"),
+                    Message::Connected { .. } => tracing::info!(feed = feed.name, "connected"),
+                    Message::Failed { why } => tracing::error!(feed = feed.name, why, "a part of the source could not be read"),
+                    _ => {}
+                }
+                feed.progress.on_message(&other, now);
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize, outcome: Outcome, cursor: Cursor) {
+        self.append(index, outcome);
+        self.feeds[index].cursor = Some(cursor);
+    }
+
+    fn append(&mut self, index: usize, outcome: Outcome) {
+        let now = (self.clock)();
+        if let Some(arrival) = outcome.arrival() {
+            if let Some(boundary) = self.ticks.boundary(arrival) {
+                self.tick(now, Some((index, boundary)));
+            }
+            self.feeds[index].progress.on_arrival(arrival, now);
+        }
+        let Outcome::Post { routing, post, .. } = outcome else { return };
+        let bytes = wire::encode_post(&post);
+        match routing {
+            Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
+            Routing::All => self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
+        }
+        self.feeds[index].accepted.add(1);
+    }
+
+    fn reject(&mut self, index: usize, reject: &Reject, cursor: Cursor) {
+        let labels = [("feed", reject.feed.as_str()), ("reason", reject.reason.name())];
+        self.metrics.counter("pumphandle_rejects_total", "Lines set aside, by reason.", &labels).add(1);
+        self.rejects.push(Entry { partition: 0, bytes: Record::Reject(reject.clone()).encode() });
+        self.feeds[index].cursor = Some(cursor);
+    }
+
+    /// A tick of all feeds; of one that is about to pass a multiple of ten seconds, up to that.
+    fn tick(&mut self, now: Micros, before: Option<(usize, Micros)>) {
+        let feeds: Vec<_> = self
+            .feeds
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, feed)| match before {
+                Some((passing, boundary)) if passing == index => feed.progress.tick_before(boundary, now),
+                _ => feed.progress.tick(now),
+            })
+            .collect();
+        self.ticks.ticked(now);
+        if feeds.is_empty() {
+            return;
+        }
+        let bytes = Record::Tick(Tick { settings: self.settings.number, at: now, feeds }).encode();
+        self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() }));
+        self.ticked = true;
+    }
+
+    /// Appends what has gathered; then, if a tick was among it, the cursors.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if !self.rejects.is_empty() {
+            let rejects = std::mem::take(&mut self.rejects);
+            again(|| self.journal.append(Stream::Rejects, &rejects))?;
+        }
+        if !self.entries.is_empty() {
+            let entries = std::mem::take(&mut self.entries);
+            again(|| self.journal.append(Stream::Posts, &entries))?;
+        }
+        if std::mem::take(&mut self.ticked) {
+            let places: Vec<(String, Option<Vec<u8>>)> = self
+                .feeds
+                .iter()
+                .map(|feed| {
+                    let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached: feed.progress.reached() };
+                    Ok((place_key(&feed.name), Some(serde_json::to_vec(&place)?)))
+                })
+                .collect::<anyhow::Result<_>>()?;
+            again(|| self.journal.put(Stream::Feeds, &places))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, drained: bool) -> anyhow::Result<()> {
+        for index in 0..self.feeds.len() {
+            if let Source::Live(feed) = &self.feeds[index].source {
+                feed.stop();
+                let rest: Vec<Message> = feed.messages().try_iter().collect();
+                for message in rest {
+                    self.message(index, message);
+                }
+            }
+            if drained {
+                self.feeds[index].progress.on_end();
+            }
+        }
+        let now = (self.clock)() + LAST_TICK_AHEAD;
+        self.tick(now, None);
+        self.flush()?;
+        let totals: BTreeMap<&str, u64> = self.feeds.iter().map(|feed| (feed.name.as_str(), feed.accepted.get())).collect();
+        tracing::info!(?totals, "feeds stopped");
+        Ok(())
+    }
+}
+
+/// Evenly from 0 to 1.
+fn random() -> f64 {
+    let mut bytes = [0; 8];
+    // Without randomness waits are merely not spread.
+    let _ = getrandom::fill(&mut bytes);
+    (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
+}
