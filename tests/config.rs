@@ -27,8 +27,8 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
 fn every_expected_text_belongs_to_a_configuration() {
     let names = names();
     for expected in files_with("expected") {
-        let name = expected.file_stem().unwrap().to_str().unwrap();
-        assert!(names.iter().any(|known| known == name), "{name}.expected is left over");
+        let name = name_of(&expected);
+        assert!(names.contains(&name), "{name}.expected is left over");
     }
 }
 
@@ -55,19 +55,19 @@ fn the_configuration_of_the_source_tree_is_in_order() {
 
 fn check(name: &str) -> Output {
     let file = format!("{name}.toml");
-    let text = std::fs::read(folder().join(&file)).unwrap();
+    let text = std::fs::read(folder().join(&file)).expect("a configuration that was listed");
     let mut command = command();
     command.args(["check", "--config", &file]);
     for with in String::from_utf8_lossy(&text).lines().filter_map(|line| line.strip_prefix("# with: ")) {
         match with.strip_prefix("--set ") {
             Some(set) => command.args(["--set", set]),
             None => {
-                let (name, value) = with.split_once('=').unwrap();
+                let (name, value) = with.split_once('=').expect("`NAME=value`");
                 command.env(name, value)
             }
         };
     }
-    command.output().unwrap()
+    command.output().expect("the program runs")
 }
 
 /// In the folder of the configurations, so that no message names a machine.
@@ -78,16 +78,20 @@ fn command() -> Command {
 }
 
 fn names() -> Vec<String> {
-    files_with("toml").iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    files_with("toml").iter().map(|path| name_of(path)).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().and_then(|name| name.to_str()).expect("a name in UTF-8").to_owned()
 }
 
 fn files_with(extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder()).expect("the folder of configurations").map(|entry| entry.expect("an entry of it").path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
     files.sort();
     files
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/config").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/config").canonicalize().expect("the folder of configurations")
 }
