@@ -16,13 +16,15 @@ use surveillance::detectors::{Judgement, Method, Series, detect_series};
 
 /// The folder of the oracles, if it is there.
 fn oracles() -> Option<PathBuf> {
-    if let Some(shared) = std::env::var_os("PUMPHANDLE_SHARED") {
-        return Some(Path::new(&shared).join("oracles")).filter(|folder| folder.is_dir());
-    }
-    let found =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/oracles")).find(|folder| folder.is_dir());
+    let found = match std::env::var_os("PUMPHANDLE_SHARED") {
+        Some(shared) => Some(Path::new(&shared).join("oracles")),
+        None => {
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/oracles")).find(|folder| folder.is_dir())
+        }
+    };
+    let found = found.filter(|folder| folder.is_dir());
     if found.is_none() {
-        println!("skipped: no `shared/oracles` beside the checkout, and PUMPHANDLE_SHARED is not set");
+        println!("skipped: no folder `shared/oracles` beside the checkout or under PUMPHANDLE_SHARED");
     }
     found
 }
@@ -316,11 +318,8 @@ fn cusum_equals_r() {
         parse("cusum", &params)
     };
     compare("cusum", &folder, &cases, method, |comparison, place, ours, row| {
-        let without_cases = place.starts_with("cusum-057");
-        if !without_cases {
-            comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-9);
-            comparison.number(place, "expected", ours.expected, number(&row["m0"]), 1e-9);
-        }
+        comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-9);
+        comparison.number(place, "expected", ours.expected, number(&row["m0"]), 1e-9);
         comparison.number(place, "statistic", ours.statistic, number(&row["cusum"]), 1e-9);
         comparison.alarm(place, ours, &row["alarm"]);
     });
@@ -339,6 +338,9 @@ fn farrington_equals_r() {
     });
 }
 
+/// All rows. Of R's columns, phi, mu0 and the trend are not compared by themselves: they make the
+/// limits and p-values, which are. The score of nbPlugin and muan mixes scales in R, and where there
+/// are too few cases we give none.
 #[test]
 fn farrington_flexible_equals_r() {
     let Some(folder) = oracles() else { return };
