@@ -341,4 +341,4 @@ fn believed(stamp: Micros, now: Option<Micros>) -> Micros {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,7 +15,6 @@ use crate::intake::Outcome;
 use crate::jetstream;
 
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are lines")]
 pub enum Message {
     Line {
         outcome: Outcome,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::Message;
 
 /// File name, line number, content; of lines too long their length.
 type Seen = (String, u64, String);
@@ -297,4 +298,53 @@ fn files_that_come_later_are_found_by_a_followed_pattern() {
     let mut reader = FileReader::open(settings, Some(&cursor)).unwrap();
     let rest = read_all(&mut reader, 10).unwrap();
     assert_eq!(rest.iter().map(|(line, _)| &*line.2).collect::<Vec<_>>(), ["four"]);
+}
+
+#[test]
+fn a_file_feed_sends_records_rejects_and_its_end() {
+    let folder = TempDir::new().unwrap();
+    let good = |id: u32| format!("{{\"id\":\"{id}\",\"author\":\"a\",\"created_at\":{}}}\n", 1_767_603_600 + id);
+    let text = format!("{}nonsense\n\n{}{}\n", good(0), good(1), "x".repeat(300));
+    let paths =
+        [put(&folder, "a", text.as_bytes()), put(&folder, "b", &gzip(good(2).as_bytes())[..30]), put(&folder, "c", good(3).as_bytes())];
+    let settings = FileSettings { line_bytes_max: 200, ..settings(&[&paths[0], &paths[1], &paths[2]]) };
+    let intake = || crate::intake::Intake::new(crate::intake::tests::settings());
+    let messages = |from: Option<&Cursor>| {
+        let feed = start("f", settings.clone(), from, intake(), 1, || panic!("a file that is over has no clock")).unwrap();
+        feed.messages().iter().collect::<Vec<_>>()
+    };
+    let told = |messages: &[Message]| {
+        let told = messages.iter().map(|message| match message {
+            Message::Line { outcome, .. } => format!("line {}", outcome.arrival().unwrap() / 1_000_000 - 1_767_603_600),
+            Message::Reject { reject, .. } => format!("{} {} {}", reject.reason.name(), reject.line, reject.length),
+            Message::Failed { why } => format!("failed {}", why.rsplit("in the middle").next().unwrap()),
+            Message::Ended => "ended".to_owned(),
+            other => panic!("{other:?}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let all = messages(None);
+    let expected = ["line 0", "json 2 8", "line 1", "length 5 300", "failed  of its compressed data, after 0 lines", "line 3", "ended"];
+    assert_eq!(told(&all), expected);
+    let Message::Reject { cursor: crate::Cursor::File(cursor), .. } = &all[1] else { panic!() };
+    assert_eq!(told(&messages(Some(cursor))), expected[2..]);
+    // Nobody need take everything.
+    drop(start("f", settings.clone(), None, intake(), 1, || 0).unwrap());
+}
+
+#[test]
+fn a_followed_feed_waits_for_more_until_it_is_stopped() {
+    let folder = TempDir::new().unwrap();
+    let path = put(&folder, "a", b"{}\n");
+    let settings = FileSettings { follow: true, ..settings(&[&path]) };
+    let intake = crate::intake::Intake::new(crate::intake::tests::settings());
+    let feed = start("f", settings, None, intake, 4, || 1_767_603_600_000_000).unwrap();
+    let next = || feed.messages().recv_timeout(std::time::Duration::from_secs(20));
+    assert!(matches!(next(), Ok(Message::Reject { .. })));
+    append(&path, b"{\"id\":\"1\",\"author\":\"a\",\"created_at\":\"2031-01-01\"}\n{\"id\":\"1\",\"author\":\"a\",\"created_at\":\"2031-01-01T00:00:00Z\"}\n");
+    assert!(matches!(next(), Ok(Message::Reject { .. })));
+    let Ok(Message::Line { outcome, .. }) = next() else { panic!() };
+    assert_eq!(outcome.arrival(), Some(1_767_603_600_000_000), "a time to come is our clock's");
+    feed.stop();
+    assert!(next().is_err(), "and no end is claimed");
 }

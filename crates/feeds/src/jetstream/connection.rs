@@ -256,9 +256,7 @@ impl Connections {
             Ok(outcome) => outcome,
             Err(rejected) => return self.set_aside(bytes, &rejected, address, sender, stopping).await,
         };
-        // Before the first stamp there is no place to come back to, and nothing of use.
-        let Some(cursor) = self.cursor.clone() else { return self.alive(clock, false, sender, stopping).await };
-        let message = Message::Line { outcome, cursor: message::Cursor::Jetstream(cursor) };
+        let message = Message::Line { outcome, cursor: self.place(address) };
         if !send(sender, message, stopping).await {
             return Some(End::Stopped);
         }
@@ -287,6 +285,12 @@ impl Connections {
         self.cursor = Some(Cursor { host: address.host.clone(), sequence: line.sequence, stamp: before.max(stamp) });
     }
 
+    /// The place after the last line; before the first stamp, now.
+    fn place(&self, address: &Address) -> message::Cursor {
+        let now = || Cursor { host: address.host.clone(), sequence: None, stamp: (self.world.clock)() };
+        message::Cursor::Jetstream(self.cursor.clone().unwrap_or_else(now))
+    }
+
     async fn alive(&mut self, clock: Micros, answered: bool, sender: &SyncSender<Message>, stopping: &Stopping) -> Option<End> {
         // While lines come fast it is enough to say so now and then.
         if !answered && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY)).contains(&clock) {
@@ -313,8 +317,7 @@ impl Connections {
             hash: hash_of(blake3::hash(bytes)),
             detail: rejected.detail.clone().into_owned(),
         };
-        let unknown = Cursor { host: address.host.clone(), sequence: None, stamp: (self.world.clock)() };
-        let cursor = message::Cursor::Jetstream(self.cursor.clone().unwrap_or(unknown));
+        let cursor = self.place(address);
         (!send(sender, Message::Reject { reject, cursor }, stopping).await).then_some(End::Stopped)
     }
 
