@@ -144,8 +144,9 @@ struct Series {
     aligned: SeriesFold,
     /// (length, end) → final value, where not zero.
     history: BTreeMap<(Micros, Micros), Window>,
-    /// The first pane that had a post.
+    /// The first pane that had a post, and the first that had one when it was final: a post may be deleted.
     began: Option<Micros>,
+    began_for_good: Option<Micros>,
     /// Window end → what was last said of it, until it is final.
     judged: BTreeMap<Micros, Judged>,
     bound: Option<Bound>,
@@ -435,7 +436,8 @@ impl Watch {
             let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
             cells.chain(frame.totals.iter().map(|total| total.pane_start))
         });
-        let first = told.chain([passed]).min().unwrap_or(passed);
+        // A post that arrives just after the first watermark may be a horizon old.
+        let first = told.chain([passed - settings.horizon]).min().unwrap_or(passed);
         for pane in settings.topics.iter().map(|topic| topic.pane).chain([HOUR]) {
             self.head.cursors.insert(pane, Cursors::from(first, pane));
         }
@@ -630,7 +632,8 @@ impl Watch {
             let mut coverages = BTreeMap::new();
             for key in keys {
                 let Some(series) = self.series.get(&key) else { continue };
-                if series.began.is_none_or(|began| began >= end) {
+                let began = if stage == Stage::Final { series.began_for_good } else { series.began };
+                if began.is_none_or(|began| began >= end) {
                     continue;
                 }
                 let (length, past) = self.window_length(&key, series, &pasts);
@@ -965,8 +968,14 @@ impl Watch {
     /// Everything before `end` in panes of this length can't change any more.
     fn make_final(&mut self, pane: Micros, end: Micros, version: Version, out: &mut Vec<Record>) {
         let start = end - pane;
-        self.close(pane, end, Stage::Final, false, version, out);
         let Some(settings) = self.head.settings.clone() else { return };
+        for ((topic, _), series) in &mut self.series {
+            let counted_so = settings.topic(topic).is_some_and(|topic| topic.pane == pane);
+            if counted_so && series.began_for_good.is_none() && series.aligned.pane(start).posts > 0 {
+                series.began_for_good = Some(start);
+            }
+        }
+        self.close(pane, end, Stage::Final, false, version, out);
         for topic in settings.topics.iter().filter(|topic| topic.pane == pane) {
             let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
             let keys: Vec<(String, String)> = self.series.range(span).map(|(key, _)| key.clone()).collect();
