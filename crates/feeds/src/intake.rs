@@ -26,6 +26,8 @@ pub const AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// Distinct written regions whose paths are remembered.
 const PATHS_MAX: usize = 10_000;
+/// Authors whose pseudonyms are at hand; all are let go at once when there are more.
+const AUTHORS_MAX: usize = 1 << 16;
 
 /// What a line without a stamp of the source arrived at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,15 @@ impl Outcome {
     }
 }
 
+/// What an author was called in the epoch last seen.
+struct Known {
+    source: Box<str>,
+    epoch: Epoch,
+    author: Author,
+    before: Option<Author>,
+    routing: Routing,
+}
+
 /// Makes records of one feed's lines.
 pub struct Intake {
     settings: IntakeSettings,
@@ -129,6 +140,8 @@ pub struct Intake {
     paths: FxHashMap<Box<str>, (Box<str>, bool)>,
     /// The author keys in use; more than a handful only in archives.
     author_keys: BTreeMap<i64, Key>,
+    /// People write more than once an hour, and three keyed hashes are a third of the work on a line.
+    authors: FxHashMap<Box<str>, Known>,
     /// For [`ArrivalRule::Greatest`].
     greatest: Option<Micros>,
 }
@@ -141,6 +154,7 @@ impl Intake {
             overlays: beside.map(|region| (region.code.to_ascii_uppercase(), region.code.clone())).collect(),
             paths: FxHashMap::default(),
             author_keys: BTreeMap::new(),
+            authors: FxHashMap::default(),
             greatest: None,
             settings,
         }
@@ -204,7 +218,7 @@ impl Intake {
         };
         let clamped = written > arrival + AHEAD_MAX;
         let event_time = if clamped { arrival } else { written };
-        let (author, author_before) = self.authors(&item.source, &item.author, event_time);
+        let (routing, author, author_before) = self.authors(&item.source, &item.author, event_time);
         let mut post = Post {
             settings: self.settings.number,
             feed: self.settings.feed,
@@ -232,7 +246,6 @@ impl Intake {
             self.place(item, &mut post);
             tags_dropped += self.describe(item, &mut post);
         }
-        let routing = self.routing(&item.source, &item.author);
         Ok(Outcome::Post { routing, post, tags_dropped })
     }
 
@@ -271,12 +284,32 @@ impl Intake {
         }
     }
 
-    /// The author under the key of the event's epoch and, for the longest window after a change of keys, the one before.
-    fn authors(&mut self, source: &str, author: &str, event_time: Micros) -> (Author, Option<Author>) {
+    /// Where the author's records go; the author under the key of the event's epoch and, for the longest window after a
+    /// change of keys, the one before.
+    fn authors(&mut self, source: &str, author: &str, event_time: Micros) -> (Routing, Author, Option<Author>) {
         let epoch = Epoch::of(event_time, self.settings.author_epoch);
         let fresh = event_time - epoch.start(self.settings.author_epoch) < self.settings.longest_window;
+        if let Some(known) = self.authors.get(author)
+            && *known.source == *source
+            && known.epoch == epoch
+            && (known.before.is_some() || !fresh)
+        {
+            return (known.routing, known.author, known.before.filter(|_| fresh));
+        }
         let before = fresh.then(|| self.author(source, author, epoch.before()));
-        (self.author(source, author, epoch), before)
+        let known = Known {
+            source: source.into(),
+            epoch,
+            author: self.author(source, author, epoch),
+            before,
+            routing: self.routing(source, author),
+        };
+        let found = (known.routing, known.author, known.before);
+        if self.authors.len() >= AUTHORS_MAX {
+            self.authors.clear();
+        }
+        self.authors.insert(author.into(), known);
+        found
     }
 
     fn author(&mut self, source: &str, author: &str, epoch: Epoch) -> Author {

@@ -165,6 +165,10 @@ pub fn start(settings: JetstreamSettings, from: Option<Cursor>, intake: Intake, 
     if addresses.is_empty() {
         return Err(SettingsError::NoUrl);
     }
+    // `main` has chosen one; without any, TLS would panic.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let dictionary = settings.dictionary.as_ref().map(Dictionary::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SettingsError::Thread)?;
     let (feed, queue) = (settings.feed.clone(), settings.queue);

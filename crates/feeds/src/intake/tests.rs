@@ -239,6 +239,16 @@ fn of_an_address_only_the_domain_is_kept() {
 }
 
 #[test]
+fn no_golden_line_is_rejected() {
+    let Some(path) = crate::tests::shared("fixtures/jetstream_v1_golden.jsonl") else { return };
+    let mut intake = Intake::new(settings());
+    let outcomes = std::fs::read_to_string(path).unwrap();
+    let outcomes = outcomes.lines().map(|line| intake.read(line.as_bytes(), None).unwrap()).collect::<Vec<_>>();
+    assert!(outcomes.iter().all(|outcome| outcome.arrival().is_some()), "all are stamped");
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Post { .. })).count(), 1);
+}
+
+#[test]
 fn near_copies_have_near_prints() {
     let near = |a: &str, b: &str| (simhash::of(a) ^ simhash::of(b)).count_ones();
     let text = "health officials report a sharp rise in flu cases across the county this week, schools are closing";
@@ -262,6 +272,21 @@ proptest! {
         let Outcome::Post { routing: again, post: other, .. } = intake.read(other.as_bytes(), None).unwrap() else { panic!() };
         prop_assert_eq!(routing, again);
         prop_assert!(post.id != other.id || id == "other");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn what_is_remembered_of_authors_changes_nothing(posts in prop::collection::vec((0..3_usize, 0..2_usize, 0..70_i64), 1..40)) {
+        let mut remembers = Intake::new(settings());
+        for (author, source, day) in posts {
+            let line = format!(
+                r#"{{"id":"1","author":"{}","source":"{}","created_at":{}}}"#, ["a", "b", "c"][author], ["x", "y"][source], (NINE + day * DAY) / SECOND
+            );
+            prop_assert_eq!(remembers.read(line.as_bytes(), None), Intake::new(settings()).read(line.as_bytes(), None));
+        }
     }
 }
 

@@ -341,6 +341,14 @@ fn the_servers_own_end_of_the_stream_is_told() {
 }
 
 #[test]
+fn a_server_without_tls_is_an_error_and_no_panic() {
+    let server = Server::start(vec![], vec![Does::Serve]);
+    let feed = go(settings(vec![server.url("").replace("ws://", "wss://")]), None);
+    let messages = until(&feed, |message| matches!(message, Message::Disconnected { .. }));
+    assert!(why(&messages[0]).starts_with("failed to connect to `127.0.0.1:"), "{messages:?}");
+}
+
+#[test]
 fn a_feed_ends_when_asked_though_nobody_takes_its_messages() {
     let server = Server::start((0..500).map(first).collect(), vec![Does::Serve]);
     let feed = go(settings(vec![server.url("")]), None);
