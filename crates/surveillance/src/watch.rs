@@ -895,24 +895,32 @@ impl Watch {
 
     // ---- telling ----
 
+    /// Whether what began then, in panes of this length, has been told for good already.
+    fn is_final(&self, start: Micros, length: Micros) -> bool {
+        self.head.cursors.get(&length).is_some_and(|cursors| start + length < cursors.last)
+    }
+
     fn tell_open(&mut self, version: Version, out: &mut Vec<Record>) {
         for (topic, region, start) in std::mem::take(&mut self.head.changed_cells) {
-            self.tell_cell(Side::Open, &topic, &region, start, false, version, out);
+            let length = self.head.settings.as_ref().and_then(|settings| settings.topic(&topic)).map_or(HOUR, |topic| topic.pane);
+            if !self.is_final(start, length) {
+                self.tell_cell(Side::Open, &topic, &region, start, false, version, out);
+            }
         }
         for (pane_start, key, region) in std::mem::take(&mut self.head.changed_tags) {
             let tags = self.head.open.tags.get(&pane_start).and_then(|tags| tags.get(&(key.clone(), region.clone())));
-            let Some(posts) = tags.map(|parts| parts.values().sum()) else { continue };
+            let Some(posts) = tags.map(|parts| parts.values().sum()).filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
             out.push(Record::TagCount(TagCount { key, region, pane_start, posts, last: false, version }));
         }
-        for (pane_start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
+        for (start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
             let panes = self.head.open.totals.get(&(region.clone(), pane_length));
-            let Some(posts) = panes.and_then(|panes| panes.get(&pane_start)).map(|parts| parts.values().sum()) else { continue };
-            out.push(Record::Total(Total { region, pane_start, pane_length, posts, last: false, version }));
+            let posts = panes.and_then(|panes| panes.get(&start)).map(|parts| parts.values().sum());
+            let Some(posts) = posts.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR)) else { continue };
+            out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version }));
         }
         for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
-            let covered =
-                self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
-            let Some(covered) = covered else { continue };
+            let covered = self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
+            let Some(covered) = covered.filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
             let share = *covered as f64 / HOUR as f64;
             out.push(Record::Coverage(CoverageRow { feed, pane_start, pane_length: HOUR, share, version }));
         }
