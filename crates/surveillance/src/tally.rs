@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use record::kind::Kind;
 use record::pseudonym::Epoch;
 use record::region::{Level, RegionTable, WORLD};
-use record::time::{HOUR, MINUTE, SECOND, pane_border, pane_start};
+use record::time::{EARLIEST, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Frame, Handled, Micros, Op, PaneChange, Position, Post, Record, Sampled, SeriesChange, Settings, TagChange, TopicMatch, TotalChange,
-    WindowChange,
+    Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record, Sampled, SeriesChange, Settings, TagChange, TopicMatch,
+    TotalChange, WindowChange,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub struct Tally {
     regions: Regions,
     grids: BTreeMap<String, (Grid, Kind)>,
     table: RegionTable,
+    /// From this event time on there are denominators of short panes.
+    short_from: Option<Micros>,
     gone: Gone,
     identities: Identities,
     by_author: ByAuthor,
@@ -84,6 +86,7 @@ impl Tally {
             regions: Regions::default(),
             grids: BTreeMap::new(),
             table: RegionTable::default(),
+            short_from: None,
             gone: Gone::default(),
             identities: Identities::default(),
             by_author: FxHashMap::default(),
@@ -110,27 +113,38 @@ impl Tally {
         self.head.clock.watermark()
     }
 
+    /// Whether the log has ended.
+    pub fn ended(&self) -> bool {
+        self.head.ended
+    }
+
     /// Takes the record at `position` in. A record that was applied before changes nothing.
     pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Frame>) {
         if position < self.head.next {
             return;
         }
         self.head.next = position + 1;
+        if self.head.ended {
+            // A log that has ended takes no more.
+            self.head.handled.refused += 1;
+            return;
+        }
         match record {
             Record::Settings(settings) => self.learn(settings.clone()),
             Record::Post(post) => self.post(post),
             Record::Tick(tick) => {
-                let Some(newest) = self.head.settings.last() else {
+                if self.head.settings.is_empty() {
                     return;
-                };
-                self.head.clock.tick(tick, newest);
-                let frame = self.frame(position, tick.at, false);
+                }
+                let before = self.head.clock.watermark();
+                self.head.clock.tick(tick, &self.head.settings);
+                let frame = self.frame(position, tick.at, before, false);
                 out.push(frame);
             }
-            Record::End if !self.head.ended => {
+            Record::End => {
                 self.head.ended = true;
                 let at = self.head.clock.furthest().unwrap_or_default();
-                let frame = self.frame(position, at, true);
+                let frame = self.frame(position, at, self.watermark(), true);
                 out.push(frame);
             }
             // Not of this stream: another program's record is no reason to stop counting.
@@ -142,24 +156,49 @@ impl Tally {
         if self.head.settings.last().is_some_and(|newest| newest.number >= settings.number) {
             return;
         }
-        for topic in &settings.topics {
-            self.grids.insert(topic.id.clone(), (Grid::new(topic.pane, &topic.windows), topic.kind));
-        }
-        self.table = settings.region_table();
         self.head.settings.push(settings);
+        let short_until = self.short_from.unwrap_or(Micros::MAX);
+        self.relearn();
+        // Posts may be known already that lie beyond the beginning of these settings.
+        if let Some(short_from) = self.short_from.filter(|from| *from < short_until) {
+            for known in self.identities.known_between(short_from, short_until) {
+                let profile = self.identities.profile(&known);
+                self.count_total(&profile, known.event_time, SHORT_PANE, 1);
+            }
+        }
+    }
+
+    /// What follows from the settings that are held.
+    fn relearn(&mut self) {
+        self.grids.clear();
+        self.short_from = None;
+        for settings in &self.head.settings {
+            for topic in &settings.topics {
+                self.grids.insert(topic.id.clone(), (Grid::new(topic.pane, &topic.windows), topic.kind));
+                if topic.pane == SHORT_PANE && self.short_from.is_none_or(|from| settings.from < from) {
+                    self.short_from = Some(settings.from);
+                }
+            }
+            self.table = settings.region_table();
+        }
+        self.series.retain(|topic, _| self.grids.contains_key(topic));
     }
 
     fn newest_settings(&self) -> Option<&Settings> {
         self.head.settings.last()
     }
 
+    fn author_epoch(&self) -> Micros {
+        self.newest_settings().map_or(30 * 24 * HOUR, |settings| settings.author_epoch)
+    }
+
     fn horizon(&self) -> Micros {
         self.newest_settings().map_or(36 * HOUR, |settings| settings.horizon)
     }
 
-    /// Whether the hour of this instant can take no more posts.
-    fn is_final(&self, instant: Micros) -> bool {
-        self.watermark().is_some_and(|watermark| pane_start(instant, HOUR) + HOUR + self.horizon() <= watermark)
+    /// Whether the pane of this length that holds this instant can take no more posts. A post is known as long as its hour can.
+    fn is_final(&self, instant: Micros, length: Micros) -> bool {
+        self.watermark().is_some_and(|watermark| pane_start(instant, length) + length + self.horizon() <= watermark)
     }
 
     // ---- records ----
@@ -172,14 +211,14 @@ impl Tally {
                 if let Some(alias) = post.alias {
                     self.gone.delete_alias(alias, post.arrival);
                 }
-                let print = post.id.print();
-                if post.id != record::PostId::NONE {
+                let print = (post.id != PostId::NONE).then_some(post.id.print());
+                if let Some(print) = print {
                     self.gone.delete(print, post.arrival);
                 }
-                let by_id = self.identities.find(print, post.event_time).map(|known| (known.hour, print));
+                let by_id = print.and_then(|print| Some((self.identities.find(print, post.event_time)?.hour, print)));
                 let by_alias: Vec<(Micros, u64)> = match post.alias {
                     // Sources whose deletions name no author are few and filtered: a walk is cheaper than an index.
-                    Some(alias) if by_id.is_none() => self
+                    Some(alias) => self
                         .identities
                         .matched_between(Micros::MIN, Micros::MAX)
                         .filter(|(_, matched)| !matched.deleted)
@@ -187,7 +226,7 @@ impl Tally {
                         .filter(|(_, kept)| kept.alias == Some(alias))
                         .map(|(print, kept)| (pane_start(kept.event_time, HOUR), print))
                         .collect(),
-                    _ => Vec::new(),
+                    None => Vec::new(),
                 };
                 for (hour, print) in by_id.into_iter().chain(by_alias) {
                     self.review(hour, print);
@@ -211,7 +250,7 @@ impl Tally {
             self.head.handled.late += 1;
             return;
         }
-        if self.is_final(post.event_time) {
+        if self.is_final(post.event_time, HOUR) {
             self.head.handled.after_final += 1;
             return;
         }
@@ -230,14 +269,12 @@ impl Tally {
             return;
         }
         self.head.handled.clamped += u64::from(post.flags.clamped);
-        self.count_total(&Profile::of(post), post.event_time, 1);
+        self.count_totals(&Profile::of(post), post.event_time, 1);
         if post.topics.iter().any(|hit| self.grids.contains_key(&hit.id)) {
             let hour = pane_start(post.event_time, HOUR);
             let deleted = self.gone.holds(post, self.horizon());
             self.identities.keep_whole(hour, print, Matched::new(post, deleted));
-            if let Some(author) = post.author {
-                self.by_author.entry(author.0).or_default().push((hour, print));
-            }
+            remember_author(&mut self.by_author, post, print);
             if !deleted {
                 self.count(post);
             }
@@ -253,17 +290,23 @@ impl Tally {
         }
         if let Some(matched) = self.identities.matched(known.hour, print) {
             let counts_now = matched.post();
-            return post.precedence() < counts_now.precedence();
+            // Where the rules of counting leave two records equal, what else they say decides, so that their order never does.
+            return match post.precedence().cmp(&counts_now.precedence()) {
+                std::cmp::Ordering::Equal => matched.goes_behind(post, &counts_now),
+                order => order.is_lt(),
+            };
         }
         let profile = self.identities.profile(known);
         let tags = |tags: &[record::Tag]| tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect::<Vec<_>>();
         let nothing: &[TopicMatch] = &[];
-        (post.path(), &post.langs, tags(&post.tags), post.topics.as_slice()) < (&profile.path, &profile.langs, tags(&profile.tags), nothing)
+        let letter = (post.path(), &post.langs, tags(&post.tags), post.topics.as_slice());
+        (letter, post.flags.filtered, &post.overlays)
+            < ((&profile.path, &profile.langs, tags(&profile.tags), nothing), profile.filtered, &profile.overlays)
     }
 
     fn take_back(&mut self, known: &Known, print: u64) {
         let profile = self.identities.profile(known);
-        self.count_total(&profile, known.event_time, -1);
+        self.count_totals(&profile, known.event_time, -1);
         if let Some(matched) = self.identities.matched(known.hour, print).cloned() {
             let post = matched.post();
             self.identities.remove(print, known.hour);
@@ -278,6 +321,10 @@ impl Tally {
 
     /// Takes a post out of the cells if a deletion now counts against it.
     fn review(&mut self, hour: Micros, print: u64) {
+        if self.is_final(hour, HOUR) {
+            // Kept only because a longer pane may sample it; its numbers stand.
+            return;
+        }
         let horizon = self.horizon();
         let Some(matched) = self.identities.matched_mut(hour, print) else {
             return;
@@ -296,12 +343,12 @@ impl Tally {
 
     fn count(&mut self, post: &Post) {
         let watermark = self.watermark();
-        for hit in &post.topics {
-            let Some((grid, kind)) = self.grids.get(&hit.id) else {
+        for hit in each_topic(post) {
+            let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
                 continue;
             };
             let pseudonyms = self.pseudonyms(post, grid);
-            let open_end = kind.fires_early().then(|| watermark.map_or(Pane::MIN, |watermark| grid.pane_of(watermark) + 1));
+            let open_end = watermark.filter(|_| kind.fires_early()).map(|watermark| grid.pane_of(watermark) + 1);
             for region in self.regions.of_post(post, &self.table, *kind) {
                 let series = self.series.entry(hit.id.clone()).or_default().entry(region).or_default();
                 series.add(grid, post, hit, &pseudonyms, kind.samples(), open_end);
@@ -312,8 +359,8 @@ impl Tally {
     }
 
     fn uncount(&mut self, post: &Post) {
-        for hit in &post.topics {
-            let Some((grid, kind)) = self.grids.get(&hit.id) else {
+        for hit in each_topic(post) {
+            let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
                 continue;
             };
             let pseudonyms = self.pseudonyms(post, grid);
@@ -352,7 +399,7 @@ impl Tally {
 
     /// A post's pseudonyms and the window starts for which each is in force: that of the epoch in which the window begins.
     fn pseudonyms(&self, post: &Post, grid: &Grid) -> Pseudonyms {
-        let length = self.newest_settings().map_or(30 * 24 * HOUR, |settings| settings.author_epoch);
+        let length = self.author_epoch();
         let epoch = Epoch::of(post.event_time, length);
         let starts = |epoch: Epoch| grid.border(epoch.start(length))..grid.border(Epoch(epoch.0 + 1).start(length));
         let now = post.author.map(|author| (author.0, starts(epoch)));
@@ -364,8 +411,12 @@ impl Tally {
         if post.flags.filtered {
             return;
         }
-        let counted = |hit: &&TopicMatch| self.grids.get(&hit.id).is_some_and(|(_, kind)| *kind != Kind::Sensitive);
-        let keys: BTreeSet<&String> = post.topics.iter().filter(counted).flat_map(|hit| &hit.keys).collect();
+        let of = |wanted: fn(Kind) -> bool| -> BTreeSet<&String> {
+            let hits = post.topics.iter().filter(|hit| self.grids.get(&hit.id).is_some_and(|(_, kind)| wanted(*kind)));
+            hits.flat_map(|hit| &hit.keys).collect()
+        };
+        // A key of a sensitive topic stays untold even where another topic has it too.
+        let keys = &of(|kind| kind != Kind::Sensitive) - &of(|kind| kind == Kind::Sensitive);
         let region = self.regions.number(record::region::own_of(post.path()));
         let pane = pane_start(post.event_time, HOUR);
         for key in keys {
@@ -376,30 +427,33 @@ impl Tally {
         }
     }
 
-    fn count_total(&mut self, profile: &Profile, event_time: Micros, by: i64) {
+    fn count_totals(&mut self, profile: &Profile, event_time: Micros, by: i64) {
+        self.count_total(profile, event_time, HOUR, by);
+        if self.short_from.is_some_and(|from| from <= event_time) && !self.is_final(event_time, SHORT_PANE) {
+            self.count_total(profile, event_time, SHORT_PANE, by);
+        }
+    }
+
+    fn count_total(&mut self, profile: &Profile, event_time: Micros, length: Micros, by: i64) {
         if profile.filtered {
             return;
         }
-        let short = self.grids.values().any(|(grid, _)| grid.pane == SHORT_PANE);
-        let regions = self.regions.of(&profile.path, &profile.overlays, &profile.langs);
-        for length in [HOUR].into_iter().chain(short.then_some(SHORT_PANE)) {
-            let pane = pane_start(event_time, length);
-            for &region in &regions {
-                let total = self.totals.entry((region, pane, length)).or_default();
-                total.posts = total.posts.saturating_add_signed(by);
-                if !total.changed {
-                    total.changed = true;
-                    self.changed_totals.push((region, pane, length));
-                }
+        let pane = pane_start(event_time, length);
+        for region in self.regions.of(&profile.path, &profile.overlays, &profile.langs) {
+            let total = self.totals.entry((region, pane, length)).or_default();
+            total.posts = total.posts.saturating_add_signed(by);
+            if !total.changed {
+                total.changed = true;
+                self.changed_totals.push((region, pane, length));
             }
         }
     }
 
     // ---- frames ----
 
-    fn frame(&mut self, position: Position, at: Micros, ended: bool) -> Frame {
+    /// `before` is where the watermark stood when the frame before was made.
+    fn frame(&mut self, position: Position, at: Micros, before: Option<Micros>, ended: bool) -> Frame {
         let settings = self.newest_settings().cloned().unwrap_or_default();
-        let before = self.watermark();
         let furthest = self.head.clock.furthest();
         if ended {
             let newest =
@@ -410,7 +464,7 @@ impl Tally {
         }
         let watermark = self.watermark();
         // What lies further ahead belongs to a replay that has read on: it is told when its time comes.
-        let until = if ended { Micros::MAX } else { furthest.unwrap_or(Micros::MIN).saturating_add(AHEAD_MAX) };
+        let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST).saturating_add(AHEAD_MAX) };
         let mut frame = Frame {
             partition: self.head.partition,
             position,
@@ -426,7 +480,7 @@ impl Tally {
         self.head.clock.coverage(
             &settings,
             before.map(|before| pane_start(before - settings.horizon, HOUR)),
-            pane_border(until.min(i64::MAX / 2), HOUR),
+            if ended { watermark.unwrap_or(EARLIEST) } else { pane_border(until, HOUR) },
             &mut frame.coverage,
         );
         self.tell_series(before, watermark, until, ended, &mut frame);
@@ -440,12 +494,13 @@ impl Tally {
             && let Some(final_before) = final_before
             && before.is_none_or(|before| pane_start(before - settings.horizon, HOUR) < final_before)
         {
-            self.forget(final_before, &settings);
+            self.forget(final_before);
         }
         frame
     }
 
     fn tell_series(&mut self, before: Option<Micros>, watermark: Option<Micros>, until: Micros, ended: bool, frame: &mut Frame) {
+        let author_epoch = self.author_epoch();
         let changed = std::mem::take(&mut self.changed);
         let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
         for (topic, regions) in &mut self.series {
@@ -459,7 +514,12 @@ impl Tally {
                 (Some(then), Some(now)) => grid.pane_of(then) + 1..grid.pane_of(now) + 1,
             };
             let last = if ended { grid.border(watermark.unwrap_or(0).saturating_add(AHEAD_MAX)) } else { grid.border(until) };
-            let passed = if ended { passed.start..last + 1 } else { passed };
+            let passed = match ended {
+                true => passed.start..last + 1,
+                // The window that opens now is told too: a partition in which nothing more happens has its part in it.
+                false if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
+                false => passed,
+            };
             let all: Vec<u32> = if passed.is_empty() {
                 changed.range((topic.clone(), 0)..=(topic.clone(), u32::MAX)).map(|(_, region)| *region).collect()
             } else {
@@ -477,7 +537,7 @@ impl Tally {
                 };
                 let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
                 for pane in std::mem::replace(&mut series.changed_panes, ahead) {
-                    change.panes.push(pane_change(series, grid, pane, *kind, &self.identities));
+                    change.panes.push(pane_change(series, topic, grid, pane, *kind, author_epoch, &self.identities));
                 }
                 windows(series, grid, &passed, last, &mut change.windows);
                 if !series.changed_panes.is_empty() {
@@ -519,7 +579,7 @@ impl Tally {
     }
 
     /// Everything before `hour` is final: identities go, and cells that no window needs any more.
-    fn forget(&mut self, hour: Micros, settings: &Settings) {
+    fn forget(&mut self, hour: Micros) {
         let grids = &self.grids;
         let dropped = self.identities.forget(hour, |_, post| {
             // A post in a longer pane may still be sampled anew.
@@ -545,8 +605,13 @@ impl Tally {
         }
         self.tags = self.tags.split_off(&(hour, 0, String::new()));
         self.totals.retain(|(_, pane, _), _| *pane >= hour);
-        while self.head.settings.len() > 1 && self.head.settings[1].from <= hour - settings.longest_window() {
+        let held = self.head.settings.len();
+        let longest = self.head.settings.iter().map(Settings::longest_window).max().unwrap_or_default();
+        while self.head.settings.len() > 1 && self.head.settings[1].from <= hour - longest {
             self.head.settings.remove(0);
+        }
+        if self.head.settings.len() < held {
+            self.relearn();
         }
     }
 
@@ -583,13 +648,10 @@ impl Tally {
     /// `chunks` are the bytes of the manifest's chunks, in its order.
     pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Tally, RestoreError> {
         let mut reader = Reader::new(STAGE, manifest, chunks)?;
-        let mut head: Head = reader.take()?;
+        let head: Head = reader.take()?;
         let mut tally = Tally::new(head.partition);
-        for settings in std::mem::take(&mut head.settings) {
-            tally.learn(settings);
-        }
-        head.settings = std::mem::take(&mut tally.head.settings);
         tally.head = head;
+        tally.relearn();
         tally.regions = Regions::with_names(reader.take()?);
         tally.gone = reader.take()?;
         tally.tags = reader.take::<Vec<((Micros, u32, String), Counted)>>()?.into_iter().collect();
@@ -605,14 +667,8 @@ impl Tally {
             tally.identities.restore(hour, run, block);
         }
         tally.identities.restored();
-        let authors: Vec<(u64, Micros, u64)> = tally
-            .identities
-            .matched_between(Micros::MIN, Micros::MAX)
-            .map(|(print, matched)| (print, matched.post()))
-            .filter_map(|(print, post)| Some((post.author?.0, pane_start(post.event_time, HOUR), print)))
-            .collect();
-        for (author, hour, print) in authors {
-            tally.by_author.entry(author).or_default().push((hour, print));
+        for (print, matched) in tally.identities.matched_between(Micros::MIN, Micros::MAX) {
+            remember_author(&mut tally.by_author, &matched.post(), print);
         }
         tally.known_chunks = manifest.chunks.iter().copied().collect();
         Ok(tally)
@@ -624,25 +680,51 @@ type Pane = distinct::Pane;
 /// Author → the posts of theirs that are kept whole, as (hour, print).
 type ByAuthor = FxHashMap<u64, Vec<(Micros, u64)>>;
 
+/// A post's names, under both keys where it carries both.
+fn names(post: &Post) -> impl Iterator<Item = u64> + use<> {
+    post.author.into_iter().chain(post.author_before).map(|author| author.0)
+}
+
+fn remember_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
+    for author in names(post) {
+        by_author.entry(author).or_default().push((pane_start(post.event_time, HOUR), print));
+    }
+}
+
 fn forget_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
-    if let Some(author) = post.author
-        && let Some(posts) = by_author.get_mut(&author.0)
-    {
-        posts.retain(|(_, of)| *of != print);
-        if posts.is_empty() {
-            by_author.remove(&author.0);
+    for author in names(post) {
+        if let Some(posts) = by_author.get_mut(&author) {
+            posts.retain(|(_, of)| *of != print);
+            if posts.is_empty() {
+                by_author.remove(&author);
+            }
         }
     }
 }
 
-fn pane_change(series: &mut Series, grid: &Grid, pane: Pane, kind: Kind, identities: &Identities) -> PaneChange {
+/// A post counts once in a topic, however often it is named.
+fn each_topic(post: &Post) -> impl Iterator<Item = &TopicMatch> {
+    let first = |nth: usize, hit: &TopicMatch| !post.topics[..nth].iter().any(|earlier| earlier.id == hit.id);
+    post.topics.iter().enumerate().filter(move |(nth, hit)| first(*nth, hit)).map(|(_, hit)| hit)
+}
+
+fn pane_change(
+    series: &mut Series,
+    topic: &str,
+    grid: &Grid,
+    pane: Pane,
+    kind: Kind,
+    author_epoch: Micros,
+    identities: &Identities,
+) -> PaneChange {
     let authors = series.authors.authors(0, pane + 1);
     let authors_self = series.authors_self.authors(0, pane + 1);
     let authors_filtered = series.authors_filtered.authors(0, pane + 1);
     let Some(cell) = series.cells.get_mut(&pane) else {
         return PaneChange { start: grid.instant(pane), ..PaneChange::default() };
     };
-    let sample = (kind.samples() && std::mem::take(&mut cell.sample_changed)).then(|| sampled(&cell.sample, grid, pane, identities));
+    let sample = (kind.samples() && std::mem::take(&mut cell.sample_changed))
+        .then(|| sampled(&cell.sample, topic, grid, pane, author_epoch, identities));
     PaneChange {
         start: grid.instant(pane),
         posts: cell.posts,
@@ -657,8 +739,9 @@ fn pane_change(series: &mut Series, grid: &Grid, pane: Pane, kind: Kind, identit
 }
 
 /// What the sampled posts say of their cell, with authors numbered within it.
-fn sampled(prints: &[u64], grid: &Grid, pane: Pane, identities: &Identities) -> Vec<Sampled> {
+fn sampled(prints: &[u64], topic: &str, grid: &Grid, pane: Pane, author_epoch: Micros, identities: &Identities) -> Vec<Sampled> {
     let mut authors = Vec::new();
+    let epoch = Epoch::of(grid.instant(pane), author_epoch);
     let (from, to) = (pane_start(grid.instant(pane), HOUR), grid.instant(pane + 1));
     let hours = (0..).map(|hour| from + hour * HOUR).take_while(|hour| *hour < to);
     let hours: Vec<Micros> = hours.collect();
@@ -667,16 +750,19 @@ fn sampled(prints: &[u64], grid: &Grid, pane: Pane, identities: &Identities) -> 
         .iter()
         .filter_map(|print| find(print).map(|post| (*print, post)))
         .map(|(print, post)| {
-            let number = authors.iter().position(|author| *author == post.author).unwrap_or_else(|| {
-                authors.push(post.author);
+            // As in the cell's count, an author goes by the key in force where the pane begins.
+            let by = if Epoch::of(post.event_time, author_epoch) == epoch { post.author } else { post.author_before };
+            let number = authors.iter().position(|author| *author == by).unwrap_or_else(|| {
+                authors.push(by);
                 authors.len() - 1
             });
+            let voice = each_topic(&post).find(|hit| hit.id == topic).map(|hit| hit.voice);
             Sampled {
                 print,
                 author: number as u32,
                 tags: post.tags.iter().map(|tag| tag.key.clone()).collect(),
-                own: post.topics.iter().any(|hit| hit.voice == record::Voice::Own),
-                news: post.topics.iter().any(|hit| hit.voice == record::Voice::News),
+                own: voice == Some(record::Voice::Own),
+                news: voice == Some(record::Voice::News),
                 langs: post.langs,
                 link_domain: post.link_domain,
                 simhash: post.simhash,
@@ -717,6 +803,7 @@ fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, las
         }
     }
     series.steps.clear();
+    series.steps_beyond.clear();
 }
 
 /// Region codes as small numbers, and for what a post says of its place the regions it counts for.
@@ -760,7 +847,9 @@ impl Regions {
         };
         for overlay in overlays {
             let number = self.number(overlay);
-            regions.push(number);
+            if !regions.contains(&number) {
+                regions.push(number);
+            }
         }
         for lang in langs {
             let number = match self.languages.get(lang) {
@@ -771,7 +860,9 @@ impl Regions {
                     number
                 }
             };
-            regions.push(number);
+            if !regions.contains(&number) {
+                regions.push(number);
+            }
         }
         if langs.is_empty() {
             regions.push(self.number(record::region::NO_LANGUAGE));
@@ -782,8 +873,12 @@ impl Regions {
     /// Of those, what the topic's kind lets out of tally.
     fn of_post(&mut self, post: &Post, table: &RegionTable, kind: Kind) -> Vec<u32> {
         let mut regions = self.of(post.path(), &post.overlays, &post.langs);
-        let level = |code: &str| {
-            if code == WORLD || code.contains(':') { Level::Beside } else { table.level(code) }
+        let country = post.path().split('/').next();
+        let level = |code: &str| match table.level(code) {
+            _ if code == WORLD || code.contains(':') => Level::Beside,
+            // An own region that newer settings have dropped is no country for that.
+            Level::Country if Some(code) != country => Level::Own,
+            level => level,
         };
         regions.retain(|region| {
             let code = &self.names[*region as usize];

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use record::time::HOUR;
+use record::time::{EARLIEST, HOUR};
 use record::{Coverage, Micros, Settings, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +17,15 @@ pub(crate) struct Clock {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Feed {
     epoch: u64,
+    /// The number of the settings by which it was last read.
+    settings: u32,
     reached: Micros,
     ended: bool,
     covered: Spans,
     /// The panes whose coverage has changed since it was last told.
     changed: Option<(Micros, Micros)>,
+    /// Coverage of panes that begin before this has been told.
+    told: Micros,
 }
 
 impl Clock {
@@ -34,47 +38,55 @@ impl Clock {
         self.feeds.values().map(|feed| feed.reached).max()
     }
 
-    /// Takes a tick in; `newest` are the latest settings of the log. The watermark never falls.
-    pub(crate) fn tick(&mut self, tick: &Tick, newest: &Settings) {
+    /// Takes a tick in; `settings` are those that the log holds, oldest first. The watermark never falls.
+    pub(crate) fn tick(&mut self, tick: &Tick, settings: &[Settings]) {
         for claim in &tick.feeds {
+            let from = claim.from.max(EARLIEST);
             let feed = self.feeds.entry(claim.feed.clone()).or_insert_with(|| Feed {
                 epoch: claim.epoch,
+                settings: tick.settings,
                 reached: claim.reached,
                 ended: false,
                 covered: Spans::default(),
                 changed: None,
+                told: Micros::MIN,
             });
             if claim.epoch < feed.epoch {
                 continue;
             }
+            let before = feed.reached;
             feed.epoch = claim.epoch;
+            feed.settings = tick.settings;
             feed.reached = feed.reached.max(claim.reached);
-            if claim.span == Span::Covered && claim.from < claim.reached {
-                feed.covered.add(claim.from, claim.reached);
-                feed.touch(claim.from, claim.reached);
+            if claim.span == Span::Covered && from < claim.reached {
+                feed.covered.add(from, claim.reached);
+                feed.touch(from, claim.reached);
             }
-            if claim.ended != feed.ended {
+            if feed.ended || claim.ended {
+                // An ended feed covers on from where it ended; one that has come back, or goes on ending, doesn't from there.
+                feed.touch(before, feed.told.max(feed.reached + 1));
                 feed.ended = claim.ended;
-                // An ended feed covers on, to the end of the pane it ended in and beyond.
-                feed.touch(feed.reached, feed.reached + 1);
             }
         }
-        let all_have_ticked = newest.feeds.iter().all(|feed| self.feeds.contains_key(&feed.name));
-        if !all_have_ticked {
-            return;
-        }
-        let running =
-            || newest.feeds.iter().filter_map(|setting| self.feeds.get(&setting.name)).filter(|feed| !feed.ended).map(|feed| feed.reached);
-        let Some(leader) = running().max() else {
+        let Some(newest) = settings.last() else {
             return;
         };
-        let Some(mut reached) = running().filter(|reached| *reached >= leader - newest.lateness).min() else {
+        let feeds: Option<Vec<&Feed>> = newest.feeds.iter().map(|setting| self.feeds.get(&setting.name)).collect();
+        let Some(feeds) = feeds else {
+            // One of them has not ticked yet.
             return;
         };
-        if tick.settings < newest.number {
-            reached = reached.min(newest.from);
-        }
-        self.watermark = self.watermark.max(Some(reached));
+        let running = || feeds.iter().filter(|feed| !feed.ended);
+        let Some(leader) = running().map(|feed| feed.reached).max() else {
+            return;
+        };
+        // What was read under older settings says nothing of the time for which newer ones hold.
+        let until = |number: u32| settings.iter().filter(|later| later.number > number).map(|later| later.from).min();
+        let reached = running()
+            .filter(|feed| feed.reached >= leader - newest.lateness)
+            .map(|feed| feed.reached.min(until(feed.settings).unwrap_or(Micros::MAX)))
+            .min();
+        self.watermark = self.watermark.max(reached);
     }
 
     /// Moves on without a tick, when the log has ended.
@@ -88,6 +100,9 @@ impl Clock {
             let Some(feed) = self.feeds.get_mut(&setting.name) else {
                 continue;
             };
+            if feed.ended && feed.told < until {
+                feed.touch(feed.told.max(feed.reached), until);
+            }
             let Some((from, to)) = feed.changed.take() else {
                 continue;
             };
@@ -99,6 +114,7 @@ impl Clock {
                 out.push(Coverage { feed: setting.name.clone(), pane_start: start, covered });
                 start += HOUR;
             }
+            feed.told = feed.told.max(start.min(until));
             if to > until {
                 feed.changed = Some((start, to));
             }

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Gone {
     /// Print of a post → least arrival of a deletion.
+    #[serde(serialize_with = "sorted")]
     posts: FxHashMap<u64, Micros>,
+    #[serde(serialize_with = "sorted")]
     aliases: FxHashMap<u64, Micros>,
     /// Author → arrivals of removals.
+    #[serde(serialize_with = "sorted")]
     accounts: FxHashMap<u64, Vec<Micros>>,
 }
 
@@ -38,10 +41,10 @@ impl Gone {
         let by_id = self.posts.get(&post.id.print());
         let by_alias = post.alias.and_then(|alias| self.aliases.get(&alias));
         by_id.into_iter().chain(by_alias).any(|deleted| *deleted <= by)
-            || post
-                .author
-                .and_then(|author| self.accounts.get(&author.0))
-                .is_some_and(|removals| removals.iter().any(|removed| post.arrival < *removed && *removed <= by))
+            || super::names(post)
+                .filter_map(|author| self.accounts.get(&author))
+                .flatten()
+                .any(|removed| post.arrival < *removed && *removed <= by)
     }
 
     /// Forgets deletions that arrived before `arrival`.
@@ -57,4 +60,9 @@ impl Gone {
 
 fn keep_least(map: &mut FxHashMap<u64, Micros>, key: u64, arrival: Micros) {
     map.entry(key).and_modify(|known| *known = arrival.min(*known)).or_insert(arrival);
+}
+
+/// A hash map's own order would make equal states unequal bytes.
+fn sorted<V: Serialize, S: serde::Serializer>(map: &FxHashMap<u64, V>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(map.iter().collect::<std::collections::BTreeMap<_, _>>())
 }

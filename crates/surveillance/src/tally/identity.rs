@@ -102,6 +102,12 @@ impl Matched {
         Matched { wire: record::wire::encode_post(post).into_boxed_slice(), deleted }
     }
 
+    /// Whether this record, whose `own` content it is, counts less than an equally placed `other`.
+    pub(crate) fn goes_behind(&self, other: &Post, own: &Post) -> bool {
+        let rest = |post: &Post| (post.flags.filtered, post.overlays.clone());
+        (rest(other), record::wire::encode_post(other).as_slice()) < (rest(own), &*self.wire)
+    }
+
     #[expect(
         clippy::unreachable,
         reason = "the bytes were written by this program in this process, or came out of a chunk with the right hash"
@@ -206,6 +212,13 @@ impl Identities {
         // An equal record stands in the same hour; an unequal one may stand anywhere.
         let all = here.into_iter().chain(self.blocks.iter().filter(|(at, _)| **at != hour));
         all.map(|(hour, block)| (hour, block.find(print))).find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
+    }
+
+    /// The posts with an event time in `[from, to)`.
+    pub(crate) fn known_between(&self, from: Micros, to: Micros) -> Vec<Known> {
+        let blocks = self.blocks.range(pane_start(from, HOUR)..to);
+        let all = blocks.flat_map(|(hour, block)| block.run.iter().chain(block.tail.values()).map(|entry| entry.known(*hour)));
+        all.filter(|known| (from..to).contains(&known.event_time)).collect()
     }
 
     pub(crate) fn profile(&self, known: &Known) -> Profile {

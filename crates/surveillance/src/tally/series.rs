@@ -12,6 +12,9 @@ use super::distinct::{Distinct, Pane};
 /// The posts with the smallest prints explain a cell.
 pub(crate) const SAMPLE_POSTS_MAX: usize = 64;
 
+/// Windows that end this many panes after the one that the watermark is in still have steps.
+const OPEN_AHEAD: Pane = 3;
+
 /// Steps of an open window told in one frame; the first ones, since the first that passes the bound is what is asked for.
 const STEPS_MAX: usize = 1024;
 
@@ -82,6 +85,8 @@ pub(crate) struct Series {
     pub(crate) changed_windows: Vec<Option<(Pane, Pane)>>,
     /// Posts counted into open windows since the last frame, in order.
     pub(crate) steps: Vec<StepAt>,
+    /// Those for which there was no more room: (window end, pane) → posts.
+    pub(crate) steps_beyond: BTreeMap<(Pane, Pane), u32>,
 }
 
 /// What distinct counts were just after a post, for each window length, of the open windows that end at `end`.
@@ -139,10 +144,20 @@ impl Series {
                 self.authors_self.add(*author, pane, &grid.lengths, starts, &mut touched);
             }
         }
-        if let Some(open_end) = open_end
-            && self.steps.len() < STEPS_MAX
-        {
-            let end = open_end.max(pane + 1);
+        let Some(open_end) = open_end else {
+            return;
+        };
+        // A window has steps from when the watermark is in its last pane or that has a post; then every post of the window is one.
+        let newest = self.cells.last_key_value().map_or(pane, |(newest, _)| *newest);
+        for end in open_end.max(pane + 1)..=open_end.max(newest.min(open_end + OPEN_AHEAD) + 1) {
+            for (changed, _) in self.changed_windows.iter_mut().zip(&grid.lengths).filter(|(_, length)| pane >= end - **length) {
+                // Told even where its author was in the window before: a post more may be what a floor still asked for.
+                widen(changed, end, end);
+            }
+            if self.steps.len() >= STEPS_MAX {
+                *self.steps_beyond.entry((end, pane)).or_default() += 1;
+                continue;
+            }
             let authors =
                 (0..grid.lengths.len()).map(|index| (self.authors.authors(index, end), self.authors_self.authors(index, end))).collect();
             self.steps.push(StepAt { end, pane, event_time: post.event_time, authors });
@@ -176,6 +191,7 @@ impl Series {
         }
         // The steps before a deletion no longer add up; the frame's own values stand.
         self.steps.clear();
+        self.steps_beyond.clear();
         match cell.sample.binary_search(&post.id.print()) {
             Ok(at) => {
                 cell.sample.remove(at);
@@ -190,7 +206,8 @@ impl Series {
     pub(crate) fn steps_of(&self, index: usize, length: Pane, end: Pane, posts: u32) -> Vec<Step> {
         let within = |step: &&StepAt| step.end == end && step.pane >= end - length;
         let steps: Vec<&StepAt> = self.steps.iter().filter(within).collect();
-        let count = steps.len() as u32;
+        let beyond: u32 = self.steps_beyond.range((end, end - length)..(end, end)).map(|(_, posts)| posts).sum();
+        let count = steps.len() as u32 + beyond;
         steps
             .into_iter()
             .zip(1..)
