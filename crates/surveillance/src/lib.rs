@@ -14,3 +14,6 @@ pub mod watch;
 pub use watch::{Mode, Watch, WatchError};
 
 pub mod detectors;
+
+#[cfg(test)]
+mod naive;
