@@ -410,8 +410,13 @@ impl Watch {
         if self.head.cursors.is_empty() {
             self.start(passed);
         }
-        while let Some((instant, due, pane, pane_end)) = self.next_due(passed, end) {
+        while let Some((instant, due, pane, pane_end)) = self.next_due(end) {
+            // Also towards an instant that others have yet to pass: held back is only what lies beyond it.
             self.align(instant);
+            if end.is_none() && instant > passed {
+                break;
+            }
+            self.done(due, pane);
             match due {
                 Due::Final => self.make_final(pane, pane_end, version, out),
                 Due::Close => self.close(pane, pane_end, Stage::Closed, false, version, out),
@@ -443,8 +448,8 @@ impl Watch {
         }
     }
 
-    /// What comes next, if all partitions have passed it; when the log has ended everything up to its last pane is due.
-    fn next_due(&mut self, passed: Micros, end: Option<Micros>) -> Option<(Micros, Due, Micros, Micros)> {
+    /// The next instant, what is due at it, and the pane length and pane end it is due for; when the log has ended, up to its last pane.
+    fn next_due(&self, end: Option<Micros>) -> Option<(Micros, Due, Micros, Micros)> {
         let settings = self.head.settings.as_ref()?;
         let due = self.head.cursors.iter().flat_map(|(pane, cursors)| {
             [
@@ -453,13 +458,10 @@ impl Watch {
                 (cursors.again + settings.lateness + AGAIN_AFTER, Due::Again, *pane, cursors.again),
             ]
         });
-        let next = due
-            .filter(|(instant, _, pane, pane_end)| match end {
-                Some(end) => *pane_end <= pane_border(end, *pane),
-                None => *instant <= passed,
-            })
-            .min()?;
-        let (_, due, pane, _) = next;
+        due.filter(|(_, _, pane, pane_end)| end.is_none_or(|end| *pane_end <= pane_border(end, *pane))).min()
+    }
+
+    fn done(&mut self, due: Due, pane: Micros) {
         if let Some(cursors) = self.head.cursors.get_mut(&pane) {
             match due {
                 Due::Final => cursors.last += pane,
@@ -467,7 +469,6 @@ impl Watch {
                 Due::Again => cursors.again += pane,
             }
         }
-        Some(next)
     }
 
     /// Takes into the aligned fold each partition's frames up to the first that has passed `instant`.
