@@ -7,6 +7,9 @@
 //!
 //! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and detects no language.
 
+mod calendar;
+pub use calendar::{Date, Days, MonthDay};
+
 mod topics;
 pub use topics::{Entry, Problem, Topic, TopicFile, VoiceRules, parse};
 
@@ -25,6 +28,12 @@ mod voice;
 
 mod matching;
 pub use matching::{Lexicon, Reading, TAG_BYTES_MAX, TAGS_MAX, TopicHit};
+
+mod explain;
+pub use explain::{Effect, ExplainedKey, ExplainedPhrase, ExplainedTag, ExplainedTopic, ExplainedVoice, Explanation, How, explain};
+
+mod lint;
+pub use lint::{LANGUAGES, LANGUAGES_OF_TALK, lint, overdue};
 
 #[cfg(test)]
 mod tests;

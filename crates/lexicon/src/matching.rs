@@ -4,6 +4,7 @@
 //! borders. Knows no time, place or account; what a reading is counted for is decided downstream.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use record::kind::Kind;
 use record::text::fold;
@@ -129,15 +130,40 @@ impl Lexicon {
                 reader.tag(written.trim().trim_start_matches(is_sign));
             }
         }
-        if let (Some(text), Some(phrases)) = (text, &self.phrases) {
-            reader.phrases(text, phrases, langs);
+        if let Some(text) = text {
+            reader.phrases(text, langs);
         }
         let mut reading = reader.reading();
         if let (Some(text), Some(voices), false) = (text, &self.voices, reading.topics.is_empty()) {
-            let voice = voices.of(text, langs);
-            reading.topics.iter_mut().for_each(|hit| hit.voice = voice);
+            let heard = voices.hear(text, langs);
+            for hit in &mut reading.topics {
+                hit.voice = match self.topics[hit.topic].kind {
+                    Kind::Narrative => heard.stance,
+                    _ => heard.voice,
+                };
+            }
         }
         reading
+    }
+
+    pub(crate) fn voices(&self) -> Option<&Voices> {
+        self.voices.as_ref()
+    }
+
+    /// The phrases in a text: place in its searched form, topic, whether it excludes, and in which language.
+    pub(crate) fn phrases_found(&self, text: &str, langs: &[&str]) -> Vec<(Range<usize>, usize, bool, &str)> {
+        let Some(phrases) = &self.phrases else {
+            return Vec::new();
+        };
+        let spoken = |phrase: &&PhraseUse| phrase.lang.one_of(langs);
+        let wanted = |pattern: usize| self.phrase_uses[pattern].iter().any(|phrase| spoken(&phrase));
+        let mut uses = Vec::new();
+        for found in phrases.find(text, wanted) {
+            for phrase in self.phrase_uses[found.pattern].iter().filter(spoken) {
+                uses.push((found.start..found.end, phrase.topic, phrase.excludes, phrase.lang.name()));
+            }
+        }
+        uses
     }
 
     fn key_use(&self, key: &str) -> Option<(&str, &KeyUse)> {
@@ -148,7 +174,7 @@ impl Lexicon {
 
 // --- reading one post ---
 
-struct Reader<'lexicon> {
+pub(crate) struct Reader<'lexicon> {
     lexicon: &'lexicon Lexicon,
     segment: bool,
     read: Vec<ReadTag>,
@@ -163,12 +189,13 @@ struct ReadTag {
 
 /// What was found so far, with repetitions.
 #[derive(Default)]
-struct Hits<'lexicon> {
+pub(crate) struct Hits<'lexicon> {
     /// Topic, and the key if it was a tag.
-    topics: Vec<(usize, Option<&'lexicon str>)>,
+    pub(crate) topics: Vec<(usize, Option<&'lexicon str>)>,
     /// Keys inside longer ones: they count for a topic that is counted anyway (`flu` of `FluSeason`), for no other.
-    inner: Vec<(usize, &'lexicon str)>,
-    excluded: Vec<usize>,
+    pub(crate) inner: Vec<(usize, &'lexicon str)>,
+    /// Topic, and the key if it was a tag.
+    pub(crate) excluded: Vec<(usize, Option<&'lexicon str>)>,
 }
 
 impl<'lexicon> Reader<'lexicon> {
@@ -221,7 +248,7 @@ impl<'lexicon> Reader<'lexicon> {
                     continue;
                 };
                 sensitive |= key_use.sensitive;
-                self.hits.excluded.extend(&key_use.excluded_from);
+                self.hits.exclude(key, key_use);
                 if self.segment && !key_use.topics.is_empty() {
                     self.hits.inner.extend(key_use.topics.iter().map(|&topic| (topic, key)));
                     longest = Some((last, key, key_use));
@@ -237,16 +264,18 @@ impl<'lexicon> Reader<'lexicon> {
         sensitive
     }
 
-    fn phrases(&mut self, text: &str, phrases: &Phrases, langs: &[&str]) {
-        let lexicon = self.lexicon;
-        let spoken = |phrase: &PhraseUse| phrase.lang.one_of(langs);
-        let wanted = |pattern: usize| lexicon.phrase_uses[pattern].iter().any(spoken);
-        for found in phrases.find(text, wanted) {
-            for phrase in lexicon.phrase_uses[found.pattern].iter().filter(|phrase| spoken(phrase)) {
-                match phrase.excludes {
-                    true => self.hits.excluded.push(phrase.topic),
-                    false => self.hits.topics.push((phrase.topic, None)),
-                }
+    /// What a tag alone says.
+    pub(crate) fn one_tag(lexicon: &'lexicon Lexicon, written: &str, segment: bool) -> (Option<Tag>, Hits<'lexicon>) {
+        let mut reader = Reader { lexicon, segment, read: Vec::new(), dropped_tags: 0, hits: Hits::default() };
+        reader.tag(written.trim().trim_start_matches(is_sign));
+        (reader.read.pop().map(|read| read.tag), reader.hits)
+    }
+
+    fn phrases(&mut self, text: &str, langs: &[&str]) {
+        for (_, topic, excludes, _) in self.lexicon.phrases_found(text, langs) {
+            match excludes {
+                true => self.hits.excluded.push((topic, None)),
+                false => self.hits.topics.push((topic, None)),
             }
         }
     }
@@ -259,7 +288,7 @@ impl<'lexicon> Reader<'lexicon> {
 
     fn topic_hits(&mut self) -> Vec<TopicHit<'lexicon>> {
         let Hits { topics, inner, excluded } = &mut self.hits;
-        topics.retain(|(topic, _)| !excluded.contains(topic));
+        topics.retain(|(topic, _)| !excluded.iter().any(|(excluded, _)| excluded == topic));
         inner.retain(|(topic, _)| topics.iter().any(|(counted, _)| counted == topic));
         topics.extend(inner.iter().map(|&(topic, key)| (topic, Some(key))));
         topics.sort_unstable();
@@ -282,7 +311,11 @@ impl<'lexicon> Reader<'lexicon> {
 impl<'lexicon> Hits<'lexicon> {
     fn add(&mut self, key: &'lexicon str, key_use: &KeyUse) {
         self.topics.extend(key_use.topics.iter().map(|&topic| (topic, Some(key))));
-        self.excluded.extend(&key_use.excluded_from);
+        self.exclude(key, key_use);
+    }
+
+    fn exclude(&mut self, key: &'lexicon str, key_use: &KeyUse) {
+        self.excluded.extend(key_use.excluded_from.iter().map(|&topic| (topic, Some(key))));
     }
 }
 

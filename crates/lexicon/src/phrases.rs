@@ -36,6 +36,10 @@ impl SpokenIn {
         SpokenIn { primary: (lang != ANY).then(|| primary(lang).to_owned()) }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.primary.as_deref().unwrap_or(ANY)
+    }
+
     /// Whether it is tried in a post of these languages; one that states none may be of any.
     pub(crate) fn one_of(&self, langs: &[&str]) -> bool {
         match &self.primary {
@@ -54,8 +58,16 @@ fn primary(lang: &str) -> &str {
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) pattern: usize,
-    start: usize,
-    end: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// The form of a text that is searched: ASCII as it is, since case is ignored, else folded.
+pub(crate) fn searched(text: &str) -> Cow<'_, str> {
+    match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(fold(text)),
+    }
 }
 
 impl Phrases {
@@ -70,10 +82,7 @@ impl Phrases {
     /// The patterns that `wanted` accepts, in order of their ends; a pattern of a script without blanks counts only
     /// where no longer one covers it.
     pub(crate) fn find(&self, text: &str, wanted: impl Fn(usize) -> bool) -> Vec<Found> {
-        let text = match text.is_ascii() {
-            true => Cow::Borrowed(text),
-            false => Cow::Owned(fold(text)),
-        };
+        let text = searched(text);
         let bytes = text.as_bytes();
         let mut found = Vec::new();
         let mut word_before = false;

@@ -9,6 +9,8 @@ use record::kind::Kind;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::calendar::{Date, Days};
+
 /// What one file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFile {
@@ -26,6 +28,14 @@ pub struct Topic {
     pub phrases: Vec<Entry>,
     pub exclude_tags: Vec<Entry>,
     pub exclude_phrases: Vec<Entry>,
+    /// Tags that it knowingly shares with a topic of another kind; `lint` asks for it.
+    pub shared: Vec<Entry>,
+    /// Where what it counts is set out by those who know; every narrative names one.
+    pub source: Option<String>,
+    /// When it must have been looked at again.
+    pub review: Option<Date>,
+    /// The days of every year that a campaign is about.
+    pub days: Vec<Days>,
     /// Where it was written.
     pub file: String,
     pub line: usize,
@@ -48,6 +58,10 @@ pub struct VoiceRules {
     /// Take back what `own` says.
     pub not: Vec<Entry>,
     pub news: Vec<Entry>,
+    /// Of narratives: the claim is asked about.
+    pub asks: Vec<Entry>,
+    /// Of narratives: the claim is contradicted.
+    pub counters: Vec<Entry>,
     pub file: String,
     pub line: usize,
 }
@@ -129,13 +143,18 @@ impl Reader<'_> {
     }
 
     fn topic(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<Topic> {
-        self.check_keys(table, "`[[topic]]`", &["id", "kind", "name", "tags", "phrases", "exclude"]);
+        let known = ["id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review", "days"];
+        self.check_keys(table, "`[[topic]]`", &known);
         let id = self.required_string(&at, table, "topic", "id");
         let kind = self.required_string(&at, table, "topic", "kind").and_then(|(kind, at)| self.kind(kind, at));
         let name = self.required_string(&at, table, "topic", "name");
         let tags = self.by_language(table, "tags");
         let phrases = self.by_language(table, "phrases");
         let (exclude_tags, exclude_phrases) = self.exclude(table);
+        let shared = table.get("shared").map(|value| self.strings(value, "shared", ANY)).unwrap_or_default();
+        let source = self.source(table);
+        let review = self.review(table);
+        let days = self.days(table);
         let (id, at) = id?;
         Some(Topic {
             id: id.to_owned(),
@@ -145,13 +164,17 @@ impl Reader<'_> {
             phrases,
             exclude_tags,
             exclude_phrases,
+            shared,
+            source,
+            review,
+            days,
             file: self.file.to_owned(),
             line: self.line(at.start),
         })
     }
 
     fn voice(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<VoiceRules> {
-        self.check_keys(table, "`[[voice]]`", &["lang", "own", "not", "news"]);
+        self.check_keys(table, "`[[voice]]`", &["lang", "own", "not", "news", "asks", "counters"]);
         let lang = self.required_string(&at, table, "voice", "lang");
         if let Some((lang, at)) = &lang {
             self.check_language(lang, at.clone(), "lang");
@@ -159,7 +182,47 @@ impl Reader<'_> {
         let (lang, at) = lang?;
         let mut list = |key| table.get(key).map(|value| self.strings(value, key, lang)).unwrap_or_default();
         let (own, not, news) = (list("own"), list("not"), list("news"));
-        Some(VoiceRules { lang: lang.to_owned(), own, not, news, file: self.file.to_owned(), line: self.line(at.start) })
+        let (asks, counters) = (list("asks"), list("counters"));
+        let (file, line) = (self.file.to_owned(), self.line(at.start));
+        Some(VoiceRules { lang: lang.to_owned(), own, not, news, asks, counters, file, line })
+    }
+
+    fn source(&mut self, topic: &Table<'_>) -> Option<String> {
+        let (text, at) = self.string(topic, "source")?;
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        if host.is_none_or(|host| !host.contains('.') || text.contains(char::is_whitespace)) {
+            let hint = Some("write the address of a page, such as `https://www.who.int/…`".to_owned());
+            self.problem(at, format!("`source` is `{text}`, which is no address"), hint);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn review(&mut self, topic: &Table<'_>) -> Option<Date> {
+        let (text, at) = self.string(topic, "review")?;
+        let date = Date::parse(text);
+        if date.is_none() {
+            let hint = Some("write it as `\"2027-01-31\"`".to_owned());
+            self.problem(at, format!("`review` is `{text}`, which is no day"), hint);
+        }
+        date
+    }
+
+    fn days(&mut self, topic: &Table<'_>) -> Vec<Days> {
+        let Some(value) = topic.get("days") else {
+            return Vec::new();
+        };
+        let mut days = Vec::new();
+        for entry in self.strings(value, "days", ANY) {
+            match Days::parse(&entry.text) {
+                Some(parsed) => days.push(parsed),
+                None => {
+                    let hint = Some("write `\"03-24\"`, or `\"04-24/04-30\"` for a week; what runs over new year is two of them".to_owned());
+                    self.problem(value.span(), format!("`days` holds `{}`, which is no day of a year", entry.text), hint);
+                }
+            }
+        }
+        days
     }
 
     fn kind(&mut self, name: &str, at: Range<usize>) -> Option<Kind> {
@@ -238,10 +301,14 @@ impl Reader<'_> {
         of: &str,
         key: &str,
     ) -> Option<(&'value str, Range<usize>)> {
-        let Some(value) = table.get(key) else {
+        if !table.contains_key(key) {
             self.problem(at.clone(), format!("a {of} {WITHOUT} `{key}`"), None);
-            return None;
-        };
+        }
+        self.string(table, key)
+    }
+
+    fn string<'value>(&mut self, table: &'value Table<'_>, key: &str) -> Option<(&'value str, Range<usize>)> {
+        let value = table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) if !text.trim().is_empty() => Some((text.as_ref(), value.span())),
             DeValue::String(_) => {

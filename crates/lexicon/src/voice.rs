@@ -1,9 +1,10 @@
-//! Whose voice a post is: somebody's own report, news, or neither.
+//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is asked, asserted, countered.
 //!
 //! A list of phrases for each language, from the topic files. Asked only for posts that a topic counts. Knows nothing of
 //! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured, not guessed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use record::Voice;
 
@@ -17,11 +18,28 @@ pub(crate) struct Voices {
     says: Vec<Vec<(Says, SpokenIn)>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Says {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
     Own,
     Not,
     News,
+    Asks,
+    Counters,
+}
+
+/// What the rules make of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) voice: Voice,
+    /// The same of a narrative.
+    pub(crate) stance: Voice,
+}
+
+/// A phrase of a rule in a text, by its place in the searched form.
+pub(crate) struct RuleFound<'voices> {
+    pub(crate) says: Says,
+    pub(crate) lang: &'voices str,
+    pub(crate) place: Range<usize>,
 }
 
 impl Voices {
@@ -29,7 +47,14 @@ impl Voices {
         let mut patterns: BTreeMap<String, Vec<(Says, SpokenIn)>> = BTreeMap::new();
         let mut problems = Vec::new();
         for rules in rules {
-            for (entries, says) in [(&rules.own, Says::Own), (&rules.not, Says::Not), (&rules.news, Says::News)] {
+            let lists = [
+                (&rules.own, Says::Own),
+                (&rules.not, Says::Not),
+                (&rules.news, Says::News),
+                (&rules.asks, Says::Asks),
+                (&rules.counters, Says::Counters),
+            ];
+            for (entries, says) in lists {
                 for entry in entries {
                     let pattern = pattern(&entry.text);
                     if pattern.is_empty() {
@@ -55,21 +80,47 @@ impl Voices {
         Ok(Some(Voices { phrases, says }))
     }
 
-    /// News outweighs a report, and what takes a report back outweighs it too.
-    pub(crate) fn of(&self, text: &str, langs: &[&str]) -> Voice {
-        let spoken = |lang: &SpokenIn| lang.one_of(langs);
-        let wanted = |pattern: usize| self.says[pattern].iter().any(|(_, lang)| spoken(lang));
-        let found = self.phrases.find(text, wanted);
-        let says = |what: Says| {
-            let mut said = found.iter().flat_map(|found| &self.says[found.pattern]);
-            said.any(|(says, lang)| *says == what && spoken(lang))
-        };
-        if says(Says::News) {
+    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, whoever contradicts it
+    /// counters it even by a question; whoever asks doesn't assert.
+    pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> Heard {
+        let found = self.found(text, langs);
+        let says = |what: Says| found.iter().any(|rule| rule.says == what);
+        let voice = if says(Says::News) {
             Voice::News
         } else if says(Says::Own) && !says(Says::Not) {
             Voice::Own
         } else {
             Voice::Other
-        }
+        };
+        let stance = if says(Says::Counters) {
+            Voice::Counters
+        } else if says(Says::Asks) || has_question_mark(text) {
+            Voice::Asks
+        } else {
+            Voice::Asserts
+        };
+        Heard { voice, stance }
     }
+
+    /// The phrases of rules that stand in the text, in its order.
+    pub(crate) fn found(&self, text: &str, langs: &[&str]) -> Vec<RuleFound<'_>> {
+        let wanted = |pattern: usize| self.says[pattern].iter().any(|(_, lang)| lang.one_of(langs));
+        let mut rules = Vec::new();
+        for found in self.phrases.find(text, wanted) {
+            for (says, lang) in self.says[found.pattern].iter().filter(|(_, lang)| lang.one_of(langs)) {
+                rules.push(RuleFound { says: *says, lang: lang.name(), place: found.start..found.end });
+            }
+        }
+        rules
+    }
+}
+
+/// At the end of a sentence, not inside a link.
+pub(crate) fn has_question_mark(text: &str) -> bool {
+    let ends = |rest: &str| rest.chars().next().is_none_or(|c| c.is_whitespace() || "\"'”’»)!?？".contains(c));
+    text.char_indices().any(|(at, c)| match c {
+        '?' => ends(&text[at + 1..]),
+        '？' | '؟' | '¿' => true,
+        _ => false,
+    })
 }
