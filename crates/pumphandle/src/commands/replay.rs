@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use feeds::file::{Content, FileReader, FileSettings};
 use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
 use feeds::line::Rejected;
 use indicatif::{ProgressBar, ProgressStyle};
+use journal::local::{LocalJournal, Options};
+use journal::{Journal, Stream};
 use record::pseudonym::Key;
 use record::time::{DAY, HOUR, SECOND, pane_start};
 use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Position, Record, RejectReason, Settings, Span, Tick};
@@ -31,7 +34,7 @@ const LINES_A_LOOK: u64 = 10_000;
 
 pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     if args.log {
-        return Err(Failure::usage("`--log` needs the retained stream of a running system", ""));
+        return replay_log(config, args);
     }
     let memory_max = match &args.memory_max {
         Some(text) => {
@@ -91,6 +94,55 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// The retained stream through fresh tallies and watch: what it says now is what it said then, as far as it reaches back.
+fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
+    let journal = LocalJournal::open(&config.journal.data, config.journal.partitions, Options::default())?;
+    let partitions = journal.partitions(Stream::Posts);
+    let mut outputs = Outputs::open(args)?;
+    let mut watch = Watch::new(Mode::AsLive);
+    let mut tallies: Vec<(Tally, Position)> = Vec::new();
+    for partition in 0..partitions {
+        tallies.push((Tally::new(partition), journal.extent(Stream::Posts, partition)?.start));
+    }
+    let (mut frames, mut records, mut taken) = (Vec::new(), Vec::new(), 0);
+    let mut ended = false;
+    loop {
+        let mut any = false;
+        for (partition, (tally, next)) in (0..).zip(&mut tallies) {
+            let batch = journal.read(Stream::Posts, partition, *next, 256 << 10, Duration::ZERO)?;
+            *next = batch.next;
+            for (position, bytes) in &batch.records {
+                any = true;
+                let record = Record::decode(bytes)?;
+                if matches!(record, Record::Settings(_)) && partition == 0 {
+                    watch.apply(taken, &record, &mut records)?;
+                    taken += 1;
+                }
+                tally.apply(*position, &record, &mut frames);
+            }
+        }
+        if !any && !ended {
+            // A log that goes on is cut off here: what is open is closed as it stands.
+            ended = true;
+            for (tally, next) in &mut tallies {
+                tally.apply(*next, &Record::End, &mut frames);
+            }
+            any = true;
+        }
+        for frame in frames.drain(..) {
+            watch.apply(taken, &Record::Frame(frame), &mut records)?;
+            taken += 1;
+        }
+        for record in records.drain(..) {
+            outputs.take(record)?;
+        }
+        if !any {
+            break;
+        }
+    }
+    outputs.finish()
 }
 
 fn bar() -> ProgressBar {

@@ -19,7 +19,7 @@ use super::ingest::{Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
 use super::{Stop, WAREHOUSE_FILE, land};
-use crate::config::Config;
+use crate::config::{Config, WarehouseKind};
 use crate::drive::{Flow, Seen, TallyStage, WatchStage, drive, seconds};
 
 pub(crate) struct Embedded {
@@ -82,7 +82,9 @@ fn pipeline(
     simulated: bool,
     ended: bool,
 ) -> anyhow::Result<()> {
-    let warehouse = Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?);
+    let warehouse = match config.warehouse.kind {
+        WarehouseKind::Local => Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?),
+    };
     let metrics = Arc::new(Metrics::default());
     let seen = Arc::new(Seen::default());
     let keys = Keys::open(config)?;
@@ -130,7 +132,7 @@ fn pipeline(
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
                 };
-                land::run(shared, &*warehouse, &flow, &enforce).context("land stopped").inspect_err(|_| stop.ask())
+                land::run(shared, &*warehouse, &flow, &enforce, config.alerts.stdout).context("land stopped").inspect_err(|_| stop.ask())
             }
         });
         let page = listener.map(|listener| {

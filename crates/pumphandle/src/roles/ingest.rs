@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use feeds::file::{Content, FileReader, FileSettings};
 use feeds::intake::{Intake, IntakeSettings, Outcome, Routing};
 use feeds::jetstream::{self, JetstreamSettings};
@@ -28,6 +28,8 @@ use crate::drive::again;
 
 /// Lines taken from one feed before the next one's turn.
 const LINES_A_TURN: usize = 2_000;
+/// Below so many lines a share says nothing.
+const LINES_JUDGED_MIN: u64 = 1_000;
 /// With nothing to read, so long until the next look.
 const IDLE: Duration = Duration::from_millis(20);
 /// What a clean stop adds to the clock of its last tick, so that open counts are told once more.
@@ -56,6 +58,9 @@ struct Running {
     /// After the last line that was appended.
     cursor: Option<Cursor>,
     accepted: web::Counter,
+    /// Lines read and lines rejected since the start.
+    lines: u64,
+    rejected: u64,
 }
 
 /// What `feeds` holds of a feed: where it goes on, and how far it has spoken for.
@@ -96,6 +101,7 @@ pub(crate) struct Ingest<'a> {
     entries: Vec<Entry>,
     rejects: Vec<Entry>,
     ticked: bool,
+    rejects_share_max: f64,
     metrics: Arc<Metrics>,
 }
 
@@ -121,6 +127,7 @@ impl<'a> Ingest<'a> {
             entries: Vec::new(),
             rejects: Vec::new(),
             ticked: false,
+            rejects_share_max: config.rejects.share_max,
             metrics,
         };
         let intake = |index: usize| {
@@ -196,7 +203,7 @@ impl<'a> Ingest<'a> {
         }
         let accepted =
             self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", name)]);
-        self.feeds.push(Running { name: name.to_owned(), source, finite, progress, cursor, accepted });
+        self.feeds.push(Running { name: name.to_owned(), source, finite, progress, cursor, accepted, lines: 0, rejected: 0 });
         Ok(())
     }
 
@@ -212,6 +219,7 @@ impl<'a> Ingest<'a> {
                 self.tick(now, None);
             }
             self.flush()?;
+            self.check_rejects()?;
             let drained = until_drained && self.feeds.iter().all(|feed| !feed.finite || feed.progress.has_ended());
             if drained || stop.asked() {
                 self.finish(drained)?;
@@ -320,6 +328,7 @@ impl<'a> Ingest<'a> {
 
     fn append(&mut self, index: usize, outcome: Outcome) {
         let now = (self.clock)();
+        self.feeds[index].lines += 1;
         if let Some(arrival) = outcome.arrival() {
             if let Some(boundary) = self.ticks.boundary(arrival) {
                 self.tick(now, Some((index, boundary)));
@@ -339,7 +348,26 @@ impl<'a> Ingest<'a> {
         let labels = [("feed", reject.feed.as_str()), ("reason", reject.reason.name())];
         self.metrics.counter("pumphandle_rejects_total", "Lines set aside, by reason.", &labels).add(1);
         self.rejects.push(Entry { partition: 0, bytes: Record::Reject(reject.clone()).encode() });
-        self.feeds[index].cursor = Some(cursor);
+        let feed = &mut self.feeds[index];
+        feed.cursor = Some(cursor);
+        feed.lines += 1;
+        feed.rejected += 1;
+    }
+
+    /// A feed of which too much can't be read is no feed: better no counts than wrong ones.
+    fn check_rejects(&self) -> anyhow::Result<()> {
+        for feed in self.feeds.iter().filter(|feed| feed.lines >= LINES_JUDGED_MIN) {
+            let share = feed.rejected as f64 / feed.lines as f64;
+            if share > self.rejects_share_max {
+                bail!(
+                    "feed `{}`: {:.0} % of {} lines were rejected, more than `rejects.share-max`\nhint: the stream `rejects` and `pumphandle_rejects_total` say why",
+                    feed.name,
+                    share * 100.0,
+                    feed.lines
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A tick of all feeds; of one that is about to pass a multiple of ten seconds, up to that.

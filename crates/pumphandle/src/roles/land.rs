@@ -1,11 +1,12 @@
 //! The land role: streams into the warehouse, each batch together with the position it was read up to.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use journal::{Journal, Stream};
 use record::Record;
-use warehouse::{Landing, Progress};
+use warehouse::{AlertLine, Landing, Progress};
 
 use crate::drive::{Flow, again};
 
@@ -18,7 +19,13 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What retention has passed is deleted now and then.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 
-pub(crate) fn run(journal: &dyn Journal, warehouse: &dyn Landing, flow: &Flow, enforce_retention: &dyn Fn()) -> anyhow::Result<()> {
+pub(crate) fn run(
+    journal: &dyn Journal,
+    warehouse: &dyn Landing,
+    flow: &Flow,
+    enforce_retention: &dyn Fn(),
+    print_alerts: bool,
+) -> anyhow::Result<()> {
     let streams = [Stream::Counts, Stream::Alerts];
     let landed = warehouse.progress()?;
     let mut next =
@@ -45,6 +52,9 @@ pub(crate) fn run(journal: &dyn Journal, warehouse: &dyn Landing, flow: &Flow, e
         }
         if !rows.is_empty() {
             write(warehouse, &rows, &progress)?;
+            if print_alerts {
+                print(&rows)?;
+            }
         } else if upstream_done {
             flow.done.store(true, std::sync::atomic::Ordering::SeqCst);
             return Ok(());
@@ -58,6 +68,19 @@ pub(crate) fn run(journal: &dyn Journal, warehouse: &dyn Landing, flow: &Flow, e
             std::thread::sleep(FLUSH_EVERY.saturating_sub(began.elapsed()).min(WAIT));
         }
     }
+}
+
+/// Alerts as lines of JSON, a line a revision; after a kill the last ones may be printed again, with the same id and revision.
+fn print(rows: &[Record]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for row in rows {
+        if let Record::Alert(alert) = row {
+            serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
 }
 
 fn write(warehouse: &dyn Landing, rows: &[Record], progress: &[Progress]) -> anyhow::Result<()> {
