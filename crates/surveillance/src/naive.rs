@@ -225,59 +225,63 @@ impl Held {
 }
 
 fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
-    let mut cells: BTreeMap<CellKey, (Held, Vec<&Post>)> = BTreeMap::new();
-    let mut windows: BTreeMap<WindowKey, Held> = BTreeMap::new();
+    let mut series: BTreeMap<(String, String), Vec<(&Post, Voice)>> = BTreeMap::new();
     for post in counted {
         let regions = rules.regions(post);
         let mut seen = BTreeSet::new();
         for hit in &post.topics {
-            let Some(topic) = rules.topics.get(&hit.id).filter(|topic| seen.insert(topic.id.clone())) else {
+            let Some(topic) = rules.topics.get(&hit.id).filter(|topic| seen.insert(&topic.id)) else {
                 continue;
             };
-            let pane = pane_start(post.event_time, topic.pane);
-            for (region, level) in &regions {
-                if !topic.kind.allows(*level, region) {
-                    continue;
-                }
-                let cell = cells.entry((topic.id.clone(), region.clone(), pane)).or_default();
-                cell.0.add(post, hit.voice, rules.author(post, pane));
-                if !post.flags.filtered {
-                    cell.1.push(post);
-                }
-                for length in rules.windows(topic) {
-                    let mut end = pane + topic.pane;
-                    while end - length <= pane {
-                        let window = windows.entry((topic.id.clone(), region.clone(), end, length)).or_default();
-                        window.add(post, hit.voice, rules.author(post, end - length));
-                        end += topic.pane;
-                    }
-                }
+            for (region, _) in regions.iter().filter(|(region, level)| topic.kind.allows(**level, region)) {
+                series.entry((topic.id.clone(), region.clone())).or_default().push((post, hit.voice));
             }
         }
     }
-    for (key, (held, sampled)) in cells {
-        let cell = Cell {
-            posts: held.posts.len() as u32,
-            authors: held.authors.len() as u32,
-            authors_self: held.authors_self.len() as u32,
-            posts_news: held.posts.iter().filter(|(_, voice)| *voice == Voice::News).count() as u32,
-            posts_filtered: held.filtered,
-            authors_filtered: held.authors_filtered.len() as u32,
-        };
-        recount.newest.insert(key.clone(), held.newest);
-        if rules.topics.get(&key.0).is_some_and(|topic| topic.kind.samples()) && !sampled.is_empty() {
-            recount.samples.insert(key.clone(), sample(rules, &key, sampled));
+    for ((id, region), posts) in series {
+        let topic = &rules.topics[&id];
+        let mut cells: BTreeMap<Micros, (Held, Vec<&Post>)> = BTreeMap::new();
+        let mut windows: BTreeMap<(Micros, Micros), Held> = BTreeMap::new();
+        for (post, voice) in posts {
+            let pane = pane_start(post.event_time, topic.pane);
+            let cell = cells.entry(pane).or_default();
+            cell.0.add(post, voice, rules.author(post, pane));
+            if !post.flags.filtered {
+                cell.1.push(post);
+            }
+            for length in rules.windows(topic) {
+                let mut end = pane + topic.pane;
+                while end - length <= pane {
+                    windows.entry((end, length)).or_default().add(post, voice, rules.author(post, end - length));
+                    end += topic.pane;
+                }
+            }
         }
-        recount.cells.insert(key, cell);
-    }
-    for (key, held) in windows {
-        let window = Window {
-            authors: held.authors.len() as u32,
-            authors_self: held.authors_self.len() as u32,
-            authors_filtered: held.authors_filtered.len() as u32,
-        };
-        if window != Window::default() {
-            recount.windows.insert(key, window);
+        for (pane, (held, sampled)) in cells {
+            let key = (id.clone(), region.clone(), pane);
+            let cell = Cell {
+                posts: held.posts.len() as u32,
+                authors: held.authors.len() as u32,
+                authors_self: held.authors_self.len() as u32,
+                posts_news: held.posts.iter().filter(|(_, voice)| *voice == Voice::News).count() as u32,
+                posts_filtered: held.filtered,
+                authors_filtered: held.authors_filtered.len() as u32,
+            };
+            recount.newest.insert(key.clone(), held.newest);
+            if topic.kind.samples() && !sampled.is_empty() {
+                recount.samples.insert(key.clone(), sample(rules, &key, sampled));
+            }
+            recount.cells.insert(key, cell);
+        }
+        for ((end, length), held) in windows {
+            let window = Window {
+                authors: held.authors.len() as u32,
+                authors_self: held.authors_self.len() as u32,
+                authors_filtered: held.authors_filtered.len() as u32,
+            };
+            if window != Window::default() {
+                recount.windows.insert((id.clone(), region.clone(), end, length), window);
+            }
         }
     }
 }

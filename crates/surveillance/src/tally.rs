@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use record::kind::Kind;
 use record::pseudonym::Epoch;
 use record::region::{Level, RegionTable, WORLD};
-use record::time::{EARLIEST, HOUR, MINUTE, SECOND, pane_border, pane_start};
+use record::time::{EARLIEST, HOUR, LATEST, MINUTE, SECOND, pane_border, pane_start};
 use record::{
     Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record, Sampled, SeriesChange, Settings, TagChange, TopicMatch,
     TotalChange, WindowChange,
@@ -463,8 +463,10 @@ impl Tally {
             }
         }
         let watermark = self.watermark();
+        // Another partition may have ended a pane later, by a post whose author's clock was ahead.
+        let end = ended.then(|| pane_border(watermark.unwrap_or(EARLIEST) + AHEAD_MAX, HOUR));
         // What lies further ahead belongs to a replay that has read on: it is told when its time comes.
-        let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST).saturating_add(AHEAD_MAX) };
+        let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST) + AHEAD_MAX };
         let mut frame = Frame {
             partition: self.head.partition,
             position,
@@ -480,10 +482,10 @@ impl Tally {
         self.head.clock.coverage(
             &settings,
             before.map(|before| pane_start(before - settings.horizon, HOUR)),
-            if ended { watermark.unwrap_or(EARLIEST) } else { pane_border(until, HOUR) },
+            end.unwrap_or(pane_border(until.min(LATEST), HOUR)),
             &mut frame.coverage,
         );
-        self.tell_series(before, watermark, until, ended, &mut frame);
+        self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
         let totals_due = watermark.map(|watermark| watermark.div_euclid(TOTALS_EVERY));
         if ended || totals_due > self.head.totals_told {
@@ -499,7 +501,7 @@ impl Tally {
         frame
     }
 
-    fn tell_series(&mut self, before: Option<Micros>, watermark: Option<Micros>, until: Micros, ended: bool, frame: &mut Frame) {
+    fn tell_series(&mut self, before: Option<Micros>, watermark: Option<Micros>, until: Micros, end: Option<Micros>, frame: &mut Frame) {
         let author_epoch = self.author_epoch();
         let changed = std::mem::take(&mut self.changed);
         let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
@@ -513,12 +515,12 @@ impl Tally {
                 (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
                 (Some(then), Some(now)) => grid.pane_of(then) + 1..grid.pane_of(now) + 1,
             };
-            let last = if ended { grid.border(watermark.unwrap_or(0).saturating_add(AHEAD_MAX)) } else { grid.border(until) };
-            let passed = match ended {
-                true => passed.start..last + 1,
+            let last = grid.border(end.unwrap_or(until));
+            let passed = match end {
+                Some(_) => passed.start..last + 1,
                 // The window that opens now is told too: a partition in which nothing more happens has its part in it.
-                false if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
-                false => passed,
+                None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
+                None => passed,
             };
             let all: Vec<u32> = if passed.is_empty() {
                 changed.range((topic.clone(), 0)..=(topic.clone(), u32::MAX)).map(|(_, region)| *region).collect()

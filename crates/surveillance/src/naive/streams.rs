@@ -198,6 +198,12 @@ impl World {
         World { rng, base, span, authors, ids, settings, later, later_in_log: false, items: Vec::new() }
     }
 
+    /// So much in so little time that samples leave posts out.
+    pub(crate) fn crowded(rng: Rng) -> World {
+        let world = World::new(rng);
+        World { span: HOUR / 2, ids: 600, ..world }
+    }
+
     /// Records whose order doesn't matter, after the settings: no ticks.
     pub(crate) fn plain(mut self, posts: u64) -> Vec<Item> {
         self.items.push(Item::everywhere(Record::Settings(self.settings.clone())));

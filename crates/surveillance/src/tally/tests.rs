@@ -5,6 +5,9 @@ use crate::naive::fold::{Fold, differences};
 use crate::naive::streams::{Item, Rng, World, closing, minimise, shuffled};
 use crate::naive::{self, CellKey, Clock, Recount, Rules, WindowKey};
 
+mod examples;
+mod parts;
+
 /// Checks a property on many random streams; on the first that fails it says what is left of it when all that is not needed
 /// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.
 fn each_stream(streams: u64, make: impl Fn(Rng) -> Vec<Item>, property: impl Fn(&[Item], Rng) -> Result<(), String>) {
@@ -66,13 +69,11 @@ fn records(items: &[Item]) -> Vec<Record> {
 }
 
 /// When the log has ended the panes that its last posts are in are passed too; what was told of windows beyond doesn't matter.
-fn holds_at_the_end(log: &[Item], partitions: &Partitions) -> Result<(), String> {
-    let records = records(log);
-    let rules = Rules::of(&records);
+fn holds_at_the_end(expected: &Recount, rules: &Rules, partitions: &Partitions) -> Result<(), String> {
     let watermark = partitions.tallies.iter().filter_map(Tally::watermark).max().unwrap_or(Micros::MIN);
     let passed = |key: &WindowKey| key.2 - rules.topics[&key.0].pane < watermark;
     let mut told = partitions.fold.recount();
-    let mut expected = naive::recount(&records);
+    let mut expected = expected.clone();
     told.windows.retain(|key, _| passed(key));
     expected.windows.retain(|key, _| passed(key));
     equal(&told, &expected).map_err(|why| format!("at the end\n{why}"))
@@ -84,6 +85,8 @@ fn equal(told: &Recount, expected: &Recount) -> Result<(), String> {
 }
 
 fn counts_as_the_recount_does(items: &[Item], mut rng: Rng) -> Result<(), String> {
+    let records = records(items);
+    let (expected, rules) = (naive::recount(&records), Rules::of(&records));
     for turn in 0..2 {
         let mut log = if turn == 0 { items.to_vec() } else { shuffled(items, &mut rng) };
         let beyond = rng.pick(&[0, HOUR, 9 * HOUR]);
@@ -92,7 +95,7 @@ fn counts_as_the_recount_does(items: &[Item], mut rng: Rng) -> Result<(), String
         for item in &log {
             partitions.apply(item)?;
         }
-        holds_at_the_end(&log, &partitions).map_err(|why| format!("turn {turn}, {} partitions\n{why}", partitions.tallies.len()))?;
+        holds_at_the_end(&expected, &rules, &partitions).map_err(|why| format!("turn {turn}\n{why}"))?;
     }
     Ok(())
 }
@@ -146,10 +149,15 @@ fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Re
         expected.totals.clear();
     }
     equal(&told, &expected)?;
+    let from = before.watermark.map_or(furthest - 60 * HOUR, |watermark| watermark - rules.newest.horizon);
+    covers_what_is_covered(&rules, &clock, partitions, from, until)
+}
+
+/// Coverage of every whole feed in the panes that begin in `[from, until)`.
+fn covers_what_is_covered(rules: &Rules, clock: &Clock, partitions: &Partitions, from: Micros, until: Micros) -> Result<(), String> {
     let coverage = partitions.fold.coverage();
-    let horizon_start = before.watermark.map(|watermark| pane_start(watermark - rules.newest.horizon, HOUR));
     for feed in rules.newest.feeds.iter().filter(|feed| feed.whole) {
-        let mut pane = horizon_start.unwrap_or(pane_start(furthest - 60 * HOUR, HOUR));
+        let mut pane = pane_start(from, HOUR);
         while pane < until {
             let told = coverage.get(&(feed.name.clone(), pane)).copied().unwrap_or(0);
             let covered = clock.covered(&feed.name, pane, pane + HOUR);
@@ -186,7 +194,12 @@ fn tells_live_what_holds(items: &[Item], mut rng: Rng) -> Result<(), String> {
     if partitions.after_final() > 0 {
         return Err("a record came after final; the stream should not have one".to_owned());
     }
-    holds_at_the_end(items, &partitions)
+    let records = records(items);
+    let ends = || partitions.tallies.iter().filter_map(Tally::watermark);
+    if let (Some(first), Some(last)) = (ends().min(), ends().max()) {
+        covers_what_is_covered(&rules, &Clock::of(&records), &partitions, first - rules.newest.horizon, last)?;
+    }
+    holds_at_the_end(&naive::recount(&records), &rules, &partitions)
 }
 
 /// Where posts only came since the last frame, each is a step of every open window that it is in.
@@ -356,4 +369,10 @@ fn what_is_final_stays_however_late_records_come() {
         },
         what_is_final_stays,
     );
+}
+
+#[test]
+fn a_sample_is_the_64_smallest_prints_also_when_sampled_posts_are_deleted() {
+    each_stream(150, |rng| World::crowded(rng).plain(450), counts_as_the_recount_does);
+    each_stream(150, |rng| World::crowded(rng).live(450, true), tells_live_what_holds);
 }
