@@ -4,6 +4,7 @@
 //! waited for has a deadline, and every process that is started ends with its test.
 
 mod config;
+mod live;
 mod program;
 mod recount;
 mod replay;

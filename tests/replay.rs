@@ -122,3 +122,134 @@ fn shuffle(lines: &mut [&str], seed: u64) {
         lines.swap(last, random.below(last as u64 + 1) as usize);
     }
 }
+
+#[test]
+fn bad_input_is_a_counted_reason_or_a_clear_error() {
+    let post = |more: &str| format!(r##"{{"id":"1","author":"a","created_at":"2026-01-05T09:30:00Z","text":"#flu"{more}}}"##);
+    let good = post(",\"region\":\"DE-BE\"");
+    let years = ["-9999", "-0001", "0000", "0001", "1969", "1999", "2100", "9999", "10000", "99999", "+99999"];
+    let years = years.map(|year| format!(r#"{{"id":"{year}","author":"a","created_at":"{year}-06-01T00:00:00Z"}}"#)).join("\n");
+    let many_tags = format!(r#","tags":["flu"{}]"#, (0..100_000).map(|tag| format!(",\"t{tag}\"")).collect::<String>());
+    let lines: [(Vec<u8>, &[&str]); 13] = [
+        (good.as_bytes()[..40].to_vec(), &["json"]),
+        (b"{\"id\":\"1\",\"author\":\"\xff\",\"created_at\":1767605400}".to_vec(), &["utf8"]),
+        (format!("{{\"id\":\"{}\"}}", "x".repeat(10 << 20)).into(), &["length"]),
+        ("[".repeat(1_000_000).into(), &["depth"]),
+        ("{\"a\":".repeat(1_000_000).into(), &["length"]),
+        ("{\"a\":".repeat(200_000).into(), &["depth"]),
+        (years.into(), &["time-range"; 11]),
+        (br#"{"id":"1","author":"a","created_at":"yesterday"}"#.to_vec(), &["time"]),
+        (br#"{"id":"1","author":"a"}"#.to_vec(), &["time"]),
+        (br#"{"id":1,"author":"a","created_at":1767605400}"#.to_vec(), &["field"]),
+        (b"\0".to_vec(), &["json"]),
+        (b"7".to_vec(), &["shape"]),
+        (post(&many_tags).into(), &[]),
+    ];
+    let folder = Folder::new();
+    for (line, reasons) in lines {
+        // What stands behind a bad line is read all the same.
+        folder.write("bad.ndjson", [line.as_slice(), b"\n", good.as_bytes()].concat());
+        for mode in [&[] as &[&str], &["--as-live"]] {
+            let done = folder.output(&[&["replay", "bad.ndjson", "--counts", "-", "--rejects", "r.csv"], mode].concat()).ends(0);
+            let shown = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
+            let found: Vec<csv::StringRecord> =
+                csv::Reader::from_path(folder.file("r.csv")).unwrap().records().map(Result::unwrap).collect();
+            assert_eq!(found.iter().map(|row| &row[2]).collect::<Vec<_>>(), reasons, "{shown}");
+            assert_eq!(done.summed("rejected"), reasons.len() as u64, "{shown}");
+            assert_eq!(done.summed("posts"), 1, "{shown}");
+            assert!(!folder.read("r.csv").contains("yesterday"), "a reject shows what stood there");
+        }
+    }
+    let later = r#"{"id":"2","author":"a","created_at":1767605401}"#;
+    folder.write("two.ndjson", format!("{}\n{later}", post(&many_tags)));
+    let counts = folder.output(&["replay", "two.ndjson", "--counts", "-"]).ends(0).stdout();
+    assert!(counts.contains("influenza,ZZ,1767603600,1,1,1,2\n"), "the first of many tags counts: {counts}");
+}
+
+#[test]
+fn files_that_can_t_be_read_are_told_and_the_others_are_counted() {
+    let folder = Folder::new();
+    let lines: String =
+        (0..20_000).map(|n| format!("{{\"id\":\"{n}\",\"author\":\"a\",\"created_at\":{}}}\n", 1_767_605_400 + n)).collect();
+    folder.write("good.ndjson", &lines);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(lines.as_bytes()).unwrap();
+    let gz = gz.finish().unwrap();
+    folder.write("cut.gz", &gz[..gz.len() / 2]);
+    let zst = zstd::stream::encode_all(lines.as_bytes(), 1).unwrap();
+    folder.write("cut.zst", &zst[..zst.len() / 2]);
+    folder.write("empty.ndjson", "");
+    std::fs::create_dir(folder.file("folder")).unwrap();
+
+    let said = |args: &[&str], code| folder.output(&[&["replay"], args].concat()).ends(code).stderr();
+    let error = |args: &[&str]| {
+        let said = said(args, 1);
+        let found = said.lines().find(|line| line.starts_with("error: ")).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("no error: {said}"))
+    };
+    assert!(error(&["cut.gz"]).starts_with("error: `cut.gz` is cut off in the middle of its compressed data, after "));
+    assert!(error(&["cut.zst"]).starts_with("error: `cut.zst` is cut off in the middle of its compressed data, after "));
+    assert_eq!(error(&["folder"]), "error: failed to open `folder`: is a directory");
+    assert_eq!(error(&["good.ndjson", "missing.ndjson"]), "error: failed to open `missing.ndjson`: No such file or directory (os error 2)");
+    assert!(error(&["good.ndjson", "--counts", "nowhere/c.csv"]).starts_with("error: failed to create `nowhere/c.csv`: "));
+    assert!(error(&["*.none"]).contains("*.none"));
+    // The error is told last; what could be read was counted.
+    let done = folder.output(&["replay", "cut.gz", "good.ndjson", "empty.ndjson"]).ends(1);
+    assert_eq!(done.summed("posts"), 20_000);
+    assert!(said(&["empty.ndjson"], 0).contains("lines=0"));
+}
+
+#[test]
+fn a_post_on_the_very_hour_counts_even_where_nothing_follows() {
+    let folder = Folder::new();
+    let post = |id: u32, at: &str| {
+        format!("{{\"id\":\"{id}\",\"author\":\"a\",\"created_at\":\"2026-01-05T{at}Z\",\"text\":\"#flu\",\"region\":\"DE\"}}\n")
+    };
+    for mode in [&[] as &[&str], &["--as-live"]] {
+        for before in ["", &post(1, "08:00:00"), &post(1, "08:59:59.999999")] {
+            folder.write("posts.ndjson", format!("{before}{}", post(2, "09:00:00")));
+            let counts = folder.output(&[&["replay", "posts.ndjson", "--counts", "-"], mode].concat()).ends(0).stdout();
+            assert!(counts.contains("influenza,DE,1767603600,1,1,1,1\n"), "{mode:?} after {before:?}: {counts}");
+        }
+    }
+}
+
+#[test]
+fn plain_replay_stops_at_its_bound_of_memory_with_a_hint() {
+    let folder = Folder::new();
+    simulate(&folder, "posts.ndjson", &["--posts", "100000"]);
+    let said = folder.output(&["replay", "posts.ndjson", "--counts", "c.csv", "--memory-max", "20MiB"]).ends(1).stderr();
+    assert!(said.contains("error: stopped after ") && said.contains(" MiB held, more than 20 MiB"), "{said}");
+    assert!(said.contains("hint: raise `--memory-max`, or take `--as-live`"), "{said}");
+    let said = folder.output(&["replay", "posts.ndjson", "--memory-max", "much"]).ends(64).stderr();
+    assert!(said.contains("error: `--memory-max much` is not a size\nhint: "), "{said}");
+}
+
+#[test]
+fn usage_that_makes_no_sense_ends_with_64() {
+    let folder = Folder::new();
+    folder.write("posts.ndjson", "");
+    let two = folder.output(&["replay", "posts.ndjson", "--counts", "-", "--tag-counts", "-"]).ends(64);
+    assert_eq!(two.stderr(), "error: only one output can go to standard output\nhint: give the others a file name\n");
+    assert_eq!(two.stdout(), "");
+    for args in [&["replay"] as &[&str], &["replay", "posts.ndjson", "--count", "-"], &["replay", "--log", "--as-live"], &["reply"]] {
+        folder.output(args).ends(64);
+    }
+}
+
+#[test]
+fn without_input_outputs_are_their_headers() {
+    let folder = Folder::new();
+    folder.write("empty.ndjson", "");
+    let outputs = ["--counts", "c", "--tag-counts", "t", "--verdicts", "v", "--alerts", "a", "--rejects", "r"];
+    folder.output(&[&["replay", "empty.ndjson"], &outputs[..]].concat()).ends(0);
+    let all: String = ["c", "t", "v", "a", "r"].map(|name| format!("{name}: {}\n", folder.read(name).trim_end())).concat();
+    expect_test::expect![[r#"
+        c: topic,region,pane_start,posts,authors,authors_24h,total_posts
+        t: tag,region,pane_start,posts
+        v: topic,region,window_end,window_seconds,method,stage,observed,expected,upperbound,pvalue,alarm,reason
+        a: 
+        r: file,line,reason,length,hash,detail
+    "#]]
+    .assert_eq(&all);
+}
