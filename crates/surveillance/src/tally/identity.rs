@@ -125,6 +125,9 @@ impl Matched {
 pub(crate) struct Block {
     #[serde(skip)]
     run: Vec<Entry>,
+    /// As many posts as the hour before had.
+    #[serde(skip)]
+    run_expected: usize,
     /// The name under which the run was last put into a snapshot; none since it changed.
     #[serde(skip)]
     pub(crate) run_name: Option<ChunkName>,
@@ -140,9 +143,13 @@ impl Block {
 
     fn insert(&mut self, print: u64, entry: Entry) {
         self.tail.insert(print, entry);
-        if self.tail.len() > TAIL_MIN.max(self.run.len() / 16) {
+        if self.tail.len() > TAIL_MIN.max(self.run.len() / 32) {
             let tail = std::mem::take(&mut self.tail);
-            self.run.reserve_exact(tail.len());
+            if self.run.capacity() - self.run.len() < tail.len() {
+                // A run that moves each time it grows leaves holes in memory that nothing fits.
+                let room = self.run_expected.saturating_sub(self.run.len()).max(self.run.len() / 8);
+                self.run.reserve_exact(room.max(tail.len()));
+            }
             self.run.extend(tail.into_values());
             // Two sorted runs: the standard sort merges them in one pass.
             self.run.sort();
@@ -231,8 +238,9 @@ impl Identities {
     /// Returns false where the times can't be held.
     pub(crate) fn insert(&mut self, post: &Post) -> bool {
         let (print, hour) = (post.id.print(), pane_start(post.event_time, HOUR));
-        let newest = self.blocks.last_key_value().map_or(hour, |(newest, _)| *newest);
-        let block = self.blocks.entry(hour).or_default();
+        let (newest, newest_posts) = self.blocks.last_key_value().map_or((hour, 0), |(newest, block)| (*newest, block.len()));
+        let run_expected = if newest < hour { newest_posts + newest_posts / 16 } else { 0 };
+        let block = self.blocks.entry(hour).or_insert_with(|| Block { run_expected, ..Block::default() });
         let profile = block.profiles.intern(&Profile::of(post));
         let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, profile) else {
             return false;

@@ -7,6 +7,7 @@ use crate::naive::{self, CellKey, Clock, Recount, Rules, WindowKey};
 
 mod examples;
 mod parts;
+mod stories;
 
 /// Checks a property on many random streams; on the first that fails it says what is left of it when all that is not needed
 /// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.

@@ -10,7 +10,7 @@ use record::{AccountAge, FeedSetting, FeedTick, Flags, Meaning, Place, Provenanc
 use super::*;
 
 const DAY: Micros = 24 * HOUR;
-const NOVEMBER: Micros = 20_758 * DAY;
+pub(super) const NOVEMBER: Micros = 20_758 * DAY;
 
 fn check(show: &[&str], input: &str, expected: Expect) {
     expected.assert_eq(&table(show, input));
@@ -39,7 +39,7 @@ fn table(show: &[&str], input: &str) -> String {
     shown.join("\n") + "\n"
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let topic = |id: &str, kind: Kind| TopicSetting {
         id: id.to_owned(),
         name: id.to_owned(),
@@ -81,7 +81,7 @@ fn tick(at: Micros) -> Record {
     Record::Tick(Tick { settings: 1, at, feeds: vec![claim] })
 }
 
-fn read_time(text: &str) -> Micros {
+pub(super) fn read_time(text: &str) -> Micros {
     let (day, time) = text.split_once('T').unwrap_or(("22", text));
     let parts: Vec<f64> = time.split(':').map(|part| part.parse().unwrap()).collect();
     let seconds = parts[0] * 3600.0 + parts[1] * 60.0 + parts.get(2).copied().unwrap_or(0.0);
