@@ -96,6 +96,16 @@ impl Told {
 
 /// What is told of these posts, in a fortnight and some days of others.
 fn told(flu: &[(i64, Value)]) -> Told {
+    let folder = Folder::new();
+    let args = ["replay", "-", "--as-live", "--alerts", "a.ndjson", "--verdicts", "v.csv"];
+    folder.output_of(&args, fortnight(flu).into_bytes()).ends(0);
+    let alerts = folder.read("a.ndjson").lines().map(|line| serde_json::from_str(line).expect("an alert")).collect();
+    let verdicts = csv::Reader::from_path(folder.file("v.csv")).expect("verdicts").records().map(|row| row.expect("a row")).collect();
+    Told { alerts, verdicts }
+}
+
+/// A fortnight and some days of other posts, with these among them.
+fn fortnight(flu: &[(i64, Value)]) -> String {
     let mut random = Random::new(3);
     let mut lines: Vec<(i64, Value)> = (0..18 * 24 * 20)
         .map(|n| {
@@ -109,14 +119,15 @@ fn told(flu: &[(i64, Value)]) -> Told {
         .collect();
     lines.extend_from_slice(flu);
     lines.sort_by_key(|(at, _)| *at);
-    let mut input = String::new();
+    let mut text = String::new();
     for (_, line) in &lines {
-        let _ = writeln!(input, "{line}");
+        let _ = writeln!(text, "{line}");
     }
-    let folder = Folder::new();
-    let args = ["replay", "-", "--as-live", "--alerts", "a.ndjson", "--verdicts", "v.csv"];
-    folder.output_of(&args, input.into_bytes()).ends(0);
-    let alerts = folder.read("a.ndjson").lines().map(|line| serde_json::from_str(line).expect("an alert")).collect();
-    let verdicts = csv::Reader::from_path(folder.file("v.csv")).expect("verdicts").records().map(|row| row.expect("a row")).collect();
-    Told { alerts, verdicts }
+    text
+}
+
+/// Lines in which ten posts of ten accounts end a quiet fortnight, and the instant of the first of them.
+pub(crate) fn ten_posts() -> (String, i64) {
+    let first = OUTBREAK + 100;
+    (fortnight(&(0..10).map(|n| flu_post(n, first + 3 * n)).collect::<Vec<_>>()), first)
 }

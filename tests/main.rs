@@ -8,3 +8,4 @@ mod live;
 mod program;
 mod recount;
 mod replay;
+mod run;

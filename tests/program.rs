@@ -37,10 +37,10 @@ impl Folder {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pumphandle"));
+        let mut command = Command::new(binary());
         // What the caller's environment says of us must not decide a test.
         for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("PUMPHANDLE") || name == "RUST_LOG" || name == "RUST_BACKTRACE") {
+            if name.to_str().is_some_and(|name| name.starts_with("PUMPHANDLE_") || name == "RUST_LOG" || name == "RUST_BACKTRACE") {
                 command.env_remove(name);
             }
         }
@@ -223,6 +223,11 @@ pub(crate) fn until<T>(most: Duration, what: &str, mut look: impl FnMut() -> Opt
         assert!(Instant::now() < deadline, "waited {} s for {what}", most.as_secs());
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// The program of this build, or another one that `PUMPHANDLE_PROGRAM` names: that of an image, say.
+fn binary() -> PathBuf {
+    std::env::var_os("PUMPHANDLE_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_pumphandle").into(), PathBuf::from)
 }
 
 /// The checkout.

@@ -47,6 +47,8 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     }
     if log::state(&journal)? == LogState::Drained {
         // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher generation.
+        // Landing forgets its place first: after a kill between the two the log is still drained, and both are done again.
+        land::begin_anew(&open_warehouse(&config)?)?;
         let generation = journal.new_generation(&[Stream::Alerts])?;
         tracing::info!(generation, "the log had ended, a new one begins");
     }
@@ -82,9 +84,7 @@ fn pipeline(
     simulated: bool,
     ended: bool,
 ) -> anyhow::Result<()> {
-    let warehouse = match config.warehouse.kind {
-        WarehouseKind::Local => Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?),
-    };
+    let warehouse = Arc::new(open_warehouse(config)?);
     let metrics = Arc::new(Metrics::default());
     let seen = Arc::new(Seen::default());
     let keys = Keys::open(config)?;
@@ -155,6 +155,12 @@ fn pipeline(
         log::set_drained(journal)?;
     }
     Ok(())
+}
+
+fn open_warehouse(config: &Config) -> anyhow::Result<Local> {
+    match config.warehouse.kind {
+        WarehouseKind::Local => Ok(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?),
+    }
 }
 
 /// Sets a flag when its scope ends, however it ends.

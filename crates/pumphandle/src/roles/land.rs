@@ -1,6 +1,7 @@
 //! The land role: streams into the warehouse, each batch together with the position it was read up to.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -16,6 +17,8 @@ const READ_BYTES_MAX: usize = 1 << 20;
 const WAIT: Duration = Duration::from_millis(200);
 /// Wait before a failed write is tried again; the warehouse being away delays its readers, and nobody else.
 const RETRY: Duration = Duration::from_secs(2);
+/// Once all others have ended it is tried so often before the program ends too: what hasn't landed stays in the log.
+const LAST_TRIES: u32 = 5;
 /// What retention has passed is deleted now and then.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 
@@ -32,7 +35,7 @@ pub(crate) fn run(
         streams.map(|stream| landed.iter().find(|progress| progress.stream == stream.name()).map_or(0, |progress| progress.next));
     let mut retention_at = Instant::now();
     loop {
-        let upstream_done = flow.upstream_done.load(std::sync::atomic::Ordering::SeqCst);
+        let upstream_done = flow.upstream_done.load(Ordering::SeqCst);
         let mut rows = Vec::new();
         let mut progress = Vec::new();
         let began = Instant::now();
@@ -51,12 +54,12 @@ pub(crate) fn run(
             }
         }
         if !rows.is_empty() {
-            write(warehouse, &rows, &progress)?;
+            write(warehouse, &rows, &progress, flow)?;
             if print_alerts {
                 print(&rows)?;
             }
         } else if upstream_done {
-            flow.done.store(true, std::sync::atomic::Ordering::SeqCst);
+            flow.done.store(true, Ordering::SeqCst);
             return Ok(());
         }
         if Instant::now() >= retention_at {
@@ -83,15 +86,25 @@ fn print(rows: &[Record]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(warehouse: &dyn Landing, rows: &[Record], progress: &[Progress]) -> anyhow::Result<()> {
+fn write(warehouse: &dyn Landing, rows: &[Record], progress: &[Progress], flow: &Flow) -> anyhow::Result<()> {
+    let mut tries_left = LAST_TRIES;
     loop {
         match warehouse.write(rows, progress) {
             Ok(()) => return Ok(()),
-            Err(error) if error.try_again() => {
+            Err(error) if error.try_again() && tries_left > 0 => {
                 tracing::warn!(%error, "failed to write to the warehouse, trying again");
+                if flow.upstream_done.load(Ordering::SeqCst) {
+                    tries_left -= 1;
+                }
                 std::thread::sleep(RETRY);
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The stream of counts begins anew with a generation, and so does landing it; alerts go on.
+pub(crate) fn begin_anew(warehouse: &dyn Landing) -> anyhow::Result<()> {
+    warehouse.write(&[], &[Progress { stream: Stream::Counts.name().to_owned(), partition: 0, next: 0 }])?;
+    Ok(())
 }
