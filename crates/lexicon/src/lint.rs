@@ -9,6 +9,7 @@ use record::kind::Kind;
 use record::text::fold;
 
 use crate::calendar::Date;
+use crate::characters::is_unspaced;
 use crate::segment::Tokens;
 use crate::topics::{ANY, Entry, Problem, Topic};
 
@@ -131,13 +132,10 @@ fn check_shared(keys: &Keys<'_>, problems: &mut Vec<Problem>) {
             continue;
         };
         for (topic, entry) in rest.iter().filter(|(topic, _)| topic.id != first.id) {
-            let hint = if topic.kind == first.kind {
-                "leave it to one of them".to_owned()
-            } else if !(declares(topic) && declares(first)) {
-                format!("leave it to one of them, or say `shared = [\"{}\"]` in both", entry.text)
-            } else {
+            if declares(topic) && declares(first) {
                 continue;
-            };
+            }
+            let hint = format!("leave it to one of them, or say `shared = [\"{}\"]` in both", entry.text);
             let message = format!("tag `{}` of `{}` is a tag of `{}` too", entry.text, topic.id, first.id);
             problems.push(problem(topic, entry.line, message, Some(hint)));
         }
@@ -174,20 +172,31 @@ fn check_near(keys: &Keys<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Hepatitis A is no slip for hepatitis B: a whole token differs, or the last character of keys of one length.
+/// Hepatitis A is no slip for hepatitis B, nor bird flu for flu: a token of one character differs or is there in one
+/// only, or the last character of keys of one length; in scripts without blanks one character may be a word.
 fn differ_by_name(a: &str, b: &str) -> bool {
-    let (key_a, key_b) = (fold(a), fold(b));
-    let before_last = |key: &str| key.chars().take(key.chars().count().saturating_sub(1)).collect::<String>();
-    if key_a.chars().count() == key_b.chars().count() && before_last(&key_a) == before_last(&key_b) {
+    let (key_a, key_b): (Vec<char>, Vec<char>) = (fold(a).chars().collect(), fold(b).chars().collect());
+    if key_a.len() == key_b.len() && key_a[..key_a.len() - 1] == key_b[..key_b.len() - 1] {
         return true;
     }
-    let tokens = |written: &str| -> Vec<String> {
-        let tokens = Tokens::of(written);
-        (0..tokens.len()).map(|at| tokens.run(at, at).to_owned()).collect()
-    };
+    if key_a.len() != key_b.len() {
+        let (long, short) = if key_a.len() > key_b.len() { (&key_a, &key_b) } else { (&key_b, &key_a) };
+        let at = long.iter().zip(short.iter()).take_while(|(a, b)| a == b).count();
+        if is_unspaced(long[at]) && (at == 0 || at == short.len()) {
+            return true;
+        }
+    }
     let (a, b) = (tokens(a), tokens(b));
-    let differing: Vec<(&String, &String)> = a.iter().zip(&b).filter(|(a, b)| a != b).collect();
-    a.len() == b.len() && matches!(differing[..], [(a, b)] if a.chars().count() == 1 && b.chars().count() == 1)
+    let same_before = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+    let same_behind = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let differing = |tokens: &[String]| tokens.len().saturating_sub(same_before + same_behind);
+    let short = |tokens: &[String]| differing(tokens) == 0 || (differing(tokens) == 1 && tokens[same_before].chars().count() == 1);
+    a.len().max(b.len()) > 1 && short(&a) && short(&b)
+}
+
+fn tokens(written: &str) -> Vec<String> {
+    let tokens = Tokens::of(written);
+    (0..tokens.len()).map(|at| tokens.run(at, at).to_owned()).collect()
 }
 
 fn primary(lang: &str) -> &str {
@@ -241,6 +250,9 @@ const COMMON_WORDS: &[(&str, &str)] = &[
         "и в на я ты мы день ночь жизнь любовь здоровье врач больница вирус жара холод огонь вода воздух дым дождь красный нос голова горло \
          живот кожа кровь спина сон боль школа чума бешенство температура",
     ),
-    ("ar", "في من على انا يوم ليل حياة حب صحة طبيب مستشفى فيروس مرض حر برد نار ماء هواء دخان مطر احمر انف راس حلق بطن جلد دم ظهر نوم الم مدرسة سفر"),
+    (
+        "ar",
+        "في من على انا يوم ليل حياة حب صحة طبيب مستشفى فيروس مرض حر برد نار ماء هواء دخان مطر احمر انف راس حلق بطن جلد دم ظهر نوم الم مدرسة سفر",
+    ),
     ("ja", "日 夜 愛 命 健康 医者 病院 病気 熱 火 水 空気 煙 雨 赤 鼻 頭 喉 腹 肌 血 背中 睡眠 痛み 学校 旅行 暑い 寒い"),
 ];

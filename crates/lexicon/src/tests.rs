@@ -1,4 +1,5 @@
 mod extraction;
 mod folding;
 mod matching;
+mod packs;
 mod topic_files;

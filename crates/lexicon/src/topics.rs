@@ -28,7 +28,7 @@ pub struct Topic {
     pub phrases: Vec<Entry>,
     pub exclude_tags: Vec<Entry>,
     pub exclude_phrases: Vec<Entry>,
-    /// Tags that it knowingly shares with a topic of another kind; `lint` asks for it.
+    /// Tags that it knowingly shares with another topic; `lint` asks both to say so.
     pub shared: Vec<Entry>,
     /// Where what it counts is set out by those who know; every narrative names one.
     pub source: Option<String>,
@@ -217,7 +217,8 @@ impl Reader<'_> {
             match Days::parse(&entry.text) {
                 Some(parsed) => days.push(parsed),
                 None => {
-                    let hint = Some("write `\"03-24\"`, or `\"04-24/04-30\"` for a week; what runs over new year is two of them".to_owned());
+                    let hint =
+                        Some("write `\"03-24\"`, or `\"04-24/04-30\"` for a week; what runs over new year is two of them".to_owned());
                     self.problem(value.span(), format!("`days` holds `{}`, which is no day of a year", entry.text), hint);
                 }
             }

@@ -224,10 +224,10 @@ fn the_shipped_topics_read_the_tags_of_issue_5() {
             #BabyFever is real -> 
             #WorldCupFever2026 #fever -> 
             #CoronaBeer #corona -> 
-            #Covid19Vaccine #LongCovid -> covid-19[covid covid19 longcovid]
+            #Covid19Vaccine #LongCovid -> covid-19[covid covid19 longcovid], long-covid[longcovid]
             Michael Jordan #flu flu game -> 
             #StomachFlu going round -> stomach-bug[stomachflu]
-            #BirdFlu in dairy cows -> 
+            #BirdFlu in dairy cows -> avian-influenza[birdflu]
             en|I've been coughing all night and now I have a fever -> fever[], cough[]
             fr|J'ai de la fièvre et je tousse #grippe -> influenza[grippe], fever[], cough[]
             es|Mi hijo tiene tos y fiebre alta -> fever[], cough[]
