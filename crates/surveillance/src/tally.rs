@@ -89,7 +89,7 @@ impl Tally {
             short_from: None,
             gone: Gone::default(),
             identities: Identities::default(),
-            by_author: FxHashMap::default(),
+            by_author: ByAuthor::new(),
             series: BTreeMap::new(),
             changed: BTreeSet::new(),
             tags: BTreeMap::new(),
@@ -236,7 +236,8 @@ impl Tally {
                 self.head.handled.removals += 1;
                 for author in post.author.into_iter().chain(post.author_before) {
                     self.gone.remove_account(author.0, post.arrival);
-                    for (hour, print) in self.by_author.get(&author.0).cloned().unwrap_or_default() {
+                    let theirs = self.by_author.range((author.0, Micros::MIN, 0)..=(author.0, Micros::MAX, u64::MAX));
+                    for (_, hour, print) in theirs.copied().collect::<Vec<_>>() {
                         self.review(hour, print);
                     }
                 }
@@ -679,8 +680,8 @@ impl Tally {
 
 type Pane = distinct::Pane;
 
-/// Author → the posts of theirs that are kept whole, as (hour, print).
-type ByAuthor = FxHashMap<u64, Vec<(Micros, u64)>>;
+/// The posts that are kept whole, by their author: (author, hour, print).
+type ByAuthor = BTreeSet<(u64, Micros, u64)>;
 
 /// A post's names, under both keys where it carries both.
 fn names(post: &Post) -> impl Iterator<Item = u64> + use<> {
@@ -688,19 +689,12 @@ fn names(post: &Post) -> impl Iterator<Item = u64> + use<> {
 }
 
 fn remember_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
-    for author in names(post) {
-        by_author.entry(author).or_default().push((pane_start(post.event_time, HOUR), print));
-    }
+    by_author.extend(names(post).map(|author| (author, pane_start(post.event_time, HOUR), print)));
 }
 
 fn forget_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
     for author in names(post) {
-        if let Some(posts) = by_author.get_mut(&author) {
-            posts.retain(|(_, of)| *of != print);
-            if posts.is_empty() {
-                by_author.remove(&author);
-            }
-        }
+        by_author.remove(&(author, pane_start(post.event_time, HOUR), print));
     }
 }
 
