@@ -4,8 +4,11 @@
 //! waited for has a deadline, and every process that is started ends with its test.
 
 mod config;
+mod demo;
 mod live;
 mod program;
 mod recount;
 mod replay;
 mod run;
+mod tidy;
+mod websocket;

@@ -309,7 +309,7 @@ fn hour(instant: i64) -> i64 {
 }
 
 /// `2026-01-05T00:28:06.531Z`, as simulated lines have it.
-fn instant(written: &str) -> i64 {
+pub(crate) fn instant(written: &str) -> i64 {
     assert!(written.len() == 24 && written.ends_with('Z'), "{written}");
     let number = |range: std::ops::Range<usize>| written[range].parse::<i64>().expect("a number");
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));

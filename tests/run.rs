@@ -218,7 +218,7 @@ fn folder_with_posts(args: &[&str]) -> Folder {
 }
 
 /// The `--counts` of the posts.
-fn replayed(folder: &Folder) -> String {
+pub(crate) fn replayed(folder: &Folder) -> String {
     folder.output(&["replay", "posts.ndjson", "--counts", "-"]).ends(0).stdout()
 }
 
