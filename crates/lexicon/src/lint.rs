@@ -99,7 +99,8 @@ fn check_languages(topic: &Topic, problems: &mut Vec<Problem>) {
     }
     let wanted: &[&str] = if is_judged { &LANGUAGES } else { &LANGUAGES_OF_TALK };
     let missing: Vec<&str> = wanted.iter().copied().filter(|lang| !there.contains(lang)).collect();
-    if !missing.is_empty() && !(there.len() == 1 && there.contains(ANY) && !is_judged) {
+    let is_for_all = !is_judged && there.iter().all(|lang| *lang == ANY);
+    if !missing.is_empty() && !is_for_all {
         let what = if is_judged { "tags" } else { "tags or phrases" };
         let message = format!("topic `{}` has no {what} in {}", topic.id, missing.join(", "));
         problems.push(problem(topic, topic.line, message, None));

@@ -103,7 +103,7 @@ fn links() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::with_cases(25_000) })]
+    #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::with_cases(super::cases(25_000)) })]
 
     #[test]
     fn hashtags_stand_in_the_text_behind_a_sign(text in pieces()) {
@@ -261,4 +261,76 @@ fn a_megabyte_of_anything_is_read_in_linear_time() {
         let text = piece.repeat(1_000_000 / piece.len());
         let _ = hashtags(&text).count();
     }
+}
+
+/// The suite itself, where the oracle's package lies unpacked beside other sources; nothing of it is copied here. Where it
+/// doesn't, the cases above, in our own words, stand for it.
+#[test]
+fn conformance_suite() {
+    let Some(suite) = suite() else {
+        println!("skipped: the source of `egg-mode-text` isn't in the registry's folder");
+        return;
+    };
+    let mut section = "";
+    let mut cases: Vec<(String, Vec<String>)> = Vec::new();
+    for line in suite.lines() {
+        let indented = line.len() - line.trim_start().len();
+        let line = line.trim().trim_start_matches("- ");
+        match line.split_once(':') {
+            Some((name, "")) if indented == 2 => section = name,
+            _ if !["hashtags", "hashtags_from_astral", "hashtags_with_indices"].contains(&section) => {}
+            Some(("text", text)) => cases.push((quoted(text).concat(), Vec::new())),
+            Some(("expected" | "hashtag", tags)) => {
+                if let Some((_, expected)) = cases.last_mut() {
+                    expected.extend(quoted(tags));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(cases.len() >= 70, "{}", cases.len());
+    for (text, expected) in &cases {
+        assert_eq!(tags(text), *expected, "{text}");
+    }
+}
+
+fn suite() -> Option<String> {
+    let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
+    let registries = std::fs::read_dir(home.join("registry").join("src")).ok()?;
+    for registry in registries.flatten() {
+        for package in std::fs::read_dir(registry.path()).ok()?.flatten() {
+            if package.file_name().to_string_lossy().starts_with("egg-mode-text-") {
+                return std::fs::read_to_string(package.path().join("src").join("extract.yml")).ok();
+            }
+        }
+    }
+    None
+}
+
+/// The texts between double quotes, with what is escaped in them.
+fn quoted(line: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut open: Option<String> = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (c, &mut open) {
+            ('"', None) => open = Some(String::new()),
+            ('"', Some(_)) => texts.extend(open.take()),
+            ('\\', Some(text)) => text.push(match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some(width @ ('u' | 'U')) => {
+                    let digits: String = chars.by_ref().take(if width == 'u' { 4 } else { 8 }).collect();
+                    char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
+                }
+                Some(c) => c,
+                None => break,
+            }),
+            (c, Some(text)) => text.push(c),
+            _ => {}
+        }
+    }
+    texts
 }

@@ -333,7 +333,7 @@ fn pieces_between_borders(written: &str) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(super::cases(20_000)) })]
 
     /// Never by substring: what matches is a piece between two borders, and where there is such a piece it matches.
     #[test]

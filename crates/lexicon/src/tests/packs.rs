@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 use record::Voice;
 use record::kind::Kind;
 use record::text::fold;
 
 use super::matching::shipped;
 use crate::segment::Tokens;
-use crate::{Date, Days, LANGUAGES, Topic, default_files, explain, lint, overdue, parse};
+use crate::{Date, Days, LANGUAGES, Lexicon, Topic, default_files, explain, lint, overdue, parse};
 
 /// The diseases and groups of diseases that public-health institutes follow on social media.
 const COVERED: &str = "
@@ -403,3 +405,63 @@ fn the_shipped_files_have_each_topic_once() {
     let count = default_files().iter().map(|(name, text)| parse(name, text).unwrap().topics.len()).sum::<usize>();
     assert_eq!(shipped().topics().len(), count);
 }
+
+/// Pieces that shipped rules say something of, in any order.
+fn posts() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "#flu",
+        "#BabyFever",
+        "#FluSeason2026",
+        "#HepatitisB",
+        "#LongCovid",
+        "#鳥インフルエンザ",
+        "#الكوليرا",
+        "J'ai de la fièvre",
+        "je tousse",
+        "インフルエンザ",
+        "鳥インフルエンザ",
+        "flu game",
+        "I have a fever",
+        "vaccine",
+        "health officials",
+        "5g causes",
+        "?",
+        "myth",
+        "é",
+        "ﬂ",
+        "\u{301}",
+        "#",
+        "\u{202e}",
+        "\n",
+        "🤒",
+        "حُمَّى",
+        "ß",
+    ]);
+    let piece = prop_oneof![6 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+    prop::collection::vec(piece, 0..10).prop_map(|pieces| pieces.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(super::cases(2_000)) })]
+
+    #[test]
+    fn an_explanation_says_what_the_reading_says(text in posts(), french in any::<bool>(), segment in any::<bool>()) {
+        let lexicon = &*SHIPPED;
+        let langs: &[&str] = if french { &["fr"] } else { &[] };
+        let explanation = explain(lexicon, Some(&text), &[], langs, segment);
+        let reading = lexicon.read(Some(&text), &[], langs, segment);
+        let explained: Vec<(&str, Voice)> =
+            explanation.topics.iter().filter_map(|topic| Some((topic.id.as_str(), topic.voice?))).collect();
+        let read: Vec<(&str, Voice)> = reading.topics.iter().map(|hit| (hit.id, hit.voice)).collect();
+        prop_assert_eq!(explained, read);
+        for phrase in &explanation.phrases {
+            prop_assert_eq!(&text[phrase.place.clone()], phrase.found.as_str());
+            let known = lexicon.topics().iter().filter(|topic| topic.id == phrase.topic).flat_map(|topic| topic.phrases.iter().chain(&topic.exclude_phrases));
+            let found = crate::phrases::pattern(&phrase.found);
+            let told = known.map(|entry| crate::phrases::pattern(&entry.text)).any(|pattern| found.contains(&pattern));
+            prop_assert!(told, "{:?} in {:?}", phrase, text);
+        }
+    }
+}
+
+static SHIPPED: LazyLock<Lexicon> = LazyLock::new(shipped);
