@@ -66,8 +66,10 @@ const OVERSEAS: [(&str, &str); 16] = [
     ("CN-HK", "HK"),
 ];
 
-/// Names dropped: places whose name in GeoNames is also a word of every language, or a code.
+/// Longer names are left out.
 const NAME_BYTES_MAX: usize = 80;
+/// A country's name in fewer languages than this gives way to a big town or a part of it that has the name too.
+const LOCALES_MIN: u32 = 10;
 /// A name is kept with its meanings of most people.
 const MEANINGS_MAX: usize = 24;
 
@@ -315,6 +317,7 @@ fn main() {
                 continue;
             }
             dictionary.add(name, *region, Kind::Country, weigh(base));
+            *dictionary.locales.entry((names::key(name), *region)).or_default() += if locale == "en" { LOCALES_MIN } else { 1 };
             if variant.is_empty()
                 && let Some(language) = LANGUAGES.iter().find(|language| language.2 == locale)
             {
@@ -373,6 +376,9 @@ fn main() {
         for name in names.split('|') {
             let kind = if code.contains('-') { Kind::First } else { Kind::Country };
             dictionary.add(name, region, kind, weigh(code).max(2_000_000));
+            if kind == Kind::First {
+                dictionary.own.insert((names::key(name), region));
+            }
         }
     }
     let mut unmapped: BTreeMap<&str, (u32, u64)> = BTreeMap::new();
@@ -426,7 +432,7 @@ fn main() {
         writeln!(lines, "{code}\t{}\t{}\t{}\t{zone}\t{}", clean(&name), number(Some(geonames)), number(population), names.join(";"))
             .unwrap();
     }
-    let names = dictionary.finish();
+    let names = dictionary.finish(|region| number[codes[usize::from(region)].split('-').next().unwrap()]);
     let sections = [lines.into_bytes(), borders::write(&arcs), names::write(&names)];
     let mut hasher = blake3::Hasher::new();
     for section in &sections {
@@ -611,6 +617,10 @@ fn clean(name: &str) -> String {
 #[derive(Default)]
 struct Dictionary {
     names: BTreeMap<String, BTreeMap<(u16, Kind), u64>>,
+    /// In how many languages a country has this name.
+    locales: BTreeMap<(String, u16), u32>,
+    /// Our own names of first levels: they are not the country's.
+    own: BTreeSet<(String, u16)>,
 }
 
 impl Dictionary {
@@ -624,15 +634,25 @@ impl Dictionary {
         *weight = population.max(*weight);
     }
 
-    fn finish(self) -> BTreeMap<String, Vec<Meaning>> {
-        let names = self.names.into_iter().map(|(name, regions)| {
+    /// `country` gives the number of a region's country.
+    fn finish(self, country: impl Fn(u16) -> u16) -> BTreeMap<String, Vec<Meaning>> {
+        let names = self.names.into_iter().map(|(name, mut regions)| {
+            // "Brasilia" is Brazil in Finnish and a city everywhere; "England" is the United Kingdom in some languages only.
+            let all = regions.clone();
+            regions.retain(|(region, kind), _| {
+                *kind != Kind::Country
+                    || self.locales.get(&(name.clone(), *region)).is_none_or(|count| *count >= LOCALES_MIN)
+                    || !all.iter().any(|((other, kind), people)| {
+                        other != region
+                            && country(*other) == *region
+                            && (*kind == Kind::Town && *people >= 500_000 || self.own.contains(&(name.clone(), *other)))
+                    })
+            });
             // A region once, as the best thing it is.
             let mut best: BTreeMap<u16, (Kind, u64)> = BTreeMap::new();
             for ((region, kind), population) in regions {
                 let slot = best.entry(region).or_insert((kind, population));
-                if slot.0 == Kind::Other && kind == Kind::Town || population > slot.1 && kind == slot.0 {
-                    *slot = (kind, population);
-                }
+                *slot = (slot.0.min(kind), slot.1.max(population));
             }
             let mut meanings: Vec<Meaning> = best
                 .into_iter()

@@ -5,20 +5,29 @@
 //! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no files, no clock, no network.
 
 mod located;
+
 mod point;
+mod text;
+mod written;
 
 pub mod borders;
 pub mod bundle;
 pub mod grid;
 pub mod names;
+pub mod own;
 pub mod regions;
 
 use std::sync::LazyLock;
 
+use record::region::Level;
+
 use crate::bundle::Bundle;
 pub use crate::located::{Flag, Flags, Located, Provenance, Reason};
+use crate::names::Names;
+pub use crate::own::{OwnError, OwnRegions};
 use crate::point::Points;
 use crate::regions::Region;
+pub use crate::text::{CONFIDENCE_MIN, Meaning, TEXT_BYTES_MAX};
 
 /// What must be said wherever the atlas' answers are shown.
 pub const ATTRIBUTION: &str = "Places: GeoNames (geonames.org, CC BY 4.0). Borders: Natural Earth (public domain). Names: Unicode CLDR.";
@@ -32,6 +41,8 @@ static REGIONS: LazyLock<Vec<Region>> = LazyLock::new(|| regions::read(&BUNDLE.s
 static POINTS: LazyLock<Points> =
     LazyLock::new(|| Points::new(&borders::read(&BUNDLE.section(bundle::ARCS).expect(SOUND)).expect(SOUND), &REGIONS));
 
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names::read(&BUNDLE.section(bundle::NAMES).expect(SOUND)).expect(SOUND));
+
 /// The version of the data, written beside whatever is counted with it.
 pub fn data_version() -> &'static str {
     BUNDLE.version
@@ -39,7 +50,9 @@ pub fn data_version() -> &'static str {
 
 /// The world's regions and the operator's own.
 #[derive(Debug, Default)]
-pub struct Atlas {}
+pub struct Atlas {
+    own: Option<OwnRegions>,
+}
 
 impl Atlas {
     /// The world alone.
@@ -47,10 +60,26 @@ impl Atlas {
         Atlas::default()
     }
 
+    /// The world and the operator's regions of a GeoJSON text: features with `code`, `parent` (none for overlays) and `name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its feature.
+    pub fn with_own(geojson: &str) -> Result<Atlas, Vec<OwnError>> {
+        let own = OwnRegions::read(geojson, |code, point| {
+            let parent = number(code)?;
+            let is_parent = |region: u16| region == parent || REGIONS[usize::from(region)].country == parent;
+            Some(POINTS.holds(point, is_parent))
+        })?;
+        Ok(Atlas { own: Some(own) })
+    }
+
+    pub fn own(&self) -> Option<&OwnRegions> {
+        self.own.as_ref()
+    }
+
     /// What is known of a country or first level.
     pub fn region(&self, code: &str) -> Option<&'static Region> {
-        let found = REGIONS.binary_search_by(|region| region.code.as_str().cmp(code)).ok()?;
-        Some(&REGIONS[found])
+        Some(&REGIONS[usize::from(number(code)?)])
     }
 
     pub fn regions(&self) -> &'static [Region] {
@@ -59,8 +88,37 @@ impl Atlas {
 
     /// The region of a coordinate in degrees.
     pub fn locate_point(&self, latitude: f64, longitude: f64) -> Located<'_> {
-        POINTS.locate(latitude, longitude, &REGIONS)
+        let mut located = POINTS.locate(latitude, longitude, &REGIONS);
+        if let (Some(own), Ok(point)) = (&self.own, point::checked(latitude, longitude)) {
+            let (child, overlays) = own.at(point);
+            located.overlays = overlays;
+            if let Some((code, parent)) = child
+                && let Some(parent) = number(parent)
+            {
+                located.region = code;
+                located.country = Some(&REGIONS[usize::from(REGIONS[usize::from(parent)].country)].code);
+                located.level = Level::Own;
+                located.confidence = located.confidence.max(point::BY_THE_BORDER);
+                located.reason = None;
+            }
+        }
+        located
     }
+
+    /// The region that a text means: a profile's, a platform's place or a post's, as `meaning` says.
+    pub fn locate_text(&self, text: &str, meaning: Meaning) -> Located<'_> {
+        if let Some((latitude, longitude)) = written::coordinates(text) {
+            let mut located = self.locate_point(latitude, longitude);
+            located.provenance = meaning.provenance();
+            located.flags.add(Flag::CoordinatesInText);
+            return located;
+        }
+        text::locate(text, meaning, &NAMES, &REGIONS)
+    }
+}
+
+fn number(code: &str) -> Option<u16> {
+    REGIONS.binary_search_by(|region| region.code.as_str().cmp(code)).ok().map(|n| n as u16)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) const ANTARCTIC: f64 = -84.5;
 /// Right about as often as measured against places of GeoNames; near a border two good maps agree on 61 % of points.
 const INSIDE: f64 = 0.99;
 const ON_THE_COAST: f64 = 0.97;
-const BY_THE_BORDER: f64 = 0.6;
+pub(crate) const BY_THE_BORDER: f64 = 0.6;
 
 #[derive(Debug)]
 pub(crate) struct Points {
@@ -60,6 +60,12 @@ impl Points {
         answer(&mut located, found, regions);
         located.confidence = confidence;
         located
+    }
+
+    /// Whether a wanted region holds a point, or is the one whose coast it lies off.
+    pub(crate) fn holds(&self, point: Point, wanted: impl Fn(u16) -> bool) -> bool {
+        let found = self.grid.all(point);
+        if found.is_empty() { self.grid.nearest(point, COAST_KM, wanted).is_some() } else { found.into_iter().any(wanted) }
     }
 
     /// The lowest region that holds a point; 180 degrees east and west are one line.

@@ -1,6 +1,8 @@
 use crate::Atlas;
 
+mod own;
 mod points;
+mod texts;
 
 /// Region, country, flags or reason: what a line of `locate` comes down to.
 pub(crate) fn brief(located: &crate::Located) -> String {
