@@ -12,10 +12,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Identities live for a horizon in blocks that grow: the system's allocator keeps twice what they need.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Bad usage or configuration (sysexits.h).
 const EX_USAGE: u8 = 64;
 
