@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, BuildError, MatchError, StartKind};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, BuildError, MatchError};
 use record::text::fold;
 
 use crate::characters::{is_mark, is_unspaced, is_word_character};
@@ -16,7 +16,7 @@ use crate::topics::ANY;
 
 pub(crate) struct Phrases {
     /// Walked from each place where a phrase can begin, so that most of a text is never fed to it.
-    automaton: DFA,
+    automaton: NFA,
     first_bytes: FirstBytes,
     words: Words,
     /// Whether the pattern has characters of a script without blanks between words.
@@ -73,7 +73,7 @@ pub(crate) fn searched(text: &str) -> Cow<'_, str> {
 impl Phrases {
     /// Of patterns in the form that [`pattern`] gives them.
     pub(crate) fn new(patterns: &[String]) -> Result<Phrases, BuildError> {
-        let automaton = DFA::builder().start_kind(StartKind::Anchored).ascii_case_insensitive(true).build(patterns)?;
+        let automaton = NFA::builder().ascii_case_insensitive(true).build(patterns)?;
         let unspaced: Vec<bool> = patterns.iter().map(|pattern| pattern.contains(is_unspaced)).collect();
         let any_unspaced = unspaced.contains(&true);
         Ok(Phrases { automaton, first_bytes: FirstBytes::of(patterns), words: Words::new(), unspaced, any_unspaced })

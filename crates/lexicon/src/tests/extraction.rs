@@ -103,7 +103,7 @@ fn links() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::with_cases(super::cases(25_000)) })]
+    #![proptest_config(ProptestConfig { max_global_rejects: u32::MAX, failure_persistence: None, ..ProptestConfig::with_cases(super::cases(25_000)) })]
 
     #[test]
     fn hashtags_stand_in_the_text_behind_a_sign(text in pieces()) {
