@@ -4,7 +4,6 @@
 pub fn default_files() -> &'static [(&'static str, &'static str)] {
     &[
         ("campaigns.toml", include_str!("../../../config/topics/campaigns.toml")),
-        ("crisis.toml", include_str!("../../../config/topics/crisis.toml")),
         ("diseases.toml", include_str!("../../../config/topics/diseases.toml")),
         ("narratives.toml", include_str!("../../../config/topics/narratives.toml")),
         ("patients.toml", include_str!("../../../config/topics/patients.toml")),
@@ -12,4 +11,9 @@ pub fn default_files() -> &'static [(&'static str, &'static str)] {
         ("symptoms.toml", include_str!("../../../config/topics/symptoms.toml")),
         ("voice.toml", include_str!("../../../config/topics/voice.toml")),
     ]
+}
+
+/// Topics to begin a crisis with: watched only once an operator says where and until when.
+pub fn templates() -> &'static [(&'static str, &'static str)] {
+    &[("templates/crisis.toml", include_str!("../../../config/topics/templates/crisis.toml"))]
 }

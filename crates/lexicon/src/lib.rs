@@ -14,7 +14,7 @@ mod topics;
 pub use topics::{Entry, Problem, Topic, TopicFile, VoiceRules, parse};
 
 mod defaults;
-pub use defaults::default_files;
+pub use defaults::{default_files, templates};
 
 mod characters;
 

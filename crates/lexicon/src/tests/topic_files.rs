@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 
-use crate::{Lexicon, Problem, default_files, parse};
+use crate::{Lexicon, Problem, default_files, parse, templates};
 
 fn check(files: &[(&str, &str)], expected: Expect) {
     let mut parsed = Vec::new();
@@ -40,11 +40,19 @@ fn the_shipped_files_are_without_mistakes() {
 #[test]
 fn every_file_of_the_folder_is_compiled_in() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/topics");
-    let mut there: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut there: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
     there.sort();
     let compiled: Vec<&str> = default_files().iter().map(|(name, _)| *name).collect();
     assert_eq!(compiled, there);
+    // Templates are parsed too, though nothing watches them before an operator says where.
+    let files = default_files().iter().chain(templates());
+    let parsed = files.map(|(name, text)| parse(name, text).unwrap()).collect();
+    Lexicon::of_files(parsed).unwrap();
 }
 
 #[test]

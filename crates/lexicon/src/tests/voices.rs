@@ -68,7 +68,8 @@ fn precision_and_recall_are_those_of_the_documentation() {
         | de | 51 | 1.00 | 0.41 | 1.00 | 0.57 |
         | it | 51 | 0.92 | 0.50 | 1.00 | 0.57 |
         | pt | 51 | 1.00 | 0.36 | 1.00 | 0.71 |
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
     let documentation = include_str!("../../../../docs/lexicon.md");
     assert!(documentation.contains(&table), "docs/lexicon.md has other figures");
 }

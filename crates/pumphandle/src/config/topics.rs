@@ -171,6 +171,8 @@ fn meaning(files: &[TopicFile], segment: bool) -> String {
         hash.set(voice.own.iter().map(phrase));
         hash.set(voice.not.iter().map(phrase));
         hash.set(voice.news.iter().map(phrase));
+        hash.set(voice.asks.iter().map(phrase));
+        hash.set(voice.counters.iter().map(phrase));
     }
     hash.0.finalize().to_hex().as_str()[..32].to_owned()
 }
