@@ -202,14 +202,22 @@ impl Words {
             parts.extend(hashtags(&made.text).flat_map(runs));
         }
         let mut of_topic: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut hourly: BTreeSet<String> = BTreeSet::new();
         for entry in std::fs::read_dir(root().join("config/topics")).expect("the topic files") {
             let file = std::fs::read_to_string(entry.expect("a topic file").path()).expect("text");
             let file: toml::Table = file.parse().expect("TOML");
             // A file may also hold nothing but rules of voice.
             for topic in file.get("topic").and_then(toml::Value::as_array).into_iter().flatten() {
-                let lists = topic["tags"].as_table().expect("tags by language").values();
+                let id = topic["id"].as_str().expect("an id").to_owned();
+                // Other kinds have panes of other lengths: no simulated post is about one.
+                if !["symptom", "disease"].contains(&topic["kind"].as_str().expect("a kind")) {
+                    continue;
+                }
+                hourly.insert(id.clone());
+                // A topic may also be found by phrases alone.
+                let lists = topic.get("tags").and_then(toml::Value::as_table).into_iter().flat_map(|lists| lists.values());
                 let tags = lists.flat_map(|list| list.as_array().expect("tags")).map(|tag| tag.as_str().expect("a tag").to_owned());
-                of_topic.insert(topic["id"].as_str().expect("an id").to_owned(), tags.collect());
+                of_topic.insert(id, tags.collect());
             }
         }
         parts.extend(of_topic.values().flatten().cloned());
@@ -224,13 +232,17 @@ impl Words {
 
         let questions: Vec<_> = questions.into_iter().collect();
         let answers = ask(folder, questions.iter().cloned());
-        let strings =
-            |value: &Value| value.as_array().expect("a list").iter().map(|word| word.as_str().expect("a word").to_owned()).collect();
+        let strings = |value: &Value| -> BTreeSet<String> {
+            value.as_array().expect("a list").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
+        };
         for ((text, _), answer) in questions.iter().zip(&answers) {
             let said: BTreeSet<String> = strings(&answer["tags"]);
             assert_eq!(said, hashtags(text).map(str::to_owned).collect(), "hashtags of {text:?}");
         }
-        let topics = questions.into_iter().zip(&answers).map(|(question, answer)| (question, strings(&answer["topics"]))).collect();
+        let topics: BTreeMap<_, _> =
+            questions.into_iter().zip(&answers).map(|(question, answer)| (question, strings(&answer["topics"]))).collect();
+        let found: BTreeSet<&String> = topics.values().flatten().collect();
+        assert!(found.iter().all(|topic| hourly.contains(*topic)), "of another kind: {found:?}");
         Words { topics, keys, of_topic }
     }
 

@@ -91,7 +91,7 @@ fn a_recount_by_hand_comes_to_the_same_and_so_does_as_live() {
 fn final_verdicts_as_live_are_those_of_plain() {
     let folder = Folder::new();
     // Six weeks, so that there are baselines and both lengths of windows.
-    simulate(&folder, "posts.ndjson", &["--posts", "60000", "--days", "42", "--seed", "4"]);
+    simulate(&folder, "posts.ndjson", &["--posts", "10000", "--days", "42", "--seed", "4"]);
     let finals = |args: &[&str]| {
         folder.output(&[&["replay", "posts.ndjson", "--verdicts", "v.csv", "--counts", "c.csv"], args].concat()).ends(0);
         let verdicts = folder.read("v.csv");

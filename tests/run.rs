@@ -135,10 +135,15 @@ fn alerts_of_a_run_are_listed_and_shown() {
     let id = list[0]["id"].as_str().unwrap();
     let story = lines(&["alerts", "show", id]);
     assert_eq!(story.last(), Some(&list[0]));
-    assert_eq!((&story[0]["stage"], &story[0]["region"]), (&json!("early"), &json!("DE-BE")));
-    // With partitions read in any order certainty may come with any post from the fifth on.
+    assert_eq!(story[0]["region"], json!("DE-BE"));
+    // Partitions are read in any order, and a file faster than any clock: whether it fires before the close, and with which post
+    // from the fifth on, is not promised here.
     let fired_at = story[0]["fired_at"].as_i64().unwrap();
-    assert!((4..10).map(|n| first + 3 * n).any(|at| at == fired_at), "{}", story[0]);
+    match story[0]["stage"].as_str() {
+        Some("early") => assert!((4..10).map(|n| first + 3 * n).any(|at| at == fired_at), "{}", story[0]),
+        Some("closed") => assert!(fired_at > first + 3 * 9, "{}", story[0]),
+        stage => panic!("{stage:?}: {}", story[0]),
+    }
     assert!(story.iter().zip(0..).all(|(alert, revision)| alert["revision"] == json!(revision)), "{story:?}");
     for key in ["topic", "regions", "opened_at", "fired_at", "severity", "observed", "expected", "upperbound", "recurrence"] {
         assert!(list[0].get(key).is_some(), "an alert line has `{key}`: {}", list[0]);
