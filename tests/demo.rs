@@ -15,10 +15,11 @@ fn a_first_alert_within_a_minute_and_a_clean_end() {
     let mut running = folder.start(&[&DEMO[..], &["60"]].concat());
     let page = until(LONG, "the page", || running.get("/"));
     assert!(page.contains("<html") && page.to_lowercase().contains("simulated"), "{page}");
-    // What is put in first is an outbreak of fever in Berlin, and of influenza beside it.
+    until(LONG, "a first alert", || alerts(&running).filter(|alerts| !alerts.is_empty()));
+    assert!(began.elapsed() < Duration::from_secs(60), "the first alert came after {:?}", began.elapsed());
+    // Live, the first to happen is an outbreak of fever in Berlin, and of influenza beside it.
     let outbreak = |alert: &Value| alert["region"] == "DE-BE" && ["fever", "influenza"].iter().any(|topic| alert["topic"] == *topic);
     let alert = until(LONG, "an alert in Berlin", || alerts(&running)?.into_iter().find(outbreak));
-    assert!(began.elapsed() < Duration::from_secs(60), "it came after {:?}", began.elapsed());
     assert!(["early", "closed"].iter().any(|stage| alert["stage"] == *stage) && alert["state"] == "open", "{alert}");
     running.get("/healthz").expect("it is alive");
     running.get("/readyz").expect("it is ready");

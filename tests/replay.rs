@@ -191,6 +191,9 @@ fn files_that_can_t_be_read_are_told_and_the_others_are_counted() {
     assert!(error(&["cut.zst"]).starts_with("error: `cut.zst` is cut off in the middle of its compressed data, after "));
     assert_eq!(error(&["folder"]), "error: failed to open `folder`: is a directory");
     assert_eq!(error(&["good.ndjson", "missing.ndjson"]), "error: failed to open `missing.ndjson`: No such file or directory (os error 2)");
+    folder.write("kept.csv", "of yesterday");
+    error(&["missing.ndjson", "--counts", "kept.csv"]);
+    assert_eq!(folder.read("kept.csv"), "of yesterday", "a mistyped input costs no output");
     assert!(error(&["good.ndjson", "--counts", "nowhere/c.csv"]).starts_with("error: failed to create `nowhere/c.csv`: "));
     assert!(error(&["*.none"]).contains("*.none"));
     // The error is told last; what could be read was counted.

@@ -13,7 +13,6 @@ fn documents_name_only_files_that_exist() {
     let mut missing = Vec::new();
     for document in tracked().into_iter().filter(|path| path.ends_with(".md")) {
         let text = read(&document);
-        // A fence in its sketches may show what isn't there.
         for (number, line) in text.lines().enumerate() {
             for named in line.split('`').skip(1).step_by(2).filter(|word| is_path_of_ours(word)) {
                 if !exists(named, &document) {

@@ -42,6 +42,9 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         }
         None => config.limits.memory_max,
     };
+    // Before the outputs: a mistyped input must not cost what an earlier replay wrote.
+    let mut reader =
+        FileReader::open(FileSettings { line_bytes_max: config.limits.line_bytes, ..FileSettings::new(args.files.clone()) }, None)?;
     let outputs = Outputs::open(args)?;
     let mode = match (args.as_live, outputs.wants_judging()) {
         (true, _) => Mode::AsLive,
@@ -49,8 +52,6 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         (false, false) => Mode::Counts,
     };
     let mut engine = Engine::new(config, mode, outputs)?;
-    let mut reader =
-        FileReader::open(FileSettings { line_bytes_max: config.limits.line_bytes, ..FileSettings::new(args.files.clone()) }, None)?;
     let bar = bar();
     let mut intake = intake(config, &engine.settings, args.as_live);
     let mut failure = None;
