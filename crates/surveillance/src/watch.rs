@@ -10,13 +10,14 @@ mod explain;
 mod fold;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use record::kind::Kind;
 use record::region::{Level, RegionTable, UNLOCATED, WORLD};
-use record::time::{DAY, HOUR, SECOND, pane_border, pane_start};
+use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Count, CoverageRow, Exclusion, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, TagCount, Total, Verdict,
-    Version, WindowChange, WindowCount,
+    Count, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, Step, TagCount,
+    TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -34,6 +35,8 @@ const OPEN_EVERY: Micros = 2 * SECOND;
 const AGAIN_AFTER: Micros = 6 * HOUR;
 /// Window values are kept this long as baselines.
 const HISTORY: Micros = 60 * DAY;
+/// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
+const SHORT_PANE: Micros = 5 * MINUTE;
 /// Denominators and coverage are kept for the longest window and the horizon, generously.
 const TOTALS_KEPT: Micros = 10 * DAY;
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
@@ -76,17 +79,25 @@ pub enum WatchError {
 #[derive(Debug, Clone)]
 pub struct Watch {
     head: Head,
-    method: Option<Method>,
+    /// Oldest first; those that hold for a pane are the last that begin at or before it.
+    rules: Vec<Arc<Rules>>,
+    /// The regions of all of them.
     table: RegionTable,
     /// (topic, region) → series.
     series: BTreeMap<(String, String), Series>,
     known_chunks: BTreeSet<ChunkName>,
 }
 
+/// Settings, and the detector that they name.
+#[derive(Debug)]
+struct Rules {
+    settings: Settings,
+    method: Method,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Head {
     mode: Mode,
-    settings: Option<Settings>,
     next: Position,
     partitions: Vec<Partition>,
     /// Next pane end to be closed, judged again and made final, for each pane length; none before the first watermark.
@@ -149,26 +160,52 @@ struct Series {
     began_for_good: Option<Micros>,
     /// Window end → what was last said of it, until it is final.
     judged: BTreeMap<Micros, Judged>,
-    bound: Option<Bound>,
+    /// Open window's end → its bound.
+    bounds: BTreeMap<Micros, Bound>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Judged {
+    length: Micros,
     observed: u32,
     population: u64,
-    alarm: Option<bool>,
+    expected: f64,
+    /// Whether it was in alarm, and above the floors of alerts.
+    raised: bool,
     revision: u32,
 }
 
 /// The bound of an open window, fixed when it is first needed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Bound {
-    end: Micros,
     length: Micros,
     expected: f64,
     /// None where there is no answer.
     upperbound: Option<f64>,
     fired: bool,
+}
+
+/// What is found of one window: the numbers of its verdict and, should it be in alarm, of its alert.
+#[derive(Debug, Clone)]
+struct Finding {
+    stage: Stage,
+    end: Micros,
+    length: Micros,
+    observed: u32,
+    posts: u32,
+    population: u64,
+    judgement: Judgement,
+    reason: String,
+    coverage: f64,
+}
+
+/// Names a cell, and the fold that is asked for it.
+#[derive(Debug, Clone, Copy)]
+struct CellName<'a> {
+    side: Side,
+    topic: &'a str,
+    region: &'a str,
+    start: Micros,
 }
 
 /// Window ends that serve as past when windows that end at `end` are judged.
@@ -202,7 +239,6 @@ impl Watch {
         Watch {
             head: Head {
                 mode,
-                settings: None,
                 next: 0,
                 partitions: Vec::new(),
                 cursors: BTreeMap::new(),
@@ -220,7 +256,7 @@ impl Watch {
                 changed_coverage: BTreeSet::new(),
                 told_cells: BTreeSet::new(),
             },
-            method: None,
+            rules: Vec::new(),
             table: RegionTable::default(),
             series: BTreeMap::new(),
             known_chunks: BTreeSet::new(),
@@ -270,9 +306,9 @@ impl Watch {
         }
         match record {
             Record::Settings(settings) => {
-                self.learn(settings)?;
+                let news = self.learn(settings)?;
                 // Readers of what watch says need the names of topics too.
-                out.push(record.clone());
+                out.extend(news.then(|| record.clone()));
             }
             Record::Frame(frame) => self.frame(position, frame, out)?,
             Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => self.head.exclusions.push(exclusion.clone()),
@@ -282,31 +318,66 @@ impl Watch {
         Ok(())
     }
 
-    fn learn(&mut self, settings: &Settings) -> Result<(), WatchError> {
-        if self.head.settings.as_ref().is_some_and(|known| known.number >= settings.number) {
-            return Ok(());
+    /// Returns whether the settings are newer than those known.
+    fn learn(&mut self, settings: &Settings) -> Result<bool, WatchError> {
+        if self.newest().is_some_and(|known| known.number >= settings.number) {
+            return Ok(false);
         }
         let detect = &settings.detect;
         let method = Method::parse(&detect.method, &detect.params)
             .map_err(|why| WatchError::Detector { method: detect.method.clone(), why: why.to_string() })?;
-        self.method = Some(method);
-        self.table = settings.region_table();
-        self.head.partitions.resize_with(settings.partitions as usize, Partition::default);
+        self.rules.push(Arc::new(Rules { settings: settings.clone(), method }));
+        self.relearn();
+        let partitions = self.head.partitions.len().max(settings.partitions as usize);
+        self.head.partitions.resize_with(partitions, Partition::default);
         if let Some(passed) = self.head.passed {
             for topic in &settings.topics {
-                self.head.cursors.entry(topic.pane).or_insert_with(|| Cursors::from(passed, topic.pane));
+                // A post of the new topic may be a horizon old.
+                self.head.cursors.entry(topic.pane).or_insert_with(|| Cursors::from(passed - settings.horizon, topic.pane));
             }
         }
-        self.head.settings = Some(settings.clone());
-        Ok(())
+        Ok(true)
+    }
+
+    /// What follows from the settings that are held.
+    fn relearn(&mut self) {
+        let regions: Vec<_> = self.rules.iter().flat_map(|rules| rules.settings.regions.iter().cloned()).collect();
+        self.table = RegionTable::new(&regions);
+    }
+
+    fn newest(&self) -> Option<&Settings> {
+        self.rules.last().map(|rules| &rules.settings)
+    }
+
+    /// Those that hold for panes that begin at `start`.
+    fn rules(&self, start: Micros) -> Option<&Arc<Rules>> {
+        self.rules.iter().rev().find(|rules| rules.settings.from <= start).or(self.rules.first())
+    }
+
+    /// A topic as it was last.
+    fn topic(&self, id: &str) -> Option<&TopicSetting> {
+        self.rules.iter().rev().find_map(|rules| rules.settings.topic(id))
+    }
+
+    /// The topics that are counted in panes of this length, and are so in any part of the pane that ends at `end`.
+    fn topics(&self, pane: Micros, end: Micros) -> Vec<TopicSetting> {
+        let until = |nth: usize| self.rules.get(nth + 1).map_or(Micros::MAX, |next| next.settings.from);
+        let mut topics: Vec<TopicSetting> = Vec::new();
+        for (nth, rules) in self.rules.iter().enumerate().rev() {
+            let holds = (rules.settings.from < end || nth == 0) && until(nth) > end - pane;
+            let counted_so = rules.settings.topics.iter().filter(|topic| holds && topic.pane == pane);
+            let fresh: Vec<TopicSetting> = counted_so.filter(|topic| !topics.iter().any(|known| known.id == topic.id)).cloned().collect();
+            topics.extend(fresh);
+        }
+        topics
     }
 
     fn version(&self, position: Position) -> Version {
-        Version::new(self.head.settings.as_ref().map_or(0, |settings| settings.generation), position)
+        Version::new(self.newest().map_or(0, |settings| settings.generation), position)
     }
 
     fn frame(&mut self, position: Position, frame: &Frame, out: &mut Vec<Record>) -> Result<(), WatchError> {
-        if self.head.settings.is_none() {
+        if self.rules.is_empty() {
             return Err(WatchError::NoSettings);
         }
         let partitions = self.head.partitions.len() as u32;
@@ -361,8 +432,7 @@ impl Watch {
             }
             for window in change.windows.iter().filter(|window| window.length == DAY) {
                 // The 24-hour authors of the pane that ends with the window.
-                let topic_pane = self.head.settings.as_ref().and_then(|settings| settings.topic(&change.topic)).map(|topic| topic.pane);
-                if let Some(pane) = topic_pane.filter(|pane| *pane <= DAY) {
+                if let Some(pane) = self.topic(&change.topic).map(|topic| topic.pane).filter(|pane| *pane <= DAY) {
                     self.head.changed_cells.insert((change.topic.clone(), change.region.clone(), window.end - pane));
                 }
             }
@@ -396,7 +466,10 @@ impl Watch {
     /// Handles every instant that all partitions have passed.
     fn advance(&mut self, version: Version, out: &mut Vec<Record>) {
         let all_ended = self.head.partitions.iter().all(|partition| partition.ended);
-        let Some(passed) = self.head.partitions.iter().map(|partition| partition.watermark).min().flatten() else {
+        // A partition that has ended without any tick or post holds nothing up.
+        let empty = |partition: &&Partition| partition.ended && partition.watermark.is_none();
+        let watermarks = self.head.partitions.iter().filter(|partition| !empty(partition)).map(|partition| partition.watermark);
+        let Some(passed) = watermarks.min().flatten() else {
             if all_ended && self.head.ended.is_none() {
                 // Nothing was ever read.
                 self.head.ended = Some(0);
@@ -419,6 +492,8 @@ impl Watch {
             self.done(due, pane);
             match due {
                 Due::Final => self.make_final(pane, pane_end, version, out),
+                // Where the horizon is short a window may be final before it is looked at again.
+                Due::Close | Due::Again if self.is_final(pane_end - pane, pane) => {}
                 Due::Close => self.close(pane, pane_end, Stage::Closed, false, version, out),
                 Due::Again => self.close(pane, pane_end, Stage::Closed, true, version, out),
             }
@@ -436,21 +511,20 @@ impl Watch {
 
     /// The first instants: no pane told so far is older.
     fn start(&mut self, passed: Micros) {
-        let Some(settings) = &self.head.settings else { return };
+        let Some(settings) = self.newest() else { return };
         let told = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(|frame| {
             let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
             cells.chain(frame.totals.iter().map(|total| total.pane_start))
         });
         // A post that arrives just after the first watermark may be a horizon old.
         let first = told.chain([passed - settings.horizon]).min().unwrap_or(passed);
-        for pane in settings.topics.iter().map(|topic| topic.pane).chain([HOUR]) {
-            self.head.cursors.insert(pane, Cursors::from(first, pane));
-        }
+        let panes = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
+        self.head.cursors = panes.chain([HOUR]).map(|pane| (pane, Cursors::from(first, pane))).collect();
     }
 
     /// The next instant, what is due at it, and the pane length and pane end it is due for; when the log has ended, up to its last pane.
     fn next_due(&self, end: Option<Micros>) -> Option<(Micros, Due, Micros, Micros)> {
-        let settings = self.head.settings.as_ref()?;
+        let settings = self.newest()?;
         let due = self.head.cursors.iter().flat_map(|(pane, cursors)| {
             [
                 (cursors.last + settings.horizon, Due::Final, *pane, cursors.last),
@@ -484,7 +558,7 @@ impl Watch {
 
     // ---- judging ----
 
-    fn side<'a>(series: &'a Series, side: Side) -> &'a SeriesFold {
+    fn side(series: &Series, side: Side) -> &SeriesFold {
         match side {
             Side::Open => &series.open,
             Side::Aligned => &series.aligned,
@@ -499,16 +573,30 @@ impl Watch {
             .unwrap_or_default()
     }
 
-    /// The share of `[from, to)` that the least covered whole feed has covered.
+    /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to cover by the settings of the time.
     fn coverage(&self, side: Side, from: Micros, to: Micros) -> f64 {
-        let Some(settings) = &self.head.settings else { return 0.0 };
         let shared = self.shared(side);
-        let whole = settings.feeds.iter().filter(|feed| feed.whole);
         let mut least = 1.0_f64;
-        for feed in whole {
-            let panes = shared.coverage.range(pane_start(from, HOUR)..to.max(from));
-            let covered: Micros = panes.filter_map(|(_, feeds)| feeds.get(&feed.name)?.values().min()).sum();
-            least = least.min(covered as f64 / (to - from).max(1) as f64);
+        let mut names: Vec<&str> = self.rules.iter().flat_map(|rules| &rules.settings.feeds).map(|feed| feed.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let (mut covered, mut due) = (0, 0);
+            let mut hour = pane_start(from, HOUR);
+            while hour < to {
+                let is_due = self.rules(hour).is_some_and(|rules| rules.settings.feeds.iter().any(|feed| feed.whole && feed.name == name));
+                if is_due {
+                    // Only hours are known: what is covered of one is taken to lie in the window's part of it.
+                    let part = (hour + HOUR).min(to) - hour.max(from);
+                    let told = shared.coverage.get(&hour).and_then(|feeds| feeds.get(name)).and_then(|parts| parts.values().min().copied());
+                    covered += told.unwrap_or(0).min(part);
+                    due += part;
+                }
+                hour += HOUR;
+            }
+            if due > 0 {
+                least = least.min(covered as f64 / due as f64);
+            }
         }
         least
     }
@@ -517,28 +605,33 @@ impl Watch {
         if side == Side::Open { &self.head.open } else { &self.head.aligned }
     }
 
+    /// All posts of whole feeds in `[from, to)`: by the hour, and at the edges by the short panes that crisis topics bring along.
     fn population(&self, side: Side, region: &str, from: Micros, to: Micros) -> u64 {
-        let panes = self.shared(side).totals.get(&(region.to_owned(), HOUR));
-        panes.into_iter().flat_map(|panes| panes.range(from..to.max(from))).flat_map(|(_, parts)| parts.values()).sum()
+        let (first, last) = (pane_border(from, HOUR), pane_start(to, HOUR));
+        if first >= last {
+            return self.total(side, region, SHORT_PANE, from, to);
+        }
+        let edges = self.total(side, region, SHORT_PANE, from, first) + self.total(side, region, SHORT_PANE, last, to);
+        self.total(side, region, HOUR, first, last) + edges
     }
 
-    fn total(&self, side: Side, region: &str, start: Micros, length: Micros) -> u64 {
-        if length >= HOUR {
-            return self.population(side, region, start, start + length);
+    fn total(&self, side: Side, region: &str, length: Micros, from: Micros, to: Micros) -> u64 {
+        if from >= to {
+            return 0;
         }
         let panes = self.shared(side).totals.get(&(region.to_owned(), length));
-        panes.and_then(|panes| panes.get(&start)).map_or(0, |parts| parts.values().sum())
+        panes.into_iter().flat_map(|panes| panes.range(from..to)).flat_map(|(_, parts)| parts.values()).sum()
     }
 
     /// The ends of past windows of one length that end at the same hour, oldest first, and whether each was observed.
     fn past_ends(&self, length: Micros, end: Micros, gap: Micros) -> Vec<(Micros, bool)> {
-        let (Some(settings), Some(first)) = (&self.head.settings, self.head.first_coverage) else { return Vec::new() };
+        let (Some(rules), Some(first)) = (self.rules(end - 1), self.head.first_coverage) else { return Vec::new() };
         let newest = if gap > 0 { end - gap } else { end - length };
         let mut ends: Vec<(Micros, bool)> = (0..PAST_WINDOWS)
             .map(|back| newest - back * length)
             // At an hour's grain the beginning of coverage can't be told from a gap, so its pane counts as begun.
             .take_while(|window_end| window_end - length >= first && window_end - length >= end - HISTORY)
-            .map(|window_end| (window_end, self.coverage(Side::Aligned, window_end - length, window_end) >= settings.detect.coverage))
+            .map(|window_end| (window_end, self.coverage(Side::Aligned, window_end - length, window_end) >= rules.settings.detect.coverage))
             .collect();
         ends.reverse();
         ends
@@ -553,7 +646,7 @@ impl Watch {
                         && end >= exclusion.valid_from
                         && window_end - length < exclusion.to
                         && *window_end > exclusion.from
-                        && self.table.within(&key.1, &exclusion.region)
+                        && self.stands_below(&key.1, &exclusion.region)
                 });
                 let value = f64::from(Watch::window(series, Side::Aligned, length, *window_end).authors);
                 (*observed && !excluded).then_some(value)
@@ -561,10 +654,15 @@ impl Watch {
             .collect()
     }
 
+    /// Overlays stand beside the tree: below nothing but the world.
+    fn stands_below(&self, region: &str, above: &str) -> bool {
+        region == above || above == WORLD || (!region.contains(':') && self.table.within(region, above))
+    }
+
     /// Which past windows are asked for when windows that end at `end` are judged; the same for all series.
     fn pasts(&self, windows: &[Micros], end: Micros) -> Pasts {
         let (Some(shortest), Some(longest)) = (windows.first().copied(), windows.last().copied()) else { return Pasts::default() };
-        let guardband = self.head.settings.as_ref().map_or(0, |settings| settings.detect.guardband);
+        let guardband = self.rules(end - 1).map_or(0, |rules| rules.settings.detect.guardband);
         Pasts {
             end,
             shortest,
@@ -590,15 +688,6 @@ impl Watch {
         (pasts.shortest, self.past(key, series, pasts.shortest, pasts.end, &pasts.of_shortest))
     }
 
-    /// Judges a count against the past of its series.
-    fn judge(&self, mut past: Vec<Option<f64>>, observed: u32) -> Judgement {
-        past.push(Some(f64::from(observed)));
-        match &self.method {
-            Some(method) => judge_last(method, &past),
-            None => Judgement::default(),
-        }
-    }
-
     /// How telling a region is as the headline of an alert: deeper in the tree is more so, a language more than no place.
     fn depth(&self, region: &str) -> i8 {
         match region {
@@ -608,116 +697,79 @@ impl Watch {
         }
     }
 
-    fn kind(&self, topic: &str) -> Kind {
-        self.head.settings.as_ref().and_then(|settings| settings.topic(topic)).map_or(Kind::Disease, |topic| topic.kind)
-    }
-
     /// Judges all windows of topics with this pane length that end at `end`.
     fn close(&mut self, pane: Micros, end: Micros, stage: Stage, only_changed: bool, version: Version, out: &mut Vec<Record>) {
-        let Some(settings) = self.head.settings.clone() else { return };
         let unheard = match self.head.mode {
             Mode::Live | Mode::AsLive => false,
             Mode::Batch => stage != Stage::Final,
             Mode::Counts => true,
         };
-        if unheard {
-            return;
-        }
-        let mut alarms = Vec::new();
-        let mut calms = Vec::new();
-        for topic in settings.topics.iter().filter(|topic| topic.pane == pane) {
-            let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
-            let keys: Vec<(String, String)> = self.series.range(span).map(|(key, _)| key.clone()).collect();
+        let Some(rules) = self.rules(end - 1).filter(|_| !unheard).cloned() else { return };
+        let settings = &rules.settings;
+        let wait = if stage == Stage::Final { settings.horizon } else { settings.lateness };
+        for topic in self.topics(pane, end) {
+            let mut alarms = Vec::new();
+            let mut calms = Vec::new();
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
             let pasts = self.pasts(&topic.windows, end);
             let mut coverages = BTreeMap::new();
-            for key in keys {
+            for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
+                let before = series.judged.get(&end);
                 let began = if stage == Stage::Final { series.began_for_good } else { series.began };
                 if began.is_none_or(|began| began >= end) {
+                    // What began the series has been taken back, and with it what was said before.
+                    calms.extend(before.map(|_| key));
                     continue;
                 }
                 let (length, past) = self.window_length(&key, series, &pasts);
                 let observed = Watch::window(series, Side::Aligned, length, end).authors;
                 let population = self.population(Side::Aligned, &key.1, end - length, end);
-                let before = series.judged.get(&end).cloned();
-                let same = before.as_ref().is_some_and(|before| before.observed == observed && before.population == population);
-                if only_changed && same {
+                let is_country = self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED;
+                if let Some(before) = before.filter(|_| only_changed)
+                    && (before.length, before.observed, before.population) == (length, observed, population)
+                {
+                    if is_country {
+                        excess.insert(key.1, f64::from(observed) - before.expected);
+                    }
                     continue;
                 }
                 let coverage = *coverages.entry(length).or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
-                let mut judgement = self.judge(past, observed);
+                let mut judgement = judge(&rules.method, past, observed);
                 let mut reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
                 if coverage < settings.detect.coverage {
                     judgement.alarm = None;
                     reason = "coverage".to_owned();
                 }
                 let posts = series.aligned.posts(end - length, end, None);
-                let revision = before.as_ref().map_or(0, |before| before.revision + 1);
+                let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage };
+                let revision = before.map_or(0, |before| before.revision + 1);
+                let raised_before = before.is_some_and(|before| before.raised);
                 if observed >= topic.kind.floor() {
-                    out.push(Record::Verdict(Verdict {
-                        topic: key.0.clone(),
-                        region: key.1.clone(),
-                        window_end: end,
-                        window_length: length,
-                        method: settings.detect.method.clone(),
-                        stage,
-                        observed,
-                        population,
-                        expected: judgement.expected,
-                        upperbound: judgement.upperbound,
-                        pvalue: judgement.pvalue,
-                        alarm: judgement.alarm,
-                        reason,
-                        coverage,
-                        revision,
-                        version,
-                    }));
+                    out.push(Record::Verdict(finding.verdict(&key, &settings.detect.method, revision, version)));
                 }
-                let expected = judgement.expected.unwrap_or(0.0);
-                if self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED {
-                    excess.insert(key.1.clone(), f64::from(observed) - expected);
+                if is_country {
+                    excess.insert(key.1.clone(), finding.excess());
                 }
-                let reached = above_floors(&settings, topic.kind, observed, posts, expected);
-                match (judgement.alarm, judgement.upperbound) {
-                    // Told at an earlier stage, and its episode is over: nothing new.
-                    (Some(true), _)
-                        if before.as_ref().is_some_and(|before| before.alarm == Some(true))
-                            && !self.head.episodes.holds(&key.0, &key.1, end) => {}
-                    (Some(true), Some(upperbound)) if reached => {
-                        let explanation = explain::explain(&series.aligned, end - length, end);
-                        let fired_at = end + if stage == Stage::Final { settings.horizon } else { settings.lateness };
-                        let alarm = self.alarm(
-                            &key,
-                            &topic.name,
-                            length,
-                            end,
-                            stage,
-                            fired_at,
-                            observed,
-                            posts,
-                            population,
-                            expected,
-                            upperbound,
-                            coverage,
-                            explanation,
-                        );
-                        alarms.push(alarm);
-                    }
-                    _ => calms.push(key.clone()),
+                let raised = judgement.alarm == Some(true) && above_floors(settings, topic.kind, observed, posts, finding.expected());
+                if !raised {
+                    calms.push(key.clone());
+                } else if !raised_before || self.head.episodes.holds(&key.0, &key.1, end) {
+                    let explanation = explain::explain(&series.aligned, end - length, end);
+                    alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation));
                 }
-                let judged = Judged { observed, population, alarm: judgement.alarm, revision };
+                let judged = Judged { length, observed, population, expected: finding.expected(), raised, revision };
                 if let Some(series) = self.series.get_mut(&key) {
                     series.judged.insert(end, judged);
-                    series.bound.take_if(|bound| bound.end <= end);
+                    series.bounds = series.bounds.split_off(&(end + 1));
                 }
             }
-            for (topic, region) in calms.drain(..) {
+            for (topic, region) in calms {
                 self.head.episodes.calm(&topic, &region, end);
             }
             // Countries first: what they explain is not raised again by the world or a language.
             alarms.sort_by_key(|alarm: &Alarm| alarm.country.is_none());
-            for mut alarm in alarms.drain(..) {
+            for mut alarm in alarms {
                 alarm.explained_by = explained_by(&excess, &alarm);
                 self.head.episodes.alarm(alarm, version);
             }
@@ -728,26 +780,13 @@ impl Watch {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of an alarm, from two callers; a second struct of the same fields would say less"
-    )]
-    fn alarm(
-        &self,
-        key: &(String, String),
-        topic_name: &str,
-        length: Micros,
-        end: Micros,
-        stage: Stage,
-        fired_at: Micros,
-        observed: u32,
-        posts: u32,
-        population: u64,
-        expected: f64,
-        upperbound: f64,
-        coverage: f64,
-        explanation: record::Explanation,
-    ) -> Alarm {
+    /// The series of a topic.
+    fn keys(&self, topic: &str) -> Vec<(String, String)> {
+        let span = (topic.to_owned(), String::new())..(format!("{topic}\0"), String::new());
+        self.series.range(span).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn alarm(&self, key: &(String, String), topic_name: &str, finding: &Finding, fired_at: Micros, explanation: Explanation) -> Alarm {
         Alarm {
             topic: key.0.clone(),
             topic_name: topic_name.to_owned(),
@@ -755,60 +794,45 @@ impl Watch {
             country: self.table.country(&key.1),
             explained_by: None,
             depth: self.depth(&key.1),
-            window_end: end,
-            window_length: length,
-            stage,
+            window_end: finding.end,
+            window_length: finding.length,
+            stage: finding.stage,
             fired_at,
-            observed,
-            posts,
-            population,
-            expected,
-            upperbound,
-            method: self.head.settings.as_ref().map_or(String::new(), |settings| settings.detect.method.clone()),
-            coverage,
+            observed: finding.observed,
+            posts: finding.posts,
+            population: finding.population,
+            expected: finding.expected(),
+            upperbound: finding.judgement.upperbound.unwrap_or(0.0),
+            method: self.rules(finding.end - 1).map_or(String::new(), |rules| rules.settings.detect.method.clone()),
+            coverage: finding.coverage,
             explanation,
         }
     }
 
     /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
     fn fire_early(&mut self, frame: &Frame, version: Version, out: &mut Vec<Record>) {
-        let (Some(settings), Some(watermark)) = (self.head.settings.clone(), frame.watermark) else { return };
+        let Some(watermark) = frame.watermark else { return };
         let mut fired = Vec::new();
         for change in &frame.series {
-            let Some(topic) = settings.topic(&change.topic) else { continue };
-            if !topic.kind.fires_early() {
-                continue;
-            }
+            let Some(topic) = self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned() else { continue };
             let key = (change.topic.clone(), change.region.clone());
-            for window in change.windows.iter().filter(|window| window.end > watermark && !window.steps.is_empty()) {
-                if let Some(alarm) = self.early_alarm(&settings, topic, &key, window, frame.partition) {
-                    fired.push(alarm);
+            for window in change.windows.iter().filter(|window| window.end > watermark) {
+                // After a deletion a frame has no steps; what it says of a window that is open now stands all the same.
+                let from = window.end - window.length;
+                let counted =
+                    window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
+                if !window.steps.is_empty() || counted {
+                    fired.extend(self.early_alarm(&topic, &key, window, frame.partition, watermark));
                 }
             }
         }
-        fired.sort_by_key(|alarm| alarm.country.is_none());
-        for mut alarm in fired {
+        fired.sort_by_key(|(alarm, _)| alarm.country.is_none());
+        for (mut alarm, finding) in fired {
             if alarm.country.is_none() {
                 alarm.explained_by = explained_by(&self.open_excess(&alarm), &alarm);
             }
-            out.push(Record::Verdict(Verdict {
-                topic: alarm.topic.clone(),
-                region: alarm.region.clone(),
-                window_end: alarm.window_end,
-                window_length: alarm.window_length,
-                method: alarm.method.clone(),
-                stage: Stage::Early,
-                observed: alarm.observed,
-                population: alarm.population,
-                expected: Some(alarm.expected),
-                upperbound: Some(alarm.upperbound),
-                pvalue: None,
-                alarm: Some(true),
-                reason: String::new(),
-                coverage: alarm.coverage,
-                revision: 0,
-                version,
-            }));
+            let key = (alarm.topic.clone(), alarm.region.clone());
+            out.push(Record::Verdict(finding.verdict(&key, &alarm.method, 0, version)));
             self.head.episodes.alarm(alarm, version);
         }
         self.head.episodes.tell(version, out);
@@ -816,80 +840,95 @@ impl Watch {
 
     fn early_alarm(
         &mut self,
-        settings: &Settings,
-        topic: &record::TopicSetting,
+        topic: &TopicSetting,
         key: &(String, String),
         window: &WindowChange,
         partition: u32,
-    ) -> Option<Alarm> {
+        watermark: Micros,
+    ) -> Option<(Alarm, Finding)> {
+        let rules = Arc::clone(self.rules(window.end - 1)?);
         let series = self.series.get(key)?;
-        let bound = match &series.bound {
-            Some(bound) if bound.end == window.end => bound.clone(),
-            _ => {
+        let bound = match series.bounds.get(&window.end) {
+            Some(bound) => *bound,
+            None => {
                 let (length, past) = self.window_length(key, series, &self.pasts(&topic.windows, window.end));
-                let judgement = self.judge(past, 0);
+                let judgement = judge(&rules.method, past, 0);
                 let expected = judgement.expected.unwrap_or(0.0);
-                Bound { end: window.end, length, expected, upperbound: judgement.upperbound, fired: false }
+                Bound { length, expected, upperbound: judgement.upperbound, fired: false }
             }
         };
-        if bound.length != window.length {
-            return None;
-        }
-        let from = window.end - window.length;
-        let others = series.open.windows.get(&(window.length, window.end));
-        let other_authors: u32 = others.map_or(0, |parts| parts.values().map(|part| part.authors).sum::<u32>())
-            - others.and_then(|parts| parts.get(partition)).map_or(0, |part| part.authors);
-        let other_posts = series.open.posts(from, window.end, Some(partition));
-        let certain = bound.upperbound.filter(|_| !bound.fired).and_then(|upperbound| {
-            window.steps.iter().map(|step| (step.event_time, other_authors + step.authors, other_posts + step.posts)).find(
+        let (from, length, end) = (window.end - window.length, window.length, window.end);
+        let others = series.open.windows.get(&(length, end));
+        let other_authors = others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
+        let other_posts = series.open.posts(from, end, Some(partition));
+        let as_told = Step {
+            event_time: series
+                .open
+                .panes
+                .range(from..end)
+                .flat_map(|(_, parts)| parts.values())
+                .map(|pane| pane.newest)
+                .max()
+                .unwrap_or(from),
+            authors: window.authors,
+            authors_self: window.authors_self,
+            posts: series.open.posts(from, end, None) - other_posts,
+        };
+        let steps = if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
+        let upperbound = bound.upperbound.filter(|_| bound.length == length && !bound.fired);
+        let certain = upperbound.and_then(|upperbound| {
+            steps.iter().map(|step| (step.event_time, other_authors + step.authors, other_posts + step.posts)).find(
                 |(_, observed, posts)| {
-                    f64::from(*observed) > upperbound && above_floors(settings, topic.kind, *observed, *posts, bound.expected)
+                    f64::from(*observed) > upperbound && above_floors(&rules.settings, topic.kind, *observed, *posts, bound.expected)
                 },
             )
         });
-        // The hours up to now: what has not come yet can't be missing.
-        let newest = series.open.panes.last_key_value().map_or(from, |(start, _)| *start);
-        let coverage = self.coverage(Side::Open, from, newest.clamp(from + HOUR, window.end));
-        let alarm = certain.filter(|_| coverage >= settings.detect.coverage).zip(bound.upperbound).map(
-            |((fired_at, observed, posts), upperbound)| {
-                let population = self.population(Side::Open, &key.1, from, window.end);
-                let explanation = explain::explain(&series.open, from, window.end);
-                self.alarm(
-                    key,
-                    &topic.name,
-                    window.length,
-                    window.end,
-                    Stage::Early,
-                    fired_at,
-                    observed,
-                    posts,
-                    population,
-                    bound.expected,
-                    upperbound,
-                    coverage,
-                    explanation,
-                )
-            },
-        );
-        let fired = bound.fired || alarm.is_some();
-        if let Some(series) = self.series.get_mut(key) {
-            series.bound = Some(Bound { fired, ..bound });
-        }
-        alarm.filter(|alarm| !self.head.episodes.holds(&alarm.topic, &alarm.region, alarm.window_end))
+        let fired = certain.and_then(|(fired_at, observed, posts)| {
+            // What has not come yet can't be missing.
+            let coverage = self.coverage(Side::Open, from, watermark.clamp(from + 1, end));
+            let finding = Finding {
+                stage: Stage::Early,
+                end,
+                length,
+                observed,
+                posts,
+                population: self.population(Side::Open, &key.1, from, end),
+                judgement: Judgement {
+                    expected: Some(bound.expected),
+                    upperbound: bound.upperbound,
+                    alarm: Some(true),
+                    ..Judgement::default()
+                },
+                reason: String::new(),
+                coverage,
+            };
+            (coverage >= rules.settings.detect.coverage).then_some((fired_at, finding))
+        });
+        let fired_once = fired.is_some();
+        let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
+        let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
+            let explanation = explain::explain(&series.open, from, end);
+            (self.alarm(key, &topic.name, &finding, fired_at, explanation), finding)
+        });
+        let fired = bound.fired || fired_once;
+        self.series.get_mut(key)?.bounds.insert(end, Bound { fired, ..bound });
+        alarm
     }
 
     /// For each country what its open window has above its expectation.
     fn open_excess(&self, alarm: &Alarm) -> BTreeMap<String, f64> {
-        let ends = self.past_ends(alarm.window_length, alarm.window_end, 0);
-        let span = (alarm.topic.clone(), String::new())..(format!("{}\0", alarm.topic), String::new());
-        self.series
-            .range(span)
-            .filter(|((_, region), _)| self.table.level(region) == Level::Country && region != UNLOCATED)
-            .map(|(key, series)| {
-                let observed = Watch::window(series, Side::Open, alarm.window_length, alarm.window_end).authors;
-                let past = self.past(key, series, alarm.window_length, alarm.window_end, &ends);
-                let expected = self.judge(past, 0).expected.unwrap_or(0.0);
-                (key.1.clone(), f64::from(observed) - expected)
+        let (length, end) = (alarm.window_length, alarm.window_end);
+        let Some(rules) = self.rules(end - 1) else { return BTreeMap::new() };
+        let ends = self.past_ends(length, end, 0);
+        let keys = self.keys(&alarm.topic);
+        let countries = keys.iter().filter(|(_, region)| self.table.level(region) == Level::Country && region != UNLOCATED);
+        countries
+            .filter_map(|key| {
+                let series = self.series.get(key)?;
+                let observed = Watch::window(series, Side::Open, length, end).authors;
+                let past = self.past(key, series, length, end, &ends);
+                let expected = judge(&rules.method, past, 0).expected.unwrap_or(0.0);
+                Some((key.1.clone(), f64::from(observed) - expected))
             })
             .collect()
     }
@@ -903,9 +942,9 @@ impl Watch {
 
     fn tell_open(&mut self, version: Version, out: &mut Vec<Record>) {
         for (topic, region, start) in std::mem::take(&mut self.head.changed_cells) {
-            let length = self.head.settings.as_ref().and_then(|settings| settings.topic(&topic)).map_or(HOUR, |topic| topic.pane);
+            let length = self.topic(&topic).map_or(HOUR, |topic| topic.pane);
             if !self.is_final(start, length) {
-                self.tell_cell(Side::Open, &topic, &region, start, false, version, out);
+                self.tell_cell(CellName { side: Side::Open, topic: &topic, region: &region, start }, version, out);
             }
         }
         for (pane_start, key, region) in std::mem::take(&mut self.head.changed_tags) {
@@ -920,16 +959,22 @@ impl Watch {
             out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version }));
         }
         for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
-            let covered = self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
+            let covered =
+                self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
             let Some(covered) = covered.filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
             let share = *covered as f64 / HOUR as f64;
             out.push(Record::Coverage(CoverageRow { feed, pane_start, pane_length: HOUR, share, version }));
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a cell is named by four of them")]
-    fn tell_cell(&mut self, side: Side, topic: &str, region: &str, start: Micros, last: bool, version: Version, out: &mut Vec<Record>) {
-        let Some(length) = self.head.settings.as_ref().and_then(|settings| settings.topic(topic)).map(|topic| topic.pane) else { return };
+    /// The aligned fold is asked for what is final. Of a kind with a floor nothing below it is told; what has been told before
+    /// and is below it now is told as empty.
+    fn tell_cell(&mut self, name: CellName, version: Version, out: &mut Vec<Record>) {
+        let CellName { side, topic, region, start } = name;
+        let last = side == Side::Aligned;
+        let Some(setting) = self.topic(topic) else { return };
+        let (length, floor) = (setting.pane, setting.kind.floor());
+        let counts_days = setting.windows.contains(&DAY);
         let key = (topic.to_owned(), region.to_owned());
         let Some(series) = self.series.get(&key) else { return };
         let fold = Watch::side(series, side);
@@ -937,23 +982,26 @@ impl Watch {
             return;
         }
         let mut pane = fold.pane(start);
-        let floor = self.kind(topic).floor();
-        let named = (key.0.clone(), key.1.clone(), start);
-        let mut authors_24h =
-            (length <= DAY).then(|| if length == DAY { pane.authors } else { Watch::window(series, side, DAY, start + length).authors });
-        if pane.authors.max(pane.authors_filtered) < floor {
-            if !self.head.told_cells.remove(&named) {
-                return;
+        let mut authors_24h = match length {
+            DAY => Some(pane.authors),
+            _ if length < DAY && counts_days => Some(Watch::window(series, side, DAY, start + length).authors),
+            _ => None,
+        };
+        if floor > 0 {
+            let named = (key.0.clone(), key.1.clone(), start);
+            pane.withhold_below(floor);
+            if pane.authors.max(pane.authors_filtered) == 0 {
+                if !self.head.told_cells.remove(&named) {
+                    return;
+                }
+                pane = fold::Pane::default();
+            } else if last {
+                self.head.told_cells.remove(&named);
+            } else {
+                self.head.told_cells.insert(named);
             }
-            pane = fold::Pane::default();
-            authors_24h = authors_24h.map(|_| 0);
-        } else if floor > 0 && !last {
-            self.head.told_cells.insert(named);
-        } else if floor > 0 {
-            self.head.told_cells.remove(&named);
             authors_24h = authors_24h.filter(|authors| *authors >= floor);
         }
-        let hide = |value: u32| if floor > 0 && value < floor { 0 } else { value };
         out.push(Record::Count(Count {
             topic: key.0,
             level: self.table.level(&key.1).number(),
@@ -962,11 +1010,11 @@ impl Watch {
             posts: pane.posts,
             authors: pane.authors,
             authors_24h,
-            authors_self: hide(pane.authors_self),
-            posts_news: hide(pane.posts_news),
-            posts_filtered: hide(pane.posts_filtered),
-            authors_filtered: hide(pane.authors_filtered),
-            total_posts: self.total(side, &key.1, start, length),
+            authors_self: pane.authors_self,
+            posts_news: pane.posts_news,
+            posts_filtered: pane.posts_filtered,
+            authors_filtered: pane.authors_filtered,
+            total_posts: self.population(side, &key.1, start, start + length),
             last,
             newest: pane.newest,
             version,
@@ -977,49 +1025,48 @@ impl Watch {
     /// Everything before `end` in panes of this length can't change any more.
     fn make_final(&mut self, pane: Micros, end: Micros, version: Version, out: &mut Vec<Record>) {
         let start = end - pane;
-        let Some(settings) = self.head.settings.clone() else { return };
-        for ((topic, _), series) in &mut self.series {
-            let counted_so = settings.topic(topic).is_some_and(|topic| topic.pane == pane);
-            if counted_so && series.began_for_good.is_none() && series.aligned.pane(start).posts > 0 {
-                series.began_for_good = Some(start);
+        let topics = self.topics(pane, end);
+        for topic in &topics {
+            for key in self.keys(&topic.id) {
+                let Some(series) = self.series.get_mut(&key) else { continue };
+                if series.began_for_good.is_none() && series.aligned.pane(start).posts > 0 {
+                    series.began_for_good = Some(start);
+                }
             }
         }
         self.close(pane, end, Stage::Final, false, version, out);
-        for topic in settings.topics.iter().filter(|topic| topic.pane == pane) {
-            let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
-            let keys: Vec<(String, String)> = self.series.range(span).map(|(key, _)| key.clone()).collect();
-            for key in keys {
-                self.tell_cell(Side::Aligned, &key.0, &key.1, start, true, version, out);
+        let longest = self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
+        for topic in &topics {
+            let floor = topic.kind.floor();
+            for key in self.keys(&topic.id) {
+                self.tell_cell(CellName { side: Side::Aligned, topic: &key.0, region: &key.1, start }, version, out);
                 let Some(series) = self.series.get_mut(&key) else { continue };
                 series.judged.remove(&end);
                 for &length in &topic.windows {
                     let window = series.aligned.window(length, end).unwrap_or_default();
                     if window.authors > 0 {
                         series.history.insert((length, end), window);
-                        if window.authors >= topic.kind.floor() {
-                            out.push(Record::WindowCount(WindowCount {
-                                topic: key.0.clone(),
-                                region: key.1.clone(),
-                                end,
-                                length,
-                                authors: window.authors,
-                                authors_self: if topic.kind.floor() > 0 { 0 } else { window.authors_self },
-                                last: true,
-                                version,
-                            }));
-                        }
                     }
+                    if window.authors > 0 && window.authors >= floor {
+                        out.push(Record::WindowCount(WindowCount {
+                            topic: key.0.clone(),
+                            region: key.1.clone(),
+                            end,
+                            length,
+                            authors: window.authors,
+                            authors_self: if floor > 0 { 0 } else { window.authors_self },
+                            last: true,
+                            version,
+                        }));
+                    }
+                    series.history.remove(&(length, end - HISTORY));
                     for fold in [&mut series.aligned, &mut series.open] {
                         fold.windows.remove(&(length, end));
                     }
                 }
-                for &length in &topic.windows {
-                    series.history.remove(&(length, end - HISTORY));
-                }
-                let keep_from = end - settings.longest_window();
                 for fold in [&mut series.aligned, &mut series.open] {
                     // Whole panes are needed as long as a window that holds them is judged.
-                    while fold.panes.first_key_value().is_some_and(|(start, _)| *start < keep_from) {
+                    while fold.panes.first_key_value().is_some_and(|(start, _)| *start < end - longest) {
                         fold.panes.pop_first();
                     }
                 }
@@ -1027,18 +1074,34 @@ impl Watch {
         }
         if pane == HOUR {
             self.make_shared_final(start, version, out);
+            self.forget(end, version, out);
         }
+    }
+
+    /// What is older than any window that is still judged, or than any past that one is judged by.
+    fn forget(&mut self, end: Micros, version: Version, out: &mut Vec<Record>) {
         for shared in [&mut self.head.aligned, &mut self.head.open] {
             for panes in shared.totals.values_mut() {
                 while panes.first_key_value().is_some_and(|(start, _)| *start < end - TOTALS_KEPT) {
                     panes.pop_first();
                 }
             }
-            while shared.coverage.first_key_value().is_some_and(|(start, _)| *start < end - HISTORY) {
+            shared.totals.retain(|_, panes| !panes.is_empty());
+            while shared.coverage.first_key_value().is_some_and(|(start, _)| *start + HOUR <= end - HISTORY) {
                 shared.coverage.pop_first();
             }
         }
         self.head.exclusions.retain(|exclusion| exclusion.to > end - HISTORY);
+        while self.rules.get(1).is_some_and(|next| next.settings.from <= end - HISTORY) {
+            self.rules.remove(0);
+            self.relearn();
+            let rules = &self.rules;
+            self.series.retain(|(topic, _), _| rules.iter().any(|rules| rules.settings.topic(topic).is_some()));
+        }
+        // Nobody judges what newer settings have dropped: its episodes end by themselves.
+        let Some(rules) = self.rules(end - 1).cloned() else { return };
+        self.head.episodes.quiet_others(|topic| rules.settings.topic(topic).is_some(), end);
+        self.head.episodes.tell(version, out);
     }
 
     fn make_shared_final(&mut self, start: Micros, version: Version, out: &mut Vec<Record>) {
@@ -1071,6 +1134,7 @@ impl Watch {
     pub fn snapshot(&mut self) -> Snapshot {
         let mut writer = Writer::new(&self.known_chunks);
         writer.put(&self.head);
+        writer.put(&self.rules.iter().map(|rules| &rules.settings).collect::<Vec<_>>());
         let topics: BTreeSet<&String> = self.series.keys().map(|(topic, _)| topic).collect();
         writer.put(&topics);
         for topic in &topics {
@@ -1085,11 +1149,10 @@ impl Watch {
     /// `chunks` are the bytes of the manifest's chunks, in its order.
     pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Watch, RestoreError> {
         let mut reader = Reader::new(STAGE, manifest, chunks)?;
-        let mut head: Head = reader.take()?;
+        let head: Head = reader.take()?;
         let mut watch = Watch::new(head.mode);
-        if let Some(settings) = head.settings.take() {
-            watch.learn(&settings).map_err(|why| RestoreError::Malformed { index: 0, why: why.to_string() })?;
-            head.settings = Some(settings);
+        for settings in reader.take::<Vec<Settings>>()? {
+            watch.learn(&settings).map_err(|why| RestoreError::Malformed { index: 1, why: why.to_string() })?;
         }
         watch.head = head;
         for _ in reader.take::<Vec<String>>()? {
@@ -1130,6 +1193,43 @@ fn apply_series(fold: &mut SeriesFold, partition: u32, change: &SeriesChange) {
     for window in &change.windows {
         fold.set_window(partition, window);
     }
+}
+
+impl Finding {
+    fn expected(&self) -> f64 {
+        self.judgement.expected.unwrap_or(0.0)
+    }
+
+    fn excess(&self) -> f64 {
+        f64::from(self.observed) - self.expected()
+    }
+
+    fn verdict(&self, key: &(String, String), method: &str, revision: u32, version: Version) -> Verdict {
+        Verdict {
+            topic: key.0.clone(),
+            region: key.1.clone(),
+            window_end: self.end,
+            window_length: self.length,
+            method: method.to_owned(),
+            stage: self.stage,
+            observed: self.observed,
+            population: self.population,
+            expected: self.judgement.expected,
+            upperbound: self.judgement.upperbound,
+            pvalue: self.judgement.pvalue,
+            alarm: self.judgement.alarm,
+            reason: self.reason.clone(),
+            coverage: self.coverage,
+            revision,
+            version,
+        }
+    }
+}
+
+/// Judges a count against the past of its series.
+fn judge(method: &Method, mut past: Vec<Option<f64>>, observed: u32) -> Judgement {
+    past.push(Some(f64::from(observed)));
+    judge_last(method, &past)
 }
 
 /// What stands between an alarm and an alert.

@@ -131,6 +131,8 @@ pub(crate) struct World {
     span: Micros,
     authors: u64,
     ids: u64,
+    /// In percent of the records.
+    removals: u64,
     settings: Settings,
     /// The next settings, as long as they are not in the log, and after.
     later: Option<Settings>,
@@ -195,13 +197,13 @@ impl World {
             regions: if rng.chance(50) { settings.regions.clone() } else { Vec::new() },
             ..settings.clone()
         });
-        World { rng, base, span, authors, ids, settings, later, later_in_log: false, items: Vec::new() }
+        World { rng, base, span, authors, ids, removals: 5, settings, later, later_in_log: false, items: Vec::new() }
     }
 
     /// So much in so little time that samples leave posts out.
     pub(crate) fn crowded(rng: Rng) -> World {
         let world = World::new(rng);
-        World { span: HOUR / 2, ids: 600, ..world }
+        World { base: pane_start(world.base, HOUR) + MINUTE, span: HOUR / 2, ids: 2000, removals: 0, ..world }
     }
 
     /// Records whose order doesn't matter, after the settings: no ticks.
@@ -219,7 +221,7 @@ impl World {
                 }
                 55..75 => self.unequal(),
                 75..90 => self.delete(arrival),
-                90..95 => self.removal(arrival),
+                at if at < 90 + self.removals => self.removal(arrival),
                 _ => self.edit(event, arrival),
             };
             if let Record::Post(post) = &mut item.record
@@ -281,7 +283,7 @@ impl World {
                 }
                 60..75 => self.unequal(),
                 75..90 => self.delete(arrival),
-                90..95 => self.removal(arrival),
+                at if at < 90 + self.removals => self.removal(arrival),
                 _ => self.edit(event, arrival),
             };
             let fits = if let Record::Post(post) = &item.record { self.is_in_bounds(post, bound, now) } else { true };

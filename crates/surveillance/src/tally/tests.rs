@@ -374,6 +374,6 @@ fn what_is_final_stays_however_late_records_come() {
 
 #[test]
 fn a_sample_is_the_64_smallest_prints_also_when_sampled_posts_are_deleted() {
-    each_stream(150, |rng| World::crowded(rng).plain(450), counts_as_the_recount_does);
-    each_stream(150, |rng| World::crowded(rng).live(450, true), tells_live_what_holds);
+    each_stream(100, |rng| World::crowded(rng).plain(700), counts_as_the_recount_does);
+    each_stream(100, |rng| World::crowded(rng).live(700, true), tells_live_what_holds);
 }

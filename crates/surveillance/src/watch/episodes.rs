@@ -2,7 +2,8 @@
 //!
 //! All alarms of a topic within one country's subtree are one episode. The world, languages and what can't be placed link to
 //! the open alert of the country that explains at least half of their excess, and open one of their own only where none does.
-//! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day after its last alarm.
+//! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day after its last alarm. As long as
+//! its windows can be revised it may be withdrawn all the same, and an alarm of the window that raised it takes it up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,16 +77,20 @@ struct Episode {
     told: Option<Alert>,
     /// Windows in alarm: (region, window end) → the alarm.
     alarms: BTreeMap<(String, Micros), Alarm>,
+    /// An alarm that nothing can revise any more is no longer among them: this episode stands.
+    lasting: bool,
     last_end: Micros,
     /// Regions beside the tree whose alarms this episode explains.
     linked: BTreeSet<String>,
 }
 
-/// All open episodes.
+/// All open episodes, and those that are over but may be revised.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Episodes {
     /// (topic, group) → episode.
     open: BTreeMap<(String, String), Episode>,
+    /// Alert → episode that has been told.
+    over: BTreeMap<String, Episode>,
 }
 
 impl Episodes {
@@ -104,13 +109,21 @@ impl Episodes {
             return;
         }
         let at = (alarm.region.clone(), alarm.window_end);
-        let episode = self.open.entry(own).or_insert_with(|| Episode {
-            alert: first_alert(&alarm, &group, version),
-            told: None,
-            alarms: BTreeMap::new(),
-            last_end: alarm.window_end,
-            linked: BTreeSet::new(),
+        let episode = self.open.entry(own).or_insert_with(|| {
+            let alert = first_alert(&alarm, &group, version);
+            match self.over.remove(&alert.id) {
+                Some(before) => Episode { alert: Alert { state: AlertState::Open, ..before.alert.clone() }, ..before },
+                None => Episode {
+                    alert,
+                    told: None,
+                    alarms: BTreeMap::new(),
+                    lasting: false,
+                    last_end: alarm.window_end,
+                    linked: BTreeSet::new(),
+                },
+            }
         });
+        episode.alert.state = AlertState::Open;
         episode.last_end = episode.last_end.max(alarm.window_end);
         let alarm = match episode.alarms.get(&at) {
             // The later stage has the better numbers, the earlier one said when it was certain.
@@ -119,20 +132,27 @@ impl Episodes {
         };
         episode.alarms.insert(at, alarm);
         let revised_from = episode.last_end - ALARMS_KEPT;
+        let held = episode.alarms.len();
         episode.alarms.retain(|(_, end), _| *end >= revised_from);
+        episode.lasting |= episode.alarms.len() < held;
         episode.describe();
     }
 
     /// A window that was in alarm is not any more: its close, or a revision, did not bear it out.
     pub(crate) fn calm(&mut self, topic: &str, region: &str, window_end: Micros) {
         let at = (region.to_owned(), window_end);
-        for ((of, _), episode) in &mut self.open {
-            if of == topic && episode.alarms.remove(&at).is_some() {
-                if episode.alarms.is_empty() {
-                    episode.alert.state = AlertState::Withdrawn;
-                } else {
+        let open = self.open.values_mut().map(|episode| (episode, true));
+        for (episode, is_open) in open.chain(self.over.values_mut().map(|episode| (episode, false))) {
+            if episode.alert.topic != topic || episode.alarms.remove(&at).is_none() {
+                continue;
+            }
+            if !episode.alarms.is_empty() {
+                // Of one that is over only its withdrawal is news.
+                if is_open {
                     episode.describe();
                 }
+            } else if !episode.lasting {
+                episode.alert.state = AlertState::Withdrawn;
             }
         }
     }
@@ -144,23 +164,30 @@ impl Episodes {
 
     /// Ends the episodes of a topic whose last alarm is long past, when windows that end at `end` have been judged.
     pub(crate) fn quiet(&mut self, topic: &str, end: Micros) {
-        for ((of, _), episode) in &mut self.open {
-            if of == topic && end - episode.last_end >= QUIET {
-                episode.alert.state = AlertState::Closed;
-            }
+        for episode in self.open.values_mut().filter(|episode| episode.alert.topic == topic) {
+            episode.close_if_quiet(end);
         }
+        self.over.retain(|_, episode| episode.alert.topic != topic || end - episode.last_end < ALARMS_KEPT);
+    }
+
+    /// The same for topics that are not judged any more.
+    pub(crate) fn quiet_others(&mut self, judged: impl Fn(&str) -> bool, end: Micros) {
+        for episode in self.open.values_mut().filter(|episode| !judged(&episode.alert.topic)) {
+            episode.close_if_quiet(end);
+        }
+        self.over.retain(|_, episode| judged(&episode.alert.topic) || end - episode.last_end < ALARMS_KEPT);
     }
 
     /// Nothing will follow: all episodes are over.
     pub(crate) fn end(&mut self) {
         for episode in self.open.values_mut() {
-            episode.alert.state = AlertState::Closed;
+            episode.close_if_quiet(Micros::MAX);
         }
     }
 
     /// Says once what has changed since it was last called, whatever number of alarms made it change.
     pub(crate) fn tell(&mut self, version: Version, out: &mut Vec<Record>) {
-        for episode in self.open.values_mut() {
+        for episode in self.open.values_mut().chain(self.over.values_mut()) {
             let revision = match &episode.told {
                 Some(told) if !differs(told, &episode.alert) => continue,
                 Some(told) => told.revision + 1,
@@ -172,11 +199,19 @@ impl Episodes {
             episode.told = Some(episode.alert.clone());
             out.push(Record::Alert(episode.alert.clone()));
         }
-        self.open.retain(|_, episode| episode.alert.state == AlertState::Open);
+        let over = self.open.extract_if(.., |_, episode| episode.alert.state != AlertState::Open);
+        let told = over.filter(|(_, episode)| episode.told.is_some());
+        self.over.extend(told.map(|(_, episode)| (episode.alert.id.clone(), episode)));
     }
 }
 
 impl Episode {
+    fn close_if_quiet(&mut self, end: Micros) {
+        if end - self.last_end >= QUIET && self.alert.state == AlertState::Open {
+            self.alert.state = AlertState::Closed;
+        }
+    }
+
     /// Sets the headline from the alarms: the deepest region that explains half of the largest excess, at its highest.
     fn describe(&mut self) {
         let largest = self.alarms.values().map(Alarm::excess).fold(0.0, f64::max);

@@ -18,10 +18,10 @@ const NEAR_BITS_MAX: u32 = 3;
 /// Sums up the samples of the panes that begin in `[from, to)`.
 pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros) -> Explanation {
     // An author is known within one pane and partition only; so accounts are counted there, never added up.
-    let mut posts: Vec<((Micros, usize, u32), &Sampled)> = Vec::new();
+    let mut posts: Vec<((Micros, usize, u32), Sampled)> = Vec::new();
     for (start, parts) in fold.panes.range(from..to.max(from)) {
         for (part, pane) in parts.values().enumerate() {
-            posts.extend(pane.sample.iter().map(|post| ((*start, part, post.author), post)));
+            posts.extend(pane.sample.posts().into_iter().map(|post| ((*start, part, post.author), post)));
         }
     }
     posts.sort_by_key(|(_, post)| post.print);
@@ -44,8 +44,8 @@ pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros) -> Explanatio
     }
 }
 
-fn most_used<'a>(posts: &[((Micros, usize, u32), &'a Sampled)], of: impl Fn(&'a Sampled) -> BTreeSet<&'a String>) -> Vec<(String, u32)> {
-    let mut uses: BTreeMap<&String, (u32, BTreeMap<Micros, BTreeSet<(usize, u32)>>)> = BTreeMap::new();
+fn most_used<'a>(posts: &'a [((Micros, usize, u32), Sampled)], of: impl Fn(&'a Sampled) -> BTreeSet<&'a String>) -> Vec<(String, u32)> {
+    let mut uses: BTreeMap<&String, (u32, AccountsByPane)> = BTreeMap::new();
     for ((pane, part, author), post) in posts {
         for word in of(post) {
             let (posts, accounts) = uses.entry(word).or_default();
@@ -62,6 +62,9 @@ fn most_used<'a>(posts: &[((Micros, usize, u32), &'a Sampled)], of: impl Fn(&'a 
     shown.truncate(SHOWN_MAX);
     shown
 }
+
+/// Pane → its accounts, by partition and number.
+type AccountsByPane = BTreeMap<Micros, BTreeSet<(usize, u32)>>;
 
 /// The largest number of posts that are near-copies of one of them.
 fn near_copies(simhashes: &[u64]) -> u32 {

@@ -23,6 +23,11 @@ impl<T> Parts<T> {
         }
     }
 
+    /// The sum over the other partitions.
+    pub(crate) fn sum_without(&self, partition: u32, of: impl Fn(&T) -> u32) -> u32 {
+        self.0.iter().filter(|(part, _)| *part != partition).map(|(_, value)| of(value)).sum()
+    }
+
     pub(crate) fn get(&self, partition: u32) -> Option<&T> {
         self.0.iter().find(|(of, _)| *of == partition).map(|(_, value)| value)
     }
@@ -47,7 +52,43 @@ pub(crate) struct Pane {
     pub(crate) posts_filtered: u32,
     pub(crate) authors_filtered: u32,
     pub(crate) newest: Micros,
-    pub(crate) sample: Vec<Sampled>,
+    pub(crate) sample: Sample,
+}
+
+impl Pane {
+    /// Empties what fewer accounts than `floor` stand behind, whole and filtered feeds each by themselves, and small parts of the rest.
+    pub(crate) fn withhold_below(&mut self, floor: u32) {
+        if self.authors < floor {
+            (self.posts, self.authors, self.authors_self, self.posts_news) = (0, 0, 0, 0);
+        }
+        if self.authors_filtered < floor {
+            (self.posts_filtered, self.authors_filtered) = (0, 0);
+        }
+        for part in [&mut self.authors_self, &mut self.posts_news] {
+            if *part < floor {
+                *part = 0;
+            }
+        }
+    }
+}
+
+/// A cell's sampled posts in wire form: most are never looked at, and written out they would take five times the room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sample(Box<[u8]>);
+
+impl Sample {
+    #[expect(clippy::expect_used, reason = "writing plain data to memory has no way to fail")]
+    fn of(posts: &[Sampled]) -> Sample {
+        match posts {
+            [] => Sample::default(),
+            posts => Sample(postcard::to_stdvec(posts).expect("plain data always encodes").into_boxed_slice()),
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "the bytes were written by `of`, or came out of a chunk with the right hash")]
+    pub(crate) fn posts(&self) -> Vec<Sampled> {
+        if self.0.is_empty() { Vec::new() } else { postcard::from_bytes(&self.0).expect("a kept sample decodes") }
+    }
 }
 
 /// What frames have told of one series.
@@ -62,7 +103,7 @@ impl SeriesFold {
     pub(crate) fn set_pane(&mut self, partition: u32, change: &PaneChange) {
         let parts = self.panes.entry(change.start).or_default();
         let sample = match &change.sample {
-            Some(sample) => sample.clone(),
+            Some(posts) => Sample::of(posts),
             None => parts.get(partition).map(|pane| pane.sample.clone()).unwrap_or_default(),
         };
         let pane = Pane {

@@ -10,6 +10,11 @@ use record::*;
 use super::*;
 use crate::Tally;
 
+mod drive;
+mod judged;
+mod model;
+mod season;
+
 /// 2026-01-05T00:00:00Z, a Monday.
 const MONDAY: Micros = 1_767_571_200 * SECOND;
 
@@ -163,9 +168,12 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_are_confirmed() {
     });
     assert_eq!(told[0], told[1]);
     // The fifth post makes it certain: the bound lies below, but an alert takes five posts.
-    check(&told[0], &expect![[r#"
+    check(
+        &told[0],
+        &expect![[r#"
         flu r0 DE-BE ["001", "DE", "DE-BE", "lang:de"] early open fired=01-19T12:04:00 observed=5 expected=0.0 bound=1.3
         flu r1 DE-BE ["001", "DE", "DE-BE", "lang:de"] closed open fired=01-19T12:04:00 observed=10 expected=0.0 bound=1.3
         flu r2 DE-BE ["001", "DE", "DE-BE", "lang:de"] final open fired=01-19T12:04:00 observed=10 expected=0.0 bound=1.3
-    "#]]);
+    "#]],
+    );
 }

@@ -35,7 +35,7 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
                 // A name is in force on one side of a border of epochs, always the same one.
                 let author = rng.below(authors_max);
                 let pane = rng.below(panes) as Pane;
-                let starts = if author % 2 == 0 { Pane::MIN..border } else { border..Pane::MAX };
+                let starts = if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
                 distinct.add(author, pane, &lengths, &starts, &mut touch);
                 counted.push((author, pane, starts));
             }
@@ -63,7 +63,7 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
         let mut later = counted.clone();
         for _ in 0..10 {
             let (author, pane) = (rng.below(authors_max), final_before + rng.below(30) as Pane);
-            let starts = if author % 2 == 0 { Pane::MIN..border } else { border..Pane::MAX };
+            let starts = if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
             distinct.add(author, pane, &lengths, &starts, &mut |_, _, _| {});
             later.push((author, pane, starts));
         }
