@@ -11,8 +11,8 @@ use record::*;
 use crate::Tally;
 use crate::naive::streams::{Item, Rng, minimise};
 
-/// 2026-02-17T00:00:00Z, when an epoch of the keys of authors has just begun: see `settings`.
-pub(crate) const BASE: Micros = 20_501 * DAY;
+/// 2026-02-26T00:00:00Z: the authors keep their names from nine days before until three months after; see `settings`.
+pub(crate) const BASE: Micros = 20_510 * DAY;
 
 /// What a season may have in it.
 #[derive(Debug, Clone, Copy)]
