@@ -203,8 +203,10 @@ impl Words {
         }
         let mut of_topic: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut hourly: BTreeSet<String> = BTreeSet::new();
-        for entry in std::fs::read_dir(root().join("config/topics")).expect("the topic files") {
-            let file = std::fs::read_to_string(entry.expect("a topic file").path()).expect("text");
+        let entries =
+            std::fs::read_dir(root().join("config/topics")).expect("the topic files").map(|entry| entry.expect("an entry").path());
+        for path in entries.filter(|path| path.is_file()) {
+            let file = std::fs::read_to_string(path).expect("text");
             let file: toml::Table = file.parse().expect("TOML");
             // A file may also hold nothing but rules of voice.
             for topic in file.get("topic").and_then(toml::Value::as_array).into_iter().flatten() {
