@@ -82,8 +82,8 @@ impl Model {
             settings.iter().flat_map(|settings| &settings.topics).map(|topic| (topic.id.as_str(), topic.pane)).collect();
         let mut ticks: Vec<(usize, Option<Micros>)> =
             (0..).zip(marks.iter().copied()).filter(|(index, _)| matches!(log[*index].record, Record::Tick(_))).collect();
-        let end = tallies(log, 1).into_iter().filter_map(|(_, told)| if let Record::Frame(frame) = told { Some(frame) } else { None });
-        let end = end.last().and_then(|frame| frame.watermark);
+        let mut end = tallies(log, 1).into_iter().filter_map(|(_, told)| if let Record::Frame(frame) = told { Some(frame) } else { None });
+        let end = end.next_back().and_then(|frame| frame.watermark);
         ticks.push((records.len(), end));
         let posts = || {
             records
