@@ -460,7 +460,7 @@ impl Tally {
             let newest =
                 self.series.values().flat_map(BTreeMap::values).flat_map(|series| series.cells.values()).map(|cell| cell.newest).max();
             if let Some(last) = furthest.into_iter().chain(newest).max() {
-                self.head.clock.finish(pane_border(last, HOUR));
+                self.head.clock.finish(pane_border(last + 1, HOUR));
             }
         }
         let watermark = self.watermark();

@@ -875,9 +875,12 @@ impl Watch {
             posts: series.open.posts(from, end, None) - other_posts,
         };
         let steps = if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
+        // What other partitions have counted already came before this step.
+        let others = series.open.panes.range(from..end).filter_map(|(_, parts)| parts.newest_without(partition));
+        let others_newest = others.max().unwrap_or(from);
         let upperbound = bound.upperbound.filter(|_| bound.length == length && !bound.fired);
         let certain = upperbound.and_then(|upperbound| {
-            steps.iter().map(|step| (step.event_time, other_authors + step.authors, other_posts + step.posts)).find(
+            steps.iter().map(|step| (step.event_time.max(others_newest), other_authors + step.authors, other_posts + step.posts)).find(
                 |(_, observed, posts)| {
                     f64::from(*observed) > upperbound && above_floors(&rules.settings, topic.kind, *observed, *posts, bound.expected)
                 },

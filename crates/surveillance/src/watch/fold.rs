@@ -37,6 +37,13 @@ impl<T> Parts<T> {
     }
 }
 
+impl Parts<Pane> {
+    /// The newest event time that the other partitions have counted.
+    pub(crate) fn newest_without(&self, partition: u32) -> Option<Micros> {
+        self.0.iter().filter(|(part, pane)| *part != partition && pane.posts > 0).map(|(_, pane)| pane.newest).max()
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
     pub(crate) authors: u32,
