@@ -465,21 +465,19 @@ impl Watch {
 
     /// Handles every instant that all partitions have passed.
     fn advance(&mut self, version: Version, out: &mut Vec<Record>) {
-        let all_ended = self.head.partitions.iter().all(|partition| partition.ended);
-        // A partition that has ended without any tick or post holds nothing up.
-        let empty = |partition: &&Partition| partition.ended && partition.watermark.is_none();
-        let watermarks = self.head.partitions.iter().filter(|partition| !empty(partition)).map(|partition| partition.watermark);
-        let Some(passed) = watermarks.min().flatten() else {
-            if all_ended && self.head.ended.is_none() {
-                // Nothing was ever read.
-                self.head.ended = Some(0);
-            }
-            return;
-        };
         if self.head.ended.is_some() {
             return;
         }
-        let end = all_ended.then(|| self.head.partitions.iter().filter_map(|partition| partition.watermark).max()).flatten();
+        let all_ended = self.head.partitions.iter().all(|partition| partition.ended);
+        // A partition that has ended without any tick or post holds nothing up.
+        let empty = |partition: &&Partition| partition.ended && partition.watermark.is_none();
+        let watermarks = || self.head.partitions.iter().filter(|partition| !empty(partition)).map(|partition| partition.watermark);
+        let end = all_ended.then(|| watermarks().max().flatten().max(self.last_told())).flatten();
+        let Some(passed) = watermarks().min().flatten().or(end) else {
+            // Nothing was ever read.
+            self.head.ended = all_ended.then_some(0);
+            return;
+        };
         if self.head.cursors.is_empty() {
             self.start(passed);
         }
@@ -507,6 +505,18 @@ impl Watch {
             }
             self.head.ended = end;
         }
+    }
+
+    /// Just after the beginning of the last pane that has been told: a post may lie ahead of every watermark.
+    fn last_told(&self) -> Option<Micros> {
+        let pending = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(|frame| {
+            let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
+            cells.chain(frame.totals.iter().map(|total| total.pane_start))
+        });
+        let cells = self.series.values().filter_map(|series| series.aligned.panes.last_key_value());
+        let totals = self.head.aligned.totals.values().filter_map(|panes| panes.last_key_value());
+        let aligned = cells.map(|(start, _)| *start).chain(totals.map(|(start, _)| *start));
+        pending.chain(aligned).max().map(|start| start + 1)
     }
 
     /// The first instants: no pane told so far is older.

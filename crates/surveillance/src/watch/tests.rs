@@ -10,14 +10,13 @@ use record::*;
 use super::*;
 use crate::Tally;
 
-#[allow(dead_code, reason = "shared by properties of which some are still to come")]
+mod counts;
 mod drive;
-#[allow(dead_code, reason = "shared by properties of which some are still to come")]
 mod judged;
-#[allow(dead_code, reason = "shared by properties of which some are still to come")]
 mod model;
-#[allow(dead_code, reason = "shared by properties of which some are still to come")]
+mod order;
 mod season;
+mod withheld;
 
 /// 2026-01-05T00:00:00Z, a Monday.
 const MONDAY: Micros = 1_767_571_200 * SECOND;

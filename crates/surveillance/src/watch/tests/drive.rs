@@ -50,8 +50,4 @@ impl Store {
         let chunks: Vec<Vec<u8>> = manifest.chunks.iter().map(|name| self.chunks[name].clone()).collect();
         Watch::restore(manifest, &chunks).unwrap()
     }
-
-    pub(crate) fn bytes(&self, manifest: &Manifest) -> usize {
-        manifest.chunks.iter().map(|name| self.chunks[name].len()).sum()
-    }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Model {
     pub(crate) ticks: Vec<(usize, Option<Micros>)>,
     /// As far as the last pane of the log reaches.
     pub(crate) end: Option<Micros>,
+    /// As far as the watermark came.
+    covered_until: Option<Micros>,
     pub(crate) records: Vec<Record>,
     /// Places in `facts`: of a series, and of all posts of a region.
     by_series: BTreeMap<(String, String), Vec<usize>>,
@@ -83,14 +85,20 @@ impl Model {
         let mut ticks: Vec<(usize, Option<Micros>)> =
             (0..).zip(marks.iter().copied()).filter(|(index, _)| matches!(log[*index].record, Record::Tick(_))).collect();
         let mut end = tallies(log, 1).into_iter().filter_map(|(_, told)| if let Record::Frame(frame) = told { Some(frame) } else { None });
-        let end = end.next_back().and_then(|frame| frame.watermark);
-        ticks.push((records.len(), end));
+        let covered_until = end.next_back().and_then(|frame| frame.watermark);
+        ticks.push((records.len(), covered_until));
         let posts = || {
             records
                 .iter()
                 .enumerate()
                 .filter_map(|(index, record)| if let Record::Post(post) = record { Some((index, post)) } else { None })
         };
+        // A post may lie ahead of the watermark.
+        let grain = panes.values().copied().min().unwrap_or(HOUR).min(HOUR);
+        let is_told = |post: &Post| post.op == Op::Create && (!post.flags.filtered || !post.topics.is_empty());
+        let told = posts().filter(|(_, post)| is_told(post) && post.event_time >= post.arrival - horizon);
+        let last = told.map(|(_, post)| pane_start(post.event_time, grain) + 1).max();
+        let end = covered_until.max(last);
         let mut known = BTreeSet::new();
         let mut facts = Vec::new();
         for (index, post) in posts().filter(|(_, post)| post.op == Op::Create && post.event_time >= post.arrival - horizon) {
@@ -136,6 +144,7 @@ impl Model {
             facts,
             ticks,
             end,
+            covered_until,
             settings,
             records,
             clocks: RefCell::default(),
@@ -201,7 +210,7 @@ impl Model {
 
     /// How much of an hour a feed has covered, by what is told up to a place; an hour that is final doesn't change.
     fn covered(&self, feed: &str, hour: Micros, known: usize) -> Micros {
-        if self.end.is_some_and(|end| hour >= end) {
+        if self.covered_until.is_none_or(|end| hour >= end) {
             return 0;
         }
         let known = known.min(self.known_at(hour + HOUR + self.first().horizon));
@@ -334,14 +343,6 @@ impl Model {
             reason: if covered { reason } else { "coverage".to_owned() },
             coverage,
         }
-    }
-
-    /// Whether an alarm may become an alert.
-    pub(crate) fn above_floors(&self, topic: &TopicSetting, end: Micros, told: &Expected) -> bool {
-        let floors = self.in_force(end - 1).detect.floors;
-        told.observed >= floors.accounts.max(topic.kind.floor())
-            && told.posts >= floors.posts
-            && f64::from(told.observed) >= floors.ratio * told.expected.unwrap_or(0.0)
     }
 
     /// The window ends of a topic that are ever judged at this distance from their end, and what is known then.
