@@ -11,6 +11,8 @@ mod stream;
 
 mod error;
 
+mod group;
+
 pub mod memory;
 
 pub mod local;
@@ -19,6 +21,7 @@ pub mod local;
 pub mod contract;
 
 pub use error::JournalError;
+pub use group::{Alone, Change, Group, Membership};
 pub use stream::{Batch, Entry, Position, RECORD_BYTES_MAX, Stream};
 
 use std::ops::Range;
@@ -59,4 +62,10 @@ pub trait Journal: Send + Sync {
 
     /// The keys that have a value and begin with `prefix`, sorted by bytes.
     fn keys(&self, stream: Stream, prefix: &str) -> Result<Vec<String>, JournalError>;
+
+    /// Joins a group; a journal that one process has for itself gives it everything.
+    fn join(&self, group: Group) -> Result<Box<dyn Membership>, JournalError> {
+        let partitions = if group.stream().compacted() { 1 } else { self.partitions(group.stream()) };
+        Ok(Box::new(Alone::of(partitions)))
+    }
 }
