@@ -15,5 +15,7 @@ pub use watch::{Mode, Watch, WatchError};
 
 pub mod detectors;
 
+pub mod emerging;
+
 #[cfg(test)]
 mod naive;
