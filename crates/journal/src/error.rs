@@ -30,6 +30,44 @@ pub enum JournalError {
     #[error("data folder `{}` is at its last generation, 65535: start with an empty folder", folder.display())]
     GenerationsSpent { folder: PathBuf },
 
+    #[error("Kafka at `{brokers}` does not answer: {reason}")]
+    Unreachable { brokers: String, reason: String },
+
+    #[error("Kafka at `{brokers}` refuses us: {reason}: check user, password, certificates and rights in `[journal.kafka]`")]
+    Refused { brokers: String, reason: String },
+
+    #[error("Kafka has no stream `{topic}`: run `pumphandle migrate`")]
+    Missing { topic: String },
+
+    #[error("the streams `{prefix}.*` were not made to the end: run `pumphandle migrate` again")]
+    Unfinished { prefix: String },
+
+    #[error(
+        "the streams `{prefix}.*` are there, but not the record of their generation: state one higher than any before to `pumphandle migrate`"
+    )]
+    Unrecorded { prefix: String },
+
+    #[error(
+        "streams `{prefix}.*` have {recorded} partitions of posts, not {asked}: \
+         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle migrate`"
+    )]
+    PartitionsRecorded { prefix: String, recorded: u32, asked: u32 },
+
+    #[error(
+        "stream `{topic}` was made with {recorded} partitions and now has {found}, so keys are away from their state: \
+         start a new generation with `pumphandle migrate`"
+    )]
+    PartitionsChanged { topic: String, recorded: u32, found: u32 },
+
+    #[error("streams `{prefix}.*` are at their last generation, 65535: use another prefix")]
+    PrefixSpent { prefix: String },
+
+    #[error("setting `{name}` for Kafka is wrong: {reason}")]
+    Setting { name: String, reason: String },
+
+    #[error("failed to {action}, and this process can't any more: {reason}: start it again")]
+    Broken { action: String, reason: String },
+
     #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is {low}", stream.name())]
     Gone { stream: Stream, partition: u32, asked: Position, low: Position },
 
@@ -57,12 +95,21 @@ impl JournalError {
     /// Whether the same call can succeed later without anybody changing a setting or a position.
     pub fn retry(&self) -> bool {
         match self {
-            JournalError::DiskFull { .. } | JournalError::Io { .. } => true,
+            JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::Unreachable { .. } => true,
             JournalError::Locked { .. }
             | JournalError::Corrupt { .. }
             | JournalError::Partitions { .. }
             | JournalError::PartitionsOutOfRange { .. }
             | JournalError::GenerationsSpent { .. }
+            | JournalError::Refused { .. }
+            | JournalError::Missing { .. }
+            | JournalError::Unfinished { .. }
+            | JournalError::Unrecorded { .. }
+            | JournalError::PartitionsRecorded { .. }
+            | JournalError::PartitionsChanged { .. }
+            | JournalError::PrefixSpent { .. }
+            | JournalError::Setting { .. }
+            | JournalError::Broken { .. }
             | JournalError::Gone { .. }
             | JournalError::Beyond { .. }
             | JournalError::NoPartition { .. }

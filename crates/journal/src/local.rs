@@ -247,7 +247,7 @@ fn unix_seconds() -> u64 {
 }
 
 /// What the mutexes guard changes in one step or is dropped on an error, so a panic elsewhere leaves it sound.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
