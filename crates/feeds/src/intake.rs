@@ -27,7 +27,7 @@ pub const AHEAD_MAX: Micros = 5 * MINUTE;
 /// Distinct written regions whose paths are remembered.
 const PATHS_MAX: usize = 10_000;
 /// Authors whose pseudonyms are at hand; all are let go at once when there are more.
-const AUTHORS_MAX: usize = 1 << 16;
+const AUTHORS_MAX: usize = 1 << 14;
 
 /// What a line without a stamp of the source arrived at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

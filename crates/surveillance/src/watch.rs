@@ -593,12 +593,14 @@ impl Watch {
         for name in names {
             let (mut covered, mut due) = (0, 0);
             let mut hour = pane_start(from, HOUR);
+            let mut told = shared.coverage.range(hour..to).peekable();
             while hour < to {
+                let feeds = told.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
                 let is_due = self.rules(hour).is_some_and(|rules| rules.settings.feeds.iter().any(|feed| feed.whole && feed.name == name));
                 if is_due {
                     // Only hours are known: what is covered of one is taken to lie in the window's part of it.
                     let part = (hour + HOUR).min(to) - hour.max(from);
-                    let told = shared.coverage.get(&hour).and_then(|feeds| feeds.get(name)).and_then(|parts| parts.values().min().copied());
+                    let told = feeds.and_then(|feeds| feeds.get(name)).and_then(|parts| parts.values().min().copied());
                     covered += told.unwrap_or(0).min(part);
                     due += part;
                 }
@@ -717,12 +719,14 @@ impl Watch {
         let Some(rules) = self.rules(end - 1).filter(|_| !unheard).cloned() else { return };
         let settings = &rules.settings;
         let wait = if stage == Stage::Final { settings.horizon } else { settings.lateness };
+        // The same for all topics that have the same windows.
+        let mut pasts_by_windows: BTreeMap<Vec<Micros>, Pasts> = BTreeMap::new();
+        let mut coverages = BTreeMap::new();
         for topic in self.topics(pane, end) {
             let mut alarms = Vec::new();
             let mut calms = Vec::new();
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
-            let pasts = self.pasts(&topic.windows, end);
-            let mut coverages = BTreeMap::new();
+            let pasts = &*pasts_by_windows.entry(topic.windows.clone()).or_insert_with(|| self.pasts(&topic.windows, end));
             for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
                 let before = series.judged.get(&end);
@@ -732,7 +736,7 @@ impl Watch {
                     calms.extend(before.map(|_| key));
                     continue;
                 }
-                let (length, past) = self.window_length(&key, series, &pasts);
+                let (length, past) = self.window_length(&key, series, pasts);
                 let observed = Watch::window(series, Side::Aligned, length, end).authors;
                 let population = self.population(Side::Aligned, &key.1, end - length, end);
                 let is_country = self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED;
@@ -823,6 +827,7 @@ impl Watch {
     fn fire_early(&mut self, frame: &Frame, version: Version, out: &mut Vec<Record>) {
         let Some(watermark) = frame.watermark else { return };
         let mut fired = Vec::new();
+        let mut pasts: BTreeMap<(Vec<Micros>, Micros), Pasts> = BTreeMap::new();
         for change in &frame.series {
             let Some(topic) = self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned() else { continue };
             let key = (change.topic.clone(), change.region.clone());
@@ -832,7 +837,7 @@ impl Watch {
                 let counted =
                     window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
                 if !window.steps.is_empty() || counted {
-                    fired.extend(self.early_alarm(&topic, &key, window, frame.partition, watermark));
+                    fired.extend(self.early_alarm(&topic, &key, window, frame.partition, watermark, &mut pasts));
                 }
             }
         }
@@ -855,13 +860,15 @@ impl Watch {
         window: &WindowChange,
         partition: u32,
         watermark: Micros,
+        pasts: &mut BTreeMap<(Vec<Micros>, Micros), Pasts>,
     ) -> Option<(Alarm, Finding)> {
         let rules = Arc::clone(self.rules(window.end - 1)?);
         let series = self.series.get(key)?;
         let bound = match series.bounds.get(&window.end) {
             Some(bound) => *bound,
             None => {
-                let (length, past) = self.window_length(key, series, &self.pasts(&topic.windows, window.end));
+                let pasts = pasts.entry((topic.windows.clone(), window.end)).or_insert_with(|| self.pasts(&topic.windows, window.end));
+                let (length, past) = self.window_length(key, series, pasts);
                 let judgement = judge(&rules.method, past, 0);
                 let expected = judgement.expected.unwrap_or(0.0);
                 Bound { length, expected, upperbound: judgement.upperbound, fired: false }

@@ -128,6 +128,9 @@ pub(crate) struct Block {
     /// As many posts as the hour before had.
     #[serde(skip)]
     run_expected: usize,
+    /// Few posts come any more: it takes no more room than it needs.
+    #[serde(skip)]
+    settled: bool,
     /// The name under which the run was last put into a snapshot; none since it changed.
     #[serde(skip)]
     pub(crate) run_name: Option<ChunkName>,
@@ -144,16 +147,32 @@ impl Block {
     fn insert(&mut self, print: u64, entry: Entry) {
         self.tail.insert(print, entry);
         if self.tail.len() > TAIL_MIN.max(self.run.len() / 32) {
-            let tail = std::mem::take(&mut self.tail);
-            if self.run.capacity() - self.run.len() < tail.len() {
-                // A run that moves each time it grows leaves holes in memory that nothing fits.
-                let room = self.run_expected.saturating_sub(self.run.len()).max(self.run.len() / 8);
-                self.run.reserve_exact(room.max(tail.len()));
+            // A run that moves each time it grows leaves holes in memory that nothing fits.
+            let room = if self.settled { 0 } else { self.run_expected.saturating_sub(self.run.len()).max(self.run.len() / 8) };
+            self.merge(room);
+        }
+    }
+
+    /// Merges the tail into the run, which should it have to move gets `room` for more.
+    fn merge(&mut self, room: usize) {
+        let tail = std::mem::take(&mut self.tail);
+        if self.run.capacity() - self.run.len() < tail.len() {
+            self.run.reserve_exact(room.max(tail.len()));
+        }
+        self.run.extend(tail.into_values());
+        // Two sorted runs: the standard sort merges them in one pass.
+        self.run.sort();
+        self.run_name = None;
+    }
+
+    fn settle(&mut self) {
+        if !self.settled {
+            self.settled = true;
+            if !self.tail.is_empty() {
+                self.merge(0);
             }
-            self.run.extend(tail.into_values());
-            // Two sorted runs: the standard sort merges them in one pass.
-            self.run.sort();
-            self.run_name = None;
+            self.run.shrink_to_fit();
+            self.profiles.settle();
         }
     }
 
@@ -240,19 +259,23 @@ impl Identities {
         let (print, hour) = (post.id.print(), pane_start(post.event_time, HOUR));
         let (newest, newest_posts) = self.blocks.last_key_value().map_or((hour, 0), |(newest, block)| (*newest, block.len()));
         let run_expected = if newest < hour { newest_posts + newest_posts / 16 } else { 0 };
+        if newest < hour {
+            self.blocks.range_mut(..hour - HOUR).for_each(|(_, block)| block.settle());
+        }
         let block = self.blocks.entry(hour).or_insert_with(|| Block { run_expected, ..Block::default() });
         let profile = block.profiles.intern(&Profile::of(post));
         let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, profile) else {
             return false;
         };
         block.insert(print, entry);
-        if newest > hour + 2 * HOUR {
-            // Few posts come this late; the index over profiles costs more than it saves.
+        if block.settled {
             block.profiles.index = FxHashMap::default();
         }
         if !self.filter.insert(print) {
             let posts: usize = self.blocks.values().map(Block::len).sum();
-            self.filter = Filter::with_room_for(posts + posts / 2);
+            // The old one goes before the new one comes: together they would be the largest thing held.
+            self.filter = Filter::default();
+            self.filter = Filter::with_room_for(posts + posts / 4);
             for print in self.blocks.values().flat_map(Block::prints) {
                 self.filter.insert(print);
             }
@@ -367,6 +390,13 @@ impl Profiles {
         self.ends.push(self.bytes.len() as u32);
         self.index.insert(wire, at);
         at
+    }
+
+    /// The index over profiles costs more than it saves where few posts come.
+    fn settle(&mut self) {
+        self.index = FxHashMap::default();
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     #[expect(clippy::expect_used, reason = "the bytes were written by `intern`, or came out of a chunk with the right hash")]
