@@ -4,6 +4,7 @@
 //! waited for has a deadline, and every process that is started ends with its test.
 
 mod config;
+mod conformance;
 mod demo;
 mod live;
 mod program;
@@ -11,4 +12,5 @@ mod recount;
 mod replay;
 mod run;
 mod tidy;
+mod topics;
 mod websocket;

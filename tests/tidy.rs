@@ -115,7 +115,7 @@ fn every_command_has_help_with_an_example() {
     // What is indented deeper goes on with the line before.
     let named = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     let commands: Vec<&str> = named.filter(|command| *command != "help").collect();
-    for expected in ["demo", "run", "replay", "simulate", "tags", "detect", "check", "alerts", "export"] {
+    for expected in ["demo", "run", "replay", "simulate", "tags", "topics", "detect", "check", "alerts", "export"] {
         assert!(commands.contains(&expected), "no `{expected}` in {commands:?}");
     }
     for command in commands {

@@ -84,7 +84,7 @@ fn check_common_words(topic: &Topic, problems: &mut Vec<Problem>) {
         let key = fold(&entry.text);
         for (lang, words) in COMMON_WORDS {
             if words.split_whitespace().any(|word| fold(word) == key) {
-                let message = format!("tag `{}` of `{}` is a common word in `{lang}`", entry.text, topic.id);
+                let message = format!("tag `{}` of `{}` is a common word ({lang})", entry.text, topic.id);
                 problems.push(problem(topic, entry.line, message, Some("say more precisely what is meant".to_owned())));
             }
         }

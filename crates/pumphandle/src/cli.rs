@@ -45,14 +45,21 @@ pub(crate) enum Command {
     /// Reads NDJSON texts and says their hashtags, keys, topics and voice.
     #[command(after_help = "Example:\n  printf '{\"text\":\"#GRIPPE2026 #fluffy\"}\\n' | pumphandle tags")]
     Tags,
+    /// Lists topics, says why a text counts for them, and looks for slips in topic files and for tags that they lack.
+    #[command(
+        after_help = "Examples:\n  pumphandle topics list\n  pumphandle topics show influenza\n  pumphandle topics lint my-topics.toml\n  pumphandle topics explain \"J'ai de la fièvre et je tousse #grippe\"\n  pumphandle topics emerging --topic influenza posts.ndjson"
+    )]
+    Topics(Topics),
     /// Judges series of counts from CSV with a named detector.
     #[command(
         after_help = "Example:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n\nReads `series,time,observed[,population]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`."
     )]
     Detect(Detect),
     /// Checks configuration and topic files, and tells every problem at once.
-    #[command(after_help = "Example:\n  pumphandle check --config pumphandle.toml")]
-    Check,
+    #[command(
+        after_help = "Examples:\n  pumphandle check --config pumphandle.toml\n  pumphandle check --today 2027-06-01\n\nA topic whose day of review has passed is a problem too; `--today` asks what will be due."
+    )]
+    Check(Check),
     /// Lists alerts, or shows one.
     #[command(after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de")]
     Alerts(Alerts),
@@ -136,6 +143,101 @@ pub(crate) struct Detect {
     /// A parameter of the method, as in R, in kebab-case: `--param alpha=0.001`. May be repeated.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     pub(crate) params: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Takes another day for today: `2027-06-01`.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) today: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topics {
+    #[command(subcommand)]
+    pub(crate) command: TopicsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsCommand {
+    /// The topics that are watched, a line each.
+    #[command(after_help = "Example:\n  pumphandle topics list --json | jq -r 'select(.kind == \"symptom\").id'")]
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All that is written of one topic.
+    #[command(after_help = "Example:\n  pumphandle topics show influenza")]
+    Show {
+        #[arg(value_name = "ID")]
+        id: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What an editor would ask about: shared keys, common words, missing languages. Ends with 1 if there is anything.
+    #[command(
+        after_help = "Examples:\n  pumphandle topics lint\n  pumphandle topics lint my-topics.toml\n\nWithout files it looks at the topics that are watched. Files are looked at together, and apart from those."
+    )]
+    Lint {
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why a text counts: each tag, phrase and rule of voice that has a say, and what comes of it.
+    #[command(
+        after_help = "Examples:\n  pumphandle topics explain \"J'ai de la fièvre et je tousse #grippe\" --lang fr\n  pumphandle topics explain - < post.txt"
+    )]
+    Explain {
+        /// The text of a post; `-` reads it from standard input.
+        #[arg(value_name = "TEXT")]
+        text: String,
+        /// A language that the post states; without one it may be any. May be repeated.
+        #[arg(long, value_name = "LANG")]
+        lang: Vec<String>,
+        /// A tag that the platform gave; tags in the text are then not read. May be repeated.
+        #[arg(long, value_name = "TAG")]
+        tag: Vec<String>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tags that people use beside a topic far more often than chance would, and that it doesn't count by yet.
+    #[command(
+        after_help = "Examples:\n  pumphandle topics emerging posts.ndjson\n  pumphandle topics emerging --topic influenza --from 2026-11-01 day*.ndjson.gz\n  pumphandle topics emerging --log\n\nCSV, the most telling first: `topic,tag,accounts,topic_accounts,tag_accounts,all_accounts,lift`.\nAt least 10 accounts must have used both, more where the topic's kind asks for more. Never for sensitive topics, nor by posts that count for one."
+    )]
+    Emerging(Emerging),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Emerging {
+    /// Posts as `replay` reads them: NDJSON of our schema or Jetstream lines, plain, gz or zst; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "log")]
+    pub(crate) files: Vec<String>,
+    /// Reads the retained stream in the data folder instead of files.
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) log: bool,
+    /// Of this topic only.
+    #[arg(long, value_name = "ID")]
+    pub(crate) topic: Option<String>,
+    /// Posts from this instant on: a date, RFC 3339 or unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Posts before this instant.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// How many times more common than among all accounts a tag must be among the topic's; at least 1.
+    #[arg(long, default_value_t = 3.0, value_name = "TIMES")]
+    pub(crate) lift_min: f64,
+    /// Stops when the program holds more memory than this: `512MiB`, `2GB`.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_max: Option<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

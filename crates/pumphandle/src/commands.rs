@@ -10,6 +10,7 @@ mod replay;
 mod run;
 mod simulate;
 mod tags;
+mod topics;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -82,7 +83,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Tags => tags::run(&load()?),
         Command::Detect(args) => detect::run(&args),
-        Command::Check => check(cli.config.as_deref(), &cli.set),
+        Command::Topics(args) => topics::run(&load()?, &args.command),
+        Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
         Command::Alerts(args) => alerts::run(&load()?, &args.command),
         Command::Export(args) => export::run(&load()?, &args),
     }
@@ -92,8 +94,12 @@ fn load(file: Option<&Path>, sets: &[String]) -> Result<Config, Failure> {
     config::load(file, sets, config::environment()).map_err(Failure::Configuration)
 }
 
-fn check(file: Option<&Path>, sets: &[String]) -> Result<(), Failure> {
-    if check::run(file, sets, &mut std::io::stdout().lock()) { Ok(()) } else { Err(Failure::Configuration(Vec::new())) }
+fn check(file: Option<&Path>, sets: &[String], today: Option<&str>) -> Result<(), Failure> {
+    if check::run(file, sets, check::today(today)?, &mut std::io::stdout().lock()) {
+        Ok(())
+    } else {
+        Err(Failure::Configuration(Vec::new()))
+    }
 }
 
 /// Whether a progress bar would be seen.

@@ -10,7 +10,7 @@ mod problem;
 mod reader;
 mod topics;
 mod units;
-pub(crate) use units::size;
+pub(crate) use units::{display_duration, size};
 mod written;
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ use surveillance::detectors::{Method, ParamError};
 
 pub(crate) use problem::{Place, Problem};
 use reader::{At, Reader, Section, blamed};
-use units::display_duration;
+pub(crate) use topics::read_files;
 use written::{Node, Raw, Table};
 
 /// The configuration file of the source tree, which is the defaults.

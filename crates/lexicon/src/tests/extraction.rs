@@ -10,6 +10,9 @@ use regex::Regex;
 use crate::characters::{is_letter_or_mark, is_tag_character};
 use crate::extract::hashtags;
 
+#[path = "../../../../tests/conformance.rs"]
+mod conformance;
+
 fn tags(text: &str) -> Vec<&str> {
     hashtags(text).collect()
 }
@@ -263,74 +266,14 @@ fn a_megabyte_of_anything_is_read_in_linear_time() {
     }
 }
 
-/// The suite itself, where the oracle's package lies unpacked beside other sources; nothing of it is copied here. Where it
-/// doesn't, the cases above, in our own words, stand for it.
+/// The suite itself; where it isn't, the cases above, in our own words, stand for it.
 #[test]
 fn conformance_suite() {
-    let Some(suite) = suite() else {
+    let Some(cases) = conformance::cases() else {
         println!("skipped: the source of `egg-mode-text` isn't in the registry's folder");
         return;
     };
-    let mut section = "";
-    let mut cases: Vec<(String, Vec<String>)> = Vec::new();
-    for line in suite.lines() {
-        let indented = line.len() - line.trim_start().len();
-        let line = line.trim().trim_start_matches("- ");
-        match line.split_once(':') {
-            Some((name, "")) if indented == 2 => section = name,
-            _ if !["hashtags", "hashtags_from_astral", "hashtags_with_indices"].contains(&section) => {}
-            Some(("text", text)) => cases.push((quoted(text).concat(), Vec::new())),
-            Some(("expected" | "hashtag", tags)) => {
-                if let Some((_, expected)) = cases.last_mut() {
-                    expected.extend(quoted(tags));
-                }
-            }
-            _ => {}
-        }
-    }
-    assert!(cases.len() >= 70, "{}", cases.len());
     for (text, expected) in &cases {
         assert_eq!(tags(text), *expected, "{text}");
     }
-}
-
-fn suite() -> Option<String> {
-    let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
-    let registries = std::fs::read_dir(home.join("registry").join("src")).ok()?;
-    for registry in registries.flatten() {
-        for package in std::fs::read_dir(registry.path()).ok()?.flatten() {
-            if package.file_name().to_string_lossy().starts_with("egg-mode-text-") {
-                return std::fs::read_to_string(package.path().join("src").join("extract.yml")).ok();
-            }
-        }
-    }
-    None
-}
-
-/// The texts between double quotes, with what is escaped in them.
-fn quoted(line: &str) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut open: Option<String> = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (c, &mut open) {
-            ('"', None) => open = Some(String::new()),
-            ('"', Some(_)) => texts.extend(open.take()),
-            ('\\', Some(text)) => text.push(match chars.next() {
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('t') => '\t',
-                Some(width @ ('u' | 'U')) => {
-                    let digits: String = chars.by_ref().take(if width == 'u' { 4 } else { 8 }).collect();
-                    char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
-                }
-                Some(c) => c,
-                None => break,
-            }),
-            (c, Some(text)) => text.push(c),
-            _ => {}
-        }
-    }
-    texts
 }

@@ -343,8 +343,8 @@ tags = { en = ["x_claim"] }
             6: topic `a` shares `nonesuch`, which is none of its tags
             7: tag `Grippé` of `a` is folded to `grippe`, as `grippe` is (leave one of them out)
             7: tag `legionella` of `a` is nearly `legionela` of `b` (see whether one of them is misspelt)
-            7: tag `rage` of `a` is a common word in `en` (say more precisely what is meant)
-            7: tag `rage` of `a` is a common word in `fr` (say more precisely what is meant)
+            7: tag `rage` of `a` is a common word (en) (say more precisely what is meant)
+            7: tag `rage` of `a` is a common word (fr) (say more precisely what is meant)
             14: tag `gripe` of `b` is a tag of `a` too (leave it to one of them, or say `shared = ["gripe"]` in both)
             14: tag `grippe` of `b` is a tag of `a` too (leave it to one of them, or say `shared = ["grippe"]` in both)
             24: narrative `d` names no `source`

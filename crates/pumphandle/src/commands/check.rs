@@ -2,19 +2,40 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use lexicon::{Date, overdue};
+use record::Micros;
+
+use super::Failure;
 use crate::config::{self, Config, Problem};
 
-/// Checks the configuration as `run` would read it; whether all is well.
-pub(crate) fn run(config: Option<&Path>, sets: &[String], out: &mut dyn Write) -> bool {
-    match config::load(config, sets, config::environment()) {
-        Ok(config) => write_summary(&config, out).is_ok(),
-        Err(problems) => {
-            // Without anywhere to write there is still the exit code.
-            let _ = write_problems(&problems, out);
-            false
+/// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether all is well.
+pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, out: &mut dyn Write) -> bool {
+    let problems = match config::load(config, sets, config::environment()) {
+        Ok(config) => {
+            // What runs doesn't stop for a review that is due: only this command tells.
+            let overdue = today.map(|today| overdue(config.topics.lexicon.topics(), today)).unwrap_or_default();
+            if overdue.is_empty() {
+                return write_summary(&config, out).is_ok();
+            }
+            overdue.into_iter().map(Problem::from).collect()
         }
+        Err(problems) => problems,
+    };
+    // Without anywhere to write there is still the exit code.
+    let _ = write_problems(&problems, out);
+    false
+}
+
+/// The day that was written, else today's by our clock.
+pub(crate) fn today(written: Option<&str>) -> Result<Option<Date>, Failure> {
+    if let Some(written) = written {
+        let date = Date::parse(written);
+        return date.map(Some).ok_or_else(|| Failure::usage(format!("`--today {written}` is no day"), "write 2027-06-01"));
     }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    Ok(since.and_then(|since| Micros::try_from(since.as_micros()).ok()).and_then(Date::of))
 }
 
 fn write_summary(config: &Config, out: &mut dyn Write) -> io::Result<()> {

@@ -38,7 +38,7 @@ pub(crate) fn run(config: &Config, args: &cli::Export) -> Result<(), Failure> {
 }
 
 /// A date is its midnight in UTC.
-fn instant(option: &str, written: &Option<String>) -> Result<Option<Micros>, Failure> {
+pub(super) fn instant(option: &str, written: &Option<String>) -> Result<Option<Micros>, Failure> {
     let Some(text) = written else { return Ok(None) };
     let parsed = record::time::parse(text).or_else(|error| record::time::parse(&format!("{text}T00:00:00Z")).map_err(|_| error));
     parsed

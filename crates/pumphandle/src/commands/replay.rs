@@ -146,7 +146,7 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     outputs.finish()
 }
 
-fn bar() -> ProgressBar {
+pub(super) fn bar() -> ProgressBar {
     if !super::stderr_is_terminal() {
         return ProgressBar::hidden();
     }
@@ -171,13 +171,13 @@ fn look(engine: &Engine, memory_max: u64, as_live: bool) -> Result<(), Failure> 
 }
 
 /// Resident memory of this process, where the system tells.
-fn resident_bytes() -> Option<u64> {
+pub(super) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
-fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {
+pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {
     // Nothing leaves this process but counts: any key will do, and always the same one gives always the same bytes.
     let key = Key::new([0; 32]);
     let mut intake = IntakeSettings::of(settings, 0, key.derive("routing"), key.derive("authors"), Arc::clone(&config.topics.lexicon));
@@ -204,6 +204,8 @@ struct Engine {
     ticked: Option<Micros>,
     lines: u64,
     ignored: u64,
+    /// By the bounds of one post.
+    tags_dropped: u64,
     rejects: BTreeMap<RejectReason, u64>,
 }
 
@@ -223,6 +225,7 @@ impl Engine {
             ticked: None,
             lines: 0,
             ignored: 0,
+            tags_dropped: 0,
             rejects: BTreeMap::new(),
             settings,
         };
@@ -257,7 +260,10 @@ impl Engine {
             }
         }
         match outcome {
-            Outcome::Post { post, .. } => self.apply(&Record::Post(post))?,
+            Outcome::Post { post, tags_dropped, .. } => {
+                self.tags_dropped += u64::from(tags_dropped);
+                self.apply(&Record::Post(post))?;
+            }
             Outcome::Ignored { .. } => self.ignored += 1,
         }
         Ok(())
@@ -301,6 +307,7 @@ impl Engine {
             clamped,
             refused,
             ignored = self.ignored,
+            tags_dropped = self.tags_dropped,
             rejected,
             reasons,
             "replayed"

@@ -49,7 +49,21 @@ pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment:
                 .hint("write `[[topic]]` before each topic"),
         );
     }
+    add_voices(&mut files);
     finish(files, problems, segment)
+}
+
+/// Whose voice a post is depends on its language, not on who wrote the topic: where the files say nothing of a language,
+/// the rules that are compiled in hold for it.
+fn add_voices(files: &mut Vec<TopicFile>) {
+    let own: BTreeSet<String> = files.iter().flat_map(|file| &file.voices).map(|voice| voice.lang.clone()).collect();
+    for (file, text) in lexicon::default_files() {
+        let voices = lexicon::parse(file, text).map(|file| file.voices).unwrap_or_default();
+        let missing: Vec<VoiceRules> = voices.into_iter().filter(|voice| !own.contains(&voice.lang)).collect();
+        if !missing.is_empty() {
+            files.push(TopicFile { topics: Vec::new(), voices: missing });
+        }
+    }
 }
 
 /// The lexicon of the files that are compiled in.
@@ -59,6 +73,22 @@ pub(super) fn compiled_in(segment: bool) -> Result<Topics, Vec<Problem>> {
         parse(file, text, &mut files, &mut problems);
     }
     finish(files, problems, segment)
+}
+
+/// The topics of files that somebody names, and nothing else; everything that keeps them from being read.
+pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Problem>> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        let file = path.display().to_string();
+        match read_text(path, FILE_BYTES_MAX) {
+            Ok(text) => parse(&file, &text, &mut files, &mut problems),
+            Err(error) => {
+                let problem = error.problem(&Place::WholeFile { file: file.clone() }, "the topics", &file);
+                problems.push(problem.or_hint("name files, not folders; `pumphandle topics lint config/topics/*.toml`"));
+            }
+        }
+    }
+    finish(files, problems, true).map(|topics| topics.lexicon.topics().to_vec())
 }
 
 fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
@@ -137,7 +167,14 @@ impl From<lexicon::Problem> for Problem {
 fn hint_for(message: &str) -> &'static str {
     let hints = [
         ("a topic without", "every topic has `id`, `kind` and `name`"),
-        ("unknown key", "a topic has `id`, `kind`, `name`, `tags`, `phrases` and `exclude`"),
+        ("a voice without", "rules of voice say of which language they are: `lang = \"fr\"`"),
+        ("in `[[voice]]`", "rules of voice have `lang`, `own`, `not`, `news`, `asks` and `counters`"),
+        ("in `exclude`", "`exclude` has `tags` and `phrases`"),
+        ("in a topic file", "a topic file has `[[topic]]` and `[[voice]]`"),
+        (
+            "unknown key",
+            "a topic has `id`, `kind`, `name`, `tags`, `phrases`, `exclude`, `shared`, and where they fit `source`, `review`, `days`",
+        ),
         ("already", "give one of them another id, or make one topic of both"),
         ("nothing is left", "write letters or digits, or leave it out"),
         ("excludes its own", "leave it out of one of the two"),

@@ -40,7 +40,7 @@ pub(super) fn duration(text: &str) -> Option<Micros> {
 }
 
 /// As it would be written: `1h30m`.
-pub(super) fn display_duration(span: Micros) -> String {
+pub(crate) fn display_duration(span: Micros) -> String {
     let mut rest = span;
     let mut text = String::new();
     // Weeks are not how people read 7d.
