@@ -60,9 +60,7 @@ impl Trouble {
     pub(super) fn failed(&self, action: &str, stream: Option<Stream>, error: KafkaError) -> JournalError {
         match (code_of(&error), stream) {
             (Some(code), _) if is_refusal(code) => self.refused(&self.explained(|seen| &seen.refused).unwrap_or_else(|| error.to_string())),
-            (Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition), Some(stream)) => {
-                JournalError::Missing { topic: self.settings.topic(stream) }
-            }
+            (Some(code), Some(stream)) if is_absence(code) => JournalError::Missing { topic: self.settings.topic(stream) },
             (Some(code), _) if is_silence(code) => self.unreachable(&error.to_string()),
             _ => JournalError::Io { action: action.to_owned(), source: Box::new(error) },
         }
@@ -115,6 +113,11 @@ fn is_refusal(code: Code) -> bool {
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed
     )
+}
+
+/// There is no such topic, for all that the broker knows.
+pub(super) fn is_absence(code: Code) -> bool {
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
 }
 
 /// Nobody has answered, or somebody who could not.

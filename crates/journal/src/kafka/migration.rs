@@ -74,7 +74,7 @@ pub fn migrate(settings: &KafkaSettings, plan: &Plan) -> Result<Report, JournalE
     let admin = settings.admin().create_with_context(Shared(Arc::clone(&journal.trouble)));
     let admin = admin.map_err(|error| journal.trouble.misset(error))?;
     let migration = Migration { journal, admin, plan };
-    let counts = migration.journal.counts()?;
+    let counts = migration.counts()?;
     let recorded = migration.journal.read_recorded(&counts)?;
     migration.carry_out(migration.begin(recorded, &counts)?, &counts)
 }
@@ -86,6 +86,28 @@ struct Migration<'a> {
 }
 
 impl Migration<'_> {
+    /// How many partitions each stream has, by the controller's word: a broker that has just started doesn't know all topics,
+    /// and what looks as if it were missing would be made anew.
+    fn counts(&self) -> Result<BTreeMap<Stream, u32>, JournalError> {
+        let mut counts = self.journal.counts()?;
+        for stream in Stream::ALL {
+            if counts.contains_key(&stream) {
+                continue;
+            }
+            let name = self.journal.settings.topic(stream);
+            let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(-1));
+            let results = wait_for(self.admin.create_topics([&topic], &self.options().validate_only(true)));
+            let results = results.map_err(|error| self.failed("ask which streams there are", error))?;
+            if let Some(Err((_, Code::TopicAlreadyExists))) = results.into_iter().next() {
+                self.until_done(|| {
+                    counts = self.journal.counts()?;
+                    Ok(counts.contains_key(&stream))
+                })?;
+            }
+        }
+        Ok(counts)
+    }
+
     /// What the streams shall say of themselves, given what they say now.
     fn begin(&self, recorded: Option<Recorded>, counts: &BTreeMap<Stream, u32>) -> Result<Recorded, JournalError> {
         let settings = &self.journal.settings;
@@ -170,11 +192,14 @@ impl Migration<'_> {
         let partitions = recorded.partitions(stream).cast_signed();
         let properties = self.properties(stream);
         let topic = properties.iter().fold(NewTopic::new(&name, partitions, replication), |topic, (key, value)| topic.set(key, value));
+        let started = Instant::now();
         self.until_done(|| {
             let results = wait_for(self.admin.create_topics([&topic], &self.options()));
             match results.map_err(|error| self.failed(&action, error))?.into_iter().next() {
                 // A topic of this name is on its way out.
                 Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+                // A cluster that has just started doesn't know all its brokers yet.
+                Some(Err((_, Code::InvalidReplicationFactor))) if started.elapsed() < self.journal.settings.request_timeout => Ok(false),
                 Some(Err((_, Code::InvalidReplicationFactor))) => Err(JournalError::Setting {
                     name: "replication".to_owned(),
                     reason: "there are not as many brokers as shall hold each record".to_owned(),

@@ -15,7 +15,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::KafkaSettings;
-use super::client::{Shared, Trouble, code_of, is_silence};
+use super::client::{Shared, Trouble, code_of, is_absence, is_silence};
 use super::writer::Writer;
 use crate::local::held;
 use crate::stream::check_extent;
@@ -65,12 +65,10 @@ impl Readers {
             reader = Some(self.moved(reader, stream, partition, from)?);
         }
         let mut reader = reader.expect("just made");
-        let result = self.read_on(&mut reader, bytes_max, wait);
-        // After a position that isn't there a consumer stands nowhere; in silence it is as good as a new one.
-        if result.as_ref().map_or_else(JournalError::retry, |_| true) {
-            self.keep(reader);
-        }
-        result
+        let batch = self.read_on(&mut reader, bytes_max, wait)?;
+        // After an error nobody knows where a consumer stands: the next read gets a new one.
+        self.keep(reader);
+        Ok(batch)
     }
 
     /// The record at a position of a compacted stream, or the first after it.
@@ -254,9 +252,10 @@ pub(super) fn poll(consumer: &BaseConsumer<Shared>, wait: Duration) -> Result<Op
     }))
 }
 
-/// Trouble that librdkafka gets over by itself as soon as the brokers let it.
+/// Trouble that librdkafka gets over by itself as soon as the brokers let it. A stream that was there when the journal was
+/// opened is unknown for a while to a broker that has just started.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
-    code_of(error).is_some_and(is_silence)
+    code_of(error).is_some_and(|code| is_silence(code) || is_absence(code))
 }
 
 fn is_out_of_range(error: &KafkaError) -> bool {

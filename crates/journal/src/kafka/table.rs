@@ -121,7 +121,10 @@ impl Table {
                     (moved, pushed) = (Instant::now(), true);
                 }
                 Ok(None) if moved.elapsed() < hands.settings.request_timeout => {}
-                Ok(None) => return Err(hands.trouble.unreachable("no record came in time")),
+                Ok(None) => {
+                    self.follower = None;
+                    return Err(hands.trouble.unreachable("no record came in time"));
+                }
                 Err(error) if is_passing(&error) && moved.elapsed() < hands.settings.request_timeout => {}
                 Err(error) => {
                     self.follower = None;

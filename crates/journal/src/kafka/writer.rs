@@ -5,7 +5,7 @@
 //! the delivery timeout. A full queue makes the caller wait. Knows no meaning of records, and never sends one twice by itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -42,7 +42,7 @@ pub(super) struct Outgoing<'a> {
 
 impl Writer {
     pub(super) fn open(settings: &KafkaSettings, trouble: &Arc<Trouble>) -> Result<Writer, JournalError> {
-        let reports = Reports { trouble: Arc::clone(trouble), fatal: OnceLock::new() };
+        let reports = Reports { trouble: Arc::clone(trouble) };
         let producer = settings.writer().create_with_context(reports).map_err(|error| trouble.misset(error))?;
         Ok(Writer {
             producer,
@@ -96,10 +96,10 @@ impl Writer {
 
     fn failed(&self, stream: Stream, error: KafkaError) -> JournalError {
         let action = format!("append to `{}`", self.topics[&stream]);
-        match (self.producer.context().fatal.get(), code_of(&error)) {
-            (Some(reason), _) => JournalError::Broken { action, reason: reason.clone() },
-            (None, Some(Code::Fatal)) => JournalError::Broken { action, reason: error.to_string() },
-            _ => self.trouble.failed(&action, Some(stream), error),
+        // The reason why librdkafka has given the whole producer up; what it says of single records then is a consequence.
+        match self.client().fatal_error() {
+            Some((_, reason)) => JournalError::Broken { action, reason },
+            None => self.trouble.failed(&action, Some(stream), error),
         }
     }
 }
@@ -107,16 +107,10 @@ impl Writer {
 /// Receives librdkafka's reports.
 pub(super) struct Reports {
     trouble: Arc<Trouble>,
-    /// Why this producer will never again append anything.
-    fatal: OnceLock<String>,
 }
 
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
-        if code_of(&error) == Some(Code::Fatal) {
-            // The first one is the cause of all later ones.
-            let _ = self.fatal.set(reason.to_owned());
-        }
         self.trouble.saw(&error, reason);
     }
 }
