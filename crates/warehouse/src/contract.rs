@@ -3,6 +3,7 @@
 //! Each promise is a function that panics where it is broken. Random input comes from a seed that the message names.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use record::time::{DAY, HOUR, SECOND, WEEK};
 use record::{
@@ -10,7 +11,12 @@ use record::{
     Version, WindowCount,
 };
 
-use crate::port::{AlertQuery, Export, Format, Progress, SeriesQuery, Warehouse};
+use crate::error::WarehouseError;
+use crate::port::{
+    AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, Landing, Progress, Reading, Series, SeriesHead, SeriesQuery,
+    Warehouse,
+};
+use crate::reference::{Reference, load_reference};
 use crate::tables::TABLES;
 
 /// Makes a warehouse with empty tables.
@@ -34,6 +40,7 @@ pub fn holds(fresh: Fresh) {
     unknown_tables_are_refused_with_a_hint(fresh);
     every_table_can_be_exported(fresh);
     topics_and_regions_are_listed(fresh);
+    references_are_loaded_whole_and_corrected(fresh);
 }
 
 /// The table of a naive model: of each key the row with the highest version.
@@ -360,6 +367,7 @@ pub fn every_table_can_be_exported(fresh: Fresh) {
         note,
     }));
     warehouse.write(&rows, &[]).expect("write");
+    load_reference(&*warehouse, "series,region,date,value\ncases,DE,2026-01-05,1\n".as_bytes()).expect("load");
     for table in &TABLES {
         for format in [Format::Csv, Format::Ndjson] {
             let mut out = Vec::new();
@@ -434,6 +442,19 @@ pub fn topics_and_regions_are_listed(fresh: Fresh) {
     assert_eq!(warehouse.latest().expect("ask"), Some(MONDAY + 5 * HOUR + 1));
     let feeds: Vec<_> = warehouse.coverage().expect("ask").into_iter().map(|feed| (feed.feed, feed.pane_start, feed.share)).collect();
     assert_eq!(feeds, [("one".to_owned(), MONDAY + 2 * HOUR, 1.0), ("two".to_owned(), MONDAY + HOUR, 0.5)]);
+}
+
+pub fn references_are_loaded_whole_and_corrected(fresh: Fresh) {
+    let warehouse = fresh();
+    let load = |text: &str| load_reference(&*warehouse, text.as_bytes());
+    let first = "date,series,region,value,unit\n2026-01-05,=cases,de,12.5,cases\n2026-01-12,=cases,de,1e3,cases\n";
+    assert_eq!(load(first).expect("load"), 2);
+    assert_eq!(load(first).expect("load again"), 2);
+    assert_eq!(load("series,region,date,value,source\n=cases,DE,2026-01-12,7,RKI\n").expect("correct"), 1);
+    let table = "series,region,date,value,unit,source\n'=cases,DE,1767571200,12.5,cases,\n'=cases,DE,1768176000,7.0,,RKI\n";
+    assert_eq!(csv(&*warehouse, "reference"), table);
+    load("series,region,date,value\ngood,DE,2026-01-05,1\nbad,DE,2026-02-30,1\n").expect_err("no such day");
+    assert_eq!(csv(&*warehouse, "reference"), table);
 }
 
 /// A table as CSV.
@@ -616,5 +637,59 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+}
+
+/// A warehouse that takes along what it lives in.
+pub struct Kept<W, K> {
+    warehouse: W,
+    _kept: K,
+}
+
+impl<W, K> Kept<W, K> {
+    pub fn new(warehouse: W, kept: K) -> Kept<W, K> {
+        Kept { warehouse, _kept: kept }
+    }
+}
+
+impl<W: Landing, K: Send + Sync> Landing for Kept<W, K> {
+    fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
+        self.warehouse.write(rows, progress)
+    }
+    fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
+        self.warehouse.progress()
+    }
+    fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError> {
+        self.warehouse.write_reference(rows)
+    }
+}
+
+impl<W: Reading, K: Send + Sync> Reading for Kept<W, K> {
+    fn ready(&self) -> Result<(), WarehouseError> {
+        self.warehouse.ready()
+    }
+    fn settings(&self) -> Result<Option<Settings>, WarehouseError> {
+        self.warehouse.settings()
+    }
+    fn latest(&self) -> Result<Option<Micros>, WarehouseError> {
+        self.warehouse.latest()
+    }
+    fn heads(&self) -> Result<Vec<SeriesHead>, WarehouseError> {
+        self.warehouse.heads()
+    }
+    fn series(&self, query: &SeriesQuery) -> Result<Series, WarehouseError> {
+        self.warehouse.series(query)
+    }
+    fn alerts(&self, query: &AlertQuery) -> Result<Vec<AlertEntry>, WarehouseError> {
+        self.warehouse.alerts(query)
+    }
+    fn alert(&self, id: &str) -> Result<Option<AlertStory>, WarehouseError> {
+        self.warehouse.alert(id)
+    }
+    fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError> {
+        self.warehouse.coverage()
+    }
+    fn export(&self, export: &Export, out: &mut dyn io::Write) -> Result<u64, WarehouseError> {
+        self.warehouse.export(export, out)
     }
 }

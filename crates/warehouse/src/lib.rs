@@ -2,11 +2,11 @@
 //!
 //! The last stage of the log: every row is an absolute value with a version, so writing one twice, or an older one late, changes nothing.
 //! Two ports, [`Landing`] (rows in, with the positions they were read up to) and [`Reading`] (what pages and commands ask),
-//! and what implements them: [`Local`], a SQLite file. One [`contract`] suite holds for every implementation.
+//! and what implements them: [`Local`], a SQLite file, and `clickhouse::ClickHouse`, a server. One [`contract`] suite holds for every implementation.
 //! Knows records and tables; knows nothing of streams, clocks, detectors, or who asks.
 
 mod error;
-pub use error::WarehouseError;
+pub use error::{Cause, WarehouseError};
 
 mod tables;
 pub use tables::{TABLES, Table};
@@ -20,8 +20,16 @@ pub use port::{
 mod line;
 pub use line::{AlertLine, Share};
 
+mod reference;
+pub use reference::{Reference, ReferenceError, load_reference};
+
+mod lines;
+
 mod local;
 pub use local::Local;
+
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

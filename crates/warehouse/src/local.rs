@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use record::time::{Micros, SECOND};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::WarehouseError;
@@ -118,7 +117,9 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 
 fn failure(file: &Path, doing: &'static str, source: rusqlite::Error) -> WarehouseError {
     let place = file.display().to_string();
-    match source.sqlite_error_code() {
+    let code = source.sqlite_error_code();
+    let source = source.into();
+    match code {
         Some(ErrorCode::DiskFull) => WarehouseError::DiskFull { place, source },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WarehouseError::Busy { place, source },
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => WarehouseError::Io { doing, place, source },
@@ -126,21 +127,6 @@ fn failure(file: &Path, doing: &'static str, source: rusqlite::Error) -> Warehou
         Some(ErrorCode::ReadOnly) => WarehouseError::ReadOnly { place },
         _ => WarehouseError::Statement { doing, place, source },
     }
-}
-
-/// Unix seconds, downwards.
-fn seconds(instant: Micros) -> i64 {
-    instant.div_euclid(SECOND)
-}
-
-fn micros(seconds: i64) -> Micros {
-    seconds.saturating_mul(SECOND)
-}
-
-/// The least whole number of units that is not before the instant.
-fn units_from(instant: Micros, units_per_second: i64) -> i64 {
-    let length = SECOND / units_per_second;
-    instant.div_euclid(length) + i64::from(instant.rem_euclid(length) != 0)
 }
 
 #[cfg(test)]

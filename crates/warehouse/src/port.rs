@@ -8,6 +8,7 @@ use record::kind::Kind;
 use record::{Alert, AlertEvent, Micros, Position, Record, Settings, Stage};
 
 use crate::error::WarehouseError;
+use crate::reference::Reference;
 
 /// The next position to read of one partition of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,8 @@ pub struct Progress {
 
 /// Rows in.
 pub trait Landing: Send + Sync {
-    /// Writes rows and the positions that they were read up to, both or neither: a kill anywhere neither loses nor doubles.
+    /// Writes rows and the positions that they were read up to: a kill anywhere neither loses nor doubles.
+    /// A store without transactions writes the positions last, so that rows may stand without them, which writing again doesn't change.
     ///
     /// Counts, tag counts, totals, coverage, window counts, verdicts, alerts and alert events land, and the latest settings;
     /// other records have no table and pass by. Of two values of one thing the higher version holds. Alert events have no version:
@@ -28,6 +30,9 @@ pub trait Landing: Send + Sync {
 
     /// Where reading goes on, sorted by stream and partition.
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError>;
+
+    /// Writes numbers to compare with; of two of one series, region and date the one written last holds.
+    fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError>;
 }
 
 /// What pages and commands ask.

@@ -1,4 +1,7 @@
-//! The tables and views that users may rely on, and what `export` must know of each. The same in every implementation.
+//! The tables and views that users may rely on, what `export` must know of each, and how they hold instants.
+//! The same in every implementation.
+
+use record::time::{Micros, SECOND};
 
 /// A table or view by its stable name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ const fn table(name: &'static str, time: &'static str) -> Table {
     Table { name, time, units_per_second: 1, guarded: &[], json: &[] }
 }
 
-pub const TABLES: [Table; 14] = [
+pub const TABLES: [Table; 15] = [
     table("counts", "pane_start"),
     Table { guarded: &["tag"], ..table("tag_counts", "pane_start") },
     table("denominators", "pane_start"),
@@ -29,6 +32,7 @@ pub const TABLES: [Table; 14] = [
     Table { units_per_second: 1_000_000, guarded: &["actor", "state", "note"], ..table("alert_events", "at_us") },
     table("public_counts", "day"),
     table("counts_history", "pane_start"),
+    Table { guarded: &["series", "unit", "source"], ..table("reference", "date") },
     table("v_counts", "pane_start"),
     table("v_daily", "day"),
     table("v_weekly", "week"),
@@ -43,4 +47,19 @@ impl Table {
     pub fn named(name: &str) -> Option<&'static Table> {
         TABLES.iter().find(|table| table.name == name)
     }
+}
+
+/// Unix seconds, downwards.
+pub(crate) fn seconds(instant: Micros) -> i64 {
+    instant.div_euclid(SECOND)
+}
+
+pub(crate) fn micros(seconds: i64) -> Micros {
+    seconds.saturating_mul(SECOND)
+}
+
+/// The least whole number of units that is not before the instant.
+pub(crate) fn units_from(instant: Micros, units_per_second: i64) -> i64 {
+    let length = SECOND / units_per_second;
+    instant.div_euclid(length) + i64::from(instant.rem_euclid(length) != 0)
 }

@@ -5,9 +5,10 @@ use std::io::Write;
 use record::{Alert, AlertEvent, AlertState, Micros, Settings, Stage, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Local, micros, units_from};
+use super::Local;
 use crate::error::WarehouseError;
 use crate::port::{AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, Reading, Series, SeriesHead, SeriesQuery};
+use crate::tables::{micros, units_from};
 
 const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, a.opened_at, a.fired_at_us, a.window_end, \
      a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, a.expected, a.upperbound, a.recurrence, a.method, \

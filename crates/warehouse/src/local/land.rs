@@ -4,9 +4,11 @@ use record::time::SECOND;
 use record::{Alert, AlertEvent, Count, CoverageRow, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Local, seconds};
+use super::Local;
 use crate::error::WarehouseError;
 use crate::port::{Landing, Progress};
+use crate::reference::Reference;
+use crate::tables::seconds;
 
 const COUNT: &str = "
 INSERT INTO counts (topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, posts_news,
@@ -100,6 +102,10 @@ INSERT INTO meta (key, value, version) VALUES (?1, ?2, ?3)
 ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version
 WHERE excluded.version >= version";
 
+const REFERENCE: &str = "
+INSERT INTO reference (series, region, date, value, unit, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT DO UPDATE SET value = excluded.value, unit = excluded.unit, source = excluded.source";
+
 impl Landing for Local {
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
         let mut connection = self.writer()?;
@@ -111,6 +117,21 @@ impl Landing for Local {
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
         self.ask(|connection| read_progress(connection).map_err(|source| self.failed("read", source)))
     }
+
+    fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError> {
+        let mut connection = self.writer()?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|source| self.failed("write", source))?;
+        land_reference(&transaction, rows).and_then(|()| transaction.commit()).map_err(|source| self.failed("write", source))
+    }
+}
+
+fn land_reference(transaction: &Transaction, rows: &[Reference]) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(REFERENCE)?;
+    for Reference { series, region, date, value, unit, source } in rows {
+        statement.execute(params![series, region, seconds(*date), finite(*value), unit, source])?;
+    }
+    Ok(())
 }
 
 fn read_progress(connection: &Connection) -> rusqlite::Result<Vec<Progress>> {

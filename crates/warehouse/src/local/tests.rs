@@ -6,23 +6,16 @@ use std::time::{Duration, Instant};
 use record::time::HOUR;
 use record::{Count, Record, Verdict, Version};
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use super::Local;
-use crate::contract::{self, MONDAY, count, csv, verdict};
+use crate::contract::{self, Kept, MONDAY, count, csv, verdict};
 use crate::error::WarehouseError;
 use crate::port::{AlertQuery, Export, Format, Landing, Progress, Reading, SeriesQuery, Warehouse};
-
-/// A warehouse that takes its folder along.
-struct Kept {
-    local: Local,
-    _folder: TempDir,
-}
 
 fn fresh() -> Box<dyn Warehouse> {
     let folder = tempfile::tempdir().unwrap();
     let local = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
-    Box::new(Kept { local, _folder: folder })
+    Box::new(Kept::new(local, folder))
 }
 
 #[test]
@@ -55,9 +48,9 @@ fn a_newer_a_changed_and_a_foreign_file_are_refused() {
         file
     };
     let newer = made("newer", "INSERT INTO schema_migrations VALUES (99, 'x')");
-    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 1, .. }));
+    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 2, .. }));
     assert!(matches!(Local::open_to_read(&newer).unwrap_err(), WarehouseError::NewerSchema { .. }));
-    let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x'");
+    let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x' WHERE number = 1");
     assert!(matches!(Local::open(&changed).unwrap_err(), WarehouseError::ChangedMigration { number: 1, .. }));
     let older = folder.path().join("older");
     Connection::open(&older).unwrap().execute_batch("CREATE TABLE other (a)").unwrap();
@@ -240,43 +233,4 @@ fn a_row_of_each_series(hour: i64) -> impl Iterator<Item = Record> {
     (0..250).flat_map(move |region| {
         ["cough", "flu"].into_iter().map(move |topic| Record::Count(count(topic, &format!("R{region:03}"), hour, hour as u64)))
     })
-}
-
-impl Landing for Kept {
-    fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
-        self.local.write(rows, progress)
-    }
-    fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
-        self.local.progress()
-    }
-}
-
-impl Reading for Kept {
-    fn ready(&self) -> Result<(), WarehouseError> {
-        self.local.ready()
-    }
-    fn settings(&self) -> Result<Option<record::Settings>, WarehouseError> {
-        self.local.settings()
-    }
-    fn latest(&self) -> Result<Option<record::Micros>, WarehouseError> {
-        self.local.latest()
-    }
-    fn heads(&self) -> Result<Vec<crate::SeriesHead>, WarehouseError> {
-        self.local.heads()
-    }
-    fn series(&self, query: &SeriesQuery) -> Result<crate::Series, WarehouseError> {
-        self.local.series(query)
-    }
-    fn alerts(&self, query: &AlertQuery) -> Result<Vec<crate::AlertEntry>, WarehouseError> {
-        self.local.alerts(query)
-    }
-    fn alert(&self, id: &str) -> Result<Option<crate::AlertStory>, WarehouseError> {
-        self.local.alert(id)
-    }
-    fn coverage(&self) -> Result<Vec<crate::FeedCoverage>, WarehouseError> {
-        self.local.coverage()
-    }
-    fn export(&self, export: &Export, out: &mut dyn std::io::Write) -> Result<u64, WarehouseError> {
-        self.local.export(export, out)
-    }
 }
