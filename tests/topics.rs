@@ -330,3 +330,32 @@ fn tags_emerge_from_the_retained_stream_as_from_the_file() {
     let nothing = folder.output(&["topics", "emerging", "--log", "--set", "journal.data=nowhere"]).ends(64).stderr();
     assert!(nothing.starts_with("error: there is no data folder"), "{nothing}");
 }
+
+#[test]
+fn a_hashtag_added_later_is_counted_in_the_retained_stream() {
+    let folder = Folder::new();
+    let mut posts = Posts(String::new(), 0);
+    posts.crowd(0..15, 2, "#flu #birdlife");
+    posts.crowd(20..27, 2, "#xbb9 again");
+    posts.crowd(30..33, 3, "nothing but a nasty grip");
+    posts.crowd(100..110, 2, "#cat");
+    folder.write("posts.ndjson", &posts.0);
+    let flu = |tags: &str| {
+        let phrases = "phrases = { en = [\"nasty grip\"] }";
+        format!("[[topic]]\nid = \"flu\"\nkind = \"disease\"\nname = \"Flu\"\ntags = {{ any = [{tags}] }}\n{phrases}\n")
+    };
+    folder.write("flu.toml", flu("\"flu\""));
+    let feed = "[[feeds]]\nname = \"posts\"\nkind = \"file\"\npath = \"posts.ndjson\"\n";
+    folder.write("run.toml", format!("[topics]\nfiles = [\"flu.toml\"]\n[web]\nlisten = \"127.0.0.1:0\"\n{feed}"));
+    folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
+
+    let counts = |args: &[&str]| folder.output(&[&["--config", "run.toml", "replay", "--counts", "-"], args].concat()).ends(0).stdout();
+    let before = counts(&["--log"]);
+    let bats = "\n[[topic]]\nid = \"bats\"\nkind = \"disease\"\nname = \"Bats\"\ntags = { any = [\"birdlife\"] }\n";
+    folder.write("flu.toml", flu("\"flu\", \"xbb9\"") + bats);
+    assert_eq!(counts(&["--log"]), before, "what was decided stays decided");
+    let anew = counts(&["--log", "--topics-anew"]);
+    assert_eq!(anew, counts(&["posts.ndjson"]));
+    assert!(anew.contains("bats,001,1793620800,15,15,15,32\n") && anew.contains("flu,001,1793620800,22,22,22,32\n"), "{anew}");
+    folder.output(&["replay", "posts.ndjson", "--topics-anew"]).ends(64);
+}

@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Counts posts from files: exact over the whole input, in any order of lines.
     #[command(
-        after_help = "Examples:\n  pumphandle replay posts.ndjson --counts counts.csv\n  zcat day.gz | pumphandle replay - --counts - --rejects rejects.csv\n  pumphandle replay posts.ndjson --as-live --alerts alerts.ndjson"
+        after_help = "Examples:\n  pumphandle replay posts.ndjson --counts counts.csv\n  zcat day.gz | pumphandle replay - --counts - --rejects rejects.csv\n  pumphandle replay posts.ndjson --as-live --alerts alerts.ndjson\n  pumphandle replay --log --topics-anew --counts counts.csv"
     )]
     Replay(Replay),
     /// Writes a seeded made-up stream of posts, as Jetstream lines with a `region`.
@@ -119,6 +119,9 @@ pub(crate) struct Replay {
     /// Reads the retained stream in the data folder instead of files.
     #[arg(long, conflicts_with_all = ["files", "as_live"])]
     pub(crate) log: bool,
+    /// With `--log`: decides topics anew from the posts' tags, by the topic files as they are now. What phrases found stays.
+    #[arg(long, conflicts_with_all = ["files", "as_live"])]
+    pub(crate) topics_anew: bool,
     /// Stops when the program holds more memory than this: `512MiB`, `2GB`.
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_max: Option<String>,

@@ -15,7 +15,7 @@ use journal::local::{LocalJournal, Options};
 use journal::{Journal, Stream};
 use record::pseudonym::Key;
 use record::time::{DAY, HOUR, SECOND, pane_start};
-use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Position, Record, RejectReason, Settings, Span, Tick};
+use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Op, Position, Record, RejectReason, Settings, Span, Tick, TopicMatch, Voice};
 use surveillance::{Mode, Tally, Watch};
 
 use super::Failure;
@@ -102,6 +102,7 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     let journal = LocalJournal::open(&config.journal.data, config.journal.partitions, Options::default())?;
     let partitions = journal.partitions(Stream::Posts);
     let mut outputs = Outputs::open(args)?;
+    let anew = args.topics_anew.then(|| config.settings());
     let mut watch = Watch::new(Mode::AsLive);
     let mut tallies: Vec<(Tally, Position)> = Vec::new();
     for partition in 0..partitions {
@@ -116,7 +117,10 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
             *next = batch.next;
             for (position, bytes) in &batch.records {
                 any = true;
-                let record = Record::decode(bytes)?;
+                let mut record = Record::decode(bytes)?;
+                if let Some(settings) = &anew {
+                    decide_anew(config, settings, &mut record);
+                }
                 if matches!(record, Record::Settings(_)) && partition == 0 {
                     watch.apply(taken, &record, &mut records)?;
                     taken += 1;
@@ -144,6 +148,33 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         }
     }
     outputs.finish()
+}
+
+/// The record as it would be if the topic files had always been those of today, as far as tags tell: the text is gone.
+/// A topic without keys was found by phrases, or is sensitive and its tags are gone too; it stays.
+fn decide_anew(config: &Config, settings: &Settings, record: &mut Record) {
+    match record {
+        Record::Settings(then) => {
+            then.topics.clone_from(&settings.topics);
+            then.lexicon.clone_from(&settings.lexicon);
+        }
+        Record::Post(post) if post.op == Op::Create => {
+            let before = std::mem::take(&mut post.topics);
+            let written: Vec<&str> = post.tags.iter().map(|tag| tag.written.as_str()).collect();
+            let reading = config.topics.lexicon.read(None, &written, &[], config.topics.segment);
+            for hit in reading.topics {
+                let voice = before.iter().find(|known| known.id == hit.id).map_or(Voice::Other, |known| known.voice);
+                post.topics.push(TopicMatch { id: hit.id.to_owned(), voice, keys: hit.keys });
+            }
+            for known in before.into_iter().filter(|known| known.keys.is_empty()) {
+                let is_topic = settings.topics.iter().any(|topic| topic.id == known.id);
+                if is_topic && post.topics.iter().all(|topic| topic.id != known.id) {
+                    post.topics.push(known);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn bar() -> ProgressBar {
