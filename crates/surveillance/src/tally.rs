@@ -8,6 +8,7 @@ mod clock;
 mod distinct;
 mod gone;
 mod identity;
+mod run;
 mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -639,7 +640,7 @@ impl Tally {
         for block in self.identities.blocks_mut().values_mut() {
             let kept = block.run_name.is_some_and(|name| writer.keep(name));
             if !kept {
-                block.run_name = Some(writer.put(&block.run()));
+                block.run_name = Some(writer.put(block.run()));
             }
             writer.put(&*block);
         }

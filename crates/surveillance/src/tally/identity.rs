@@ -12,6 +12,7 @@ use record::{Micros, Post, Record, Tag};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::run::Run;
 use crate::snapshot::ChunkName;
 
 /// An author's clock may be this far ahead of arrival before its time is replaced.
@@ -56,7 +57,7 @@ pub(crate) struct Known {
 
 /// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), profile (24 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Entry {
+pub(crate) struct Entry {
     print_high: u32,
     print_low: u32,
     event: u32,
@@ -78,8 +79,13 @@ impl Entry {
         })
     }
 
-    fn print(&self) -> u64 {
+    pub(crate) fn print(&self) -> u64 {
         u64::from(self.print_high) << 32 | u64::from(self.print_low)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_print(print: u64) -> Entry {
+        Entry { print_high: (print >> 32) as u32, print_low: print as u32, event: 0, delay_low: 0, delay_high_and_profile: 0 }
     }
 
     fn known(&self, hour: Micros) -> Known {
@@ -124,10 +130,7 @@ impl Matched {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Block {
     #[serde(skip)]
-    run: Vec<Entry>,
-    /// As many posts as the hour before had.
-    #[serde(skip)]
-    run_expected: usize,
+    run: Run,
     /// Few posts come any more: it takes no more room than it needs.
     #[serde(skip)]
     settled: bool,
@@ -141,27 +144,18 @@ pub(crate) struct Block {
 
 impl Block {
     fn find(&self, print: u64) -> Option<&Entry> {
-        self.tail.get(&print).or_else(|| find_in(&self.run, print).map(|at| &self.run[at]))
+        self.tail.get(&print).or_else(|| self.run.find(print))
     }
 
     fn insert(&mut self, print: u64, entry: Entry) {
         self.tail.insert(print, entry);
         if self.tail.len() > TAIL_MIN.max(self.run.len() / 32) {
-            // A run that moves each time it grows leaves holes in memory that nothing fits.
-            let room = if self.settled { 0 } else { self.run_expected.saturating_sub(self.run.len()).max(self.run.len() / 8) };
-            self.merge(room);
+            self.merge();
         }
     }
 
-    /// Merges the tail into the run, which should it have to move gets `room` for more.
-    fn merge(&mut self, room: usize) {
-        let tail = std::mem::take(&mut self.tail);
-        if self.run.capacity() - self.run.len() < tail.len() {
-            self.run.reserve_exact(room.max(tail.len()));
-        }
-        self.run.extend(tail.into_values());
-        // Two sorted runs: the standard sort merges them in one pass.
-        self.run.sort();
+    fn merge(&mut self) {
+        self.run.merge(std::mem::take(&mut self.tail).into_values().collect());
         self.run_name = None;
     }
 
@@ -169,18 +163,14 @@ impl Block {
         if !self.settled {
             self.settled = true;
             if !self.tail.is_empty() {
-                self.merge(0);
+                self.merge();
             }
-            self.run.shrink_to_fit();
             self.profiles.settle();
         }
     }
 
     fn remove(&mut self, print: u64) {
-        if self.tail.remove(&print).is_none()
-            && let Some(at) = find_in(&self.run, print)
-        {
-            self.run.remove(at);
+        if self.tail.remove(&print).is_none() && self.run.remove(print) {
             self.run_name = None;
         }
     }
@@ -193,32 +183,9 @@ impl Block {
         self.run.len() + self.tail.len()
     }
 
-    pub(crate) fn run(&self) -> RunBytes<'_> {
-        RunBytes(&self.run)
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
     }
-}
-
-/// The sorted run of a block, as a chunk of its own.
-#[derive(Debug, Serialize)]
-pub(crate) struct RunBytes<'a>(&'a [Entry]);
-
-/// Prints are uniform, so where one must stand follows from its value; a few steps correct the guess.
-fn find_in(run: &[Entry], print: u64) -> Option<usize> {
-    let guess = ((u128::from(print) * run.len() as u128) >> 64) as usize;
-    let (mut low, mut high) = (guess, guess);
-    let mut step = 8;
-    while low > 0 && run[low.min(run.len() - 1)].print() > print {
-        low = low.saturating_sub(step);
-        step *= 2;
-    }
-    step = 8;
-    while high < run.len() && run[high].print() < print {
-        high += step;
-        step *= 2;
-    }
-    let high = high.saturating_add(1).min(run.len());
-    let low = low.min(high);
-    run[low..high].binary_search_by_key(&print, Entry::print).ok().map(|at| low + at)
 }
 
 /// All known posts of a partition.
@@ -257,12 +224,10 @@ impl Identities {
     /// Returns false where the times can't be held.
     pub(crate) fn insert(&mut self, post: &Post) -> bool {
         let (print, hour) = (post.id.print(), pane_start(post.event_time, HOUR));
-        let (newest, newest_posts) = self.blocks.last_key_value().map_or((hour, 0), |(newest, block)| (*newest, block.len()));
-        let run_expected = if newest < hour { newest_posts + newest_posts / 16 } else { 0 };
-        if newest < hour {
+        if self.blocks.last_key_value().is_some_and(|(newest, _)| *newest < hour) {
             self.blocks.range_mut(..hour - HOUR).for_each(|(_, block)| block.settle());
         }
-        let block = self.blocks.entry(hour).or_insert_with(|| Block { run_expected, ..Block::default() });
+        let block = self.blocks.entry(hour).or_default();
         let profile = block.profiles.intern(&Profile::of(post));
         let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, profile) else {
             return false;
@@ -349,7 +314,7 @@ impl Identities {
                 delay_high_and_profile,
             })
             .collect();
-        self.blocks.insert(hour, Block { run, run_name: None, ..block });
+        self.blocks.insert(hour, Block { run: Run::of(run), run_name: None, ..block });
         let posts: usize = self.blocks.values().map(Block::len).sum();
         if self.filter.room < posts {
             self.filter = Filter::with_room_for(posts + posts / 2);
