@@ -22,14 +22,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (name, value) = property.split_once('=').ok_or("a property is NAME=VALUE")?;
             settings.properties.insert(name.to_owned(), value.to_owned());
         }
+        let measure = Measure::begin()?;
         migrate(&settings, &Plan::default())?;
+        measure.report("migrate", 1)?;
+        let measure = Measure::begin()?;
         let journal = KafkaJournal::open(settings)?;
+        measure.report("open", 1)?;
         println!("records of {record_bytes} bytes");
         appends(&journal, record_bytes, total)?;
         reads(&journal)?;
         if record_bytes == 250 {
             snapshots(&journal)?;
+            cursors(&journal)?;
         }
+        let measure = Measure::begin()?;
+        drop(journal);
+        measure.report("close", 1)?;
     }
     Ok(())
 }
@@ -97,6 +105,31 @@ fn snapshots(journal: &KafkaJournal) -> Result<(), Box<dyn Error>> {
         journal.get(Stream::State, key)?.ok_or("a chunk is missing")?;
     }
     measure.report("get chunks backward", 100)?;
+    Ok(())
+}
+
+fn cursors(journal: &KafkaJournal) -> Result<(), Box<dyn Error>> {
+    let measure = Measure::begin()?;
+    for n in 0..200 {
+        journal.put(Stream::Feeds, &[(format!("cursor/{}", n % 20), Some(vec![n as u8; 50]))])?;
+    }
+    measure.report("put cursors", 200)?;
+    let measure = Measure::begin()?;
+    for n in 0..200 {
+        journal.get(Stream::Feeds, &format!("cursor/{}", n % 20))?.ok_or("a cursor is missing")?;
+    }
+    measure.report("get cursors", 200)?;
+    let measure = Measure::begin()?;
+    for _ in 0..200 {
+        journal.keys(Stream::Feeds, "cursor/")?;
+    }
+    measure.report("list cursors", 200)?;
+    let next = journal.extent(Stream::Posts, 0)?.end;
+    let measure = Measure::begin()?;
+    for _ in 0..200 {
+        journal.read(Stream::Posts, 0, next, 1000, Duration::ZERO)?;
+    }
+    measure.report("read at the end", 200)?;
     Ok(())
 }
 

@@ -27,6 +27,8 @@ const IDLE_PER_PARTITION: usize = 2;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// A record at most so far ahead in a compacted stream is read up to rather than jumped to.
 const READ_UP_TO: Position = 256;
+/// How much is fetched ahead of a reader of single values: the next one, but not what a jump throws away.
+const VALUE_PREFETCH_BYTES: usize = 256 << 10;
 /// How long to wait before the brokers are asked again.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -214,7 +216,8 @@ impl Readers {
             }
         }
         let topic = self.settings.topic(stream);
-        let prefetch_bytes = if stream.compacted() { self.settings.prefetch_bytes.min(1 << 20) } else { self.settings.prefetch_bytes };
+        let prefetch_bytes =
+            if stream.compacted() { self.settings.prefetch_bytes.min(VALUE_PREFETCH_BYTES) } else { self.settings.prefetch_bytes };
         let consumer = consumer_of(&self.settings, &self.trouble, prefetch_bytes, &topic, &[(partition, to)])?;
         Ok(Reader { consumer, stream, partition, topic, next: to, ahead: None, used: Instant::now() })
     }

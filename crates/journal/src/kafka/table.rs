@@ -62,7 +62,7 @@ impl Table {
     pub(super) fn get(&mut self, hands: &Hands<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         let stream = self.stream;
         for _ in 0..ATTEMPTS {
-            let follower = self.follow(hands)?;
+            let follower = self.follow(hands, Some(partition_of(key, self.partitions)))?;
             let Some(slot) = follower.slots.get(key) else { return Ok(None) };
             if let Some(value) = &slot.held {
                 return Ok(Some(value.clone()));
@@ -78,15 +78,15 @@ impl Table {
 
     /// The keys that are text and begin so, sorted.
     pub(super) fn keys(&mut self, hands: &Hands<'_>, prefix: &str) -> Result<Vec<String>, JournalError> {
-        let follower = self.follow(hands)?;
+        let follower = self.follow(hands, None)?;
         let keys = follower.slots.range(prefix.as_bytes().to_vec()..).map(|(key, _)| key);
         let keys = keys.take_while(|key| key.starts_with(prefix.as_bytes()));
         Ok(keys.filter_map(|key| String::from_utf8(key.clone()).ok()).collect())
     }
 
-    /// Follows the stream to where it ends now.
-    fn follow(&mut self, hands: &Hands<'_>) -> Result<&Follower, JournalError> {
-        let result = self.try_follow(hands);
+    /// Follows the stream to where it ends now: one partition, or all.
+    fn follow(&mut self, hands: &Hands<'_>, only: Option<u32>) -> Result<&Follower, JournalError> {
+        let result = self.try_follow(hands, only);
         if result.as_ref().is_err_and(|error| !error.retry()) {
             self.follower = None;
         }
@@ -94,21 +94,23 @@ impl Table {
         Ok(self.follower.as_ref().expect("just followed"))
     }
 
-    fn try_follow(&mut self, hands: &Hands<'_>) -> Result<(), JournalError> {
-        let extents: Vec<_> =
-            (0..self.partitions).map(|partition| hands.readers.extent(self.stream, partition)).collect::<Result<_, _>>()?;
+    fn try_follow(&mut self, hands: &Hands<'_>, only: Option<u32>) -> Result<(), JournalError> {
+        let extent = |partition| hands.readers.extent(self.stream, partition).map(|extent| (partition, extent));
         if self.follower.is_none() {
-            let from: Vec<_> = (0..).zip(extents.iter().map(|extent| extent.start)).collect();
+            let extents: Vec<_> = (0..self.partitions).map(extent).collect::<Result<_, _>>()?;
+            let from: Vec<_> = extents.into_iter().map(|(partition, extent)| (partition, extent.start)).collect();
             let consumer = consumer_of(hands.settings, hands.trouble, PREFETCH_BYTES, &self.topic, &from)?;
             let next = from.into_iter().map(|(_, position)| position).collect();
             self.follower = Some(Follower { consumer, next, slots: BTreeMap::new() });
         }
+        let partitions = only.map_or(0..self.partitions, |only| only..only + 1);
+        let extents: Vec<_> = partitions.map(extent).collect::<Result<_, _>>()?;
         let follower = self.follower.as_mut().expect("just made");
         let mut moved = Instant::now();
         let mut pushed = false;
         loop {
-            let lag = (0..).zip(extents.iter().zip(&follower.next)).find(|(_, (extent, next))| **next < extent.end);
-            let Some((partition, _)) = lag else { return Ok(()) };
+            let lagging = extents.iter().find(|(partition, extent)| follower.next[*partition as usize] < extent.end);
+            let Some(&(partition, _)) = lagging else { return Ok(()) };
             match poll(&follower.consumer, STALL) {
                 Ok(Some(record)) => {
                     follower.take(record);
