@@ -22,6 +22,8 @@ pub(crate) struct Phrases {
     /// Whether the pattern has characters of a script without blanks between words.
     unspaced: Vec<bool>,
     any_unspaced: bool,
+    /// The ASCII signs that patterns begin with, each in all eight bytes.
+    first_signs: Vec<u64>,
 }
 
 /// The language in which a phrase means what it means.
@@ -76,32 +78,72 @@ impl Phrases {
         let automaton = NFA::builder().ascii_case_insensitive(true).build(patterns)?;
         let unspaced: Vec<bool> = patterns.iter().map(|pattern| pattern.contains(is_unspaced)).collect();
         let any_unspaced = unspaced.contains(&true);
-        Ok(Phrases { automaton, first_bytes: FirstBytes::of(patterns), words: Words::new(), unspaced, any_unspaced })
+        let is_sign = |byte: &u8| byte.is_ascii() && !is_word_character(char::from(*byte));
+        let mut signs: Vec<u8> = patterns.iter().filter_map(|pattern| pattern.bytes().next()).filter(is_sign).collect();
+        signs.sort_unstable();
+        signs.dedup();
+        let first_signs = signs.into_iter().map(|sign| u64::from(sign) * ONES).collect();
+        let first_bytes = FirstBytes::of(patterns);
+        Ok(Phrases { automaton, first_bytes, words: Words::new(), unspaced, any_unspaced, first_signs })
     }
 
     /// The patterns that `wanted` accepts, in order of their ends; a pattern of a script without blanks counts only
     /// where no longer one covers it.
     pub(crate) fn find(&self, text: &str, wanted: impl Fn(usize) -> bool) -> Vec<Found> {
         let text = searched(text);
-        let bytes = text.as_bytes();
+        // Folding makes ASCII of most texts in Latin letters.
+        let is_ascii = matches!(text, Cow::Borrowed(_)) || text.is_ascii();
         let mut found = Vec::new();
-        let mut word_before = false;
-        let mut at = 0;
-        while let Some(&first) = bytes.get(at) {
-            let second = bytes.get(at + 1).copied().unwrap_or(0);
-            let (length, word) = self.words.look(first, second);
-            if !(word && word_before) && self.first_bytes.contain(first, second) {
-                // An anchored search can't fail: the automaton was built for it.
-                let _ = self.find_at(&text, at, &wanted, &mut found);
-            }
-            word_before = word;
-            at += length;
+        // An anchored search can't fail: the automaton was built for it.
+        let mut look = |at| drop(self.find_at(&text, at, &wanted, &mut found));
+        match is_ascii {
+            true => self.starts_in_ascii(text.as_bytes(), &mut look),
+            false => self.starts(text.as_bytes(), &mut look),
         }
         found.sort_unstable_by_key(|found| (found.end, Reverse(found.start)));
         if self.any_unspaced && found.len() > 1 {
             self.drop_covered(&mut found);
         }
         found
+    }
+
+    /// Where in a text a pattern may begin.
+    fn starts(&self, bytes: &[u8], look: &mut impl FnMut(usize)) {
+        let mut word_before = false;
+        let mut at = 0;
+        while let Some(&first) = bytes.get(at) {
+            let second = bytes.get(at + 1).copied().unwrap_or(0);
+            let (length, word) = self.words.look(first, second);
+            if !(word && word_before) && self.first_bytes.begin(&bytes[at..]) {
+                look(at);
+            }
+            word_before = word;
+            at += length;
+        }
+    }
+
+    /// The same of ASCII, eight bytes at a time.
+    fn starts_in_ascii(&self, bytes: &[u8], look: &mut impl FnMut(usize)) {
+        let mut word_before = 0;
+        for (block, at) in bytes.chunks(8).zip((0..).step_by(8)) {
+            let mut eight = [0; 8];
+            eight[..block.len()].copy_from_slice(block);
+            let eight = u64::from_le_bytes(eight);
+            let word = word_bytes(eight);
+            let mut starts = word & !(word << 8 | word_before);
+            word_before = word >> 56;
+            for signs in &self.first_signs {
+                starts |= HIGH & !((eight ^ signs) + 0x7f * ONES);
+            }
+            while starts != 0 {
+                let start = at + starts.trailing_zeros() as usize / 8;
+                starts &= starts - 1;
+                // The zeros behind the end are none of the text.
+                if start < bytes.len() && self.first_bytes.begin(&bytes[start..]) {
+                    look(start);
+                }
+            }
+        }
     }
 
     /// Adds the patterns that begin at `start`. White space of any length is one blank to them.
@@ -150,35 +192,113 @@ impl Phrases {
     }
 }
 
-/// With which two bytes patterns begin, in either case: nearly every word of a text fails here.
-struct FirstBytes(Box<[u64; 1024]>);
+/// With which bytes patterns begin, in either case: nearly every word of a text fails here. May say yes where none does.
+struct FirstBytes {
+    /// The first byte of patterns shorter than four.
+    short: [bool; 256],
+    /// The first of all patterns.
+    any: [bool; 256],
+    /// The first four of patterns shorter than eight.
+    four: Hashes,
+    /// The first four, and the first eight, of the others.
+    four_of_long: Hashes,
+    eight: Hashes,
+}
 
 impl FirstBytes {
     fn of(patterns: &[String]) -> FirstBytes {
-        let mut first = FirstBytes(Box::new([0; 1024]));
-        for pattern in patterns {
-            match pattern.as_bytes() {
-                &[byte] => (0..=u8::MAX).for_each(|next| first.insert(byte, next)),
-                &[byte, next, ..] => first.insert(byte, next),
-                [] => {}
+        let (four, four_of_long, eight) = (Hashes::new(), Hashes::new(), Hashes::new());
+        let mut first = FirstBytes { short: [false; 256], any: [false; 256], four, four_of_long, eight };
+        for bytes in patterns.iter().map(|pattern| pattern.as_bytes()) {
+            let Some(&byte) = bytes.first() else { continue };
+            let (four, eight) = hashes(first_eight(bytes));
+            for byte in [byte, byte.to_ascii_uppercase()] {
+                first.any[usize::from(byte)] = true;
+                first.short[usize::from(byte)] |= bytes.len() < 4;
+            }
+            match bytes.len() {
+                0..4 => {}
+                4..8 => first.four.insert(four),
+                _ => {
+                    first.four_of_long.insert(four);
+                    first.eight.insert(eight);
+                }
             }
         }
         first
     }
 
-    fn insert(&mut self, first: u8, second: u8) {
-        for first in [first, first.to_ascii_uppercase()] {
-            for second in [second, second.to_ascii_uppercase()] {
-                let bit = usize::from(first) << 8 | usize::from(second);
-                self.0[bit / 64] |= 1 << (bit % 64);
-            }
+    /// Whether a pattern may begin as these bytes do.
+    #[inline]
+    fn begin(&self, bytes: &[u8]) -> bool {
+        let found = first_eight(bytes);
+        let (four, eight) = hashes(found);
+        if self.four.contain(four) || (self.four_of_long.contain(four) && self.eight.contain(eight)) {
+            return true;
         }
+        // White space of any kind and length is one blank to patterns, so what holds some may begin as they do after all.
+        let byte = (found & 0xff) as usize;
+        self.short[byte] || (self.any[byte] && has_odd_blanks(found))
+    }
+}
+
+/// A set of hashes of 15 bits: small enough to stay near.
+struct Hashes(Box<[u64; 512]>);
+
+impl Hashes {
+    fn new() -> Hashes {
+        Hashes(Box::new([0; 512]))
     }
 
-    fn contain(&self, first: u8, second: u8) -> bool {
-        let bit = usize::from(first) << 8 | usize::from(second);
-        self.0[bit / 64] >> (bit % 64) & 1 == 1
+    fn insert(&mut self, hash: u16) {
+        self.0[usize::from(hash / 64)] |= 1 << (hash % 64);
     }
+
+    #[inline]
+    fn contain(&self, hash: u16) -> bool {
+        self.0[usize::from(hash / 64) % 512] >> (hash % 64) & 1 == 1
+    }
+}
+
+/// With zeros where there are fewer.
+#[inline]
+fn first_eight(bytes: &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        return u64::from_le_bytes(*eight);
+    }
+    bytes.iter().rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte))
+}
+
+/// Of the first four and of all; the same for letters of either case.
+#[inline]
+fn hashes(eight: u64) -> (u16, u16) {
+    let folded = eight | (0x20 * ONES);
+    let four = (folded as u32).wrapping_mul(0x9e37_79b1) >> 17;
+    let eight = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 49;
+    (four as u16, eight as u16)
+}
+
+/// Whether there may be white space other than single blanks. The zeros behind the end are taken for such.
+#[inline]
+fn has_odd_blanks(eight: u64) -> bool {
+    // The high bit of each byte that is zero may also be set above one that is: a yes too many.
+    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes & HIGH;
+    let blanks = zeros(eight ^ (0x20 * ONES));
+    zeros(eight & (0xe0 * ONES)) != 0 || blanks & (blanks << 8) != 0
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
+/// The high bit of each byte that is an ASCII letter, a digit or `_`; of eight bytes of ASCII.
+fn word_bytes(eight: u64) -> u64 {
+    // In ASCII no sum runs over into the next byte.
+    let at_least = |bytes: u64, least: u8| bytes + (0x80 - u64::from(least)) * ONES;
+    let between = |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
+    let letters = between(eight | (0x20 * ONES), b'a', b'z');
+    let digits = between(eight, b'0', b'9');
+    let underscores = between(eight, b'_', b'_');
+    (letters | digits | underscores) & HIGH
 }
 
 /// Which characters belong to words, as far as two bytes tell: enough for the scripts with blanks between words that

@@ -19,7 +19,7 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn of(written: &str) -> Tokens {
-        let mut tokens = Tokens { folded: String::with_capacity(written.len()), ends: Vec::new() };
+        let mut tokens = Tokens { folded: String::with_capacity(written.len()), ends: Vec::with_capacity(RUN_TOKENS_MAX) };
         let mut start = 0;
         let mut before = Class::Border;
         let mut chars = written.char_indices().peekable();

@@ -2,6 +2,7 @@ mod extraction;
 mod folding;
 mod matching;
 mod packs;
+mod phrases;
 mod topic_files;
 mod voices;
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use memchr::{memchr, memchr3};
 use record::Voice;
 
 use crate::phrases::{Phrases, SpokenIn, pattern};
@@ -117,6 +118,11 @@ impl Voices {
 
 /// At the end of a sentence, not inside a link.
 pub(crate) fn has_question_mark(text: &str) -> bool {
+    // Most texts have none of the bytes that a question mark of any script begins with.
+    let bytes = text.as_bytes();
+    if memchr3(b'?', 0xc2, 0xd8, bytes).is_none() && memchr(0xef, bytes).is_none() {
+        return false;
+    }
     let ends = |rest: &str| rest.chars().next().is_none_or(|c| c.is_whitespace() || "\"'”’»)!?？".contains(c));
     text.char_indices().any(|(at, c)| match c {
         '?' => ends(&text[at + 1..]),
