@@ -41,6 +41,7 @@ XML
         sleep 2
     done
     mv "$cache/fetching/lib" "$cache/lib"
+    rm -rf "$cache/fetching"
 fi
 exec 9>&-
 [[ ${1:-} == --fetch ]] && exit 0

@@ -42,6 +42,9 @@ pub enum JournalError {
     #[error("the streams `{prefix}.*` were not made to the end: run `pumphandle migrate` again")]
     Unfinished { prefix: String },
 
+    #[error("streams can't be made anew while the group `{group}` has members: stop its roles, or wait until Kafka has missed the dead")]
+    InUse { group: String },
+
     #[error(
         "the streams `{prefix}.*` are there, but not the record of their generation: state one higher than any before to `pumphandle migrate`"
     )]
@@ -104,6 +107,7 @@ impl JournalError {
             | JournalError::Refused { .. }
             | JournalError::Missing { .. }
             | JournalError::Unfinished { .. }
+            | JournalError::InUse { .. }
             | JournalError::Unrecorded { .. }
             | JournalError::PartitionsRecorded { .. }
             | JournalError::PartitionsChanged { .. }

@@ -2,7 +2,7 @@
 //!
 //! Can be stopped at any instant and run again: before anything is made, deleted or made anew, the plan stands in a compacted
 //! stream, and a journal with an unfinished plan can't be opened. A stream made anew raises the generation, because positions
-//! in it begin again. To be run while no role runs, which nothing here can see.
+//! in it begin again; so nothing is deleted while a group has members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -21,7 +21,7 @@ use super::settings::BATCH_BYTES_MAX;
 use super::table::partition_of;
 use super::writer::Outgoing;
 use super::{KafkaJournal, KafkaSettings, check_counts};
-use crate::{JournalError, Stream};
+use crate::{Group, JournalError, Stream};
 
 /// How long to wait before the brokers are asked again whether something is done.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -150,6 +150,9 @@ impl Migration<'_> {
                     report.made.insert(stream);
                 }
             }
+            if !recorded.anew.is_empty() {
+                self.expect_nobody()?;
+            }
             self.record(&recorded)?;
             // Compacted streams come last, and one after the other, so that one of them always holds the record.
             recorded.anew.sort_by_key(|stream| (stream.compacted(), *stream));
@@ -181,6 +184,20 @@ impl Migration<'_> {
             let partition = partition_of(recorded::KEY, *partitions);
             let value = recorded.to_bytes();
             self.journal.writer.append(stream, &[Outgoing { partition, key: Some(recorded::KEY), value: Some(&value) }])?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to delete streams under roles that still work: they would go on and mix two generations. Sees the members of
+    /// classic groups, which is what groups are unless set otherwise.
+    fn expect_nobody(&self) -> Result<(), JournalError> {
+        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land] {
+            let name = self.journal.settings.group(group);
+            let groups = self.journal.writer.client().fetch_group_list(Some(&name), self.journal.settings.request_timeout);
+            let groups = groups.map_err(|error| self.failed(&format!("ask who is in the group `{name}`"), error))?;
+            if groups.groups().iter().any(|group| !group.members().is_empty()) {
+                return Err(JournalError::InUse { group: name });
+            }
         }
         Ok(())
     }

@@ -98,7 +98,15 @@ fn an_append_that_finds_nobody_fails_in_its_time_and_may_be_tried_again() {
     let journal = topics.journal();
     journal.append(Stream::Posts, &[entry(0, "before")]).unwrap();
     journal.read(Stream::Posts, 0, 0, 10, Duration::ZERO).unwrap();
+    let mut member = journal.join(Group::Tally).unwrap();
+    until("the member has its share", || !member.changes(Duration::from_millis(50)).unwrap().is_empty());
+    let second = KafkaJournal::open(topics.settings.clone()).unwrap();
+    second.read(Stream::Posts, 0, 0, 10, Duration::ZERO).unwrap();
     broker.stop("-KILL");
+    let started = Instant::now();
+    drop(second);
+    drop(member);
+    assert!(started.elapsed() < Duration::from_secs(10), "nothing waits for the dead at its end: {:?}", started.elapsed());
     type Called<'a> = &'a dyn Fn() -> Result<(), JournalError>;
     let calls: [(&str, Called<'_>); 5] = [
         ("append", &|| journal.append(Stream::Posts, &[entry(0, "during")]).map(drop)),

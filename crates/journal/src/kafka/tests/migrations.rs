@@ -97,6 +97,12 @@ fn a_new_generation_keeps_alerts_and_may_have_other_partitions() {
     );
     assert!(!migrate(&topics.settings, &Plan::default()).unwrap_err().retry());
     let plan = Plan { anew: true, feeds_partitions: 3, ..Plan::default() };
+    let mut member = topics.journal().join(Group::Tally).unwrap();
+    until("somebody works on posts", || !member.changes(Duration::from_millis(50)).unwrap().is_empty());
+    let refused = migrate(&topics.settings, &plan).unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("streams can't be made anew while the group `{prefix}.tally` has members: ")), "{refused}");
+    assert_eq!(texts(topics.journal(), Stream::Posts, 0), ["old"]);
+    drop(member);
     let report = migrate(&topics.settings, &plan).unwrap();
     assert_eq!((report.generation, report.made), (2, without(&[Stream::Alerts])));
     topics.reopen();
