@@ -13,7 +13,7 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -184,6 +184,45 @@ fn a_compacted_stream_that_ends_in_nothing_is_read_to_its_end() {
     producer.abort_transaction(Duration::from_secs(30)).unwrap();
     assert_eq!(journal.get(Stream::State, "key").unwrap().as_deref(), Some(&b"value"[..]));
     assert_eq!(journal.keys(Stream::State, "").unwrap(), ["key"]);
+}
+
+#[test]
+fn compaction_takes_away_nothing_that_is_asked_for() {
+    let Some(brokers) = brokers() else { return };
+    let topics = Topics::new(&brokers, 1);
+    let journal = topics.journal();
+    let topic = topics.settings.topic(Stream::State);
+    let hasty =
+        [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01"), ("max.compaction.lag.ms", "1")];
+    let change =
+        hasty.into_iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&topic)), |change, (name, value)| change.set(name, value));
+    wait_for(topics.admin().alter_configs([&change], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    let value = |n: u32| vec![n as u8; if n.is_multiple_of(2) { 10 } else { 3_000 }];
+    let mut round = 0;
+    until("compaction has taken away most of what was replaced", || {
+        let pairs: Vec<_> = (0..20).map(|key| (format!("key/{key:02}"), Some(value(round + key)))).collect();
+        journal.put(Stream::State, &pairs).unwrap();
+        journal.put(Stream::State, &[(format!("gone/{round}"), Some(vec![1; 2_000])), (format!("gone/{round}"), None)]).unwrap();
+        // One that follows all the time, one that looks values up where they stood before, one that begins anew.
+        let fresh = KafkaJournal::open(topics.settings.clone()).unwrap();
+        for journal in [journal, &fresh as &dyn Journal] {
+            assert_eq!(journal.keys(Stream::State, "").unwrap().len(), 20);
+            for key in 0..20 {
+                assert_eq!(journal.get(Stream::State, &format!("key/{key:02}")).unwrap(), Some(value(round + key)), "round {round}, {key}");
+            }
+        }
+        round += 1;
+        let end = fresh.readers.extent(Stream::State, 0).unwrap().end;
+        let context = Arc::clone(&fresh.trouble);
+        let reader = reader::consumer_of(&topics.settings, &context, 1 << 20, &topic, &[(0, 0)]).unwrap();
+        let (mut records, mut next) = (0, 0);
+        while next < end {
+            if let Some(record) = reader::poll(&reader, Duration::from_secs(10)).unwrap() {
+                (records, next) = (records + 1, record.position + 1);
+            }
+        }
+        records * 2 < end
+    });
 }
 
 #[test]

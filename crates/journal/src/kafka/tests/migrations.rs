@@ -24,7 +24,7 @@ fn delete(topics: &Topics, stream: Stream) {
 
 fn property(topics: &Topics, stream: Stream, name: &str) -> String {
     let topic = topics.settings.topic(stream);
-    let resource = rdkafka::admin::ResourceSpecifier::Topic(&topic);
+    let resource = ResourceSpecifier::Topic(&topic);
     let described = wait_for(topics.admin().describe_configs([&resource], &AdminOptions::new())).unwrap();
     described[0].as_ref().unwrap().get(name).unwrap().value.clone().unwrap()
 }
