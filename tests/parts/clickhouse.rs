@@ -42,11 +42,7 @@ impl Engine {
     }
 
     /// As `kill -9`.
-    pub(super) fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    pub(super) fn kill(&mut self) {
         // An engine that has ended already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -55,7 +51,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }
 
@@ -76,6 +72,7 @@ pub(super) fn url() -> Option<String> {
 }
 
 /// A part that isn't there fails where it must not be missing.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so where tests are read")]
 pub(super) fn absent<T>(what: &str) -> Option<T> {
     let required: bool = env::var_os("CI").is_some_and(|value| !value.is_empty())
         || env::var_os("PUMPHANDLE_REQUIRE_PARTS").is_some_and(|value| value == "1");
