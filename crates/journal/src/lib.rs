@@ -48,6 +48,12 @@ pub trait Journal: Send + Sync {
     /// appending again can only double whole entries, which absolute values and identities make harmless.
     fn append(&self, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError>;
 
+    /// Whether nothing of one append can be read, in any partition, before all that stands before it in the same append.
+    /// Where not, what must not overtake others has to be appended after they are.
+    fn appends_in_order(&self) -> bool {
+        false
+    }
+
     /// Reads on from a position: at least one record if there is one, else no more than `bytes_max` bytes of them.
     /// With nothing new it waits for up to `wait` and then returns no records, with `next` equal to `from`.
     fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError>;

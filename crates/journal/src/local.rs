@@ -214,6 +214,11 @@ impl Journal for LocalJournal {
         log.append((self.options.clock)(), &self.meta, entries)
     }
 
+    /// One append is one transaction.
+    fn appends_in_order(&self) -> bool {
+        true
+    }
+
     fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
         let log = self.log(stream, "read")?;
         check_partition(stream, self.partitions(stream), partition)?;

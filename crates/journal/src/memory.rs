@@ -110,6 +110,10 @@ impl Journal for MemoryJournal {
         stream.partitions(self.partitions)
     }
 
+    fn appends_in_order(&self) -> bool {
+        true
+    }
+
     fn append(&self, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError> {
         stream.expect_log("append")?;
         check_entries(stream, self.partitions(stream), entries)?;

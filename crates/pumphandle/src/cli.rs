@@ -34,6 +34,26 @@ pub(crate) enum Command {
         after_help = "Example:\n  pumphandle run\n  pumphandle run --config pumphandle.toml --until-drained\n\nSIGTERM or Ctrl-C drains and ends cleanly; a second one ends at once. A second start goes on where the first ended."
     )]
     Run(Run),
+    /// Reads feeds and appends posts and ticks to shared streams: one role of `run`, as a process of its own.
+    #[command(after_help = "Example:\n  pumphandle ingest --config cluster.toml\n\nSeveral share the feeds among them.")]
+    Ingest(Run),
+    /// Counts the posts of its share of partitions: one role of `run`, as a process of its own.
+    #[command(after_help = "Example:\n  pumphandle tally --config cluster.toml\n\nSeveral share the partitions among them.")]
+    Tally(Run),
+    /// Judges counts and opens alerts: one role of `run`, as a process of its own.
+    #[command(after_help = "Example:\n  pumphandle watch --config cluster.toml\n\nOne is active; further ones stand by and take over.")]
+    Watch(Run),
+    /// Writes counts, verdicts and alerts into the warehouse: one role of `run`, as a process of its own.
+    #[command(after_help = "Example:\n  pumphandle land --config cluster.toml")]
+    Land(Run),
+    /// Serves the page and the API from the warehouse: one role of `run`, as a process of its own.
+    #[command(after_help = "Example:\n  pumphandle serve --config cluster.toml")]
+    Serve(Run),
+    /// Makes streams, settings and tables, or brings them up to date; done twice it changes nothing more.
+    #[command(
+        after_help = "Example:\n  pumphandle migrate --config cluster.toml\n\nTo be run before roles start, and again after every change of topics, feeds or detectors.\nA log that was drained is begun anew, with a higher generation; alerts are kept."
+    )]
+    Migrate,
     /// Counts posts from files: exact over the whole input, in any order of lines.
     #[command(
         after_help = "Examples:\n  pumphandle replay posts.ndjson --counts counts.csv\n  zcat day.gz | pumphandle replay - --counts - --rejects rejects.csv\n  pumphandle replay posts.ndjson --as-live --alerts alerts.ndjson\n  pumphandle replay --log --topics-anew --counts counts.csv"

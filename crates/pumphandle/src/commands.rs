@@ -21,6 +21,7 @@ use anyhow::Error;
 use crate::EX_USAGE;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config, Problem};
+use crate::roles::cluster::{self, Role};
 
 /// How a command fails: by what the user wrote, or by what happened.
 #[derive(Debug)]
@@ -79,6 +80,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(load()?, args.until_drained),
+        Command::Ingest(args) => run::role(&load()?, Role::Ingest, args.until_drained),
+        Command::Tally(args) => run::role(&load()?, Role::Tally, args.until_drained),
+        Command::Watch(args) => run::role(&load()?, Role::Watch, args.until_drained),
+        Command::Land(args) => run::role(&load()?, Role::Land, args.until_drained),
+        Command::Serve(args) => run::role(&load()?, Role::Serve, args.until_drained),
+        Command::Migrate => Ok(cluster::migrate(&load()?)?),
         Command::Replay(args) => replay::run(&load()?, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Tags => tags::run(&load()?),

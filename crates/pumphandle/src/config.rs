@@ -71,21 +71,56 @@ pub(crate) struct Config {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Journal {
+    pub(crate) kind: JournalKind,
     /// The folder of everything local, relative to the working directory.
     pub(crate) data: PathBuf,
-    pub(crate) prefix: String,
     pub(crate) partitions: u32,
+    pub(crate) kafka: Kafka,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JournalKind {
+    /// Files under the data folder.
+    Local,
+    Kafka,
+}
+
+/// What only [`JournalKind::Kafka`] needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "checked in every build, used in those that have it"))]
+pub(crate) struct Kafka {
+    pub(crate) brokers: String,
+    pub(crate) prefix: String,
+    /// How many brokers hold each record.
+    pub(crate) replication: u16,
+    pub(crate) session_timeout: Micros,
+    /// Holds `sasl.password`.
+    pub(crate) password_file: Option<PathBuf>,
+    /// librdkafka's, by their own names.
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warehouse {
     pub(crate) kind: WarehouseKind,
+    pub(crate) clickhouse: ClickHouse,
 }
 
+/// What only [`WarehouseKind::ClickHouse`] needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "clickhouse"), expect(dead_code, reason = "checked in every build, used in those that have it"))]
+pub(crate) struct ClickHouse {
+    pub(crate) url: String,
+    pub(crate) database: String,
+    pub(crate) user: String,
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WarehouseKind {
     /// SQLite under the data folder.
     Local,
+    ClickHouse,
 }
 
 /// Of symptom and disease topics; lateness and horizon are everyone's.
@@ -320,8 +355,8 @@ fn sort(problems: &mut Vec<Problem>, mut files: Vec<String>) {
 
 fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Option<Config> {
     let mut warnings = Vec::new();
-    let journal = reader.section("journal", read_journal);
-    let warehouse = reader.section("warehouse", read_warehouse);
+    let journal = reader.section("journal", |section| read_journal(section, file.as_deref()));
+    let warehouse = reader.section("warehouse", |section| read_warehouse(section, file.as_deref()));
     let panes = reader.section("panes", read_panes);
     let topics = read_topics(reader, file.as_deref());
     let feeds = read_feeds(reader, feed_defaults, file.as_deref(), &mut warnings);
@@ -363,14 +398,68 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     })
 }
 
-fn read_journal(section: &mut Section<'_>) -> Option<Journal> {
-    let kind = not_yet(section, "kind", &["local"], &["kafka"]);
+fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journal> {
+    let kind = read_kind(section, "kafka", cfg!(feature = "kafka"));
     let data = section.text_of("data", "the path of a folder", |text| !text.is_empty());
-    let brokers = section.text("brokers");
+    let brokers = section.text_of("brokers", "`HOST:PORT`, several by commas", |text| text.split(',').all(is_broker));
     let prefix = section.text_of("prefix", "letters, digits, `.`, `_` and `-`, at most 100", is_stream_prefix);
     let partitions = section.whole_number("partitions", 1..=256);
-    kind.zip(brokers)?;
-    Some(Journal { data: PathBuf::from(data?.value), prefix: prefix?.value, partitions: partitions?.value })
+    let replication = section.whole_number("replication", 1..=9);
+    let session_timeout = section.duration("session-timeout", SECOND..=30 * MINUTE);
+    let password_file = read_secret_file(section, "password-file", file, "name the file that holds the password, and nothing else");
+    let properties = section.section("kafka", read_properties);
+    let kafka = Kafka {
+        brokers: brokers?.value,
+        prefix: prefix?.value,
+        replication: replication?.value,
+        session_timeout: session_timeout?.value,
+        password_file: password_file?,
+        properties: properties?,
+    };
+    let kind = if kind? { JournalKind::Kafka } else { JournalKind::Local };
+    Some(Journal { kind, data: PathBuf::from(data?.value), partitions: partitions?.value, kafka })
+}
+
+/// Whether `kind` names the server, which may not be in this build, rather than `local`.
+fn read_kind(section: &mut Section<'_>, server: &str, built: bool) -> Option<bool> {
+    let kind = if built { not_yet(section, "kind", &["local", server], &[]) } else { not_yet(section, "kind", &["local"], &[server]) };
+    kind.map(|kind| kind == 1)
+}
+
+fn is_broker(text: &str) -> bool {
+    let port = text.trim().rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    matches!(port, Some(Ok(1..)))
+}
+
+/// What librdkafka is to be told, by its own names; the dots in them may be TOML's too.
+fn read_properties(section: &mut Section<'_>) -> Option<Vec<(String, String)>> {
+    let mut properties = Vec::new();
+    let mut fits = true;
+    flatten(section.everything(), "", &mut |name, node| {
+        if SECRET_PROPERTIES.contains(&name.as_str()) {
+            let hint = "secrets never stand here: `password-file` in `[journal]` names the file of `sasl.password`, `ssl.key.location` that of a key";
+            section.problem(&node.key_place, &format!("secret in `{name}`"), Some(hint));
+            fits = false;
+        } else if let Some(text) = param_text(&node) {
+            properties.push((name, text));
+        } else {
+            section.problem(&node.place, &format!("bad value {} for `{name}`", node.raw.shown()), Some("a text, a number, true or false"));
+            fits = false;
+        }
+    });
+    fits.then_some(properties)
+}
+
+const SECRET_PROPERTIES: [&str; 4] = ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"];
+
+fn flatten(table: Table, above: &str, take: &mut impl FnMut(String, Node)) {
+    for (key, node) in table {
+        let name = if above.is_empty() { key } else { format!("{above}.{key}") };
+        match node.raw {
+            Raw::Table(table) => flatten(table, &name, take),
+            _ => take(name, node),
+        }
+    }
 }
 
 fn is_stream_prefix(text: &str) -> bool {
@@ -378,13 +467,19 @@ fn is_stream_prefix(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(fits)
 }
 
-fn read_warehouse(section: &mut Section<'_>) -> Option<Warehouse> {
-    let kind = not_yet(section, "kind", &["local"], &["clickhouse"]);
-    let address = (read_warehouse_url(section), section.text("database"), section.text("user"), section.optional_text("password-file"));
-    let (Some(0), (Some(_), Some(_), Some(_), Some(_))) = (kind, address) else {
-        return None;
-    };
-    Some(Warehouse { kind: WarehouseKind::Local })
+fn read_warehouse(section: &mut Section<'_>, file: Option<&Path>) -> Option<Warehouse> {
+    let kind = read_kind(section, "clickhouse", cfg!(feature = "clickhouse"));
+    let url = read_warehouse_url(section);
+    let database = section.text_of("database", "a name of letters, digits and `_`", is_database);
+    let user = section.text("user");
+    let password_file = read_secret_file(section, "password-file", file, "name the file that holds the password, and nothing else");
+    let clickhouse = ClickHouse { url: url?, database: database?.value, user: user?.value, password_file: password_file? };
+    let kind = if kind? { WarehouseKind::ClickHouse } else { WarehouseKind::Local };
+    Some(Warehouse { kind, clickhouse })
+}
+
+fn is_database(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn read_warehouse_url(section: &mut Section<'_>) -> Option<String> {
@@ -762,22 +857,23 @@ struct PrivacyRead {
 
 fn read_privacy(section: &mut Section<'_>, file: Option<&Path>) -> Option<PrivacyRead> {
     let author_key_epoch = section.duration("author-key-epoch", DAY..=KEY_EPOCH_MAX);
-    let author_key_file = read_key_file(section, "author-key-file", file);
-    let routing_key_file = read_key_file(section, "routing-key-file", file);
+    let left_out = "leave it out and one is made under the data folder";
+    let author_key_file = read_secret_file(section, "author-key-file", file, left_out);
+    let routing_key_file = read_secret_file(section, "routing-key-file", file, left_out);
     let author_key_epoch = author_key_epoch?;
     let rest = Privacy { author_key_epoch: author_key_epoch.value, author_key_file: author_key_file?, routing_key_file: routing_key_file? };
     Some(PrivacyRead { rest, author_key_epoch })
 }
 
 /// Outer none: a problem; inner none: not given. The file is not read here.
-fn read_key_file(section: &mut Section<'_>, key: &'static str, file: Option<&Path>) -> Option<Option<PathBuf>> {
+fn read_secret_file(section: &mut Section<'_>, key: &'static str, file: Option<&Path>, hint: &str) -> Option<Option<PathBuf>> {
     let Some(path) = section.optional_text(key)? else {
         return Some(None);
     };
     let resolved = resolve(base_of(&path.place, file), &path.value);
     if !resolved.is_file() {
         let message = format!("no file `{}` for `{key}`", resolved.display());
-        section.problem(&path.place, &message, Some("leave it out and one is made under the data folder"));
+        section.problem(&path.place, &message, Some(hint));
         return None;
     }
     Some(Some(resolved))

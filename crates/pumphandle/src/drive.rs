@@ -3,17 +3,19 @@
 //! Between the engine, which is pure, and the journal, which is bytes. All recovery is here: restore the last complete snapshot
 //! and read on from its position. Outputs are absolute and versioned, so what was said twice after a kill changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use journal::{Entry, Journal, JournalError, Stream};
+use journal::{Change, Entry, Journal, JournalError, Membership, Stream};
 use record::wire::DecodeError;
 use record::{Frame, Micros, Position, Record};
 use surveillance::snapshot::ChunkName;
 use surveillance::{Manifest, Mode, RestoreError, Snapshot, Tally, Watch};
+
+use crate::roles::log;
 
 /// A snapshot at least so often, and at a clean stop.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
@@ -21,11 +23,38 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 const READ_BYTES_MAX: usize = 256 << 10;
 /// With nothing to read, so long until the next look at whether to stop.
 const WAIT: Duration = Duration::from_millis(100);
+/// How often a role of its own looks whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// First wait before a failed call is tried again; doubled up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
-/// How stages hear that no more will come, and that the program is to end.
+/// When a role ends.
+pub(crate) enum Ends<'a> {
+    /// When everything has been read that was written before the flag was set.
+    Read(&'a AtomicBool),
+    /// When it says so, asked about once a second; what is unread is left to others.
+    Told(&'a dyn Fn() -> anyhow::Result<bool>),
+}
+
+impl Ends<'_> {
+    /// Looked at before reading: what is written before the flag is set will be read.
+    pub(crate) fn upstream_done(&self) -> bool {
+        matches!(self, Ends::Read(flag) if flag.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn told(&self, next_look: &mut Instant) -> anyhow::Result<bool> {
+        match self {
+            Ends::Told(told) if Instant::now() >= *next_look => {
+                *next_look = Instant::now() + LOOK_EVERY;
+                told()
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// How stages of one process hear that no more will come.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flow {
     /// Whoever writes this stage's input has ended: read to the end, then end too.
@@ -60,6 +89,10 @@ pub(crate) trait Stage: Sized {
     fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Self, RestoreError>;
     /// Its input has ended for good.
     fn ended(&self) -> bool;
+    /// After its last output has been appended.
+    fn on_end(_journal: &dyn Journal) -> anyhow::Result<()> {
+        Ok(())
+    }
     fn show(&self, _seen: &Seen) {}
 }
 
@@ -116,7 +149,8 @@ pub(crate) struct WatchStage {
 }
 
 impl WatchStage {
-    pub(crate) fn new() -> WatchStage {
+    /// Of the one partition that there is.
+    pub(crate) fn of(_partition: u32) -> WatchStage {
         WatchStage { watch: Watch::new(Mode::Live), records: Vec::new() }
     }
 }
@@ -154,6 +188,10 @@ impl Stage for WatchStage {
         self.watch.ended()
     }
 
+    fn on_end(journal: &dyn Journal) -> anyhow::Result<()> {
+        log::set_judged(journal)
+    }
+
     fn show(&self, seen: &Seen) {
         if let Some(watermark) = self.watch.watermark() {
             seen.watermark.store(u64::try_from(watermark).unwrap_or(0), Ordering::Relaxed);
@@ -164,54 +202,85 @@ impl Stage for WatchStage {
     }
 }
 
-/// Drives stages until their input has ended, or until whoever writes it has and all of it is read.
-pub(crate) fn drive<S: Stage>(journal: &dyn Journal, fresh: Vec<S>, flow: &Flow, seen: &Seen) -> anyhow::Result<()> {
-    let mut stages = Vec::new();
-    for stage in fresh {
-        let partition = stage.partition();
-        stages.push(restore(journal, stage).with_context(|| format!("failed to restore {} {partition}", S::NAME))?);
-    }
+/// A stage that is being driven.
+struct Driven<S> {
+    stage: S,
+    /// What it said last has been said of its end, too.
+    ended: bool,
+}
+
+/// Drives the stages of the partitions that this member of the stage's group has, until it ends.
+pub(crate) fn drive<S: Stage>(
+    journal: &dyn Journal,
+    fresh: impl Fn(u32) -> S,
+    membership: &mut dyn Membership,
+    ends: &Ends<'_>,
+    seen: &Seen,
+) -> anyhow::Result<()> {
+    let mut driven: BTreeMap<u32, Driven<S>> = BTreeMap::new();
     let mut snapshot_at = Instant::now() + SNAPSHOT_EVERY;
+    let mut next_look = Instant::now();
     let mut out = Vec::new();
     loop {
-        // Looked at before reading: what is written before the flag is set will be read.
-        let upstream_done = flow.upstream_done.load(Ordering::SeqCst);
+        let upstream_done = ends.upstream_done();
+        let idle = if driven.is_empty() { WAIT } else { Duration::ZERO };
+        for change in again(|| membership.changes(idle))? {
+            match change {
+                Change::Given(partition) => {
+                    let stage = restore(journal, fresh(partition)).with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
+                    tracing::debug!(stage = S::NAME, partition, next = stage.next(), "taken on");
+                    driven.insert(partition, Driven { stage, ended: false });
+                }
+                Change::Taken(partition) => {
+                    tracing::debug!(stage = S::NAME, partition, "let go");
+                    driven.remove(&partition);
+                }
+            }
+        }
         let mut read_any = false;
-        for (index, stage) in stages.iter_mut().enumerate() {
+        let mut wait = if upstream_done { Duration::ZERO } else { WAIT };
+        for (&partition, Driven { stage, .. }) in &mut driven {
             // Only one of them waits, and only where nothing has come for the others.
-            let wait = if index == 0 && !upstream_done { WAIT } else { Duration::ZERO };
-            let batch = again(|| journal.read(S::INPUT, stage.partition(), stage.next(), READ_BYTES_MAX, wait))?;
+            let batch = again(|| journal.read(S::INPUT, partition, stage.next(), READ_BYTES_MAX, std::mem::take(&mut wait)))?;
             for (position, bytes) in &batch.records {
                 read_any = true;
                 match Record::decode(bytes) {
                     Ok(record) => stage.apply(*position, &record, &mut out)?,
                     Err(error @ (DecodeError::Version { .. } | DecodeError::Kind { .. })) => {
                         return Err(anyhow!(error).context(format!(
-                            "{} of partition {} at {position} was written by another release",
-                            S::INPUT.name(),
-                            stage.partition()
+                            "{} of partition {partition} at {position} was written by another release",
+                            S::INPUT.name()
                         )));
                     }
-                    Err(error) => {
-                        tracing::error!(stream = S::INPUT.name(), partition = stage.partition(), position, %error, "record set aside")
-                    }
+                    Err(error) => tracing::error!(stream = S::INPUT.name(), partition, position, %error, "record set aside"),
                 }
             }
+            membership.show(partition, stage.next());
         }
         append(journal, &mut out)?;
-        for stage in &stages {
+        for Driven { stage, .. } in driven.values() {
             stage.show(seen);
         }
-        let ended = stages.iter().all(S::ended);
-        let over = ended || (upstream_done && !read_any);
-        if over || Instant::now() >= snapshot_at {
+        let all_ended = !driven.is_empty() && driven.values().all(|driven| driven.stage.ended());
+        let over = match ends {
+            Ends::Read(_) => all_ended || (upstream_done && !read_any),
+            Ends::Told(_) => ends.told(&mut next_look)?,
+        };
+        let is_time = over || Instant::now() >= snapshot_at;
+        if is_time {
             snapshot_at = Instant::now() + SNAPSHOT_EVERY;
-            for stage in &mut stages {
+        }
+        for Driven { stage, ended } in driven.values_mut() {
+            let ends_now = stage.ended() && !*ended;
+            if is_time || ends_now {
                 write_snapshot(journal, stage)?;
+            }
+            if ends_now {
+                *ended = true;
+                S::on_end(journal)?;
             }
         }
         if over {
-            flow.done.store(true, Ordering::SeqCst);
             return Ok(());
         }
     }
@@ -235,10 +304,11 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> any
     loop {
         match call() {
             Ok(value) => return Ok(value),
-            Err(error) if error.retry() && wait <= RETRY_LAST => {
+            // A server that is away comes back; a disk that fails for so long doesn't.
+            Err(error) if error.retry() && (matches!(error, JournalError::Unreachable { .. }) || wait <= RETRY_LAST) => {
                 tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "journal call failed, trying again");
                 std::thread::sleep(wait);
-                wait *= 2;
+                wait = (wait * 2).min(RETRY_LAST + Duration::from_millis(1));
             }
             Err(error) => return Err(error.into()),
         }
@@ -256,7 +326,7 @@ fn chunk_key<S: Stage>(partition: u32, name: &ChunkName) -> String {
 }
 
 /// Chunks, then the manifest that names them, then what nothing names any more is deleted: a kill between any two leaves the last
-/// complete snapshot in place.
+/// complete snapshot in place. One that was thought dead and wakes finds the snapshot of whoever went on for it, and deletes nothing.
 fn write_snapshot<S: Stage>(journal: &dyn Journal, stage: &mut S) -> anyhow::Result<()> {
     let partition = stage.partition();
     let snapshot = stage.snapshot();
@@ -267,7 +337,12 @@ fn write_snapshot<S: Stage>(journal: &dyn Journal, stage: &mut S) -> anyhow::Res
     let key = format!("{prefix}{:020}", stage.next());
     again(|| journal.put(Stream::State, &[(key.clone(), Some(snapshot.manifest.encode()))]))?;
     let named: BTreeSet<String> = snapshot.manifest.chunks.iter().map(|name| chunk_key::<S>(partition, name)).collect();
-    let old_manifests = again(|| journal.keys(Stream::State, &prefix))?.into_iter().filter(|old| *old != key);
+    let manifests = again(|| journal.keys(Stream::State, &prefix))?;
+    if manifests.iter().any(|other| *other > key) {
+        tracing::warn!(stage = S::NAME, partition, "another process has gone on from here");
+        return Ok(());
+    }
+    let old_manifests = manifests.into_iter().filter(|old| *old != key);
     let old_chunks =
         again(|| journal.keys(Stream::State, &format!("chunk/{}/{partition}/", S::NAME)))?.into_iter().filter(|old| !named.contains(old));
     let deletions: Vec<(String, Option<Vec<u8>>)> = old_manifests.chain(old_chunks).map(|old| (old, None)).collect();

@@ -1,10 +1,12 @@
-//! The roles, a file each: what one thread of the embedded program does, and what they share.
+//! The roles, a file each: what one thread of the embedded program does or a process of its own, and what they share.
 
+pub(crate) mod cluster;
 pub(crate) mod embedded;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod land;
 pub(crate) mod log;
+pub(crate) mod stores;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write, stdout};
 
-use warehouse::{AlertLine, AlertQuery, Reading};
+use warehouse::{AlertLine, AlertQuery};
 
 use super::Failure;
 use crate::cli::AlertsCommand;

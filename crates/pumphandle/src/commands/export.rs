@@ -1,22 +1,27 @@
 //! `export`: a table or view of the warehouse, sorted, to standard output.
 
 use std::io::{BufWriter, Write, stdout};
+use std::sync::Arc;
 
 use record::Micros;
 use warehouse::{Export, Format, Local, Reading, WarehouseError};
 
 use super::Failure;
 use crate::cli;
-use crate::config::Config;
+use crate::config::{Config, WarehouseKind};
+use crate::roles::stores;
 
-/// The embedded warehouse, read beside a running program or without one.
-pub(crate) fn open(config: &Config) -> Result<Local, Failure> {
+/// The warehouse, to read; the embedded one beside a running program or without one.
+pub(crate) fn open(config: &Config) -> Result<Arc<dyn Reading>, Failure> {
+    if config.warehouse.kind == WarehouseKind::ClickHouse {
+        return Ok(stores::warehouse(config)?);
+    }
     let file = config.journal.data.join(crate::roles::WAREHOUSE_FILE);
     if !file.exists() {
         let message = format!("there is no warehouse in `{}` yet", config.journal.data.display());
         return Err(Failure::usage(message, "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`"));
     }
-    Ok(Local::open_to_read(&file)?)
+    Ok(Arc::new(Local::open_to_read(&file)?))
 }
 
 pub(crate) fn run(config: &Config, args: &cli::Export) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! Plain mode takes everything in before the clock moves, so the order of lines can't matter; then it closes pane after pane.
 //! `--as-live` takes file order as order of arrival and ticks on the way, as a live feed would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use feeds::file::{Content, FileReader, FileSettings};
 use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
 use feeds::line::Rejected;
 use indicatif::{ProgressBar, ProgressStyle};
-use journal::local::{LocalJournal, Options};
 use journal::{Journal, Stream};
 use record::pseudonym::Key;
 use record::time::{DAY, HOUR, SECOND, pane_start};
@@ -22,6 +21,7 @@ use super::Failure;
 use super::outputs::Outputs;
 use crate::cli;
 use crate::config::{self, Config};
+use crate::roles::stores;
 
 /// The one feed that all files are.
 const FEED: &str = "files";
@@ -97,57 +97,130 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     }
 }
 
-/// The retained stream through fresh tallies and watch: what it says now is what it said then, as far as it reaches back.
+/// The retained streams through fresh tallies and a fresh watch: posts are counted again, and what was counted is judged in the
+/// order in which it was judged then, so that what it says now is what it said then, as far as the streams reach back.
 fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
-    let journal = LocalJournal::open(&config.journal.data, config.journal.partitions, Options::default())?;
-    let partitions = journal.partitions(Stream::Posts);
+    let journal = stores::journal(config)?;
     let mut outputs = Outputs::open(args)?;
-    let anew = args.topics_anew.then(|| config.settings());
-    let mut watch = Watch::new(Mode::AsLive);
-    let mut tallies: Vec<(Tally, Position)> = Vec::new();
-    for partition in 0..partitions {
-        tallies.push((Tally::new(partition), journal.extent(Stream::Posts, partition)?.start));
-    }
-    let (mut frames, mut records, mut taken) = (Vec::new(), Vec::new(), 0);
-    let mut ended = false;
+    let mut retained = Retained::open(&*journal, config, args.topics_anew)?;
+    let (mut watch, mut records, mut taken) = (Watch::new(Mode::AsLive), Vec::new(), 0);
+    let mut apply = |record: &Record| {
+        watch.apply(taken, record, &mut records)?;
+        taken += 1;
+        records.drain(..).try_for_each(|record| outputs.take(record))
+    };
+    let mut next = journal.extent(Stream::Tallies, 0)?.start;
     loop {
-        let mut any = false;
-        for (partition, (tally, next)) in (0..).zip(&mut tallies) {
-            let batch = journal.read(Stream::Posts, partition, *next, 256 << 10, Duration::ZERO)?;
-            *next = batch.next;
-            for (position, bytes) in &batch.records {
-                any = true;
-                let mut record = Record::decode(bytes)?;
-                if let Some(settings) = &anew {
-                    decide_anew(config, settings, &mut record);
-                }
-                if matches!(record, Record::Settings(_)) && partition == 0 {
-                    watch.apply(taken, &record, &mut records)?;
-                    taken += 1;
-                }
-                tally.apply(*position, &record, &mut frames);
-            }
-        }
-        if !any && !ended {
-            // A log that goes on is cut off here: what is open is closed as it stands.
-            ended = true;
-            for (tally, next) in &mut tallies {
-                tally.apply(*next, &Record::End, &mut frames);
-            }
-            any = true;
-        }
-        for frame in frames.drain(..) {
-            watch.apply(taken, &Record::Frame(frame), &mut records)?;
-            taken += 1;
-        }
-        for record in records.drain(..) {
-            outputs.take(record)?;
-        }
-        if !any {
+        let batch = journal.read(Stream::Tallies, 0, next, READ_BYTES_MAX, Duration::ZERO)?;
+        if batch.records.is_empty() {
             break;
         }
+        next = batch.next;
+        for (_, bytes) in &batch.records {
+            match Record::decode(bytes)? {
+                Record::Frame(then) => retained.frames_to(then.partition, Some(then.position), &mut apply)?,
+                mut other => {
+                    retained.decide_anew(&mut other);
+                    apply(&other)?;
+                }
+            }
+        }
+    }
+    // What has not been counted yet, and then the end: a log that goes on is cut off here, and what is open is closed as it stands.
+    for partition in 0..journal.partitions(Stream::Posts) {
+        retained.frames_to(partition, None, &mut apply)?;
+    }
+    for frame in retained.end() {
+        apply(&Record::Frame(frame))?;
     }
     outputs.finish()
+}
+
+/// Read from a stream at once.
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// The retained posts, counted again partition by partition, as far as is asked for.
+struct Retained<'a> {
+    journal: &'a dyn Journal,
+    config: &'a Config,
+    /// The settings of today, in place of those of the log.
+    anew: Option<Settings>,
+    partitions: Vec<RetainedPartition>,
+}
+
+struct RetainedPartition {
+    tally: Tally,
+    next: Position,
+    posts: VecDeque<(Position, Vec<u8>)>,
+    /// Counted and not yet taken.
+    frames: VecDeque<Frame>,
+    /// The position of the last frame taken.
+    taken: Option<Position>,
+}
+
+impl<'a> Retained<'a> {
+    fn open(journal: &'a dyn Journal, config: &'a Config, topics_anew: bool) -> Result<Retained<'a>, Failure> {
+        let mut partitions = Vec::new();
+        for partition in 0..journal.partitions(Stream::Posts) {
+            let next = journal.extent(Stream::Posts, partition)?.start;
+            let (posts, frames) = (VecDeque::new(), VecDeque::new());
+            partitions.push(RetainedPartition { tally: Tally::new(partition), next, posts, frames, taken: None });
+        }
+        Ok(Retained { journal, config, anew: topics_anew.then(|| config.settings()), partitions })
+    }
+
+    fn decide_anew(&self, record: &mut Record) {
+        if let Some(settings) = &self.anew {
+            decide_anew(self.config, settings, record);
+        }
+    }
+
+    /// Takes a partition's frames up to the one at a position, or all of them. One that was taken before is not taken again.
+    fn frames_to(
+        &mut self,
+        partition: u32,
+        last: Option<Position>,
+        apply: &mut impl FnMut(&Record) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let index = partition as usize;
+        if index >= self.partitions.len() {
+            return Err(anyhow::anyhow!("a frame of partition {partition}, of which there are {}", self.partitions.len()).into());
+        }
+        while last.is_none() || self.partitions[index].taken < last {
+            while let Some(frame) = self.partitions[index].frames.pop_front() {
+                self.partitions[index].taken = Some(frame.position);
+                apply(&Record::Frame(frame))?;
+            }
+            if last.is_some() && self.partitions[index].taken >= last {
+                break;
+            }
+            let of = &mut self.partitions[index];
+            if of.posts.is_empty() {
+                let batch = self.journal.read(Stream::Posts, partition, of.next, READ_BYTES_MAX, Duration::ZERO)?;
+                of.next = batch.next;
+                of.posts.extend(batch.records);
+            }
+            let Some((position, bytes)) = of.posts.pop_front() else { break };
+            let mut record = Record::decode(&bytes)?;
+            self.decide_anew(&mut record);
+            if matches!(record, Record::Settings(_)) {
+                // Known already, unless retention has passed where they stand in `tallies`.
+                apply(&record)?;
+            }
+            let (of, mut frames) = (&mut self.partitions[index], Vec::new());
+            of.tally.apply(position, &record, &mut frames);
+            of.frames.extend(frames);
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        for mut of in self.partitions {
+            of.tally.apply(of.next, &Record::End, &mut frames);
+        }
+        frames
+    }
 }
 
 /// The record as it would be if the topic files had always been those of today, as far as tags tell: the text is gone.

@@ -1,4 +1,4 @@
-//! `run`: all roles in one process, on the configured feeds.
+//! `run`: all roles in one process, on the configured feeds; and each role as a process of its own.
 
 use std::net::TcpListener;
 
@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::Failure;
 use crate::config::Config;
+use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::{self, Stop};
 
@@ -20,6 +21,17 @@ pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
     stop_on_signals(&stop)?;
     let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock: roles::now };
     embedded::run(embedded, &stop, listener)?;
+    Ok(())
+}
+
+/// One role, until a signal or until drained.
+pub(crate) fn role(config: &Config, role: Role, until_drained: bool) -> Result<(), Failure> {
+    if let Some((message, hint)) = role.refusal(config) {
+        return Err(Failure::usage(message, hint));
+    }
+    let stop = Stop::default();
+    stop_on_signals(&stop)?;
+    cluster::run(config, role, until_drained, &stop)?;
     Ok(())
 }
 

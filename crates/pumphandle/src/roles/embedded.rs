@@ -8,19 +8,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use journal::local::{LocalJournal, Options};
-use journal::{Journal, Stream};
+use journal::local::LocalJournal;
+use journal::{Group, Journal, Stream};
 use record::{Micros, Settings};
 use tokio::net::TcpListener;
-use warehouse::{Local, Reading};
+use warehouse::{Reading, Warehouse};
 use web::{Metrics, Web};
 
 use super::ingest::{Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
-use super::{Stop, WAREHOUSE_FILE, land};
-use crate::config::{Config, WarehouseKind};
-use crate::drive::{Flow, Seen, TallyStage, WatchStage, drive, seconds};
+use super::{Stop, land, stores};
+use crate::config::Config;
+use crate::drive::{Ends, Flow, Seen, TallyStage, WatchStage, drive, seconds};
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
@@ -36,8 +36,8 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     let Embedded { config, until_drained, worlds, simulated, clock } = embedded;
     std::fs::create_dir_all(&config.journal.data)
         .with_context(|| format!("failed to make the data folder `{}`", config.journal.data.display()))?;
-    let mut journal = LocalJournal::open(&config.journal.data, config.journal.partitions, options(&config))?;
-    if log::state(&journal)? == LogState::Ended {
+    let mut journal = stores::local_journal(&config)?;
+    if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
         let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
         pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true)?;
@@ -48,7 +48,7 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     if log::state(&journal)? == LogState::Drained {
         // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher generation.
         // Landing forgets its place first: after a kill between the two the log is still drained, and both are done again.
-        land::begin_anew(&open_warehouse(&config)?)?;
+        land::begin_anew(&*stores::warehouse(&config)?)?;
         let generation = journal.new_generation(&[Stream::Alerts])?;
         tracing::info!(generation, "the log had ended, a new one begins");
     }
@@ -56,19 +56,8 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false)
 }
 
-fn held_settings(config: &Config) -> anyhow::Result<Settings> {
+pub(crate) fn held_settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings { key_fingerprints: Keys::open(config)?.fingerprints(), ..config.settings() })
-}
-
-fn options(config: &Config) -> Options {
-    let duration = |span: Micros| Duration::from_micros(u64::try_from(span).unwrap_or(0));
-    let retention = [
-        (Stream::Posts, duration(config.retention.posts)),
-        (Stream::Tallies, duration(config.retention.tallies)),
-        (Stream::Counts, duration(config.retention.counts)),
-        (Stream::Rejects, duration(config.retention.rejects)),
-    ];
-    Options { retention: retention.into_iter().collect(), ..Options::default() }
 }
 
 #[expect(clippy::too_many_arguments, reason = "what the one caller has at hand, twice")]
@@ -84,7 +73,7 @@ fn pipeline(
     simulated: bool,
     ended: bool,
 ) -> anyhow::Result<()> {
-    let warehouse = Arc::new(open_warehouse(config)?);
+    let warehouse = stores::warehouse(config)?;
     let metrics = Arc::new(Metrics::default());
     let seen = Arc::new(Seen::default());
     let keys = Keys::open(config)?;
@@ -103,25 +92,25 @@ fn pipeline(
                     return log::end(shared);
                 }
                 let mut ingest = Ingest::start(shared, config, &settings, &keys, clock, worlds, metrics)?;
-                if ingest.run(&stop, until_drained)? {
-                    log::end(shared)?;
-                }
-                anyhow::Ok(())
+                ingest.run(&stop, until_drained)
             }
         });
         let tally = scope.spawn({
             let (flow, seen, stop) = (tally_flow.clone(), Arc::clone(&seen), stop.clone());
             move || {
                 let _done = OnDrop(&flow.done);
-                let stages = (0..settings.partitions).map(TallyStage::new).collect();
-                drive(shared, stages, &flow, &seen).context("tally stopped").inspect_err(|_| stop.ask())
+                let mut membership = shared.join(Group::Tally)?;
+                let ends = Ends::Read(&flow.upstream_done);
+                drive(shared, TallyStage::new, &mut *membership, &ends, &seen).context("tally stopped").inspect_err(|_| stop.ask())
             }
         });
         let watch = scope.spawn({
             let (flow, seen, stop) = (watch_flow.clone(), Arc::clone(&seen), stop.clone());
             move || {
                 let _done = OnDrop(&flow.done);
-                drive(shared, vec![WatchStage::new()], &flow, &seen).context("watch stopped").inspect_err(|_| stop.ask())
+                let mut membership = shared.join(Group::Watch)?;
+                let ends = Ends::Read(&flow.upstream_done);
+                drive(shared, WatchStage::of, &mut *membership, &ends, &seen).context("watch stopped").inspect_err(|_| stop.ask())
             }
         });
         let land = scope.spawn({
@@ -132,7 +121,9 @@ fn pipeline(
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
                 };
-                land::run(shared, &*warehouse, &flow, &enforce, config.alerts.stdout).context("land stopped").inspect_err(|_| stop.ask())
+                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), &enforce, config.alerts.stdout)
+                    .context("land stopped")
+                    .inspect_err(|_| stop.ask())
             }
         });
         let page = listener.map(|listener| {
@@ -151,16 +142,10 @@ fn pipeline(
         }
         Ok(())
     })?;
-    if log::state(journal)? == LogState::Ended {
+    if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
         log::set_drained(journal)?;
     }
     Ok(())
-}
-
-fn open_warehouse(config: &Config) -> anyhow::Result<Local> {
-    match config.warehouse.kind {
-        WarehouseKind::Local => Ok(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?),
-    }
 }
 
 /// Sets a flag when its scope ends, however it ends.
@@ -172,9 +157,9 @@ impl Drop for OnDrop<'_> {
     }
 }
 
-fn serve(
+pub(crate) fn serve(
     listener: std::net::TcpListener,
-    warehouse: Arc<Local>,
+    warehouse: Arc<dyn Warehouse>,
     metrics: Arc<Metrics>,
     seen: &Seen,
     stop: Stop,

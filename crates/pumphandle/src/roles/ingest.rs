@@ -2,10 +2,13 @@
 //!
 //! A tick stands in every partition behind every post that it speaks for; a feed's cursor is written after its tick. So a restart
 //! reads again what was not ticked, and what it appends twice is told by its identity.
+//!
+//! Several workers share the feeds: a feed belongs to the owner of one partition of the stream `feeds`, and the position of the
+//! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower epoch, which changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use feeds::file::{Content, FileReader, FileSettings};
@@ -14,7 +17,7 @@ use feeds::jetstream::{self, JetstreamSettings};
 use feeds::line::Rejected;
 use feeds::progress::{Progress, TickClock};
 use feeds::{Cursor, Feed, Message};
-use journal::{Entry, Journal, Stream};
+use journal::{Change, Entry, Group, Journal, Membership, Stream};
 use record::time::SECOND;
 use record::{Micros, Record, Reject, RejectReason, Settings, Tick, wire};
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,7 @@ use web::Metrics;
 
 use super::Stop;
 use super::keys::Keys;
+use super::log::{self, LogState};
 use crate::config::{Config, FeedKind, Wire};
 use crate::drive::again;
 
@@ -32,6 +36,8 @@ const LINES_A_TURN: usize = 2_000;
 const LINES_JUDGED_MIN: u64 = 1_000;
 /// With nothing to read, so long until the next look.
 const IDLE: Duration = Duration::from_millis(20);
+/// How often a worker that is to end looks whether the others' feeds have been read.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// What a clean stop adds to the clock of its last tick, so that open counts are told once more.
 const LAST_TICK_AHEAD: Micros = 2 * SECOND;
 
@@ -52,6 +58,7 @@ pub(crate) struct WorldSource {
 
 struct Running {
     name: String,
+    epoch: u64,
     source: Source,
     finite: bool,
     progress: Progress,
@@ -61,6 +68,11 @@ struct Running {
     /// Lines read and lines rejected since the start.
     lines: u64,
     rejected: u64,
+    /// A tick has said that it has ended; and `feeds` says so too.
+    ended_ticked: bool,
+    said_read: bool,
+    /// Where earlier owners stood is forgotten.
+    alone: bool,
 }
 
 /// What `feeds` holds of a feed: where it goes on, and how far it has spoken for.
@@ -70,8 +82,17 @@ struct Place {
     reached: Option<Micros>,
 }
 
-fn place_key(feed: &str) -> String {
-    format!("cursor/{feed}")
+/// A key for each epoch: an earlier owner never overwrites where a later one stands.
+fn place_key(feed: &str, epoch: u64) -> String {
+    format!("cursor/{feed}/{epoch:020}")
+}
+
+/// Of the latest owner that has said where it stands; and the keys of all before it.
+fn last_place(journal: &dyn Journal, feed: &str) -> anyhow::Result<(Option<Place>, Vec<String>)> {
+    let mut keys = again(|| journal.keys(Stream::Feeds, &format!("cursor/{feed}/")))?;
+    let last = keys.pop();
+    let place = last.map(|key| read_place(journal, &key)).transpose()?.flatten();
+    Ok((place, keys))
 }
 
 /// The furthest arrival that any feed has spoken for.
@@ -92,16 +113,47 @@ fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>>
     }
 }
 
+/// That a feed has been read to its end, and its last tick appended.
+fn read_key(feed: &str) -> String {
+    format!("read/{feed}")
+}
+
+/// The partition of the stream `feeds` whose owner reads the feed.
+fn share_of(feed: &str, partitions: u32) -> u32 {
+    let hash = blake3::hash(feed.as_bytes());
+    let spread = u32::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1], hash.as_bytes()[2], hash.as_bytes()[3]]);
+    spread % partitions.max(1)
+}
+
+/// A feed that some worker reads.
+struct Planned {
+    /// Its place in settings.
+    index: usize,
+    name: String,
+    share: u32,
+    finite: bool,
+}
+
 pub(crate) struct Ingest<'a> {
     journal: &'a dyn Journal,
+    config: &'a Config,
     settings: Settings,
+    keys: Keys,
     clock: fn() -> Micros,
+    membership: Box<dyn Membership>,
+    planned: Vec<Planned>,
+    /// Shares of feeds that are ours.
+    shares: BTreeSet<u32>,
+    /// In place of the feeds of these names.
+    worlds: BTreeMap<String, WorldSource>,
     feeds: Vec<Running>,
     ticks: TickClock,
     entries: Vec<Entry>,
+    /// Those of the entries that must come after all others, where an append has no order of its own.
+    tick_entries: Vec<Entry>,
     rejects: Vec<Entry>,
     ticked: bool,
-    rejects_share_max: f64,
+    next_look: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -111,105 +163,154 @@ pub(crate) type Worlds = Vec<(String, WorldSource)>;
 impl<'a> Ingest<'a> {
     pub(crate) fn start(
         journal: &'a dyn Journal,
-        config: &Config,
+        config: &'a Config,
         settings: &Settings,
         keys: &Keys,
         clock: fn() -> Micros,
         worlds: Worlds,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Ingest<'a>> {
-        let mut ingest = Ingest {
+        let shares = journal.partitions(Stream::Feeds);
+        let planned = config.feeds.iter().take(settings.feeds.len()).enumerate().map(|(index, feed)| Planned {
+            index,
+            name: feed.name.clone(),
+            share: share_of(&feed.name, shares),
+            finite: matches!(feed.kind, FeedKind::File { follow: false, .. }) && worlds.iter().all(|(world, _)| *world != feed.name),
+        });
+        let planned = planned.collect();
+        Ok(Ingest {
             journal,
+            config,
             settings: settings.clone(),
+            keys: keys.clone(),
             clock,
+            membership: again(|| journal.join(Group::Ingest))?,
+            planned,
+            shares: BTreeSet::new(),
+            worlds: worlds.into_iter().collect(),
             feeds: Vec::new(),
             ticks: TickClock::default(),
             entries: Vec::new(),
+            tick_entries: Vec::new(),
             rejects: Vec::new(),
             ticked: false,
-            rejects_share_max: config.rejects.share_max,
+            next_look: Instant::now(),
             metrics,
-        };
-        let intake = |index: usize| {
-            let lexicon = Arc::clone(&config.topics.lexicon);
-            let mut intake = IntakeSettings::of(settings, index as u16, keys.routing.clone(), keys.authors.clone(), lexicon);
-            intake.segment = config.topics.segment;
-            intake.limits = config.limits.of_lines();
-            intake.langs_max = config.limits.langs_per_post;
-            Intake::new(intake)
-        };
-        for (index, (name, mut world)) in worlds.into_iter().enumerate() {
-            world.intake = Some(intake(index));
-            ingest.add(&name, false, config, |_| Ok(Source::World(Box::new(world))))?;
-        }
-        for (index, feed) in config.feeds.iter().enumerate().take(settings.feeds.len()) {
-            if ingest.feeds.iter().any(|running| running.name == feed.name) {
-                continue;
-            }
-            match &feed.kind {
-                FeedKind::File { paths, follow } => ingest.add(&feed.name, !follow, config, |cursor| {
-                    let files =
-                        FileSettings { follow: *follow, line_bytes_max: config.limits.line_bytes, ..FileSettings::new(paths.clone()) };
-                    let from = match &cursor {
-                        Some(Cursor::File(cursor)) => Some(cursor),
-                        _ => None,
-                    };
-                    Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(index))))
-                })?,
-                FeedKind::Jetstream { urls, wire, rewind, idle_timeout, .. } => ingest.add(&feed.name, false, config, |cursor| {
-                    let jetstream = JetstreamSettings {
-                        wire: match wire {
-                            Wire::Auto => None,
-                            Wire::V1 => Some(jetstream::Wire::First),
-                            Wire::V2 => Some(jetstream::Wire::Second),
-                        },
-                        rewind: *rewind,
-                        idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
-                        queue: config.limits.queue,
-                        ..JetstreamSettings::new(&feed.name, urls.clone())
-                    };
-                    let from = match cursor {
-                        Some(Cursor::Jetstream(cursor)) => Some(cursor),
-                        _ => None,
-                    };
-                    let world = jetstream::World { clock, random: Box::new(random) };
-                    Ok(Source::Live(jetstream::start(jetstream, from, intake(index), world)?))
-                })?,
+        })
+    }
+
+    fn intake(&self, index: usize) -> Intake {
+        let lexicon = Arc::clone(&self.config.topics.lexicon);
+        let mut intake = IntakeSettings::of(&self.settings, index as u16, self.keys.routing.clone(), self.keys.authors.clone(), lexicon);
+        intake.segment = self.config.topics.segment;
+        intake.limits = self.config.limits.of_lines();
+        intake.langs_max = self.config.limits.langs_per_post;
+        Intake::new(intake)
+    }
+
+    /// Takes feeds on and lets them go, as the group decides.
+    fn share(&mut self) -> anyhow::Result<()> {
+        for change in again(|| self.membership.changes(Duration::ZERO))? {
+            match change {
+                Change::Given(share) => {
+                    self.shares.insert(share);
+                    let ours: Vec<usize> = (0..self.planned.len()).filter(|planned| self.planned[*planned].share == share).collect();
+                    for planned in ours {
+                        self.take_on(planned)?;
+                    }
+                }
+                Change::Taken(share) => {
+                    self.shares.remove(&share);
+                    // What was read of it and not ticked is read again by whoever has it now.
+                    let (feeds, planned) = (&mut self.feeds, &self.planned);
+                    feeds.retain(|feed| planned.iter().all(|planned| planned.name != feed.name || planned.share != share));
+                }
             }
         }
-        Ok(ingest)
+        Ok(())
     }
 
     /// Claims the feed and resumes it. The claim's position is its epoch: what an earlier owner still says is told by it.
-    fn add(
-        &mut self,
-        name: &str,
-        finite: bool,
-        config: &Config,
-        open: impl FnOnce(Option<Cursor>) -> anyhow::Result<Source>,
-    ) -> anyhow::Result<()> {
+    fn take_on(&mut self, planned: usize) -> anyhow::Result<()> {
+        let Planned { index, ref name, finite, .. } = self.planned[planned];
+        let name = name.clone();
         let claim = (format!("claim/{name}"), Some(std::process::id().to_string().into_bytes()));
-        let epoch = again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&claim)))?.first().copied().unwrap_or(0);
-        let place = read_place(self.journal, &place_key(name))?;
+        // What an earlier owner has read to the end is looked at again.
+        let claim = [claim, (read_key(&name), None)];
+        let epoch = again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
+        let (place, _) = last_place(self.journal, &name)?;
         let cursor = place.as_ref().and_then(|place| place.cursor.as_deref()).map(str::parse::<Cursor>).transpose()?;
-        let source = open(cursor.clone()).with_context(|| format!("failed to open feed `{name}`"))?;
+        let source = self.open(index, cursor.clone()).with_context(|| format!("failed to open feed `{name}`"))?;
         let mut progress = match source {
-            Source::Live(_) => Progress::live(name, epoch, config.ingest.outage_hold),
-            Source::File(..) | Source::World(_) => Progress::of_file(name, epoch),
+            Source::Live(_) => Progress::live(&name, epoch, self.config.ingest.outage_hold),
+            Source::File(..) | Source::World(_) => Progress::of_file(&name, epoch),
         };
         if let (Source::File(..), Some(reached)) = (&source, place.and_then(|place| place.reached)) {
             // A file resumes at the very line: nothing between is missing.
             progress.on_connected((self.clock)(), Some(reached));
         }
         let accepted =
-            self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", name)]);
-        self.feeds.push(Running { name: name.to_owned(), source, finite, progress, cursor, accepted, lines: 0, rejected: 0 });
+            self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", &name)]);
+        tracing::debug!(feed = name, epoch, "taken on");
+        self.feeds.push(Running {
+            name,
+            epoch,
+            source,
+            finite,
+            progress,
+            cursor,
+            accepted,
+            lines: 0,
+            rejected: 0,
+            ended_ticked: false,
+            said_read: false,
+            alone: false,
+        });
         Ok(())
     }
 
-    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read. Returns whether the latter.
-    pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<bool> {
+    fn open(&mut self, index: usize, cursor: Option<Cursor>) -> anyhow::Result<Source> {
+        let feed = &self.config.feeds[index];
+        if let Some(mut world) = self.worlds.remove(&feed.name) {
+            world.intake = Some(self.intake(index));
+            return Ok(Source::World(Box::new(world)));
+        }
+        match &feed.kind {
+            FeedKind::File { paths, follow } => {
+                let files =
+                    FileSettings { follow: *follow, line_bytes_max: self.config.limits.line_bytes, ..FileSettings::new(paths.clone()) };
+                let from = match &cursor {
+                    Some(Cursor::File(cursor)) => Some(cursor),
+                    _ => None,
+                };
+                Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(self.intake(index))))
+            }
+            FeedKind::Jetstream { urls, wire, rewind, idle_timeout, .. } => {
+                let jetstream = JetstreamSettings {
+                    wire: match wire {
+                        Wire::Auto => None,
+                        Wire::V1 => Some(jetstream::Wire::First),
+                        Wire::V2 => Some(jetstream::Wire::Second),
+                    },
+                    rewind: *rewind,
+                    idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
+                    queue: self.config.limits.queue,
+                    ..JetstreamSettings::new(&feed.name, urls.clone())
+                };
+                let from = match cursor {
+                    Some(Cursor::Jetstream(cursor)) => Some(cursor),
+                    _ => None,
+                };
+                let world = jetstream::World { clock: self.clock, random: Box::new(random) };
+                Ok(Source::Live(jetstream::start(jetstream, from, self.intake(index), world)?))
+            }
+        }
+    }
+
+    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read, by whomever, and the log has ended.
+    pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<()> {
         loop {
+            self.share()?;
             let mut busy = false;
             for index in 0..self.feeds.len() {
                 busy |= self.turn(index)?;
@@ -220,15 +321,50 @@ impl<'a> Ingest<'a> {
             }
             self.flush()?;
             self.check_rejects()?;
-            let drained = until_drained && self.feeds.iter().all(|feed| !feed.finite || feed.progress.has_ended());
-            if drained || stop.asked() {
-                self.finish(drained)?;
-                return Ok(drained);
+            if stop.asked() {
+                return self.finish(false);
+            }
+            if until_drained && self.drained()? {
+                return Ok(());
             }
             if !busy {
                 std::thread::sleep(IDLE);
             }
         }
+    }
+
+    /// Tells the others which of our feeds have been read to the end; once all finite ones have, ends the rest; once all feeds
+    /// have ended, whoever owns the first share ends the log.
+    fn drained(&mut self) -> anyhow::Result<bool> {
+        self.say_read()?;
+        if self.feeds.iter().any(|feed| feed.finite && !feed.said_read) || Instant::now() < self.next_look {
+            return Ok(false);
+        }
+        self.next_look = Instant::now() + LOOK_EVERY;
+        let read = again(|| self.journal.keys(Stream::Feeds, "read/"))?;
+        let is_read = |planned: &&Planned| read.contains(&read_key(&planned.name));
+        if self.planned.iter().filter(|planned| planned.finite).all(|planned| is_read(&planned)) {
+            if self.feeds.iter().any(|feed| !feed.said_read) {
+                self.finish(true)?;
+                self.say_read()?;
+                self.next_look = Instant::now();
+            } else if self.shares.contains(&0) && self.planned.iter().all(|planned| is_read(&planned)) {
+                log::end(self.journal)?;
+            }
+        }
+        Ok(log::state(self.journal)? != LogState::Open)
+    }
+
+    /// After the flush of the tick that says so.
+    fn say_read(&mut self) -> anyhow::Result<()> {
+        for feed in self.feeds.iter_mut().filter(|feed| feed.progress.has_ended() && !feed.said_read) {
+            if feed.ended_ticked {
+                let pair = (read_key(&feed.name), Some(feed.epoch.to_string().into_bytes()));
+                again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
+                feed.said_read = true;
+            }
+        }
+        Ok(())
     }
 
     /// Takes some lines of one feed; whether there were any.
@@ -358,7 +494,7 @@ impl<'a> Ingest<'a> {
     fn check_rejects(&self) -> anyhow::Result<()> {
         for feed in self.feeds.iter().filter(|feed| feed.lines >= LINES_JUDGED_MIN) {
             let share = feed.rejected as f64 / feed.lines as f64;
-            if share > self.rejects_share_max {
+            if share > self.config.rejects.share_max {
                 bail!(
                     "feed `{}`: {:.0} % of {} lines were rejected, more than `rejects.share-max`\nhint: the stream `rejects` and `pumphandle_rejects_total` say why",
                     feed.name,
@@ -385,31 +521,49 @@ impl<'a> Ingest<'a> {
         if feeds.is_empty() {
             return;
         }
+        for feed in &mut self.feeds {
+            feed.ended_ticked |= feeds.iter().any(|told| told.ended && told.feed == feed.name);
+        }
         let bytes = Record::Tick(Tick { settings: self.settings.number, at: now, feeds }).encode();
-        self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() }));
+        let ticks = (0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() });
+        if self.journal.appends_in_order() { &mut self.entries } else { &mut self.tick_entries }.extend(ticks);
         self.ticked = true;
     }
 
-    /// Appends what has gathered; then, if a tick was among it, the cursors.
+    /// Appends what has gathered, no tick before the posts that it speaks for; then, if a tick was among it, the cursors.
     fn flush(&mut self) -> anyhow::Result<()> {
         if !self.rejects.is_empty() {
             let rejects = std::mem::take(&mut self.rejects);
             again(|| self.journal.append(Stream::Rejects, &rejects))?;
         }
-        if !self.entries.is_empty() {
-            let entries = std::mem::take(&mut self.entries);
-            again(|| self.journal.append(Stream::Posts, &entries))?;
+        // A post that comes before a tick which does not speak for it yet is only early; one that came after it could be missed.
+        for entries in [std::mem::take(&mut self.entries), std::mem::take(&mut self.tick_entries)] {
+            if !entries.is_empty() {
+                // Said again after a failure, posts are told by their identity, and ticks by their claims.
+                again(|| self.journal.append(Stream::Posts, &entries))?;
+            }
         }
         if std::mem::take(&mut self.ticked) {
-            let places: Vec<(String, Option<Vec<u8>>)> = self
-                .feeds
-                .iter()
-                .map(|feed| {
-                    let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached: feed.progress.reached() };
-                    Ok((place_key(&feed.name), Some(serde_json::to_vec(&place)?)))
-                })
-                .collect::<anyhow::Result<_>>()?;
+            let mut places: Vec<(String, Option<Vec<u8>>)> = Vec::new();
+            for feed in &mut self.feeds {
+                let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached: feed.progress.reached() };
+                places.push((place_key(&feed.name, feed.epoch), Some(serde_json::to_vec(&place)?)));
+            }
             again(|| self.journal.put(Stream::Feeds, &places))?;
+            self.forget_earlier_places()?;
+        }
+        Ok(())
+    }
+
+    /// Once the latest owner has said where it stands, what earlier ones said is of no use.
+    fn forget_earlier_places(&mut self) -> anyhow::Result<()> {
+        for feed in self.feeds.iter_mut().filter(|feed| !feed.alone) {
+            let (_, earlier) = last_place(self.journal, &feed.name)?;
+            let deletions: Vec<(String, Option<Vec<u8>>)> = earlier.into_iter().map(|key| (key, None)).collect();
+            if !deletions.is_empty() {
+                again(|| self.journal.put(Stream::Feeds, &deletions))?;
+            }
+            feed.alone = true;
         }
         Ok(())
     }

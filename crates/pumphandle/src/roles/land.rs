@@ -1,15 +1,18 @@
 //! The land role: streams into the warehouse, each batch together with the position it was read up to.
 
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use journal::{Journal, Stream};
-use record::Record;
-use warehouse::{AlertLine, Landing, Progress};
+use journal::{Change, Group, Journal, Stream};
+use record::{Position, Record};
+use warehouse::{AlertLine, Landing, Progress, WarehouseError};
 
-use crate::drive::{Flow, again};
+use super::log;
+use crate::drive::{Ends, again};
+
+/// What lands.
+const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
 
 /// A batch is written at least so often.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
@@ -25,41 +28,35 @@ const RETENTION_EVERY: Duration = Duration::from_secs(600);
 pub(crate) fn run(
     journal: &dyn Journal,
     warehouse: &dyn Landing,
-    flow: &Flow,
+    ends: &Ends<'_>,
     enforce_retention: &dyn Fn(),
     print_alerts: bool,
 ) -> anyhow::Result<()> {
-    let streams = [Stream::Counts, Stream::Alerts];
-    let landed = warehouse.progress()?;
-    let mut next =
-        streams.map(|stream| landed.iter().find(|progress| progress.stream == stream.name()).map_or(0, |progress| progress.next));
+    let mut membership = again(|| journal.join(Group::Land))?;
+    let mut place: Option<[Position; 2]> = None;
     let mut retention_at = Instant::now();
+    let mut next_look = Instant::now();
     loop {
-        let upstream_done = flow.upstream_done.load(Ordering::SeqCst);
-        let mut rows = Vec::new();
-        let mut progress = Vec::new();
-        let began = Instant::now();
-        for (index, stream) in streams.into_iter().enumerate() {
-            let wait = if index == 0 && !upstream_done { WAIT } else { Duration::ZERO };
-            let batch = again(|| journal.read(stream, 0, next[index], READ_BYTES_MAX, wait))?;
-            for (position, bytes) in &batch.records {
-                match Record::decode(bytes) {
-                    Ok(record) => rows.push(record),
-                    Err(error) => return Err(anyhow!(error).context(format!("record {position} of `{}`", stream.name()))),
-                }
-            }
-            if batch.next != next[index] {
-                next[index] = batch.next;
-                progress.push(Progress { stream: stream.name().to_owned(), partition: 0, next: batch.next });
+        let upstream_done = ends.upstream_done();
+        for change in again(|| membership.changes(if place.is_none() { WAIT } else { Duration::ZERO }))? {
+            match change {
+                Change::Given(_) => place = Some(landed(warehouse, ends, &mut next_look)?),
+                Change::Taken(_) => place = None,
             }
         }
-        if !rows.is_empty() {
-            write(warehouse, &rows, &progress, flow)?;
+        let began = Instant::now();
+        let mut rows = Vec::new();
+        if let Some(next) = &mut place {
+            rows = land(journal, warehouse, next, ends, &mut next_look, if upstream_done { Duration::ZERO } else { WAIT })?;
+            membership.show(0, next[0]);
             if print_alerts {
                 print(&rows)?;
             }
-        } else if upstream_done {
-            flow.done.store(true, Ordering::SeqCst);
+            if rows.is_empty() && matches!(ends, Ends::Told(_)) {
+                log::drain(journal, *next)?;
+            }
+        }
+        if (rows.is_empty() && upstream_done) || ends.told(&mut next_look)? {
             return Ok(());
         }
         if Instant::now() >= retention_at {
@@ -71,6 +68,42 @@ pub(crate) fn run(
             std::thread::sleep(FLUSH_EVERY.saturating_sub(began.elapsed()).min(WAIT));
         }
     }
+}
+
+/// Where landing goes on, by the warehouse itself.
+fn landed(warehouse: &dyn Landing, ends: &Ends<'_>, next_look: &mut Instant) -> anyhow::Result<[Position; 2]> {
+    let landed = patiently(ends, next_look, || warehouse.progress())?;
+    Ok(STREAMS.map(|stream| landed.iter().find(|progress| progress.stream == stream.name()).map_or(0, |progress| progress.next)))
+}
+
+/// Lands what can be read now; returns it.
+fn land(
+    journal: &dyn Journal,
+    warehouse: &dyn Landing,
+    next: &mut [Position; 2],
+    ends: &Ends<'_>,
+    next_look: &mut Instant,
+    mut wait: Duration,
+) -> anyhow::Result<Vec<Record>> {
+    let mut rows = Vec::new();
+    let mut progress = Vec::new();
+    for (index, stream) in STREAMS.into_iter().enumerate() {
+        let batch = again(|| journal.read(stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait)))?;
+        for (position, bytes) in &batch.records {
+            match Record::decode(bytes) {
+                Ok(record) => rows.push(record),
+                Err(error) => return Err(anyhow!(error).context(format!("record {position} of `{}`", stream.name()))),
+            }
+        }
+        if batch.next != next[index] {
+            next[index] = batch.next;
+            progress.push(Progress { stream: stream.name().to_owned(), partition: 0, next: batch.next });
+        }
+    }
+    if !rows.is_empty() {
+        patiently(ends, next_look, || warehouse.write(&rows, &progress))?;
+    }
+    Ok(rows)
 }
 
 /// Alerts as lines of JSON, a line a revision; after a kill the last ones may be printed again, with the same id and revision.
@@ -86,14 +119,15 @@ fn print(rows: &[Record]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(warehouse: &dyn Landing, rows: &[Record], progress: &[Progress], flow: &Flow) -> anyhow::Result<()> {
+/// Calls again for as long as that may help: what hasn't landed stays in the log.
+fn patiently<T>(ends: &Ends<'_>, next_look: &mut Instant, call: impl Fn() -> Result<T, WarehouseError>) -> anyhow::Result<T> {
     let mut tries_left = LAST_TRIES;
     loop {
-        match warehouse.write(rows, progress) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.try_again() && tries_left > 0 => {
-                tracing::warn!(%error, "failed to write to the warehouse, trying again");
-                if flow.upstream_done.load(Ordering::SeqCst) {
+        match call() {
+            Ok(value) => return Ok(value),
+            Err(error) if error.try_again() && tries_left > 0 && !ends.told(next_look)? => {
+                tracing::warn!(%error, "the warehouse can't be reached, trying again");
+                if ends.upstream_done() {
                     tries_left -= 1;
                 }
                 std::thread::sleep(RETRY);

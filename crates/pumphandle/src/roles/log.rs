@@ -3,23 +3,27 @@
 //! Settings are appended to every partition of `posts` and to `tallies`. A copy in `feeds` says what the log holds; it is written
 //! before they are appended and once more after, so that a kill in between is mended at the next start.
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use journal::{Entry, Journal, Stream};
 use record::time::{HOUR, pane_border};
-use record::{Micros, Record, Settings};
+use record::{Micros, Position, Record, Settings};
 
 use crate::drive::again;
 
 const SETTINGS: &str = "settings";
 const SETTINGS_APPENDED: &str = "settings-appended";
 const STATE: &str = "log";
+/// Up to where `counts` and `alerts` hold everything that was judged.
+const JUDGED: &str = "log-judged";
 
 /// Where the log stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LogState {
     Open,
     /// `End` is being or has been appended; stages may not have read it yet.
     Ended,
+    /// Watch has judged everything and said so; it may not have landed yet.
+    Judged,
     /// Everything has landed; the next start makes a new generation.
     Drained,
 }
@@ -27,6 +31,7 @@ pub(crate) enum LogState {
 pub(crate) fn state(journal: &dyn Journal) -> anyhow::Result<LogState> {
     Ok(match again(|| journal.get(Stream::Feeds, STATE))?.as_deref() {
         Some(b"ended") => LogState::Ended,
+        Some(b"judged") => LogState::Judged,
         Some(b"drained") => LogState::Drained,
         _ => LogState::Open,
     })
@@ -41,6 +46,27 @@ pub(crate) fn end(journal: &dyn Journal) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// After watch's last output. Said again after a kill, or by one that was thought dead, it changes nothing.
+pub(crate) fn set_judged(journal: &dyn Journal) -> anyhow::Result<()> {
+    if state(journal)? != LogState::Ended {
+        return Ok(());
+    }
+    let end = |stream| Ok::<_, anyhow::Error>(again(|| journal.extent(stream, 0))?.end);
+    let judged = serde_json::to_vec(&[end(Stream::Counts)?, end(Stream::Alerts)?])?;
+    again(|| journal.put(Stream::Feeds, &[(JUDGED.to_owned(), Some(judged.clone()))]))?;
+    set_state(journal, b"judged")
+}
+
+/// Says that everything has landed if it has: `next` are the first positions of `counts` and `alerts` that have not.
+pub(crate) fn drain(journal: &dyn Journal, next: [Position; 2]) -> anyhow::Result<()> {
+    if state(journal)? != LogState::Judged {
+        return Ok(());
+    }
+    let Some(judged) = again(|| journal.get(Stream::Feeds, JUDGED))? else { return Ok(()) };
+    let judged: [Position; 2] = serde_json::from_slice(&judged).context("the record of what was judged is unreadable")?;
+    if next[0] >= judged[0] && next[1] >= judged[1] { set_drained(journal) } else { Ok(()) }
+}
+
 pub(crate) fn set_drained(journal: &dyn Journal) -> anyhow::Result<()> {
     set_state(journal, b"drained")
 }
@@ -50,21 +76,42 @@ fn set_state(journal: &dyn Journal, state: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Brings the log's settings up to what the configuration says, from the next pane on. `reached` is the furthest arrival in the log.
-pub(crate) fn settle(journal: &dyn Journal, configured: &Settings, reached: Option<Micros>) -> anyhow::Result<Settings> {
-    let held = match again(|| journal.get(Stream::Feeds, SETTINGS))? {
+/// The settings that the log holds, if they say what the configuration says; a role of its own never changes them.
+pub(crate) fn held(journal: &dyn Journal, configured: &Settings) -> anyhow::Result<Settings> {
+    let held = read_held(journal)?.ok_or_else(|| anyhow!("the log holds no settings yet\nhint: run `pumphandle migrate` first"))?;
+    check_keys(&held, configured)?;
+    if !held.same_meaning(configured) {
+        bail!(
+            "the configuration differs from the settings that the log holds (number {})\nhint: run `pumphandle migrate` with this configuration, or start the role with the configuration of the others",
+            held.number
+        );
+    }
+    Ok(held)
+}
+
+pub(crate) fn read_held(journal: &dyn Journal) -> anyhow::Result<Option<Settings>> {
+    match again(|| journal.get(Stream::Feeds, SETTINGS))? {
         Some(bytes) => match Record::decode(&bytes)? {
-            Record::Settings(settings) => Some(settings),
+            Record::Settings(settings) => Ok(Some(settings)),
             other => bail!("the log's settings are a {} record", other.kind()),
         },
-        None => None,
-    };
-    if let Some(held) = held {
-        if held.key_fingerprints != configured.key_fingerprints {
-            return Err(anyhow!(
-                "the pseudonym keys are not those that the log was begun with\nhint: put the key files back, or begin with an empty data folder"
-            ));
-        }
+        None => Ok(None),
+    }
+}
+
+fn check_keys(held: &Settings, configured: &Settings) -> anyhow::Result<()> {
+    if held.key_fingerprints != configured.key_fingerprints {
+        bail!(
+            "the pseudonym keys are not those that the log was begun with\nhint: put the key files back, or begin with an empty data folder"
+        );
+    }
+    Ok(())
+}
+
+/// Brings the log's settings up to what the configuration says, from the next pane on. `reached` is the furthest arrival in the log.
+pub(crate) fn settle(journal: &dyn Journal, configured: &Settings, reached: Option<Micros>) -> anyhow::Result<Settings> {
+    if let Some(held) = read_held(journal)? {
+        check_keys(&held, configured)?;
         let appended = again(|| journal.get(Stream::Feeds, SETTINGS_APPENDED))?;
         if appended.as_deref() != Some(held.number.to_string().as_bytes()) {
             append(journal, &held)?;

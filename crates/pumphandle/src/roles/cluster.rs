@@ -1,0 +1,171 @@
+//! One role in a process of its own, over streams that several processes share.
+//!
+//! The same stages as embedded, driven by the same loop; what a process works on is what its group gives it. Roles find each
+//! other only through streams: what is told in `feeds` says how far the log has come (see [`super::log`]).
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Context;
+use journal::{Group, Journal};
+use record::Settings;
+use web::Metrics;
+
+use super::embedded::{held_settings, serve};
+use super::ingest::Ingest;
+use super::keys::Keys;
+use super::log::LogState;
+use super::{Stop, land, log, stores};
+use crate::config::{Config, JournalKind, WarehouseKind};
+use crate::drive::{Ends, Seen, TallyStage, WatchStage, drive};
+
+/// A role that may run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Ingest,
+    Tally,
+    Watch,
+    Land,
+    Serve,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Role::Ingest => "ingest",
+            Role::Tally => "tally",
+            Role::Watch => "watch",
+            Role::Land => "land",
+            Role::Serve => "serve",
+        }
+    }
+
+    /// What of the configuration a process of its own can't share with others, and what to do about it.
+    pub(crate) fn refusal(self, config: &Config) -> Option<(String, &'static str)> {
+        let alone = "`pumphandle run` is all roles in one process, without a server";
+        if self != Role::Serve && config.journal.kind == JournalKind::Local {
+            return Some((format!("a {} of its own needs streams that processes share: `journal.kind` is `local`", self.name()), alone));
+        }
+        let has_tables = matches!(self, Role::Land | Role::Serve);
+        if has_tables && config.warehouse.kind == WarehouseKind::Local && config.journal.kind == JournalKind::Kafka {
+            return Some((
+                format!("a {} of its own needs tables that processes share: `warehouse.kind` is `local`", self.name()),
+                "set `warehouse.kind` to `clickhouse`",
+            ));
+        }
+        None
+    }
+}
+
+/// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and landed.
+pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop) -> anyhow::Result<()> {
+    if role == Role::Serve {
+        return run_serve(config, until_drained, stop);
+    }
+    let journal = stores::journal(config)?;
+    let journal = &*journal;
+    let seen = Seen::default();
+    let ends_at = |past: LogState| move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past));
+    match role {
+        Role::Ingest => {
+            let settings = log::held(journal, &held_settings(config)?)?;
+            let keys = Keys::open(config)?;
+            let metrics = Arc::new(Metrics::default());
+            Ingest::start(journal, config, &settings, &keys, super::now, Vec::new(), metrics)?.run(stop, until_drained)
+        }
+        Role::Tally => {
+            understood(journal, config)?;
+            let told = ends_at(LogState::Judged);
+            let mut membership = journal.join(Group::Tally)?;
+            drive(journal, TallyStage::new, &mut *membership, &Ends::Told(&told), &seen)
+        }
+        Role::Watch => {
+            understood(journal, config)?;
+            let told = ends_at(LogState::Judged);
+            let mut membership = journal.join(Group::Watch)?;
+            drive(journal, WatchStage::of, &mut *membership, &Ends::Told(&told), &seen)
+        }
+        Role::Land => {
+            let warehouse = stores::warehouse(config)?;
+            let told = ends_at(LogState::Drained);
+            land::run(journal, &*warehouse, &Ends::Told(&told), &|| {}, config.alerts.stdout)
+        }
+        Role::Serve => Ok(()),
+    }
+}
+
+/// The log's settings, compared with all of the configuration but keys: only ingest has those.
+fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings> {
+    let held = log::read_held(journal)?;
+    let key_fingerprints = held.map(|held| held.key_fingerprints).unwrap_or_default();
+    log::held(journal, &Settings { key_fingerprints, ..config.settings() })
+}
+
+fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Result<()> {
+    let warehouse = stores::warehouse(config)?;
+    let journal = (until_drained && config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
+    let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
+    tracing::info!(page = format!("http://{}", listener.local_addr()?), "serving");
+    let page_stop = Stop::default();
+    std::thread::scope(|scope| {
+        let page = scope.spawn(|| serve(listener, warehouse, Arc::new(Metrics::default()), &Seen::default(), page_stop.clone(), false));
+        loop {
+            let drained = match &journal {
+                Some(journal) => log::state(&**journal)? == LogState::Drained,
+                None => false,
+            };
+            if stop.asked() || drained || page.is_finished() {
+                page_stop.ask();
+                return page.join().map_err(|_| anyhow::anyhow!("the page panicked"))?;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    })
+}
+
+/// Makes or brings up to date what roles only look at: streams, settings, tables. Says what it has done.
+pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
+    let journal = migrated_journal(config)?;
+    let journal = &*journal;
+    #[cfg(feature = "clickhouse")]
+    if config.warehouse.kind == WarehouseKind::ClickHouse {
+        stores::clickhouse(config)?.migrate()?;
+        tracing::info!(database = config.warehouse.clickhouse.database, "tables are up to date");
+    }
+    if config.warehouse.kind == WarehouseKind::Local {
+        stores::warehouse(config)?;
+    }
+    let settings = log::settle(journal, &held_settings(config)?, super::ingest::reached(journal)?)?;
+    tracing::info!(number = settings.number, from = record::time::display(settings.from), "settings are up to date");
+    Ok(())
+}
+
+#[cfg(feature = "kafka")]
+fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
+    use journal::kafka::{KafkaJournal, Plan, migrate};
+    if config.journal.kind == JournalKind::Local {
+        return stores::journal(config);
+    }
+    let settings = stores::kafka(config)?;
+    let plan = Plan { replication: Some(config.journal.kafka.replication), retention: stores::retention(config), ..Plan::default() };
+    let report = migrate(&settings, &plan)?;
+    let names =
+        |streams: &std::collections::BTreeSet<journal::Stream>| streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ");
+    tracing::info!(generation = report.generation, made = names(&report.made), changed = names(&report.changed), "streams are up to date");
+    let journal = KafkaJournal::open(settings.clone())?;
+    if log::state(&journal)? != LogState::Drained {
+        return Ok(Box::new(journal));
+    }
+    // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher generation.
+    // Landing forgets its place first: after a kill between the two the log is still drained, and both are done again.
+    drop(journal);
+    land::begin_anew(&*stores::warehouse(config)?)?;
+    let report = migrate(&settings, &Plan { anew: true, ..plan })?;
+    tracing::info!(generation = report.generation, "the log had ended, a new one begins");
+    Ok(Box::new(KafkaJournal::open(settings)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
+    stores::journal(config)
+}

@@ -1,0 +1,87 @@
+//! Which journal and which warehouse the configuration names, opened.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use journal::local::{LocalJournal, Options};
+use journal::{Journal, Stream};
+use record::Micros;
+use warehouse::{Local, Warehouse};
+
+use super::WAREHOUSE_FILE;
+use crate::config::{Config, JournalKind, WarehouseKind};
+
+pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
+    let duration = |span: Micros| Duration::from_micros(u64::try_from(span).unwrap_or(0));
+    BTreeMap::from([
+        (Stream::Posts, duration(config.retention.posts)),
+        (Stream::Tallies, duration(config.retention.tallies)),
+        (Stream::Counts, duration(config.retention.counts)),
+        (Stream::Rejects, duration(config.retention.rejects)),
+    ])
+}
+
+pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
+    let options = Options { retention: retention(config), ..Options::default() };
+    Ok(LocalJournal::open(&config.journal.data, config.journal.partitions, options)?)
+}
+
+pub(crate) fn journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
+    match config.journal.kind {
+        JournalKind::Local => Ok(Box::new(local_journal(config)?)),
+        #[cfg(feature = "kafka")]
+        JournalKind::Kafka => Ok(Box::new(journal::kafka::KafkaJournal::open(kafka(config)?)?)),
+        #[cfg(not(feature = "kafka"))]
+        JournalKind::Kafka => anyhow::bail!("this build has no Kafka"),
+    }
+}
+
+#[cfg(feature = "kafka")]
+pub(crate) fn kafka(config: &Config) -> anyhow::Result<journal::kafka::KafkaSettings> {
+    let kafka = &config.journal.kafka;
+    let mut settings = journal::kafka::KafkaSettings::new(&*kafka.brokers, &*kafka.prefix, config.journal.partitions);
+    settings.session_timeout = Duration::from_micros(u64::try_from(kafka.session_timeout).unwrap_or(45_000_000));
+    settings.properties.extend(kafka.properties.iter().cloned());
+    if let Some(file) = &kafka.password_file {
+        settings.properties.insert("sasl.password".to_owned(), secret(file)?);
+    }
+    Ok(settings)
+}
+
+pub(crate) fn warehouse(config: &Config) -> anyhow::Result<Arc<dyn Warehouse>> {
+    match config.warehouse.kind {
+        WarehouseKind::Local => Ok(Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?)),
+        #[cfg(feature = "clickhouse")]
+        WarehouseKind::ClickHouse => {
+            let clickhouse = clickhouse(config)?;
+            clickhouse.check_schema()?;
+            Ok(Arc::new(clickhouse))
+        }
+        #[cfg(not(feature = "clickhouse"))]
+        WarehouseKind::ClickHouse => anyhow::bail!("this build has no ClickHouse"),
+    }
+}
+
+/// Without a look at its tables.
+#[cfg(feature = "clickhouse")]
+pub(crate) fn clickhouse(config: &Config) -> anyhow::Result<warehouse::clickhouse::ClickHouse> {
+    let named = &config.warehouse.clickhouse;
+    Ok(warehouse::clickhouse::ClickHouse::connect(warehouse::clickhouse::ClickHouseSettings {
+        url: named.url.clone(),
+        database: named.database.clone(),
+        user: named.user.clone(),
+        password: named.password_file.as_deref().map(secret).transpose()?.unwrap_or_default(),
+        cells_kept: u64::try_from(config.retention.cells).ok().map(Duration::from_micros),
+        ..warehouse::clickhouse::ClickHouseSettings::default()
+    })?)
+}
+
+/// A file's only line.
+#[cfg_attr(not(any(feature = "kafka", feature = "clickhouse")), expect(dead_code, reason = "no server, no password"))]
+fn secret(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}

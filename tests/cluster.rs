@@ -1,0 +1,308 @@
+//! The roles as processes of their own, over real Kafka and the real ClickHouse engine: what lands is what `replay` counts,
+//! whatever is killed on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use simulation::Random;
+
+use crate::clickhouse;
+use crate::program::{Folder, LONG, Running, root, simulate, until};
+use crate::recount::assert_same;
+use crate::run::{exported, replayed};
+
+/// Two of each, watch with its standby.
+const ROLES: [&str; 9] = ["ingest", "ingest", "tally", "tally", "watch", "watch", "land", "land", "serve"];
+/// What a set-up on two busy cores may take.
+const VERY_LONG: Duration = Duration::from_secs(300);
+
+/// The two servers, streams and tables of a test's own on them, and its folder.
+struct Cluster {
+    folder: Folder,
+    /// Of the test's own, if it is going to be hard on them.
+    _kafka: Option<Kafka>,
+    _clickhouse: Option<clickhouse::Engine>,
+}
+
+impl Cluster {
+    /// On servers that tests share; none, said so, where there are none.
+    fn shared() -> Option<Cluster> {
+        let Ok(brokers) = std::env::var("KAFKA_BROKERS") else {
+            return clickhouse::absent("no Kafka: KAFKA_BROKERS is not set; tests/run starts one");
+        };
+        Some(Cluster::on(&brokers, &clickhouse::url()?, None, None))
+    }
+
+    fn on(brokers: &str, url: &str, kafka: Option<Kafka>, clickhouse: Option<clickhouse::Engine>) -> Cluster {
+        let folder = Folder::new();
+        let name = folder.path().file_name().and_then(|name| name.to_str()).expect("a name").replace(['.', '-'], "");
+        folder.write(
+            "run.toml",
+            format!(
+                r#"
+                [journal]
+                kind = "kafka"
+                brokers = "{brokers}"
+                prefix = "test{name}"
+                session-timeout = "3s"
+                [warehouse]
+                kind = "clickhouse"
+                url = "{url}"
+                database = "test{name}"
+                [web]
+                listen = "127.0.0.1:0"
+                [[feeds]]
+                name = "posts"
+                kind = "file"
+                path = "posts.ndjson"
+                "#
+            ),
+        );
+        Cluster { folder, _kafka: kafka, _clickhouse: clickhouse }
+    }
+
+    fn migrate(&self) {
+        self.folder.output(&["migrate", "--config", "run.toml"]).ends(0);
+    }
+
+    fn start(&self, role: &str) -> Running {
+        self.folder.start(&[role, "--config", "run.toml", "--until-drained"])
+    }
+
+    /// The final verdicts that landed, as `replay --verdicts` writes them.
+    fn final_verdicts(&self) -> BTreeSet<String> {
+        let rows = self.folder.output(&["export", "--config", "run.toml", "--table", "verdicts"]).ends(0).stdout();
+        last_verdicts(&rows)
+    }
+
+    fn alert_ids(&self, args: &[&str]) -> BTreeSet<String> {
+        let lines = self.folder.output(&[args, &["--config", "run.toml"]].concat()).ends(0).stdout();
+        let id = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["id"].as_str().expect("an id").to_owned();
+        lines.lines().map(id).collect()
+    }
+}
+
+/// `topic,region,window_end,window_seconds,method,observed,expected,upperbound,pvalue,alarm,reason` of final verdicts.
+fn last_verdicts(rows: &str) -> BTreeSet<String> {
+    let mut reader = csv::Reader::from_reader(rows.as_bytes());
+    let header = reader.headers().expect("a header").clone();
+    let column = |name: &str| header.iter().position(|column| column == name).unwrap_or_else(|| panic!("no {name}: {header:?}"));
+    let stage = column("stage");
+    let wanted =
+        ["topic", "region", "window_end", "window_seconds", "method", "observed", "expected", "upperbound", "pvalue", "alarm", "reason"]
+            .map(column);
+    let rows = reader.records().map(|row| row.expect("a row"));
+    // The same number may be written 32 and 32.0.
+    let value = |field: &str| field.parse::<f64>().map_or_else(|_| field.to_owned(), |number| number.to_string());
+    rows.filter(|row| &row[stage] == "final").map(|row| wanted.map(|at| value(&row[at])).join(",")).collect()
+}
+
+/// For whoever reads what the tests say.
+#[expect(clippy::print_stdout, reason = "a seed is of use only where tests are read")]
+fn tell(what: &str) {
+    println!("{what}");
+}
+
+/// A broker of the test's own, that can be killed and started again on what it keeps.
+struct Kafka {
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Kafka {
+    fn start() -> Option<Kafka> {
+        let script = root().join("tests/kafka_local.sh");
+        let fetched = Command::new(&script).arg("--fetch").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !fetched.is_ok_and(|status| status.success()) {
+            return clickhouse::absent("no Kafka of one's own: tests/kafka_local.sh fetches none");
+        }
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        // The two after it are the broker's too; should they be taken, the start says so.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let child = spawn(&script, folder.path(), port);
+        Some(Kafka { folder, port, child })
+    }
+
+    fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&root().join("tests/kafka_local.sh"), self.folder.path(), self.port);
+    }
+
+    /// As `kill -9`.
+    fn kill(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(self.folder.path().join("broker.pid")) {
+            // It may have ended by itself.
+            let _ = Command::new("kill").args(["-9", pid.trim()]).stderr(Stdio::null()).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(script: &Path, folder: &Path, port: u16) -> Child {
+    let mut command = Command::new(script);
+    command.arg(folder).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("bash runs");
+    let mut said = String::new();
+    let out = child.stdout.take().expect("it is piped");
+    BufReader::new(out).read_line(&mut said).expect("the broker says when it is ready");
+    assert!(said.starts_with("ready"), "the broker didn't start: {said:?}");
+    child
+}
+
+#[test]
+fn two_of_each_role_land_what_replay_counts_and_judges() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = &cluster.folder;
+    simulate(folder, "posts.ndjson", &["--posts", "200000", "--days", "12", "--seed", "11"]);
+    cluster.migrate();
+    // Done twice it changes nothing more.
+    cluster.migrate();
+    let mut roles = ROLES.map(|role| (role, cluster.start(role)));
+    for (role, running) in &mut roles {
+        until(VERY_LONG, &format!("the end of {role}: {}", running.log()), || running.ended());
+        running.ends(0);
+    }
+    assert_same("landed and replayed", &exported(folder), &replayed(folder));
+
+    let verdicts = folder.output(&["replay", "posts.ndjson", "--verdicts", "-"]).ends(0).stdout();
+    let (landed, replayed) = (cluster.final_verdicts(), last_verdicts(&verdicts));
+    assert!(replayed.len() > 1000, "{} verdicts", replayed.len());
+    let differing: Vec<&String> = landed.symmetric_difference(&replayed).take(5).collect();
+    assert!(differing.is_empty(), "{} and {} verdicts: {differing:?}", landed.len(), replayed.len());
+
+    let ids = cluster.alert_ids(&["alerts", "list"]);
+    assert!(!ids.is_empty(), "no alert at all");
+    assert_eq!(ids, cluster.alert_ids(&["replay", "--log", "--alerts", "-"]));
+
+    // A drained log takes no more: the next start is refused, and what is migrated begins anew and counts the same.
+    cluster.migrate();
+    let mut roles = ["ingest", "tally", "watch", "land"].map(|role| (role, cluster.start(role)));
+    for (_, running) in &mut roles {
+        until(VERY_LONG, "the end of the second run", || running.ended());
+        running.ends(0);
+    }
+    assert_same("a second generation", &exported(folder), &self::replayed(folder));
+}
+
+#[test]
+fn twenty_kills_of_random_roles_lose_nothing_and_double_nothing() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = &cluster.folder;
+    simulate(folder, "posts.ndjson", &["--posts", "150000", "--days", "9", "--seed", "12"]);
+    cluster.migrate();
+    let seed = 4;
+    let mut random = Random::new(seed);
+    let mut roles: Vec<(&str, Running)> = ROLES[..8].iter().map(|role| (*role, cluster.start(role))).collect();
+    let mut kills: BTreeMap<&str, u32> = BTreeMap::new();
+    for _ in 0..20 {
+        let at = Instant::now() + Duration::from_millis(random.between(100, 1500) as u64);
+        until(LONG, "the moment of the kill", || (Instant::now() >= at).then_some(()));
+        let victim = random.between(0, roles.len() as i64) as usize;
+        let role = roles[victim].0;
+        roles[victim].1.kill();
+        assert!(!roles[victim].1.log().contains("panicked"), "{role}: {}", roles[victim].1.log());
+        *kills.entry(role).or_default() += 1;
+        roles[victim].1 = cluster.start(role);
+    }
+    for (role, running) in &mut roles {
+        until(VERY_LONG, &format!("the end of {role}: {}", running.log()), || running.ended());
+        running.ends(0);
+    }
+    tell(&format!("seed {seed}, killed: {kills:?}"));
+    assert_same("after twenty kills", &exported(folder), &replayed(folder));
+    assert_eq!(cluster.alert_ids(&["alerts", "list"]), cluster.alert_ids(&["replay", "--log", "--alerts", "-"]));
+}
+
+#[test]
+fn servers_that_are_killed_three_times_each_lose_nothing() {
+    let Some(mut kafka) = Kafka::start() else { return };
+    let data = tempfile::tempdir().expect("a folder for temporary files");
+    let Some(mut engine) = clickhouse::Engine::start(Some(data.path()), 0, &[]) else { return };
+    let port = engine.port();
+    let cluster = Cluster::on(&kafka.brokers(), engine.url(), None, None);
+    let folder = &cluster.folder;
+    simulate(folder, "posts.ndjson", &["--posts", "100000", "--days", "6", "--seed", "13"]);
+    cluster.migrate();
+    let mut roles: Vec<(&str, Running)> = ROLES[..8].iter().map(|role| (*role, cluster.start(role))).collect();
+    let mut random = Random::new(5);
+    for _ in 0..3 {
+        for server in ["kafka", "clickhouse"] {
+            let at = Instant::now() + Duration::from_millis(random.between(500, 3000) as u64);
+            until(LONG, "the moment of the kill", || (Instant::now() >= at).then_some(()));
+            if server == "kafka" {
+                kafka.restart();
+            } else {
+                engine.kill();
+                engine = clickhouse::Engine::start(Some(data.path()), port, &[]).expect("it started before");
+            }
+        }
+    }
+    for (role, running) in &mut roles {
+        until(VERY_LONG, &format!("the end of {role}: {}", running.log()), || running.ended());
+        running.ends(0);
+    }
+    assert_same("after six kills of servers", &exported(folder), &replayed(folder));
+    assert_eq!(cluster.alert_ids(&["alerts", "list"]), cluster.alert_ids(&["replay", "--log", "--alerts", "-"]));
+}
+
+#[test]
+fn a_worker_that_was_thought_dead_changes_nothing_when_it_wakes() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = &cluster.folder;
+    simulate(folder, "posts.ndjson", &["--posts", "100000", "--days", "6", "--seed", "14"]);
+    cluster.migrate();
+    let mut roles: Vec<(&str, Running)> = ROLES[..8].iter().map(|role| (*role, cluster.start(role))).collect();
+    // Who of the two has the work is not known from outside: both sleep in turn, longer than their session lasts.
+    for (_, sleeper) in &mut roles {
+        if sleeper.ended().is_some() {
+            continue;
+        }
+        sleeper.signal("STOP");
+        let at = Instant::now() + Duration::from_millis(4500);
+        until(LONG, "the end of its session", || (Instant::now() >= at).then_some(()));
+        sleeper.signal("CONT");
+    }
+    for (role, running) in &mut roles {
+        until(VERY_LONG, &format!("the end of {role}: {}", running.log()), || running.ended());
+        running.ends(0);
+    }
+    assert_same("after sleepers woke", &exported(folder), &replayed(folder));
+    assert_eq!(cluster.alert_ids(&["alerts", "list"]), cluster.alert_ids(&["replay", "--log", "--alerts", "-"]));
+}
+
+#[test]
+fn a_role_refuses_what_the_others_would_not_agree_to() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = &cluster.folder;
+    folder.write("posts.ndjson", "");
+    let early = folder.output(&["tally", "--config", "run.toml"]).ends(1).stderr();
+    assert!(early.contains("pumphandle migrate"), "{early}");
+    cluster.migrate();
+    let other = folder.output(&["tally", "--config", "run.toml", "--set", "panes.lateness=7m"]).ends(1).stderr();
+    assert!(other.contains("differs from the settings that the log holds") && other.contains("pumphandle migrate"), "{other}");
+    let fewer = folder.output(&["watch", "--config", "run.toml", "--set", "journal.partitions=3"]).ends(1).stderr();
+    assert!(fewer.contains("partitions"), "{fewer}");
+    let local = folder.output(&["watch", "--set", "journal.kind=local"]).ends(64).stderr();
+    assert!(local.starts_with("error: a watch of its own needs streams that processes share") && local.contains("hint: "), "{local}");
+    let nowhere = folder.output(&["migrate", "--config", "run.toml", "--set", "warehouse.url=http://127.0.0.1:9"]).ends(1).stderr();
+    assert!(nowhere.contains("127.0.0.1:9"), "{nowhere}");
+    let nobody = folder.output(&["migrate", "--config", "run.toml", "--set", "journal.brokers=127.0.0.1:9"]).ends(1).stderr();
+    assert!(nobody.contains("127.0.0.1:9"), "{nobody}");
+}
