@@ -20,7 +20,7 @@ fn fresh() -> Box<dyn Warehouse> {
 
 #[test]
 fn contract() {
-    contract::holds(&fresh);
+    contract::holds(&fresh, contract::SEEDS);
 }
 
 #[test]
