@@ -12,6 +12,7 @@ mod demo;
 mod live;
 mod program;
 mod recount;
+mod rejects;
 mod replay;
 mod run;
 mod tidy;

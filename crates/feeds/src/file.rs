@@ -172,6 +172,11 @@ impl FileLine<'_> {
     }
 }
 
+/// What is kept of a line that is set aside.
+pub fn hash(line: &[u8]) -> String {
+    hash_of(blake3::hash(line))
+}
+
 /// The first 16 hex digits.
 pub(crate) fn hash_of(hash: blake3::Hash) -> String {
     hash.to_hex().as_str()[..16].to_owned()

@@ -83,6 +83,22 @@ pub(crate) enum Command {
     /// Lists alerts, or shows one.
     #[command(after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de")]
     Alerts(Alerts),
+    /// Lists lines that were set aside, or tries them again.
+    #[command(
+        after_help = "Examples:\n  pumphandle rejects list\n  pumphandle rejects replay\n\nThe log keeps where a line stood and its hash, not the line: `replay` reads it again at its place in its file, by the topics and limits of now, and appends what is understood. Nothing is counted twice."
+    )]
+    Rejects(Rejects),
+    /// Loads numbers of others to compare with: official case series and the like.
+    #[command(
+        after_help = "Example:\n  pumphandle reference load cases.csv\n\nColumns `series,region,date,value` and optionally `unit,source`. A file loads whole or not at all; loading it again replaces what it names."
+    )]
+    Reference(Reference),
+    /// Asks whether a page is ready: ends with 0 if `/readyz` answers 200.
+    #[command(after_help = "Example:\n  pumphandle health 127.0.0.1:8080\n\nWithout an address it asks `web.listen`.")]
+    Health {
+        /// Host and port.
+        address: Option<String>,
+    },
     /// Writes a table or view of the warehouse as CSV or NDJSON.
     #[command(after_help = "Example:\n  pumphandle export --table v_counts --from 2026-01-05 --to 2026-01-12 > counts.csv")]
     Export(Export),
@@ -291,4 +307,30 @@ pub(crate) struct Export {
     /// `csv` or `ndjson`.
     #[arg(long, default_value = "csv", value_name = "FORMAT")]
     pub(crate) format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rejects {
+    #[command(subcommand)]
+    pub(crate) command: RejectsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RejectsCommand {
+    /// As CSV: `feed,place,line,reason,length,hash,detail`.
+    List,
+    /// Reads lines of files again at their places.
+    Replay,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reference {
+    #[command(subcommand)]
+    pub(crate) command: ReferenceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReferenceCommand {
+    /// From a CSV file; `-` is standard input.
+    Load { file: PathBuf },
 }

@@ -5,7 +5,10 @@ mod check;
 mod demo;
 mod detect;
 mod export;
+mod health;
 mod outputs;
+mod reference;
+mod rejects;
 mod replay;
 mod run;
 mod simulate;
@@ -93,6 +96,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Topics(args) => topics::run(&load()?, &args.command),
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
         Command::Alerts(args) => alerts::run(&load()?, &args.command),
+        Command::Rejects(args) => rejects::run(&load()?, &args.command),
+        Command::Reference(args) => reference::run(&load()?, &args.command),
+        Command::Health { address } => health::run(&load()?, address.as_deref()),
         Command::Export(args) => export::run(&load()?, &args),
     }
 }

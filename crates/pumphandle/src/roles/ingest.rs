@@ -118,6 +118,16 @@ fn read_key(feed: &str) -> String {
     format!("read/{feed}")
 }
 
+/// What makes records of the lines of the feed that stands there in settings.
+pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: usize) -> Intake {
+    let lexicon = Arc::clone(&config.topics.lexicon);
+    let mut intake = IntakeSettings::of(settings, index as u16, keys.routing.clone(), keys.authors.clone(), lexicon);
+    intake.segment = config.topics.segment;
+    intake.limits = config.limits.of_lines();
+    intake.langs_max = config.limits.langs_per_post;
+    Intake::new(intake)
+}
+
 /// The partition of the stream `feeds` whose owner reads the feed.
 fn share_of(feed: &str, partitions: u32) -> u32 {
     let hash = blake3::hash(feed.as_bytes());
@@ -199,15 +209,6 @@ impl<'a> Ingest<'a> {
         })
     }
 
-    fn intake(&self, index: usize) -> Intake {
-        let lexicon = Arc::clone(&self.config.topics.lexicon);
-        let mut intake = IntakeSettings::of(&self.settings, index as u16, self.keys.routing.clone(), self.keys.authors.clone(), lexicon);
-        intake.segment = self.config.topics.segment;
-        intake.limits = self.config.limits.of_lines();
-        intake.langs_max = self.config.limits.langs_per_post;
-        Intake::new(intake)
-    }
-
     /// Takes feeds on and lets them go, as the group decides.
     fn share(&mut self) -> anyhow::Result<()> {
         for change in again(|| self.membership.changes(Duration::ZERO))? {
@@ -272,7 +273,7 @@ impl<'a> Ingest<'a> {
     fn open(&mut self, index: usize, cursor: Option<Cursor>) -> anyhow::Result<Source> {
         let feed = &self.config.feeds[index];
         if let Some(mut world) = self.worlds.remove(&feed.name) {
-            world.intake = Some(self.intake(index));
+            world.intake = Some(intake(self.config, &self.settings, &self.keys, index));
             return Ok(Source::World(Box::new(world)));
         }
         match &feed.kind {
@@ -283,7 +284,7 @@ impl<'a> Ingest<'a> {
                     Some(Cursor::File(cursor)) => Some(cursor),
                     _ => None,
                 };
-                Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(self.intake(index))))
+                Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(self.config, &self.settings, &self.keys, index))))
             }
             FeedKind::Jetstream { urls, wire, rewind, idle_timeout, .. } => {
                 let jetstream = JetstreamSettings {
@@ -302,7 +303,7 @@ impl<'a> Ingest<'a> {
                     _ => None,
                 };
                 let world = jetstream::World { clock: self.clock, random: Box::new(random) };
-                Ok(Source::Live(jetstream::start(jetstream, from, self.intake(index), world)?))
+                Ok(Source::Live(jetstream::start(jetstream, from, intake(self.config, &self.settings, &self.keys, index), world)?))
             }
         }
     }
