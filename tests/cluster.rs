@@ -2,7 +2,8 @@
 //! whatever is killed on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,7 @@ use serde_json::Value;
 use simulation::Random;
 
 use crate::clickhouse;
+use crate::live;
 use crate::program::{Folder, LONG, Running, root, simulate, until};
 use crate::recount::assert_same;
 use crate::run::{exported, replayed};
@@ -305,4 +307,56 @@ fn a_role_refuses_what_the_others_would_not_agree_to() {
     assert!(nowhere.contains("127.0.0.1:9"), "{nowhere}");
     let nobody = folder.output(&["migrate", "--config", "run.toml", "--set", "journal.brokers=127.0.0.1:9"]).ends(1).stderr();
     assert!(nobody.contains("127.0.0.1:9"), "{nobody}");
+}
+
+#[test]
+fn a_warehouse_that_is_away_delays_no_alert_and_has_everything_afterwards() {
+    let Ok(brokers) = std::env::var("KAFKA_BROKERS") else {
+        return clickhouse::absent::<()>("no Kafka: KAFKA_BROKERS is not set; tests/run starts one").unwrap_or(());
+    };
+    let data = tempfile::tempdir().expect("a folder for temporary files");
+    let Some(mut engine) = clickhouse::Engine::start(Some(data.path()), 0, &[]) else { return };
+    let port = engine.port();
+    let cluster = Cluster::on(&brokers, engine.url(), None, None);
+    let folder = &cluster.folder;
+    let (lines, _) = live::ten_posts();
+    let outbreak: usize = lines.split_inclusive('\n').take_while(|line| !line.contains("flu")).map(str::len).sum();
+    folder.write("posts.ndjson", &lines[..outbreak]);
+    cluster.migrate();
+    let followed = ["--set", "feeds.posts.follow=true"];
+    let mut roles =
+        ["ingest", "tally", "watch", "land"].map(|role| folder.start(&[&[role, "--config", "run.toml"], &followed[..]].concat()));
+    let hours = || folder.output(&["export", "--config", "run.toml", "--table", "denominators"]).ends(0).stdout().lines().count();
+    until(VERY_LONG, "the fortnight to land", || (hours() > 14 * 24).then_some(()));
+
+    engine.kill();
+    let away = Instant::now();
+    let last = lines.rfind("flu").expect("ten of them");
+    let spike = last + lines[last..].find('\n').expect("a whole line") + 1;
+    append(folder, &lines[outbreak..spike]);
+    let listed = || folder.output(&["alerts", "list", "--log", "--config", "run.toml"]).ends(0).stdout();
+    until(Duration::from_secs(60), "an alert without a warehouse", || listed().contains("\"early\"").then_some(()));
+    let outage = Duration::from_secs(if std::env::var_os("PUMPHANDLE_STREAMS").is_some() { 120 } else { 15 });
+    until(VERY_LONG, "the end of the outage", || (away.elapsed() > outage).then_some(()));
+    append(folder, &lines[spike..]);
+    let _engine = clickhouse::Engine::start(Some(data.path()), port, &[]).expect("it started before");
+    let id = |lines: &str| serde_json::from_str::<Value>(lines.lines().next().expect("an alert")).expect("JSON")["id"].clone();
+    let landed = || folder.output(&["alerts", "list", "--config", "run.toml"]).ends(0).stdout();
+    until(VERY_LONG, "the alert to land", || (!landed().is_empty()).then_some(()));
+    assert_eq!(id(&landed()), id(&listed()));
+    for role in &mut roles {
+        role.signal("TERM");
+        role.ends(0);
+    }
+    let mut roles = ["ingest", "tally", "watch", "land"].map(|role| cluster.start(role));
+    for role in &mut roles {
+        until(VERY_LONG, "the end", || role.ended());
+        role.ends(0);
+    }
+    assert_same("after the outage", &exported(folder), &replayed(folder));
+}
+
+fn append(folder: &Folder, lines: &str) {
+    let mut file = OpenOptions::new().append(true).open(folder.file("posts.ndjson")).expect("it is there");
+    file.write_all(lines.as_bytes()).expect("room for it");
 }

@@ -288,7 +288,11 @@ pub(crate) struct Alerts {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
     /// One line of JSON an alert, last fired first.
-    List,
+    List {
+        /// From the stream of alerts instead of the warehouse, which may be away or behind.
+        #[arg(long)]
+        log: bool,
+    },
     /// All revisions of one alert.
     Show { id: String },
 }

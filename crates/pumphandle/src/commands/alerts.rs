@@ -1,18 +1,28 @@
 //! `alerts`: the loop from a terminal.
 
 use std::io::{BufWriter, Write, stdout};
+use std::time::Duration;
 
+use journal::{Journal, Stream};
+use record::{Alert, AlertFold, Record};
 use warehouse::{AlertLine, AlertQuery};
 
 use super::Failure;
 use crate::cli::AlertsCommand;
 use crate::config::Config;
+use crate::drive::again;
+use crate::roles::stores;
+
+const READ_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
+    if matches!(command, AlertsCommand::List { log: true }) {
+        return list_log(&*stores::journal(config)?);
+    }
     let warehouse = super::export::open(config)?;
     let mut out = BufWriter::new(stdout().lock());
     match command {
-        AlertsCommand::List => {
+        AlertsCommand::List { .. } => {
             for entry in warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })? {
                 serde_json::to_writer(&mut out, &AlertLine::from(&entry.alert))?;
                 out.write_all(b"\n")?;
@@ -27,6 +37,35 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
                 out.write_all(b"\n")?;
             }
         }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Alerts are kept in their stream for ever, and stand there as soon as they are fired.
+fn list_log(journal: &dyn Journal) -> Result<(), Failure> {
+    let mut fold = AlertFold::default();
+    let mut next = again(|| journal.extent(Stream::Alerts, 0))?.start;
+    loop {
+        let batch = again(|| journal.read(Stream::Alerts, 0, next, READ_BYTES_MAX, Duration::ZERO))?;
+        if batch.records.is_empty() {
+            break;
+        }
+        next = batch.next;
+        for (_, bytes) in &batch.records {
+            match Record::decode(bytes)? {
+                Record::Alert(alert) => fold.apply(alert),
+                Record::AlertEvent(event) => fold.apply_event(event),
+                _ => false,
+            };
+        }
+    }
+    let mut alerts: Vec<&Alert> = fold.alerts().collect();
+    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.fired_at), &alert.id));
+    let mut out = BufWriter::new(stdout().lock());
+    for alert in alerts {
+        serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
+        out.write_all(b"\n")?;
     }
     out.flush()?;
     Ok(())
