@@ -25,8 +25,8 @@ const READ_BYTES_MAX: usize = 256 << 10;
 const WAIT: Duration = Duration::from_millis(100);
 /// How often a role of its own looks whether it is to end.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// First wait before a failed call is tried again; doubled up to the last.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// First wait before a failed call is tried again; doubled up to the last. Unit tests don't wait.
+const RETRY_FIRST: Duration = if cfg!(test) { Duration::from_nanos(1) } else { Duration::from_millis(200) };
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// When a role ends.
@@ -202,50 +202,93 @@ impl Stage for WatchStage {
     }
 }
 
-/// A stage that is being driven.
-struct Driven<S> {
-    stage: S,
-    /// What it said last has been said of its end, too.
-    ended: bool,
-}
-
 /// Drives the stages of the partitions that this member of the stage's group has, until it ends.
 pub(crate) fn drive<S: Stage>(
     journal: &dyn Journal,
-    fresh: impl Fn(u32) -> S,
+    fresh: fn(u32) -> S,
     membership: &mut dyn Membership,
     ends: &Ends<'_>,
     seen: &Seen,
 ) -> anyhow::Result<()> {
-    let mut driven: BTreeMap<u32, Driven<S>> = BTreeMap::new();
+    let mut driver = Driver::new(fresh);
     let mut snapshot_at = Instant::now() + SNAPSHOT_EVERY;
     let mut next_look = Instant::now();
-    let mut out = Vec::new();
     loop {
         let upstream_done = ends.upstream_done();
-        let idle = if driven.is_empty() { WAIT } else { Duration::ZERO };
+        let read_any = driver.turn(journal, membership, if upstream_done { Duration::ZERO } else { WAIT })?;
+        for stage in driver.stages() {
+            stage.show(seen);
+        }
+        let over = match ends {
+            Ends::Read(_) => driver.all_ended() || (upstream_done && !read_any),
+            Ends::Told(_) => ends.told(&mut next_look)?,
+        };
+        let is_time = over || Instant::now() >= snapshot_at;
+        if is_time {
+            snapshot_at = Instant::now() + SNAPSHOT_EVERY;
+        }
+        driver.keep(journal, is_time)?;
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+/// The stages that one member of a group has; knows no clock and no end.
+pub(crate) struct Driver<S> {
+    fresh: fn(u32) -> S,
+    driven: BTreeMap<u32, Driven<S>>,
+    out: Vec<(Stream, Record)>,
+}
+
+/// A stage that is being driven.
+struct Driven<S> {
+    stage: S,
+    /// The position of our claim, in digits that sort as it does.
+    epoch: String,
+    /// What it said last has been said of its end, too.
+    ended: bool,
+}
+
+impl<S: Stage> Driver<S> {
+    pub(crate) fn new(fresh: fn(u32) -> S) -> Driver<S> {
+        Driver { fresh, driven: BTreeMap::new(), out: Vec::new() }
+    }
+
+    pub(crate) fn stages(&self) -> impl Iterator<Item = &S> {
+        self.driven.values().map(|driven| &driven.stage)
+    }
+
+    /// Whether there are any stages, and all of them have ended.
+    pub(crate) fn all_ended(&self) -> bool {
+        !self.driven.is_empty() && self.stages().all(Stage::ended)
+    }
+
+    /// Looks at the membership once, then reads, applies and appends once; whether there was anything to read.
+    pub(crate) fn turn(&mut self, journal: &dyn Journal, membership: &mut dyn Membership, mut wait: Duration) -> anyhow::Result<bool> {
+        let idle = if self.driven.is_empty() { WAIT } else { Duration::ZERO };
         for change in again(|| membership.changes(idle))? {
             match change {
                 Change::Given(partition) => {
-                    let stage = restore(journal, fresh(partition)).with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
-                    tracing::debug!(stage = S::NAME, partition, next = stage.next(), "taken on");
-                    driven.insert(partition, Driven { stage, ended: false });
+                    let fresh = (self.fresh)(partition);
+                    let driven = take_on(journal, fresh).with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
+                    tracing::debug!(stage = S::NAME, partition, next = driven.stage.next(), epoch = driven.epoch, "taken on");
+                    self.driven.insert(partition, driven);
                 }
                 Change::Taken(partition) => {
                     tracing::debug!(stage = S::NAME, partition, "let go");
-                    driven.remove(&partition);
+                    self.driven.remove(&partition);
                 }
             }
         }
         let mut read_any = false;
-        let mut wait = if upstream_done { Duration::ZERO } else { WAIT };
-        for (&partition, Driven { stage, .. }) in &mut driven {
+        for (&partition, Driven { stage, .. }) in &mut self.driven {
             // Only one of them waits, and only where nothing has come for the others.
             let batch = again(|| journal.read(S::INPUT, partition, stage.next(), READ_BYTES_MAX, std::mem::take(&mut wait)))?;
             for (position, bytes) in &batch.records {
                 read_any = true;
                 match Record::decode(bytes) {
-                    Ok(record) => stage.apply(*position, &record, &mut out)?,
+                    Ok(record) => stage.apply(*position, &record, &mut self.out)?,
                     Err(error @ (DecodeError::Version { .. } | DecodeError::Kind { .. })) => {
                         return Err(anyhow!(error).context(format!(
                             "{} of partition {partition} at {position} was written by another release",
@@ -257,32 +300,24 @@ pub(crate) fn drive<S: Stage>(
             }
             membership.show(partition, stage.next());
         }
-        append(journal, &mut out)?;
-        for Driven { stage, .. } in driven.values() {
-            stage.show(seen);
-        }
-        let all_ended = !driven.is_empty() && driven.values().all(|driven| driven.stage.ended());
-        let over = match ends {
-            Ends::Read(_) => all_ended || (upstream_done && !read_any),
-            Ends::Told(_) => ends.told(&mut next_look)?,
-        };
-        let is_time = over || Instant::now() >= snapshot_at;
-        if is_time {
-            snapshot_at = Instant::now() + SNAPSHOT_EVERY;
-        }
-        for Driven { stage, ended } in driven.values_mut() {
-            let ends_now = stage.ended() && !*ended;
+        append(journal, &mut self.out)?;
+        Ok(read_any)
+    }
+
+    /// Writes snapshots of those that have just ended, and of all others if it is time. To be called after each turn, when all that
+    /// they include has been said.
+    pub(crate) fn keep(&mut self, journal: &dyn Journal, is_time: bool) -> anyhow::Result<()> {
+        for driven in self.driven.values_mut() {
+            let ends_now = driven.stage.ended() && !driven.ended;
             if is_time || ends_now {
-                write_snapshot(journal, stage)?;
+                write_snapshot(journal, driven)?;
             }
             if ends_now {
-                *ended = true;
+                driven.ended = true;
                 S::on_end(journal)?;
             }
         }
-        if over {
-            return Ok(());
-        }
+        Ok(())
     }
 }
 
@@ -316,35 +351,51 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> any
 }
 
 // ---- snapshots in the stream `state` ----
+//
+// owner/STAGE/PARTITION                        who drives the stage; the position of the claim is the owner's epoch
+// manifest/STAGE/PARTITION/POSITION/EPOCH      names chunks of its epoch
+// chunk/STAGE/PARTITION/EPOCH/HASH
 
 fn manifest_prefix<S: Stage>(partition: u32) -> String {
     format!("manifest/{}/{partition}/", S::NAME)
 }
 
-fn chunk_key<S: Stage>(partition: u32, name: &ChunkName) -> String {
-    format!("chunk/{}/{partition}/{}", S::NAME, blake3::Hash::from_bytes(*name).to_hex())
+fn chunk_prefix<S: Stage>(partition: u32) -> String {
+    format!("chunk/{}/{partition}/", S::NAME)
 }
 
-/// Chunks, then the manifest that names them, then what nothing names any more is deleted: a kill between any two leaves the last
-/// complete snapshot in place. One that was thought dead and wakes finds the snapshot of whoever went on for it, and deletes nothing.
-fn write_snapshot<S: Stage>(journal: &dyn Journal, stage: &mut S) -> anyhow::Result<()> {
+fn chunk_key<S: Stage>(partition: u32, epoch: &str, name: &ChunkName) -> String {
+    format!("{}{epoch}/{}", chunk_prefix::<S>(partition), blake3::Hash::from_bytes(*name).to_hex())
+}
+
+fn epoch_of_manifest(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
+}
+
+fn epoch_of_chunk(key: &str) -> &str {
+    key.rsplit('/').nth(1).unwrap_or_default()
+}
+
+/// Chunks, then the manifest that names them, then what this owner and those before it don't need any more is deleted: a kill
+/// between any two leaves the last complete snapshot in place. Nobody deletes what a later owner has written, and nobody names a
+/// chunk that is not their own: so one that was thought dead and wakes, even between two of these steps, harms no snapshot.
+fn write_snapshot<S: Stage>(journal: &dyn Journal, Driven { stage, epoch, .. }: &mut Driven<S>) -> anyhow::Result<()> {
     let partition = stage.partition();
     let snapshot = stage.snapshot();
     let chunks: Vec<(String, Option<Vec<u8>>)> =
-        snapshot.fresh.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &name), Some(bytes))).collect();
+        snapshot.fresh.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, epoch, &name), Some(bytes))).collect();
     again(|| journal.put(Stream::State, &chunks))?;
     let prefix = manifest_prefix::<S>(partition);
-    let key = format!("{prefix}{:020}", stage.next());
+    let key = format!("{prefix}{:020}/{epoch}", stage.next());
     again(|| journal.put(Stream::State, &[(key.clone(), Some(snapshot.manifest.encode()))]))?;
-    let named: BTreeSet<String> = snapshot.manifest.chunks.iter().map(|name| chunk_key::<S>(partition, name)).collect();
+    let named: BTreeSet<String> = snapshot.manifest.chunks.iter().map(|name| chunk_key::<S>(partition, epoch, name)).collect();
     let manifests = again(|| journal.keys(Stream::State, &prefix))?;
-    if manifests.iter().any(|other| *other > key) {
+    if manifests.iter().any(|other| epoch_of_manifest(other) > epoch.as_str()) {
         tracing::warn!(stage = S::NAME, partition, "another process has gone on from here");
-        return Ok(());
     }
-    let old_manifests = manifests.into_iter().filter(|old| *old != key);
-    let old_chunks =
-        again(|| journal.keys(Stream::State, &format!("chunk/{}/{partition}/", S::NAME)))?.into_iter().filter(|old| !named.contains(old));
+    let old_manifests = manifests.into_iter().filter(|old| *old != key && epoch_of_manifest(old) <= epoch.as_str());
+    let chunks = again(|| journal.keys(Stream::State, &chunk_prefix::<S>(partition)))?;
+    let old_chunks = chunks.into_iter().filter(|old| !named.contains(old) && epoch_of_chunk(old) <= epoch.as_str());
     let deletions: Vec<(String, Option<Vec<u8>>)> = old_manifests.chain(old_chunks).map(|old| (old, None)).collect();
     if !deletions.is_empty() {
         again(|| journal.put(Stream::State, &deletions))?;
@@ -352,27 +403,50 @@ fn write_snapshot<S: Stage>(journal: &dyn Journal, stage: &mut S) -> anyhow::Res
     Ok(())
 }
 
-/// The highest complete snapshot, or the fresh stage where there is none.
-fn restore<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<S> {
+/// Claims the stage, and goes on from the highest complete snapshot; without one it begins.
+fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S>> {
     let partition = fresh.partition();
-    let mut manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
-    manifests.sort();
-    for key in manifests.iter().rev() {
-        let Some(bytes) = again(|| journal.get(Stream::State, key))? else { continue };
-        let manifest = Manifest::decode(&bytes)?;
-        let mut chunks = Vec::with_capacity(manifest.chunks.len());
-        for name in &manifest.chunks {
-            match again(|| journal.get(Stream::State, &chunk_key::<S>(partition, name)))? {
-                Some(chunk) => chunks.push(chunk),
-                None => break,
+    let claim = (format!("owner/{}/{partition}", S::NAME), Some(std::process::id().to_string().into_bytes()));
+    let claimed = again(|| journal.put(Stream::State, std::slice::from_ref(&claim)))?;
+    let epoch = format!("{:020}", claimed.first().copied().unwrap_or(0));
+    let mut seen = Vec::new();
+    loop {
+        let mut manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
+        manifests.sort();
+        for key in manifests.iter().rev() {
+            if let Some((stage, chunks)) = restore(journal, key, partition)? {
+                // Whoever was before us may go on deleting its own.
+                let copies: Vec<(String, Option<Vec<u8>>)> =
+                    chunks.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes))).collect();
+                again(|| journal.put(Stream::State, &copies))?;
+                return Ok(Driven { stage, epoch, ended: false });
             }
+            tracing::warn!(key, "incomplete snapshot passed over");
         }
-        if chunks.len() == manifest.chunks.len() {
-            return Ok(S::restore(&manifest, &chunks)?);
+        if manifests == seen {
+            return Ok(Driven { stage: fresh, epoch, ended: false });
         }
-        tracing::warn!(key, "incomplete snapshot passed over");
+        // They may have been replaced while we looked.
+        seen = manifests;
     }
-    Ok(fresh)
+}
+
+/// A stage as it was, and the chunks that say so.
+type Restored<S> = (S, Vec<(ChunkName, Vec<u8>)>);
+
+/// None if some chunks are missing.
+fn restore<S: Stage>(journal: &dyn Journal, key: &str, partition: u32) -> anyhow::Result<Option<Restored<S>>> {
+    let Some(bytes) = again(|| journal.get(Stream::State, key))? else { return Ok(None) };
+    let manifest = Manifest::decode(&bytes)?;
+    let mut chunks = Vec::with_capacity(manifest.chunks.len());
+    for name in &manifest.chunks {
+        let Some(chunk) = again(|| journal.get(Stream::State, &chunk_key::<S>(partition, epoch_of_manifest(key), name)))? else {
+            return Ok(None);
+        };
+        chunks.push(chunk);
+    }
+    let stage = S::restore(&manifest, &chunks)?;
+    Ok(Some((stage, manifest.chunks.into_iter().zip(chunks).collect())))
 }
 
 /// An instant as the metrics show it.

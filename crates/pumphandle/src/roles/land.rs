@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use journal::{Change, Group, Journal, Stream};
+use journal::{Change, Group, Journal, Membership, Stream};
 use record::{Position, Record};
 use warehouse::{AlertLine, Landing, Progress, WarehouseError};
 
@@ -18,8 +18,8 @@ const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 1 << 20;
 const WAIT: Duration = Duration::from_millis(200);
-/// Wait before a failed write is tried again; the warehouse being away delays its readers, and nobody else.
-const RETRY: Duration = Duration::from_secs(2);
+/// Wait before a failed write is tried again; the warehouse being away delays its readers, and nobody else. Unit tests don't wait.
+const RETRY: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
 /// Once all others have ended it is tried so often before the program ends too: what hasn't landed stays in the log.
 const LAST_TRIES: u32 = 5;
 /// What retention has passed is deleted now and then.
@@ -33,28 +33,16 @@ pub(crate) fn run(
     print_alerts: bool,
 ) -> anyhow::Result<()> {
     let mut membership = again(|| journal.join(Group::Land))?;
-    let mut place: Option<[Position; 2]> = None;
+    let mut lander = Lander::default();
     let mut retention_at = Instant::now();
     let mut next_look = Instant::now();
     loop {
         let upstream_done = ends.upstream_done();
-        for change in again(|| membership.changes(if place.is_none() { WAIT } else { Duration::ZERO }))? {
-            match change {
-                Change::Given(_) => place = Some(landed(warehouse, ends, &mut next_look)?),
-                Change::Taken(_) => place = None,
-            }
-        }
         let began = Instant::now();
-        let mut rows = Vec::new();
-        if let Some(next) = &mut place {
-            rows = land(journal, warehouse, next, ends, &mut next_look, if upstream_done { Duration::ZERO } else { WAIT })?;
-            membership.show(0, next[0]);
-            if print_alerts {
-                print(&rows)?;
-            }
-            if rows.is_empty() && matches!(ends, Ends::Told(_)) {
-                log::drain(journal, *next)?;
-            }
+        let wait = if upstream_done { Duration::ZERO } else { WAIT };
+        let rows = lander.turn(journal, warehouse, &mut *membership, ends, &mut next_look, wait)?;
+        if print_alerts {
+            print(&rows)?;
         }
         if (rows.is_empty() && upstream_done) || ends.told(&mut next_look)? {
             return Ok(());
@@ -67,6 +55,39 @@ pub(crate) fn run(
         if !upstream_done && rows.len() < 1000 {
             std::thread::sleep(FLUSH_EVERY.saturating_sub(began.elapsed()).min(WAIT));
         }
+    }
+}
+
+/// One member of the group: where landing goes on if it is the active one.
+#[derive(Debug, Default)]
+pub(crate) struct Lander {
+    place: Option<[Position; 2]>,
+}
+
+impl Lander {
+    /// Looks at the membership once, then lands what can be read; returns it.
+    pub(crate) fn turn(
+        &mut self,
+        journal: &dyn Journal,
+        warehouse: &dyn Landing,
+        membership: &mut dyn Membership,
+        ends: &Ends<'_>,
+        next_look: &mut Instant,
+        wait: Duration,
+    ) -> anyhow::Result<Vec<Record>> {
+        for change in again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))? {
+            match change {
+                Change::Given(_) => self.place = Some(landed(warehouse, ends, next_look)?),
+                Change::Taken(_) => self.place = None,
+            }
+        }
+        let Some(next) = &mut self.place else { return Ok(Vec::new()) };
+        let rows = land(journal, warehouse, next, ends, next_look, wait)?;
+        membership.show(0, next[0]);
+        if rows.is_empty() && matches!(ends, Ends::Told(_)) {
+            log::drain(journal, *next)?;
+        }
+        Ok(rows)
     }
 }
 
