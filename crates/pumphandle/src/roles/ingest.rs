@@ -240,13 +240,17 @@ impl<'a> Ingest<'a> {
         let claim = [claim, (read_key(&name), None)];
         let epoch = again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
         let (place, _) = last_place(self.journal, &name)?;
-        let cursor = place.as_ref().and_then(|place| place.cursor.as_deref()).map(str::parse::<Cursor>).transpose()?;
+        // Ours from now on, before our first tick: what an earlier owner ticks after it is ignored, and so must be where that one stands.
+        let place = place.unwrap_or(Place { cursor: None, reached: None });
+        let own = (place_key(&name, epoch), Some(serde_json::to_vec(&place)?));
+        again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&own)))?;
+        let cursor = place.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
         let source = self.open(index, cursor.clone()).with_context(|| format!("failed to open feed `{name}`"))?;
         let mut progress = match source {
             Source::Live(_) => Progress::live(&name, epoch, self.config.ingest.outage_hold),
             Source::File(..) | Source::World(_) => Progress::of_file(&name, epoch),
         };
-        if let (Source::File(..), Some(reached)) = (&source, place.and_then(|place| place.reached)) {
+        if let (Source::File(..), Some(reached)) = (&source, place.reached) {
             // A file resumes at the very line: nothing between is missing.
             progress.on_connected((self.clock)(), Some(reached));
         }
