@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod drive;
 mod roles;
+#[cfg(test)]
+mod simulated;
 
 use std::process::ExitCode;
 
