@@ -53,7 +53,11 @@ pub(crate) fn kafka(config: &Config) -> anyhow::Result<journal::kafka::KafkaSett
 
 pub(crate) fn warehouse(config: &Config) -> anyhow::Result<Arc<dyn Warehouse>> {
     match config.warehouse.kind {
-        WarehouseKind::Local => Ok(Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?)),
+        WarehouseKind::Local => {
+            let data = &config.journal.data;
+            std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
+            Ok(Arc::new(Local::open(&data.join(WAREHOUSE_FILE))?))
+        }
         #[cfg(feature = "clickhouse")]
         WarehouseKind::ClickHouse => {
             let clickhouse = clickhouse(config)?;
