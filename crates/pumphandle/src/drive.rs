@@ -350,6 +350,26 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> any
     }
 }
 
+/// Takes each record that a partition still holds, oldest first, up to its end of now.
+pub(crate) fn each_retained<E: From<anyhow::Error>>(
+    journal: &dyn Journal,
+    stream: Stream,
+    partition: u32,
+    mut take: impl FnMut(Record) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut next = again(|| journal.extent(stream, partition))?.start;
+    loop {
+        let batch = again(|| journal.read(stream, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
+        if batch.records.is_empty() {
+            return Ok(());
+        }
+        next = batch.next;
+        for (_, bytes) in &batch.records {
+            take(Record::decode(bytes).map_err(anyhow::Error::from)?)?;
+        }
+    }
+}
+
 // ---- snapshots in the stream `state` ----
 //
 // owner/STAGE/PARTITION                        who drives the stage; the position of the claim is the owner's epoch

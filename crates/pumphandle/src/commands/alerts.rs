@@ -1,7 +1,6 @@
 //! `alerts`: the loop from a terminal.
 
 use std::io::{BufWriter, Write, stdout};
-use std::time::Duration;
 
 use journal::{Journal, Stream};
 use record::{Alert, AlertFold, Record};
@@ -10,10 +9,8 @@ use warehouse::{AlertLine, AlertQuery};
 use super::Failure;
 use crate::cli::AlertsCommand;
 use crate::config::Config;
-use crate::drive::again;
+use crate::drive::each_retained;
 use crate::roles::stores;
-
-const READ_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
     if matches!(command, AlertsCommand::List { log: true }) {
@@ -45,21 +42,14 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
 /// Alerts are kept in their stream for ever, and stand there as soon as they are fired.
 fn list_log(journal: &dyn Journal) -> Result<(), Failure> {
     let mut fold = AlertFold::default();
-    let mut next = again(|| journal.extent(Stream::Alerts, 0))?.start;
-    loop {
-        let batch = again(|| journal.read(Stream::Alerts, 0, next, READ_BYTES_MAX, Duration::ZERO))?;
-        if batch.records.is_empty() {
-            break;
-        }
-        next = batch.next;
-        for (_, bytes) in &batch.records {
-            match Record::decode(bytes)? {
-                Record::Alert(alert) => fold.apply(alert),
-                Record::AlertEvent(event) => fold.apply_event(event),
-                _ => false,
-            };
-        }
-    }
+    each_retained(journal, Stream::Alerts, 0, |record| {
+        match record {
+            Record::Alert(alert) => fold.apply(alert),
+            Record::AlertEvent(event) => fold.apply_event(event),
+            _ => false,
+        };
+        Ok::<(), Failure>(())
+    })?;
     let mut alerts: Vec<&Alert> = fold.alerts().collect();
     alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.fired_at), &alert.id));
     let mut out = BufWriter::new(stdout().lock());

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};
-use std::time::Duration;
 
 use feeds::file::{Content, FileReader, FileSettings};
 use feeds::intake::{Intake, Outcome, Routing};
@@ -15,13 +14,12 @@ use record::{Record, Reject, wire};
 use super::Failure;
 use crate::cli::RejectsCommand;
 use crate::config::{Config, FeedKind};
-use crate::drive::again;
+use crate::drive::{again, each_retained};
 use crate::roles::embedded::held_settings;
 use crate::roles::keys::Keys;
 use crate::roles::log::{self, LogState};
 use crate::roles::{ingest, stores};
 
-const READ_BYTES_MAX: usize = 1 << 20;
 const LINES_A_BATCH: usize = 4096;
 
 pub(crate) fn run(config: &Config, command: &RejectsCommand) -> Result<(), Failure> {
@@ -34,19 +32,10 @@ pub(crate) fn run(config: &Config, command: &RejectsCommand) -> Result<(), Failu
 
 /// All that the stream still holds, oldest first.
 fn each(journal: &dyn Journal, mut take: impl FnMut(Reject) -> Result<(), Failure>) -> Result<(), Failure> {
-    let mut next = again(|| journal.extent(Stream::Rejects, 0))?.start;
-    loop {
-        let batch = again(|| journal.read(Stream::Rejects, 0, next, READ_BYTES_MAX, Duration::ZERO))?;
-        if batch.records.is_empty() {
-            return Ok(());
-        }
-        next = batch.next;
-        for (_, bytes) in &batch.records {
-            if let Record::Reject(reject) = Record::decode(bytes)? {
-                take(reject)?;
-            }
-        }
-    }
+    each_retained(journal, Stream::Rejects, 0, |record| match record {
+        Record::Reject(reject) => take(reject),
+        _ => Ok(()),
+    })
 }
 
 fn list(journal: &dyn Journal) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use feeds::file::{Content, FileReader, FileSettings};
+use feeds::file::{Batch, Content, FileError, FileReader, FileSettings};
 use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
 use feeds::line::Rejected;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,6 +21,7 @@ use super::Failure;
 use super::outputs::Outputs;
 use crate::cli;
 use crate::config::{self, Config};
+use crate::drive::each_retained;
 use crate::roles::stores;
 
 /// The one feed that all files are.
@@ -31,6 +32,7 @@ const AHEAD_MAX: Micros = 7 * DAY;
 const TICK_EVERY: Micros = 10 * SECOND;
 /// Lines between looks at how much memory is held.
 const LINES_A_LOOK: u64 = 10_000;
+const LINES_A_BATCH: usize = 4096;
 
 pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     if args.log {
@@ -52,19 +54,8 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         (false, false) => Mode::Counts,
     };
     let mut engine = Engine::new(config, mode, outputs)?;
-    let bar = bar();
     let mut intake = intake(config, &engine.settings, args.as_live);
-    let mut failure = None;
-    loop {
-        let batch = match reader.next_batch(4096) {
-            Ok(Some(batch)) => batch,
-            Ok(None) => break,
-            Err(error) => {
-                // Reading goes on with the next file; the first error is told at the end.
-                failure = failure.or(Some(error));
-                continue;
-            }
-        };
+    let failure = each_batch(&mut reader, |batch| {
         for line in batch.lines() {
             engine.lines += 1;
             let outcome = match line.content {
@@ -84,17 +75,39 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
                 look(&engine, memory_max, args.as_live)?;
             }
         }
-        let (done, total) = reader.progress();
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-    bar.finish_and_clear();
+        Ok(())
+    })?;
     // What could be read is counted all the same, then the error is told.
     engine.finish()?;
     match failure {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// Takes all lines, batch by batch, and shows how far it has come. Of a file that can't be read the rest is passed over, and reading
+/// goes on with the next; the first such error is returned, to be told at the end.
+pub(super) fn each_batch(
+    reader: &mut FileReader,
+    mut take: impl FnMut(&Batch) -> Result<(), Failure>,
+) -> Result<Option<FileError>, Failure> {
+    let bar = bar();
+    let mut failure = None;
+    loop {
+        match reader.next_batch(LINES_A_BATCH) {
+            Ok(Some(batch)) => take(&batch)?,
+            Ok(None) => break,
+            Err(error) => {
+                failure = failure.or(Some(error));
+                continue;
+            }
+        }
+        let (done, total) = reader.progress();
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+    Ok(failure)
 }
 
 /// The retained streams through fresh tallies and a fresh watch: posts are counted again, and what was counted is judged in the
@@ -109,23 +122,13 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         taken += 1;
         records.drain(..).try_for_each(|record| outputs.take(record))
     };
-    let mut next = journal.extent(Stream::Tallies, 0)?.start;
-    loop {
-        let batch = journal.read(Stream::Tallies, 0, next, READ_BYTES_MAX, Duration::ZERO)?;
-        if batch.records.is_empty() {
-            break;
+    each_retained(&*journal, Stream::Tallies, 0, |record| match record {
+        Record::Frame(then) => retained.frames_to(then.partition, Some(then.position), &mut apply),
+        mut other => {
+            retained.decide_anew(&mut other);
+            apply(&other)
         }
-        next = batch.next;
-        for (_, bytes) in &batch.records {
-            match Record::decode(bytes)? {
-                Record::Frame(then) => retained.frames_to(then.partition, Some(then.position), &mut apply)?,
-                mut other => {
-                    retained.decide_anew(&mut other);
-                    apply(&other)?;
-                }
-            }
-        }
-    }
+    })?;
     // What has not been counted yet, and then the end: a log that goes on is cut off here, and what is open is closed as it stands.
     for partition in 0..journal.partitions(Stream::Posts) {
         retained.frames_to(partition, None, &mut apply)?;
@@ -250,7 +253,7 @@ fn decide_anew(config: &Config, settings: &Settings, record: &mut Record) {
     }
 }
 
-pub(super) fn bar() -> ProgressBar {
+fn bar() -> ProgressBar {
     if !super::stderr_is_terminal() {
         return ProgressBar::hidden();
     }

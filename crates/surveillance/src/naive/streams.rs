@@ -668,8 +668,30 @@ pub(crate) fn closing(items: &[Item], beyond: Micros) -> Vec<Item> {
     closing
 }
 
+/// Checks a property on many random streams; on the first that fails it says what is left of it when all that is not needed
+/// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.
+pub(crate) fn each_stream(streams: u64, make: impl Fn(Rng) -> Vec<Item>, property: impl Fn(&[Item], Rng) -> Result<(), String>) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let first = number("PUMPHANDLE_SEED").unwrap_or(0);
+    let streams = number("PUMPHANDLE_STREAMS").unwrap_or(streams);
+    for seed in first..first + streams {
+        let holds = |items: &[Item]| {
+            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| property(items, Rng::new(!seed))));
+            checked.unwrap_or_else(|_| Err("a panic".to_owned()))
+        };
+        let items = make(Rng::new(seed));
+        if holds(&items).is_ok() {
+            continue;
+        }
+        let left = minimise(items, |items| holds(items).is_err());
+        let why = holds(&left).err().unwrap_or_default();
+        let story: Vec<String> = left.iter().map(Item::to_string).collect();
+        panic!("seed {seed}\n{}\n\n{why}", story.join("\n"));
+    }
+}
+
 /// Drops records as long as what is left still fails; keeps settings and the last tick.
-pub(crate) fn minimise(mut items: Vec<Item>, fails: impl Fn(&[Item]) -> bool) -> Vec<Item> {
+fn minimise(mut items: Vec<Item>, fails: impl Fn(&[Item]) -> bool) -> Vec<Item> {
     let mut size = items.len().div_ceil(2);
     let mut tries = 4000;
     while size > 0 && tries > 0 {

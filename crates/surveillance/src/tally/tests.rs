@@ -2,34 +2,12 @@
 
 use super::*;
 use crate::naive::fold::{Fold, differences};
-use crate::naive::streams::{Item, Rng, World, closing, minimise, shuffled};
+use crate::naive::streams::{Item, Rng, World, closing, each_stream, shuffled};
 use crate::naive::{self, CellKey, Clock, Recount, Rules, WindowKey};
 
 mod examples;
 mod parts;
 mod stories;
-
-/// Checks a property on many random streams; on the first that fails it says what is left of it when all that is not needed
-/// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.
-fn each_stream(streams: u64, make: impl Fn(Rng) -> Vec<Item>, property: impl Fn(&[Item], Rng) -> Result<(), String>) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let first = number("PUMPHANDLE_SEED").unwrap_or(0);
-    let streams = number("PUMPHANDLE_STREAMS").unwrap_or(streams);
-    for seed in first..first + streams {
-        let holds = |items: &[Item]| {
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| property(items, Rng::new(!seed))));
-            checked.unwrap_or_else(|_| Err("a panic".to_owned()))
-        };
-        let items = make(Rng::new(seed));
-        if holds(&items).is_ok() {
-            continue;
-        }
-        let left = minimise(items, |items| holds(items).is_err());
-        let why = holds(&left).err().unwrap_or_default();
-        let story: Vec<String> = left.iter().map(Item::to_string).collect();
-        panic!("seed {seed}\n{}\n\n{why}", story.join("\n"));
-    }
-}
 
 /// Tallies of all partitions, fed in the order of a log; each numbers its records by itself.
 struct Partitions {

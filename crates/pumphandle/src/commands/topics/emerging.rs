@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::time::Duration;
 
 use feeds::file::{Content, FileReader, FileSettings};
 use feeds::intake::Outcome;
@@ -22,12 +21,12 @@ use surveillance::emerging::{Emerging, EmergingTag};
 use super::super::{Failure, export, replay};
 use crate::cli;
 use crate::config::{self, Config};
+use crate::drive::each_retained;
 
 /// Posts between looks at how much memory is held.
 const POSTS_A_LOOK: u64 = 10_000;
 /// One key for all of a file, however many years it spans: an account must not count as two.
 const AUTHOR_EPOCH: Micros = 73_000 * DAY;
-const BATCH_BYTES: usize = 256 << 10;
 
 pub(super) fn run(config: &Config, args: &cli::Emerging) -> Result<(), Failure> {
     let wanted = args.topic.as_deref().map(|id| super::topic(config, id)).transpose()?;
@@ -88,17 +87,8 @@ fn take_files(config: &Config, files: &[String], taken: &mut Taken) -> Result<()
     let line_bytes_max = config.limits.line_bytes;
     let mut reader = FileReader::open(FileSettings { line_bytes_max, ..FileSettings::new(files.to_vec()) }, None)?;
     let mut intake = replay::intake(config, &settings, false);
-    let bar = replay::bar();
-    let (mut failure, mut lines, mut rejected) = (None, 0_u64, 0_u64);
-    loop {
-        let batch = match reader.next_batch(4096) {
-            Ok(Some(batch)) => batch,
-            Ok(None) => break,
-            Err(error) => {
-                failure = failure.or(Some(error));
-                continue;
-            }
-        };
+    let (mut lines, mut rejected) = (0_u64, 0_u64);
+    let failure = replay::each_batch(&mut reader, |batch| {
         for line in batch.lines() {
             lines += 1;
             match line.content {
@@ -110,11 +100,8 @@ fn take_files(config: &Config, files: &[String], taken: &mut Taken) -> Result<()
                 Content::TooLong { .. } => rejected += 1,
             }
         }
-        let (done, total) = reader.progress();
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-    bar.finish_and_clear();
+        Ok(())
+    })?;
     tracing::info!(lines, posts = taken.posts, rejected, "read");
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -128,19 +115,10 @@ fn take_log(config: &Config, taken: &mut Taken) -> Result<(), Failure> {
     }
     let journal = LocalJournal::open(folder, config.journal.partitions, Options::default())?;
     for partition in 0..journal.partitions(Stream::Posts) {
-        let mut next = journal.extent(Stream::Posts, partition)?.start;
-        loop {
-            let batch = journal.read(Stream::Posts, partition, next, BATCH_BYTES, Duration::ZERO)?;
-            next = batch.next;
-            if batch.records.is_empty() {
-                break;
-            }
-            for (_, bytes) in &batch.records {
-                if let Record::Post(post) = Record::decode(bytes)? {
-                    taken.take(&post)?;
-                }
-            }
-        }
+        each_retained(&journal, Stream::Posts, partition, |record| match record {
+            Record::Post(post) => taken.take(&post),
+            _ => Ok::<(), Failure>(()),
+        })?;
     }
     tracing::info!(posts = taken.posts, "read");
     Ok(())

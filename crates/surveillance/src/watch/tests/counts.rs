@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::drive::run;
-use super::season::{Recipe, at, each_stream, season, tallies};
+use super::season::{Recipe, at, season, tallies};
 use super::*;
-use crate::naive::streams::{Item, Rng, World, closing};
+use crate::naive::streams::{Item, Rng, World, closing, each_stream};
 use crate::naive::{Rules, recount};
 
 /// What is told of a cell: posts, authors, those of 24 h, own, news, filtered posts and authors, all posts of the region and pane.

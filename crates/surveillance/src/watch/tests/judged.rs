@@ -2,9 +2,9 @@
 
 use super::drive::run;
 use super::model::{Expected, Model, VerdictKey, told};
-use super::season::{Recipe, at, each_stream, season, tallies};
+use super::season::{Recipe, at, season, tallies};
 use super::*;
-use crate::naive::streams::{Item, Rng};
+use crate::naive::streams::{Item, Rng, each_stream};
 
 fn same(told: Option<&Verdict>, expected: &Expected) -> bool {
     told.is_some_and(|told| {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::drive::{Store, run, unversioned};
 use super::model::told as verdicts;
-use super::season::{Recipe, each_stream, season, tallies};
+use super::season::{Recipe, season, tallies};
 use super::*;
-use crate::naive::streams::{Item, Rng, World};
+use crate::naive::streams::{Item, Rng, World, each_stream};
 
 /// Small worlds in which everything collides, and seasons in which there is something to judge.
 fn log(mut rng: Rng) -> Vec<Item> {

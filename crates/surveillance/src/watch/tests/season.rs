@@ -9,7 +9,7 @@ use record::time::{DAY, HOUR, MINUTE};
 use record::*;
 
 use crate::Tally;
-use crate::naive::streams::{Item, Rng, minimise};
+use crate::naive::streams::{Item, Rng};
 
 /// 2026-02-26T00:00:00Z: the authors keep their names from nine days before until three months after; see `settings`.
 pub(crate) const BASE: Micros = 20_510 * DAY;
@@ -268,28 +268,6 @@ pub(crate) fn tallies(log: &[Item], partitions: u32) -> Vec<(Option<u32>, Record
         }
     }
     told
-}
-
-/// Checks a property on streams, each from its seed; of a stream on which it fails says what is left of it when all that doesn't
-/// matter has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.
-pub(crate) fn each_stream(streams: u64, make: impl Fn(Rng) -> Vec<Item>, property: impl Fn(&[Item], Rng) -> Result<(), String>) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let first = number("PUMPHANDLE_SEED").unwrap_or(0);
-    let streams = number("PUMPHANDLE_STREAMS").unwrap_or(streams);
-    for seed in first..first + streams {
-        let holds = |items: &[Item]| {
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| property(items, Rng::new(!seed))));
-            checked.unwrap_or_else(|_| Err("a panic".to_owned()))
-        };
-        let items = make(Rng::new(seed));
-        if holds(&items).is_ok() {
-            continue;
-        }
-        let left = minimise(items, |items| holds(items).is_err());
-        let why = holds(&left).err().unwrap_or_default();
-        let story: Vec<String> = left.iter().map(Item::to_string).collect();
-        panic!("seed {seed}\n{}\n\n{why}", story.join("\n"));
-    }
 }
 
 /// The watermark after each record: none before the first.

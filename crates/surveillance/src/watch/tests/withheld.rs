@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::drive::run;
-use super::season::{Recipe, each_stream, season, tallies};
+use super::season::{Recipe, season, tallies};
 use super::*;
-use crate::naive::streams::{Item, Rng};
+use crate::naive::streams::{Item, Rng, each_stream};
 
 const CROWDS: Recipe = Recipe {
     hours: 9,
