@@ -774,6 +774,7 @@ fn read_detect(section: &mut Section<'_>) -> Option<DetectRead> {
     let method = section.text("method");
     let guardband = section.duration("guardband", 0..=28 * DAY);
     let coverage = section.number("coverage", 0.0..=1.0);
+    let false_episodes = section.number("false-episodes-per-week", 0.01..=10_000.0);
     let floors = section.section("floors", |section| {
         let accounts = section.whole_number("accounts", 1..=1_000_000);
         let posts = section.whole_number("posts", 1..=1_000_000);
@@ -783,7 +784,15 @@ fn read_detect(section: &mut Section<'_>) -> Option<DetectRead> {
     let params = section.section("params", |section| read_params(section, method.as_ref()));
     // `params` notes an unknown method too, whose place is above.
     let (method, guardband, coverage, floors, params) = (method?, guardband?, coverage?, floors?, params?);
-    let settings = DetectSettings { method: method.value, params, guardband: guardband.value, coverage: coverage.value, floors };
+    let false_episodes_per_week = false_episodes?.value;
+    let settings = DetectSettings {
+        method: method.value,
+        params,
+        guardband: guardband.value,
+        coverage: coverage.value,
+        floors,
+        false_episodes_per_week,
+    };
     Some(DetectRead { settings, guardband })
 }
 

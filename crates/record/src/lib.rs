@@ -29,8 +29,8 @@ pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 
 mod output;
 pub use output::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Reject, RejectReason, Stage, TagCount, Total, Verdict, Version,
-    WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, PastWindow, Reject, RejectReason, Stage, Suspect, TagCount,
+    Total, Verdict, Version, WindowCount,
 };
 
 mod alerts;

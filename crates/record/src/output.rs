@@ -121,6 +121,15 @@ pub struct Verdict {
     pub coverage: f64,
     pub revision: u32,
     pub version: Version,
+    /// What is expected lies in here with 95 %, by the method's own account of what it doesn't know.
+    pub expected_low: Option<f64>,
+    pub expected_high: Option<f64>,
+    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %.
+    pub detectable_rise: Option<f64>,
+    /// By Benjamini and Hochberg, among all windows of one length that end with this one; a column for analysts, no rule uses it.
+    pub qvalue: Option<f64>,
+    /// From an installation's first fortnight.
+    pub provisional: bool,
 }
 
 /// Where an episode stands.
@@ -176,6 +185,77 @@ pub struct Alert {
     pub coverage: f64,
     pub explanation: Explanation,
     pub version: Version,
+    pub grounds: Box<Grounds>,
+}
+
+/// What an alert rests on, as far as the method says: from it the alert can be computed again.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Grounds {
+    /// P(a count at least this large) if nothing is going on.
+    pub pvalue: Option<f64>,
+    /// The p at or below which the window is in alarm.
+    pub threshold: Option<f64>,
+    /// What is expected lies in here with 95 %.
+    pub expected_low: Option<f64>,
+    pub expected_high: Option<f64>,
+    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %.
+    pub detectable_rise: Option<f64>,
+    /// The beginning of the oldest baseline window and the end of the newest.
+    pub baseline_from: Option<Micros>,
+    pub baseline_to: Option<Micros>,
+    /// Of all posts of the window's whole feeds under the nearest country or world, those that could be placed as finely as the region.
+    pub located_share: Option<f64>,
+    /// Why a person should doubt it: such an alert is never sent at once, and never public.
+    pub suspect: Vec<Suspect>,
+    /// From an installation's first fortnight: for the digest, unless it is large.
+    pub provisional: bool,
+    /// What the answer rests on, such as `no-denominator`; empty where nothing is to be said.
+    pub reason: String,
+    /// What the method was given, oldest first.
+    pub baseline: Vec<PastWindow>,
+    /// The method's numbers that come from elsewhere than the baseline, by name.
+    pub model: Vec<(String, f64)>,
+}
+
+/// A baseline window as a method was given it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PastWindow {
+    pub end: Micros,
+    pub observed: u32,
+    /// How much it was to bring, as a multiple of the judged window: by denominator, weekday and holiday.
+    pub exposure: f64,
+}
+
+/// What makes an alert doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suspect {
+    /// One account wrote more than 30 % of the sampled posts.
+    OneAccount,
+    /// One link stands in more than 30 % of them.
+    OneLink,
+    /// More than 30 % are near-copies of one another.
+    NearCopies,
+    /// More than 30 % come from new accounts.
+    NewAccounts,
+    /// All posts of the region, or of the whole platform, rose as the topic did.
+    PlatformGrowth,
+}
+
+impl Suspect {
+    pub const ALL: [Suspect; 5] =
+        [Suspect::OneAccount, Suspect::OneLink, Suspect::NearCopies, Suspect::NewAccounts, Suspect::PlatformGrowth];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Suspect::OneAccount => "one-account",
+            Suspect::OneLink => "one-link",
+            Suspect::NearCopies => "near-copies",
+            Suspect::NewAccounts => "new-accounts",
+            Suspect::PlatformGrowth => "platform-growth",
+        }
+    }
 }
 
 /// What the sample of the window's posts shows.

@@ -57,6 +57,8 @@ pub struct DetectSettings {
     /// Least share of a window that must have been observed.
     pub coverage: f64,
     pub floors: Floors,
+    /// False episodes a week that all series together may give if nothing is going on.
+    pub false_episodes_per_week: f64,
 }
 
 /// What an alarm must reach before it becomes an alert.
@@ -76,6 +78,7 @@ impl Default for DetectSettings {
             guardband: 48 * HOUR,
             coverage: 0.8,
             floors: Floors { accounts: 3, posts: 5, ratio: 1.5 },
+            false_episodes_per_week: 5.0,
         }
     }
 }

@@ -1242,6 +1242,11 @@ impl Finding {
             coverage: self.coverage,
             revision,
             version,
+            expected_low: None,
+            expected_high: None,
+            detectable_rise: None,
+            qvalue: None,
+            provisional: false,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::io;
 
 use record::time::{DAY, HOUR, SECOND, WEEK};
 use record::{
-    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Micros, Record, Settings, Stage, TagCount, Total, Verdict,
-    Version, WindowCount,
+    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Grounds, Micros, PastWindow, Record, Settings, Stage,
+    Suspect, TagCount, Total, Verdict, Version, WindowCount,
 };
 
 use crate::error::WarehouseError;
@@ -504,6 +504,11 @@ pub fn verdict(topic: &str, region: &str) -> Verdict {
         coverage: 0.97,
         revision: 0,
         version: Version(1),
+        expected_low: Some(3.5),
+        expected_high: Some(5.25),
+        detectable_rise: Some(2.75),
+        qvalue: None,
+        provisional: false,
     }
 }
 
@@ -532,6 +537,15 @@ pub fn alert(id: &str) -> Alert {
         coverage: 0.97,
         explanation: Explanation { sampled: 26, own: 14, news: 3, tags: vec![("flu".to_owned(), 12)], ..Explanation::default() },
         version: Version(1),
+        grounds: Box::new(Grounds {
+            pvalue: Some(0.000_25),
+            threshold: Some(0.0005),
+            detectable_rise: Some(2.5),
+            suspect: vec![Suspect::NearCopies],
+            baseline: vec![PastWindow { end: MONDAY - 3 * DAY, observed: 6, exposure: 0.875 }],
+            model: vec![("prior-shape".to_owned(), 0.5)],
+            ..Grounds::default()
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Instants are unix seconds, with a fraction only where there is one.
 
 use record::time::{Micros, SECOND};
-use record::{Alert, AlertState, Stage};
+use record::{Alert, AlertState, Grounds, Stage};
 use serde::{Serialize, Serializer};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +43,8 @@ pub struct AlertLine {
     pub tags: Vec<Share>,
     pub langs: Vec<Share>,
     pub link_domains: Vec<Share>,
+    /// What the alert rests on.
+    pub grounds: Box<Grounds>,
 }
 
 /// How many of the sampled posts have it.
@@ -86,6 +88,7 @@ impl From<&Alert> for AlertLine {
             tags: shares(&explanation.tags),
             langs: shares(&explanation.langs),
             link_domains: shares(&explanation.link_domains),
+            grounds: alert.grounds.clone(),
         }
     }
 }

@@ -272,5 +272,6 @@ fn first_alert(alarm: &Alarm, group: &str, version: Version) -> Alert {
         coverage: alarm.coverage,
         explanation: Explanation::default(),
         version,
+        grounds: Box::default(),
     }
 }

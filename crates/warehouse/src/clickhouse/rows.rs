@@ -176,6 +176,11 @@ pub(super) struct VerdictRow {
     coverage: f64,
     revision: u32,
     version: u64,
+    expected_low: Option<f64>,
+    expected_high: Option<f64>,
+    detectable_rise: Option<f64>,
+    qvalue: Option<f64>,
+    provisional: u8,
 }
 
 impl From<&Verdict> for VerdictRow {
@@ -197,6 +202,11 @@ impl From<&Verdict> for VerdictRow {
             coverage: finite(verdict.coverage),
             revision: verdict.revision,
             version: verdict.version.0,
+            expected_low: verdict.expected_low.filter(|number| number.is_finite()),
+            expected_high: verdict.expected_high.filter(|number| number.is_finite()),
+            detectable_rise: verdict.detectable_rise.filter(|number| number.is_finite()),
+            qvalue: verdict.qvalue.filter(|number| number.is_finite()),
+            provisional: verdict.provisional.into(),
         }
     }
 }
@@ -226,6 +236,7 @@ pub(super) struct AlertRow {
     coverage: f64,
     explanation: String,
     version: u64,
+    grounds: String,
 }
 
 impl From<&Alert> for AlertRow {
@@ -254,6 +265,7 @@ impl From<&Alert> for AlertRow {
             coverage: finite(alert.coverage),
             explanation: serde_json::to_string(&alert.explanation).expect("it has neither maps nor numbers that JSON lacks"),
             version: alert.version.0,
+            grounds: serde_json::to_string(&alert.grounds).expect("it has no maps"),
         }
     }
 }
@@ -269,6 +281,7 @@ impl AlertRow {
         Ok(Alert {
             regions: serde_json::from_str(&self.regions).map_err(|why| unreadable("regions", why))?,
             explanation: serde_json::from_str(&self.explanation).map_err(|why| unreadable("explanation", why))?,
+            grounds: serde_json::from_str(&self.grounds).map_err(|why| unreadable("grounds", why))?,
             stage: stage(&self.stage)?,
             state: state(&self.state)?,
             id: self.id,

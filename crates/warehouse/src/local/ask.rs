@@ -12,7 +12,7 @@ use crate::tables::{micros, units_from};
 
 const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, a.opened_at, a.fired_at_us, a.window_end, \
      a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, a.expected, a.upperbound, a.recurrence, a.method, \
-     a.coverage, a.explanation, a.version";
+     a.coverage, a.explanation, a.version, a.grounds";
 
 impl Reading for Local {
     fn ready(&self) -> Result<(), WarehouseError> {
@@ -239,6 +239,7 @@ fn alert(row: &Row) -> rusqlite::Result<Alert> {
         coverage: row.get(20)?,
         explanation: json(row, 21)?,
         version: Version(row.get::<_, i64>(22)?.unsigned_abs()),
+        grounds: json(row, 23)?,
     })
 }
 

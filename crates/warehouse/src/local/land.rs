@@ -67,23 +67,25 @@ WHERE excluded.version >= version";
 
 const VERDICT: &str = "
 INSERT INTO verdicts (topic, region, window_end, window_seconds, method, stage, observed, expected, upperbound, pvalue, alarm, reason,
-                      population, coverage, revision, version)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                      population, coverage, revision, version, expected_low, expected_high, detectable_rise, qvalue, provisional)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
 ON CONFLICT DO UPDATE SET observed = excluded.observed, expected = excluded.expected, upperbound = excluded.upperbound,
     pvalue = excluded.pvalue, alarm = excluded.alarm, reason = excluded.reason, population = excluded.population,
-    coverage = excluded.coverage, revision = excluded.revision, version = excluded.version
+    coverage = excluded.coverage, revision = excluded.revision, version = excluded.version, expected_low = excluded.expected_low,
+    expected_high = excluded.expected_high, detectable_rise = excluded.detectable_rise, qvalue = excluded.qvalue,
+    provisional = excluded.provisional
 WHERE excluded.version >= version";
 
 const ALERT: &str = "
 INSERT INTO alerts (id, revision, topic, topic_name, region, regions, opened_at, fired_at_us, window_end, window_seconds, stage, state,
-                    severity, observed, posts, population, expected, upperbound, recurrence, method, coverage, explanation, version)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+                    severity, observed, posts, population, expected, upperbound, recurrence, method, coverage, explanation, version, grounds)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
 ON CONFLICT DO UPDATE SET topic = excluded.topic, topic_name = excluded.topic_name, region = excluded.region, regions = excluded.regions,
     opened_at = excluded.opened_at, fired_at_us = excluded.fired_at_us, window_end = excluded.window_end,
     window_seconds = excluded.window_seconds, stage = excluded.stage, state = excluded.state, severity = excluded.severity,
     observed = excluded.observed, posts = excluded.posts, population = excluded.population, expected = excluded.expected,
     upperbound = excluded.upperbound, recurrence = excluded.recurrence, method = excluded.method, coverage = excluded.coverage,
-    explanation = excluded.explanation, version = excluded.version
+    explanation = excluded.explanation, version = excluded.version, grounds = excluded.grounds
 WHERE excluded.version >= version";
 
 /// The fold of alerts, as a condition: the alert is known, and the event was made against all events before it.
@@ -301,6 +303,11 @@ impl<'a> Statements<'a> {
             finite(verdict.coverage),
             verdict.revision,
             version(verdict.version),
+            verdict.expected_low.filter(|number| number.is_finite()),
+            verdict.expected_high.filter(|number| number.is_finite()),
+            verdict.detectable_rise.filter(|number| number.is_finite()),
+            verdict.qvalue.filter(|number| number.is_finite()),
+            verdict.provisional,
         ])?;
         if verdict.stage != Stage::Early {
             self.closed_until = self.closed_until.max(Some(seconds(verdict.window_end)));
@@ -340,6 +347,7 @@ impl<'a> Statements<'a> {
             finite(alert.coverage),
             json(&alert.explanation)?,
             version(alert.version),
+            json(&alert.grounds)?,
         ])?;
         Ok(())
     }
