@@ -80,8 +80,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle check --config pumphandle.toml\n  pumphandle check --today 2027-06-01\n\nA topic whose day of review has passed is a problem too; `--today` asks what will be due."
     )]
     Check(Check),
-    /// Lists alerts, or shows one.
-    #[command(after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de")]
+    /// Lists alerts, shows one, or says what was done about it.
+    #[command(
+        after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de\n  pumphandle alerts ack 3f2a9c01b7de --note \"asked the state office\""
+    )]
     Alerts(Alerts),
     /// Lists lines that were set aside, or tries them again.
     #[command(
@@ -295,6 +297,49 @@ pub(crate) enum AlertsCommand {
     },
     /// All revisions of one alert.
     Show { id: String },
+    /// Says what was done about an alert: by the page's API if one listens, else in the data folder.
+    #[command(
+        after_help = "Examples:\n  pumphandle alerts ack 3f2a9c01b7de --assignee \"Duty officer\" --note \"asked the state office\"\n  pumphandle alerts ack 3f2a9c01b7de --state decided --outcome talk-only --note \"a television programme\"\n  pumphandle alerts ack 3f2a9c01b7de --snooze-until 2026-12-01\n\nWithout `--state` a new alert becomes `triaged`. It fails where somebody else was faster; look again, then say it again."
+    )]
+    Ack(Box<Ack>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ack {
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// `new`, `triaged`, `verifying`, `decided` or `closed`.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// What it was: `health-event`, `known` (also the expected season), `talk-only`, `artefact` (bot, outage, word sense) or `could-not-tell`.
+    #[arg(long, value_name = "OUTCOME")]
+    pub(crate) outcome: Option<String>,
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) note: String,
+    /// Who has it from now on; empty: nobody.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) assignee: Option<String>,
+    /// Not to be seen until then, unless it comes to twice its ratio; an instant that has passed ends a snooze.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) snooze_until: Option<String>,
+    /// When the health event began.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) emerged: Option<String>,
+    /// When the authority in charge was told.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) notified: Option<String>,
+    /// When the first response was complete.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) responded: Option<String>,
+    /// How many changes the alert had when it was looked at; without it, as many as it has now.
+    #[arg(long, value_name = "N")]
+    pub(crate) after: Option<u32>,
+    /// Who says so, where no API listens that knows; without it, the user's name.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// File that holds the token for the API; without it PUMPHANDLE_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The roles, a file each: what one thread of the embedded program does or a process of its own, and what they share.
 
 pub(crate) mod cluster;
+pub(crate) mod desk;
 pub(crate) mod embedded;
 pub(crate) mod ingest;
 pub(crate) mod keys;

@@ -1,10 +1,25 @@
-//! The fold of the alert stream: what is known of each alert after all its records.
+//! The fold of the alert stream: what is known of each alert after all its records, and what people may do with it.
+//!
+//! Inbox, outbox and audit log in one. A change that a person asks for ([`AlertChange`]) becomes a record ([`AlertEvent`]) that names
+//! how many stood before it; the fold takes it only if so many do. Whoever wrote it reads it back to learn whether it holds.
 
 use std::collections::BTreeMap;
 
 use crate::output::{Alert, AlertEvent};
+use crate::time::Micros;
 
-/// Inbox, outbox and audit log in one: the latest revision of each alert and what people did with it.
+mod change;
+pub use change::{ACTOR_BYTES_MAX, AlertChange, EVENTS_MAX, NOTE_BYTES_MAX, Refused};
+
+mod figures;
+pub use figures::{Clock, Clocks, Figures, Share, Spread, clocks, figures};
+
+#[cfg(test)]
+mod tests;
+
+/// A snoozed alert comes back at once when its ratio is so many times the acknowledged one.
+const WOKEN_AT: f64 = 2.0;
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertFold {
     alerts: BTreeMap<String, (Alert, Vec<AlertEvent>)>,
@@ -43,5 +58,23 @@ impl AlertFold {
 
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values().map(|(alert, _)| alert)
+    }
+
+    /// Every alert with what people did with it, by id.
+    pub fn entries(&self) -> impl Iterator<Item = (&Alert, &[AlertEvent])> {
+        self.alerts.values().map(|(alert, events)| (alert, events.as_slice()))
+    }
+}
+
+impl Alert {
+    /// Observed to expected; an expectation of next to nothing counts as a tenth of an account.
+    pub fn ratio(&self) -> f64 {
+        f64::from(self.observed) / self.expected.max(0.1)
+    }
+
+    /// Whether people wished not to see it now: until the instant they named, unless it has come to twice the ratio it had then.
+    pub fn is_snoozed(&self, events: &[AlertEvent], now: Micros) -> bool {
+        let snooze = events.last().and_then(|event| event.snooze);
+        snooze.is_some_and(|snooze| now < snooze.until && self.ratio() < WOKEN_AT * snooze.ratio)
     }
 }

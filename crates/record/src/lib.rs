@@ -29,12 +29,12 @@ pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 
 mod output;
 pub use output::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, PastWindow, Reject, RejectReason, Stage, Suspect, TagCount,
-    Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Milestones, Outcome, PastWindow, Reject,
+    RejectReason, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
 };
 
-mod alerts;
-pub use alerts::AlertFold;
+pub mod alerts;
+pub use alerts::{AlertChange, AlertFold, Refused};
 
 pub mod wire;
 pub use wire::Record;

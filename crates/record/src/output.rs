@@ -275,16 +275,120 @@ pub struct Explanation {
     pub new_accounts: u32,
 }
 
-/// What a person did with an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where people are with an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handling {
+    /// Nobody has acknowledged it.
+    #[default]
+    New,
+    /// Somebody has it.
+    Triaged,
+    /// Somebody is finding out.
+    Verifying,
+    /// It is known what it was: see [`Outcome`].
+    Decided,
+    /// Nothing is left to do.
+    Closed,
+}
+
+impl Handling {
+    pub const ALL: [Handling; 5] = [Handling::New, Handling::Triaged, Handling::Verifying, Handling::Decided, Handling::Closed];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Handling::New => "new",
+            Handling::Triaged => "triaged",
+            Handling::Verifying => "verifying",
+            Handling::Decided => "decided",
+            Handling::Closed => "closed",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Handling> {
+        Handling::ALL.into_iter().find(|handling| handling.name() == name)
+    }
+}
+
+/// What an alert turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    HealthEvent,
+    /// Already known, or the expected season.
+    Known,
+    /// People talked of it, and nothing else.
+    TalkOnly,
+    /// A bot, an outage, another sense of a word.
+    Artefact,
+    CouldNotTell,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 5] = [Outcome::HealthEvent, Outcome::Known, Outcome::TalkOnly, Outcome::Artefact, Outcome::CouldNotTell];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::HealthEvent => "health-event",
+            Outcome::Known => "known",
+            Outcome::TalkOnly => "talk-only",
+            Outcome::Artefact => "artefact",
+            Outcome::CouldNotTell => "could-not-tell",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    pub(crate) fn names() -> String {
+        Outcome::ALL.map(Outcome::name).join(", ")
+    }
+
+    /// Whether people did post more, for whatever reason.
+    pub fn is_real_rise(self) -> bool {
+        matches!(self, Outcome::HealthEvent | Outcome::Known | Outcome::TalkOnly)
+    }
+
+    /// Whether its days are no picture of usual ones, so that they leave later baselines.
+    pub fn leaves_baselines(self) -> bool {
+        matches!(self, Outcome::HealthEvent | Outcome::Known)
+    }
+}
+
+/// Not to be seen until then, unless it grows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Snooze {
+    pub until: Micros,
+    /// Observed to expected when it was snoozed.
+    pub ratio: f64,
+}
+
+/// Of an event, what only people know: 7-1-7 counts from it. The detection itself is the alert's `fired_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Milestones {
+    pub emerged: Option<Micros>,
+    pub notified: Option<Micros>,
+    pub responded: Option<Micros>,
+}
+
+/// What a person did with an alert, and how it stands after that.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AlertEvent {
     pub alert: String,
     /// The number of the event that it was made against.
     pub after: u32,
     pub at: Micros,
     pub actor: String,
-    pub state: String,
+    pub state: Handling,
     pub note: String,
+    /// The alert's revision that it was made against.
+    pub revision: u32,
+    pub outcome: Option<Outcome>,
+    /// Who has it; empty: nobody.
+    pub assignee: String,
+    pub snooze: Option<Snooze>,
+    pub milestones: Milestones,
 }
 
 /// Why input was set aside.

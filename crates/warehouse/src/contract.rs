@@ -7,8 +7,8 @@ use std::io;
 
 use record::time::{DAY, HOUR, SECOND, WEEK};
 use record::{
-    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Grounds, Micros, PastWindow, Record, Settings, Stage,
-    Suspect, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Micros, Milestones, Outcome, PastWindow,
+    Record, Settings, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
 };
 
 use crate::error::WarehouseError;
@@ -201,8 +201,17 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
                     after: random.below(4) as u32,
                     at: MONDAY + version as i64,
                     actor: "duty".to_owned(),
-                    state: "verifying".to_owned(),
+                    state: Handling::ALL[random.below(5)],
                     note: format!("note {version}"),
+                    revision: random.below(3) as u32,
+                    outcome: Outcome::ALL.get(random.below(6)).copied(),
+                    assignee: ["", "Ann", "'Bo'"][random.below(3)].to_owned(),
+                    snooze: (random.below(2) == 0).then_some(Snooze { until: MONDAY + DAY, ratio: 3.9 }),
+                    milestones: Milestones {
+                        emerged: (random.below(2) == 0).then_some(MONDAY - DAY),
+                        notified: (random.below(2) == 0).then_some(MONDAY + version as i64),
+                        responded: None,
+                    },
                 };
                 fold.apply_event(event.clone());
                 Record::AlertEvent(event)
@@ -364,8 +373,8 @@ pub fn every_table_can_be_exported(fresh: Fresh) {
         after: 0,
         at: MONDAY,
         actor: "x".to_owned(),
-        state: "new".to_owned(),
         note,
+        ..AlertEvent::default()
     }));
     warehouse.write(&rows, &[]).expect("write");
     load_reference(&*warehouse, "series,region,date,value\ncases,DE,2026-01-05,1\n".as_bytes()).expect("load");
@@ -391,7 +400,7 @@ pub fn every_table_can_be_exported(fresh: Fresh) {
             }
         }
     }
-    assert!(csv(&*warehouse, "alert_events").contains(",'=HYPERLINK()\n"));
+    assert!(csv(&*warehouse, "alert_events").contains(",'=HYPERLINK(),"));
 }
 
 pub fn topics_and_regions_are_listed(fresh: Fresh) {

@@ -29,7 +29,7 @@ pub const TABLES: [Table; 15] = [
     table("window_counts", "window_end"),
     table("verdicts", "window_end"),
     Table { guarded: &["topic_name"], json: &["regions", "explanation"], ..table("alerts", "opened_at") },
-    Table { units_per_second: 1_000_000, guarded: &["actor", "state", "note"], ..table("alert_events", "at_us") },
+    Table { units_per_second: 1_000_000, guarded: &["actor", "note", "assignee"], ..table("alert_events", "at_us") },
     table("public_counts", "day"),
     table("counts_history", "pane_start"),
     Table { guarded: &["series", "unit", "source"], ..table("reference", "date") },
@@ -37,7 +37,7 @@ pub const TABLES: [Table; 15] = [
     table("v_daily", "day"),
     table("v_weekly", "week"),
     Table {
-        guarded: &["topic_name", "handled", "handled_by", "note"],
+        guarded: &["topic_name", "handled_by", "note", "assignee"],
         json: &["regions", "explanation"],
         ..table("v_alerts", "opened_at")
     },

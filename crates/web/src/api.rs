@@ -156,7 +156,7 @@ fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<
     let events = events.iter().map(|event| EventShown {
         at: event.at as f64 / SECOND as f64,
         actor: event.actor.clone(),
-        state: event.state.clone(),
+        state: event.state.name().to_owned(),
         note: event.note.clone(),
     });
     AlertShown {

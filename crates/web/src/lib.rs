@@ -2,7 +2,7 @@
 //!
 //! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by its [`warehouse::Reading`] port,
 //! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener and the wish to stop.
-//! Changes nothing, has no clock of its own ("now" is the newest event that has landed), and knows no stream and no detector.
+//! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own ("now" is the newest event that has landed), and knows no stream and no detector.
 //! Everything shown came from strangers at some point: JSON only, and the page sets text, never markup.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,20 @@ pub use server::serve;
 /// A check that the binary adds to `/readyz`: what is wrong, if anything.
 pub type ReadyCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// A change of an alert that somebody asks for. Whoever takes it writes it into the stream of alerts and reads it back before it
+/// answers, so that an answer holds: [`record::Refused::Stale`] where another change was faster.
+#[derive(Debug)]
+pub struct Change {
+    pub alert: String,
+    pub change: record::AlertChange,
+    /// Who asks, as the server knows them; never what they say of themselves.
+    pub actor: String,
+    pub answer: tokio::sync::oneshot::Sender<Result<record::AlertEvent, record::Refused>>,
+}
+
+/// Where changes go; what waits there is bounded.
+pub type Changes = tokio::sync::mpsc::Sender<Change>;
+
 /// What the binary hands in.
 #[derive(Clone)]
 pub struct Web {
@@ -42,6 +56,8 @@ pub struct Web {
     /// What regions are called, beside the countries and languages that are known here.
     pub region_names: BTreeMap<String, String>,
     pub ready: Option<ReadyCheck>,
+    /// None: alerts can only be looked at.
+    pub changes: Option<Changes>,
     pub version: String,
 }
 
@@ -54,6 +70,7 @@ impl Web {
             hosts: Vec::new(),
             region_names: BTreeMap::new(),
             ready: None,
+            changes: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -1,5 +1,7 @@
 //! `alerts`: the loop from a terminal.
 
+mod ack;
+
 use std::io::{BufWriter, Write, stdout};
 
 use journal::{Journal, Stream};
@@ -13,8 +15,10 @@ use crate::drive::each_retained;
 use crate::roles::stores;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
-    if matches!(command, AlertsCommand::List { log: true }) {
-        return list_log(&*stores::journal(config)?);
+    match command {
+        AlertsCommand::List { log: true } => return list_log(&*stores::journal(config)?),
+        AlertsCommand::Ack(args) => return ack::run(config, args),
+        AlertsCommand::List { .. } | AlertsCommand::Show { .. } => {}
     }
     let warehouse = super::export::open(config)?;
     let mut out = BufWriter::new(stdout().lock());
@@ -34,6 +38,7 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
                 out.write_all(b"\n")?;
             }
         }
+        AlertsCommand::Ack(_) => {}
     }
     out.flush()?;
     Ok(())

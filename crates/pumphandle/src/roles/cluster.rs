@@ -15,7 +15,7 @@ use super::embedded::{held_settings, serve};
 use super::ingest::Ingest;
 use super::keys::Keys;
 use super::log::LogState;
-use super::{Stop, land, log, stores};
+use super::{Stop, desk, land, log, stores};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Seen, TallyStage, WatchStage, drive};
 
@@ -103,16 +103,27 @@ fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings
 
 fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
-    let journal = (until_drained && config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
+    let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
+    let journal = journal.as_deref();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     tracing::info!(page = format!("http://{}", listener.local_addr()?), "serving");
     let page_stop = Stop::default();
     std::thread::scope(|scope| {
-        let page = scope.spawn(|| serve(listener, warehouse, Arc::new(Metrics::default()), &Seen::default(), page_stop.clone(), false));
+        let changes = journal.map(|journal| {
+            let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
+            scope.spawn(move || {
+                if let Err(error) = desk::run(journal, super::now, asked) {
+                    tracing::error!(%error, "the desk stopped: alerts can only be looked at");
+                }
+            });
+            changes
+        });
+        let metrics = Arc::new(Metrics::default());
+        let page = scope.spawn(|| serve(listener, warehouse, metrics, &Seen::default(), page_stop.clone(), false, changes));
         loop {
-            let drained = match &journal {
-                Some(journal) => log::state(&**journal)? == LogState::Drained,
-                None => false,
+            let drained = match journal {
+                Some(journal) if until_drained => log::state(journal)? == LogState::Drained,
+                _ => false,
             };
             if stop.asked() || drained || page.is_finished() {
                 page_stop.ask();

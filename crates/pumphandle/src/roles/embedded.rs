@@ -18,7 +18,7 @@ use web::{Metrics, Web};
 use super::ingest::{Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
-use super::{Stop, land, stores};
+use super::{Stop, desk, land, stores};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Seen, TallyStage, WatchStage, drive, seconds};
 
@@ -129,7 +129,13 @@ fn pipeline(
         let page = listener.map(|listener| {
             let (warehouse, metrics, page_stop, seen) =
                 (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone(), Arc::clone(&seen));
-            scope.spawn(move || serve(listener, warehouse, metrics, &seen, page_stop, simulated))
+            let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
+            scope.spawn(move || {
+                if let Err(error) = desk::run(shared, clock, asked) {
+                    tracing::error!(%error, "the desk stopped: alerts can only be looked at");
+                }
+            });
+            scope.spawn(move || serve(listener, warehouse, metrics, &seen, page_stop, simulated, Some(changes)))
         });
         let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
         page_stop.ask();
@@ -164,13 +170,14 @@ pub(crate) fn serve(
     seen: &Seen,
     stop: Stop,
     simulated: bool,
+    changes: Option<web::Changes>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let reading: Arc<dyn Reading> = warehouse;
-        let page = Web { simulated, metrics: Arc::clone(&metrics), ..Web::new(reading) };
+        let page = Web { simulated, changes, metrics: Arc::clone(&metrics), ..Web::new(reading) };
         let (ended, wait) = tokio::sync::oneshot::channel::<()>();
         let mut server = tokio::spawn(web::serve(listener, page, async {
             let _ = wait.await;

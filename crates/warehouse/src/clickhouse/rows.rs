@@ -4,7 +4,10 @@
 
 use clickhouse::Row;
 use record::time::Micros;
-use record::{Alert, AlertEvent, AlertState, Count, CoverageRow, Stage, TagCount, Total, Verdict, Version, WindowCount};
+use record::{
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, Snooze, Stage, TagCount, Total, Verdict, Version,
+    WindowCount,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::reference::Reference;
@@ -315,19 +318,53 @@ pub(super) struct AlertEventRow {
     pub(super) actor: String,
     pub(super) state: String,
     pub(super) note: String,
+    pub(super) revision: u32,
+    pub(super) outcome: Option<String>,
+    pub(super) assignee: String,
+    pub(super) snooze_until_us: Option<i64>,
+    pub(super) snooze_ratio: Option<f64>,
+    pub(super) emerged_us: Option<i64>,
+    pub(super) notified_us: Option<i64>,
+    pub(super) responded_us: Option<i64>,
 }
 
 impl From<&AlertEvent> for AlertEventRow {
     fn from(event: &AlertEvent) -> AlertEventRow {
-        let AlertEvent { alert, after, at, actor, state, note } = event.clone();
-        AlertEventRow { alert, position: after, at_us: at, actor, state, note }
+        let AlertEvent { alert, after, at, actor, state, note, revision, outcome, assignee, snooze, milestones } = event.clone();
+        AlertEventRow {
+            alert,
+            position: after,
+            at_us: at,
+            actor,
+            state: state.name().to_owned(),
+            note,
+            revision,
+            outcome: outcome.map(|outcome| outcome.name().to_owned()),
+            assignee,
+            snooze_until_us: snooze.map(|snooze| snooze.until),
+            snooze_ratio: snooze.map(|snooze| snooze.ratio),
+            emerged_us: milestones.emerged,
+            notified_us: milestones.notified,
+            responded_us: milestones.responded,
+        }
     }
 }
 
 impl From<AlertEventRow> for AlertEvent {
     fn from(row: AlertEventRow) -> AlertEvent {
-        let AlertEventRow { alert, position, at_us, actor, state, note } = row;
-        AlertEvent { alert, after: position, at: at_us, actor, state, note }
+        AlertEvent {
+            alert: row.alert,
+            after: row.position,
+            at: row.at_us,
+            actor: row.actor,
+            state: Handling::parse(&row.state).unwrap_or_default(),
+            note: row.note,
+            revision: row.revision,
+            outcome: row.outcome.as_deref().and_then(Outcome::parse),
+            assignee: row.assignee,
+            snooze: row.snooze_until_us.zip(row.snooze_ratio).map(|(until, ratio)| Snooze { until, ratio }),
+            milestones: Milestones { emerged: row.emerged_us, notified: row.notified_us, responded: row.responded_us },
+        }
     }
 }
 

@@ -15,8 +15,12 @@ use super::{ClickHouse, ClickHouseSettings, land};
 use crate::error::WarehouseError;
 
 /// A migration's number is its place here, from 1. One that has left the house is never changed.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_views.sql"), include_str!("migrations/0003_grounds.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_views.sql"),
+    include_str!("migrations/0003_grounds.sql"),
+    include_str!("migrations/0004_alert_loop.sql"),
+];
 
 const APPLIED: &str = "
 CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, checksum String, applied_at DateTime('UTC') DEFAULT now())

@@ -301,8 +301,9 @@ fn thousands_of_alerts_with_events_are_read_at_once() {
                 after: 0,
                 at: MONDAY,
                 actor: "duty".to_owned(),
-                state: "verifying".to_owned(),
+                state: record::Handling::Verifying,
                 note: String::new(),
+                ..record::AlertEvent::default()
             };
             [Record::Alert(alert(&id(number))), Record::AlertEvent(event)]
         })

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use record::{Alert, AlertEvent, AlertState, Micros, Settings, Stage, Version};
+use record::{Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Settings, Snooze, Stage, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Local;
@@ -199,16 +199,24 @@ fn coverage(connection: &Connection) -> rusqlite::Result<Vec<FeedCoverage>> {
 }
 
 fn events(connection: &Connection, id: &str) -> rusqlite::Result<Vec<AlertEvent>> {
-    let mut statement = connection
-        .prepare_cached("SELECT alert, position, at_us, actor, state, note FROM alert_events WHERE alert = ?1 ORDER BY position")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT alert, position, at_us, actor, state, note, revision, outcome, assignee, snooze_until_us, snooze_ratio, emerged_us,
+                notified_us, responded_us
+         FROM alert_events WHERE alert = ?1 ORDER BY position",
+    )?;
     let rows = statement.query_map([id], |row| {
         Ok(AlertEvent {
             alert: row.get(0)?,
             after: row.get(1)?,
             at: row.get(2)?,
             actor: row.get(3)?,
-            state: row.get(4)?,
+            state: Handling::parse(&row.get::<_, String>(4)?).unwrap_or_default(),
             note: row.get(5)?,
+            revision: row.get(6)?,
+            outcome: row.get::<_, Option<String>>(7)?.and_then(|name| Outcome::parse(&name)),
+            assignee: row.get(8)?,
+            snooze: row.get::<_, Option<Micros>>(9)?.zip(row.get(10)?).map(|(until, ratio)| Snooze { until, ratio }),
+            milestones: Milestones { emerged: row.get(11)?, notified: row.get(12)?, responded: row.get(13)? },
         })
     })?;
     rows.collect()

@@ -1,7 +1,7 @@
 //! Rows in: one prepared upsert a kind of record, one transaction a batch.
 
 use record::time::SECOND;
-use record::{Alert, AlertEvent, Count, CoverageRow, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount};
+use record::{Alert, AlertEvent, Count, CoverageRow, Outcome, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::Local;
@@ -90,8 +90,9 @@ WHERE excluded.version >= version";
 
 /// The fold of alerts, as a condition: the alert is known, and the event was made against all events before it.
 const ALERT_EVENT: &str = "
-INSERT INTO alert_events (alert, position, at_us, actor, state, note)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6
+INSERT INTO alert_events (alert, position, at_us, actor, state, note, revision, outcome, assignee, snooze_until_us, snooze_ratio, emerged_us,
+                          notified_us, responded_us)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 WHERE EXISTS (SELECT 1 FROM alerts WHERE id = ?1) AND (SELECT count(*) FROM alert_events WHERE alert = ?1) = ?2
 ON CONFLICT DO NOTHING";
 
@@ -353,8 +354,23 @@ impl<'a> Statements<'a> {
     }
 
     fn alert_event(&mut self, event: &AlertEvent) -> rusqlite::Result<()> {
-        let AlertEvent { alert, after, at, actor, state, note } = event;
-        self.alert_event.execute(params![alert, after, at, actor, state, note])?;
+        let AlertEvent { alert, after, at, actor, state, note, revision, outcome, assignee, snooze, milestones } = event;
+        self.alert_event.execute(params![
+            alert,
+            after,
+            at,
+            actor,
+            state.name(),
+            note,
+            revision,
+            outcome.map(Outcome::name),
+            assignee,
+            snooze.map(|snooze| snooze.until),
+            snooze.map(|snooze| snooze.ratio),
+            milestones.emerged,
+            milestones.notified,
+            milestones.responded,
+        ])?;
         Ok(())
     }
 

@@ -102,8 +102,9 @@ fn filled() -> Vec<Record> {
         after: 0,
         at: MONDAY + SECOND,
         actor: "duty".to_owned(),
-        state: "verifying".to_owned(),
+        state: record::Handling::Verifying,
         note: HOSTILE.to_owned(),
+        ..AlertEvent::default()
     }));
     rows
 }

@@ -265,8 +265,9 @@ fn batch(number: u64) -> Vec<Record> {
         after: (number % 5) as u32,
         at: MONDAY + number as i64,
         actor: "duty".to_owned(),
-        state: "verifying".to_owned(),
+        state: record::Handling::Verifying,
         note: format!("note {number}"),
+        ..record::AlertEvent::default()
     };
     let start = MONDAY + hour * HOUR;
     vec![

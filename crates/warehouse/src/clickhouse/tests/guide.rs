@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use expect_test::expect_file;
 use record::kind::Kind;
-use record::{AlertEvent, AlertState, CoverageRow, Settings, TagCount, TopicSetting, Total, WindowCount};
+use record::{AlertEvent, AlertState, CoverageRow, Handling, Settings, TagCount, TopicSetting, Total, WindowCount};
 
 use super::*;
 use crate::reference::load_reference;
@@ -219,21 +219,22 @@ fn alerts() -> Vec<Record> {
             ..alert(id)
         })
     };
-    let event = |after, minutes, state: &str| {
+    let event = |after, minutes, state| {
         Record::AlertEvent(AlertEvent {
             alert: "influenza-de-by-1".to_owned(),
             after,
             at: MONDAY + 13 * DAY + 9 * HOUR + minutes * MINUTE,
             actor: "duty".to_owned(),
-            state: state.to_owned(),
+            state,
             note: "asked the state office".to_owned(),
+            ..AlertEvent::default()
         })
     };
     vec![
         raised("influenza-de-by-1", "DE-BY", 0, AlertState::Open, 1),
-        event(0, 12, "acknowledged"),
+        event(0, 12, Handling::Triaged),
         raised("influenza-de-by-1", "DE-BY", 1, AlertState::Open, 2),
-        event(1, 95, "verified"),
+        event(1, 95, Handling::Verifying),
         raised("influenza-de-be-1", "DE-BE", 0, AlertState::Withdrawn, 3),
     ]
 }

@@ -1,0 +1,146 @@
+//! `alerts ack`: the same path as the page's, by its API if one listens, else on the streams themselves.
+//!
+//! The data folder's lock says which: where it is held, a program runs that knows better.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use record::{AlertChange, AlertEvent, Handling, Outcome, Refused};
+use serde_json::{Value, json};
+
+use crate::cli::Ack;
+use crate::commands::{Failure, export};
+use crate::config::Config;
+use crate::roles::desk::Desk;
+use crate::roles::{now, stores};
+
+const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+const TOKEN: &str = "PUMPHANDLE_TOKEN";
+
+pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
+    let change = change(args)?;
+    let at = config.web.listen;
+    // A page that listens on all addresses is asked on one of them.
+    let at = if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at };
+    let done = match TcpStream::connect_timeout(&at, CONNECT_WITHIN) {
+        Ok(_) => by_api(at, args, change)?,
+        Err(_) => on_streams(config, args, change)?,
+    };
+    writeln!(std::io::stdout().lock(), "{done}")?;
+    Ok(())
+}
+
+fn change(args: &Ack) -> Result<AlertChange, Failure> {
+    let instant = |option, written| export::instant(option, written);
+    Ok(AlertChange {
+        after: args.after.unwrap_or(0),
+        state: named("--state", &args.state, Handling::parse, &Handling::ALL.map(Handling::name))?,
+        outcome: named("--outcome", &args.outcome, Outcome::parse, &Outcome::ALL.map(Outcome::name))?,
+        assignee: args.assignee.clone(),
+        note: args.note.clone(),
+        snooze_until: instant("--snooze-until", &args.snooze_until)?,
+        emerged_at: instant("--emerged", &args.emerged)?,
+        notified_at: instant("--notified", &args.notified)?,
+        responded_at: instant("--responded", &args.responded)?,
+    })
+}
+
+fn named<T>(option: &str, written: &Option<String>, parse: fn(&str) -> Option<T>, names: &[&str]) -> Result<Option<T>, Failure> {
+    let Some(name) = written else { return Ok(None) };
+    match parse(name) {
+        Some(value) => Ok(Some(value)),
+        None => Err(Failure::usage(format!("unknown `{option} {name}`"), format!("one of {}", names.join(", ")))),
+    }
+}
+
+/// Acknowledging is what a change of a new alert is for.
+fn triaged_if_new(change: AlertChange, known: usize) -> AlertChange {
+    let state = change.state.or((known == 0).then_some(if change.outcome.is_some() { Handling::Decided } else { Handling::Triaged }));
+    AlertChange { state, ..change }
+}
+
+fn on_streams(config: &Config, args: &Ack, change: AlertChange) -> Result<Value, Failure> {
+    let journal = stores::journal(config).context("no API listens, and the streams can't be opened either")?;
+    let mut desk = Desk::open(&*journal, now)?;
+    let known = desk.fold().get(&args.id).map_or(0, |(_, events)| events.len());
+    let after = args.after.unwrap_or(u32::try_from(known)?);
+    let change = AlertChange { after, ..triaged_if_new(change, known) };
+    let actor = args.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "terminal".to_owned());
+    match desk.change(&args.id, &change, &actor) {
+        Ok(event) => Ok(shown(&event)),
+        Err(Refused::Invalid(why)) => Err(Failure::usage(why, "")),
+        Err(refused) => Err(anyhow!(refused).into()),
+    }
+}
+
+fn shown(event: &AlertEvent) -> Value {
+    json!({
+        "alert": event.alert,
+        "after": event.after,
+        "state": event.state,
+        "outcome": event.outcome,
+        "assignee": event.assignee,
+        "note": event.note,
+        "actor": event.actor,
+        "at": event.at.div_euclid(1_000_000),
+    })
+}
+
+fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Failure> {
+    let token = match &args.token_file {
+        Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?),
+        None => std::env::var(TOKEN).ok(),
+    };
+    let token = token.as_deref().map(str::trim);
+    if !args.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(anyhow!("no alert `{}`", args.id).into());
+    }
+    let path = format!("/api/v1/alerts/{}", args.id);
+    let (status, alert) = ask(at, token, "GET", &path, None)?;
+    if status != 200 {
+        return Err(problem(status, &alert, token).into());
+    }
+    let known = alert["events"].as_array().map_or(0, Vec::len);
+    let after = args.after.unwrap_or(u32::try_from(known)?);
+    let change = AlertChange { after, ..triaged_if_new(change, known) };
+    let (status, answer) = ask(at, token, "POST", &format!("{path}/changes"), Some(&serde_json::to_string(&change)?))?;
+    if status == 200 { Ok(answer) } else { Err(problem(status, &answer, token).into()) }
+}
+
+fn problem(status: u16, answer: &Value, token: Option<&str>) -> anyhow::Error {
+    let detail = answer["detail"].as_str().or(answer["title"].as_str()).unwrap_or("without a reason");
+    let hint = if matches!(status, 401 | 403) && token.is_none() {
+        format!("\nhint: give a token of role `official` by `--token-file` or {TOKEN}; `pumphandle token create` makes one")
+    } else {
+        String::new()
+    };
+    anyhow!("the API answers {status}: {detail}{hint}")
+}
+
+fn ask(at: SocketAddr, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
+    let asked = || format!("failed to ask `http://{at}{path}`");
+    let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    if token.is_some_and(|token| token.bytes().any(|byte| !byte.is_ascii_graphic())) {
+        bail!("the token holds what no token holds");
+    }
+    let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let body = body.unwrap_or_default();
+    // HTTP/1.0: the answer is not in chunks and ends with the connection.
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {at}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).with_context(asked)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).with_context(asked)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(asked)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(asked)?;
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
