@@ -455,7 +455,8 @@ impl Tally {
 
     /// `before` is where the watermark stood when the frame before was made.
     fn frame(&mut self, position: Position, at: Micros, before: Option<Micros>, ended: bool) -> Frame {
-        let settings = self.newest_settings().cloned().unwrap_or_default();
+        let number = self.newest_settings().map_or(1, |settings| settings.number);
+        let horizon = self.horizon();
         let furthest = self.head.clock.furthest();
         if ended {
             let newest =
@@ -473,20 +474,18 @@ impl Tally {
             partition: self.head.partition,
             position,
             previous: self.head.previous.replace(position),
-            settings: settings.number,
+            settings: number,
             at,
             watermark,
             ended,
             handled: self.head.handled,
             ..Frame::default()
         };
-        let final_before = watermark.map(|watermark| pane_start(watermark - settings.horizon, HOUR));
-        self.head.clock.coverage(
-            &settings,
-            before.map(|before| pane_start(before - settings.horizon, HOUR)),
-            end.unwrap_or(pane_border(until.min(LATEST), HOUR)),
-            &mut frame.coverage,
-        );
+        let final_before = |watermark: Micros| pane_start(watermark - horizon, HOUR);
+        if let Some(settings) = self.head.settings.last() {
+            let until = end.unwrap_or(pane_border(until.min(LATEST), HOUR));
+            self.head.clock.coverage(settings, before.map(final_before), until, &mut frame.coverage);
+        }
         self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
         let totals_due = watermark.map(|watermark| watermark.div_euclid(TOTALS_EVERY));
@@ -495,10 +494,10 @@ impl Tally {
             self.tell_totals(until, &mut frame);
         }
         if before < watermark
-            && let Some(final_before) = final_before
-            && before.is_none_or(|before| pane_start(before - settings.horizon, HOUR) < final_before)
+            && let Some(now) = watermark.map(final_before)
+            && before.is_none_or(|before| final_before(before) < now)
         {
-            self.forget(final_before);
+            self.forget(now);
         }
         frame
     }
