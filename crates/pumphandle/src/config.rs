@@ -75,6 +75,8 @@ pub(crate) struct Journal {
     /// The folder of everything local, relative to the working directory.
     pub(crate) data: PathBuf,
     pub(crate) partitions: u32,
+    /// Whether reading goes on where retention has deleted what was not read yet.
+    pub(crate) accept_gaps: bool,
     pub(crate) kafka: Kafka,
 }
 
@@ -406,6 +408,7 @@ fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journa
     let partitions = section.whole_number("partitions", 1..=256);
     let replication = section.whole_number("replication", 1..=9);
     let session_timeout = section.duration("session-timeout", SECOND..=30 * MINUTE);
+    let accept_gaps = section.boolean("accept-gaps");
     let password_file = read_secret_file(section, "password-file", file, "name the file that holds the password, and nothing else");
     let properties = section.section("kafka", read_properties);
     let kafka = Kafka {
@@ -417,7 +420,7 @@ fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journa
         properties: properties?,
     };
     let kind = if kind? { JournalKind::Kafka } else { JournalKind::Local };
-    Some(Journal { kind, data: PathBuf::from(data?.value), partitions: partitions?.value, kafka })
+    Some(Journal { kind, data: PathBuf::from(data?.value), partitions: partitions?.value, accept_gaps: accept_gaps?.value, kafka })
 }
 
 /// Whether `kind` names the server, which may not be in this build, rather than `local`.

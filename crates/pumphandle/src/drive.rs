@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use journal::{Change, Entry, Journal, JournalError, Membership, Stream};
+use journal::{Batch, Change, Entry, Journal, JournalError, Membership, Stream};
 use record::wire::DecodeError;
-use record::{Frame, Micros, Position, Record};
+use record::{Frame, Micros, Position, Record, Settings};
 use surveillance::snapshot::ChunkName;
 use surveillance::{Manifest, Mode, RestoreError, Snapshot, Tally, Watch};
 
@@ -85,6 +85,8 @@ pub(crate) trait Stage: Sized {
     fn partition(&self) -> u32;
     fn next(&self) -> Position;
     fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
+    /// Goes on at `to`, by the operator's consent: what stands before it has been deleted unread.
+    fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
     fn snapshot(&mut self) -> Snapshot;
     fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Self, RestoreError>;
     /// Its input has ended for good.
@@ -126,6 +128,11 @@ impl Stage for TallyStage {
         self.ended |= matches!(record, Record::End);
         self.tally.apply(position, record, &mut self.frames);
         out.extend(self.frames.drain(..).map(|frame| (Stream::Tallies, Record::Frame(frame))));
+        Ok(())
+    }
+
+    fn skip(&mut self, to: Position, settings: Option<Settings>, _out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+        self.tally.skip(to, settings);
         Ok(())
     }
 
@@ -176,6 +183,12 @@ impl Stage for WatchStage {
         Ok(())
     }
 
+    fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+        self.watch.skip(to, settings, &mut self.records)?;
+        out.extend(self.records.drain(..).map(|record| (Stream::Counts, record)));
+        Ok(())
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         self.watch.snapshot()
     }
@@ -208,9 +221,10 @@ pub(crate) fn drive<S: Stage>(
     fresh: fn(u32) -> S,
     membership: &mut dyn Membership,
     ends: &Ends<'_>,
+    gaps: Gaps,
     seen: &Seen,
 ) -> anyhow::Result<()> {
-    let mut driver = Driver::new(fresh);
+    let mut driver = Driver::new(fresh, gaps);
     let mut snapshot_at = Instant::now() + SNAPSHOT_EVERY;
     let mut next_look = Instant::now();
     loop {
@@ -237,6 +251,7 @@ pub(crate) fn drive<S: Stage>(
 /// The stages that one member of a group has; knows no clock and no end.
 pub(crate) struct Driver<S> {
     fresh: fn(u32) -> S,
+    gaps: Gaps,
     driven: BTreeMap<u32, Driven<S>>,
     out: Vec<(Stream, Record)>,
 }
@@ -251,8 +266,8 @@ struct Driven<S> {
 }
 
 impl<S: Stage> Driver<S> {
-    pub(crate) fn new(fresh: fn(u32) -> S) -> Driver<S> {
-        Driver { fresh, driven: BTreeMap::new(), out: Vec::new() }
+    pub(crate) fn new(fresh: fn(u32) -> S, gaps: Gaps) -> Driver<S> {
+        Driver { fresh, gaps, driven: BTreeMap::new(), out: Vec::new() }
     }
 
     pub(crate) fn stages(&self) -> impl Iterator<Item = &S> {
@@ -284,7 +299,15 @@ impl<S: Stage> Driver<S> {
         let mut read_any = false;
         for (&partition, Driven { stage, .. }) in &mut self.driven {
             // Only one of them waits, and only where nothing has come for the others.
-            let batch = again(|| journal.read(S::INPUT, partition, stage.next(), READ_BYTES_MAX, std::mem::take(&mut wait)))?;
+            let batch = match kept(journal, S::INPUT, partition, stage.next(), READ_BYTES_MAX, std::mem::take(&mut wait))? {
+                Kept::Batch(batch) => batch,
+                Kept::From(low) => {
+                    self.gaps.pass(S::INPUT, partition, stage.next(), low)?;
+                    stage.skip(low, log::read_held(journal)?, &mut self.out)?;
+                    read_any = true;
+                    continue;
+                }
+            };
             for (position, bytes) in &batch.records {
                 read_any = true;
                 match Record::decode(bytes) {
@@ -317,6 +340,56 @@ impl<S: Stage> Driver<S> {
                 S::on_end(journal)?;
             }
         }
+        Ok(())
+    }
+}
+
+/// What a stream still holds at a position.
+pub(crate) enum Kept {
+    Batch(Batch),
+    /// Nothing: retention has deleted it, and this is the first that is left.
+    From(Position),
+}
+
+pub(crate) fn kept(
+    journal: &dyn Journal,
+    stream: Stream,
+    partition: u32,
+    from: Position,
+    bytes_max: usize,
+    mut wait: Duration,
+) -> anyhow::Result<Kept> {
+    again(|| match journal.read(stream, partition, from, bytes_max, std::mem::take(&mut wait)) {
+        Ok(batch) => Ok(Kept::Batch(batch)),
+        Err(JournalError::Gone { low, .. }) => Ok(Kept::From(low)),
+        Err(error) => Err(error),
+    })
+}
+
+/// What happens where retention has deleted what was not read yet (`journal.accept-gaps`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gaps {
+    Stop,
+    /// The operator knows, and wants to go on with less.
+    Count,
+}
+
+impl Gaps {
+    pub(crate) fn of(accepted: bool) -> Gaps {
+        if accepted { Gaps::Count } else { Gaps::Stop }
+    }
+
+    /// Whether the reader may go on at `low`.
+    pub(crate) fn pass(self, stream: Stream, partition: u32, from: Position, low: Position) -> anyhow::Result<()> {
+        let (stream, lost) = (stream.name(), low.saturating_sub(from));
+        if self == Gaps::Stop {
+            return Err(anyhow!(
+                "{lost} records of `{stream}` partition {partition} were deleted by retention before they were read, \
+                 positions {from} to {low}: to count on without them, their time as not covered, \
+                 start once with `--set journal.accept-gaps=true`"
+            ));
+        }
+        tracing::warn!(stream, partition, from, to = low, lost, "deleted by retention before it was read: going on without, as agreed");
         Ok(())
     }
 }
@@ -473,3 +546,6 @@ fn restore<S: Stage>(journal: &dyn Journal, key: &str, partition: u32) -> anyhow
 pub(crate) fn seconds(instant: Micros) -> f64 {
     instant as f64 / 1e6
 }
+
+#[cfg(test)]
+mod tests;

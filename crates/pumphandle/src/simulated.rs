@@ -22,7 +22,7 @@ use surveillance::Manifest;
 
 use warehouse::{Landing, Local, Progress, Reference, WarehouseError};
 
-use crate::drive::{Driver, Ends, Stage, TallyStage, WatchStage};
+use crate::drive::{Driver, Ends, Gaps, Stage, TallyStage, WatchStage};
 use crate::roles::land::Lander;
 use crate::roles::log::{self, LogState};
 use ingest::Worker;
@@ -265,9 +265,9 @@ impl State {
         self.next_id += 1;
         let role: Box<dyn Role> = match group {
             Group::Ingest => Box::new(Worker::default()),
-            Group::Tally => Box::new(Driver::new(TallyStage::new)),
-            Group::Watch => Box::new(Driver::new(WatchStage::of)),
-            Group::Land => Box::new(Lander::default()),
+            Group::Tally => Box::new(Driver::new(TallyStage::new, Gaps::Stop)),
+            Group::Watch => Box::new(Driver::new(WatchStage::of, Gaps::Stop)),
+            Group::Land => Box::new(Lander::new(Gaps::Stop)),
         };
         self.processes.insert(self.next_id, Process { group, role, wakes_at: 0 });
         self.next_id
@@ -359,7 +359,7 @@ impl Simulation {
         let mut state = self.state();
         (state.faults, state.nested) = (0, 0);
         drop(state);
-        let mut lander = Lander::default();
+        let mut lander = Lander::new(Gaps::Stop);
         let mut membership = self.journal.join(Group::Land).unwrap();
         let told = || Ok(false);
         let mut turn =

@@ -67,6 +67,8 @@ pub struct Handled {
     pub edits: u64,
     pub clamped: u64,
     pub refused: u64,
+    /// Deleted by retention before it was read.
+    pub lost: u64,
 }
 
 /// How much of a pane's arrivals a whole feed has covered.

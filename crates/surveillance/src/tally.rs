@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
 use clock::Clock;
 use gone::Gone;
-use identity::{AHEAD_MAX, Block, Identities, Known, Matched, Profile};
+pub(crate) use identity::AHEAD_MAX;
+use identity::{Block, Identities, Known, Matched, Profile};
 use series::{Grid, Pseudonyms, Series};
 
 const STAGE: &str = "tally";
@@ -150,6 +151,19 @@ impl Tally {
             }
             // Not of this stream: another program's record is no reason to stop counting.
             _ => self.head.handled.refused += 1,
+        }
+    }
+
+    /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as no tick of it has spoken for
+    /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they were told in the gap.
+    pub fn skip(&mut self, to: Position, settings: Option<Settings>) {
+        if to <= self.head.next {
+            return;
+        }
+        self.head.handled.lost += to - self.head.next;
+        self.head.next = to;
+        if let Some(settings) = settings {
+            self.learn(settings);
         }
     }
 

@@ -9,6 +9,7 @@ mod episodes;
 mod explain;
 mod fold;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -16,14 +17,15 @@ use record::kind::Kind;
 use record::region::{Level, RegionTable, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Count, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, Step, TagCount,
-    TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
+    Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, Step,
+    TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::detectors::{Judgement, Method, judge_last};
 use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
+use crate::tally::AHEAD_MAX;
 use episodes::{Alarm, Episodes};
 use fold::{Parts, SeriesFold, Window};
 
@@ -129,6 +131,8 @@ struct Partition {
     pending: VecDeque<Frame>,
     /// The watermark of the last frame that it has.
     aligned: Option<Micros>,
+    /// After frames were deleted unread: the time of which nothing certain is known. It ends with the first frame after them.
+    unread: Option<(Micros, Option<Micros>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,6 +291,7 @@ impl Watch {
                 edits: sum.edits + of.edits,
                 clamped: sum.clamped + of.clamped,
                 refused: sum.refused + of.refused,
+                lost: sum.lost + of.lost,
             }
         })
     }
@@ -316,6 +321,72 @@ impl Watch {
         }
         self.head.next = position + 1;
         Ok(())
+    }
+
+    /// Goes on at `to`: what stands before it was deleted unread. Whatever frames changed there is unknown, so from a horizon before
+    /// the last one read until the first that is left hours count as not covered; `settings` are those that the log holds.
+    ///
+    /// # Errors
+    /// Settings that name no detector.
+    pub fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<Record>) -> Result<(), WatchError> {
+        if to <= self.head.next {
+            return Ok(());
+        }
+        self.head.next = to;
+        if let Some(settings) = settings
+            && self.learn(&settings)?
+        {
+            out.push(Record::Settings(settings));
+        }
+        let horizon = self.newest().map_or(0, |settings| settings.horizon);
+        for partition in &mut self.head.partitions {
+            let from = partition.watermark.map_or(Micros::MAX, |watermark| pane_start(watermark - horizon, HOUR));
+            let before = partition.unread.map_or(Micros::MAX, |(before, _)| before);
+            partition.unread = Some((from.min(before), None));
+        }
+        Ok(())
+    }
+
+    /// After a gap, what a partition says of the coverage of the hours that it touches is that there is none.
+    fn uncovered<'a>(&mut self, frame: &'a Frame) -> Cow<'a, Frame> {
+        let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) else { return Cow::Borrowed(frame) };
+        let Some((from, until)) = partition.unread else { return Cow::Borrowed(frame) };
+        let mut frame = frame.clone();
+        let until = match until {
+            Some(until) => until,
+            None => {
+                partition.last = frame.previous;
+                let until = pane_border(frame.at.max(frame.watermark.unwrap_or(frame.at)) + AHEAD_MAX, HOUR);
+                let horizon = self.newest().map_or(0, |settings| settings.horizon);
+                let from = from.min(pane_start(until - horizon, HOUR));
+                let feeds: Vec<String> = self
+                    .newest()
+                    .into_iter()
+                    .flat_map(|settings| &settings.feeds)
+                    .filter(|feed| feed.whole)
+                    .map(|feed| feed.name.clone())
+                    .collect();
+                let hours = (0..).map(|hour| from + hour * HOUR).take_while(|start| *start < until);
+                frame.coverage.extend(
+                    hours.flat_map(|pane_start| feeds.iter().map(move |feed| Coverage { feed: feed.clone(), pane_start, covered: 0 })),
+                );
+                if let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) {
+                    partition.unread = Some((from, Some(until)));
+                }
+                until
+            }
+        };
+        for coverage in frame.coverage.iter_mut().filter(|coverage| coverage.pane_start < until) {
+            coverage.covered = 0;
+        }
+        let horizon = self.newest().map_or(0, |settings| settings.horizon);
+        if let Some(partition) = self.head.partitions.get_mut(frame.partition as usize)
+            && frame.watermark.is_some_and(|watermark| watermark >= until + horizon)
+        {
+            // All of those hours are final.
+            partition.unread = None;
+        }
+        Cow::Owned(frame)
     }
 
     /// Returns whether the settings are newer than those known.
@@ -387,6 +458,8 @@ impl Watch {
         if partition.last.is_some_and(|last| frame.position <= last) {
             return Ok(());
         }
+        let frame = &*self.uncovered(frame);
+        let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) else { return Ok(()) };
         if partition.last != frame.previous {
             return Err(WatchError::Gap {
                 partition: frame.partition,

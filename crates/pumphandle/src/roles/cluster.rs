@@ -17,7 +17,7 @@ use super::keys::Keys;
 use super::log::LogState;
 use super::{Stop, desk, land, log, stores};
 use crate::config::{Config, JournalKind, WarehouseKind};
-use crate::drive::{Ends, Seen, TallyStage, WatchStage, drive};
+use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
 
 /// A role that may run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop)
     let journal = stores::journal(config)?;
     let journal = &*journal;
     let seen = Seen::default();
+    let gaps = Gaps::of(config.journal.accept_gaps);
     let ends_at = |past: LogState| move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past));
     match role {
         Role::Ingest => {
@@ -77,18 +78,18 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop)
             understood(journal, config)?;
             let told = ends_at(LogState::Judged);
             let mut membership = journal.join(Group::Tally)?;
-            drive(journal, TallyStage::new, &mut *membership, &Ends::Told(&told), &seen)
+            drive(journal, TallyStage::new, &mut *membership, &Ends::Told(&told), gaps, &seen)
         }
         Role::Watch => {
             understood(journal, config)?;
             let told = ends_at(LogState::Judged);
             let mut membership = journal.join(Group::Watch)?;
-            drive(journal, WatchStage::of, &mut *membership, &Ends::Told(&told), &seen)
+            drive(journal, WatchStage::of, &mut *membership, &Ends::Told(&told), gaps, &seen)
         }
         Role::Land => {
             let warehouse = stores::warehouse(config)?;
             let told = ends_at(LogState::Drained);
-            land::run(journal, &*warehouse, &Ends::Told(&told), &|| {}, config.alerts.stdout)
+            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &|| {}, config.alerts.stdout)
         }
         Role::Serve => Ok(()),
     }

@@ -20,7 +20,7 @@ use super::keys::Keys;
 use super::log::{self, LogState};
 use super::{Stop, desk, land, stores};
 use crate::config::Config;
-use crate::drive::{Ends, Flow, Seen, TallyStage, WatchStage, drive, seconds};
+use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
@@ -76,6 +76,7 @@ fn pipeline(
     let warehouse = stores::warehouse(config)?;
     let metrics = Arc::new(Metrics::default());
     let seen = Arc::new(Seen::default());
+    let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(config)?;
     let tally_flow = Flow::default();
     let watch_flow = tally_flow.then();
@@ -101,7 +102,7 @@ fn pipeline(
                 let _done = OnDrop(&flow.done);
                 let mut membership = shared.join(Group::Tally)?;
                 let ends = Ends::Read(&flow.upstream_done);
-                drive(shared, TallyStage::new, &mut *membership, &ends, &seen).context("tally stopped").inspect_err(|_| stop.ask())
+                drive(shared, TallyStage::new, &mut *membership, &ends, gaps, &seen).context("tally stopped").inspect_err(|_| stop.ask())
             }
         });
         let watch = scope.spawn({
@@ -110,7 +111,7 @@ fn pipeline(
                 let _done = OnDrop(&flow.done);
                 let mut membership = shared.join(Group::Watch)?;
                 let ends = Ends::Read(&flow.upstream_done);
-                drive(shared, WatchStage::of, &mut *membership, &ends, &seen).context("watch stopped").inspect_err(|_| stop.ask())
+                drive(shared, WatchStage::of, &mut *membership, &ends, gaps, &seen).context("watch stopped").inspect_err(|_| stop.ask())
             }
         });
         let land = scope.spawn({
@@ -121,7 +122,7 @@ fn pipeline(
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
                 };
-                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), &enforce, config.alerts.stdout)
+                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &enforce, config.alerts.stdout)
                     .context("land stopped")
                     .inspect_err(|_| stop.ask())
             }
@@ -215,6 +216,7 @@ fn show(seen: &Seen, metrics: &Metrics) {
         ("edit", handled.edits),
         ("clamped", handled.clamped),
         ("refused", handled.refused),
+        ("lost", handled.lost),
     ] {
         metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]).raise_to(count);
     }

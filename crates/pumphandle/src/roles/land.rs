@@ -9,7 +9,7 @@ use record::{Position, Record};
 use warehouse::{AlertLine, Landing, Progress, WarehouseError};
 
 use super::log;
-use crate::drive::{Ends, again};
+use crate::drive::{Ends, Gaps, Kept, again, kept};
 
 /// What lands.
 const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
@@ -29,11 +29,12 @@ pub(crate) fn run(
     journal: &dyn Journal,
     warehouse: &dyn Landing,
     ends: &Ends<'_>,
+    gaps: Gaps,
     enforce_retention: &dyn Fn(),
     print_alerts: bool,
 ) -> anyhow::Result<()> {
     let mut membership = again(|| journal.join(Group::Land))?;
-    let mut lander = Lander::default();
+    let mut lander = Lander::new(gaps);
     let mut retention_at = Instant::now();
     let mut next_look = Instant::now();
     loop {
@@ -59,12 +60,17 @@ pub(crate) fn run(
 }
 
 /// One member of the group: where landing goes on if it is the active one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lander {
     place: Option<[Position; 2]>,
+    gaps: Gaps,
 }
 
 impl Lander {
+    pub(crate) fn new(gaps: Gaps) -> Lander {
+        Lander { place: None, gaps }
+    }
+
     /// Looks at the membership once, then lands what can be read; returns it.
     pub(crate) fn turn(
         &mut self,
@@ -82,7 +88,7 @@ impl Lander {
             }
         }
         let Some(next) = &mut self.place else { return Ok(Vec::new()) };
-        let rows = land(journal, warehouse, next, ends, next_look, wait)?;
+        let rows = land(journal, warehouse, next, self.gaps, ends, next_look, wait)?;
         membership.show(0, next[0]);
         if rows.is_empty() && matches!(ends, Ends::Told(_)) {
             log::drain(journal, *next)?;
@@ -102,6 +108,7 @@ fn land(
     journal: &dyn Journal,
     warehouse: &dyn Landing,
     next: &mut [Position; 2],
+    gaps: Gaps,
     ends: &Ends<'_>,
     next_look: &mut Instant,
     mut wait: Duration,
@@ -109,7 +116,14 @@ fn land(
     let mut rows = Vec::new();
     let mut progress = Vec::new();
     for (index, stream) in STREAMS.into_iter().enumerate() {
-        let batch = again(|| journal.read(stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait)))?;
+        let batch = match kept(journal, stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait))? {
+            Kept::Batch(batch) => batch,
+            Kept::From(low) => {
+                gaps.pass(stream, 0, next[index], low)?;
+                next[index] = low;
+                continue;
+            }
+        };
         for (position, bytes) in &batch.records {
             match Record::decode(bytes) {
                 Ok(record) => rows.push(record),

@@ -355,3 +355,45 @@ fn a_sample_is_the_64_smallest_prints_also_when_sampled_posts_are_deleted() {
     each_stream(100, |rng| World::crowded(rng).plain(700), counts_as_the_recount_does);
     each_stream(100, |rng| World::crowded(rng).live(700, true), tells_live_what_holds);
 }
+
+/// By the operator's consent: what was deleted before it was read is as if it had never been, but for being counted as lost.
+fn goes_on_after_a_gap(items: &[Item], mut rng: Rng) -> Result<(), String> {
+    let records: Vec<Record> = records(items).into_iter().chain([Record::End]).collect();
+    // Settings are told to the reader, too; the random streams have theirs at the head.
+    let first = records.iter().position(|record| !matches!(record, Record::Settings(_))).unwrap_or(0);
+    let mut cut =
+        [rng.below(records.len() as u64) as usize, rng.below(records.len() as u64) as usize].map(|at| at.clamp(first, records.len() - 1));
+    cut.sort_unstable();
+    let (from, to) = (cut[0], cut[1]);
+    let (mut whole, mut gap) = (Vec::new(), Vec::new());
+    let (mut without, mut skipping) = (Tally::new(0), Tally::new(0));
+    for (position, record) in (0..).zip(&records) {
+        if !(from..to).contains(&(position as usize)) {
+            without.apply(position, record, &mut whole);
+        }
+        if position as usize == to {
+            skipping.skip(position, without.newest_settings().cloned());
+        }
+        if !(from..to).contains(&(position as usize)) {
+            skipping.apply(position, record, &mut gap);
+        }
+    }
+    let lost = skipping.handled().lost;
+    if lost != (to - from) as u64 {
+        return Err(format!("{lost} records lost of {}", to - from));
+    }
+    whole.iter_mut().chain(&mut gap).for_each(|frame| frame.handled.lost = 0);
+    if whole == gap { Ok(()) } else { Err(format!("frames differ after a gap of records {from} to {to}")) }
+}
+
+#[test]
+fn what_was_deleted_before_it_was_read_is_as_if_it_had_never_been_and_is_counted() {
+    each_stream(
+        2000,
+        |mut rng| {
+            let records = rng.pick(&[30, 120]);
+            World::new(rng).live(records, true)
+        },
+        goes_on_after_a_gap,
+    );
+}

@@ -28,6 +28,8 @@ struct Pipeline {
     taken: Position,
     out: Vec<Record>,
     reached: Micros,
+    /// Frames are lost on their way to watch.
+    loses: bool,
 }
 
 fn settings(partitions: u32) -> Settings {
@@ -50,6 +52,7 @@ impl Pipeline {
             taken: 0,
             out: Vec::new(),
             reached: MONDAY,
+            loses: false,
         };
         let settings = Record::Settings(settings(partitions));
         pipeline.watch.apply(0, &settings, &mut pipeline.out).unwrap();
@@ -62,7 +65,9 @@ impl Pipeline {
         let mut frames = Vec::new();
         self.tallies[partition as usize].apply(self.position, record, &mut frames);
         for frame in frames {
-            self.watch.apply(self.taken, &Record::Frame(frame), &mut self.out).unwrap();
+            if !self.loses {
+                self.watch.apply(self.taken, &Record::Frame(frame), &mut self.out).unwrap();
+            }
             self.taken += 1;
         }
     }
@@ -179,4 +184,50 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_are_confirmed() {
         flu r2 DE-BE ["001", "DE", "DE-BE", "lang:de"] final open fired=01-19T12:04:00 observed=10 expected=0.0 bound=1.3
     "#]],
     );
+}
+
+#[test]
+fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_then_their_time_is_not_covered() {
+    for partitions in [1, 3] {
+        let mut pipeline = Pipeline::new(Mode::AsLive, partitions);
+        let noon = quiet_fortnight(&mut pipeline) + 12 * HOUR;
+        pipeline.tick(noon);
+        pipeline.loses = true;
+        for author in 0..10 {
+            pipeline.post(noon + author as i64 * MINUTE, author, "DE/DE-BE", Some("flu"));
+        }
+        pipeline.tick(noon + 3 * HOUR);
+        pipeline.loses = false;
+        let mut frames = Vec::new();
+        let tick =
+            FeedTick { feed: "feed".into(), epoch: 1, from: pipeline.reached, reached: noon + 4 * HOUR, span: Span::Covered, ended: false };
+        let tick = Record::Tick(Tick { settings: 1, at: noon + 4 * HOUR, feeds: vec![tick] });
+        pipeline.tallies[0].clone().apply(pipeline.position, &tick, &mut frames);
+        let unread = pipeline.watch.clone().apply(pipeline.taken, &Record::Frame(frames.remove(0)), &mut Vec::new());
+        assert!(matches!(unread, Err(WatchError::Gap { .. })), "{unread:?}");
+
+        pipeline.watch.skip(pipeline.taken, Some(settings(partitions)), &mut pipeline.out).unwrap();
+        let told_before = pipeline.out.len();
+        for quarter in 1..=4 * 24 * 4 {
+            pipeline.post(noon + 3 * HOUR + quarter * 15 * MINUTE, 1_000 + quarter as u64 % 50, "DE/DE-BE", None);
+            if quarter % 8 == 0 {
+                pipeline.post(noon + 3 * HOUR + quarter * 15 * MINUTE + MINUTE, 500 + quarter as u64 % 3, "DE/DE-BE", Some("flu"));
+            }
+        }
+        pipeline.end();
+        let mut answers = BTreeMap::new();
+        for record in &pipeline.out[told_before..] {
+            if let Record::Verdict(verdict) = record
+                && (verdict.topic.as_str(), verdict.region.as_str()) == ("flu", "DE")
+            {
+                answers.insert((verdict.window_end - noon) / HOUR, verdict.reason.clone());
+            }
+        }
+        // The gap ends with the hour in which reading goes on; a day later no window has any part of it.
+        let silent = |hours: std::ops::Range<i64>| answers.range(hours).all(|(_, reason)| reason == "coverage");
+        assert!(silent(-30..24), "{answers:?}");
+        assert!(answers.range(30..).count() > 40 && answers.range(30..).all(|(_, reason)| reason != "coverage"), "{answers:?}");
+        let lacking = |record: &&Record| matches!(record, Record::Coverage(row) if row.share == 0.0 && row.pane_start == noon + HOUR);
+        assert!(pipeline.out.iter().any(|record| lacking(&record)), "the table of coverage says so too");
+    }
 }

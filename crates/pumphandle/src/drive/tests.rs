@@ -1,0 +1,71 @@
+//! What the loop does where the journal no longer has what a stage would read next; all else is simulated (see `simulated`).
+
+use journal::Group;
+use journal::memory::MemoryJournal;
+use record::time::HOUR;
+use record::{FeedSetting, FeedTick, Span, Tick};
+
+use super::*;
+
+const FEED: &str = "feed";
+/// Hour 0 of these tests, in this century.
+const BEGIN: i64 = 490_000;
+
+fn tick(hour: i64) -> Record {
+    let hour = BEGIN + hour;
+    let feed =
+        FeedTick { feed: FEED.to_owned(), epoch: 1, from: hour * HOUR, reached: (hour + 1) * HOUR, span: Span::Covered, ended: false };
+    Record::Tick(Tick { settings: 1, at: (hour + 1) * HOUR, feeds: vec![feed] })
+}
+
+/// Settings and five ticks, of which retention has deleted all but the last two.
+fn forgetful() -> MemoryJournal {
+    let journal = MemoryJournal::new(1);
+    let settings = Settings { feeds: vec![FeedSetting { name: FEED.to_owned(), whole: true }], ..Settings::default() };
+    log::settle(&journal, &settings, None).unwrap();
+    let ticks: Vec<Entry> = (1..=5).map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect();
+    let positions = journal.append(Stream::Posts, &ticks).unwrap();
+    journal.forget(Stream::Posts, 0, positions[3]);
+    journal
+}
+
+fn turn(journal: &MemoryJournal, gaps: Gaps) -> anyhow::Result<bool> {
+    let mut membership = journal.join(Group::Tally)?;
+    let mut driver = Driver::new(TallyStage::new, gaps);
+    driver.turn(journal, &mut *membership, Duration::ZERO)?;
+    driver.turn(journal, &mut *membership, Duration::ZERO)
+}
+
+fn frames(journal: &MemoryJournal) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    each_retained(journal, Stream::Tallies, 0, |record| {
+        frames.extend(if let Record::Frame(frame) = record { Some(frame) } else { None });
+        Ok::<_, anyhow::Error>(())
+    })
+    .unwrap();
+    frames
+}
+
+#[test]
+fn a_stage_stops_where_retention_has_deleted_what_it_would_read_and_says_how_to_go_on() {
+    let journal = forgetful();
+    let error = turn(&journal, Gaps::Stop).unwrap_err().to_string();
+    assert!(error.contains("of `posts` partition 0 were deleted") && error.contains("--set journal.accept-gaps=true"), "{error}");
+    assert_eq!(frames(&journal), []);
+}
+
+#[test]
+fn by_consent_it_goes_on_by_the_settings_of_the_log_and_counts_what_it_has_lost() {
+    let journal = forgetful();
+    turn(&journal, Gaps::Count).unwrap();
+    let frames = frames(&journal);
+    // The settings stood before the ticks.
+    assert_eq!(frames.iter().map(|frame| frame.handled.lost).collect::<Vec<_>>(), [4, 4]);
+    assert_eq!(frames.iter().map(|frame| frame.watermark).collect::<Vec<_>>(), [Some((BEGIN + 5) * HOUR), Some((BEGIN + 6) * HOUR)]);
+    let covered: Vec<(i64, i64)> = frames
+        .iter()
+        .flat_map(|frame| &frame.coverage)
+        .map(|coverage| (coverage.pane_start / HOUR - BEGIN, coverage.covered / HOUR))
+        .collect();
+    assert_eq!(covered, [(4, 1), (5, 1)], "nobody has spoken for the hours before");
+}
