@@ -24,13 +24,20 @@ use record::region::Level;
 use crate::bundle::Bundle;
 pub use crate::located::{Flag, Flags, Located, Provenance, Reason};
 use crate::names::Names;
-pub use crate::own::{OwnError, OwnRegions};
+pub use crate::own::{Misplaced, OwnError, OwnRegions, OwnSummary};
 use crate::point::Points;
 use crate::regions::Region;
 pub use crate::text::{CONFIDENCE_MIN, Meaning, TEXT_BYTES_MAX};
 
-/// What must be said wherever the atlas' answers are shown.
-pub const ATTRIBUTION: &str = "Places: GeoNames (geonames.org, CC BY 4.0). Borders: Natural Earth (public domain). Names: Unicode CLDR.";
+/// What must be said wherever the atlas' answers are shown, as a literal for `concat!`.
+#[macro_export]
+macro_rules! attribution {
+    () => {
+        "Places: GeoNames (geonames.org, CC BY 4.0). Borders: Natural Earth (public domain). Names: Unicode CLDR (Unicode-3.0)."
+    };
+}
+
+pub const ATTRIBUTION: &str = attribution!();
 
 static FILE: &[u8] = include_bytes!("../data/world.bin");
 /// What is damaged in a file that is compiled in is found by the tests.
@@ -60,12 +67,12 @@ impl Atlas {
         Atlas::default()
     }
 
-    /// The world and the operator's regions of a GeoJSON text: features with `code`, `parent` (none for overlays) and `name`.
+    /// The world and the operator's regions of GeoJSON texts: features with `code`, `parent` (none for overlays) and `name`.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, each with its feature.
-    pub fn with_own(geojson: &str) -> Result<Atlas, Vec<OwnError>> {
-        let own = OwnRegions::read(geojson, |code, point| {
+    /// Everything that is wrong with the files, each with its feature's place.
+    pub fn with_own(files: &[&str]) -> Result<Atlas, Vec<Misplaced>> {
+        let own = OwnRegions::read(files, |code, point| {
             let parent = number(code)?;
             let is_parent = |region: u16| region == parent || REGIONS[usize::from(region)].country == parent;
             Some(POINTS.holds(point, is_parent))
@@ -84,6 +91,12 @@ impl Atlas {
 
     pub fn regions(&self) -> &'static [Region] {
         &REGIONS
+    }
+
+    /// What a region is called: the operator's word comes first.
+    pub fn name(&self, code: &str) -> Option<&str> {
+        let own = self.own.as_ref().and_then(|own| own.name(code));
+        own.or_else(|| self.region(code).map(|region| region.name.as_str()))
     }
 
     /// The region of a coordinate in degrees.

@@ -4,6 +4,7 @@
 //! the winding of their rings doesn't matter. Knows text and polygons; reads no files.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use record::region::OwnRegion;
 use serde_json::Value;
@@ -29,8 +30,8 @@ const PROBES: i32 = 48;
 pub enum OwnError {
     #[error("the file has {bytes} bytes, {FILE_BYTES_MAX} are allowed\nhint: simplify the polygons; a tolerance of 10 m is plenty")]
     FileSize { bytes: usize },
-    #[error("not JSON: {0}")]
-    Json(String),
+    #[error("not JSON: {0}\nhint: it must be GeoJSON, in UTF-8")]
+    Json(String, usize),
     #[error("not a GeoJSON FeatureCollection\nhint: its `type` must be `FeatureCollection`, with `features`")]
     NotAFeatureCollection,
     #[error("{count} regions, {REGIONS_MAX} are allowed")]
@@ -41,8 +42,8 @@ pub enum OwnError {
     NoCode { feature: usize },
     #[error("feature {feature}: the code `{code}` isn't usable: {why}")]
     BadCode { feature: usize, code: String, why: &'static str },
-    #[error("feature {feature}: the code `{code}` is already that of feature {earlier}")]
-    Twice { feature: usize, code: String, earlier: usize },
+    #[error("feature {feature}: the code `{code}` is already that of {earlier}")]
+    Twice { feature: usize, code: String, earlier: String },
     #[error(
         "`{code}`: the parent `{parent}` isn't a country or first level\nhint: an ISO 3166 code like `US-TX`; leave `parent` out for an overlay"
     )]
@@ -71,6 +72,17 @@ pub enum OwnError {
     Overlap { code: String, other: String, percent: f64 },
 }
 
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{error}")]
+pub struct Misplaced {
+    /// Which of the files.
+    pub file: usize,
+    /// From 1: where the feature begins.
+    pub line: usize,
+    pub error: OwnError,
+}
+
 /// Own regions, ready to be asked.
 #[derive(Debug)]
 pub struct OwnRegions {
@@ -84,42 +96,47 @@ struct Own {
     name: Option<String>,
     parent: Option<String>,
     rings: Vec<(Vec<Point>, bool)>,
+    /// Where it was written.
+    file: usize,
+    line: usize,
+}
+
+/// A region of the operator's, as far as it can be told in a line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OwnSummary<'a> {
+    pub code: &'a str,
+    pub name: Option<&'a str>,
+    /// None of overlays.
+    pub parent: Option<&'a str>,
+    pub vertices: usize,
+    /// West, south, east, north in degrees.
+    pub bounds: [f64; 4],
 }
 
 impl OwnRegions {
-    /// Reads a FeatureCollection whose features have `code`, and `parent` unless they are overlays, and perhaps `name` in their `properties`.
+    /// Reads FeatureCollections whose features have `code`, and `parent` unless they are overlays, and perhaps `name` in their `properties`.
     ///
     /// `inside` says whether a point lies in a region of the tree, none if there is no such region.
-    pub(crate) fn read(text: &str, inside: impl Fn(&str, Point) -> Option<bool>) -> Result<OwnRegions, Vec<OwnError>> {
-        if text.len() > FILE_BYTES_MAX {
-            return Err(vec![OwnError::FileSize { bytes: text.len() }]);
-        }
-        let file: Value = serde_json::from_str(text).map_err(|error| vec![OwnError::Json(error.to_string())])?;
-        let features = match (&file["type"], file["features"].as_array()) {
-            (Value::String(kind), Some(features)) if kind == "FeatureCollection" => features,
-            _ => return Err(vec![OwnError::NotAFeatureCollection]),
-        };
-        if features.len() > REGIONS_MAX {
-            return Err(vec![OwnError::RegionCount { count: features.len() }]);
-        }
+    pub(crate) fn read(files: &[&str], inside: impl Fn(&str, Point) -> Option<bool>) -> Result<OwnRegions, Vec<Misplaced>> {
         let mut errors = Vec::new();
         let mut regions: Vec<Own> = Vec::new();
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for (n, feature) in features.iter().enumerate() {
-            match read_feature(n + 1, feature, &mut seen) {
-                Ok(region) => regions.push(region),
-                Err(mut found) => errors.append(&mut found),
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        for (file, text) in files.iter().enumerate() {
+            if let Err(error) = read_file(file, text, &mut regions, &mut seen, &mut errors) {
+                let line = if let OwnError::Json(_, line) = error { line } else { 1 };
+                errors.push(Misplaced { file, line, error });
             }
         }
         let vertices: usize = regions.iter().flat_map(|region| &region.rings).map(|ring| ring.0.len()).sum();
         if vertices > VERTICES_MAX {
-            errors.push(OwnError::VertexCount);
+            errors.push(Misplaced { file: files.len().saturating_sub(1), line: 1, error: OwnError::VertexCount });
             return Err(errors);
         }
         for region in &regions {
-            errors.extend(crossing(region));
+            errors.extend(crossing(region).map(|error| region.misplaced(error)));
         }
         if !errors.is_empty() {
+            errors.sort_by_key(|error| (error.file, error.line));
             return Err(errors);
         }
         let mut dissolve = Dissolve::default();
@@ -137,6 +154,40 @@ impl OwnRegions {
     /// Codes and parents, for the region table.
     pub fn table(&self) -> Vec<OwnRegion> {
         self.regions.iter().map(|region| OwnRegion { code: region.code.clone(), parent: region.parent.clone() }).collect()
+    }
+
+    /// All of them, in the order of the files.
+    pub fn each(&self) -> impl Iterator<Item = OwnSummary<'_>> {
+        self.regions.iter().map(|region| {
+            let points = || region.rings.iter().flat_map(|ring| &ring.0);
+            let span = |of: fn(&Point) -> i32| (points().map(of).min().unwrap_or(0), points().map(of).max().unwrap_or(0));
+            let ((west, east), (south, north)) = (span(|point| point.x), span(|point| point.y));
+            OwnSummary {
+                code: &region.code,
+                name: region.name.as_deref(),
+                parent: region.parent.as_deref(),
+                vertices: points().count(),
+                bounds: [west, south, east, north].map(|units| f64::from(units) / crate::grid::SCALE),
+            }
+        })
+    }
+
+    /// What decides answers, as bytes: the same for files that mean the same.
+    pub fn meaning(&self) -> Vec<u8> {
+        let mut bytes = crate::bundle::Writer::default();
+        for region in &self.regions {
+            bytes.bytes_with_length(region.code.as_bytes());
+            bytes.bytes_with_length(region.parent.as_deref().unwrap_or_default().as_bytes());
+            bytes.number(region.rings.len() as u64);
+            for (ring, hole) in &region.rings {
+                bytes.number(ring.len() as u64 * 2 + u64::from(*hole));
+                for point in ring {
+                    bytes.signed(i64::from(point.x));
+                    bytes.signed(i64::from(point.y));
+                }
+            }
+        }
+        bytes.bytes
     }
 
     /// The name that the operator gave.
@@ -159,20 +210,21 @@ impl OwnRegions {
     }
 
     /// Children outside of their parents, and children of one parent that overlap.
-    fn misplaced(&self, inside: impl Fn(&str, Point) -> Option<bool>) -> Vec<OwnError> {
+    fn misplaced(&self, inside: impl Fn(&str, Point) -> Option<bool>) -> Vec<Misplaced> {
         let mut errors = Vec::new();
         let mut shared: BTreeMap<(u16, u16), (usize, usize)> = BTreeMap::new();
         for (n, region) in self.regions.iter().enumerate() {
             let Some(parent) = &region.parent else { continue };
             let probes = self.probes(n as u16);
             if inside(parent, Point { x: 0, y: 0 }).is_none() {
-                errors.push(OwnError::UnknownParent { code: region.code.clone(), parent: parent.clone() });
+                errors.push(region.misplaced(OwnError::UnknownParent { code: region.code.clone(), parent: parent.clone() }));
                 continue;
             }
             let held = probes.iter().filter(|point| inside(parent, **point) == Some(true)).count();
             let share = held as f64 / probes.len().max(1) as f64;
             if share < INSIDE_MIN {
-                errors.push(OwnError::Outside { code: region.code.clone(), parent: parent.clone(), percent: 100.0 * share });
+                let error = OwnError::Outside { code: region.code.clone(), parent: parent.clone(), percent: 100.0 * share };
+                errors.push(region.misplaced(error));
             }
             for point in &probes {
                 for other in self.grid.all(*point).into_iter().filter(|other| usize::from(*other) != n) {
@@ -188,8 +240,9 @@ impl OwnRegions {
             let back = shared.get(&(*other, *one)).map_or(0.0, |(common, probes)| *common as f64 / *probes as f64);
             let share = (*common as f64 / *probes as f64).max(back);
             if share > OVERLAP_MAX && told.insert((*one.min(other), *one.max(other))) {
-                let code = |n: u16| self.regions[usize::from(n)].code.clone();
-                errors.push(OwnError::Overlap { code: code(*one.min(other)), other: code(*one.max(other)), percent: 100.0 * share });
+                let (first, second) = (&self.regions[usize::from(*one.min(other))], &self.regions[usize::from(*one.max(other))]);
+                let error = OwnError::Overlap { code: second.code.clone(), other: first.code.clone(), percent: 100.0 * share };
+                errors.push(second.misplaced(error));
             }
         }
         errors
@@ -220,7 +273,82 @@ impl OwnRegions {
     }
 }
 
-fn read_feature(feature: usize, value: &Value, seen: &mut BTreeMap<String, usize>) -> Result<Own, Vec<OwnError>> {
+impl Own {
+    fn misplaced(&self, error: OwnError) -> Misplaced {
+        Misplaced { file: self.file, line: self.line, error }
+    }
+}
+
+fn read_file(
+    file: usize,
+    text: &str,
+    regions: &mut Vec<Own>,
+    seen: &mut BTreeMap<String, String>,
+    errors: &mut Vec<Misplaced>,
+) -> Result<(), OwnError> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(OwnError::FileSize { bytes: text.len() });
+    }
+    let value: Value = serde_json::from_str(text).map_err(|error| OwnError::Json(error.to_string(), error.line().max(1)))?;
+    let features = match (&value["type"], value["features"].as_array()) {
+        (Value::String(kind), Some(features)) if kind == "FeatureCollection" => features,
+        _ => return Err(OwnError::NotAFeatureCollection),
+    };
+    if regions.len() + features.len() > REGIONS_MAX {
+        return Err(OwnError::RegionCount { count: regions.len() + features.len() });
+    }
+    let lines = feature_lines(text);
+    for (n, feature) in features.iter().enumerate() {
+        let line = lines.get(n).copied().unwrap_or(1);
+        match read_feature(n + 1, feature, seen) {
+            Ok(region) => regions.push(Own { file, line, ..region }),
+            Err(found) => errors.extend(found.into_iter().map(|error| Misplaced { file, line, error })),
+        }
+    }
+    Ok(())
+}
+
+/// The lines on which the features of a FeatureCollection begin. The text is JSON.
+fn feature_lines(text: &str) -> Vec<usize> {
+    let (mut lines, mut line, mut depth, mut begin) = (Vec::new(), 1, 0, None);
+    // The last string at the top is the key of what comes next.
+    let (mut key, mut in_features) = ("", false);
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\n' => line += 1,
+            b'"' if begin.is_none() => begin = Some(at + 1),
+            b'"' => {
+                let string = begin.take().and_then(|begin| text.get(begin..at)).unwrap_or_default();
+                if depth == 1 {
+                    key = string;
+                }
+            }
+            b'\\' if begin.is_some() => {
+                bytes.next();
+            }
+            _ if begin.is_some() => {}
+            b'[' | b'{' => {
+                if depth == 1 {
+                    in_features = byte == b'[' && key == "features";
+                    if in_features {
+                        // Of a key that stands twice the last value holds.
+                        lines.clear();
+                    }
+                }
+                if depth == 2 && in_features && byte == b'{' {
+                    lines.push(line);
+                }
+                depth += 1;
+            }
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn read_feature(feature: usize, value: &Value, seen: &mut BTreeMap<String, String>) -> Result<Own, Vec<OwnError>> {
     let properties = &value["properties"];
     let Some(code) = properties["code"].as_str().map(str::trim).filter(|code| !code.is_empty()) else {
         return Err(vec![OwnError::NoCode { feature }]);
@@ -243,11 +371,13 @@ fn read_feature(feature: usize, value: &Value, seen: &mut BTreeMap<String, usize
         return Err(bad(why));
     }
     let code = if overlay.is_some() { code.to_owned() } else { code.to_ascii_uppercase() };
-    if let Some(earlier) = seen.insert(code.clone(), feature) {
-        return Err(vec![OwnError::Twice { feature, code, earlier }]);
-    }
+    // Posts name them in any case.
+    match seen.entry(code.to_ascii_uppercase()) {
+        Entry::Occupied(earlier) => return Err(vec![OwnError::Twice { feature, code, earlier: earlier.get().clone() }]),
+        Entry::Vacant(free) => free.insert(format!("feature {feature}")),
+    };
     let rings = read_rings(&code, &value["geometry"])?;
-    Ok(Own { code, name: properties["name"].as_str().map(str::to_owned), parent, rings })
+    Ok(Own { code, name: properties["name"].as_str().map(str::to_owned), parent, rings, file: 0, line: 0 })
 }
 
 fn read_rings(code: &str, geometry: &Value) -> Result<Vec<(Vec<Point>, bool)>, Vec<OwnError>> {

@@ -27,6 +27,11 @@ impl Region {
         found.unwrap_or(&self.name)
     }
 
+    /// Language and name, of all languages in which it differs from `name`.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.split(';').filter_map(|pair| pair.split_once('='))
+    }
+
     pub fn is_country(&self) -> bool {
         !self.code.contains('-')
     }

@@ -7,14 +7,17 @@
 //! Reads no clock: live feeds hand in theirs.
 
 mod link;
+mod placing;
 mod simhash;
+pub use placing::{Evidence, Placing};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lexicon::Lexicon;
+use record::kind::Kind;
 use record::pseudonym::{Epoch, Key};
-use record::region::{self, OwnRegion, RegionTable};
+use record::region::{self, OwnRegion, RegionTable, UNLOCATED};
 use record::time::{MINUTE, Micros};
 use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
 use rustc_hash::FxHashMap;
@@ -65,6 +68,9 @@ pub struct IntakeSettings {
     pub lexicon: Arc<Lexicon>,
     /// The operator's own, overlays among them.
     pub regions: Vec<OwnRegion>,
+    pub placing: Placing,
+    /// Topics of the kind crisis, for which a mentioned place may count.
+    pub crises: BTreeSet<String>,
     pub limits: Limits,
     pub langs_max: usize,
 }
@@ -86,6 +92,8 @@ impl IntakeSettings {
             author_secret,
             lexicon,
             regions: settings.regions.clone(),
+            placing: Placing::default(),
+            crises: settings.topics.iter().filter(|topic| topic.kind == Kind::Crisis).map(|topic| topic.id.clone()).collect(),
             limits: Limits::default(),
             langs_max: 16,
         }
@@ -245,6 +253,7 @@ impl Intake {
         if item.op == Op::Create {
             self.place(item, &mut post);
             tags_dropped += self.describe(item, &mut post);
+            self.place_in_crisis(item, &mut post);
         }
         Ok(Outcome::Post { routing, post, tags_dropped })
     }
@@ -318,19 +327,41 @@ impl Intake {
         key.author(source, author)
     }
 
-    /// Where it comes from. Until places are looked up only the region that a line states; the seam for `atlas`.
+    /// Where it comes from: the region that its line states, else what the evidence says; and the overlays that hold it.
     fn place(&mut self, item: &PostItem<'_>, post: &mut Post) {
-        let Some(region) = item.region.as_deref().map(str::trim).filter(|region| !region.is_empty()) else { return };
-        if region.contains(':') {
-            match self.overlays.get(&region.to_ascii_uppercase()) {
+        post.overlays = self.settings.placing.overlays(item);
+        match item.region.as_deref().map(str::trim).filter(|region| !region.is_empty()) {
+            Some(region) if region.contains(':') => match self.overlays.get(&region.to_ascii_uppercase()) {
+                Some(overlay) if post.overlays.contains(overlay) => {}
                 Some(overlay) => post.overlays.push(overlay.clone()),
                 None => post.flags.region_unknown = true,
+            },
+            Some(region) => {
+                let (path, unknown) = self.path(region);
+                post.flags.region_unknown = unknown;
+                post.places.push(Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 });
+                return;
             }
+            None => {}
+        }
+        post.places.extend(self.settings.placing.of_post(item, &self.regions));
+    }
+
+    /// Where people look at a crisis they care where it is: there a mentioned place stands in for one that isn't known.
+    fn place_in_crisis(&self, item: &PostItem<'_>, post: &mut Post) {
+        let placing = &self.settings.placing;
+        if !placing.mentions_in_crises || post.path() != UNLOCATED || !post.topics.iter().any(|hit| self.settings.crises.contains(&hit.id))
+        {
             return;
         }
-        let (path, unknown) = self.path(region);
-        post.flags.region_unknown = unknown;
-        post.places.push(Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 });
+        let Some(mention) = item.text.as_deref().and_then(|text| placing.of_text(text, atlas::Meaning::Mentioned, &self.regions)) else {
+            return;
+        };
+        if post.places.is_empty() {
+            let unknown = Place { path: UNLOCATED.to_owned(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 0 };
+            post.places.push(unknown);
+        }
+        post.places.push(mention);
     }
 
     fn path(&mut self, region: &str) -> (Box<str>, bool) {

@@ -2,7 +2,7 @@
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
-//! | our own schema | `id`, `author`, `created_at`, …: one post or deletion | unknown fields; `lat`, `lon`, `profile` until places are looked up |
+//! | our own schema | `id`, `author`, `created_at`, …: one post or deletion | unknown fields |
 //! | Jetstream v1 | `did`, `time_us`, `kind` and its body | all but posts and removals of accounts: likes, follows, handles are understood and left |
 //! | Jetstream v2 | `{"$type":"message","payload":…}`, or the payload bare | the same; `sync`, `info` and `error` are understood and left |
 //!
@@ -109,6 +109,12 @@ pub struct PostItem<'a> {
     pub tags_dropped: u32,
     pub langs: Vec<Cow<'a, str>>,
     pub region: Option<Cow<'a, str>>,
+    /// Latitude and longitude in degrees, as they were told: perhaps no place on earth.
+    pub coordinates: Option<(f64, f64)>,
+    /// The place that the platform names, as text.
+    pub place: Option<Cow<'a, str>>,
+    /// What the author says of where they live, as text.
+    pub profile: Option<Cow<'a, str>>,
     /// The address that the post links to.
     pub link: Option<Cow<'a, str>>,
 }
@@ -214,6 +220,9 @@ fn own<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     let (tags, tags_beyond) = list(take(&mut top.tags), "tags")?;
     let (langs, _) = list(take(&mut top.langs), "langs")?;
     let region = optional(take(&mut top.region), "region")?;
+    let coordinates = coordinates(&top.lat, &top.lon)?;
+    let place = optional(take(&mut top.place), "place")?;
+    let profile = optional(take(&mut top.profile), "profile")?;
     let mut tags_dropped = tags_beyond;
     let tags = bounded_tags(tags.into_iter(), limits, &mut tags_dropped);
     let post = PostItem {
@@ -227,6 +236,9 @@ fn own<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
         tags_dropped,
         langs,
         region,
+        coordinates,
+        place,
+        profile,
         link: take(&mut top.url).here(),
     };
     Ok(Line { stamp, sequence: None, item: Item::Post(Box::new(post)) })
@@ -330,6 +342,9 @@ fn from_commit<'a>(commit: Commit<'a>, did: Text<'a>, region: Text<'a>, limits: 
         tags_dropped: 0,
         langs: Vec::new(),
         region,
+        coordinates: None,
+        place: None,
+        profile: None,
         link: None,
     };
     if op != Op::Delete {
@@ -386,6 +401,21 @@ fn optional<'a>(text: Text<'a>, name: &'static str) -> Result<Option<Cow<'a, str
         Maybe::Absent => Ok(None),
         Maybe::Wrong => Err(field(name)),
         Maybe::Here(text) => Ok(Some(text)),
+    }
+}
+
+/// Both or neither. What is no place on earth is still a number, and its post is unlocated.
+fn coordinates(latitude: &Written<'_>, longitude: &Written<'_>) -> Result<Option<(f64, f64)>, Rejected> {
+    let degrees = |written: &Written<'_>, name| match written {
+        Written::Absent => Ok(None),
+        Written::Number(text) | Written::String(text) => text.trim().parse::<f64>().map(Some).map_err(|_| field(name)),
+        Written::Wrong => Err(field(name)),
+    };
+    match (degrees(latitude, "lat")?, degrees(longitude, "lon")?) {
+        (Some(latitude), Some(longitude)) => Ok(Some((latitude, longitude))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(field("lat")),
+        (Some(_), None) => Err(field("lon")),
     }
 }
 

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// With what must be said of the data that is compiled in.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\n", atlas::attribution!());
+
 #[derive(Debug, Parser)]
 #[command(
     name = "pumphandle",
     version,
+    long_version = LONG_VERSION,
     about = "Counts health hashtags per region and event-time window, and alerts when one spikes.",
     max_term_width = 120
 )]
@@ -70,6 +74,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle topics list\n  pumphandle topics show influenza\n  pumphandle topics lint my-topics.toml\n  pumphandle topics explain \"J'ai de la fièvre et je tousse #grippe\"\n  pumphandle topics emerging --topic influenza posts.ndjson"
     )]
     Topics(Topics),
+    /// Says where coordinates and texts are: NDJSON in, NDJSON out.
+    #[command(
+        after_help = "Examples:\n  printf '{\"text\":\"Paris, TX\"}\\n{\"lat\":52.52,\"lon\":13.405}\\n' | pumphandle locate\n  pumphandle locate --meaning mention < texts.ndjson\n\nA line has `lat` and `lon`, or `text`; of one with both the text is read only where the coordinates have no region.\nOwn regions of `[atlas] regions` are answered too, and overlays named beside. No region is `ZZ`, with its reason."
+    )]
+    Locate(Locate),
+    /// Lists regions, shows one, and checks GeoJSON files of your own.
+    #[command(
+        after_help = "Examples:\n  pumphandle regions list --own\n  pumphandle regions show US-TX\n  pumphandle regions check counties.geojson flood.geojson"
+    )]
+    Regions(Regions),
     /// Judges series of counts from CSV with a named detector.
     #[command(
         after_help = "Example:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n\nReads `series,time,observed[,population]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`."
@@ -279,6 +293,53 @@ pub(crate) struct Emerging {
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Locate {
+    /// What texts are: a platform's `place`, the author's `profile`, or a `mention` in a post.
+    #[arg(long, default_value = "profile", value_name = "MEANING", value_parser = ["place", "profile", "mention"])]
+    pub(crate) meaning: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Regions {
+    #[command(subcommand)]
+    pub(crate) command: RegionsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegionsCommand {
+    /// A line each: code, level, parent, inhabitants, name.
+    #[command(after_help = "Examples:\n  pumphandle regions list\n  pumphandle regions list --under DE --json")]
+    List {
+        /// Only those of `[atlas] regions`.
+        #[arg(long)]
+        own: bool,
+        /// Only this region and those below it.
+        #[arg(long, value_name = "CODE")]
+        under: Option<String>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All that is known of one region.
+    #[command(after_help = "Example:\n  pumphandle regions show DE-BY")]
+    Show {
+        #[arg(value_name = "CODE")]
+        code: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reads GeoJSON files together as `[atlas] regions` would, and tells every problem at once.
+    #[command(
+        after_help = "Example:\n  pumphandle regions check counties.geojson flood.geojson\n\nWithout files it looks at those of the configuration. Ends with 64 if there is any problem."
+    )]
+    Check {
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

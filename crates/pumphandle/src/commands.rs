@@ -6,8 +6,10 @@ mod demo;
 mod detect;
 mod export;
 mod health;
+mod locate;
 mod outputs;
 mod reference;
+mod regions;
 mod rejects;
 mod replay;
 mod run;
@@ -52,6 +54,9 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
+        if matches!(self, Failure::Other(error) if is_broken_pipe(error)) {
+            return;
+        }
         let mut stderr = std::io::stderr().lock();
         // Where standard error is closed there is nobody left to tell.
         let _ = match self {
@@ -92,6 +97,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(&load()?, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Tags => tags::run(&load()?),
+        Command::Locate(args) => locate::run(&load()?, &args),
+        Command::Regions(args) => regions::run(load, &args.command),
         Command::Detect(args) => detect::run(&args),
         Command::Topics(args) => topics::run(&load()?, &args.command),
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),

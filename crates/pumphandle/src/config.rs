@@ -6,6 +6,7 @@
 //! The defaults are `config/pumphandle.toml` itself, compiled in.
 //! Knows what may be configured; opens nothing but the configuration and topic files, and makes no keys.
 
+mod places;
 mod problem;
 mod reader;
 mod topics;
@@ -16,18 +17,21 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use feeds::intake::Placing;
 use lexicon::{Lexicon, Topic};
 use record::kind::Kind;
 use record::time::{DAY, HOUR, MINUTE, Micros, SECOND};
 use record::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 use surveillance::detectors::{Method, ParamError};
 
+pub(crate) use places::read_region_files;
 pub(crate) use problem::{Place, Problem};
 use reader::{At, Reader, Section, blamed};
 pub(crate) use topics::read_files;
@@ -65,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) rejects: Rejects,
     pub(crate) ingest: Ingest,
+    pub(crate) places: Places,
     /// What is allowed but should be known.
     pub(crate) warnings: Vec<Problem>,
 }
@@ -232,6 +237,32 @@ pub(crate) struct Rejects {
     pub(crate) share_max: f64,
 }
 
+/// The atlas with the operator's own regions, and how it is used.
+#[derive(Clone)]
+pub(crate) struct Places {
+    pub(crate) placing: Placing,
+    /// The operator's, by region.
+    pub(crate) populations: BTreeMap<String, u64>,
+    /// Hash of what decides places.
+    pub(crate) meaning: String,
+}
+
+impl Places {
+    /// Inhabitants of a region, by the operator or by the atlas.
+    pub(crate) fn population(&self, code: &str) -> Option<u64> {
+        let known = || self.placing.atlas.region(code).and_then(|region| region.population);
+        self.populations.get(code).copied().or_else(known)
+    }
+
+    /// What every region is called, own ones included.
+    pub(crate) fn names(&self) -> BTreeMap<String, String> {
+        let atlas = &self.placing.atlas;
+        let world = atlas.regions().iter().map(|region| (region.code.clone(), region.name.clone()));
+        let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each);
+        world.chain(own.filter_map(|own| Some((own.code.to_owned(), own.name?.to_owned())))).collect()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ingest {
     pub(crate) outage_hold: Micros,
@@ -370,7 +401,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let limits = reader.section("limits", read_limits);
     let rejects = reader.section("rejects", |section| Some(Rejects { share_max: section.number("share-max", 0.0..=1.0)?.value }));
     let ingest = reader.section("ingest", |section| Some(Ingest { outage_hold: section.duration("outage-hold", 0..=6 * HOUR)?.value }));
-    reader.section("atlas", read_atlas);
+    let places = places::read(reader, file.as_deref());
     if reader.is_sound() {
         compare(reader, panes.as_ref(), detect.as_ref(), privacy.as_ref(), retention.as_ref());
     }
@@ -396,6 +427,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
         limits: limits?,
         rejects: rejects?,
         ingest: ingest?,
+        places: places?,
         warnings,
     })
 }
@@ -934,14 +966,6 @@ fn read_limits(section: &mut Section<'_>) -> Option<Limits> {
     })
 }
 
-fn read_atlas(section: &mut Section<'_>) -> Option<()> {
-    let regions = section.texts("regions")?;
-    if let Some(first) = regions.first() {
-        section.problem(&first.place, "not in this build yet: `regions`", Some("posts are placed by their own `region`"));
-    }
-    Some(())
-}
-
 /// What no section can say alone.
 fn compare(
     reader: &mut Reader,
@@ -1009,12 +1033,13 @@ impl Config {
             windows: self.panes.windows.clone(),
             partitions: self.journal.partitions,
             topics,
-            feeds: self.feeds.iter().map(|feed| FeedSetting { name: feed.name.clone(), whole: feed.whole }).collect(),
-            regions: Vec::new(),
+            feeds: self.feeds.iter().map(|feed| FeedSetting::new(feed.name.clone(), feed.whole)).collect(),
+            regions: self.places.placing.atlas.own().map(atlas::OwnRegions::table).unwrap_or_default(),
             detect: self.detect.clone(),
             author_epoch: self.privacy.author_key_epoch,
             key_fingerprints: Vec::new(),
             lexicon: self.topics.meaning.clone(),
+            places: self.places.meaning.clone(),
             ..Settings::default()
         }
     }

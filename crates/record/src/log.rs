@@ -101,6 +101,8 @@ pub struct PaneChange {
     pub newest: Micros,
     /// The posts with the smallest prints, where they changed; none where the kind withholds them.
     pub sample: Option<Vec<Sampled>>,
+    /// Of the posts of whole feeds, those whose place waits for a profile.
+    pub pending: u32,
 }
 
 /// What a sampled post says of its cell.
@@ -153,7 +155,10 @@ pub struct TotalChange {
     pub region: String,
     pub pane_start: Micros,
     pub length: Micros,
+    /// Of the region where profiles are asked: an estimate, `one_author_in` for each post of a sampled author.
     pub posts: u64,
+    /// The posts that were counted for it.
+    pub sampled: u64,
 }
 
 /// What people take out of baselines: windows that touch `[from, to)` don't count in them.

@@ -53,9 +53,12 @@ pub struct Total {
     pub region: String,
     pub pane_start: Micros,
     pub pane_length: Micros,
+    /// Where profiles are asked for places, an estimate from a fixed sample of authors.
     pub posts: u64,
     pub last: bool,
     pub version: Version,
+    /// The posts that `posts` was made from; less than it where it is an estimate.
+    pub sampled: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kind::Kind;
 use crate::time::Micros;
 
 /// Stands for (source, author, id): equal ids are one post.
@@ -115,6 +116,8 @@ pub struct Flags {
     pub region_unknown: bool,
     /// Its place waits for the author's profile.
     pub pending: bool,
+    /// The post itself told no place, and its feed asks profiles for one.
+    pub by_profile: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +157,15 @@ impl Post {
     /// The path of the post's own region.
     pub fn path(&self) -> &str {
         self.places.first().map_or(crate::region::UNLOCATED, |place| &place.path)
+    }
+
+    /// Where it counts for a topic of this kind: in a crisis, where the author is not known, where the text says it is.
+    pub fn path_for(&self, kind: Kind) -> &str {
+        let mentioned = || self.places.iter().find(|place| place.meaning == Meaning::Mentioned);
+        match self.path() {
+            crate::region::UNLOCATED if kind == Kind::Crisis => mentioned().map_or(crate::region::UNLOCATED, |place| &place.path),
+            path => path,
+        }
     }
 
     /// Of differing records of one post the one that orders least counts (design, rules of counting: identity).

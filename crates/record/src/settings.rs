@@ -30,6 +30,8 @@ pub struct Settings {
     pub key_fingerprints: Vec<String>,
     /// Hash of what decides topics from text (topic files, segmenting).
     pub lexicon: String,
+    /// Hash of what decides places from coordinates and text (the atlas' data, the operator's polygons, the order of evidence).
+    pub places: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,15 @@ pub struct FeedSetting {
     pub name: String,
     /// Whether it brings all posts, not only matched ones.
     pub whole: bool,
+    /// Where posts tell no place themselves, the profiles of one author in so many are asked for one; 0 where none are.
+    pub one_author_in: u32,
+}
+
+impl FeedSetting {
+    /// A feed whose posts tell their places themselves, or have none.
+    pub fn new(name: impl Into<String>, whole: bool) -> FeedSetting {
+        FeedSetting { name: name.into(), whole, one_author_in: 0 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +112,7 @@ impl Default for Settings {
             author_epoch: 30 * DAY,
             key_fingerprints: Vec::new(),
             lexicon: String::new(),
+            places: String::new(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Recount {
     /// (key, own region, hour)
     pub(crate) tags: BTreeMap<(String, String, Micros), u64>,
     /// (region, pane start, length)
-    pub(crate) totals: BTreeMap<(String, Micros, Micros), u64>,
+    pub(crate) totals: BTreeMap<(String, Micros, Micros), Total>,
     pub(crate) samples: BTreeMap<CellKey, Vec<Sample>>,
     pub(crate) late: u64,
 }
@@ -42,6 +42,13 @@ pub(crate) struct Cell {
     pub(crate) posts_news: u32,
     pub(crate) posts_filtered: u32,
     pub(crate) authors_filtered: u32,
+    pub(crate) pending: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) posts: u64,
+    pub(crate) sampled: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +76,7 @@ pub(crate) struct Sample {
 /// The settings of a log, together.
 pub(crate) struct Rules {
     pub(crate) newest: Settings,
+    all: BTreeMap<u32, Settings>,
     pub(crate) topics: BTreeMap<String, TopicSetting>,
     table: RegionTable,
     /// From here on there are denominators of five minutes.
@@ -85,7 +93,8 @@ impl Rules {
         let own: Vec<_> = all.iter().flat_map(|settings| settings.regions.clone()).collect();
         let short_from =
             all.iter().filter(|settings| settings.topics.iter().any(|topic| topic.pane == 5 * MINUTE)).map(|settings| settings.from).min();
-        Rules { newest, topics, table: RegionTable::new(&own), short_from }
+        let all = all.into_iter().map(|settings| (settings.number, settings.clone())).collect();
+        Rules { newest, all, topics, table: RegionTable::new(&own), short_from }
     }
 
     /// Window lengths of a topic, in whole panes.
@@ -107,9 +116,13 @@ impl Rules {
     }
 
     /// World, path, overlays, languages: each once.
-    fn regions(&self, post: &Post) -> BTreeMap<String, Level> {
+    ///
+    /// In a crisis a post without a place of its own counts where its text says.
+    fn regions(&self, post: &Post, in_crisis: bool) -> BTreeMap<String, Level> {
         let mut regions = BTreeMap::from([(WORLD.to_owned(), Level::Beside)]);
-        for code in post.places.first().map_or("ZZ", |place| place.path.as_str()).split('/') {
+        let own = post.places.first().map_or("ZZ", |place| place.path.as_str());
+        let mentioned = post.places.iter().find(|place| place.meaning == record::Meaning::Mentioned).filter(|_| in_crisis && own == "ZZ");
+        for code in mentioned.map_or(own, |place| place.path.as_str()).split('/') {
             regions.insert(code.to_owned(), self.table.level(code));
         }
         for overlay in &post.overlays {
@@ -124,17 +137,27 @@ impl Rules {
         regions
     }
 
+    /// What a post counts in the denominators of a region of the tree: where profiles are asked, the sampled stand for all.
+    fn weight(&self, post: &Post) -> u64 {
+        match (post.flags.by_profile, post.flags.sampled) {
+            (false, _) => 1,
+            (true, false) => 0,
+            (true, true) => u64::from(self.all[&post.settings].feeds[usize::from(post.feed)].one_author_in.max(1)),
+        }
+    }
+
+    /// (arrival, event time, region path, langs, tags, topics); then what the design leaves open, so that an order there is.
+    fn precedence(&self, post: &Post) -> impl Ord + use<> {
+        let tags: Vec<_> = post.tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect();
+        let path = post.places.first().map_or("ZZ".to_owned(), |place| place.path.clone());
+        let letter = (post.arrival, post.event_time, path, post.langs.clone(), tags, post.topics.clone());
+        let rest = (post.flags.filtered, post.overlays.clone(), self.weight(post), post.flags.pending);
+        (letter, rest, record::wire::encode_post(post))
+    }
+
     pub(crate) fn is_late(&self, post: &Post) -> bool {
         post.event_time < post.arrival - self.newest.horizon
     }
-}
-
-/// (arrival, event time, region path, langs, tags, topics); then what the design leaves open, so that an order there is.
-fn precedence(post: &Post) -> impl Ord {
-    let tags: Vec<_> = post.tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect();
-    let path = post.places.first().map_or("ZZ".to_owned(), |place| place.path.clone());
-    let letter = (post.arrival, post.event_time, path, post.langs.clone(), tags, post.topics.clone());
-    (letter, post.flags.filtered, post.overlays.clone(), record::wire::encode_post(post))
 }
 
 pub(crate) fn posts(records: &[Record]) -> impl Iterator<Item = &Post> {
@@ -169,13 +192,17 @@ pub(crate) fn recount(records: &[Record]) -> Recount {
             by_id.entry(post.id).or_default().push(post);
         }
     }
-    let known: Vec<&Post> = by_id.values().filter_map(|same| same.iter().copied().min_by_key(|post| precedence(post))).collect();
+    let known: Vec<&Post> = by_id.values().filter_map(|same| same.iter().copied().min_by_key(|post| rules.precedence(post))).collect();
 
     for post in known.iter().filter(|post| !post.flags.filtered) {
         let short = rules.short_from.is_some_and(|from| from <= post.event_time);
         for length in [HOUR].into_iter().chain(short.then_some(5 * MINUTE)) {
-            for region in rules.regions(post).into_keys() {
-                *recount.totals.entry((region, pane_start(post.event_time, length), length)).or_default() += 1;
+            for region in rules.regions(post, false).into_keys() {
+                let weight = if region == WORLD || region.contains(':') { 1 } else { rules.weight(post) };
+                if weight > 0 {
+                    let total = recount.totals.entry((region, pane_start(post.event_time, length), length)).or_default();
+                    (total.posts, total.sampled) = (total.posts + weight, total.sampled + 1);
+                }
             }
         }
     }
@@ -206,6 +233,7 @@ struct Held {
     authors_self: BTreeSet<Author>,
     authors_filtered: BTreeSet<Author>,
     newest: Micros,
+    pending: u32,
 }
 
 impl Held {
@@ -217,6 +245,7 @@ impl Held {
             return;
         }
         self.posts.push((post.id.print(), voice));
+        self.pending += u32::from(post.flags.pending);
         self.authors.extend(author);
         if voice == Voice::Own {
             self.authors_self.extend(author);
@@ -227,12 +256,12 @@ impl Held {
 fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
     let mut series: BTreeMap<(String, String), Vec<(&Post, Voice)>> = BTreeMap::new();
     for post in counted {
-        let regions = rules.regions(post);
         let mut seen = BTreeSet::new();
         for hit in &post.topics {
             let Some(topic) = rules.topics.get(&hit.id).filter(|topic| seen.insert(&topic.id)) else {
                 continue;
             };
+            let regions = rules.regions(post, topic.kind == Kind::Crisis);
             for (region, _) in regions.iter().filter(|(region, level)| topic.kind.allows(**level, region)) {
                 series.entry((topic.id.clone(), region.clone())).or_default().push((post, hit.voice));
             }
@@ -266,6 +295,7 @@ fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
                 posts_news: held.posts.iter().filter(|(_, voice)| *voice == Voice::News).count() as u32,
                 posts_filtered: held.filtered,
                 authors_filtered: held.authors_filtered.len() as u32,
+                pending: held.pending,
             };
             recount.newest.insert(key.clone(), held.newest);
             if topic.kind.samples() && !sampled.is_empty() {

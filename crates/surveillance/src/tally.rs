@@ -28,7 +28,7 @@ use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Write
 use clock::Clock;
 use gone::Gone;
 pub(crate) use identity::AHEAD_MAX;
-use identity::{Block, Identities, Known, Matched, Profile};
+use identity::{Basis, Block, Identities, Known, Matched};
 use series::{Grid, Pseudonyms, Series};
 
 const STAGE: &str = "tally";
@@ -55,7 +55,7 @@ pub struct Tally {
     series: BTreeMap<String, BTreeMap<u32, Series>>,
     changed: BTreeSet<(String, u32)>,
     tags: BTreeMap<(Micros, u32, String), Counted>,
-    totals: FxHashMap<(u32, Micros, Micros), Counted>,
+    totals: FxHashMap<(u32, Micros, Micros), Total>,
     changed_totals: Vec<(u32, Micros, Micros)>,
     changed_tags: BTreeSet<(Micros, u32, String)>,
     known_chunks: BTreeSet<ChunkName>,
@@ -78,6 +78,16 @@ struct Head {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Counted {
     posts: u64,
+    changed: bool,
+}
+
+/// A denominator.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Total {
+    /// Each as often as it stands for posts.
+    posts: u64,
+    /// Each once.
+    sampled: u64,
     changed: bool,
 }
 
@@ -177,8 +187,8 @@ impl Tally {
         // Posts may be known already that lie beyond the beginning of these settings.
         if let Some(short_from) = self.short_from.filter(|from| *from < short_until) {
             for known in self.identities.known_between(short_from, short_until) {
-                let profile = self.identities.profile(&known);
-                self.count_total(&profile, known.event_time, SHORT_PANE, 1);
+                let basis = self.identities.basis(&known);
+                self.count_total(&basis, known.event_time, SHORT_PANE, 1);
             }
         }
     }
@@ -280,12 +290,13 @@ impl Tally {
         } else {
             self.head.handled.posts += 1;
         }
-        if !self.identities.insert(post) {
+        let weight = self.weight(post);
+        if !self.identities.insert(post, weight) {
             self.head.handled.refused += 1;
             return;
         }
         self.head.handled.clamped += u64::from(post.flags.clamped);
-        self.count_totals(&Profile::of(post), post.event_time, 1);
+        self.count_totals(&Basis::of(post, weight), post.event_time, 1);
         if post.topics.iter().any(|hit| self.grids.contains_key(&hit.id)) {
             let hour = pane_start(post.event_time, HOUR);
             let deleted = self.gone.holds(post, self.horizon());
@@ -304,25 +315,41 @@ impl Tally {
             std::cmp::Ordering::Greater => return false,
             std::cmp::Ordering::Equal => {}
         }
+        let weight = self.weight(post);
         if let Some(matched) = self.identities.matched(known.hour, print) {
             let counts_now = matched.post();
             // Where the rules of counting leave two records equal, what else they say decides, so that their order never does.
             return match post.precedence().cmp(&counts_now.precedence()) {
-                std::cmp::Ordering::Equal => matched.goes_behind(post, &counts_now),
+                std::cmp::Ordering::Equal => matched.goes_behind((post, weight), (&counts_now, self.weight(&counts_now))),
                 order => order.is_lt(),
             };
         }
-        let profile = self.identities.profile(known);
+        let basis = self.identities.basis(known);
         let tags = |tags: &[record::Tag]| tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect::<Vec<_>>();
         let nothing: &[TopicMatch] = &[];
         let letter = (post.path(), &post.langs, tags(&post.tags), post.topics.as_slice());
-        (letter, post.flags.filtered, &post.overlays)
-            < ((&profile.path, &profile.langs, tags(&profile.tags), nothing), profile.filtered, &profile.overlays)
+        (letter, post.flags.filtered, &post.overlays, weight)
+            < ((&basis.path, &basis.langs, tags(&basis.tags), nothing), basis.filtered, &basis.overlays, basis.weight)
+    }
+
+    /// How many posts it stands for in the denominators of its regions.
+    ///
+    /// One that told its place itself, or whose feed asks nobody, is one. Where profiles are asked, those of matched posts all are and
+    /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for as many as there are to one of them.
+    fn weight(&self, post: &Post) -> u32 {
+        if !post.flags.by_profile {
+            return 1;
+        }
+        if !post.flags.sampled {
+            return 0;
+        }
+        let settings = self.head.settings.iter().find(|settings| settings.number == post.settings).or(self.newest_settings());
+        settings.and_then(|settings| settings.feeds.get(usize::from(post.feed))).map_or(1, |feed| feed.one_author_in.max(1))
     }
 
     fn take_back(&mut self, known: &Known, print: u64) {
-        let profile = self.identities.profile(known);
-        self.count_totals(&profile, known.event_time, -1);
+        let basis = self.identities.basis(known);
+        self.count_totals(&basis, known.event_time, -1);
         if let Some(matched) = self.identities.matched(known.hour, print).cloned() {
             let post = matched.post();
             self.identities.remove(print, known.hour);
@@ -443,21 +470,26 @@ impl Tally {
         }
     }
 
-    fn count_totals(&mut self, profile: &Profile, event_time: Micros, by: i64) {
-        self.count_total(profile, event_time, HOUR, by);
+    fn count_totals(&mut self, basis: &Basis, event_time: Micros, by: i64) {
+        self.count_total(basis, event_time, HOUR, by);
         if self.short_from.is_some_and(|from| from <= event_time) && !self.is_final(event_time, SHORT_PANE) {
-            self.count_total(profile, event_time, SHORT_PANE, by);
+            self.count_total(basis, event_time, SHORT_PANE, by);
         }
     }
 
-    fn count_total(&mut self, profile: &Profile, event_time: Micros, length: Micros, by: i64) {
-        if profile.filtered {
+    fn count_total(&mut self, basis: &Basis, event_time: Micros, length: Micros, by: i64) {
+        if basis.filtered {
             return;
         }
         let pane = pane_start(event_time, length);
-        for region in self.regions.of(&profile.path, &profile.overlays, &profile.langs) {
+        for region in self.regions.of(&basis.path, &basis.overlays, &basis.langs) {
+            let weight = if basis.weight == 1 || self.regions.is_beside(region) { 1 } else { basis.weight };
+            if weight == 0 {
+                continue;
+            }
             let total = self.totals.entry((region, pane, length)).or_default();
-            total.posts = total.posts.saturating_add_signed(by);
+            total.posts = total.posts.saturating_add_signed(by * i64::from(weight));
+            total.sampled = total.sampled.saturating_add_signed(by);
             if !total.changed {
                 total.changed = true;
                 self.changed_totals.push((region, pane, length));
@@ -588,7 +620,13 @@ impl Tally {
                 ahead.push(at);
             } else if let Some(total) = self.totals.get_mut(&at) {
                 total.changed = false;
-                frame.totals.push(TotalChange { region: self.regions.name(region).to_owned(), pane_start, length, posts: total.posts });
+                frame.totals.push(TotalChange {
+                    region: self.regions.name(region).to_owned(),
+                    pane_start,
+                    length,
+                    posts: total.posts,
+                    sampled: total.sampled,
+                });
             }
         }
         self.changed_totals = ahead;
@@ -672,7 +710,7 @@ impl Tally {
         tally.regions = Regions::with_names(reader.take()?);
         tally.gone = reader.take()?;
         tally.tags = reader.take::<Vec<((Micros, u32, String), Counted)>>()?.into_iter().collect();
-        tally.totals = reader.take::<Vec<((u32, Micros, Micros), Counted)>>()?.into_iter().collect();
+        tally.totals = reader.take::<Vec<((u32, Micros, Micros), Total)>>()?.into_iter().collect();
         (tally.changed, tally.changed_tags, tally.changed_totals) = reader.take()?;
         for topic in reader.take::<Vec<String>>()? {
             let regions = reader.take()?;
@@ -745,6 +783,7 @@ fn pane_change(
         authors_filtered,
         newest: cell.newest,
         sample,
+        pending: cell.pending,
     }
 }
 
@@ -841,6 +880,12 @@ impl Regions {
         number
     }
 
+    /// The world and overlays, of which a post counts whatever its place.
+    fn is_beside(&self, number: u32) -> bool {
+        let code = self.name(number);
+        code == WORLD || code.contains(':')
+    }
+
     fn name(&self, number: u32) -> &str {
         self.names.get(number as usize).map_or(record::region::UNLOCATED, String::as_str)
     }
@@ -882,8 +927,9 @@ impl Regions {
 
     /// Of those, what the topic's kind lets out of tally.
     fn of_post(&mut self, post: &Post, table: &RegionTable, kind: Kind) -> Vec<u32> {
-        let mut regions = self.of(post.path(), &post.overlays, &post.langs);
-        let country = post.path().split('/').next();
+        let path = post.path_for(kind);
+        let mut regions = self.of(path, &post.overlays, &post.langs);
+        let country = path.split('/').next();
         let level = |code: &str| match table.level(code) {
             _ if code == WORLD || code.contains(':') => Level::Beside,
             // An own region that newer settings have dropped is no country for that.

@@ -27,7 +27,7 @@ use crate::detectors::{Judgement, Method, judge_last};
 use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
 use crate::tally::AHEAD_MAX;
 use episodes::{Alarm, Episodes};
-use fold::{Parts, SeriesFold, Window};
+use fold::{Parts, SeriesFold, Total as TotalParts, Window};
 
 const STAGE: &str = "watch";
 
@@ -37,6 +37,8 @@ const OPEN_EVERY: Micros = 2 * SECOND;
 const AGAIN_AFTER: Micros = 6 * HOUR;
 /// Window values are kept this long as baselines.
 const HISTORY: Micros = 60 * DAY;
+/// With a greater share of a window's posts waiting for their place, no region below the world can be called calm.
+const PENDING_MAX: f64 = 0.1;
 /// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
 const SHORT_PANE: Micros = 5 * MINUTE;
 /// Denominators and coverage are kept for the longest window and the horizon, generously.
@@ -146,7 +148,7 @@ struct Cursors {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Shared {
     /// (region, pane length) → pane start → posts.
-    totals: BTreeMap<(String, Micros), BTreeMap<Micros, Parts<u64>>>,
+    totals: BTreeMap<(String, Micros), BTreeMap<Micros, Parts<TotalParts>>>,
     /// (pane start) → (key, region) → posts.
     tags: BTreeMap<Micros, BTreeMap<(String, String), Parts<u32>>>,
     /// Pane start → feed → covered.
@@ -705,7 +707,7 @@ impl Watch {
             return 0;
         }
         let panes = self.shared(side).totals.get(&(region.to_owned(), length));
-        panes.into_iter().flat_map(|panes| panes.range(from..to)).flat_map(|(_, parts)| parts.values()).sum()
+        panes.into_iter().flat_map(|panes| panes.range(from..to)).map(|(_, parts)| parts.total().posts).sum()
     }
 
     /// The ends of past windows of one length that end at the same hour, oldest first, and whether each was observed.
@@ -828,6 +830,11 @@ impl Watch {
                     judgement.alarm = None;
                     reason = "coverage".to_owned();
                 }
+                // Posts whose place is still asked for are missing somewhere: few there says nothing.
+                if judgement.alarm == Some(false) && self.pending_share(&key, end - length, end) > PENDING_MAX {
+                    judgement.alarm = None;
+                    reason = "pending".to_owned();
+                }
                 let posts = series.aligned.posts(end - length, end, None);
                 let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage };
                 let revision = before.map_or(0, |before| before.revision + 1);
@@ -865,6 +872,15 @@ impl Watch {
             }
             self.head.episodes.tell(version, out);
         }
+    }
+
+    /// Of the topic's posts everywhere in `[from, to)`, the share that a region of the tree may yet be given.
+    fn pending_share(&self, key: &(String, String), from: Micros, to: Micros) -> f64 {
+        if key.1 == WORLD || key.1.contains(':') {
+            return 0.0;
+        }
+        let world = self.series.get(&(key.0.clone(), WORLD.to_owned()));
+        world.map_or(0.0, |world| world.aligned.pending_share(from, to))
     }
 
     /// The series of a topic.
@@ -1047,9 +1063,9 @@ impl Watch {
         }
         for (start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
             let panes = self.head.open.totals.get(&(region.clone(), pane_length));
-            let posts = panes.and_then(|panes| panes.get(&start)).map(|parts| parts.values().sum());
-            let Some(posts) = posts.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR)) else { continue };
-            out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version }));
+            let total = panes.and_then(|panes| panes.get(&start)).map(Parts::total);
+            let Some(TotalParts { posts, sampled }) = total.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR)) else { continue };
+            out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version, sampled }));
         }
         for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
             let covered =
@@ -1200,7 +1216,7 @@ impl Watch {
     fn make_shared_final(&mut self, start: Micros, version: Version, out: &mut Vec<Record>) {
         for ((region, pane_length), panes) in &self.head.aligned.totals {
             for (pane_start, parts) in panes.range(start..start + HOUR) {
-                let posts = parts.values().sum();
+                let TotalParts { posts, sampled } = parts.total();
                 out.push(Record::Total(Total {
                     region: region.clone(),
                     pane_start: *pane_start,
@@ -1208,6 +1224,7 @@ impl Watch {
                     posts,
                     last: true,
                     version,
+                    sampled,
                 }));
             }
         }
@@ -1267,7 +1284,7 @@ impl Cursors {
 fn apply_shared(shared: &mut Shared, frame: &Frame) {
     for total in &frame.totals {
         let panes = shared.totals.entry((total.region.clone(), total.length)).or_default();
-        panes.entry(total.pane_start).or_default().set(frame.partition, total.posts);
+        panes.entry(total.pane_start).or_default().set(frame.partition, TotalParts { posts: total.posts, sampled: total.sampled });
     }
     for tag in &frame.tags {
         let tags = shared.tags.entry(tag.pane_start).or_default();

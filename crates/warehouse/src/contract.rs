@@ -122,6 +122,7 @@ pub fn counts_are_shown_as_the_design_says(fresh: Fresh) {
             posts: 4_000,
             last: false,
             version: Version(14),
+            sampled: 4_000,
         }),
         Record::Total(Total {
             region: "DE".to_owned(),
@@ -130,6 +131,7 @@ pub fn counts_are_shown_as_the_design_says(fresh: Fresh) {
             posts: 1,
             last: false,
             version: Version(9),
+            sampled: 1,
         }),
     ];
     warehouse.write(&rows, &[]).expect("write");
@@ -147,7 +149,15 @@ pub fn days_and_weeks_never_add_authors(fresh: Fresh) {
     let cell = |hour, posts, last| Record::Count(Count { posts, authors: posts, last, ..count("flu", "DE", hour, 1) });
     let total = |hour: i64| {
         let pane_start = MONDAY + hour * HOUR;
-        Record::Total(Total { region: "DE".to_owned(), pane_start, pane_length: HOUR, posts: 100, last: true, version: Version(1) })
+        Record::Total(Total {
+            region: "DE".to_owned(),
+            pane_start,
+            pane_length: HOUR,
+            posts: 100,
+            last: true,
+            version: Version(1),
+            sampled: 100,
+        })
     };
     let window = |end, length, authors| {
         Record::WindowCount(WindowCount {
@@ -589,6 +599,7 @@ fn versioned_row(random: &mut Random) -> Record {
             posts: said.into(),
             last,
             version: Version(version),
+            sampled: said.into(),
         }),
         3 => Record::Coverage(CoverageRow {
             feed: topic.to_owned(),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::brief;
-use crate::{Atlas, OwnError};
+use crate::{Atlas, Misplaced, OwnError};
 
 fn square(west: f64, south: f64, size: f64) -> Value {
     let (east, north) = (west + size, south + size);
@@ -19,16 +19,16 @@ fn file(features: &[Value]) -> String {
 }
 
 fn errors(features: &[Value]) -> Vec<String> {
-    Atlas::with_own(&file(features)).unwrap_err().iter().map(ToString::to_string).collect()
+    Atlas::with_own(&[&file(features)]).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_county_and_an_overlay_across_a_border() {
-    let atlas = Atlas::with_own(&file(&[
+    let atlas = Atlas::with_own(&[&file(&[
         feature("us-tx-travis", Some("us-tx"), square(-98.0, 30.0, 0.5)),
         feature("US-TX-NEXT", Some("US-TX"), square(-97.5, 30.0, 0.5)),
         feature("x:flood", None, square(-107.0, 31.0, 1.5)),
-    ]))
+    ])])
     .unwrap();
     let county = atlas.locate_point(30.25, -97.75);
     assert_eq!((county.region, county.country, county.level.number()), ("US-TX-TRAVIS", Some("US"), 2));
@@ -50,7 +50,7 @@ fn winding_and_holes_are_understood() {
     let reversed = json!({"type": "Polygon", "coordinates": [
         [[9.0, 49.0], [9.0, 49.8], [9.8, 49.8], [9.8, 49.0], [9.0, 49.0]],
         [[9.2, 49.2], [9.2, 49.4], [9.4, 49.4], [9.4, 49.2], [9.2, 49.2]]]});
-    let atlas = Atlas::with_own(&file(&[feature("x:ring", None, reversed)])).unwrap();
+    let atlas = Atlas::with_own(&[&file(&[feature("x:ring", None, reversed)])]).unwrap();
     assert_eq!(atlas.locate_point(49.1, 9.1).overlays, ["x:ring"]);
     assert!(atlas.locate_point(49.3, 9.3).overlays.is_empty());
 }
@@ -93,8 +93,25 @@ fn each_mistake_is_named() {
         assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
     }
     assert_eq!(errors(&[feature("flood", None, square(1.0, 1.0, 0.1)), feature("FR-X", Some("DE"), square(2.0, 46.0, 0.1))]).len(), 1);
-    assert!(matches!(Atlas::with_own("{").unwrap_err()[..], [OwnError::Json(_)]));
-    assert_eq!(Atlas::with_own("[]").unwrap_err(), [OwnError::NotAFeatureCollection]);
+    let of_text = |text: &str| Atlas::with_own(&[text]).unwrap_err().into_iter().map(|error| error.error).collect::<Vec<_>>();
+    assert!(matches!(of_text("{")[..], [OwnError::Json(_, 1)]));
+    assert_eq!(of_text("[]"), [OwnError::NotAFeatureCollection]);
     let long = " ".repeat(crate::own::FILE_BYTES_MAX + 1);
-    assert!(matches!(Atlas::with_own(&long).unwrap_err()[..], [OwnError::FileSize { .. }]));
+    assert!(matches!(of_text(&long)[..], [OwnError::FileSize { .. }]));
+}
+
+#[test]
+fn mistakes_are_told_with_their_file_and_line() {
+    let fine = file(&[feature("x:a", None, square(9.0, 48.5, 0.2))]);
+    let broken = format!(
+        "{{\"features\": [],\n \"note\": \"}} \\\" {{ [\", \"bbox\": [1,\n 2], \"features\":\n[\n{},\n\n{}],\n \"type\": \"FeatureCollection\"}}",
+        feature("x:b", None, square(1.0, 1.0, 1.0)),
+        feature("X:A", None, square(1.0, 1.0, 1.0)),
+    );
+    let found = Atlas::with_own(&[&fine, &broken]).unwrap_err();
+    // `X:` isn't how an overlay's code begins.
+    assert_eq!(found.iter().map(|error| (error.file, error.line)).collect::<Vec<_>>(), [(1, 7)]);
+    let twice = file(&[feature("x:A", None, square(1.0, 1.0, 1.0))]);
+    let found = Atlas::with_own(&[&fine, &twice]).unwrap_err();
+    assert!(matches!(&found[..], [Misplaced { file: 1, line: 1, error: OwnError::Twice { .. } }]), "{found:?}");
 }

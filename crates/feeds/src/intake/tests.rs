@@ -29,7 +29,7 @@ pub(crate) fn settings() -> IntakeSettings {
     let topics = lexicon::parse("flu.toml", FLU).unwrap().topics;
     let settings = Settings {
         partitions: 4,
-        feeds: vec![FeedSetting { name: "f".to_owned(), whole: true }],
+        feeds: vec![FeedSetting::new("f", true)],
         regions: vec![
             OwnRegion { code: "x:flood".to_owned(), parent: None },
             OwnRegion { code: "DE-BE-MITTE".to_owned(), parent: Some("DE-BE".to_owned()) },

@@ -104,6 +104,10 @@ objects! {
         "source" source: Text<'a>,
         "op" op: Text<'a>,
         "url" url: Text<'a>,
+        "lat" lat: Written<'a>,
+        "lon" lon: Written<'a>,
+        "place" place: Text<'a>,
+        "profile" profile: Text<'a>,
         // Jetstream, both wires
         "did" did: Text<'a>,
         "account" account: Maybe<Account<'a>>,

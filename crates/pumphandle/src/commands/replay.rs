@@ -290,6 +290,7 @@ pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Int
     let mut intake = IntakeSettings::of(settings, 0, key.derive("routing"), key.derive("authors"), Arc::clone(&config.topics.lexicon));
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
+    intake.placing = config.places.placing.clone();
     if as_live {
         intake.arrival = ArrivalRule::Greatest { ahead_max: AHEAD_MAX };
     }
@@ -318,7 +319,7 @@ struct Engine {
 
 impl Engine {
     fn new(config: &Config, mode: Mode, outputs: Outputs) -> Result<Engine, Failure> {
-        let feeds = vec![FeedSetting { name: FEED.to_owned(), whole: true }];
+        let feeds = vec![FeedSetting::new(FEED.to_owned(), true)];
         let settings = Settings { partitions: 1, feeds, number: 1, generation: 1, ..config.settings() };
         let mut engine = Engine {
             tally: Tally::new(0),

@@ -102,7 +102,7 @@ pub(super) fn voice_name(voice: Voice) -> &'static str {
 
 /// A string in which JSON may have spelt what UTF-8 can't.
 #[derive(Debug)]
-struct Lossy(String);
+pub(super) struct Lossy(pub(super) String);
 
 impl<'de> Deserialize<'de> for Lossy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lossy, D::Error> {

@@ -105,7 +105,7 @@ fn the_defaults_are_in_order_and_are_what_the_engine_takes_for_granted() {
     assert_eq!(settings.detect.floors, plain.detect.floors);
     assert_eq!((settings.detect.guardband, settings.detect.coverage), (plain.detect.guardband, plain.detect.coverage));
     assert_eq!(settings.partitions, 4);
-    assert_eq!(settings.feeds, [FeedSetting { name: "bluesky".to_owned(), whole: true }]);
+    assert_eq!(settings.feeds, [FeedSetting::new("bluesky", true)]);
     assert!(settings.topics.iter().any(|topic| topic.id == "influenza" && topic.kind == Kind::Disease));
     assert!(!settings.lexicon.is_empty());
 }

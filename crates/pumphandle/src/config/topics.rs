@@ -12,6 +12,7 @@ use super::reader::At;
 use super::written::syntax_hint;
 use super::{Topics, base_of, read_text, resolve};
 
+const KEY: &str = "`files` in `[topics]`";
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -21,7 +22,7 @@ pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment:
     let mut paths = Vec::new();
     let mut seen = BTreeSet::new();
     for pattern in patterns {
-        match matches(pattern, base_of(&pattern.place, config_file)) {
+        match matches(pattern, KEY, base_of(&pattern.place, config_file)) {
             Ok(found) => paths.extend(found.into_iter().filter(|path| seen.insert(path.clone())).map(|path| (path, &pattern.place))),
             Err(problem) => problems.push(problem),
         }
@@ -115,8 +116,8 @@ fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool) -> R
     }
 }
 
-/// The files that a path or a pattern names, sorted.
-fn matches(pattern: &At<String>, base: &Path) -> Result<Vec<PathBuf>, Problem> {
+/// The files that a path or a pattern names, sorted. `key` is what it was written for.
+pub(super) fn matches(pattern: &At<String>, key: &str, base: &Path) -> Result<Vec<PathBuf>, Problem> {
     let written = &pattern.value;
     if !written.contains(['*', '?', '[']) {
         return Ok(vec![resolve(base, written)]);
@@ -127,8 +128,8 @@ fn matches(pattern: &At<String>, base: &Path) -> Result<Vec<PathBuf>, Problem> {
         true => written.clone(),
         false => format!("{}/{written}", glob::Pattern::escape(&base.to_string_lossy())),
     };
-    let found = glob::glob(&in_folder)
-        .map_err(|error| problem(format!("bad pattern `{written}` for `files` in `[topics]`")).hint(error.msg.to_lowercase()))?;
+    let found =
+        glob::glob(&in_folder).map_err(|error| problem(format!("bad pattern `{written}` for {key}")).hint(error.msg.to_lowercase()))?;
     let mut paths = Vec::new();
     for path in found.take(FILES_MAX + 1) {
         let path = path.map_err(|error| {
@@ -137,10 +138,9 @@ fn matches(pattern: &At<String>, base: &Path) -> Result<Vec<PathBuf>, Problem> {
         paths.push(path);
     }
     match paths.len() {
-        0 => Err(problem(format!("no file matches `{written}` for `files` in `[topics]`"))
-            .hint(format!("they are looked for in {}", shown_folder(base)))),
+        0 => Err(problem(format!("no file matches `{written}` for {key}")).hint(format!("they are looked for in {}", shown_folder(base)))),
         count if count > FILES_MAX => {
-            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for `files` in `[topics]`")).hint("join small files"))
+            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for {key}")).hint("join small files"))
         }
         _ => {
             paths.sort();

@@ -21,7 +21,7 @@ fn tick(hour: i64) -> Record {
 /// Settings and five ticks, of which retention has deleted all but the last two.
 fn forgetful() -> MemoryJournal {
     let journal = MemoryJournal::new(1);
-    let settings = Settings { feeds: vec![FeedSetting { name: FEED.to_owned(), whole: true }], ..Settings::default() };
+    let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
     log::settle(&journal, &settings, None).unwrap();
     let ticks: Vec<Entry> = (1..=5).map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect();
     let positions = journal.append(Stream::Posts, &ticks).unwrap();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use journal::{Group, Journal};
 use record::Settings;
-use web::Metrics;
+use web::{Metrics, Web};
 
 use super::embedded::{held_settings, serve};
 use super::ingest::Ingest;
@@ -119,8 +119,8 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             });
             changes
         });
-        let metrics = Arc::new(Metrics::default());
-        let page = scope.spawn(|| serve(listener, warehouse, metrics, &Seen::default(), page_stop.clone(), false, changes));
+        let page = Web { changes, region_names: config.places.names(), ..Web::new(warehouse) };
+        let page = scope.spawn(|| serve(listener, page, &Seen::default(), page_stop.clone()));
         loop {
             let drained = match journal {
                 Some(journal) if until_drained => log::state(journal)? == LogState::Drained,

@@ -12,7 +12,6 @@ use journal::local::LocalJournal;
 use journal::{Group, Journal, Stream};
 use record::{Micros, Settings};
 use tokio::net::TcpListener;
-use warehouse::{Reading, Warehouse};
 use web::{Metrics, Web};
 
 use super::ingest::{Ingest, Worlds};
@@ -136,7 +135,9 @@ fn pipeline(
                     tracing::error!(%error, "the desk stopped: alerts can only be looked at");
                 }
             });
-            scope.spawn(move || serve(listener, warehouse, metrics, &seen, page_stop, simulated, Some(changes)))
+            let (changes, region_names) = (Some(changes), config.places.names());
+            let page = Web { simulated, changes, metrics, region_names, ..Web::new(warehouse) };
+            scope.spawn(move || serve(listener, page, &seen, page_stop))
         });
         let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
         page_stop.ask();
@@ -164,21 +165,12 @@ impl Drop for OnDrop<'_> {
     }
 }
 
-pub(crate) fn serve(
-    listener: std::net::TcpListener,
-    warehouse: Arc<dyn Warehouse>,
-    metrics: Arc<Metrics>,
-    seen: &Seen,
-    stop: Stop,
-    simulated: bool,
-    changes: Option<web::Changes>,
-) -> anyhow::Result<()> {
+pub(crate) fn serve(listener: std::net::TcpListener, page: Web, seen: &Seen, stop: Stop) -> anyhow::Result<()> {
+    let metrics = Arc::clone(&page.metrics);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let reading: Arc<dyn Reading> = warehouse;
-        let page = Web { simulated, changes, metrics: Arc::clone(&metrics), ..Web::new(reading) };
         let (ended, wait) = tokio::sync::oneshot::channel::<()>();
         let mut server = tokio::spawn(web::serve(listener, page, async {
             let _ = wait.await;

@@ -125,6 +125,7 @@ pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: u
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
     intake.langs_max = config.limits.langs_per_post;
+    intake.placing = config.places.placing.clone();
     Intake::new(intake)
 }
 

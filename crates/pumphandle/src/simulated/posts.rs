@@ -74,7 +74,7 @@ impl Story {
         let feeds: Vec<FeedSetting> = ["a", "b", "c"]
             .into_iter()
             .take(1 + rng.below(3) as usize)
-            .map(|name| FeedSetting { name: name.to_owned(), whole: name == "a" || rng.chance(70) })
+            .map(|name| FeedSetting::new(name.to_owned(), name == "a" || rng.chance(70)))
             .collect();
         let floors = Floors { accounts: 1 + rng.below(2) as u32, posts: 1, ratio: 1.0 };
         let settings = Settings {

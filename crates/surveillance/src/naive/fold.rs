@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{Frame, Micros, Position, SeriesChange, WindowChange};
 
-use super::{Cell, CellKey, Recount, Sample, Window, WindowKey};
+use super::{Cell, CellKey, Recount, Sample, Total, Window, WindowKey};
 
 /// What the frames of all partitions have told.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +72,7 @@ impl Fold {
                 into.posts_news += cell.posts_news;
                 into.posts_filtered += cell.posts_filtered;
                 into.authors_filtered += cell.authors_filtered;
+                into.pending += cell.pending;
             }
             for (key, newest) in &told.newest {
                 let into = sum.newest.entry(key.clone()).or_default();
@@ -86,8 +87,10 @@ impl Fold {
             for (key, posts) in &told.tags {
                 *sum.tags.entry(key.clone()).or_default() += posts;
             }
-            for (key, posts) in &told.totals {
-                *sum.totals.entry(key.clone()).or_default() += posts;
+            for (key, total) in &told.totals {
+                let into = sum.totals.entry(key.clone()).or_default();
+                into.posts += total.posts;
+                into.sampled += total.sampled;
             }
             for (key, sample) in &told.samples {
                 sum.samples.entry(key.clone()).or_default().extend(sample.iter().cloned());
@@ -97,7 +100,7 @@ impl Fold {
         sum.cells.retain(|_, cell| cell.posts + cell.posts_filtered > 0);
         sum.windows.retain(|_, window| *window != Window::default());
         sum.tags.retain(|_, posts| *posts > 0);
-        sum.totals.retain(|_, posts| *posts > 0);
+        sum.totals.retain(|_, total| total.posts > 0);
         sum.samples.retain(|_, sample| !sample.is_empty());
         for sample in sum.samples.values_mut() {
             sample.sort();
@@ -134,7 +137,8 @@ impl Told {
             self.recount.tags.insert((tag.key.clone(), tag.region.clone(), tag.pane_start), u64::from(tag.posts));
         }
         for total in &frame.totals {
-            self.recount.totals.insert((total.region.clone(), total.pane_start, total.length), total.posts);
+            let value = Total { posts: total.posts, sampled: total.sampled };
+            self.recount.totals.insert((total.region.clone(), total.pane_start, total.length), value);
         }
         for coverage in &frame.coverage {
             self.coverage.insert((coverage.feed.clone(), coverage.pane_start), coverage.covered);
@@ -151,6 +155,7 @@ impl Told {
                 posts_news: pane.posts_news,
                 posts_filtered: pane.posts_filtered,
                 authors_filtered: pane.authors_filtered,
+                pending: pane.pending,
             };
             self.recount.newest.insert(key.clone(), pane.newest);
             if let Some(sample) = &pane.sample {

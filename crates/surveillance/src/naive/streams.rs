@@ -177,7 +177,7 @@ impl World {
             }
         }
         let kept = 1 + rng.below(topics.len() as u64) as usize;
-        let feeds = vec![FeedSetting { name: "a".to_owned(), whole: true }];
+        let feeds = vec![FeedSetting { one_author_in: rng.pick(&[0, 1, 7]), ..FeedSetting::new("a", true) }];
         let settings = Settings {
             horizon: rng.pick(&[2 * HOUR, 2 * HOUR, HOUR, 150 * MINUTE, 5 * HOUR]),
             windows: vec![3 * HOUR, 6 * HOUR],
@@ -309,12 +309,12 @@ impl World {
         let more = self.rng.below(3);
         for name in ["b", "c"].into_iter().take(more as usize) {
             let whole = self.rng.chance(60);
-            self.settings.feeds.push(FeedSetting { name: name.to_owned(), whole });
+            self.settings.feeds.push(FeedSetting::new(name.to_owned(), whole));
         }
         if let Some(later) = &mut self.later {
             later.feeds = self.settings.feeds.clone();
             if self.rng.chance(30) {
-                later.feeds.push(FeedSetting { name: "d".to_owned(), whole: true });
+                later.feeds.push(FeedSetting::new("d", true));
             }
         }
     }
@@ -388,7 +388,7 @@ impl World {
             author_before: None,
             event_time,
             arrival,
-            places: vec![self.place()],
+            places: self.places(),
             overlays: self.rng.pick(&[vec![], vec![], vec!["x:flood".to_owned()], vec!["x:flood".to_owned(), "x:flood".to_owned()]]),
             langs: self.langs(),
             tags: self.tags(),
@@ -396,11 +396,22 @@ impl World {
             link_domain: self.rng.pick(&[None, Some("who.int".to_owned())]),
             simhash: self.rng.below(3),
             account_age: self.rng.pick(&[AccountAge::Unknown, AccountAge::UnderWeek]),
-            flags: Flags { filtered: self.rng.chance(10), ..Flags::default() },
+            flags: self.flags(author),
             sealed_link: None,
         };
         self.sign(&mut post, author);
         Item { author: Some(author), record: Record::Post(post) }
+    }
+
+    fn flags(&mut self, author: u64) -> Flags {
+        let by_profile = self.rng.chance(40);
+        Flags {
+            filtered: self.rng.chance(10),
+            sampled: by_profile && author.is_multiple_of(2),
+            pending: by_profile && self.rng.chance(50),
+            by_profile,
+            ..Flags::default()
+        }
     }
 
     /// A record of a post that there is already, which differs in one thing, or in nothing.
@@ -413,23 +424,31 @@ impl World {
         let Record::Post(post) = &mut item.record else {
             return item;
         };
-        match self.rng.below(12) {
+        match self.rng.below(14) {
             0 => post.arrival += self.rng.between(-HOUR, HOUR),
             1 => {
                 let event = post.event_time + self.rng.between(-2 * HOUR, 2 * HOUR);
                 post.event_time = self.on_a_border_perhaps(event).min(post.arrival + 5 * MINUTE);
                 (post.settings, post.topics) = self.topics(post.event_time);
             }
-            2 => post.places = vec![self.place()],
+            2 => post.places = self.places(),
             3 => post.langs = self.langs(),
             4 => post.tags = self.tags(),
             5 => (post.settings, post.topics) = self.topics(post.event_time),
             6 => post.flags.filtered = !post.flags.filtered,
             7 => post.overlays = vec!["x:flood".to_owned()],
             8 => post.simhash += 1,
+            // The profile's answer, which may be no place; or one who believed otherwise of where the place came from.
+            10 => {
+                post.flags.pending = !post.flags.pending;
+                if self.rng.chance(50) {
+                    post.places = self.places();
+                }
+            }
+            11 => post.flags = self.flags(item.author.unwrap_or_default()),
             9 => {
                 post.arrival -= self.rng.between(0, MINUTE);
-                post.places = vec![self.place()];
+                post.places = self.places();
             }
             _ => {}
         }
@@ -507,9 +526,13 @@ impl World {
         post.author_before = (post.event_time < epoch * length + longest).then(|| name(epoch - 1));
     }
 
-    fn place(&mut self) -> Place {
-        let path = self.rng.pick(&PATHS).to_owned();
-        Place { path, meaning: Meaning::AuthorHome, provenance: Provenance::Given, confidence: 90 }
+    fn places(&mut self) -> Vec<Place> {
+        let mut place = |meaning| {
+            let path = self.rng.pick(&PATHS).to_owned();
+            Place { path, meaning, provenance: Provenance::Given, confidence: 90 }
+        };
+        let (own, mentioned) = (place(Meaning::AuthorHome), place(Meaning::Mentioned));
+        if self.rng.chance(30) { vec![own, mentioned] } else { vec![own] }
     }
 
     fn langs(&mut self) -> Vec<String> {

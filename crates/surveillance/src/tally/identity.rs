@@ -21,23 +21,26 @@ pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
 /// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the run.
 const TAIL_MIN: usize = 1024;
 
-/// Profiles beyond this many in one hour are kept without their tags: the tags only order unequal records of one post.
-const PROFILES_MAX: usize = (1 << 24) - 1;
+/// Bases beyond this many in one hour are kept without their tags: the tags only order unequal records of one post.
+const BASES_MAX: usize = (1 << 24) - 1;
 
 /// What of a post its denominators depend on, and by which unequal records of one post are ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Profile {
+pub(crate) struct Basis {
     pub(crate) filtered: bool,
+    /// How many posts it stands for in the denominators of its regions: those beside the tree count it once.
+    pub(crate) weight: u32,
     pub(crate) path: String,
     pub(crate) overlays: Vec<String>,
     pub(crate) langs: Vec<String>,
     pub(crate) tags: Vec<Tag>,
 }
 
-impl Profile {
-    pub(crate) fn of(post: &Post) -> Profile {
-        Profile {
+impl Basis {
+    pub(crate) fn of(post: &Post, weight: u32) -> Basis {
+        Basis {
             filtered: post.flags.filtered,
+            weight,
             path: post.path().to_owned(),
             overlays: post.overlays.clone(),
             langs: post.langs.clone(),
@@ -52,22 +55,22 @@ pub(crate) struct Known {
     pub(crate) hour: Micros,
     pub(crate) event_time: Micros,
     pub(crate) arrival: Micros,
-    profile: u32,
+    basis: u32,
 }
 
-/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), profile (24 bits).
+/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), basis (24 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Entry {
     print_high: u32,
     print_low: u32,
     event: u32,
     delay_low: u32,
-    delay_high_and_profile: u32,
+    delay_high_and_basis: u32,
 }
 
 impl Entry {
     /// None where the times are too far apart to be held; such a record is late, and never gets here.
-    fn new(print: u64, hour: Micros, event_time: Micros, arrival: Micros, profile: u32) -> Option<Entry> {
+    fn new(print: u64, hour: Micros, event_time: Micros, arrival: Micros, basis: u32) -> Option<Entry> {
         let event = u32::try_from(event_time - hour).ok()?;
         let delay = u64::try_from(arrival - event_time + AHEAD_MAX).ok().filter(|delay| *delay < 1 << 40)?;
         Some(Entry {
@@ -75,7 +78,7 @@ impl Entry {
             print_low: print as u32,
             event,
             delay_low: delay as u32,
-            delay_high_and_profile: ((delay >> 32) as u32) << 24 | profile,
+            delay_high_and_basis: ((delay >> 32) as u32) << 24 | basis,
         })
     }
 
@@ -85,13 +88,13 @@ impl Entry {
 
     #[cfg(test)]
     pub(crate) fn with_print(print: u64) -> Entry {
-        Entry { print_high: (print >> 32) as u32, print_low: print as u32, event: 0, delay_low: 0, delay_high_and_profile: 0 }
+        Entry { print_high: (print >> 32) as u32, print_low: print as u32, event: 0, delay_low: 0, delay_high_and_basis: 0 }
     }
 
     fn known(&self, hour: Micros) -> Known {
-        let delay = u64::from(self.delay_high_and_profile >> 24) << 32 | u64::from(self.delay_low);
+        let delay = u64::from(self.delay_high_and_basis >> 24) << 32 | u64::from(self.delay_low);
         let event_time = hour + Micros::from(self.event);
-        Known { hour, event_time, arrival: event_time - AHEAD_MAX + delay as Micros, profile: self.delay_high_and_profile & 0x00ff_ffff }
+        Known { hour, event_time, arrival: event_time - AHEAD_MAX + delay as Micros, basis: self.delay_high_and_basis & 0x00ff_ffff }
     }
 }
 
@@ -108,10 +111,11 @@ impl Matched {
         Matched { wire: record::wire::encode_post(post).into_boxed_slice(), deleted }
     }
 
-    /// Whether this record, whose `own` content it is, counts less than an equally placed `other`.
-    pub(crate) fn goes_behind(&self, other: &Post, own: &Post) -> bool {
-        let rest = |post: &Post| (post.flags.filtered, post.overlays.clone());
-        (rest(other), record::wire::encode_post(other).as_slice()) < (rest(own), &*self.wire)
+    /// Whether this record, whose `own` content and weight it is, counts less than an equally placed `other`.
+    pub(crate) fn goes_behind(&self, other: (&Post, u32), own: (&Post, u32)) -> bool {
+        // A record whose place was still asked for gives way to the one that has the answer, even if that is no place.
+        let rest = |(post, weight): (&Post, u32)| (post.flags.filtered, post.overlays.clone(), weight, post.flags.pending);
+        (rest(other), record::wire::encode_post(other.0).as_slice()) < (rest(own), &*self.wire)
     }
 
     #[expect(
@@ -138,7 +142,7 @@ pub(crate) struct Block {
     #[serde(skip)]
     pub(crate) run_name: Option<ChunkName>,
     tail: BTreeMap<u64, Entry>,
-    profiles: Profiles,
+    bases: Bases,
     pub(crate) matched: BTreeMap<u64, Matched>,
 }
 
@@ -165,7 +169,7 @@ impl Block {
             if !self.tail.is_empty() {
                 self.merge();
             }
-            self.profiles.settle();
+            self.bases.settle();
         }
     }
 
@@ -214,27 +218,27 @@ impl Identities {
         all.filter(|known| (from..to).contains(&known.event_time)).collect()
     }
 
-    pub(crate) fn profile(&self, known: &Known) -> Profile {
+    pub(crate) fn basis(&self, known: &Known) -> Basis {
         match self.blocks.get(&known.hour) {
-            Some(block) => block.profiles.get(known.profile),
-            None => Profile { filtered: false, path: String::new(), overlays: Vec::new(), langs: Vec::new(), tags: Vec::new() },
+            Some(block) => block.bases.get(known.basis),
+            None => Basis { filtered: false, weight: 1, path: String::new(), overlays: Vec::new(), langs: Vec::new(), tags: Vec::new() },
         }
     }
 
     /// Returns false where the times can't be held.
-    pub(crate) fn insert(&mut self, post: &Post) -> bool {
+    pub(crate) fn insert(&mut self, post: &Post, weight: u32) -> bool {
         let (print, hour) = (post.id.print(), pane_start(post.event_time, HOUR));
         if self.blocks.last_key_value().is_some_and(|(newest, _)| *newest < hour) {
             self.blocks.range_mut(..hour - HOUR).for_each(|(_, block)| block.settle());
         }
         let block = self.blocks.entry(hour).or_default();
-        let profile = block.profiles.intern(&Profile::of(post));
-        let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, profile) else {
+        let basis = block.bases.intern(&Basis::of(post, weight));
+        let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, basis) else {
             return false;
         };
         block.insert(print, entry);
         if block.settled {
-            block.profiles.index = FxHashMap::default();
+            block.bases.index = FxHashMap::default();
         }
         if !self.filter.insert(print) {
             let posts: usize = self.blocks.values().map(Block::len).sum();
@@ -306,12 +310,12 @@ impl Identities {
     pub(crate) fn restore(&mut self, hour: Micros, run: Vec<(u32, u32, u32, u32, u32)>, block: Block) {
         let run = run
             .into_iter()
-            .map(|(print_high, print_low, event, delay_low, delay_high_and_profile)| Entry {
+            .map(|(print_high, print_low, event, delay_low, delay_high_and_basis)| Entry {
                 print_high,
                 print_low,
                 event,
                 delay_low,
-                delay_high_and_profile,
+                delay_high_and_basis,
             })
             .collect();
         self.blocks.insert(hour, Block { run: Run::of(run), run_name: None, ..block });
@@ -331,24 +335,24 @@ impl Identities {
     }
 }
 
-/// Profiles of an hour, each kept once, in postcard form one after the other.
+/// Bases of an hour, each kept once, in postcard form one after the other.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Profiles {
+struct Bases {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     #[serde(skip)]
     index: FxHashMap<Vec<u8>, u32>,
 }
 
-impl Profiles {
+impl Bases {
     #[expect(clippy::expect_used, reason = "writing plain data to memory has no way to fail")]
-    fn intern(&mut self, profile: &Profile) -> u32 {
-        let wire = postcard::to_stdvec(profile).expect("plain data always encodes");
+    fn intern(&mut self, basis: &Basis) -> u32 {
+        let wire = postcard::to_stdvec(basis).expect("plain data always encodes");
         if let Some(at) = self.index.get(&wire) {
             return *at;
         }
-        if self.ends.len() >= PROFILES_MAX || self.bytes.len() + wire.len() > u32::MAX as usize {
-            return if profile.tags.is_empty() { 0 } else { self.intern(&Profile { tags: Vec::new(), ..profile.clone() }) };
+        if self.ends.len() >= BASES_MAX || self.bytes.len() + wire.len() > u32::MAX as usize {
+            return if basis.tags.is_empty() { 0 } else { self.intern(&Basis { tags: Vec::new(), ..basis.clone() }) };
         }
         let at = self.ends.len() as u32;
         self.bytes.extend_from_slice(&wire);
@@ -357,7 +361,7 @@ impl Profiles {
         at
     }
 
-    /// The index over profiles costs more than it saves where few posts come.
+    /// The index over bases costs more than it saves where few posts come.
     fn settle(&mut self) {
         self.index = FxHashMap::default();
         self.bytes.shrink_to_fit();
@@ -365,10 +369,10 @@ impl Profiles {
     }
 
     #[expect(clippy::expect_used, reason = "the bytes were written by `intern`, or came out of a chunk with the right hash")]
-    fn get(&self, at: u32) -> Profile {
+    fn get(&self, at: u32) -> Basis {
         let at = at as usize;
         let from = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        postcard::from_bytes(&self.bytes[from..self.ends[at] as usize]).expect("a kept profile decodes")
+        postcard::from_bytes(&self.bytes[from..self.ends[at] as usize]).expect("a kept basis decodes")
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct Cell {
     /// The smallest prints, sorted.
     pub(crate) sample: Vec<u64>,
     pub(crate) sample_changed: bool,
+    /// Of `posts`, those whose place waits for a profile.
+    pub(crate) pending: u32,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -127,6 +129,7 @@ impl Series {
             return;
         }
         cell.posts += 1;
+        cell.pending += u32::from(post.flags.pending);
         cell.posts_news += u32::from(hit.voice == Voice::News);
         if samples {
             let print = post.id.print();
@@ -182,6 +185,7 @@ impl Series {
             return false;
         }
         cell.posts = cell.posts.saturating_sub(1);
+        cell.pending = cell.pending.saturating_sub(u32::from(post.flags.pending));
         cell.posts_news = cell.posts_news.saturating_sub(u32::from(hit.voice == Voice::News));
         for (author, starts) in pseudonyms {
             self.authors.remove(*author, pane, &grid.lengths, starts, &mut touched);

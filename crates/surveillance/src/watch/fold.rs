@@ -60,6 +60,20 @@ pub(crate) struct Pane {
     pub(crate) authors_filtered: u32,
     pub(crate) newest: Micros,
     pub(crate) sample: Sample,
+    pub(crate) pending: u32,
+}
+
+/// A denominator of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Total {
+    pub(crate) posts: u64,
+    pub(crate) sampled: u64,
+}
+
+impl Parts<Total> {
+    pub(crate) fn total(&self) -> Total {
+        self.values().fold(Total::default(), |sum, part| Total { posts: sum.posts + part.posts, sampled: sum.sampled + part.sampled })
+    }
 }
 
 impl Pane {
@@ -122,6 +136,7 @@ impl SeriesFold {
             authors_filtered: change.authors_filtered,
             newest: change.newest,
             sample,
+            pending: change.pending,
         };
         parts.set(partition, pane);
     }
@@ -142,6 +157,7 @@ impl SeriesFold {
             sum.posts_filtered += pane.posts_filtered;
             sum.authors_filtered += pane.authors_filtered;
             sum.newest = sum.newest.max(pane.newest);
+            sum.pending += pane.pending;
         }
         sum
     }
@@ -152,6 +168,13 @@ impl SeriesFold {
             authors: sum.authors + window.authors,
             authors_self: sum.authors_self + window.authors_self,
         }))
+    }
+
+    /// Of the posts in the panes that begin in `[from, to)`, the share whose place waits for a profile.
+    pub(crate) fn pending_share(&self, from: Micros, to: Micros) -> f64 {
+        let panes = self.panes.range(from..to.max(from)).flat_map(|(_, parts)| parts.values());
+        let (pending, posts) = panes.fold((0, 0), |(pending, posts), pane| (pending + pane.pending, posts + pane.posts));
+        f64::from(pending) / f64::from(posts.max(1))
     }
 
     /// Posts in the panes that begin in `[from, to)`, leaving out one partition if asked to.

@@ -38,7 +38,7 @@ fn settings(partitions: u32) -> Settings {
     Settings {
         partitions,
         topics: vec![topic("flu", Kind::Disease), topic("hiv", Kind::Sensitive), topic("claim", Kind::Narrative)],
-        feeds: vec![FeedSetting { name: "feed".into(), whole: true }],
+        feeds: vec![FeedSetting::new("feed", true)],
         ..Settings::default()
     }
 }

@@ -94,6 +94,7 @@ pub(super) struct DenominatorRow {
     pane_start: u32,
     pane_seconds: u32,
     posts: u64,
+    total_sampled: u64,
     #[serde(rename = "final")]
     last: u8,
     version: u64,
@@ -106,6 +107,7 @@ impl From<&Total> for DenominatorRow {
             pane_start: seconds(total.pane_start),
             pane_seconds: seconds(total.pane_length),
             posts: total.posts,
+            total_sampled: total.sampled,
             last: total.last.into(),
             version: total.version.0,
         }

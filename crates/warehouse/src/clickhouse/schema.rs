@@ -15,11 +15,12 @@ use super::{ClickHouse, ClickHouseSettings, land};
 use crate::error::WarehouseError;
 
 /// A migration's number is its place here, from 1. One that has left the house is never changed.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_tables.sql"),
     include_str!("migrations/0002_views.sql"),
     include_str!("migrations/0003_grounds.sql"),
     include_str!("migrations/0004_alert_loop.sql"),
+    include_str!("migrations/0005_sampled.sql"),
 ];
 
 const APPLIED: &str = "
@@ -247,7 +248,10 @@ mod tests {
         for sql in MIGRATIONS {
             for statement in statements(sql) {
                 let again = ["CREATE TABLE IF NOT EXISTS ", "CREATE DATABASE IF NOT EXISTS ", "CREATE OR REPLACE VIEW "];
-                assert!(again.iter().any(|beginning| statement.starts_with(beginning)), "{statement}");
+                let adds = statement.matches("ADD COLUMN").count();
+                let only_adds =
+                    statement.starts_with("ALTER TABLE ") && adds > 0 && statement.matches("ADD COLUMN IF NOT EXISTS ").count() == adds;
+                assert!(only_adds || again.iter().any(|beginning| statement.starts_with(beginning)), "{statement}");
             }
         }
     }

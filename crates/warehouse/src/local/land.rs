@@ -50,8 +50,8 @@ ON CONFLICT DO UPDATE SET posts = excluded.posts, final = excluded.final, versio
 WHERE excluded.version >= version";
 
 const TOTAL: &str = "
-INSERT INTO denominators (region, pane_start, pane_seconds, posts, final, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT DO UPDATE SET posts = excluded.posts, final = excluded.final, version = excluded.version
+INSERT INTO denominators (region, pane_start, pane_seconds, posts, final, version, total_sampled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT DO UPDATE SET posts = excluded.posts, total_sampled = excluded.total_sampled, final = excluded.final, version = excluded.version
 WHERE excluded.version >= version";
 
 const COVERAGE: &str = "
@@ -269,8 +269,16 @@ impl<'a> Statements<'a> {
     }
 
     fn total(&mut self, total: &Total) -> rusqlite::Result<()> {
-        let Total { region, pane_start, pane_length, posts, last, version: at } = total;
-        self.total.execute(params![region, seconds(*pane_start), seconds(*pane_length), whole(*posts), last, version(*at)])?;
+        let Total { region, pane_start, pane_length, posts, last, version: at, sampled } = total;
+        self.total.execute(params![
+            region,
+            seconds(*pane_start),
+            seconds(*pane_length),
+            whole(*posts),
+            last,
+            version(*at),
+            whole(*sampled)
+        ])?;
         Ok(())
     }
 

@@ -48,7 +48,7 @@ fn a_newer_a_changed_and_a_foreign_file_are_refused() {
         file
     };
     let newer = made("newer", "INSERT INTO schema_migrations VALUES (99, 'x')");
-    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 4, .. }));
+    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 5, .. }));
     assert!(matches!(Local::open_to_read(&newer).unwrap_err(), WarehouseError::NewerSchema { .. }));
     let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x' WHERE number = 1");
     assert!(matches!(Local::open(&changed).unwrap_err(), WarehouseError::ChangedMigration { number: 1, .. }));

@@ -82,7 +82,7 @@ impl Taken {
 }
 
 fn take_files(config: &Config, files: &[String], taken: &mut Taken) -> Result<(), Failure> {
-    let feeds = vec![FeedSetting { name: "files".to_owned(), whole: true }];
+    let feeds = vec![FeedSetting::new("files", true)];
     let settings = Settings { partitions: 1, feeds, author_epoch: AUTHOR_EPOCH, ..config.settings() };
     let line_bytes_max = config.limits.line_bytes;
     let mut reader = FileReader::open(FileSettings { line_bytes_max, ..FileSettings::new(files.to_vec()) }, None)?;

@@ -54,7 +54,7 @@ pub(super) fn settings() -> Settings {
             topic("quake", Kind::Crisis),
             topic("rumour", Kind::Narrative),
         ],
-        feeds: vec![FeedSetting { name: "file".to_owned(), whole: true }],
+        feeds: vec![FeedSetting::new("file", true)],
         author_epoch: 30 * DAY,
         ..Settings::default()
     }
@@ -191,8 +191,8 @@ fn lines(told: &Recount, handled: Handled) -> Vec<String> {
     for ((key, region, pane), posts) in &told.tags {
         lines.push(format!("tag {key} {region} {} posts={posts}", show_time(*pane)));
     }
-    for ((region, pane, length), posts) in &told.totals {
-        lines.push(format!("total {region} {} {}m posts={posts}", show_time(*pane), length / MINUTE));
+    for ((region, pane, length), total) in &told.totals {
+        lines.push(format!("total {region} {} {}m posts={}", show_time(*pane), length / MINUTE, total.posts));
     }
     for ((topic, region, pane), sample) in &told.samples {
         let posts: Vec<String> = sample.iter().map(|post| format!("{} by the author of {}", post.print, post.alike)).collect();

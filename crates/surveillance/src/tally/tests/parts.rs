@@ -134,7 +134,7 @@ fn agree(identities: &Identities, model: &Model, prints: impl Iterator<Item = u6
         let expected = model.0.get(&print).map(|(event, arrival, path)| (*event, *arrival, path.clone()));
         // Wherever it is looked for first.
         for hint in [BASE, BASE + 5 * HOUR, BASE + 99 * HOUR] {
-            let found = identities.find(print, hint).map(|known| (known.event_time, known.arrival, identities.profile(&known).path));
+            let found = identities.find(print, hint).map(|known| (known.event_time, known.arrival, identities.basis(&known).path));
             assert_eq!(found, expected, "{story}: print {print:#x}");
         }
     }
@@ -161,7 +161,7 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
         };
         for print in [0, u64::MAX, 1, u64::MAX - 1, u64::MAX / 2] {
             let post = post(print, BASE, BASE);
-            assert!(identities.insert(&post));
+            assert!(identities.insert(&post, 1));
             model.0.insert(print, (BASE, BASE, "ZZ".to_owned()));
         }
         for nth in 0..9000_i64 {
@@ -174,7 +174,7 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
             let arrival = event + rng.pick(&[0, -AHEAD_MAX, 36 * HOUR, 1]);
             let mut post = post(print, event, arrival);
             post.places[0].path = rng.pick(&["ZZ".to_owned(), "DE/DE-BE".to_owned()]);
-            assert!(identities.insert(&post));
+            assert!(identities.insert(&post, 1));
             model.0.insert(print, (event, arrival, post.path().to_owned()));
             if nth % 20 == 0 {
                 let gone = *model.0.keys().nth(rng.below(model.0.len() as u64) as usize).unwrap();
@@ -210,7 +210,7 @@ fn times_too_far_apart_to_be_held_are_refused_and_the_widest_that_fit_are_exact(
     let widest = (1 << 40) - 1 - AHEAD_MAX;
     for (print, delay, holds) in [(1, widest, true), (2, widest + 1, false), (3, -AHEAD_MAX, true), (4, -AHEAD_MAX - 1, false)] {
         let post = post(print, BASE + HOUR - 1, BASE + HOUR - 1 + delay);
-        assert_eq!(identities.insert(&post), holds, "delay {delay}");
+        assert_eq!(identities.insert(&post, 1), holds, "delay {delay}");
         let found = identities.find(print, BASE).map(|known| (known.event_time, known.arrival));
         assert_eq!(found, holds.then_some((post.event_time, post.arrival)));
     }

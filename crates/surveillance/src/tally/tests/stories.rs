@@ -24,7 +24,7 @@ fn post(line: &str) -> Record {
 }
 
 fn with_feeds(feeds: &[&str]) -> Settings {
-    let feeds = feeds.iter().map(|name| FeedSetting { name: (*name).to_owned(), whole: true }).collect();
+    let feeds = feeds.iter().map(|name| FeedSetting::new((*name).to_owned(), true)).collect();
     Settings { feeds, ..settings() }
 }
 
@@ -225,7 +225,7 @@ fn a_post_that_a_whole_and_a_filtered_feed_bring_at_one_time_counts_as_of_the_wh
         let told = folded(&run(&log).1);
         let cell = told.cells[&("flu".to_owned(), "001".to_owned(), read_time("09:00"))];
         assert_eq!((cell.posts, cell.posts_filtered), (1, 0));
-        assert_eq!(told.totals[&("001".to_owned(), read_time("09:00"), HOUR)], 2);
+        assert_eq!(told.totals[&("001".to_owned(), read_time("09:00"), HOUR)].posts, 2);
     }
 }
 
@@ -254,7 +254,7 @@ fn five_minute_denominators_begin_with_the_settings_that_ask_for_them_and_replac
     ];
     let totals = folded(&run(&log).1).totals;
     let short: Vec<(&str, u64)> =
-        totals.iter().filter(|(key, _)| key.2 == SHORT_PANE).map(|(key, posts)| (key.0.as_str(), *posts)).collect();
+        totals.iter().filter(|(key, _)| key.2 == SHORT_PANE).map(|(key, total)| (key.0.as_str(), total.posts)).collect();
     assert_eq!(short, [("001", 2), ("DE", 1), ("FR", 1), ("lang:und", 2)]);
 }
 
@@ -333,7 +333,7 @@ fn a_topic_named_twice_in_a_post_an_overlay_and_a_language_count_once() {
     let told = folded(&run(&log).1);
     assert_eq!(told.cells.len(), 4);
     assert!(told.cells.values().all(|cell| (cell.posts, cell.authors, cell.authors_self) == (1, 1, 0)));
-    assert!(told.totals.values().all(|posts| *posts == 1));
+    assert!(told.totals.values().all(|total| total.posts == 1));
 }
 
 #[test]

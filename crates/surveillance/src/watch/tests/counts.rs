@@ -6,7 +6,7 @@ use super::drive::run;
 use super::season::{Recipe, at, season, tallies};
 use super::*;
 use crate::naive::streams::{Item, Rng, World, closing, each_stream};
-use crate::naive::{Rules, recount};
+use crate::naive::{Rules, Total, recount};
 
 /// What is told of a cell: posts, authors, those of 24 h, own, news, filtered posts and authors, all posts of the region and pane.
 type Told = (u32, u32, Option<u32>, u32, u32, u32, u32, u64);
@@ -20,7 +20,7 @@ struct Final {
     levels: BTreeMap<String, i8>,
     windows: BTreeMap<(String, String, Micros, Micros), (u32, u32)>,
     tags: BTreeMap<(String, String, Micros), u64>,
-    totals: BTreeMap<(String, Micros, Micros), u64>,
+    totals: BTreeMap<(String, Micros, Micros), Total>,
 }
 
 impl Final {
@@ -60,14 +60,19 @@ impl Final {
                     put(&mut told.tags, key, u64::from(count.posts), count.last)?;
                 }
                 Record::Total(total) => {
-                    put(&mut told.totals, (total.region.clone(), total.pane_start, total.pane_length), total.posts, total.last)?;
+                    put(
+                        &mut told.totals,
+                        (total.region.clone(), total.pane_start, total.pane_length),
+                        Total { posts: total.posts, sampled: total.sampled },
+                        total.last,
+                    )?;
                 }
                 _ => {}
             }
         }
         told.cells.retain(|_, cell| cell.0 + cell.5 > 0);
         told.tags.retain(|_, posts| *posts > 0);
-        told.totals.retain(|_, posts| *posts > 0);
+        told.totals.retain(|_, total| total.posts > 0);
         Ok(told)
     }
 }
@@ -77,7 +82,9 @@ fn expected(log: &[Item], end: Micros) -> Final {
     let records: Vec<Record> = log.iter().map(|item| item.record.clone()).collect();
     let rules = Rules::of(&records);
     let recount = recount(&records);
-    let total = |region: &str, start: Micros, length: Micros| recount.totals.get(&(region.to_owned(), start, length)).copied().unwrap_or(0);
+    let total = |region: &str, start: Micros, length: Micros| {
+        recount.totals.get(&(region.to_owned(), start, length)).map_or(0, |total| total.posts)
+    };
     let table = rules.newest.region_table();
     let mut expected = Final::default();
     for ((topic, region, start), cell) in &recount.cells {

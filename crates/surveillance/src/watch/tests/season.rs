@@ -58,9 +58,9 @@ pub(crate) fn settings(rng: &mut Rng, recipe: &Recipe) -> Settings {
             Kind::Sensitive | Kind::Patient => topic(*kind, 3 * HOUR, &[3 * HOUR]),
         });
     }
-    let mut feeds = vec![FeedSetting { name: "a".to_owned(), whole: true }];
+    let mut feeds = vec![FeedSetting::new("a", true)];
     if recipe.troubles && rng.chance(40) {
-        feeds.push(FeedSetting { name: "b".to_owned(), whole: rng.chance(70) });
+        feeds.push(FeedSetting::new("b", rng.chance(70)));
     }
     let horizon = if recipe.real { 36 * HOUR } else { rng.pick(&[HOUR, 2 * HOUR, 3 * HOUR, 7 * HOUR]) };
     let floors = Floors { accounts: rng.pick(&[1, 2, 3]), posts: rng.pick(&[1, 3, 5]), ratio: rng.pick(&[1.0, 1.5]) };

@@ -288,6 +288,7 @@ fn batch(number: u64) -> Vec<Record> {
             posts: number * 10,
             last: false,
             version: Version(version),
+            sampled: number * 10,
         }),
         Record::Verdict(Verdict {
             window_end: start + HOUR,

@@ -139,7 +139,15 @@ fn hour_of(hour: i64, rows: &mut Vec<Record>) {
                 ..count(topic, region, hour, 0)
             }));
         }
-        rows.push(Record::Total(Total { region: region.to_owned(), pane_start: start, pane_length: HOUR, posts: total, last, version }));
+        rows.push(Record::Total(Total {
+            region: region.to_owned(),
+            pane_start: start,
+            pane_length: HOUR,
+            posts: total,
+            last,
+            version,
+            sampled: total,
+        }));
     }
     for (tag, region, from, posts) in [
         ("flu", "DE", 0, 3),
