@@ -24,6 +24,8 @@ mod quasipoisson;
 mod reference;
 mod rki;
 mod rogerson;
+mod run_length;
+pub mod space;
 #[cfg(test)]
 mod tests;
 
@@ -210,6 +212,14 @@ pub enum Reason {
     TooFewCases,
     /// The denominator of the point is missing or 0.
     MissingPopulation,
+    /// The point's time is not after that of a point before it.
+    TimeNotIncreasing,
+    /// The method counts single cases, and this is not a number of them.
+    NotWhole,
+    /// More cases than the method can look at one by one.
+    TooManyCases,
+    /// No place has more cases than expected.
+    NoExcess,
 }
 
 impl Reason {
@@ -225,6 +235,10 @@ impl Reason {
         Reason::ZeroExpected,
         Reason::TooFewCases,
         Reason::MissingPopulation,
+        Reason::TimeNotIncreasing,
+        Reason::NotWhole,
+        Reason::TooManyCases,
+        Reason::NoExcess,
     ];
 
     /// The stable text, as it stands in verdicts and in the output of `detect`.
@@ -240,6 +254,10 @@ impl Reason {
             Reason::ZeroExpected => "zero-expected",
             Reason::TooFewCases => "too-few-cases",
             Reason::MissingPopulation => "missing-population",
+            Reason::TimeNotIncreasing => "time-not-increasing",
+            Reason::NotWhole => "not-a-whole-number",
+            Reason::TooManyCases => "too-many-cases",
+            Reason::NoExcess => "no-excess",
         }
     }
 }
@@ -259,6 +277,9 @@ pub struct Series<'a> {
     pub population: Option<&'a [Option<f64>]>,
     /// Days since 1970-01-01, where times are dates; in order.
     pub days: Option<&'a [i64]>,
+    /// When each point was, in any unit: a point that is not after all before it has no answer, and
+    /// is in no baseline.
+    pub times: Option<&'a [f64]>,
 }
 
 /// How much past a point must have before it is judged.
@@ -275,14 +296,32 @@ enum Baseline {
 /// A point that lacks a full baseline has no answer, as in R; a missing, negative or unreadable
 /// value inside of a baseline is left out of it.
 pub fn detect(method: &Method, observed: &[Option<f64>], population: Option<&[Option<f64>]>) -> Vec<Judgement> {
-    detect_series(method, &Series { observed, population, days: None })
+    detect_series(method, &Series { observed, population, ..Series::default() })
 }
 
 /// As [`detect`], for a series whose times may be dates.
 pub fn detect_series(method: &Method, series: &Series) -> Vec<Judgement> {
     let observations = Observations::of(series);
     let judgements = judge_all(method, &observations);
-    judgements.into_iter().zip(series.observed).map(|(judgement, &observed)| answer(judgement, observed)).collect()
+    let judgements = judgements.into_iter().zip(series.observed).map(|(judgement, &observed)| answer(judgement, observed));
+    let mut judgements: Vec<Judgement> = judgements.collect();
+    for (judgement, late) in judgements.iter_mut().zip(not_after_those_before(series)) {
+        if late {
+            *judgement = Judgement::no_answer(Reason::TimeNotIncreasing);
+        }
+    }
+    judgements
+}
+
+/// Which points come at a time that is not after those before them; empty without times.
+fn not_after_those_before(series: &Series) -> Vec<bool> {
+    let mut newest = f64::NEG_INFINITY;
+    let late = |time: &f64| {
+        let late = time.is_nan() || *time <= newest;
+        newest = newest.max(*time);
+        late
+    };
+    series.times.map(|times| times.iter().map(late).collect()).unwrap_or_default()
 }
 
 /// Judges the last of `observed` by those before it, oldest first; for the pipeline.
@@ -346,8 +385,14 @@ impl<'a> Observations<'a> {
         if !population.is_empty() {
             population.resize(length, None);
         }
+        let mut counts: Vec<Option<f64>> = clean(series.observed);
+        for (count, late) in counts.iter_mut().zip(not_after_those_before(series)) {
+            if late {
+                *count = None;
+            }
+        }
         Observations {
-            counts: clean(series.observed),
+            counts,
             population,
             days: series.days.filter(|days| days.len() == length && days.iter().all(|day| day.unsigned_abs() <= calendar::DAYS_MAX)),
         }

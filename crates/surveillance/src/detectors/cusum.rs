@@ -16,6 +16,8 @@
 //!
 //! `m`: a number, a list of one for each point of `range`, or `glm`, a Poisson model with a yearly
 //! wave fitted to the points before `range`; by default the mean of these.
+//! `arla` and `arlr` choose `k` and `h` instead, as R's `find.kh` does: the average run length of a
+//! standard normal CUSUM is `arla` (default 500) at mean 0 and `arlr` (default 7) at mean 2k.
 //! Defaults: `k` 1.04, `h` 2.26, `trans` standard, `alpha` 0.1; without `range` the first year
 //! (`freq` points) trains.
 //!
@@ -29,6 +31,7 @@
 use super::least_squares::{Family, fit_log_linear, harmonic_row, mean_of, transposed};
 use super::parameters::Parameters;
 use super::reference::Frequency;
+use super::run_length::find_kh;
 use super::{Judgement, Observations, ParamError, Range, Reason, mean};
 use libm::{cbrt, ceil, sqrt};
 
@@ -84,9 +87,10 @@ impl Cusum {
             Some(text) if text.eq_ignore_ascii_case("glm") => InControl::Model,
             Some(text) => InControl::Given(parameters.numbers_in("m", text, 0.0..=1e15)?),
         };
+        let (k, h) = reference_and_limit(parameters)?;
         let cusum = Cusum {
-            k: parameters.number(&["k"], 1.04, 0.0..=1e9)?,
-            h: parameters.number(&["h"], 2.26, 0.0..=1e9)?,
+            k,
+            h,
             in_control,
             transformation: TRANSFORMATIONS[transformation].1,
             alpha: parameters.number(&["alpha"], 0.1, 0.0..=1e9)?,
@@ -204,6 +208,23 @@ impl Cusum {
             }
         }
     }
+}
+
+/// `k` and `h` as given, or for the run lengths that are given.
+fn reference_and_limit(parameters: &mut Parameters) -> Result<(f64, f64), ParamError> {
+    let (k, h) = (parameters.number_if_given(&["k"], 0.0..=1e9)?, parameters.number_if_given(&["h"], 0.0..=1e9)?);
+    let in_control = parameters.number_if_given(&["arla"], 1.0..=1e9)?;
+    let out_of_control = parameters.number_if_given(&["arlr"], 1.0..=1e9)?;
+    if in_control.is_none() && out_of_control.is_none() {
+        return Ok((k.unwrap_or(1.04), h.unwrap_or(2.26)));
+    }
+    let (in_control, out_of_control) = (in_control.unwrap_or(500.0), out_of_control.unwrap_or(7.0));
+    if let Some(given) = k.or(h) {
+        let key = if k.is_some() { "k" } else { "h" };
+        return Err(parameters.bad(key, &given.to_string(), "leave it out: `arla` and `arlr` choose `k` and `h`"));
+    }
+    find_kh(in_control, out_of_control)
+        .ok_or_else(|| parameters.bad("arlr", &out_of_control.to_string(), format!("above 1 and well below `arla`, {in_control}")))
 }
 
 fn two_thirds(x: f64) -> f64 {

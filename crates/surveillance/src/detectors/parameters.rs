@@ -3,6 +3,7 @@
 //! Asked for key by key by the method's own `read`; what nobody asked for is unknown, and the
 //! nearest key that was asked for is the hint.
 
+use super::space::SpaceMethod;
 use super::{Method, Range};
 use std::ops::RangeInclusive;
 use thiserror::Error;
@@ -55,7 +56,8 @@ pub enum ParamError {
 
 impl ParamError {
     pub(super) fn unknown_method(name: &str) -> ParamError {
-        ParamError::UnknownMethod { name: name.to_owned(), hint: hint(name, Method::NAMES) }
+        let known: Vec<&str> = Method::NAMES.iter().chain(SpaceMethod::NAMES).copied().collect();
+        ParamError::UnknownMethod { name: name.to_owned(), hint: hint(name, &known) }
     }
 }
 

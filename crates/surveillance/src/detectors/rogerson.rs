@@ -25,6 +25,7 @@
 use super::distribution::gamma_upper;
 use super::parameters::Parameters;
 use super::reference::Frequency;
+use super::run_length::solve_without_pivots;
 use super::{Judgement, Observations, ParamError, Range, Reason, mean};
 use libm::{ceil, fabs, floor, log, pow, round, sqrt};
 use std::collections::BTreeMap;
@@ -264,7 +265,7 @@ pub(super) fn average_run_lengths(h: f64, k: f64, theta: f64, digits: i32) -> Op
     let cdfs: Vec<f64> = (-span..=span).map(cdf).collect();
     let at = |step: i64| cdfs[(step + span) as usize];
     let states = last + 1;
-    let mut matrix: Vec<Vec<f64>> = (0..states as i64)
+    let matrix: Vec<Vec<f64>> = (0..states as i64)
         .map(|from| {
             (0..states as i64)
                 .map(|to| {
@@ -274,26 +275,7 @@ pub(super) fn average_run_lengths(h: f64, k: f64, theta: f64, digits: i32) -> Op
                 .collect()
         })
         .collect();
-    // I − P is an M-matrix: elimination needs no pivots.
-    let mut lengths = vec![1.0; states];
-    for pivot in 0..states {
-        let (done, rest) = matrix.split_at_mut(pivot + 1);
-        let row = &done[pivot];
-        for (offset, below) in rest.iter_mut().enumerate() {
-            let factor = below[pivot] / row[pivot];
-            if factor == 0.0 {
-                continue;
-            }
-            for (x, upper) in below[pivot..].iter_mut().zip(&row[pivot..]) {
-                *x -= factor * upper;
-            }
-            lengths[pivot + 1 + offset] -= factor * lengths[pivot];
-        }
-    }
-    for pivot in (0..states).rev() {
-        let known: f64 = (pivot + 1..states).map(|column| matrix[pivot][column] * lengths[column]).sum();
-        lengths[pivot] = (lengths[pivot] - known) / matrix[pivot][pivot];
-    }
+    let lengths = solve_without_pivots(matrix, vec![1.0; states]);
     let middle = states / 2;
     let both = (lengths[0], lengths[middle]);
     (both.0.is_finite() && both.1.is_finite() && both.0 > 0.0).then_some(both)

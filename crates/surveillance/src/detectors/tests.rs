@@ -326,6 +326,72 @@ fn average_run_lengths_are_those_of_hawkins() {
     }
 }
 
+/// R's find.kh, from the design file of the oracles: R minimises a square to about five digits.
+#[test]
+fn k_and_h_for_run_lengths_are_those_of_r() {
+    for (arla, arlr, k, h) in [
+        (100.0, 3.0, 0.8247851872463, 1.864051062892),
+        (100.0, 7.0, 0.4524981530794, 3.065791961626),
+        (500.0, 3.0, 1.014216830958, 2.289818767866),
+        (500.0, 7.0, 0.5935935060729, 3.80078906325),
+    ] {
+        let ours = run_length::find_kh(arla, arlr).unwrap();
+        near(ours.0, k, 2e-5);
+        near(ours.1, h, 2e-5);
+        near(run_length::normal_run_length(ours.1, ours.0, 0.0).unwrap(), arla, 1e-9);
+        near(run_length::normal_run_length(ours.1, ours.0, 2.0 * ours.0).unwrap(), arlr, 1e-9);
+        // R's own h is exact for its own k.
+        near(run_length::normal_run_length(h, k, 0.0).unwrap(), arla, 1e-8);
+        let (arla, arlr) = (arla.to_string(), arlr.to_string());
+        let chosen = method("cusum", &[("ARLa", &arla), ("ARLr", &arlr)]);
+        assert_eq!(chosen, method("cusum", &[("k", &ours.0.to_string()), ("h", &ours.1.to_string())]));
+    }
+    assert_eq!(run_length::find_kh(2.0, 7.0), None);
+    assert!(refusal("cusum", &[("arla", "5"), ("arlr", "70")]).contains("well below `arla`"));
+    assert!(refusal("cusum", &[("arla", "500"), ("k", "1")]).contains("leave it out"));
+}
+
+/// The mistakes that the issue names, for every method: a reason where there is no answer, and which one where it is plain.
+#[test]
+fn every_bad_input_has_its_reason() {
+    let calm: Vec<Option<f64>> = (0..120).map(|t| Some(f64::from(t * 7 % 5))).collect();
+    let struck = |value: Option<f64>| {
+        let mut series = calm.clone();
+        series[119] = value;
+        series
+    };
+    let mut cases = 0;
+    for method in all_methods() {
+        for (input, reason) in [
+            (struck(None), Reason::MissingValue),
+            (struck(Some(-1.0)), Reason::NegativeCount),
+            (struck(Some(f64::NAN)), Reason::NotFinite),
+            (struck(Some(f64::INFINITY)), Reason::NotFinite),
+        ] {
+            let last = *detect(&method, &input, None).last().unwrap();
+            let outside = last.reason == Some(Reason::NotMonitored);
+            assert!(last.alarm.is_none() && (outside || last.reason == Some(reason)), "{}: {last:?}", method.name());
+            cases += 1;
+        }
+        let short = [Vec::new(), calm[..1].to_vec(), vec![Some(0.0)], vec![None]];
+        let long = [vec![Some(0.0); 120], vec![Some(3.0); 120], vec![None; 120], vec![Some(1e15); 120], struck(Some(1e15))];
+        for input in short.iter().chain(&long) {
+            let judgements = detect(&method, input, None);
+            assert_eq!(judgements.len(), input.len());
+            for judgement in &judgements {
+                keeps_its_promise(judgement).unwrap();
+            }
+            cases += 1;
+        }
+        // Backwards only the first point is after those before it.
+        let times: Vec<f64> = (0..120).map(|t| -f64::from(t)).collect();
+        let backwards = detect_series(&method, &Series { observed: &calm, times: Some(&times), ..Series::default() });
+        assert!(backwards[1..].iter().all(|judgement| *judgement == Judgement::no_answer(Reason::TimeNotIncreasing)));
+        cases += 1;
+    }
+    println!("{cases} bad inputs, each with its reason");
+}
+
 /// Counts as they should not be.
 fn any_count() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
@@ -397,7 +463,8 @@ proptest! {
         let days: Vec<i64> = (0..observed.len() as i64).map(|t| first_day.saturating_add(spacing * t)).collect();
         for method in all_methods() {
             for days in [None, Some(days.as_slice())] {
-                let series = Series { observed: &observed, population: population.as_deref(), days };
+                let times: Option<Vec<f64>> = days.map(|days| days.iter().map(|day| *day as f64).collect());
+                let series = Series { observed: &observed, population: population.as_deref(), days, times: times.as_deref() };
                 let judgements = detect_series(&method, &series);
                 prop_assert_eq!(judgements.len(), observed.len());
                 for judgement in &judgements {
