@@ -9,6 +9,7 @@ mod cluster;
 mod config;
 mod conformance;
 mod demo;
+mod detect;
 mod live;
 mod program;
 mod recount;

@@ -84,9 +84,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle regions list --own\n  pumphandle regions show US-TX\n  pumphandle regions check counties.geojson flood.geojson"
     )]
     Regions(Regions),
-    /// Judges series of counts from CSV with a named detector.
+    /// Judges series of counts from CSV with a named detector, or finds clusters among places.
     #[command(
-        after_help = "Example:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n\nReads `series,time,observed[,population]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`."
+        after_help = "Examples:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n  pumphandle detect --method space-time-permutation --places places.csv < series.csv\n\nReads `series,time,observed[,population][,expected]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`.\nThe scans write clusters: `cluster,places,first,last,observed,expected,alarm,pvalue,reason,statistic`, places parted by `;`.\nMethods: ears-c1, ears-c2, ears-c3, eears, essence-ewma, essence-regression, essence-switch, bayes, rki, farrington, farrington-flexible, cusum, glr-pois, glr-nb, outbreakp, rogerson; with --places: stcd, space-time-permutation, prospective-poisson, expectation-based-poisson."
     )]
     Detect(Detect),
     /// Checks configuration and topic files, and tells every problem at once.
@@ -198,6 +198,9 @@ pub(crate) struct Detect {
     /// A parameter of the method, as in R, in kebab-case: `--param alpha=0.001`. May be repeated.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     pub(crate) params: Vec<String>,
+    /// Where each series is, for the methods of space and time: CSV with `series,x,y`, or `series,lon,lat` in degrees.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) places: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

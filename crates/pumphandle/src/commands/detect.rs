@@ -1,27 +1,41 @@
-//! `detect`: judges series of counts from CSV.
+//! `detect`: judges series of counts from CSV, or finds clusters among places.
 
 use std::collections::BTreeMap;
-use std::io::{stdin, stdout};
+use std::io::{Write, stderr, stdin, stdout};
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use surveillance::detectors::{Method, Series, detect_series};
+use surveillance::detectors::space::{Cell, Cluster, Place, SpaceMethod};
+use surveillance::detectors::{Judgement, Method, Reason, Series, detect_series};
 
 use super::Failure;
 use crate::cli::Detect;
 
-/// The columns that must be there, and the one that may.
-const COLUMNS: [&str; 4] = ["series", "time", "observed", "population"];
+/// The columns that must be there, and those that may.
+const COLUMNS: [&str; 5] = ["series", "time", "observed", "population", "expected"];
+const JUDGEMENTS: [&str; 9] = ["series", "time", "observed", "expected", "upperbound", "alarm", "pvalue", "reason", "statistic"];
+const CLUSTERS: [&str; 10] = ["cluster", "places", "first", "last", "observed", "expected", "alarm", "pvalue", "reason", "statistic"];
 
+/// A row of the input, its texts as written.
+#[derive(Debug)]
+struct Row {
+    series: usize,
+    time: String,
+    written: String,
+    observed: Option<f64>,
+    population: Option<f64>,
+    expected: Option<f64>,
+}
+
+/// Series by name in the order in which they first appear, and their rows.
 #[derive(Debug, Default)]
-struct Points {
-    times: Vec<String>,
-    written: Vec<String>,
-    observed: Vec<Option<f64>>,
-    population: Vec<Option<f64>>,
+struct Input {
+    names: Vec<String>,
+    rows: Vec<Row>,
 }
 
 pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
-    let params = args
+    let mut params = args
         .params
         .iter()
         .map(|param| match param.split_once('=') {
@@ -29,64 +43,222 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             None => Err(Failure::usage(format!("`--param {param}` has no `=`"), "write `--param KEY=VALUE`")),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let method = Method::parse(&args.method, &params).map_err(|error| Failure::usage(error.to_string(), String::new()))?;
-    let (order, series) = read()?;
+    let refused = |error: surveillance::detectors::ParamError| Failure::usage(error.to_string(), String::new());
+    let is_of_space = SpaceMethod::NAMES.contains(&args.method.as_str());
+    match (&args.places, is_of_space) {
+        (None, false) => judge_series(&Method::parse(&args.method, &params).map_err(refused)?, &read()?),
+        (Some(_), false) => {
+            Method::parse(&args.method, &params).map_err(refused)?;
+            let hint = format!("`--places` is for `{}`", SpaceMethod::NAMES.join("`, `"));
+            Err(Failure::usage(format!("method `{}` judges each series by itself", args.method), hint))
+        }
+        (None, true) => {
+            let hint = "give a CSV file with the columns `series,x,y` or `series,lon,lat`: `--places places.csv`";
+            Err(Failure::usage(format!("method `{}` needs to know where each series is", args.method), hint))
+        }
+        (Some(file), true) => {
+            let (places, by_degrees) = read_places(file)?;
+            if by_degrees && !params.iter().any(|(key, _)| key == "distance") {
+                params.push(("distance".to_owned(), "great-circle".to_owned()));
+            }
+            let method = SpaceMethod::parse(&args.method, &params).map_err(refused)?;
+            let input = read()?;
+            let place = |name: &String| places.get(name).copied().ok_or_else(|| anyhow!("series `{name}` is not in `{}`", file.display()));
+            let places = input.names.iter().map(place).collect::<anyhow::Result<Vec<_>>>()?;
+            judge_places(&method, &input, &places)
+        }
+    }
+}
+
+fn judge_series(method: &Method, input: &Input) -> Result<(), Failure> {
     let mut out = csv::Writer::from_writer(stdout().lock());
-    out.write_record(["series", "time", "observed", "expected", "upperbound", "alarm", "pvalue", "reason", "statistic"])?;
-    for name in &order {
-        let Some(points) = series.get(name) else { continue };
-        let days: Option<Vec<i64>> = points.times.iter().map(|time| days(time)).collect();
-        let population = points.population.iter().any(Option::is_some).then_some(points.population.as_slice());
-        let judged = detect_series(&method, &Series { observed: &points.observed, population, days: days.as_deref() });
-        for ((time, written), judgement) in points.times.iter().zip(&points.written).zip(judged) {
-            let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-            let alarm = judgement.alarm.map_or("", |alarm| if alarm { "1" } else { "0" });
-            let reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
-            out.write_record([
-                name.as_str(),
-                time,
-                written,
-                &number(judgement.expected),
-                &number(judgement.upperbound),
-                alarm,
-                &number(judgement.pvalue),
-                &reason,
-                &number(judgement.statistic),
-            ])?;
+    out.write_record(JUDGEMENTS)?;
+    let mut of_series: Vec<Vec<&Row>> = input.names.iter().map(|_| Vec::new()).collect();
+    input.rows.iter().for_each(|row| of_series[row.series].push(row));
+    for rows in &of_series {
+        let days: Option<Vec<i64>> = rows.iter().map(|row| days(&row.time)).collect();
+        let times: Option<Vec<f64>> = rows.iter().map(|row| moment(&row.time)).collect();
+        let observed: Vec<Option<f64>> = rows.iter().map(|row| row.observed).collect();
+        let population: Vec<Option<f64>> = rows.iter().map(|row| row.population).collect();
+        let population = population.iter().any(Option::is_some).then_some(population.as_slice());
+        let judged = detect_series(method, &Series { observed: &observed, population, days: days.as_deref(), times: times.as_deref() });
+        for (row, judgement) in rows.iter().zip(judged) {
+            write_judgement(&mut out, &input.names[row.series], row, &judgement)?;
         }
     }
     out.flush()?;
     Ok(())
 }
 
-/// Series in the order in which they first appear.
-fn read() -> Result<(Vec<String>, BTreeMap<String, Points>), Failure> {
+fn judge_places(method: &SpaceMethod, input: &Input, places: &[Place]) -> Result<(), Failure> {
+    let cell = |row: &Row| Cell {
+        place: row.series,
+        // A time that cannot be read is after none.
+        time: moment(&row.time).unwrap_or(f64::NAN),
+        observed: row.observed,
+        population: row.population,
+        expected: row.expected,
+    };
+    let cells: Vec<Cell> = input.rows.iter().map(cell).collect();
+    let mut out = csv::Writer::from_writer(stdout().lock());
+    match method {
+        SpaceMethod::Stcd(stcd) => {
+            let answer = stcd.judge(places, &cells);
+            out.write_record(JUDGEMENTS)?;
+            for (row, judgement) in input.rows.iter().zip(&answer.judgements) {
+                write_judgement(&mut out, &input.names[row.series], row, judgement)?;
+            }
+            out.flush()?;
+            if let Some((first, centre)) = answer.first {
+                let [first, centre] = [first, centre].map(|index| &input.rows[index]);
+                let (at, of) = (&input.names[centre.series], &input.names[first.series]);
+                writeln!(
+                    stderr(),
+                    "first alarm: series `{of}` at {}; its cluster begins with series `{at}` at {}",
+                    first.time,
+                    centre.time
+                )?;
+            }
+        }
+        SpaceMethod::Scan(scan) => {
+            let found = scan.clusters(places, &cells);
+            out.write_record(CLUSTERS)?;
+            match found {
+                Err(reason) => {
+                    let mut none = [""; 10].map(str::to_owned);
+                    none[8] = reason.to_string();
+                    // That all is as expected is an answer; everything else is none.
+                    none[6] = if reason == Reason::NoExcess { "0".to_owned() } else { String::new() };
+                    out.write_record(none)?;
+                }
+                Ok(clusters) => {
+                    for (rank, cluster) in (1..).zip(&clusters) {
+                        write_cluster(&mut out, rank, input, cluster)?;
+                    }
+                }
+            }
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+fn text(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn flag(alarm: Option<bool>) -> &'static str {
+    alarm.map_or("", |alarm| if alarm { "1" } else { "0" })
+}
+
+fn write_judgement(out: &mut csv::Writer<impl Write>, series: &str, row: &Row, judgement: &Judgement) -> Result<(), Failure> {
+    let reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+    out.write_record([
+        series,
+        &row.time,
+        &row.written,
+        &text(judgement.expected),
+        &text(judgement.upperbound),
+        flag(judgement.alarm),
+        &text(judgement.pvalue),
+        &reason,
+        &text(judgement.statistic),
+    ])?;
+    Ok(())
+}
+
+fn write_cluster(out: &mut csv::Writer<impl Write>, rank: usize, input: &Input, cluster: &Cluster) -> Result<(), Failure> {
+    let names: Vec<&str> = cluster.places.iter().map(|place| input.names[*place].as_str()).collect();
+    // A time as it was written, for dates are not numbers.
+    let written = |time: f64| input.rows.iter().find(|row| moment(&row.time) == Some(time)).map_or("", |row| row.time.as_str());
+    let reason = cluster.reason.map_or(String::new(), |reason| reason.to_string());
+    out.write_record([
+        &rank.to_string(),
+        &names.join(";"),
+        written(cluster.span.0),
+        written(cluster.span.1),
+        &cluster.observed.to_string(),
+        &cluster.expected.to_string(),
+        flag(cluster.alarm),
+        &text(cluster.pvalue),
+        &reason,
+        &cluster.statistic.to_string(),
+    ])?;
+    Ok(())
+}
+
+fn read() -> Result<Input, Failure> {
     let mut input = csv::ReaderBuilder::new().flexible(true).from_reader(stdin().lock());
     let header = input.headers().context("failed to read the header of standard input")?.clone();
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
-    let [Some(series), Some(time), Some(observed), population] = COLUMNS.map(column) else {
+    let [Some(series), Some(time), Some(observed), population, expected] = COLUMNS.map(column) else {
         let found = header.iter().collect::<Vec<_>>().join(",");
         return Err(Failure::usage(format!("the header `{found}` lacks a column"), "columns are `series,time,observed[,population]`"));
     };
-    let mut order = Vec::new();
-    let mut points: BTreeMap<String, Points> = BTreeMap::new();
+    let mut read = Input::default();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for (row, line) in input.records().zip(2u64..) {
         let row = row.with_context(|| format!("failed to read line {line} of standard input"))?;
         let field = |at: usize| row.get(at).map(str::trim).ok_or_else(|| anyhow!("line {line} of standard input has too few fields"));
-        let name = field(series)?.to_owned();
-        let of = points.entry(name.clone()).or_insert_with(|| {
-            order.push(name);
-            Points::default()
-        });
-        of.times.push(field(time)?.to_owned());
-        of.written.push(field(observed)?.to_owned());
-        of.observed.push(number(field(observed)?, "observed", line)?);
-        of.population.push(match population {
-            Some(at) => number(row.get(at).unwrap_or("").trim(), "population", line)?,
-            None => None,
+        let optional = |at: Option<usize>, column: &str| match at {
+            Some(at) => number(row.get(at).unwrap_or("").trim(), column, line),
+            None => Ok(None),
+        };
+        let name = field(series)?;
+        let index = match known.get(name) {
+            Some(index) => *index,
+            None => {
+                known.insert(name.to_owned(), read.names.len());
+                read.names.push(name.to_owned());
+                read.names.len() - 1
+            }
+        };
+        read.rows.push(Row {
+            series: index,
+            time: field(time)?.to_owned(),
+            written: field(observed)?.to_owned(),
+            observed: number(field(observed)?, "observed", line)?,
+            population: optional(population, "population")?,
+            expected: optional(expected, "expected")?,
         });
     }
-    Ok((order, points))
+    Ok(read)
+}
+
+/// Where each series is, and whether by longitude and latitude.
+fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> {
+    let shown = file.display();
+    let mut input = csv::ReaderBuilder::new().from_path(file).with_context(|| format!("failed to open `{shown}`"))?;
+    let header = input.headers().with_context(|| format!("failed to read the header of `{shown}`"))?.clone();
+    let column = |names: &[&str]| header.iter().position(|column| names.contains(&column.trim()));
+    let degrees = (column(&["lon", "longitude"]), column(&["lat", "latitude"]));
+    let (series, x, y, by_degrees) = match (column(&["series"]), column(&["x"]), column(&["y"]), degrees) {
+        (Some(series), Some(x), Some(y), _) => (series, x, y, false),
+        (Some(series), _, _, (Some(x), Some(y))) => (series, x, y, true),
+        _ => {
+            let found = header.iter().collect::<Vec<_>>().join(",");
+            let hint = "columns are `series,x,y`, or `series,lon,lat` in degrees";
+            return Err(Failure::usage(format!("the header `{found}` of `{shown}` lacks a column"), hint));
+        }
+    };
+    let mut places = BTreeMap::new();
+    for (row, line) in input.records().zip(2u64..) {
+        let row = row.with_context(|| format!("failed to read line {line} of `{shown}`"))?;
+        let coordinate = |at: usize| -> anyhow::Result<f64> {
+            let text = row.get(at).unwrap_or("").trim();
+            let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
+            value.ok_or_else(|| anyhow!("line {line} of `{shown}`: `{text}` is not a number"))
+        };
+        let place = Place { x: coordinate(x)?, y: coordinate(y)? };
+        if by_degrees && !((-180.0..=180.0).contains(&place.x) && (-90.0..=90.0).contains(&place.y)) {
+            return Err(anyhow!("line {line} of `{shown}`: {},{} is not a longitude and a latitude", place.x, place.y).into());
+        }
+        let name = row.get(series).unwrap_or("").trim();
+        if places.insert(name.to_owned(), place).is_some() {
+            return Err(anyhow!("line {line} of `{shown}`: series `{name}` has a place already").into());
+        }
+    }
+    Ok((places, by_degrees))
 }
 
 /// Empty and `NA` are missing; what is a number but no count is left to the method to refuse.
@@ -106,4 +278,9 @@ fn days(time: &str) -> Option<i64> {
         return None;
     }
     record::time::parse(&format!("{time}T00:00:00Z")).ok().map(|instant| instant.div_euclid(record::time::DAY))
+}
+
+/// A time as a number that grows with it: a date in days, or the number itself.
+fn moment(time: &str) -> Option<f64> {
+    days(time).map(|day| day as f64).or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
 }
