@@ -12,6 +12,7 @@ mod demo;
 mod detect;
 mod live;
 mod program;
+mod public;
 mod recount;
 mod rejects;
 mod replay;

@@ -29,8 +29,8 @@ pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 
 mod output;
 pub use output::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Milestones, Outcome, PastWindow, Reject,
-    RejectReason, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Milestones, Outcome, PastWindow, PublicCount,
+    Reject, RejectReason, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
 };
 
 pub mod alerts;

@@ -83,6 +83,20 @@ pub struct WindowCount {
     pub version: Version,
 }
 
+/// What the public may see of a topic in a region on a final UTC day; told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicCount {
+    pub topic: String,
+    pub region: String,
+    /// -1 world, 0 country, 1 first level.
+    pub level: i8,
+    /// The day's start.
+    pub day: Micros,
+    /// Distinct accounts, rounded; none of the world where its number is withheld. Other regions have no record then.
+    pub accounts: Option<u32>,
+    pub version: Version,
+}
+
 /// How certain a verdict is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

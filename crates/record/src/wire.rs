@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::log::{Exclusion, Frame, Tick};
-use crate::output::{Alert, AlertEvent, Count, CoverageRow, Reject, TagCount, Total, Verdict, WindowCount};
+use crate::output::{Alert, AlertEvent, Count, CoverageRow, PublicCount, Reject, TagCount, Total, Verdict, WindowCount};
 use crate::post::Post;
 use crate::settings::Settings;
 
@@ -34,6 +34,7 @@ pub enum Record {
     Alert(Alert),
     AlertEvent(AlertEvent),
     Reject(Reject),
+    PublicCount(PublicCount),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -105,6 +106,7 @@ kinds! {
     12 "alert" Alert;
     13 "alert event" AlertEvent;
     14 "reject" Reject;
+    15 "public count" PublicCount;
 }
 
 /// The wire form of a post without wrapping it first: the hot path of ingest.

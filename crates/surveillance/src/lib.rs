@@ -17,5 +17,7 @@ pub mod detectors;
 
 pub mod emerging;
 
+pub mod publish;
+
 #[cfg(test)]
 mod naive;

@@ -17,13 +17,14 @@ use record::kind::Kind;
 use record::region::{Level, RegionTable, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, Step,
+    Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, PublicCount, Record, SeriesChange, Settings, Stage, Step,
     TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::detectors::{Judgement, Method, judge_last};
+use crate::publish;
 use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
 use crate::tally::AHEAD_MAX;
 use episodes::{Alarm, Episodes};
@@ -1181,9 +1182,39 @@ impl Watch {
                 }
             }
         }
+        if end == pane_start(end, DAY) {
+            for topic in &topics {
+                self.publish(topic, end, version, out);
+            }
+        }
         if pane == HOUR {
             self.make_shared_final(start, version, out);
             self.forget(end, version, out);
+        }
+    }
+
+    /// What the public may see of the day that ends now. A day of which the log holds only a part has no number, and so no second one
+    /// should the log be made anew: days are told once.
+    fn publish(&self, topic: &TopicSetting, end: Micros, version: Version, out: &mut Vec<Record>) {
+        let is_counted = topic.windows.contains(&DAY) && topic.pane <= DAY;
+        let begins_before = self.head.first_coverage.is_some_and(|first| first <= end - DAY);
+        // Where the log ends in the midst of a day, panes of a day are made final all the same.
+        let watermark = self.head.partitions.iter().filter_map(|partition| partition.watermark).max();
+        let goes_on = |until: Option<Micros>| until.is_some_and(|until| pane_border(until, HOUR) >= end);
+        if !is_counted || !begins_before || !(goes_on(watermark) || goes_on(self.last_told())) {
+            return;
+        }
+        let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
+        let counted = self.series.range(span).filter(|(_, series)| series.began_for_good.is_some());
+        let accounts: BTreeMap<String, u32> = counted
+            .map(|((_, region), series)| (region.clone(), series.history.get(&(DAY, end)).map_or(0, |window| window.authors)))
+            .collect();
+        if accounts.is_empty() {
+            return;
+        }
+        for (region, accounts) in publish::day(topic.kind, &self.table, &accounts) {
+            let level = self.table.level(&region).number();
+            out.push(Record::PublicCount(PublicCount { topic: topic.id.clone(), region, level, day: end - DAY, accounts, version }));
         }
     }
 

@@ -15,6 +15,7 @@ mod drive;
 mod judged;
 mod model;
 mod order;
+mod published;
 mod season;
 mod withheld;
 

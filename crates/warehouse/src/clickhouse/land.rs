@@ -20,8 +20,8 @@ use record::{AlertEvent, Record, Stage, Version};
 use serde::Deserialize;
 
 use super::rows::{
-    AlertEventRow, AlertRow, CountRow, DenominatorRow, FeedRow, MetaRow, ProgressRow, ReferenceRow, TagCountRow, VerdictRow,
-    WindowCountRow, seconds,
+    AlertEventRow, AlertRow, CountRow, DenominatorRow, FeedRow, MetaRow, ProgressRow, PublicCountRow, ReferenceRow, TagCountRow,
+    VerdictRow, WindowCountRow, seconds,
 };
 use super::{ClickHouse, history};
 use crate::error::WarehouseError;
@@ -59,6 +59,7 @@ struct Batch {
     denominators: Vec<DenominatorRow>,
     coverage: Vec<FeedRow>,
     window_counts: Vec<WindowCountRow>,
+    public_counts: Vec<PublicCountRow>,
     verdicts: Vec<VerdictRow>,
     alerts: Vec<AlertRow>,
     /// Alerts and events in the order in which they came.
@@ -88,6 +89,7 @@ impl Batch {
                 Record::Total(total) => batch.denominators.push(total.into()),
                 Record::Coverage(coverage) => batch.coverage.push(coverage.into()),
                 Record::WindowCount(count) => batch.window_counts.push(count.into()),
+                Record::PublicCount(count) => batch.public_counts.push(count.into()),
                 Record::Verdict(verdict) => {
                     batch.verdicts.push(verdict.into());
                     if verdict.stage != Stage::Early {
@@ -135,6 +137,7 @@ impl Batch {
         insert(client, "denominators", &self.denominators).await?;
         insert(client, "coverage", &self.coverage).await?;
         insert(client, "window_counts", &self.window_counts).await?;
+        insert(client, "public_counts", &self.public_counts).await?;
         insert(client, "meta", &self.meta).await?;
         insert(client, "verdicts", &self.verdicts).await?;
         insert(client, "alert_events", &events).await?;

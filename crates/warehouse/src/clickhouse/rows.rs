@@ -5,8 +5,8 @@
 use clickhouse::Row;
 use record::time::Micros;
 use record::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, Snooze, Stage, TagCount, Total, Verdict, Version,
-    WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, PublicCount, Snooze, Stage, TagCount, Total, Verdict,
+    Version, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +158,29 @@ impl From<&WindowCount> for WindowCountRow {
             authors: count.authors,
             authors_self: count.authors_self,
             last: count.last.into(),
+            version: count.version.0,
+        }
+    }
+}
+
+#[derive(Debug, Row, Serialize)]
+pub(super) struct PublicCountRow {
+    topic: String,
+    region: String,
+    level: i8,
+    day: u16,
+    accounts: Option<u32>,
+    version: u64,
+}
+
+impl From<&PublicCount> for PublicCountRow {
+    fn from(count: &PublicCount) -> PublicCountRow {
+        PublicCountRow {
+            topic: count.topic.clone(),
+            region: count.region.clone(),
+            level: count.level,
+            day: days(count.day),
+            accounts: count.accounts,
             version: count.version.0,
         }
     }
@@ -385,7 +408,7 @@ impl From<&Reference> for ReferenceRow {
         ReferenceRow {
             series: row.series.clone(),
             region: row.region.clone(),
-            date: u16::try_from(row.date.div_euclid(record::time::DAY).max(0)).unwrap_or(u16::MAX),
+            date: days(row.date),
             value: finite(row.value),
             unit: row.unit.clone(),
             source: row.source.clone(),
@@ -405,6 +428,11 @@ pub(super) struct MetaRow {
     pub(super) key: &'static str,
     pub(super) value: String,
     pub(super) version: u64,
+}
+
+/// As in a Date.
+fn days(instant: Micros) -> u16 {
+    u16::try_from(instant.div_euclid(record::time::DAY).max(0)).unwrap_or(u16::MAX)
 }
 
 pub(super) fn stage(name: &str) -> Result<Stage, String> {

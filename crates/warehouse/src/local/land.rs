@@ -1,7 +1,9 @@
 //! Rows in: one prepared upsert a kind of record, one transaction a batch.
 
 use record::time::SECOND;
-use record::{Alert, AlertEvent, Count, CoverageRow, Outcome, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount};
+use record::{
+    Alert, AlertEvent, Count, CoverageRow, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount,
+};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::Local;
@@ -63,6 +65,11 @@ const WINDOW_COUNT: &str = "
 INSERT INTO window_counts (topic, region, window_end, window_seconds, authors, authors_self, final, version)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT DO UPDATE SET authors = excluded.authors, authors_self = excluded.authors_self, final = excluded.final, version = excluded.version
+WHERE excluded.version >= version";
+
+const PUBLIC_COUNT: &str = "
+INSERT INTO public_counts (topic, region, level, day, accounts, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT DO UPDATE SET level = excluded.level, accounts = excluded.accounts, version = excluded.version
 WHERE excluded.version >= version";
 
 const VERDICT: &str = "
@@ -157,6 +164,7 @@ fn land(transaction: &Transaction, rows: &[Record], progress: &[Progress]) -> ru
             Record::Total(total) => statements.total(total)?,
             Record::Coverage(coverage) => statements.coverage(coverage)?,
             Record::WindowCount(count) => statements.window_count(count)?,
+            Record::PublicCount(count) => statements.public_count(count)?,
             Record::Verdict(verdict) => statements.verdict(verdict)?,
             Record::Alert(alert) => statements.alert(alert)?,
             Record::AlertEvent(event) => statements.alert_event(event)?,
@@ -185,6 +193,7 @@ fn in_table_order(rows: &[Record]) -> Vec<&Record> {
         match row {
             Record::Count(row) => (&row.topic, &row.region),
             Record::WindowCount(row) => (&row.topic, &row.region),
+            Record::PublicCount(row) => (&row.topic, &row.region),
             Record::Verdict(row) => (&row.topic, &row.region),
             Record::TagCount(row) => (&row.key, &row.region),
             Record::Total(row) => (&row.region, ""),
@@ -207,6 +216,7 @@ struct Statements<'a> {
     total: CachedStatement<'a>,
     coverage: CachedStatement<'a>,
     window_count: CachedStatement<'a>,
+    public_count: CachedStatement<'a>,
     verdict: CachedStatement<'a>,
     alert: CachedStatement<'a>,
     alert_event: CachedStatement<'a>,
@@ -228,6 +238,7 @@ impl<'a> Statements<'a> {
             total: transaction.prepare_cached(TOTAL)?,
             coverage: transaction.prepare_cached(COVERAGE)?,
             window_count: transaction.prepare_cached(WINDOW_COUNT)?,
+            public_count: transaction.prepare_cached(PUBLIC_COUNT)?,
             verdict: transaction.prepare_cached(VERDICT)?,
             alert: transaction.prepare_cached(ALERT)?,
             alert_event: transaction.prepare_cached(ALERT_EVENT)?,
@@ -291,6 +302,12 @@ impl<'a> Statements<'a> {
     fn window_count(&mut self, count: &WindowCount) -> rusqlite::Result<()> {
         let WindowCount { topic, region, end, length, authors, authors_self, last, version: at } = count;
         self.window_count.execute(params![topic, region, seconds(*end), seconds(*length), authors, authors_self, last, version(*at)])?;
+        Ok(())
+    }
+
+    fn public_count(&mut self, count: &PublicCount) -> rusqlite::Result<()> {
+        let PublicCount { topic, region, level, day, accounts, version: at } = count;
+        self.public_count.execute(params![topic, region, level, seconds(*day), accounts, version(*at)])?;
         Ok(())
     }
 

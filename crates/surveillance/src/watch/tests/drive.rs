@@ -26,6 +26,7 @@ pub(crate) fn unversioned(record: &Record) -> Record {
         Record::Total(total) => total.version = Version::default(),
         Record::Coverage(row) => row.version = Version::default(),
         Record::WindowCount(count) => count.version = Version::default(),
+        Record::PublicCount(count) => count.version = Version::default(),
         Record::Verdict(verdict) => verdict.version = Version::default(),
         Record::Alert(alert) => alert.version = Version::default(),
         _ => {}

@@ -61,6 +61,7 @@ fn promised(out: &[Record], mode: Mode) -> (BTreeSet<Vec<u8>>, Vec<Record>) {
             Record::TagCount(count) => count.last && count.posts > 0,
             Record::Total(total) => total.last && total.posts > 0,
             Record::WindowCount(count) => count.last,
+            Record::PublicCount(_) => true,
             _ => false,
         };
         if is_last {
