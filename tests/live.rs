@@ -11,7 +11,7 @@ use crate::program::Folder;
 const MONDAY: i64 = 1_767_571_200;
 const DAY: i64 = 86_400;
 /// Ten o'clock after a fortnight.
-const OUTBREAK: i64 = MONDAY + 14 * DAY + 10 * 3600;
+pub(crate) const OUTBREAK: i64 = MONDAY + 14 * DAY + 10 * 3600;
 
 #[test]
 fn ten_posts_after_a_quiet_fortnight_fire_at_the_post_that_made_it_certain() {
@@ -106,18 +106,29 @@ fn told(flu: &[(i64, Value)]) -> Told {
 
 /// A fortnight and some days of other posts, with these among them.
 fn fortnight(flu: &[(i64, Value)]) -> String {
+    let mut lines = quiet(|_| json!({"region": "DE-BE"}));
+    lines.extend_from_slice(flu);
+    in_order(lines)
+}
+
+/// Posts about nothing, from where `place` says.
+pub(crate) fn quiet(place: impl Fn(i64) -> Value) -> Vec<(i64, Value)> {
     let mut random = Random::new(3);
-    let mut lines: Vec<(i64, Value)> = (0..18 * 24 * 20)
+    (0..18 * 24 * 20)
         .map(|n| {
             let at = MONDAY + 180 * n + random.between(0, 180);
             let author = format!("u{}", random.below(300));
-            (
-                at,
-                json!({"id": format!("q{n}"), "author": author, "created_at": at, "text": "Guten Tag", "region": "DE-BE", "langs": ["de"]}),
-            )
+            let mut post = json!({"id": format!("q{n}"), "author": author, "created_at": at, "text": "Guten Tag", "langs": ["de"]});
+            for (key, value) in place(n).as_object().into_iter().flatten() {
+                post[key] = value.clone();
+            }
+            (at, post)
         })
-        .collect();
-    lines.extend_from_slice(flu);
+        .collect()
+}
+
+/// A line each, the oldest first.
+pub(crate) fn in_order(mut lines: Vec<(i64, Value)>) -> String {
     lines.sort_by_key(|(at, _)| *at);
     let mut text = String::new();
     for (_, line) in &lines {

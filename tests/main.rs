@@ -11,6 +11,7 @@ mod conformance;
 mod demo;
 mod detect;
 mod live;
+mod places;
 mod program;
 mod public;
 mod recount;

@@ -71,6 +71,57 @@ impl Dissolve {
     }
 }
 
+/// The middle of each region's area as latitude and longitude in degrees, and of each country's as that of all its parts; none where a
+/// region has no polygons. `countries` gives a region's country. Good enough to put a sign on a map, and for nothing else.
+pub fn centres(arcs: &[Arc], countries: &[u16]) -> Vec<Option<(f64, f64)>> {
+    #[derive(Clone, Copy)]
+    struct Sum {
+        west: i32,
+        east: i32,
+        area: f64,
+        x: f64,
+        y: f64,
+    }
+    let mut sums = vec![Sum { west: i32::MAX, east: i32::MIN, area: 0.0, x: 0.0, y: 0.0 }; countries.len()];
+    let owners = |region: u16| {
+        let country = countries.get(usize::from(region)).copied();
+        [Some(region), country.filter(|country| *country != region)].into_iter().flatten().map(usize::from)
+    };
+    let sides = |arc: &Arc| [(arc.left, 1.0), (arc.right, -1.0)].into_iter().filter(|(region, _)| *region != NOWHERE);
+    for arc in arcs {
+        for owner in sides(arc).flat_map(|(region, _)| owners(region)) {
+            for point in &arc.points {
+                sums[owner].west = sums[owner].west.min(point.x);
+                sums[owner].east = sums[owner].east.max(point.x);
+            }
+        }
+    }
+    const HALF: i64 = 18_000_000;
+    for arc in arcs {
+        for (region, sign) in sides(arc) {
+            for owner in owners(region) {
+                let sum = &mut sums[owner];
+                // Across the 180th meridian the west is taken to lie further east.
+                let wraps = i64::from(sum.east) - i64::from(sum.west) > HALF;
+                let x = |point: &Point| f64::from(point.x) + if wraps && point.x < 0 { 2.0 * HALF as f64 } else { 0.0 };
+                for pair in arc.points.windows(2) {
+                    let (a, b) = ((x(&pair[0]), f64::from(pair[0].y)), (x(&pair[1]), f64::from(pair[1].y)));
+                    let twice = sign * (a.0 * b.1 - b.0 * a.1);
+                    sum.area += twice;
+                    sum.x += (a.0 + b.0) * twice;
+                    sum.y += (a.1 + b.1) * twice;
+                }
+            }
+        }
+    }
+    let centre = |sum: &Sum| {
+        let (x, y) = (sum.x / (3.0 * sum.area), sum.y / (3.0 * sum.area));
+        let x = if x > HALF as f64 { x - 2.0 * HALF as f64 } else { x };
+        (sum.area != 0.0).then_some((y / crate::grid::SCALE, x / crate::grid::SCALE))
+    };
+    sums.iter().map(centre).collect()
+}
+
 /// Joins edges into arcs as long as exactly two of the same sides meet.
 fn chain(sides: &[Side]) -> Vec<Arc> {
     let mut at: BTreeMap<Point, Vec<u32>> = BTreeMap::new();

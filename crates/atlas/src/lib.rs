@@ -99,6 +99,14 @@ impl Atlas {
         own.or_else(|| self.region(code).map(|region| region.name.as_str()))
     }
 
+    /// Latitude and longitude of the middle of each of `regions`, for maps; of its country where a part has no polygons.
+    pub fn centres(&self) -> Vec<Option<(f64, f64)>> {
+        let arcs = borders::read(&BUNDLE.section(bundle::ARCS).expect(SOUND)).expect(SOUND);
+        let countries: Vec<u16> = REGIONS.iter().map(|region| region.country).collect();
+        let centres = borders::centres(&arcs, &countries);
+        countries.iter().zip(&centres).map(|(country, centre)| centre.or(centres[usize::from(*country)])).collect()
+    }
+
     /// The region of a coordinate in degrees.
     pub fn locate_point(&self, latitude: f64, longitude: f64) -> Located<'_> {
         let mut located = POINTS.locate(latitude, longitude, &REGIONS);

@@ -65,3 +65,23 @@ fn a_damaged_bundle_is_refused() {
     let arcs = bundle.section(ARCS).and_then(|bytes| crate::borders::read(&bytes));
     assert!(arcs.is_err() || arcs.unwrap().is_empty() || damaged != crate::FILE);
 }
+
+#[test]
+fn centres_lie_where_people_would_put_a_sign() {
+    let atlas = Atlas::new();
+    let centres = atlas.centres();
+    let middle = |code: &str| {
+        let at = atlas.regions().iter().position(|region| region.code == code).unwrap();
+        let (latitude, longitude) = centres[at].unwrap();
+        (latitude.round(), longitude.round())
+    };
+    for (code, latitude, longitude) in
+        [("DE", 51.0, 10.0), ("US-TX", 31.0, -99.0), ("FJ", -18.0, 178.0), ("US", 45.0, -112.0), ("RU", 62.0, 97.0)]
+    {
+        let found = middle(code);
+        assert!((found.0 - latitude).abs() <= 2.0 && (found.1 - longitude).abs() <= 3.0, "{code}: {found:?}");
+    }
+    assert!(centres.iter().flatten().all(|(latitude, longitude)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0));
+    let known = centres.iter().flatten().count();
+    assert!(known * 100 > centres.len() * 95, "{known} of {}", centres.len());
+}

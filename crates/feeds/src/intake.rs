@@ -8,8 +8,10 @@
 
 mod link;
 mod placing;
+mod profiles;
 mod simhash;
 pub use placing::{Evidence, Placing};
+pub use profiles::ProfileRules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Proven
 use rustc_hash::FxHashMap;
 
 use crate::line::{self, Ignored, Item, Limits, Line, PostItem, Rejected};
+use profiles::{Known as KnownProfile, Profiles};
 
 /// How far a clock other than ours may be ahead before we don't believe it.
 pub const AHEAD_MAX: Micros = 5 * MINUTE;
@@ -71,6 +74,8 @@ pub struct IntakeSettings {
     pub placing: Placing,
     /// Topics of the kind crisis, for which a mentioned place may count.
     pub crises: BTreeSet<String>,
+    /// Of feeds whose authors' profiles are asked for places.
+    pub profiles: Option<ProfileRules>,
     pub limits: Limits,
     pub langs_max: usize,
 }
@@ -94,6 +99,7 @@ impl IntakeSettings {
             regions: settings.regions.clone(),
             placing: Placing::default(),
             crises: settings.topics.iter().filter(|topic| topic.kind == Kind::Crisis).map(|topic| topic.id.clone()).collect(),
+            profiles: None,
             limits: Limits::default(),
             langs_max: 16,
         }
@@ -152,6 +158,7 @@ pub struct Intake {
     authors: FxHashMap<Box<str>, Known>,
     /// For [`ArrivalRule::Greatest`].
     greatest: Option<Micros>,
+    profiles: Option<Profiles>,
 }
 
 impl Intake {
@@ -164,6 +171,7 @@ impl Intake {
             author_keys: BTreeMap::new(),
             authors: FxHashMap::default(),
             greatest: None,
+            profiles: settings.profiles.map(|rules| Profiles::new(rules, &settings.routing)),
             settings,
         }
     }
@@ -254,6 +262,7 @@ impl Intake {
             self.place(item, &mut post);
             tags_dropped += self.describe(item, &mut post);
             self.place_in_crisis(item, &mut post);
+            self.ask_profile(item, routing, &mut post, now.unwrap_or(arrival));
         }
         Ok(Outcome::Post { routing, post, tags_dropped })
     }
@@ -362,6 +371,53 @@ impl Intake {
             post.places.push(unknown);
         }
         post.places.push(mention);
+    }
+
+    /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and of a sample of authors.
+    fn ask_profile(&mut self, item: &PostItem<'_>, routing: Routing, post: &mut Post, now: Micros) {
+        let Some(profiles) = &mut self.profiles else { return };
+        let told = item.region.is_some() || post.path() != UNLOCATED;
+        if told || !self.settings.placing.evidence.contains(&Evidence::Profile) {
+            return;
+        }
+        post.flags.by_profile = true;
+        post.flags.sampled = profiles.is_sampled(&item.source, &item.author);
+        if !post.flags.sampled && post.topics.is_empty() {
+            return;
+        }
+        match profiles.known(&item.source, &item.author, now) {
+            KnownProfile::Place(place) => profiles::give(post, place.as_ref()),
+            KnownProfile::NotYet => {
+                post.flags.pending = true;
+                profiles.wait(&item.author, routing, post, now);
+            }
+        }
+    }
+
+    /// Authors to be asked next, at most so many.
+    pub fn questions(&mut self, most: usize) -> Vec<String> {
+        self.profiles.as_mut().map(|profiles| profiles.batch(most)).unwrap_or_default()
+    }
+
+    /// They could not be asked.
+    pub fn unanswered(&mut self, authors: Vec<String>) {
+        if let Some(profiles) = &mut self.profiles {
+            profiles.ask_again(authors);
+        }
+    }
+
+    /// Posts that wait for profiles.
+    pub fn waiting(&self) -> usize {
+        self.profiles.as_ref().map_or(0, Profiles::waiting)
+    }
+
+    /// What an author says of themselves, or nothing; the posts that waited for it, to be kept in place of what went out.
+    pub fn answered(&mut self, source: &str, author: &str, said: Option<&str>, now: Micros) -> Vec<(Routing, Post)> {
+        let place = said.and_then(|said| self.settings.placing.of_description(said, &self.regions));
+        match &mut self.profiles {
+            Some(profiles) => profiles.answer(source, author, place.as_ref(), now),
+            None => Vec::new(),
+        }
     }
 
     fn path(&mut self, region: &str) -> (Box<str>, bool) {

@@ -24,6 +24,7 @@ use record::time::{Micros, SECOND};
 use thiserror::Error;
 
 use crate::intake::Intake;
+use crate::profiles::ProfileSettings;
 use crate::running::Feed;
 use address::Address;
 
@@ -56,6 +57,8 @@ pub struct JetstreamSettings {
     pub steady_after: Duration,
     /// Messages that may wait to be taken.
     pub queue: usize,
+    /// Whom to ask for authors' profiles.
+    pub profiles: Option<ProfileSettings>,
     /// Have frames compressed with this dictionary, which must be the server's.
     pub dictionary: Option<PathBuf>,
 }
@@ -74,6 +77,7 @@ impl JetstreamSettings {
             back_off_max: Duration::from_secs(60),
             steady_after: Duration::from_secs(30),
             queue: 4096,
+            profiles: None,
             dictionary: None,
         }
     }

@@ -4,7 +4,7 @@
 //! and how far each feed has come. It holds the only code that sees texts and names, and keeps neither.
 //!
 //! Reading order is the order in which data flows: [`line`](mod@line) tells what a line says, [`intake`] makes the record
-//! of it, [`file`] and [`jetstream`] bring the lines, [`message`] is what both send, [`progress`] turns their arrivals into
+//! of it, [`file`] and [`jetstream`] bring the lines, [`profiles`] asks authors' profiles for places, [`message`] is what they send, [`progress`] turns their arrivals into
 //! ticks. Knows no streams, no counts and no watermark.
 
 pub mod line;
@@ -14,6 +14,8 @@ pub mod intake;
 pub mod file;
 
 pub mod jetstream;
+
+pub mod profiles;
 
 pub mod message;
 pub use message::{Cursor, Message};

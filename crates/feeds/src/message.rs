@@ -6,12 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use record::Reject;
 use record::time::Micros;
+use record::{Post, Reject};
 use thiserror::Error;
 
 use crate::file;
-use crate::intake::Outcome;
+use crate::intake::{Outcome, Routing};
 use crate::jetstream;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,14 @@ pub enum Message {
     Disconnected {
         at: Micros,
         why: String,
+    },
+    /// Posts that went out before, now with what their authors' profiles say of a place.
+    Placed {
+        posts: Vec<(Routing, Post)>,
+        /// Profiles asked.
+        asked: u32,
+        /// Why nothing came of it; it is tried again.
+        failed: Option<String>,
     },
     /// A part of the source can't be read; the feed goes on with the next.
     Failed {

@@ -80,7 +80,7 @@ impl Progress {
             Message::Alive { at } => self.on_alive(*at),
             Message::Gap { to, .. } => self.on_gap(*to),
             Message::Ended => self.on_end(),
-            Message::Reject { .. } | Message::Disconnected { .. } | Message::Failed { .. } => {}
+            Message::Reject { .. } | Message::Disconnected { .. } | Message::Placed { .. } | Message::Failed { .. } => {}
         }
     }
 

@@ -24,7 +24,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use feeds::intake::Placing;
+use feeds::intake::{Placing, ProfileRules};
+use feeds::profiles::ProfileSettings;
 use lexicon::{Lexicon, Topic};
 use record::kind::Kind;
 use record::time::{DAY, HOUR, MINUTE, Micros, SECOND};
@@ -149,7 +150,7 @@ pub(crate) struct Topics {
     pub(crate) meaning: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Feed {
     pub(crate) name: String,
     /// Whether it brings all posts, not only matched ones.
@@ -157,7 +158,7 @@ pub(crate) struct Feed {
     pub(crate) kind: FeedKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FeedKind {
     Jetstream {
         /// Tried in turn.
@@ -168,12 +169,21 @@ pub(crate) enum FeedKind {
         rewind: Micros,
         /// How long a connection may be without an event.
         idle_timeout: Micros,
+        /// Whom to ask for authors' profiles, if anybody.
+        profiles: Option<FeedProfiles>,
     },
     File {
         /// Paths, patterns and `-`, resolved, in the order of reading.
         paths: Vec<String>,
         follow: bool,
     },
+}
+
+/// How authors' profiles are asked for places.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FeedProfiles {
+    pub(crate) settings: ProfileSettings,
+    pub(crate) rules: ProfileRules,
 }
 
 /// How Jetstream's events are written.
@@ -658,7 +668,17 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The keys that only one kind of feed has.
-const JETSTREAM_KEYS: [&str; 5] = ["urls", "collections", "wire", "rewind", "idle-timeout"];
+const JETSTREAM_KEYS: [&str; 9] = [
+    "urls",
+    "collections",
+    "wire",
+    "rewind",
+    "idle-timeout",
+    "profiles",
+    "profiles-one-author-in",
+    "profiles-per-minute",
+    "profiles-expiry",
+];
 const FILE_KEYS: [&str; 2] = ["path", "follow"];
 
 fn read_feed_kind(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {
@@ -683,13 +703,33 @@ fn read_jetstream(section: &mut Section<'_>) -> Option<FeedKind> {
     let wire = section.word("wire", &["auto", "v1", "v2"]);
     let rewind = section.duration("rewind", 0..=HOUR);
     let idle_timeout = section.duration("idle-timeout", SECOND..=10 * MINUTE);
+    let profiles = read_profiles(section);
     Some(FeedKind::Jetstream {
         urls: urls?,
         collections: collections?,
         wire: [Wire::Auto, Wire::V1, Wire::V2][wire?.value],
         rewind: rewind?.value,
         idle_timeout: idle_timeout?.value,
+        profiles: profiles?,
     })
+}
+
+/// Outer none: a problem; inner none: nobody is asked.
+fn read_profiles(section: &mut Section<'_>) -> Option<Option<FeedProfiles>> {
+    let url = section.optional_text("profiles");
+    let one_author_in = section.whole_number("profiles-one-author-in", 1..=10_000);
+    let per_minute = section.whole_number("profiles-per-minute", 1..=3_000);
+    let expiry = section.duration("profiles-expiry", HOUR..=30 * DAY);
+    let (url, one_author_in, per_minute, expiry) = (url?, one_author_in?.value, per_minute?.value, expiry?.value);
+    let Some(url) = url else { return Some(None) };
+    let rest = url.value.strip_prefix("https://").or(url.value.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || "@?#".contains(c))) {
+        let message = format!("bad value {} for `profiles`", written::quoted(&url.value));
+        section.problem(&url.place, &message, Some("the address of an AppView, such as `https://public.api.bsky.app`"));
+        return None;
+    }
+    let settings = ProfileSettings { requests_per_minute: per_minute, ..ProfileSettings::new(&url.value) };
+    Some(Some(FeedProfiles { settings, rules: ProfileRules { one_author_in, expiry, ..ProfileRules::default() } }))
 }
 
 fn read_urls(section: &mut Section<'_>) -> Option<Vec<String>> {
@@ -1020,6 +1060,16 @@ impl Limits {
     }
 }
 
+impl Feed {
+    fn setting(&self) -> FeedSetting {
+        let one_author_in = match &self.kind {
+            FeedKind::Jetstream { profiles: Some(profiles), .. } => profiles.rules.one_author_in,
+            _ => 0,
+        };
+        FeedSetting { one_author_in, ..FeedSetting::new(&self.name, self.whole) }
+    }
+}
+
 impl Config {
     /// What the engine must know of it. Number, generation, start and key fingerprints are the caller's.
     pub(crate) fn settings(&self) -> Settings {
@@ -1033,7 +1083,7 @@ impl Config {
             windows: self.panes.windows.clone(),
             partitions: self.journal.partitions,
             topics,
-            feeds: self.feeds.iter().map(|feed| FeedSetting::new(feed.name.clone(), feed.whole)).collect(),
+            feeds: self.feeds.iter().map(Feed::setting).collect(),
             regions: self.places.placing.atlas.own().map(atlas::OwnRegions::table).unwrap_or_default(),
             detect: self.detect.clone(),
             author_epoch: self.privacy.author_key_epoch,

@@ -165,6 +165,26 @@ fn rings_of(edges: &[(Point, Point)]) -> Vec<Vec<Point>> {
     rings
 }
 
+/// Latitude and longitude of big ones, some of them by a border or the sea.
+const CITIES: [(f64, f64); 16] = [
+    (40.7, -74.0),
+    (31.76, -106.48),
+    (32.53, -117.03),
+    (19.4, -99.1),
+    (-25.52, -54.6),
+    (-34.6, -58.4),
+    (51.5, -0.1),
+    (47.56, 7.59),
+    (48.15, 17.1),
+    (41.0, 29.0),
+    (30.0, 31.2),
+    (-4.3, 15.3),
+    (28.6, 77.2),
+    (22.5, 114.06),
+    (1.3, 103.8),
+    (35.7, 139.7),
+];
+
 #[test]
 fn points_agree_with_geo() {
     let count = setting("ATLAS_POINTS", 100_000);
@@ -187,8 +207,8 @@ fn points_agree_with_geo() {
             x: (vertex.x + between(-reach, reach)).clamp(-18_000_000, 18_000_000),
             y: (vertex.y + between(-reach, reach)).clamp(-9_000_000, 9_000_000),
         };
-        let point = match n % 8 {
-            // Uniform on the map, around coasts and borders, close to them, a step beside, on vertices, on cell lines, beside vertices in line, on the edges of the map.
+        let point = match n % 9 {
+            // Uniform on the map, around cities, around coasts and borders, close to them, a step beside, on vertices, on cell lines, beside vertices in line, on the edges of the map.
             0 => Point { x: between(-18_000_000, 18_000_000), y: between(-9_000_000, 9_000_000) },
             1 => near(30_000, &mut between),
             2 => near(200, &mut between),
@@ -198,6 +218,13 @@ fn points_agree_with_geo() {
                 x: (vertex.x / 25_000) * 25_000 + between(-1, 1).clamp(-1, 1) * i32::from(vertex.x.abs() < 17_900_000),
                 y: vertex.y,
             },
+            8 => {
+                let (latitude, longitude) = CITIES[n / 9 % CITIES.len()];
+                Point {
+                    x: (longitude * 100_000.0) as i32 + between(-20_000, 20_000),
+                    y: (latitude * 100_000.0) as i32 + between(-20_000, 20_000),
+                }
+            }
             6 => Point { x: vertex.x, y: (vertex.y + between(-50, 50)).clamp(-9_000_000, 9_000_000) },
             _ => [
                 Point { x: 18_000_000, y: vertex.y },

@@ -84,6 +84,24 @@ impl Placing {
         if located.confidence < self.confidence_min { None } else { place(&located, meaning, provenance, regions) }
     }
 
+    /// The region that people's description of themselves names: "nurse | she/her | Leeds, UK".
+    ///
+    /// It is no field for places, so each of its parts is read by itself, and only clear ones that agree are believed.
+    pub(super) fn of_description(&self, text: &str, regions: &RegionTable) -> Option<Place> {
+        let mut found: Option<Place> = None;
+        for part in text.split(['\n', '|', '•', '·', ';', '📍']).map(str::trim).filter(|part| part.len() <= PART_BYTES_MAX) {
+            let Some(place) = self.of_text(part, Meaning::AuthorHome, regions).filter(|place| place.confidence >= DESCRIPTION_MIN) else {
+                continue;
+            };
+            found = match found {
+                Some(before) if country(&before) != country(&place) => return None,
+                Some(before) if before.path.len() >= place.path.len() => Some(before),
+                _ => Some(place),
+            };
+        }
+        found
+    }
+
     /// The operator's overlays that hold the post's coordinates.
     pub(super) fn overlays(&self, item: &PostItem<'_>) -> Vec<String> {
         let Some((latitude, longitude)) = item.coordinates.filter(|_| self.has_overlays()) else { return Vec::new() };
@@ -94,6 +112,14 @@ impl Placing {
     fn has_overlays(&self) -> bool {
         self.atlas.own().is_some()
     }
+}
+
+/// Percent.
+const DESCRIPTION_MIN: u8 = 80;
+const PART_BYTES_MAX: usize = 80;
+
+fn country(place: &Place) -> &str {
+    place.path.split('/').next().unwrap_or_default()
 }
 
 fn place(located: &Located<'_>, meaning: record::Meaning, provenance: Provenance, regions: &RegionTable) -> Option<Place> {

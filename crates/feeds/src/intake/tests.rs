@@ -312,3 +312,104 @@ fn lines_become_records_fast() {
     assert_eq!(posts, 100 * lines.len());
     assert!(rate > 20_000.0);
 }
+
+// ---- places ----
+
+fn asking() -> Intake {
+    Intake::new(IntakeSettings { profiles: Some(ProfileRules { one_author_in: 4, ..ProfileRules::default() }), ..settings() })
+}
+
+fn by(author: &str, id: &str, fields: &str) -> String {
+    format!(r#"{{"id":"{id}","author":"{author}","source":"bluesky","created_at":1767603600,{fields}}}"#)
+}
+
+fn path_of(post: &Post) -> (&str, bool) {
+    (post.path(), post.flags.pending)
+}
+
+#[test]
+fn a_matched_post_goes_out_pending_and_again_with_its_place() {
+    let mut intake = asking();
+    let line = by("did:a", "1", r##""text":"#flu""##);
+    let post = post_of(intake.read(line.as_bytes(), Some(NINE)).unwrap());
+    assert!(post.flags.by_profile && path_of(&post) == ("ZZ", true), "{post:?}");
+    assert_eq!((intake.questions(25), intake.questions(25), intake.waiting()), (vec!["did:a".to_owned()], vec![], 1));
+    // Could not be asked: asked again, once.
+    intake.unanswered(vec!["did:a".to_owned()]);
+    assert_eq!(intake.questions(25), ["did:a"]);
+    let again = intake.answered("bluesky", "did:a", Some("nurse | she/her\nLeeds, UK"), NINE);
+    let [(routing, placed)] = &again[..] else { panic!("{again:?}") };
+    assert_eq!(path_of(placed), ("GB/GB-ENG", false));
+    assert_eq!(placed.places[0].provenance, Provenance::Profile);
+    assert_eq!((placed.id, placed.arrival, placed.event_time), (post.id, post.arrival, post.event_time));
+    assert_eq!(*routing, intake.routing("bluesky", "did:a"));
+    assert_eq!(intake.waiting(), 0);
+    // Known from now on, until it expires.
+    let next =
+        |intake: &mut Intake, id: &str, now| post_of(intake.read(by("did:a", id, r##""text":"#flu""##).as_bytes(), Some(now)).unwrap());
+    assert_eq!(path_of(&next(&mut intake, "2", NINE + DAY)), ("GB/GB-ENG", false));
+    assert!(intake.questions(25).is_empty());
+    assert_eq!(path_of(&next(&mut intake, "3", NINE + 8 * DAY)), ("ZZ", true));
+    assert_eq!(intake.questions(25), ["did:a"]);
+    // That there is no place is an answer too.
+    let [(_, placed)] = &intake.answered("bluesky", "did:a", None, NINE)[..] else { panic!() };
+    assert_eq!(path_of(placed), ("ZZ", false));
+}
+
+#[test]
+fn only_authors_of_the_sample_are_asked_for_other_posts_and_told_places_need_no_profile() {
+    let mut intake = asking();
+    let (mut sampled, mut unsampled) = (0, 0);
+    for n in 0..400 {
+        let author = format!("did:{n}");
+        let post = post_of(intake.read(by(&author, "1", r#""text":"hello""#).as_bytes(), Some(NINE)).unwrap());
+        assert!(post.flags.by_profile && post.flags.pending == post.flags.sampled);
+        sampled += u32::from(post.flags.sampled);
+        let again = post_of(intake.read(by(&author, "2", r#""text":"hello again""#).as_bytes(), Some(NINE)).unwrap());
+        assert_eq!(again.flags.sampled, post.flags.sampled, "the sample is of authors");
+        unsampled += u32::from(!again.flags.sampled);
+    }
+    assert!((70..130).contains(&sampled) && sampled + unsampled == 400, "{sampled}");
+    assert_eq!(intake.questions(1000).len() as u32, sampled);
+    for told in [r#""lat":52.52,"lon":13.405"#, r#""region":"FR""#, r#""profile":"Milan, Italy""#] {
+        let post = post_of(intake.read(by("did:told", told, &format!(r##""text":"#flu",{told}"##)).as_bytes(), Some(NINE)).unwrap());
+        assert!(!post.flags.by_profile && !post.flags.pending && post.path() != "ZZ", "{told}");
+    }
+}
+
+#[test]
+fn descriptions_are_believed_where_they_are_clear() {
+    let placing = Placing::default();
+    let regions = RegionTable::new(&[]);
+    let path = |text: &str| placing.of_description(text, &regions).map_or("ZZ".to_owned(), |place| place.path);
+    for (text, expected) in [
+        ("Mum of two. Views my own.\nLeeds, UK", "GB/GB-ENG"),
+        ("📍Austin, TX | he/him", "US/US-TX"),
+        ("Journaliste • Lyon, France", "FR/FR-ARA"),
+        ("Paris, France / but really\nBerlin, Germany", "ZZ"),
+        ("I talk about nice things and reading", "ZZ"),
+        ("", "ZZ"),
+    ] {
+        assert_eq!(path(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_mentioned_place_counts_in_crises_only() {
+    let crisis = r#"
+[[topic]]
+id = "quake"
+kind = "crisis"
+name = "Quake"
+tags = { any = ["quake"] }
+"#;
+    let topics = lexicon::parse("crisis.toml", crisis).unwrap().topics;
+    let mut settings = settings();
+    settings.lexicon = Arc::new(Lexicon::new(topics).unwrap());
+    settings.crises = ["quake".to_owned()].into();
+    let mut intake = Intake::new(settings);
+    let post = post_of(intake.read(ours(r##""text":"#quake they felt it in Nairobi, Kenya""##).as_bytes(), None).unwrap());
+    assert_eq!((post.path(), post.path_for(Kind::Disease), post.path_for(Kind::Crisis)), ("ZZ", "ZZ", "KE/KE-30"));
+    let home = post_of(intake.read(ours(r##""text":"#quake they felt it in Nairobi, Kenya","region":"FR""##).as_bytes(), None).unwrap());
+    assert_eq!((home.path_for(Kind::Crisis), home.places.len()), ("FR", 1));
+}

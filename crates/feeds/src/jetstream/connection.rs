@@ -18,8 +18,9 @@ use super::retry::Retry;
 use super::{Cursor, Dictionary, JetstreamSettings, World};
 use crate::file::hash_of;
 use crate::intake::Intake;
-use crate::line::{self, Item, Rejected};
+use crate::line::{self, BLUESKY, Item, Rejected};
 use crate::message::{self, Message};
+use crate::profiles::{Answer, Asker, BATCH_MAX};
 use crate::running::Stopping;
 
 /// Longer frames end the connection; those beyond the bound of lines are set aside one by one.
@@ -48,6 +49,7 @@ pub(super) struct Connections {
     /// Where lines ended when the connection was resumed, until the first one comes.
     resumed_after: Option<Micros>,
     told_alive: Micros,
+    asker: Option<Asker>,
 }
 
 /// Why a connection is over.
@@ -81,12 +83,14 @@ impl Connections {
             outdated: false,
             resumed_after: None,
             told_alive: Micros::MIN,
+            asker: None,
         }
     }
 
     pub(super) async fn run(mut self, sender: SyncSender<Message>, mut stopping: Stopping) {
         let mut retry = Retry::new(self.settings.back_off_first, self.settings.back_off_max);
         let mut turn = 0;
+        self.asker = self.settings.profiles.clone().map(|profiles| Asker::start(profiles, self.world.clock));
         while !stopping.asked() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
@@ -182,6 +186,12 @@ impl Connections {
             let deadline = (heard + self.settings.idle).min(ping_at);
             let frame = tokio::select! {
                 frame = timeout_at(deadline, socket.next()) => frame,
+                answer = answer(&mut self.asker) => {
+                    if !self.answered(answer, sender, stopping).await {
+                        return End::Stopped;
+                    }
+                    continue;
+                }
                 _ = stopping.wake.changed() => return End::Stopped,
             };
             let now = Instant::now();
@@ -216,9 +226,41 @@ impl Connections {
             if let Some(end) = going_on {
                 return end;
             }
+            self.ask();
             // Waiting for our own queue is no silence of the server's.
             heard = Instant::now();
         }
+    }
+
+    /// Asks the next authors' profiles, unless it waits for others.
+    fn ask(&mut self) {
+        if let Some(asker) = self.asker.as_mut().filter(|asker| !asker.busy) {
+            let batch = self.intake.questions(BATCH_MAX);
+            if !batch.is_empty()
+                && let Err(batch) = asker.ask(batch)
+            {
+                self.intake.unanswered(batch);
+            }
+        }
+    }
+
+    /// False if nobody listens any more.
+    async fn answered(&mut self, answer: Answer, sender: &SyncSender<Message>, stopping: &Stopping) -> bool {
+        let now = (self.world.clock)();
+        let message = match answer {
+            Answer::Said(said) => {
+                let asked = said.len() as u32;
+                let posts = said.into_iter().flat_map(|(author, said)| self.intake.answered(BLUESKY, &author, said.as_deref(), now));
+                Message::Placed { posts: posts.collect(), asked, failed: None }
+            }
+            Answer::Failed { asked, why } => {
+                let count = asked.len() as u32;
+                self.intake.unanswered(asked);
+                Message::Placed { posts: Vec::new(), asked: count, failed: Some(why) }
+            }
+        };
+        self.ask();
+        send(sender, message, stopping).await
     }
 
     /// Deals with a line; something only if the connection is over with it.
@@ -331,6 +373,16 @@ impl Connections {
         decoder.take(bound as u64 + 1).read_to_end(&mut line).map_err(broken)?;
         Ok(line)
     }
+}
+
+/// The next answer; never, where nobody is asked.
+async fn answer(asker: &mut Option<Asker>) -> Answer {
+    if let Some(asker) = asker
+        && let Some(answer) = asker.answer().await
+    {
+        return answer;
+    }
+    std::future::pending().await
 }
 
 /// Waits for room in the queue without holding up the runtime; false if nobody listens any more.

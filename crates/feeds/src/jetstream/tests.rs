@@ -153,6 +153,48 @@ fn go_with(settings: JetstreamSettings, from: Option<Cursor>, limits: Limits) ->
     start(settings, from, intake, World { clock: || NINE + MINUTE, random: Box::new(|| 0.0) }).unwrap()
 }
 
+#[test]
+fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
+    use crate::intake::ProfileRules;
+    use crate::profiles::tests as profiles;
+    let posts = 40;
+    let server = Server::start((0..posts).map(first).collect(), vec![Does::Cut(25), Does::Serve]);
+    // The first answer is a failure: nobody is forgotten for that.
+    let view = profiles::Server::start(vec![profiles::Does::Refuse("503 Service Unavailable"), profiles::Does::Answer]);
+    let settings = JetstreamSettings { profiles: Some(view.settings()), ..settings(vec![server.url("/subscribe")]) };
+    let rules = ProfileRules { one_author_in: 1, ..ProfileRules::default() };
+    let intake = Intake::new(IntakeSettings { profiles: Some(rules), ..intake::tests::settings() });
+    let feed = start(settings, None, intake, World { clock: || NINE + MINUTE, random: Box::new(|| 0.0) }).unwrap();
+    // What is known of each post at last: it may be told more than once.
+    let mut known: std::collections::BTreeMap<record::PostId, record::Post> = std::collections::BTreeMap::new();
+    let mut failures = 0;
+    until(&feed, |message| {
+        match message {
+            Message::Line { outcome: Outcome::Post { post, .. }, .. } => {
+                let place = known.entry(post.id).or_insert_with(|| post.clone());
+                if place.flags.pending {
+                    *place = post.clone();
+                }
+            }
+            Message::Placed { posts, failed, .. } => {
+                failures += usize::from(failed.is_some());
+                for (_, post) in posts {
+                    assert!(known.contains_key(&post.id), "a place comes after its post");
+                    known.insert(post.id, post.clone());
+                }
+            }
+            _ => {}
+        }
+        known.len() as u64 == posts && known.values().all(|post| !post.flags.pending)
+    });
+    assert_eq!(failures, 1);
+    assert!(known.values().all(|post| post.path() == "GB/GB-ENG" && post.flags.by_profile && post.flags.sampled));
+    // Seven authors, each answered once.
+    let mut answered: Vec<String> = view.asked()[1..].concat();
+    answered.sort();
+    assert_eq!(answered, (0..7).map(|n| format!("did:plc:{n}")).collect::<Vec<_>>());
+}
+
 /// Messages until one is the last that the test needs.
 fn until(feed: &Feed, mut last: impl FnMut(&Message) -> bool) -> Vec<Message> {
     let mut messages = Vec::new();

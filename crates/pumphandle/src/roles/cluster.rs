@@ -141,7 +141,9 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     let journal = &*journal;
     #[cfg(feature = "clickhouse")]
     if config.warehouse.kind == WarehouseKind::ClickHouse {
-        stores::clickhouse(config)?.migrate()?;
+        let clickhouse = stores::clickhouse(config)?;
+        clickhouse.migrate()?;
+        clickhouse.write_regions(region_rows(config))?;
         tracing::info!(database = config.warehouse.clickhouse.database, "tables are up to date");
     }
     if config.warehouse.kind == WarehouseKind::Local {
@@ -150,6 +152,39 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     let settings = log::settle(journal, &held_settings(config)?, super::ingest::reached(journal)?)?;
     tracing::info!(number = settings.number, from = record::time::display(settings.from), "settings are up to date");
     Ok(())
+}
+
+/// What analysts' queries call regions, and where maps put them.
+#[cfg(feature = "clickhouse")]
+fn region_rows(config: &Config) -> Vec<warehouse::clickhouse::RegionRow> {
+    use record::region::{Level, UNLOCATED, WORLD};
+    use warehouse::clickhouse::RegionRow;
+    let atlas = &config.places.placing.atlas;
+    let population = |code: &str| config.places.population(code).unwrap_or(0);
+    let row = |region: &str, name: &str, parent: &str, level: Level, (latitude, longitude): (f64, f64)| RegionRow {
+        region: region.to_owned(),
+        name: name.to_owned(),
+        parent: parent.to_owned(),
+        level: level.number(),
+        population: population(region),
+        latitude,
+        longitude,
+    };
+    let nowhere = (0.0, 0.0);
+    let world = atlas.regions().iter().zip(atlas.centres()).map(|(region, centre)| {
+        let (parent, level) = match region.is_country() {
+            true => (WORLD, Level::Country),
+            false => (atlas.regions()[usize::from(region.country)].code.as_str(), Level::First),
+        };
+        row(&region.code, &region.name, parent, level, centre.unwrap_or(nowhere))
+    });
+    let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each).map(|own| {
+        let [west, south, east, north] = own.bounds;
+        let level = if own.parent.is_some() { Level::Own } else { Level::Beside };
+        row(own.code, own.name.unwrap_or(own.code), own.parent.unwrap_or_default(), level, ((south + north) / 2.0, (west + east) / 2.0))
+    });
+    let all = [row(WORLD, "World", "", Level::Beside, nowhere), row(UNLOCATED, "Place unknown", WORLD, Level::Country, nowhere)];
+    all.into_iter().chain(world).chain(own).collect()
 }
 
 #[cfg(feature = "kafka")]

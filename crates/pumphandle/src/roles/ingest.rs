@@ -18,8 +18,9 @@ use feeds::line::Rejected;
 use feeds::progress::{Progress, TickClock};
 use feeds::{Cursor, Feed, Message};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
+use record::region::UNLOCATED;
 use record::time::SECOND;
-use record::{Micros, Record, Reject, RejectReason, Settings, Tick, wire};
+use record::{Micros, Op, Post, Record, Reject, RejectReason, Settings, Tick, wire};
 use serde::{Deserialize, Serialize};
 use simulation::World;
 use web::Metrics;
@@ -65,6 +66,10 @@ struct Running {
     /// After the last line that was appended.
     cursor: Option<Cursor>,
     accepted: web::Counter,
+    /// Posts made, those of them that have a place, and those that went out while theirs was still asked for.
+    creates: web::Counter,
+    located: web::Counter,
+    pending: web::Counter,
     /// Lines read and lines rejected since the start.
     lines: u64,
     rejected: u64,
@@ -126,6 +131,9 @@ pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: u
     intake.limits = config.limits.of_lines();
     intake.langs_max = config.limits.langs_per_post;
     intake.placing = config.places.placing.clone();
+    if let Some(FeedKind::Jetstream { profiles: Some(profiles), .. }) = config.feeds.get(index).map(|feed| &feed.kind) {
+        intake.profiles = Some(profiles.rules);
+    }
     Intake::new(intake)
 }
 
@@ -257,6 +265,10 @@ impl<'a> Ingest<'a> {
         }
         let accepted =
             self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", &name)]);
+        let of_feed = |metric: &'static str, help: &'static str| self.metrics.counter(metric, help, &[("feed", &name)]);
+        let creates = of_feed("pumphandle_posts_made_total", "Posts made, of all that were read.");
+        let located = of_feed("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer.");
+        let pending = of_feed("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for.");
         tracing::debug!(feed = name, epoch, "taken on");
         self.feeds.push(Running {
             name,
@@ -266,6 +278,9 @@ impl<'a> Ingest<'a> {
             progress,
             cursor,
             accepted,
+            creates,
+            located,
+            pending,
             lines: 0,
             rejected: 0,
             ended_ticked: false,
@@ -291,7 +306,7 @@ impl<'a> Ingest<'a> {
                 };
                 Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(self.config, &self.settings, &self.keys, index))))
             }
-            FeedKind::Jetstream { urls, wire, rewind, idle_timeout, .. } => {
+            FeedKind::Jetstream { urls, wire, rewind, idle_timeout, profiles, .. } => {
                 let jetstream = JetstreamSettings {
                     wire: match wire {
                         Wire::Auto => None,
@@ -301,6 +316,7 @@ impl<'a> Ingest<'a> {
                     rewind: *rewind,
                     idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
                     queue: self.config.limits.queue,
+                    profiles: profiles.as_ref().map(|profiles| profiles.settings.clone()),
                     ..JetstreamSettings::new(&feed.name, urls.clone())
                 };
                 let from = match cursor {
@@ -438,6 +454,7 @@ impl<'a> Ingest<'a> {
         match message {
             Message::Line { outcome, cursor } => self.take(index, outcome, cursor),
             Message::Reject { reject, cursor } => self.reject(index, &reject, cursor),
+            Message::Placed { posts, asked, failed } => self.placed(index, posts, asked, failed),
             other => {
                 let feed = &mut self.feeds[index];
                 match &other {
@@ -463,6 +480,31 @@ impl<'a> Ingest<'a> {
         }
     }
 
+    /// Posts that went out before, with their places: tally puts them in place of what it has.
+    fn placed(&mut self, index: usize, posts: Vec<(Routing, Post)>, asked: u32, failed: Option<String>) {
+        let feed = &self.feeds[index];
+        let result = if failed.is_some() { "failed" } else { "answered" };
+        let labels = [("feed", feed.name.as_str()), ("result", result)];
+        self.metrics.counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels).add(asked.into());
+        if let Some(why) = failed {
+            tracing::warn!(feed = feed.name, why, "profiles could not be asked, trying again");
+        }
+        for (routing, post) in posts {
+            if post.path() != UNLOCATED {
+                self.feeds[index].located.add(1);
+            }
+            self.put(routing, &post);
+        }
+    }
+
+    fn put(&mut self, routing: Routing, post: &Post) {
+        let bytes = wire::encode_post(post);
+        match routing {
+            Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
+            Routing::All => self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
+        }
+    }
+
     fn take(&mut self, index: usize, outcome: Outcome, cursor: Cursor) {
         self.append(index, outcome);
         self.feeds[index].cursor = Some(cursor);
@@ -478,12 +520,14 @@ impl<'a> Ingest<'a> {
             self.feeds[index].progress.on_arrival(arrival, now);
         }
         let Outcome::Post { routing, post, .. } = outcome else { return };
-        let bytes = wire::encode_post(&post);
-        match routing {
-            Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
-            Routing::All => self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
+        self.put(routing, &post);
+        let feed = &self.feeds[index];
+        feed.accepted.add(1);
+        if post.op == Op::Create {
+            feed.creates.add(1);
+            feed.located.add(u64::from(post.path() != UNLOCATED));
+            feed.pending.add(u64::from(post.flags.pending));
         }
-        self.feeds[index].accepted.add(1);
     }
 
     fn reject(&mut self, index: usize, reject: &Reject, cursor: Cursor) {

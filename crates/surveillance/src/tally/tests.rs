@@ -7,6 +7,7 @@ use crate::naive::{self, CellKey, Clock, Recount, Rules, WindowKey};
 
 mod examples;
 mod parts;
+mod sampled;
 mod stories;
 
 /// Tallies of all partitions, fed in the order of a log; each numbers its records by itself.

@@ -93,8 +93,9 @@ fn show_time(instant: Micros) -> String {
     if text.starts_with("2026-11-22") { text[11..16].to_owned() } else { text[8..16].to_owned() }
 }
 
-pub(super) fn read_post(line: &str) -> Post {
-    let mut post = Post {
+/// A post of nobody about nothing, from nowhere.
+pub(super) fn plain() -> Post {
+    Post {
         settings: 1,
         feed: 0,
         op: Op::Create,
@@ -114,7 +115,11 @@ pub(super) fn read_post(line: &str) -> Post {
         account_age: AccountAge::Unknown,
         flags: Flags::default(),
         sealed_link: None,
-    };
+    }
+}
+
+pub(super) fn read_post(line: &str) -> Post {
+    let mut post = plain();
     let mut words = line.split_whitespace();
     post.op = match words.next().unwrap() {
         "post" => Op::Create,
