@@ -21,3 +21,4 @@ mod run;
 mod tidy;
 mod topics;
 mod websocket;
+mod why;

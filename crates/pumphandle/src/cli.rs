@@ -361,6 +361,12 @@ pub(crate) enum AlertsCommand {
     },
     /// All revisions of one alert.
     Show { id: String },
+    /// Says why a topic is in no alert in a region: what was observed, the bound, how much more was needed, and what held it back.
+    #[command(after_help = "Example:\n  pumphandle alerts why-not influenza FR")]
+    WhyNot { topic: String, region: String },
+    /// Computes an alert's numbers again from what is stored with it, and fails where they differ.
+    #[command(after_help = "Example:\n  pumphandle alerts recompute 3f2a9c01b7de")]
+    Recompute { id: String },
     /// Says what was done about an alert: by the page's API if one listens, else in the data folder.
     #[command(
         after_help = "Examples:\n  pumphandle alerts ack 3f2a9c01b7de --assignee \"Duty officer\" --note \"asked the state office\"\n  pumphandle alerts ack 3f2a9c01b7de --state decided --outcome talk-only --note \"a television programme\"\n  pumphandle alerts ack 3f2a9c01b7de --snooze-until 2026-12-01\n\nWithout `--state` a new alert becomes `triaged`. It fails where somebody else was faster; look again, then say it again."

@@ -17,6 +17,9 @@ pub mod detectors;
 
 pub mod emerging;
 
+mod recompute;
+pub use recompute::{RecomputeError, recompute};
+
 pub mod publish;
 
 #[cfg(test)]

@@ -114,8 +114,11 @@ impl<'a> Tree<'a> {
         while let Some(exposed) = self.exposed() {
             match self.beside_or_above(exposed) {
                 Some(other) => self.nodes[other].shown = false,
-                // It can't come to this: with nothing shown nothing is known.
-                None => self.nodes.iter_mut().for_each(|node| node.shown = false),
+                // With nothing beside or above it shown nothing but what regions overlap by can be known: better say nothing.
+                None => {
+                    self.nodes.iter_mut().for_each(|node| node.shown = false);
+                    return;
+                }
             }
         }
         for index in 0..self.nodes.len() {

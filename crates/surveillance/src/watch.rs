@@ -17,8 +17,8 @@ use record::kind::Kind;
 use record::region::{Level, RegionTable, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Handled, Micros, Position, PublicCount, Record, SeriesChange, Settings, Stage, Step,
-    TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
+    Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Grounds, Handled, Micros, PastWindow, Position, PublicCount, Record,
+    SeriesChange, Settings, Stage, Step, TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -851,7 +851,8 @@ impl Watch {
                     calms.push(key.clone());
                 } else if !raised_before || self.head.episodes.holds(&key.0, &key.1, end) {
                     let explanation = explain::explain(&series.aligned, end - length, end);
-                    alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation));
+                    let grounds = self.grounds(&key, series, pasts, &finding);
+                    alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation, grounds));
                 }
                 let judged = Judged { length, observed, population, expected: finding.expected(), raised, revision };
                 if let Some(series) = self.series.get_mut(&key) {
@@ -890,7 +891,31 @@ impl Watch {
         self.series.range(span).map(|(key, _)| key.clone()).collect()
     }
 
-    fn alarm(&self, key: &(String, String), topic_name: &str, finding: &Finding, fired_at: Micros, explanation: Explanation) -> Alarm {
+    /// What a finding rests on, so that it can be computed again.
+    fn grounds(&self, key: &(String, String), series: &Series, pasts: &Pasts, finding: &Finding) -> Box<Grounds> {
+        let (length, past) = self.window_length(key, series, pasts);
+        let ends = if length == pasts.shortest { &pasts.of_shortest } else { &pasts.of_longest };
+        let used = ends.iter().zip(past).filter_map(|((end, _), value)| Some((*end, value?)));
+        let baseline: Vec<PastWindow> = used.map(|(end, value)| PastWindow { end, observed: value as u32, exposure: 1.0 }).collect();
+        Box::new(Grounds {
+            pvalue: finding.judgement.pvalue,
+            baseline_from: baseline.first().map(|window| window.end - length),
+            baseline_to: baseline.last().map(|window| window.end),
+            reason: finding.reason.clone(),
+            baseline,
+            ..Grounds::default()
+        })
+    }
+
+    fn alarm(
+        &self,
+        key: &(String, String),
+        topic_name: &str,
+        finding: &Finding,
+        fired_at: Micros,
+        explanation: Explanation,
+        grounds: Box<Grounds>,
+    ) -> Alarm {
         Alarm {
             topic: key.0.clone(),
             topic_name: topic_name.to_owned(),
@@ -910,6 +935,7 @@ impl Watch {
             method: self.rules(finding.end - 1).map_or(String::new(), |rules| rules.settings.detect.method.clone()),
             coverage: finding.coverage,
             explanation,
+            grounds,
         }
     }
 
@@ -1018,7 +1044,9 @@ impl Watch {
         let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
         let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
             let explanation = explain::explain(&series.open, from, end);
-            (self.alarm(key, &topic.name, &finding, fired_at, explanation), finding)
+            let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
+            let grounds = self.grounds(key, series, pasts, &finding);
+            (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)
         });
         let fired = bound.fired || fired_once;
         self.series.get_mut(key)?.bounds.insert(end, Bound { fired, ..bound });

@@ -20,6 +20,9 @@ pub use port::{
 mod line;
 pub use line::{AlertLine, Share};
 
+mod why;
+pub use why::{Hold, WhyNot, why_not};
+
 mod reference;
 pub use reference::{Reference, ReferenceError, load_reference};
 

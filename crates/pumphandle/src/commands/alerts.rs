@@ -1,12 +1,13 @@
 //! `alerts`: the loop from a terminal.
 
 mod ack;
+mod recompute;
 
 use std::io::{BufWriter, Write, stdout};
 
 use journal::{Journal, Stream};
 use record::{Alert, AlertFold, Record};
-use warehouse::{AlertLine, AlertQuery};
+use warehouse::{AlertLine, AlertQuery, Hold};
 
 use super::Failure;
 use crate::cli::AlertsCommand;
@@ -18,6 +19,8 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
     match command {
         AlertsCommand::List { log: true } => return list_log(&*stores::journal(config)?),
         AlertsCommand::Ack(args) => return ack::run(config, args),
+        AlertsCommand::WhyNot { topic, region } => return why_not(config, topic, region),
+        AlertsCommand::Recompute { id } => return recompute::run(config, id),
         AlertsCommand::List { .. } | AlertsCommand::Show { .. } => {}
     }
     let warehouse = super::export::open(config)?;
@@ -38,9 +41,18 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
                 out.write_all(b"\n")?;
             }
         }
-        AlertsCommand::Ack(_) => {}
+        AlertsCommand::WhyNot { .. } | AlertsCommand::Recompute { .. } | AlertsCommand::Ack(_) => {}
     }
     out.flush()?;
+    Ok(())
+}
+
+fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
+    let why = warehouse::why_not(&*super::export::open(config)?, topic, region)?;
+    if let [hold @ (Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
+        return Err(Failure::usage(format!("`{topic}` in `{region}`: {hold}"), String::new()));
+    }
+    write!(stdout(), "{why}")?;
     Ok(())
 }
 

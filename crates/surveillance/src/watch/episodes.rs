@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use record::time::DAY;
-use record::{Alert, AlertState, Explanation, Micros, Record, Stage, Version};
+use record::{Alert, AlertState, Explanation, Grounds, Micros, Record, Stage, Version};
 use serde::{Deserialize, Serialize};
 
 /// The group of the world, its languages and what can't be placed.
@@ -44,6 +44,7 @@ pub(crate) struct Alarm {
     pub(crate) method: String,
     pub(crate) coverage: f64,
     pub(crate) explanation: Explanation,
+    pub(crate) grounds: Box<Grounds>,
 }
 
 impl Alarm {
@@ -235,6 +236,7 @@ impl Episode {
             method: alarm.method.clone(),
             coverage: alarm.coverage,
             explanation: alarm.explanation.clone(),
+            grounds: alarm.grounds.clone(),
             ..self.alert.clone()
         };
     }

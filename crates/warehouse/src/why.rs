@@ -1,0 +1,245 @@
+//! Why a series is in no alert: its latest verdict, and everything that stands between that and an alert.
+//!
+//! Asks the read port only, so it says what anybody can check in the tables. Everything that holds an alert back is told, not only the
+//! first thing: an official asks what would have been needed.
+
+use std::fmt;
+
+use record::region::RegionTable;
+use record::time::{DAY, HOUR, display};
+use record::{Alert, AlertState, Micros, Settings, Suspect};
+
+use crate::error::WarehouseError;
+use crate::port::{AlertQuery, Judged, Reading, SeriesQuery};
+
+/// Panes of the longest window, by the hour, and verdicts of as many hours.
+const ROWS_MAX: usize = 7 * 24 * 12;
+const ALERTS_MAX: usize = 1_000;
+
+/// What is known of a series and of what kept it from being an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WhyNot {
+    pub topic: String,
+    pub region: String,
+    /// The latest window that was judged.
+    pub window: Option<Judged>,
+    /// Posts in it, as far as they are told.
+    pub posts: u32,
+    /// The least number of accounts that would have been an alert.
+    pub needed: Option<u32>,
+    /// What holds it back; nothing where there is an alert.
+    pub holds: Vec<Hold>,
+    /// The alert that it is in, the open one first.
+    pub alert: Option<Alert>,
+}
+
+/// A thing that stands between a series and an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Hold {
+    /// Nothing watches the topic.
+    UnknownTopic { known: Vec<String> },
+    /// There is no such region, or none as deep as this.
+    UnknownRegion { nearest: String },
+    /// The topic's kind is not counted at this level.
+    Level { kind: &'static str },
+    /// No post of the topic was ever counted in the region.
+    NoPosts,
+    /// Below this many accounts nothing of the topic's kind is told, so not whether it was judged either.
+    Withheld { kind: &'static str, least: u32 },
+    /// It was counted, and nothing has been judged yet.
+    NotJudged,
+    /// Too little of the window was seen to say anything.
+    Coverage { share: f64, least: f64 },
+    /// There was no answer, for this reason.
+    NoAnswer { reason: String },
+    /// Not above the method's bound.
+    Bound { bound: f64 },
+    /// Too few accounts for an alert.
+    Accounts { least: u32 },
+    /// Too few posts for an alert.
+    Posts { have: u32, least: u32 },
+    /// Too small a rise for an alert.
+    Ratio { have: f64, least: f64 },
+    /// Above all of these, and joined to an alert of another region.
+    Joined { alert: String, region: String },
+    /// The episode was taken back.
+    Withdrawn { alert: String },
+    /// Above all of these; the alert has not landed yet.
+    OnItsWay,
+}
+
+/// Asks for the latest window of a series.
+pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<WhyNot, WarehouseError> {
+    let region = if region.contains(':') { region.to_ascii_lowercase() } else { region.to_ascii_uppercase() };
+    let query = SeriesQuery { topic: topic.to_owned(), region: region.clone(), from: Micros::MIN, to: Micros::MAX, limit: ROWS_MAX };
+    let series = warehouse.series(&query)?;
+    let window = series.verdicts.last().cloned();
+    let posts = window.as_ref().map_or(0, |window| {
+        let panes = series.panes.iter().filter(|pane| (window.end - window.length..window.end).contains(&pane.start));
+        panes.map(|pane| pane.posts).sum()
+    });
+    let alerts = AlertQuery { topic: Some(topic.to_owned()), limit: ALERTS_MAX, ..AlertQuery::default() };
+    let alerts: Vec<Alert> = warehouse.alerts(&alerts)?.into_iter().map(|entry| entry.alert).collect();
+    let settings = warehouse.settings()?.unwrap_or_default();
+    let mut why = WhyNot { topic: topic.to_owned(), region, window, posts, needed: None, holds: Vec::new(), alert: None };
+    why.find(&settings, &alerts, !series.panes.is_empty());
+    Ok(why)
+}
+
+impl WhyNot {
+    fn find(&mut self, settings: &Settings, alerts: &[Alert], has_posts: bool) {
+        let Some(topic) = settings.topic(&self.topic) else {
+            let known = settings.topics.iter().map(|topic| topic.id.clone()).collect();
+            return self.holds.push(Hold::UnknownTopic { known });
+        };
+        let table = settings.region_table();
+        if let Some(nearest) = unknown(&table, &self.region) {
+            return self.holds.push(Hold::UnknownRegion { nearest });
+        }
+        let kind = topic.kind;
+        if !kind.allows(table.level(&self.region), &self.region) {
+            return self.holds.push(Hold::Level { kind: kind.name() });
+        }
+        let Some(window) = self.window.clone() else {
+            self.holds.push(match (kind.floor(), has_posts) {
+                (0, false) => Hold::NoPosts,
+                (0, true) => Hold::NotJudged,
+                (least, _) => Hold::Withheld { kind: kind.name(), least },
+            });
+            return;
+        };
+        let floors = settings.detect.floors;
+        let (expected, observed) = (window.expected.unwrap_or(0.0), f64::from(window.observed));
+        let least_accounts = floors.accounts.max(kind.floor());
+        let by_ratio = (floors.ratio * expected).ceil();
+        let above_bound = window.upperbound.map(|bound| bound.floor() + 1.0);
+        self.needed = above_bound.map(|bound| bound.max(by_ratio).max(f64::from(least_accounts)) as u32);
+
+        // An alert of the window's time: its own, one that holds it, or one that explains it.
+        let of_the_time = |alert: &&Alert| {
+            let is_open = alert.state == AlertState::Open;
+            alert.opened_at < window.end && (is_open || alert.window_end >= window.end)
+        };
+        let mut of_the_time: Vec<&Alert> = alerts.iter().filter(of_the_time).collect();
+        of_the_time.sort_by_key(|alert| (alert.state != AlertState::Open, !alert.regions.contains(&self.region)));
+        let own = of_the_time.iter().find(|alert| alert.regions.contains(&self.region));
+        if let Some(alert) = own.filter(|alert| alert.state != AlertState::Withdrawn) {
+            self.alert = Some((**alert).clone());
+            return;
+        }
+        self.holds.extend(own.map(|alert| Hold::Withdrawn { alert: alert.id.clone() }));
+
+        match window.alarm {
+            None if window.coverage < settings.detect.coverage => {
+                self.holds.push(Hold::Coverage { share: window.coverage, least: settings.detect.coverage });
+            }
+            None => self.holds.push(Hold::NoAnswer { reason: window.reason.clone() }),
+            Some(false) => self.holds.push(Hold::Bound { bound: window.upperbound.unwrap_or(expected) }),
+            Some(true) => {}
+        }
+        if window.observed < least_accounts {
+            self.holds.push(Hold::Accounts { least: least_accounts });
+        }
+        if self.posts < floors.posts {
+            self.holds.push(Hold::Posts { have: self.posts, least: floors.posts });
+        }
+        if expected > 0.0 && observed < floors.ratio * expected {
+            self.holds.push(Hold::Ratio { have: observed / expected, least: floors.ratio });
+        }
+        if self.holds.is_empty() {
+            let joined = of_the_time.first().filter(|alert| alert.state != AlertState::Withdrawn);
+            self.holds.push(match joined {
+                Some(alert) => Hold::Joined { alert: alert.id.clone(), region: alert.region.clone() },
+                None => Hold::OnItsWay,
+            });
+        }
+    }
+
+    /// How many accounts more it would have taken.
+    pub fn more(&self) -> Option<u32> {
+        Some(self.needed?.saturating_sub(self.window.as_ref()?.observed))
+    }
+}
+
+/// The known region that stands nearest above an unknown code.
+fn unknown(table: &RegionTable, region: &str) -> Option<String> {
+    if region == record::region::WORLD || region.contains(':') {
+        return None;
+    }
+    let (path, is_unknown) = table.path(region);
+    is_unknown.then(|| record::region::own_of(&path).to_owned())
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::UnknownTopic { known } => write!(out, "topic: nothing watches it; topics are `{}`", known.join("`, `")),
+            Hold::UnknownRegion { nearest } => write!(out, "region: unknown; what is there counts as `{nearest}`"),
+            Hold::Level { kind } => write!(out, "kind: {kind} topics are not counted at this level"),
+            Hold::NoPosts => write!(out, "no posts: none of the topic was ever counted here"),
+            Hold::Withheld { kind, least } => write!(out, "floor: of {kind} topics nothing is told below {least} accounts"),
+            Hold::NotJudged => write!(out, "not judged: no window has closed since its first post"),
+            Hold::Coverage { share, least } => {
+                write!(out, "coverage: {:.0} % of the window was seen, {:.0} % are needed", share * 100.0, least * 100.0)
+            }
+            Hold::NoAnswer { reason } => match reason.as_str() {
+                "learning" => write!(out, "learning: a new installation gives no answer in its first days"),
+                reason => write!(out, "no answer: {reason}"),
+            },
+            Hold::Bound { bound } => write!(out, "bound: not above {}", short(*bound)),
+            Hold::Accounts { least } => write!(out, "floor: an alert takes at least {least} accounts"),
+            Hold::Posts { have, least } => write!(out, "floor: an alert takes at least {least} posts, there are {have}"),
+            Hold::Ratio { have, least } => {
+                write!(out, "floor: an alert takes {} times what is expected, this is {}", short(*least), short(*have))
+            }
+            Hold::Joined { alert, region } => write!(out, "joined: it is explained by {region}, in alert {alert}"),
+            Hold::Withdrawn { alert } => write!(out, "withdrawn: alert {alert} was taken back, its window did not bear it out"),
+            Hold::OnItsWay => write!(out, "nothing: it is above all of these, and its alert has not landed yet"),
+        }
+    }
+}
+
+/// As lines for a terminal.
+impl fmt::Display for WhyNot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_alert = self.alert.is_some();
+        writeln!(out, "{} in {}: {}", self.topic, self.region, if is_alert { "in an alert" } else { "no alert" })?;
+        if let Some(window) = &self.window {
+            let length = match window.length {
+                length if length % DAY == 0 && length > DAY => format!("{} d", length / DAY),
+                length => format!("{} h", length / HOUR),
+            };
+            writeln!(out, "window:    {length} to {} ({})", display(window.end), window.stage.name())?;
+            writeln!(out, "observed:  {} accounts, {} posts", window.observed, self.posts)?;
+            let number = |number: Option<f64>| number.map_or("none".to_owned(), short);
+            writeln!(out, "expected:  {}", number(window.expected))?;
+            writeln!(out, "bound:     {} ({})", number(window.upperbound), window.method)?;
+            if let (Some(needed), Some(more)) = (self.needed, self.more()) {
+                writeln!(out, "needed:    {needed} accounts, {more} more")?;
+            }
+        }
+        match &self.alert {
+            Some(alert) => {
+                writeln!(out, "alert:     {} ({}), headed {}", alert.id, alert.state.name(), alert.region)?;
+                let suspect: Vec<&str> = alert.grounds.suspect.iter().map(|suspect: &Suspect| suspect.name()).collect();
+                if !suspect.is_empty() {
+                    writeln!(out, "held back: never sent at once, never public: suspect ({})", suspect.join(", "))?;
+                }
+                if alert.grounds.provisional {
+                    writeln!(out, "held back: provisional, in a new installation's first fortnight: for the digest unless it is large")?;
+                }
+                writeln!(out, "budget:    whether it was sent at once or waits for a digest is each subscription's to say")
+            }
+            None => self.holds.iter().try_for_each(|hold| writeln!(out, "held back: {hold}")),
+        }
+    }
+}
+
+/// A number as a person reads it.
+fn short(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;
