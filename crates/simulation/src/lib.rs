@@ -13,6 +13,7 @@ mod random;
 mod samplers;
 
 pub mod counts;
+pub mod panels;
 
 mod places;
 mod words;
