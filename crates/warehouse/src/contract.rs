@@ -13,8 +13,8 @@ use record::{
 
 use crate::error::WarehouseError;
 use crate::port::{
-    AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, Landing, Progress, Reading, Series, SeriesHead, SeriesQuery,
-    Warehouse,
+    AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, JudgedQuery, Landing, Placed, Progress, Published, Reading, Series,
+    SeriesHead, SeriesQuery, Warehouse,
 };
 use crate::reference::{Reference, load_reference};
 use crate::tables::TABLES;
@@ -36,6 +36,8 @@ pub fn holds(fresh: Fresh, seeds: u64) {
     days_and_weeks_never_add_authors(fresh);
     alerts_fold_as_the_stream_does(fresh, seeds);
     a_series_shows_its_latest_verdicts(fresh);
+    a_map_shows_the_latest_verdicts_of_many_series(fresh);
+    coverage_totals_and_references_are_asked_by_their_keys(fresh);
     history_holds_closings_and_revisions(fresh);
     exports_are_sorted_and_quoted(fresh);
     unknown_tables_are_refused_with_a_hint(fresh);
@@ -252,6 +254,20 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
     assert_eq!(ids(AlertQuery { open: Some(true), ..AlertQuery::default() }), ["new", "old"]);
     assert_eq!(ids(AlertQuery { open: Some(false), ..AlertQuery::default() }), ["withdrawn"]);
     assert_eq!(ids(AlertQuery { topic: Some("cough".to_owned()), ..AlertQuery::default() }), ["new"]);
+    // A page at a time, nothing twice and nothing left out.
+    let all = warehouse.alerts(&AlertQuery::default()).expect("ask");
+    let mut paged = Vec::new();
+    while let [next] = &warehouse
+        .alerts(&AlertQuery {
+            limit: 1,
+            after: paged.last().map(|last: &AlertEntry| (last.alert.fired_at, last.alert.id.clone())),
+            ..AlertQuery::default()
+        })
+        .expect("ask")[..]
+    {
+        paged.push(next.clone());
+    }
+    assert_eq!(paged, all);
     assert_eq!(ids(AlertQuery { region: Some("FR".to_owned()), ..AlertQuery::default() }), ["withdrawn"]);
     assert_eq!(ids(AlertQuery { from: Some(MONDAY + 2), limit: 1, ..AlertQuery::default() }), ["new"]);
 }
@@ -286,6 +302,95 @@ pub fn a_series_shows_its_latest_verdicts(fresh: Fresh) {
 }
 
 /// Open counts leave no trace; the count at the close and each later one do, also when all is written again.
+pub fn a_map_shows_the_latest_verdicts_of_many_series(fresh: Fresh) {
+    let warehouse = fresh();
+    let at = |topic: &str, region: &str, end, observed, version| {
+        Record::Verdict(Verdict { window_end: end, observed, version: Version(version), ..verdict(topic, region) })
+    };
+    let length = verdict("flu", "DE").window_length;
+    warehouse
+        .write(
+            &[
+                at("flu", "DE", MONDAY, 5, 1),
+                at("flu", "DE", MONDAY, 7, 2),
+                at("flu", "DE", MONDAY + DAY, 9, 3),
+                at("flu", "FR", MONDAY, 4, 4),
+                at("flu", "FR", MONDAY + HOUR, 1, 5),
+                at("cough", "DE", MONDAY, 2, 6),
+                Record::Verdict(Verdict { window_end: MONDAY, window_length: 2 * length, ..verdict("flu", "DE") }),
+            ],
+            &[],
+        )
+        .expect("write");
+    assert_eq!(warehouse.closed_until().expect("ask"), Some(MONDAY + DAY));
+    let pair = |topic: &str, region: &str| (topic.to_owned(), region.to_owned());
+    let query = JudgedQuery {
+        series: vec![pair("flu", "FR"), pair("flu", "DE"), pair("flu", "DE"), pair("flu", "nowhere")],
+        ends: vec![MONDAY + DAY, MONDAY],
+        length: Some(length),
+    };
+    let shown = |query: &JudgedQuery| -> Vec<(String, Micros, u32)> {
+        let placed = warehouse.judged(query).expect("ask");
+        placed.into_iter().map(|placed| (placed.region, placed.judged.end, placed.judged.observed)).collect()
+    };
+    let de = |end, observed| ("DE".to_owned(), end, observed);
+    assert_eq!(shown(&query), [de(MONDAY, 7), de(MONDAY + DAY, 9), ("FR".to_owned(), MONDAY, 4)]);
+    assert_eq!(shown(&JudgedQuery { length: None, ..query.clone() }).len(), 4);
+    assert_eq!(shown(&JudgedQuery { ends: Vec::new(), ..query.clone() }), []);
+    assert_eq!(shown(&JudgedQuery { series: Vec::new(), ..query }), []);
+}
+
+pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
+    let warehouse = fresh();
+    let covered = |feed: &str, start| {
+        Record::Coverage(CoverageRow { feed: feed.to_owned(), pane_start: start, pane_length: HOUR, share: 0.5, version: Version(1) })
+    };
+    let total = |region: &str, start, length, posts| {
+        Record::Total(Total {
+            region: region.to_owned(),
+            pane_start: start,
+            pane_length: length,
+            posts,
+            last: true,
+            sampled: posts,
+            version: Version(1),
+        })
+    };
+    warehouse
+        .write(
+            &[
+                covered("b", MONDAY),
+                covered("b", MONDAY - HOUR),
+                covered("a", MONDAY + HOUR),
+                total("DE", MONDAY, HOUR, 3),
+                total("DE", MONDAY + HOUR, HOUR, 4),
+                total("DE", MONDAY + 2 * HOUR, HOUR, 50),
+                total("DE", MONDAY, DAY, 600),
+                total("ZZ", MONDAY, HOUR, 7),
+            ],
+            &[],
+        )
+        .expect("write");
+    let feeds: Vec<(String, Micros)> =
+        warehouse.coverage_since(MONDAY).expect("ask").into_iter().map(|pane| (pane.feed, pane.pane_start)).collect();
+    assert_eq!(feeds, [("a".to_owned(), MONDAY + HOUR), ("b".to_owned(), MONDAY)]);
+    let regions = ["ZZ", "DE", "FR"].map(str::to_owned);
+    let totals = warehouse.totals(&regions, MONDAY, MONDAY + 2 * HOUR).expect("ask");
+    assert_eq!(totals, [("ZZ".to_owned(), 7), ("DE".to_owned(), 7)]);
+    let reference = |series: &str, region: &str, date| Reference {
+        series: series.to_owned(),
+        region: region.to_owned(),
+        date,
+        value: 1.5,
+        unit: "cases".to_owned(),
+        source: "a ministry".to_owned(),
+    };
+    let rows =
+        [reference("b", "DE", MONDAY), reference("a", "DE", MONDAY + DAY), reference("a", "DE", MONDAY), reference("a", "FR", MONDAY)];
+    warehouse.write_reference(&rows).expect("write");
+    assert_eq!(warehouse.references("DE").expect("ask"), [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
+}
+
 pub fn history_holds_closings_and_revisions(fresh: Fresh) {
     let warehouse = fresh();
     let cell = |posts, version, last| Record::Count(Count { posts, last, ..count("flu", "DE", 0, version) });
@@ -733,6 +838,24 @@ impl<W: Reading, K: Send + Sync> Reading for Kept<W, K> {
     }
     fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError> {
         self.warehouse.coverage()
+    }
+    fn closed_until(&self) -> Result<Option<Micros>, WarehouseError> {
+        self.warehouse.closed_until()
+    }
+    fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError> {
+        self.warehouse.judged(query)
+    }
+    fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
+        self.warehouse.coverage_since(from)
+    }
+    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+        self.warehouse.totals(regions, from, to)
+    }
+    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+        self.warehouse.published(topics, region, from)
+    }
+    fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {
+        self.warehouse.references(region)
     }
     fn export(&self, export: &Export, out: &mut dyn io::Write) -> Result<u64, WarehouseError> {
         self.warehouse.export(export, out)

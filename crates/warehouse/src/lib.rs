@@ -13,8 +13,8 @@ pub use tables::{TABLES, Table};
 
 mod port;
 pub use port::{
-    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, Landing, Progress, Reading, Series, SeriesHead,
-    SeriesQuery, TopicOverview, Warehouse,
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, JudgedQuery, Landing, Placed, Progress, Published,
+    Reading, Series, SeriesHead, SeriesQuery, TopicOverview, Warehouse,
 };
 
 mod line;

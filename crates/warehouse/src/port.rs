@@ -60,6 +60,25 @@ pub trait Reading: Send + Sync {
     /// The latest pane of each feed, by feed.
     fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError>;
 
+    /// The latest end of a window judged other than early.
+    fn closed_until(&self) -> Result<Option<Micros>, WarehouseError>;
+
+    /// Of many series at once the latest verdict at each of some ends, by topic, region, end, length and method: what a map shows.
+    fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError>;
+
+    /// The panes of every feed that begin at or after an instant, by feed and start.
+    fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError>;
+
+    /// All posts of whole feeds in panes that begin in `[from, to)`, of each region that has any.
+    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError>;
+
+    /// What the public may see, of days that begin at or after an instant, by topic, region and day: of some topics, and of one region
+    /// or of all.
+    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError>;
+
+    /// Numbers to compare a region with, by series and date.
+    fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError>;
+
     /// Writes a table or view, rows sorted by their columns in order (text by bytes, numbers by value); returns how many rows.
     ///
     /// CSV: header, LF, RFC 4180, NULL as an empty field. Text that strangers or people typed (see [`crate::Table::guarded`]) gets
@@ -208,6 +227,42 @@ pub struct Judged {
     pub alarm: Option<bool>,
     pub reason: String,
     pub coverage: f64,
+    /// What is expected lies in here with 95 %.
+    pub expected_low: Option<f64>,
+    pub expected_high: Option<f64>,
+    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %.
+    pub detectable_rise: Option<f64>,
+    pub provisional: bool,
+}
+
+/// Which windows of which series.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JudgedQuery {
+    /// Topic and region.
+    pub series: Vec<(String, String)>,
+    pub ends: Vec<Micros>,
+    /// Of this length only.
+    pub length: Option<Micros>,
+}
+
+/// A verdict with the series that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    pub topic: String,
+    pub region: String,
+    pub judged: Judged,
+}
+
+/// A published day of a topic in a region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    pub topic: String,
+    pub region: String,
+    pub level: i8,
+    /// The day's start.
+    pub day: Micros,
+    /// Rounded; none where it is withheld.
+    pub accounts: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,12 +273,14 @@ pub struct AlertQuery {
     pub open: Option<bool>,
     /// Fired at or after.
     pub from: Option<Micros>,
+    /// Only what follows an alert that fired then and has this id: the next page.
+    pub after: Option<(Micros, String)>,
     pub limit: usize,
 }
 
 impl Default for AlertQuery {
     fn default() -> AlertQuery {
-        AlertQuery { topic: None, region: None, open: None, from: None, limit: 200 }
+        AlertQuery { topic: None, region: None, open: None, from: None, after: None, limit: 200 }
     }
 }
 

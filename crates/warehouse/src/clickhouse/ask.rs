@@ -10,8 +10,12 @@ use serde::Deserialize;
 use super::ClickHouse;
 use super::rows::{AlertEventRow, AlertRow, micros, stage};
 use crate::error::WarehouseError;
-use crate::port::{AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, Reading, Series, SeriesHead, SeriesQuery};
-use crate::tables::units_from;
+use crate::port::{
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
+    SeriesQuery,
+};
+use crate::reference::Reference;
+use crate::tables::{seconds, units_from};
 
 /// The text of a question has a limit on the server; what is asked by a list is asked in pieces.
 pub(super) const KEYS_A_QUESTION: usize = 500;
@@ -56,6 +60,57 @@ struct JudgedRow {
     alarm: Option<u8>,
     reason: String,
     coverage: f64,
+    expected_low: Option<f64>,
+    expected_high: Option<f64>,
+    detectable_rise: Option<f64>,
+    provisional: u8,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct PlacedRow {
+    topic: String,
+    region: String,
+    window_end: u32,
+    window_seconds: u32,
+    method: String,
+    stage: String,
+    observed: u32,
+    population: u64,
+    expected: Option<f64>,
+    upperbound: Option<f64>,
+    pvalue: Option<f64>,
+    alarm: Option<u8>,
+    reason: String,
+    coverage: f64,
+    expected_low: Option<f64>,
+    expected_high: Option<f64>,
+    detectable_rise: Option<f64>,
+    provisional: u8,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct TotalRow {
+    region: String,
+    total: u64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct PublishedRow {
+    topic: String,
+    region: String,
+    level: i8,
+    begins: i64,
+    accounts: Option<u32>,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct ReferenceRow {
+    series: String,
+    region: String,
+    day: i64,
+    value: f64,
+    unit: String,
+    source: String,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -112,7 +167,8 @@ impl Reading for ClickHouse {
         let (panes, verdicts) = self.run("read", async move { Ok((panes(&client, &query).await?, verdicts(&client, &query).await?)) })?;
         let cut = panes.len() > limit || verdicts.len() > limit;
         let mut panes: Vec<Cell> = panes.into_iter().take(limit).map(cell).collect();
-        let mut verdicts = verdicts.into_iter().take(limit).map(judged).collect::<Result<Vec<_>, _>>().map_err(|why| self.misread(why))?;
+        let mut verdicts =
+            verdicts.into_iter().take(limit).map(judged_of).collect::<Result<Vec<_>, _>>().map_err(|why| self.misread(why))?;
         panes.reverse();
         verdicts.reverse();
         Ok(Series { panes, verdicts, cut })
@@ -151,13 +207,107 @@ impl Reading for ClickHouse {
         let client = self.client();
         let sql = "SELECT ?fields FROM coverage FINAL ORDER BY feed, pane_start DESC, pane_seconds DESC LIMIT 1 BY feed";
         let rows: Vec<FeedHead> = self.run("read", async move { client.query(sql).fetch_all().await })?;
-        let coverage = |row: FeedHead| FeedCoverage {
-            feed: row.feed,
-            pane_start: micros(row.pane_start),
-            pane_length: micros(row.pane_seconds),
-            share: row.share,
-        };
         Ok(rows.into_iter().map(coverage).collect())
+    }
+
+    fn closed_until(&self) -> Result<Option<Micros>, WarehouseError> {
+        let client = self.client();
+        let sql = "SELECT toUnixTimestamp(max(window_end)) FROM verdicts WHERE stage != 'early'";
+        let latest: u32 = self.run("read", async move { client.query(sql).fetch_one().await })?;
+        Ok((latest > 0).then(|| micros(latest)))
+    }
+
+    fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError> {
+        let (client, query) = (self.client(), query.clone());
+        let rows = self.run("read", async move { placed(&client, &query).await })?;
+        rows.into_iter()
+            .map(|row| {
+                let judged = JudgedRow {
+                    window_end: row.window_end,
+                    window_seconds: row.window_seconds,
+                    method: row.method,
+                    stage: row.stage,
+                    observed: row.observed,
+                    population: row.population,
+                    expected: row.expected,
+                    upperbound: row.upperbound,
+                    pvalue: row.pvalue,
+                    alarm: row.alarm,
+                    reason: row.reason,
+                    coverage: row.coverage,
+                    expected_low: row.expected_low,
+                    expected_high: row.expected_high,
+                    detectable_rise: row.detectable_rise,
+                    provisional: row.provisional,
+                };
+                Ok(Placed { topic: row.topic, region: row.region, judged: judged_of(judged).map_err(|why| self.misread(why))? })
+            })
+            .collect()
+    }
+
+    fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
+        let client = self.client();
+        let sql = "SELECT ?fields FROM coverage FINAL WHERE pane_start >= toDateTime(?, 'UTC') ORDER BY feed, pane_start, pane_seconds";
+        let rows: Vec<FeedHead> = self.run("read", async move { client.query(sql).bind(instant(from)).fetch_all().await })?;
+        Ok(rows.into_iter().map(coverage).collect())
+    }
+
+    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+        let client = self.client();
+        // Panes of different lengths count the same posts: the shortest are the hours.
+        let sql = "
+            SELECT region, sum(posts) AS total FROM denominators FINAL
+            WHERE region IN ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC') AND pane_seconds = 3600
+            GROUP BY region";
+        let mut totals = BTreeMap::new();
+        for asked in regions.chunks(KEYS_A_QUESTION) {
+            let (client, asked) = (client.clone(), asked.to_vec());
+            let rows: Vec<TotalRow> =
+                self.run("read", async move { client.query(sql).bind(&asked).bind(instant(from)).bind(instant(to)).fetch_all().await })?;
+            totals.extend(rows.into_iter().map(|row| (row.region, row.total)));
+        }
+        Ok(regions.iter().filter_map(|region| Some((region.clone(), *totals.get(region)?))).collect())
+    }
+
+    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+        let sql = "
+            SELECT topic, region, level, toInt64(toUnixTimestamp(toDateTime(day, 'UTC'))) AS begins, accounts FROM public_counts FINAL
+            WHERE topic IN ? AND (? = '' OR region = ?) AND toDateTime(day, 'UTC') >= toDateTime(?, 'UTC')
+            ORDER BY topic, region, day";
+        let mut topics = topics.to_vec();
+        topics.sort();
+        topics.dedup();
+        let mut published = Vec::new();
+        for asked in topics.chunks(KEYS_A_QUESTION) {
+            let (client, asked, region) = (self.client(), asked.to_vec(), region.unwrap_or("").to_owned());
+            let rows: Vec<PublishedRow> = self.run("read", async move {
+                client.query(sql).bind(&asked).bind(&region).bind(&region).bind(instant(from)).fetch_all().await
+            })?;
+            published.extend(rows.into_iter().map(|row| Published {
+                topic: row.topic,
+                region: row.region,
+                level: row.level,
+                day: crate::tables::micros(row.begins),
+                accounts: row.accounts,
+            }));
+        }
+        Ok(published)
+    }
+
+    fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {
+        let (client, region) = (self.client(), region.to_owned());
+        let sql = "SELECT series, region, toInt64(toUnixTimestamp(toDateTime(date, 'UTC'))) AS day, value, unit, source
+                   FROM reference FINAL WHERE region = ? ORDER BY series, date";
+        let rows: Vec<ReferenceRow> = self.run("read", async move { client.query(sql).bind(&region).fetch_all().await })?;
+        let reference = |row: ReferenceRow| Reference {
+            series: row.series,
+            region: row.region,
+            date: crate::tables::micros(row.day),
+            value: row.value,
+            unit: row.unit,
+            source: row.source,
+        };
+        Ok(rows.into_iter().map(reference).collect())
     }
 
     fn export(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError> {
@@ -195,6 +345,30 @@ async fn verdicts(client: &Client, query: &SeriesQuery) -> Result<Vec<JudgedRow>
     client.query(sql).bind(&query.topic).bind(&query.region).bind(from).bind(to).bind(one_more(query.limit)).fetch_all().await
 }
 
+/// In pieces, as many series at once as a question may name.
+async fn placed(client: &Client, query: &JudgedQuery) -> Result<Vec<PlacedRow>, clickhouse::error::Error> {
+    let mut series = query.series.clone();
+    series.sort();
+    series.dedup();
+    let ends: Vec<u32> = query.ends.iter().copied().map(instant).collect();
+    let (Some(least), Some(greatest)) = (ends.iter().min(), ends.iter().max()) else { return Ok(Vec::new()) };
+    let length = query.length.map_or(0, seconds);
+    let sql = "
+        SELECT ?fields FROM (
+            SELECT * FROM verdicts FINAL
+            WHERE (topic, region) IN ? AND window_end >= toDateTime(?, 'UTC') AND window_end <= toDateTime(?, 'UTC')
+              AND toUnixTimestamp(window_end) IN ? AND (? = 0 OR window_seconds = ?)
+            ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY topic, region, window_end, window_seconds, method
+        )
+        ORDER BY topic, region, window_end, window_seconds, method";
+    let mut rows: Vec<PlacedRow> = Vec::new();
+    for series in series.chunks(KEYS_A_QUESTION) {
+        let asked = client.query(sql).bind(series).bind(least).bind(greatest).bind(&ends).bind(length).bind(length);
+        rows.extend(asked.fetch_all::<PlacedRow>().await?);
+    }
+    Ok(rows)
+}
+
 async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, clickhouse::error::Error> {
     let mut conditions = vec!["1"];
     if query.topic.is_some() {
@@ -211,6 +385,9 @@ async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, cl
     if query.from.is_some() {
         conditions.push("fired_at_us >= ?");
     }
+    if query.after.is_some() {
+        conditions.push("(fired_at_us < ? OR (fired_at_us = ? AND id > ?))");
+    }
     let sql = format!(
         "SELECT ?fields FROM (SELECT * FROM alerts FINAL ORDER BY version DESC, revision DESC LIMIT 1 BY id)
          WHERE {} ORDER BY fired_at_us DESC, id LIMIT ?",
@@ -222,6 +399,9 @@ async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, cl
     }
     if let Some(from) = query.from {
         asked = asked.bind(from);
+    }
+    if let Some((at, id)) = &query.after {
+        asked = asked.bind(at).bind(at).bind(id);
     }
     asked.bind((query.limit as u64).min(ROWS_MAX)).fetch_all().await
 }
@@ -241,6 +421,10 @@ async fn events(client: &Client, alerts: Vec<String>) -> Result<BTreeMap<String,
     Ok(events)
 }
 
+fn coverage(row: FeedHead) -> FeedCoverage {
+    FeedCoverage { feed: row.feed, pane_start: micros(row.pane_start), pane_length: micros(row.pane_seconds), share: row.share }
+}
+
 fn cell(row: CellRow) -> Cell {
     Cell {
         start: micros(row.pane_start),
@@ -254,7 +438,7 @@ fn cell(row: CellRow) -> Cell {
     }
 }
 
-fn judged(row: JudgedRow) -> Result<Judged, String> {
+fn judged_of(row: JudgedRow) -> Result<Judged, String> {
     Ok(Judged {
         end: micros(row.window_end),
         length: micros(row.window_seconds),
@@ -268,6 +452,10 @@ fn judged(row: JudgedRow) -> Result<Judged, String> {
         alarm: row.alarm.map(|alarm| alarm == 1),
         reason: row.reason,
         coverage: row.coverage,
+        expected_low: row.expected_low,
+        expected_high: row.expected_high,
+        detectable_rise: row.detectable_rise,
+        provisional: row.provisional == 1,
     })
 }
 

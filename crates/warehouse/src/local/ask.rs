@@ -7,8 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Local;
 use crate::error::WarehouseError;
-use crate::port::{AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, Reading, Series, SeriesHead, SeriesQuery};
-use crate::tables::{micros, units_from};
+use crate::port::{
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
+    SeriesQuery,
+};
+use crate::reference::Reference;
+use crate::tables::{micros, seconds, units_from};
 
 const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, a.opened_at, a.fired_at_us, a.window_end, \
      a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, a.expected, a.upperbound, a.recurrence, a.method, \
@@ -53,12 +57,15 @@ impl Reading for Local {
                  WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, b.revision) > (a.version, a.revision))
                    AND (?1 IS NULL OR a.topic = ?1) AND (?2 IS NULL OR a.region = ?2)
                    AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR a.fired_at_us >= ?4)
+                   AND (?6 IS NULL OR a.fired_at_us < ?6 OR (a.fired_at_us = ?6 AND a.id > ?7))
                  ORDER BY a.fired_at_us DESC, a.id LIMIT ?5"
             );
             let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+            let (after, after_id) = query.after.as_ref().map(|(at, id)| (*at, id.as_str())).unzip();
             let mut statement = connection.prepare_cached(&sql)?;
-            let alerts: Vec<Alert> =
-                statement.query_map(params![query.topic, query.region, query.open, query.from, limit], alert)?.collect::<Result<_, _>>()?;
+            let alerts: Vec<Alert> = statement
+                .query_map(params![query.topic, query.region, query.open, query.from, limit, after, after_id], alert)?
+                .collect::<Result<_, _>>()?;
             alerts.into_iter().map(|alert| Ok(AlertEntry { events: events(connection, &alert.id)?, alert })).collect()
         })
     }
@@ -77,6 +84,94 @@ impl Reading for Local {
 
     fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError> {
         self.question(coverage)
+    }
+
+    fn closed_until(&self) -> Result<Option<Micros>, WarehouseError> {
+        let text: Option<String> = self.question(|connection| meta(connection, "closed_until"))?;
+        text.map(|text| text.parse().map(micros).map_err(|_| self.misread(format!("`{text}` is no instant")))).transpose()
+    }
+
+    fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError> {
+        self.question(|connection| placed(connection, query))
+    }
+
+    fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
+        self.question(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT feed, pane_start, pane_seconds, share FROM coverage WHERE pane_start >= ?1 ORDER BY feed, pane_start, pane_seconds",
+            )?;
+            let rows = statement.query_map([units_from(from, 1)], |row| {
+                Ok(FeedCoverage {
+                    feed: row.get(0)?,
+                    pane_start: micros(row.get(1)?),
+                    pane_length: micros(row.get(2)?),
+                    share: row.get(3)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+        self.question(|connection| {
+            // Panes of different lengths count the same posts: the shortest are the hours.
+            let mut statement = connection.prepare_cached(
+                "SELECT sum(posts) FROM denominators WHERE region = ?1 AND pane_start >= ?2 AND pane_start < ?3 AND pane_seconds = 3600",
+            )?;
+            let mut totals = Vec::new();
+            for region in regions {
+                let sum: Option<i64> = statement.query_row(params![region, units_from(from, 1), units_from(to, 1)], |row| row.get(0))?;
+                totals.extend(sum.map(|sum| (region.clone(), sum.unsigned_abs())));
+            }
+            Ok(totals)
+        })
+    }
+
+    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+        self.question(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT topic, region, level, day, accounts FROM public_counts
+                 WHERE topic = ?1 AND (?2 IS NULL OR region = ?2) AND day >= ?3 ORDER BY region, day",
+            )?;
+            let mut topics: Vec<&String> = topics.iter().collect();
+            topics.sort();
+            topics.dedup();
+            let mut published = Vec::new();
+            for topic in topics {
+                let rows = statement.query_map(params![topic, region, units_from(from, 1)], |row| {
+                    Ok(Published {
+                        topic: row.get(0)?,
+                        region: row.get(1)?,
+                        level: row.get(2)?,
+                        day: micros(row.get(3)?),
+                        accounts: row.get(4)?,
+                    })
+                })?;
+                for row in rows {
+                    published.push(row?);
+                }
+            }
+            Ok(published)
+        })
+    }
+
+    fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {
+        self.question(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT series, region, date, value, unit, source FROM reference WHERE region = ?1 ORDER BY series, date",
+            )?;
+            let rows = statement.query_map([region], |row| {
+                Ok(Reference {
+                    series: row.get(0)?,
+                    region: row.get(1)?,
+                    date: micros(row.get(2)?),
+                    value: row.get(3)?,
+                    unit: row.get(4)?,
+                    source: row.get(5)?,
+                })
+            })?;
+            rows.collect()
+        })
     }
 
     fn export(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError> {
@@ -149,7 +244,8 @@ fn panes(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<C
 /// Latest first, one more than the limit; of the stages of one verdict the one with the highest version.
 fn verdicts(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Judged>> {
     let mut statement = connection.prepare_cached(
-        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage
+        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage,
+                expected_low, expected_high, detectable_rise, provisional
          FROM verdicts AS v
          WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4
            AND NOT EXISTS (SELECT 1 FROM verdicts AS o
@@ -158,23 +254,59 @@ fn verdicts(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Ve
          ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?5",
     )?;
     let (from, to, limit) = bounds(query);
-    let rows = statement.query_map(params![query.topic, query.region, from, to, limit], |row| {
-        Ok(Judged {
-            end: micros(row.get(0)?),
-            length: micros(row.get(1)?),
-            method: row.get(2)?,
-            stage: stage(row, 3)?,
-            observed: row.get(4)?,
-            population: row.get::<_, i64>(5)?.unsigned_abs(),
-            expected: row.get(6)?,
-            upperbound: row.get(7)?,
-            pvalue: row.get(8)?,
-            alarm: row.get(9)?,
-            reason: row.get(10)?,
-            coverage: row.get(11)?,
-        })
-    })?;
+    let rows = statement.query_map(params![query.topic, query.region, from, to, limit], judged)?;
     rows.collect()
+}
+
+/// A point of the clustered key each: a map is some hundred of them.
+fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<Placed>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage,
+                expected_low, expected_high, detectable_rise, provisional
+         FROM verdicts AS v
+         WHERE topic = ?1 AND region = ?2 AND window_end = ?3 AND (?4 IS NULL OR window_seconds = ?4)
+           AND NOT EXISTS (SELECT 1 FROM verdicts AS o
+                           WHERE o.topic = v.topic AND o.region = v.region AND o.window_end = v.window_end
+                             AND o.window_seconds = v.window_seconds AND o.method = v.method AND (o.version, o.revision, o.stage) > (v.version, v.revision, v.stage))
+         ORDER BY window_seconds, method",
+    )?;
+    let mut series = query.series.clone();
+    series.sort();
+    series.dedup();
+    let mut ends: Vec<i64> = query.ends.iter().map(|end| units_from(*end, 1)).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let length = query.length.map(seconds);
+    let mut placed = Vec::new();
+    for (topic, region) in &series {
+        for end in &ends {
+            for judged in statement.query_map(params![topic, region, end, length], judged)? {
+                placed.push(Placed { topic: topic.clone(), region: region.clone(), judged: judged? });
+            }
+        }
+    }
+    Ok(placed)
+}
+
+fn judged(row: &Row) -> rusqlite::Result<Judged> {
+    Ok(Judged {
+        end: micros(row.get(0)?),
+        length: micros(row.get(1)?),
+        method: row.get(2)?,
+        stage: stage(row, 3)?,
+        observed: row.get(4)?,
+        population: row.get::<_, i64>(5)?.unsigned_abs(),
+        expected: row.get(6)?,
+        upperbound: row.get(7)?,
+        pvalue: row.get(8)?,
+        alarm: row.get(9)?,
+        reason: row.get(10)?,
+        coverage: row.get(11)?,
+        expected_low: row.get(12)?,
+        expected_high: row.get(13)?,
+        detectable_rise: row.get(14)?,
+        provisional: row.get(15)?,
+    })
 }
 
 fn bounds(query: &SeriesQuery) -> (i64, i64, i64) {
