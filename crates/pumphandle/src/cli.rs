@@ -109,6 +109,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  pumphandle reference load cases.csv\n\nColumns `series,region,date,value` and optionally `unit,source`. A file loads whole or not at all; loading it again replaces what it names."
     )]
     Reference(Reference),
+    /// Makes, lists and revokes tokens, which open page and API with a role.
+    #[command(
+        after_help = "Examples:\n  pumphandle token create --name 'Duty officer' --role official\n  pumphandle token list\n  pumphandle token revoke 'Duty officer'\n\nRoles, each with all that those before it may: `viewer` sees everything, `analyst` takes tables away, `official` acts on alerts, `operator` does all.\nA token is shown once and kept as a hash."
+    )]
+    Token(Token),
     /// Asks whether a page is ready: ends with 0 if `/readyz` answers 200.
     #[command(after_help = "Example:\n  pumphandle health 127.0.0.1:8080\n\nWithout an address it asks `web.listen`.")]
     Health {
@@ -118,6 +123,29 @@ pub(crate) enum Command {
     /// Writes a table or view of the warehouse as CSV or NDJSON.
     #[command(after_help = "Example:\n  pumphandle export --table v_counts --from 2026-01-05 --to 2026-01-12 > counts.csv")]
     Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Makes a token and writes it to standard output, this once.
+    Create {
+        /// Whose it is: what changes are signed with.
+        #[arg(long)]
+        name: String,
+        /// `viewer`, `analyst`, `official` or `operator`.
+        #[arg(long)]
+        role: String,
+    },
+    /// Lists names, roles and the days on which tokens were made.
+    List,
+    /// Ends a token.
+    Revoke { name: String },
 }
 
 #[derive(Debug, Args)]

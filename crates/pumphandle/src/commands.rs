@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod simulate;
 mod tags;
+mod token;
 mod topics;
 
 use std::io::{IsTerminal, Write};
@@ -105,6 +106,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Alerts(args) => alerts::run(&load()?, &args.command),
         Command::Rejects(args) => rejects::run(&load()?, &args.command),
         Command::Reference(args) => reference::run(&load()?, &args.command),
+        Command::Token(args) => token::run(&load()?, &args.command),
         Command::Health { address } => health::run(&load()?, address.as_deref()),
         Command::Export(args) => export::run(&load()?, &args),
     }

@@ -20,7 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -198,6 +198,13 @@ pub(crate) enum Wire {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Web {
     pub(crate) listen: SocketAddr,
+    /// Names by which the page may be called.
+    pub(crate) hosts: Vec<String>,
+    /// What those may who prove nothing.
+    pub(crate) anonymous: web::Role,
+    /// Proxies whose word on users and roles is taken.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) requests_per_minute: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,12 +271,15 @@ impl Places {
         self.populations.get(code).copied().or_else(known)
     }
 
-    /// What every region is called, own ones included.
-    pub(crate) fn names(&self) -> BTreeMap<String, String> {
+    /// What every region is called in the languages of the page, own ones included.
+    pub(crate) fn names(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
         let atlas = &self.placing.atlas;
-        let world = atlas.regions().iter().map(|region| (region.code.clone(), region.name.clone()));
+        let named = |name: &dyn Fn(&'static str) -> String| LANGUAGES.map(|language| (language.to_owned(), name(language))).into();
+        let world = atlas.regions().iter().map(|region| (region.code.clone(), named(&|language| region.name_in(language).to_owned())));
         let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each);
-        world.chain(own.filter_map(|own| Some((own.code.to_owned(), own.name?.to_owned())))).collect()
+        let own = own.filter_map(|own| Some((own.code.to_owned(), own.name?))).map(|(code, name)| (code, named(&|_| name.to_owned())));
+        world.chain(own).collect()
     }
 }
 
@@ -837,7 +847,30 @@ fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<We
         let message = format!("`listen`, {}, lets other machines in, in `[web]`", listen.value);
         warnings.push(Problem::new(&listen.place, message).hint("use `127.0.0.1`, or see that only those you trust reach it"));
     }
-    Some(Web { listen: listen.value })
+    let hosts = section.texts("hosts");
+    let roles = web::Role::ALL.map(web::Role::name);
+    let anonymous = section.word("anonymous", &roles);
+    let proxies = section.texts("trusted-proxies");
+    let requests_per_minute = section.whole_number("requests-per-minute", 10..=1_000_000);
+    let anonymous = web::Role::ALL[anonymous?.value];
+    let mut trusted_proxies = Vec::new();
+    for proxy in proxies? {
+        match proxy.value.parse() {
+            Ok(address) => trusted_proxies.push(address),
+            Err(_) => section.problem(
+                &proxy.place,
+                &format!("`trusted-proxies` names `{}`, no address,", proxy.value),
+                Some("use addresses such as `127.0.0.1`"),
+            ),
+        }
+    }
+    Some(Web {
+        listen: listen.value,
+        hosts: hosts?.into_iter().map(|host| host.value).collect(),
+        anonymous,
+        trusted_proxies,
+        requests_per_minute: requests_per_minute?.value,
+    })
 }
 
 struct DetectRead {

@@ -9,6 +9,7 @@ mod drive;
 mod roles;
 #[cfg(test)]
 mod simulated;
+mod tokens;
 
 use std::process::ExitCode;
 

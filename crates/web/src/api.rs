@@ -1,23 +1,34 @@
 //! API v1: JSON over the read port, every parameter bounded. Instants are unix seconds.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use record::region::RegionTable;
 use record::time::{DAY, HOUR, Micros, SECOND};
 use record::{Alert, AlertEvent};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use warehouse::{AlertEntry, AlertLine, AlertQuery, Judged, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError};
 
+use self::handling::EventShown;
+use crate::access::{Holder, Sessions};
+use crate::events::News;
 use crate::guard::Hosts;
+use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::words::Words;
 use crate::{Counter, Web};
+
+pub(crate) mod handling;
+pub(crate) mod places;
+pub(crate) mod published;
+pub(crate) mod tables;
 
 /// Questions under way at once; the others wait, and give up after [`PATIENCE`].
 const QUESTIONS_MAX: usize = 4;
@@ -31,16 +42,21 @@ const POINTS_MAX: usize = 10_000;
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
 const TRENDS_MAX: usize = 30;
-const TREND_WINDOWS: i64 = 14;
+const TREND_WINDOWS: i64 = 28;
 /// Baselines of seven windows are what detectors need at least.
 const BASELINE_LEAST: Micros = 7 * DAY;
 const GUARDBAND_USUAL: Micros = 48 * HOUR;
+
+pub(crate) type Answer = Result<Response, Problem>;
 
 /// What all answers share.
 pub(crate) struct Room {
     pub(crate) web: Web,
     pub(crate) words: Words,
     pub(crate) hosts: Hosts,
+    pub(crate) sessions: Sessions,
+    pub(crate) limits: Limits,
+    pub(crate) news: News,
     questions: Semaphore,
     overview: Mutex<Option<(Instant, Arc<Overview>)>>,
     refused: Counter,
@@ -53,6 +69,9 @@ impl Room {
         Room {
             words: Words::new(web.region_names.clone()),
             hosts,
+            sessions: Sessions::new(web.access.clone()),
+            limits: Limits::new(web.requests_a_minute),
+            news: News::new(&web.metrics),
             questions: Semaphore::new(QUESTIONS_MAX),
             overview: Mutex::default(),
             refused,
@@ -61,7 +80,7 @@ impl Room {
     }
 
     /// Asks the warehouse on a thread that may wait.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Reading) -> Result<T, WarehouseError> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -76,7 +95,7 @@ impl Room {
         }
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, Problem> {
+    pub(crate) async fn overview(&self) -> Result<Arc<Overview>, Problem> {
         let known = self.overview.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, overview)) = known.filter(|(at, _)| at.elapsed() < OVERVIEW_AGE_MAX) {
             return Ok(overview);
@@ -88,41 +107,113 @@ impl Room {
 }
 
 /// What lists and the state of things are made of.
-struct Overview {
+pub(crate) struct Overview {
     topics: Vec<TopicOverview>,
     heads: Vec<SeriesHead>,
+    regions: RegionTable,
     latest: Option<Micros>,
+    /// The latest end of a window judged other than early.
+    closed_until: Option<Micros>,
+    /// Of the last day, panes that have passed.
     feeds: Vec<warehouse::FeedCoverage>,
     /// How much history a series needs before it can be judged.
     needed: Micros,
+    /// False episodes a week that all series together may give.
+    false_episodes_a_week: Option<f64>,
 }
 
 impl Overview {
     fn read(warehouse: &dyn Reading) -> Result<Overview, WarehouseError> {
-        let guardband = warehouse.settings()?.map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
+        let settings = warehouse.settings()?;
+        let guardband = settings.as_ref().map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
         Ok(Overview {
             topics: warehouse.topics()?,
             heads: warehouse.heads()?,
+            regions: settings.as_ref().map(record::Settings::region_table).unwrap_or_default(),
             latest: warehouse.latest()?,
-            feeds: warehouse.coverage()?,
+            closed_until: warehouse.closed_until()?,
+            feeds: passed(warehouse)?,
             needed: guardband + BASELINE_LEAST,
+            false_episodes_a_week: settings.map(|settings| settings.detect.false_episodes_per_week),
         })
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AlertsParameters {
-    state: Option<String>,
-    topic: Option<String>,
-    region: Option<String>,
-    from: Option<String>,
-    limit: Option<usize>,
+/// The panes of the last day that have passed, or the latest of a feed that has none: what is still open isn't missing.
+fn passed(warehouse: &dyn Reading) -> Result<Vec<warehouse::FeedCoverage>, WarehouseError> {
+    let Some(latest) = warehouse.latest()? else { return warehouse.coverage() };
+    let mut panes = warehouse.coverage_since(latest.saturating_sub(DAY))?;
+    panes.retain(|pane| pane.pane_start.saturating_add(pane.pane_length) <= latest);
+    for feed in warehouse.coverage()? {
+        if panes.iter().all(|pane| pane.feed != feed.feed) {
+            panes.push(feed);
+        }
+    }
+    Ok(panes)
 }
 
-#[derive(Serialize)]
+/// A question as the table of endpoints has let it through: known parameters, each once, asked by somebody who may.
+pub(crate) struct Asked {
+    pub(crate) room: Arc<Room>,
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// What stands in the address' place of `{…}`.
+    pub(crate) path: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) holder: Holder,
+}
+
+impl Asked {
+    pub(crate) fn text(&self, parameter: &str) -> Option<String> {
+        self.parameters.get(parameter).cloned()
+    }
+
+    pub(crate) fn number(&self, parameter: &str, usual: i64) -> Result<i64, Problem> {
+        let Some(text) = self.parameters.get(parameter) else { return Ok(usual) };
+        text.parse().map_err(|_| Problem::bad_request(format!("`{parameter}` is no whole number in range")))
+    }
+
+    pub(crate) fn instant(&self, parameter: &str) -> Result<Option<Micros>, Problem> {
+        let parse = |text| record::time::parse(text).map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")));
+        self.parameters.get(parameter).map(|text| parse(text)).transpose()
+    }
+
+    /// An answer that a page which asks again gets only if it has changed.
+    pub(crate) fn json<T: Serialize>(&self, body: &T) -> Answer {
+        let body =
+            serde_json::to_string(body).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer can't be written"))?;
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let tag = format!("W/\"{:016x}\"", hasher.finish());
+        let fresh = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, "application/json")];
+        let known = self.headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+        if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+            return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
+        }
+        Ok((fresh, body).into_response())
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Alerts {
+    simulated: bool,
+    alerts: Vec<AlertShown>,
+    /// `after` of the next page; nothing on the last.
+    next: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct OneAlert {
+    simulated: bool,
+    alert: AlertShown,
+    revisions: Vec<AlertShown>,
+}
+
+/// The fields of an alert's line, and how it reads.
+#[derive(Serialize, JsonSchema)]
 struct AlertShown {
     #[serde(flatten)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     line: AlertLine,
     region_name: String,
     /// Of `regions`, in the same order.
@@ -136,29 +227,18 @@ struct AlertShown {
     trend: Option<Vec<TrendPoint>>,
 }
 
-#[derive(Serialize)]
-struct EventShown {
-    at: f64,
-    actor: String,
-    state: String,
-    note: String,
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TrendPoint {
     end: i64,
     observed: u32,
     expected: Option<f64>,
     upperbound: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
 }
 
 fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<TrendPoint>>) -> AlertShown {
-    let events = events.iter().map(|event| EventShown {
-        at: event.at as f64 / SECOND as f64,
-        actor: event.actor.clone(),
-        state: event.state.name().to_owned(),
-        note: event.note.clone(),
-    });
+    let events = events.iter().map(EventShown::from);
     AlertShown {
         line: AlertLine::from(alert),
         region_name: words.region(&alert.region),
@@ -173,23 +253,29 @@ fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<
 }
 
 /// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of each alert, last fired first.
-pub(crate) async fn alerts(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters: AlertsParameters = parameters(&uri)?;
-    let open = match parameters.state.as_deref() {
+pub(crate) async fn alerts(asked: Asked) -> Answer {
+    let room = &asked.room;
+    let open = match asked.text("state").as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
         Some("ended") => Some(false),
         Some(_) => return Err(Problem::bad_request("`state` is `open`, `ended` or `all`")),
     };
-    let limit = parameters.limit.unwrap_or(ALERTS_DEFAULT);
+    let limit = usize::try_from(asked.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
     if !(1..=ALERTS_MAX).contains(&limit) {
         return Err(Problem::bad_request(format!("`limit` is between 1 and {ALERTS_MAX}")));
     }
+    let after = asked.text("after").map(|cursor| -> Result<_, Problem> {
+        let (at, id) = cursor.split_once('.').ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
+        let at: Micros = at.parse().map_err(|_| Problem::bad_request("`after` is no place in this list"))?;
+        Ok((at, name("after", id.to_owned())?))
+    });
     let query = AlertQuery {
-        topic: parameters.topic.map(|topic| name("topic", topic)).transpose()?,
-        region: parameters.region.map(|region| name("region", region)).transpose()?.map(region_code),
+        topic: asked.text("topic").map(|topic| name("topic", topic)).transpose()?,
+        region: asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code),
         open,
-        from: parameters.from.map(|from| instant("from", &from)).transpose()?,
+        from: asked.instant("from")?,
+        after: after.transpose()?,
         limit,
     };
     let entries = room
@@ -202,10 +288,9 @@ pub(crate) async fn alerts(State(room): State<Arc<Room>>, uri: Uri, headers: Hea
         .await?;
     let (entries, trends) = entries;
     let mut trends = trends.into_iter();
-    let alerts: Vec<AlertShown> =
-        entries.iter().map(|AlertEntry { alert, events }| shown(&room.words, alert, events, trends.next())).collect();
-    let body = serde_json::json!({ "simulated": room.web.simulated, "alerts": alerts });
-    Ok(json(&headers, &body))
+    let next = entries.last().filter(|_| entries.len() == limit).map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
+    let alerts = entries.iter().map(|AlertEntry { alert, events }| shown(&room.words, alert, events, trends.next())).collect();
+    asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
 /// Windows that don't overlap, back from the alert's.
@@ -233,40 +318,39 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, Ware
             observed: judged.observed,
             expected: judged.expected,
             upperbound: judged.upperbound,
+            low: judged.expected_low,
+            high: judged.expected_high,
         })
         .collect())
 }
 
 /// `GET /api/v1/alerts/{id}`: an alert, all its revisions, and what people did with it.
-pub(crate) async fn alert(
-    State(room): State<Arc<Room>>,
-    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let Ok(Path(id)) = path else { return Err(Problem::bad_request("the alert's id is no text")) };
-    let id = name("id", id)?;
+pub(crate) async fn alert(asked: Asked) -> Answer {
+    let room = &asked.room;
+    let id = name("id", asked.path.clone().unwrap_or_default())?;
     let story = room.ask(move |warehouse| warehouse.alert(&id)).await?;
     let Some(story) = story else { return Err(Problem::not_found("there is no alert with this id")) };
     let Some(last) = story.revisions.last() else { return Err(Problem::not_found("there is no alert with this id")) };
     let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(&room.words, alert, &[], None)).collect();
-    let body = serde_json::json!({
-        "simulated": room.web.simulated,
-        "alert": shown(&room.words, last, &story.events, None),
-        "revisions": revisions,
-    });
-    Ok(json(&headers, &body))
+    let alert = shown(&room.words, last, &story.events, None);
+    asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions })
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SeriesParameters {
-    topic: Option<String>,
-    region: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Series {
+    simulated: bool,
+    topic: String,
+    region: String,
+    region_name: String,
+    from: i64,
+    to: i64,
+    /// Whether there was more than one answer holds.
+    cut: bool,
+    panes: Vec<PaneShown>,
+    windows: Vec<WindowShown>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PaneShown {
     start: i64,
     seconds: i64,
@@ -279,11 +363,13 @@ struct PaneShown {
     last: bool,
 }
 
-#[derive(Serialize)]
-struct WindowShown {
+/// A judged window.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct WindowShown {
     end: i64,
     seconds: i64,
     method: String,
+    #[schemars(with = "String")]
     stage: record::Stage,
     observed: u32,
     expected: Option<f64>,
@@ -293,47 +379,18 @@ struct WindowShown {
     reason: String,
     coverage: f64,
     population: u64,
+    /// What is expected lies in here with 95 %.
+    expected_low: Option<f64>,
+    expected_high: Option<f64>,
+    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %; above 10 there are too few posts to tell.
+    detectable_rise: Option<f64>,
+    /// From an installation's first fortnight.
+    provisional: bool,
 }
 
-/// `GET /api/v1/series?topic=&region=&from=&to=`: panes by start and judged windows by end, in `[from, to)`;
-/// without them the 28 days before the newest event.
-pub(crate) async fn series(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters: SeriesParameters = parameters(&uri)?;
-    let required = |parameter: &str, value: Option<String>| {
-        let value = value.ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
-        name(parameter, value)
-    };
-    let topic = required("topic", parameters.topic)?;
-    let region = region_code(required("region", parameters.region)?);
-    let from = parameters.from.map(|from| instant("from", &from)).transpose()?;
-    let to = parameters.to.map(|to| instant("to", &to)).transpose()?;
-    let latest = if to.is_none() { room.overview().await?.latest } else { None };
-    // A window that is still open ends after the newest event.
-    let to = to.or(latest.map(|latest| latest.saturating_add(8 * DAY))).unwrap_or(record::time::LATEST);
-    let from = from.unwrap_or_else(|| latest.unwrap_or(to).saturating_sub(SPAN_DEFAULT));
-    if from >= to {
-        return Err(Problem::bad_request("`from` is not before `to`"));
-    }
-    let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX };
-    let series = room.ask(move |warehouse| warehouse.series(&query)).await?;
-    let panes: Vec<PaneShown> = series
-        .panes
-        .iter()
-        .map(|cell| PaneShown {
-            start: cell.start.div_euclid(SECOND),
-            seconds: cell.length.div_euclid(SECOND),
-            posts: cell.posts,
-            authors: cell.authors,
-            authors_24h: cell.authors_24h,
-            authors_self: cell.authors_self,
-            total_posts: cell.total_posts,
-            last: cell.last,
-        })
-        .collect();
-    let windows: Vec<WindowShown> = series
-        .verdicts
-        .into_iter()
-        .map(|judged| WindowShown {
+impl From<Judged> for WindowShown {
+    fn from(judged: Judged) -> WindowShown {
+        WindowShown {
             end: judged.end.div_euclid(SECOND),
             seconds: judged.length.div_euclid(SECOND),
             method: judged.method,
@@ -346,110 +403,197 @@ pub(crate) async fn series(State(room): State<Arc<Room>>, uri: Uri, headers: Hea
             reason: judged.reason,
             coverage: judged.coverage,
             population: judged.population,
-        })
-        .collect();
-    let body = serde_json::json!({
-        "simulated": room.web.simulated,
-        "topic": topic,
-        "region_name": room.words.region(&region),
-        "region": region,
-        "from": from.div_euclid(SECOND),
-        "to": to.div_euclid(SECOND),
-        "cut": series.cut,
-        "panes": panes,
-        "windows": windows,
+            expected_low: judged.expected_low,
+            expected_high: judged.expected_high,
+            detectable_rise: judged.detectable_rise,
+            provisional: judged.provisional,
+        }
+    }
+}
+
+/// `GET /api/v1/series?topic=&region=&from=&to=&seconds=&every=`: panes by start and judged windows by end, in `[from, to)`;
+/// without them the 28 days before the newest event. With `seconds` only windows of that length and no panes; with `every` too, only those
+/// whose ends are so many seconds apart, back from `to`'s last.
+pub(crate) async fn series(asked: Asked) -> Answer {
+    let room = &asked.room;
+    let required = |parameter: &str| {
+        let value = asked.text(parameter).ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
+        name(parameter, value)
+    };
+    let topic = required("topic")?;
+    let region = region_code(required("region")?);
+    let (from, to) = (asked.instant("from")?, asked.instant("to")?);
+    let length = asked.text("seconds").map(|_| asked.number("seconds", 0)).transpose()?;
+    let every = asked.number("every", 1)?.saturating_mul(SECOND);
+    if every <= 0 {
+        return Err(Problem::bad_request("`every` is at least 1"));
+    }
+    let latest = if to.is_none() { room.overview().await?.latest } else { None };
+    // A window that is still open ends after the newest event.
+    let to = to.or(latest.map(|latest| latest.saturating_add(8 * DAY))).unwrap_or(record::time::LATEST);
+    let from = from.unwrap_or_else(|| latest.unwrap_or(to).saturating_sub(SPAN_DEFAULT));
+    if from >= to {
+        return Err(Problem::bad_request("`from` is not before `to`"));
+    }
+    let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX };
+    let series = room.ask(move |warehouse| warehouse.series(&query)).await?;
+    let last =
+        series.verdicts.iter().filter(|judged| length.is_none_or(|length| judged.length == length * SECOND)).map(|judged| judged.end).max();
+    let fits = |judged: &Judged| {
+        let Some(length) = length else { return true };
+        judged.length == length.saturating_mul(SECOND) && last.is_some_and(|last| (last - judged.end) % every == 0)
+    };
+    let panes = series.panes.iter().filter(|_| length.is_none()).map(|cell| PaneShown {
+        start: cell.start.div_euclid(SECOND),
+        seconds: cell.length.div_euclid(SECOND),
+        posts: cell.posts,
+        authors: cell.authors,
+        authors_24h: cell.authors_24h,
+        authors_self: cell.authors_self,
+        total_posts: cell.total_posts,
+        last: cell.last,
     });
-    Ok(json(&headers, &body))
+    asked.json(&Series {
+        simulated: room.web.simulated,
+        region_name: room.words.region(&region),
+        topic,
+        region,
+        from: from.div_euclid(SECOND),
+        to: to.div_euclid(SECOND),
+        cut: series.cut,
+        panes: panes.collect(),
+        windows: series.verdicts.into_iter().filter(fits).map(WindowShown::from).collect(),
+    })
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Topics {
+    simulated: bool,
+    topics: Vec<TopicShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TopicShown {
+    topic: String,
+    name: String,
+    kind: Option<&'static str>,
+    pane_seconds: i64,
+    first: Option<i64>,
+    newest: Option<i64>,
+    open_alerts: u32,
+    /// Fewer accounts than this are never shown; none for most kinds.
+    floor: u32,
+    regions: Vec<TopicRegion>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TopicRegion {
+    region: String,
+    name: String,
+    level: i8,
+    newest: Option<i64>,
 }
 
 /// `GET /api/v1/topics`: topics, and the regions that each has counts for.
-pub(crate) async fn topics(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let NoParameters {} = parameters(&uri)?;
-    let overview = room.overview().await?;
-    let topics: Vec<_> = overview
-        .topics
-        .iter()
-        .map(|topic| {
-            let heads = overview.heads.iter().filter(|head| head.topic == topic.topic);
-            let regions: Vec<_> = heads
-                .map(|head| {
-                    serde_json::json!({
-                        "region": head.region,
-                        "name": room.words.region(&head.region),
-                        "level": head.level,
-                        "newest": seconds(Some(head.newest)),
-                    })
-                })
-                .collect();
-            serde_json::json!({
-                "topic": topic.topic,
-                "name": topic.name.as_deref().unwrap_or(&topic.topic),
-                "kind": topic.kind.map(record::kind::Kind::name),
-                "pane_seconds": topic.pane_length.div_euclid(SECOND),
-                "first": seconds(topic.first),
-                "newest": seconds(topic.newest),
-                "open_alerts": topic.open_alerts,
-                "regions": regions,
-            })
-        })
-        .collect();
-    Ok(json(&headers, &serde_json::json!({ "simulated": room.web.simulated, "topics": topics })))
+pub(crate) async fn topics(asked: Asked) -> Answer {
+    let overview = asked.room.overview().await?;
+    let shown = overview.topics.iter().map(|topic| {
+        let heads = overview.heads.iter().filter(|head| head.topic == topic.topic);
+        let regions = heads.map(|head| TopicRegion {
+            region: head.region.clone(),
+            name: asked.room.words.region(&head.region),
+            level: head.level,
+            newest: seconds(Some(head.newest)),
+        });
+        TopicShown {
+            topic: topic.topic.clone(),
+            name: topic.name.as_deref().unwrap_or(&topic.topic).to_owned(),
+            kind: topic.kind.map(record::kind::Kind::name),
+            pane_seconds: topic.pane_length.div_euclid(SECOND),
+            first: seconds(topic.first),
+            newest: seconds(topic.newest),
+            open_alerts: topic.open_alerts,
+            floor: topic.kind.map_or(0, record::kind::Kind::floor),
+            regions: regions.collect(),
+        }
+    });
+    asked.json(&Topics { simulated: asked.room.web.simulated, topics: shown.collect() })
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Status {
+    version: String,
+    simulated: bool,
+    first: Option<i64>,
+    latest: Option<i64>,
+    /// The latest end of a window that was judged other than early.
+    judged_until: Option<i64>,
+    learning: bool,
+    history_seconds: i64,
+    history_needed_seconds: i64,
+    topics: usize,
+    series: usize,
+    open_alerts: u64,
+    false_episodes_a_week: Option<f64>,
+    feeds: Vec<FeedNow>,
+}
+
+/// What share of a feed's last day was seen, in panes that have passed.
+#[derive(Serialize, JsonSchema)]
+struct FeedNow {
+    feed: String,
+    pane_start: i64,
+    pane_seconds: i64,
+    share: f64,
 }
 
 /// `GET /api/v1/status`: how far things have come and how much was seen.
-pub(crate) async fn status(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let NoParameters {} = parameters(&uri)?;
-    let overview = room.overview().await?;
+pub(crate) async fn status(asked: Asked) -> Answer {
+    let overview = asked.room.overview().await?;
     let first = overview.heads.iter().map(|head| head.first).min();
     let history = first.zip(overview.latest).map(|(first, latest)| (latest - first).max(0));
-    let feeds: Vec<_> = overview
-        .feeds
-        .iter()
-        .map(|feed| {
-            serde_json::json!({
-                "feed": feed.feed,
-                "pane_start": feed.pane_start.div_euclid(SECOND),
-                "pane_seconds": feed.pane_length.div_euclid(SECOND),
-                "share": feed.share,
-            })
-        })
-        .collect();
-    let body = serde_json::json!({
-        "version": room.web.version,
-        "simulated": room.web.simulated,
-        "first": seconds(first),
-        "latest": seconds(overview.latest),
-        "learning": history.is_none_or(|history| history < overview.needed),
-        "history_seconds": history.unwrap_or(0).div_euclid(SECOND),
-        "history_needed_seconds": overview.needed.div_euclid(SECOND),
-        "topics": overview.topics.len(),
-        "series": overview.heads.len(),
-        "open_alerts": overview.topics.iter().map(|topic| u64::from(topic.open_alerts)).sum::<u64>(),
-        "feeds": feeds,
-    });
-    Ok(json(&headers, &body))
+    let mut feeds: Vec<FeedNow> = Vec::new();
+    for pane in &overview.feeds {
+        let (start, seconds) = (pane.pane_start.div_euclid(SECOND), pane.pane_length.div_euclid(SECOND));
+        match feeds.iter_mut().find(|feed| feed.feed == pane.feed) {
+            Some(feed) => {
+                let whole = feed.pane_seconds + seconds;
+                feed.share = (feed.share * feed.pane_seconds as f64 + pane.share * seconds as f64) / whole.max(1) as f64;
+                feed.pane_start = feed.pane_start.min(start);
+                feed.pane_seconds = whole;
+            }
+            None => feeds.push(FeedNow { feed: pane.feed.clone(), pane_start: start, pane_seconds: seconds, share: pane.share }),
+        }
+    }
+    asked.json(&Status {
+        version: asked.room.web.version.clone(),
+        simulated: asked.room.web.simulated,
+        first: seconds(first),
+        latest: seconds(overview.latest),
+        judged_until: seconds(overview.closed_until),
+        learning: history.is_none_or(|history| history < overview.needed),
+        history_seconds: history.unwrap_or(0).div_euclid(SECOND),
+        history_needed_seconds: overview.needed.div_euclid(SECOND),
+        topics: overview.topics.len(),
+        series: overview.heads.len(),
+        open_alerts: overview.topics.iter().map(|topic| u64::from(topic.open_alerts)).sum(),
+        false_episodes_a_week: overview.false_episodes_a_week,
+        feeds,
+    })
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(room): State<Arc<Room>>) -> Response {
+pub(crate) fn metrics(room: &Room) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], room.web.metrics.render()).into_response()
 }
 
 /// `GET /readyz`: a real query, and the binary's own check.
-pub(crate) async fn ready(State(room): State<Arc<Room>>) -> Result<&'static str, Problem> {
+pub(crate) async fn ready(room: &Room) -> Result<&'static str, Problem> {
     room.ask(|warehouse| warehouse.ready()).await?;
     if let Some(check) = &room.web.ready {
         check().map_err(|why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))?;
     }
     Ok("ok\n")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoParameters {}
-
-fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    Query::try_from_uri(uri).map(|Query(parameters)| parameters).map_err(|why| Problem::bad_request(why.body_text()))
 }
 
 fn name(parameter: &str, value: String) -> Result<String, Problem> {
@@ -465,24 +609,6 @@ fn region_code(code: String) -> String {
     if code.contains(':') { code } else { code.to_ascii_uppercase() }
 }
 
-fn instant(parameter: &str, value: &str) -> Result<Micros, Problem> {
-    record::time::parse(value).map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")))
-}
-
 fn seconds(instant: Option<Micros>) -> Option<i64> {
     instant.map(|instant| instant.div_euclid(SECOND))
-}
-
-/// An answer that a page which asks again gets only if it has changed.
-fn json(headers: &HeaderMap, body: &serde_json::Value) -> Response {
-    let body = body.to_string();
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    let tag = format!("W/\"{:016x}\"", hasher.finish());
-    let fresh = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, "application/json")];
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
-        return (StatusCode::NOT_MODIFIED, fresh).into_response();
-    }
-    (fresh, body).into_response()
 }

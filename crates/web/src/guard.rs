@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 pub(crate) const URI_BYTES_MAX: usize = 4_096;
 
 /// Nothing inline, nothing from elsewhere, no frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The names by which we may be called. A page elsewhere whose name was made to resolve to us (DNS rebinding) calls by its own.

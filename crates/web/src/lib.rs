@@ -2,7 +2,8 @@
 //!
 //! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by its [`warehouse::Reading`] port,
 //! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener and the wish to stop.
-//! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own ("now" is the newest event that has landed), and knows no stream and no detector.
+//! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own ("now" is the newest event that has
+//! landed), and knows no stream and no detector.
 //! Everything shown came from strangers at some point: JSON only, and the page sets text, never markup.
 
 use std::collections::BTreeMap;
@@ -18,11 +19,20 @@ pub use words::{Words, sentence};
 
 mod problem;
 
+mod access;
+pub use access::{Access, Holder, ROLE_HEADER, Role, Tokens, USER_HEADER};
+
+mod limits;
+
 mod guard;
 
 mod page;
 
 mod api;
+mod events;
+mod session;
+
+mod routes;
 
 mod server;
 pub use server::serve;
@@ -53,12 +63,16 @@ pub struct Web {
     pub simulated: bool,
     /// Names by which the server may be called, beside `localhost` and the address it listens on.
     pub hosts: Vec<String>,
-    /// What regions are called, beside the countries and languages that are known here.
-    pub region_names: BTreeMap<String, String>,
+    /// What regions are called, beside the countries and languages that are known here: a code, then a language, then its name.
+    pub region_names: BTreeMap<String, BTreeMap<String, String>>,
     pub ready: Option<ReadyCheck>,
     /// None: alerts can only be looked at.
     pub changes: Option<Changes>,
     pub version: String,
+    /// Who may see and do what.
+    pub access: Access,
+    /// Questions that one address may ask a minute; half of them at once.
+    pub requests_a_minute: u32,
 }
 
 impl Web {
@@ -72,6 +86,13 @@ impl Web {
             ready: None,
             changes: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            access: Access::default(),
+            requests_a_minute: 1_200,
         }
+    }
+
+    /// Whether anything can be done about an alert here.
+    pub(crate) fn can_change(&self) -> bool {
+        self.changes.is_some()
     }
 }

@@ -1,6 +1,8 @@
 //! What went wrong, as `application/problem+json` (RFC 9457).
 
-use axum::http::{StatusCode, header};
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use warehouse::WarehouseError;
 
@@ -8,11 +10,18 @@ use warehouse::WarehouseError;
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) detail: String,
+    /// When it is worth asking again.
+    retry: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into() }
+        Problem { status, detail: detail.into(), retry: None }
+    }
+
+    pub(crate) fn too_many(wait: Duration) -> Problem {
+        let detail = "too many questions from this address, ask again later";
+        Problem { retry: Some(wait), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
@@ -43,6 +52,13 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
+        if let Some(retry) = self.retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry.as_secs() + 1));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

@@ -1,17 +1,20 @@
 //! The server: connections, routes, and what holds for every answer.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::connect_info::Connected;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -20,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 use crate::api::{self, Room};
 use crate::guard::{Hosts, URI_BYTES_MAX, protect};
 use crate::problem::Problem;
-use crate::{Web, page};
+use crate::{Web, page, routes};
 
 /// Connections beyond this wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;
@@ -33,8 +36,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     let hosts = Hosts::new(listener.local_addr().ok(), &web.hosts);
     let listener = Bounded { listener, slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
+    let service = router(Arc::new(Room::new(web, hosts))).into_make_service_with_connect_info::<Peer>();
     let (stopping, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, routes(Arc::new(Room::new(web, hosts)))).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         shutdown.await;
         // Whoever waits has gone only if the server has ended.
         let _ = stopping.send(());
@@ -51,24 +55,31 @@ pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output
     }
 }
 
-fn routes(room: Arc<Room>) -> Router {
-    let files = page::FILES.iter().fold(Router::new(), |router, file| {
-        router.route(
-            file.path,
-            get(move |State(room): State<Arc<Room>>, request: Request| async move { page::answer(file, &room, &request) }),
-        )
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Peer {
+        Peer(*stream.remote_addr())
+    }
+}
+
+fn router(room: Arc<Room>) -> Router {
+    let files = page::FILES.iter().fold(Router::new(), |router: Router<Arc<Room>>, file| {
+        router.route(file.path, get(async move |headers: HeaderMap| page::answer(file, &headers)))
     });
-    files
-        .route("/api/v1/alerts", get(api::alerts))
-        .route("/api/v1/alerts/{id}", get(api::alert))
-        .route("/api/v1/series", get(api::series))
-        .route("/api/v1/topics", get(api::topics))
-        .route("/api/v1/status", get(api::status))
-        .route("/metrics", get(api::metrics))
+    let shells = page::ADDRESSES.iter().fold(files, |router, address| {
+        router.route(address, get(async |State(room): State<Arc<Room>>, headers: HeaderMap| page::shell(&room, &headers)))
+    });
+    shells
+        .route("/map/{name}", get(async |Path(name): Path<String>, headers: HeaderMap| page::map(&name, &headers)))
+        .route("/metrics", get(async |State(room): State<Arc<Room>>| api::metrics(&room)))
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(api::ready))
+        .route("/readyz", get(async |State(room): State<Arc<Room>>| api::ready(&room).await))
+        .merge(routes::router())
         .fallback(async || Problem::not_found("there is nothing at this address"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address can only be read"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes no such method"))
         .layer(middleware::from_fn_with_state(room.clone(), around))
         .with_state(room)
 }
@@ -103,24 +114,34 @@ async fn around(State(room): State<Arc<Room>>, request: Request, next: Next) -> 
 
 /// A path as a label: only those that exist, so that strangers can't make labels.
 fn label(path: &str) -> &'static str {
-    const KNOWN: [&str; 8] =
-        ["/", "/api/v1/alerts", "/api/v1/series", "/api/v1/topics", "/api/v1/status", "/metrics", "/healthz", "/readyz"];
-    match KNOWN.into_iter().find(|known| *known == path) {
-        Some(known) => known,
-        None if path.starts_with("/api/v1/alerts/") => "/api/v1/alerts/{id}",
-        None => "other",
-    }
+    static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let api = routes::endpoints().into_iter().map(|endpoint| endpoint.path);
+        let mut paths: Vec<_> = api.chain(page::ADDRESSES).chain(["/metrics", "/healthz", "/readyz", "/map/{name}"]).collect();
+        paths.dedup();
+        paths
+    });
+    let fits = |known: &&str| {
+        let (mut known, mut path) = (known.split('/'), path.split('/'));
+        loop {
+            match (known.next(), path.next()) {
+                (None, None) => return true,
+                (Some(one), Some(other)) if one == other || (one.starts_with('{') && !other.is_empty()) => {}
+                _ => return false,
+            }
+        }
+    };
+    PATHS.iter().copied().find(fits).unwrap_or("other")
 }
 
 /// Accepts a bounded number of connections, and none that only stays.
-struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     slots: Arc<Semaphore>,
 }
 
 impl axum::serve::Listener for Bounded {
     type Io = Connection;
-    type Addr = std::net::SocketAddr;
+    type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, Self::Addr) {
         let slot = self.slots.clone().acquire_owned().await.ok();
@@ -133,7 +154,7 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
     _slot: Option<OwnedSemaphorePermit>,

@@ -20,12 +20,15 @@ const WITH_ARTICLE: [&str; 15] = ["AE", "BS", "CF", "DO", "FK", "GB", "GM", "IM"
 /// What regions are called, and sentences made of that.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
-    regions: BTreeMap<String, String>,
+    regions: BTreeMap<String, BTreeMap<String, String>>,
 }
+
+/// The languages of the page; sentences here are English, the page makes its own.
+pub(crate) const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
 
 impl Words {
     /// The operator's and the atlas's names come before those known here.
-    pub fn new(regions: BTreeMap<String, String>) -> Words {
+    pub fn new(regions: BTreeMap<String, BTreeMap<String, String>>) -> Words {
         Words { regions }
     }
 
@@ -47,7 +50,16 @@ impl Words {
     }
 
     fn name(&self, code: &str) -> Option<&str> {
-        self.regions.get(code).map(String::as_str).or_else(|| KNOWN.get(code).copied())
+        self.named(code, "en").or_else(|| KNOWN.get(code).copied())
+    }
+
+    fn named(&self, code: &str, language: &str) -> Option<&str> {
+        self.regions.get(code)?.get(language).map(String::as_str)
+    }
+
+    /// What a region is called in a language, as far as that is known; else in English.
+    pub(crate) fn region_in(&self, code: &str, language: &str) -> String {
+        self.named(code, language).map_or_else(|| self.region(code), str::to_owned)
     }
 
     /// `in Germany`, `worldwide`, `in German`.

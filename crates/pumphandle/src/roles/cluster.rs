@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use journal::{Group, Journal};
 use record::Settings;
-use web::{Metrics, Web};
+use web::Metrics;
 
 use super::embedded::{held_settings, serve};
 use super::ingest::Ingest;
@@ -107,7 +107,8 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
-    tracing::info!(page = format!("http://{}", listener.local_addr()?), "serving");
+    let address = listener.local_addr()?;
+    tracing::info!(page = format!("http://{address}"), "serving");
     let page_stop = Stop::default();
     std::thread::scope(|scope| {
         let changes = journal.map(|journal| {
@@ -119,8 +120,8 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             });
             changes
         });
-        let page = Web { changes, region_names: config.places.names(), ..Web::new(warehouse) };
-        let page = scope.spawn(|| serve(listener, page, &Seen::default(), page_stop.clone()));
+        let page = super::page::web(config, warehouse, Arc::new(Metrics::default()), false, address, changes);
+        let page = scope.spawn(|| serve(listener, page?, &Seen::default(), page_stop.clone()));
         loop {
             let drained = match journal {
                 Some(journal) if until_drained => log::state(journal)? == LogState::Drained,

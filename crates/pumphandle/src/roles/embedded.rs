@@ -135,9 +135,10 @@ fn pipeline(
                     tracing::error!(%error, "the desk stopped: alerts can only be looked at");
                 }
             });
-            let (changes, region_names) = (Some(changes), config.places.names());
-            let page = Web { simulated, changes, metrics, region_names, ..Web::new(warehouse) };
-            scope.spawn(move || serve(listener, page, &seen, page_stop))
+            scope.spawn(move || {
+                let page = super::page::web(config, warehouse, metrics, simulated, listener.local_addr()?, Some(changes))?;
+                serve(listener, page, &seen, page_stop)
+            })
         });
         let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
         page_stop.ask();

@@ -5,7 +5,7 @@ use warehouse::contract::{MONDAY, alert};
 use super::{Words, decimal, grouped, rarity};
 
 fn words() -> Words {
-    Words::new([("DE-BY".to_owned(), "Bavaria".to_owned())].into())
+    Words::new([("DE-BY".to_owned(), [("en".to_owned(), "Bavaria".to_owned())].into())].into())
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! What the page is handed: the warehouse, names of places, and who may see and do what.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use warehouse::Warehouse;
+use web::{Access, Changes, Metrics, Role, Web};
+
+use crate::config::Config;
+use crate::tokens;
+
+pub(crate) fn web(
+    config: &Config,
+    warehouse: Arc<dyn Warehouse>,
+    metrics: Arc<Metrics>,
+    simulated: bool,
+    address: SocketAddr,
+    changes: Option<Changes>,
+) -> anyhow::Result<Web> {
+    Ok(Web {
+        simulated,
+        changes,
+        metrics,
+        hosts: config.web.hosts.clone(),
+        region_names: config.places.names(),
+        access: access(config, simulated, address)?,
+        requests_a_minute: config.web.requests_per_minute,
+        ..Web::new(warehouse)
+    })
+}
+
+/// Nobody's secrets are in a simulated world: there whoever can reach the page may do what officials do.
+/// Elsewhere, while no token has been made, a link with a secret that opens once stands in the log.
+fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Result<Access> {
+    let file = tokens::file(&config.journal.data);
+    let proxies = config.web.trusted_proxies.clone();
+    let anonymous = if simulated { Role::Official } else { config.web.anonymous };
+    let start = if anonymous < Role::Official && proxies.is_empty() && tokens::read(&file)?.is_empty() {
+        let secret = tokens::random()?;
+        // Who listens everywhere is called by the name that works here.
+        let host = if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
+        let link = format!("http://{host}/sign-in#{secret}");
+        tracing::info!(link, "no token has been made: this link opens the page, once; `pumphandle token create` makes tokens");
+        Some(secret)
+    } else {
+        None
+    };
+    Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies })
+}

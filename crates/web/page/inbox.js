@@ -1,0 +1,228 @@
+// The inbox: ranked by rarity, the selected alert beside the list, everything by keyboard.
+
+import { html, useEffect, useMemo, useState } from "/vendor/preact-htm.js";
+import { ask, query, refresh, useAnswer } from "/ask.js";
+import { Spark } from "/draw.js";
+import { Chip, Failed, Nothing, Waiting, say as speak } from "/parts.js";
+import { clock, day, instant, lasted, moment, n, number, percent, place, range, rarity, say, sentence, span, t, times, voice } from "/words.js";
+
+const RARITIES = [0, 60.9, 365.25, 3652.5];
+const KINDS = ["all", "open", "snoozed", "decided"];
+
+// ---------- what people have done ----------
+
+export const last = (alert) => alert.events.at(-1);
+export const handling = (alert) => last(alert)?.state ?? "new";
+export const isSnoozed = (alert, now) => {
+  const until = last(alert)?.snooze_until;
+  return Boolean(until) && now < until;
+};
+
+export function group(alert, now) {
+  if (alert.state === "withdrawn") return "withdrawn";
+  if (["decided", "closed"].includes(handling(alert))) return "decided";
+  if (isSnoozed(alert, now)) return "snoozed";
+  return alert.state === "open" || handling(alert) !== "new" ? "open" : "over";
+}
+
+export function rank(alerts) {
+  const height = (alert) => alert.observed / Math.max(1, alert.upperbound);
+  return [...alerts].sort((one, other) => (other.recurrence ?? 0) - (one.recurrence ?? 0) || other.severity - one.severity || height(other) - height(one) || (one.id < other.id ? -1 : 1));
+}
+
+/** Changes an alert as it was seen; a change that somebody else made meanwhile is said, not overwritten. */
+export async function act(alert, change) {
+  try {
+    await ask(`/api/v1/alerts/${encodeURIComponent(alert.id)}/changes`, { method: "POST", body: JSON.stringify({ after: alert.events.length, ...change }) });
+    speak(t("done", { state: t(`state-${change.state ?? handling(alert)}`) }));
+    return null;
+  } catch (error) {
+    const words = error.status === 409 ? t("stale") : error.status ? error.message : t("lost-why");
+    speak(words);
+    return words;
+  } finally {
+    refresh();
+  }
+}
+
+export const acknowledge = (alert, session) => act(alert, { state: "triaged", assignee: session.name || t("role-official") });
+
+/** Points of a small trend. */
+export const trendOf = (alert) => (alert.trend ?? []).map((point) => ({ end: point.end, observed: point.observed, expected: point.expected, bound: point.upperbound, low: point.low, high: point.high }));
+
+export function StageTag({ alert }) {
+  if (alert.state === "withdrawn") return null;
+  if (alert.stage === "early") return html`<span class="tag early">${t(alert.state === "open" ? "early-closes" : "early", { time: clock(alert.window_end) })}</span>`;
+  return null;
+}
+
+const Rare = ({ alert }) => (alert.recurrence ? html`<b>${rarity(alert.recurrence)}</b> ${t("by-chance")}` : html`<span>${t("rarity-unknown")}</span>`);
+
+function Others({ alert }) {
+  const others = alert.regions.filter((code) => code !== alert.region && code !== "001" && !code.startsWith("lang:"));
+  return others.length ? html`<span class="tag">${t("up-too", { place: place(others[0]) })}${others.length > 1 ? ` +${number(others.length - 1)}` : ""}</span>` : null;
+}
+
+// ---------- rows ----------
+
+function Row({ alert, on, choose, now }) {
+  const event = last(alert);
+  return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
+    <p class="rare"><${Rare} alert=${alert}/></p>
+    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/><${Others} alert=${alert}/></div><p class="say">${say(alert)}</p></div>
+    <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
+    <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? event.actor : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
+  </li>`;
+}
+
+function Done({ alert, now }) {
+  const event = last(alert);
+  const kind = group(alert, now);
+  const [state, words] = kind === "snoozed" ? ["snoozed", t("snoozed-to", { day: day(event.snooze_until) })] : kind === "decided" ? ["decided", event.outcome ? t(`outcome-${event.outcome}`) : t(`state-${event.state}`)] : kind === "withdrawn" ? ["withdrawn", t("withdrawn")] : ["closed", t("over")];
+  const more = kind === "snoozed" ? t("comes-back", { day: day(event.snooze_until) }) : kind === "decided" ? event.note : kind === "withdrawn" ? t("withdrawn-why", { time: moment(alert.fired_at) }) : t("over-why");
+  return html`<li class="row done"><p class="rare">${rarity(alert.recurrence) ?? t("rarity-unknown")}</p><div class="what"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`}>${alert.topic_name} · ${place(alert.region)}</a></h3> <p class="say">${n("accounts", alert.observed)}; ${[t("expected-n", { n: number(alert.expected) }), range(alert.grounds?.expected_low, alert.grounds?.expected_high)].filter(Boolean).join(" ")}. <bdi>${more}</bdi></p></div><p class="state"><${Chip} state=${state}>${words}</${Chip}></p></li>`;
+}
+
+// ---------- the selected alert ----------
+
+/** What to look at before calling anybody, from the sample and what lies beside. */
+export function checks(alert, neighbours = []) {
+  const hints = [];
+  const many = (number) => alert.sampled > 0 && number > 1 && number * 10 >= alert.sampled * 3;
+  const suspect = alert.grounds?.suspect ?? [];
+  if (alert.state === "open" && alert.stage === "early") hints.push(t("check-early", { time: clock(alert.window_end) }));
+  if (suspect.includes("one-account") || many(alert.most_by_one)) hints.push(t("check-one", { n: number(alert.most_by_one), all: number(alert.sampled) }));
+  if (suspect.includes("near-copies") || many(alert.near_copies)) hints.push(t("check-copies", { n: number(alert.near_copies), all: number(alert.sampled) }));
+  if (suspect.includes("one-link")) hints.push(t("check-link"));
+  if (suspect.includes("new-accounts") || many(alert.new_accounts)) hints.push(t("check-fresh", { n: number(alert.new_accounts), all: number(alert.sampled) }));
+  if (suspect.includes("platform-growth")) hints.push(t("check-growth"));
+  if (alert.news * 3 >= alert.sampled && alert.news > 1) hints.push(t("check-news", { n: number(alert.news), all: number(alert.sampled) }));
+  if (alert.coverage < 0.95) hints.push(t("check-coverage", { share: percent(alert.coverage) }));
+  const next = neighbours.filter((one) => one.region !== alert.region && one.expected > 0 && one.observed > 1.25 * one.expected).sort((one, other) => other.observed / other.expected - one.observed / one.expected)[0];
+  if (next) hints.push(t(next.alarm ? "check-neighbour-over" : "check-neighbour", { place: place(next.region), n: number(next.observed), expected: number(next.expected) }));
+  const others = alert.regions.filter((code) => code !== alert.region && code !== "001");
+  if (!next && others.length) hints.push(t("check-others", { places: others.slice(0, 4).map(place).join(", ") }));
+  const tag = alert.tags.find((one) => !one.name.toLowerCase().includes(alert.topic.toLowerCase().slice(0, 4)));
+  if (tag) hints.push(t("check-tag", { tag: `#${tag.name}` }));
+  hints.push(t("check-source"));
+  return hints.slice(0, 5);
+}
+
+export const Checks = ({ hints }) => html`<ol class="check">${hints.map((hint) => html`<li><span><bdi>${hint}</bdi></span></li>`)}</ol>`;
+
+export function rest(alert, series, located) {
+  const parts = [];
+  if (alert.recurrence) parts.push(html`${t("rest-chance")} <strong>${rarity(alert.recurrence).toLowerCase()}</strong> ${t("rest-series", { n: number(series) })} `);
+  if (alert.sampled) parts.push(`${voice(alert)} `);
+  const share = alert.grounds?.located_share ?? located;
+  if (share !== null && share !== undefined) parts.push(`${t("rest-located", { share: percent(share) })} `);
+  if (alert.grounds?.provisional) parts.push(`${t("rest-provisional")} `);
+  return html`${parts}<strong>${t("posts-not-cases")}</strong>`;
+}
+
+function Peek({ alert, session, status, failed, setFailed, now }) {
+  const points = trendOf(alert);
+  const event = last(alert);
+  const does = async (make) => setFailed(await make());
+  const ratio = alert.observed / Math.max(alert.expected, 0.1);
+  return html`<article>
+    <div><p class="kicker"><${Chip} state=${handling(alert)}/><${StageTag} alert=${alert}/><${Others} alert=${alert}/></p>
+    <h2>${sentence(alert)}</h2><p class="rest">${rest(alert, status?.series ?? 1)}</p></div>
+    <p class="acts">${session.acts && handling(alert) === "new" ? html`<button class="btn main" type="button" data-act="acknowledge" onClick=${() => does(() => acknowledge(alert, session))}>${t("acknowledge")} <kbd>a</kbd></button>` : null}
+      ${session.acts && ["new", "triaged"].includes(handling(alert)) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { state: "verifying" }))}>${t("verify")} <kbd>v</kbd></button>` : null}
+      ${session.acts && !isSnoozed(alert, now) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { snooze_until: Math.round(now + 3 * 86400) }))}>${t("snooze-3")}</button>` : null}
+      <a class="btn" href=${`/alerts/${encodeURIComponent(alert.id)}`}>${t("open")}</a></p>
+    ${failed ? html`<p class="small hot" role="alert">${failed}</p>` : null}
+    <p class="small quiet">${event ? t("with-since", { who: event.assignee || event.actor, time: moment(event.at) }) : t("nobody-has-it")}</p>
+    ${points.length > 1 ? html`<div><h3>${t("accounts-in-windows", { span: span(alert.window_seconds), n: number(points.length) })}</h3>
+      <${Spark} points=${points} height=${128} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>
+      <p class="ends"><span>${day(points[0].end)}</span><span>${t("bound-n", { n: number(alert.upperbound) })}, ${t("expected-n", { n: number(alert.expected) })} ${range(alert.grounds?.expected_low, alert.grounds?.expected_high)}</span><span>${day(points.at(-1).end)}</span></p></div>` : null}
+    <dl class="facts-6"><div><dt>${t("ratio")}</dt><dd>${times(ratio)}</dd></div>
+      <div><dt>${t("first-person")}</dt><dd>${alert.sampled ? html`${number(alert.first_person)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div>
+      <div><dt>${t("near-copies")}</dt><dd>${alert.sampled ? html`${number(alert.near_copies)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div>
+      <div><dt>${t("per-million")}</dt><dd>${alert.population ? number((alert.posts * 1e6) / alert.population) : "–"}</dd></div>
+      <div><dt>${t("coverage")}</dt><dd>${percent(alert.coverage)}</dd></div>
+      <div><dt>${t("links-news")}</dt><dd>${alert.sampled ? html`${number(alert.news)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div></dl>
+    <div><h3>${t("what-to-check")}</h3><${Checks} hints=${checks(alert)}/></div>
+  </article>`;
+}
+
+// ---------- the page ----------
+
+export function Record({ figures }) {
+  if (!figures) return null;
+  if (!figures.events) return html`${n("record-few", figures.decided)} ${figures.acknowledge ? t("record-time", { time: lasted(figures.acknowledge.median_seconds) }) : ""}`;
+  const { events, real_rises: rises } = figures;
+  return html`${t("record", { n: number(figures.decided), events: number(events.of), share: percent(events.share), low: number(events.low * 100, 0), high: number(events.high * 100, 0), rises: number(rises.of) })} ${figures.acknowledge ? t("record-time", { time: lasted(figures.acknowledge.median_seconds) }) : ""}`;
+}
+
+export function Inbox({ session, status, route, go, keys, setHelp }) {
+  const { data, error } = useAnswer("/api/v1/alerts?limit=200");
+  const figures = useAnswer("/api/v1/figures").data;
+  const below = useAnswer("/api/v1/below").data;
+  const [failed, setFailed] = useState(null);
+  const now = status?.latest ?? Date.now() / 1000;
+  const { show = "all", topic = "", region = "", rarer = "0", at = "" } = route.query;
+  const change = (parts) => go(`/?${query({ ...route.query, ...parts })}`, true);
+  const all = data?.alerts ?? [];
+  const shown = useMemo(() => rank(all).filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (Number(rarer) === 0 || (alert.recurrence ?? 0) >= Number(rarer))), [data, topic, region, rarer]);
+  const of = (kind) => shown.filter((alert) => group(alert, now) === kind);
+  const open = of("open");
+  const done = [...of("snoozed"), ...of("decided"), ...of("withdrawn"), ...of("over")];
+  const listed = show === "all" || show === "open" ? open : [];
+  const DONE_MAX = 10;
+  const listedDone = show === "all" ? done.slice(0, DONE_MAX) : show === "snoozed" ? of("snoozed") : show === "decided" ? [...of("decided"), ...of("withdrawn"), ...of("over")] : [];
+  const selected = listed.find((alert) => alert.id === at) ?? listed[0] ?? null;
+  const choose = (id) => change({ at: id });
+  useEffect(() => { document.title = `${open.length ? `(${open.length}) ` : ""}${t("inbox")} · pumphandle`; }, [open.length]);
+  useEffect(() => {
+    const step = (by) => {
+      const index = listed.findIndex((alert) => alert.id === selected?.id);
+      const next = listed[Math.max(0, Math.min(listed.length - 1, index + by))];
+      if (next) {
+        choose(next.id);
+        requestAnimationFrame(() => document.querySelector(`[data-id="${CSS.escape(next.id)}"] a`)?.focus());
+      }
+    };
+    keys.current = {
+      j: () => step(1),
+      k: () => step(-1),
+      a: () => selected && session.acts && handling(selected) === "new" && acknowledge(selected, session).then(setFailed),
+      v: () => selected && session.acts && act(selected, { state: "verifying" }).then(setFailed),
+      o: () => selected && go(`/alerts/${encodeURIComponent(selected.id)}`),
+      "/": () => document.querySelector(".filters select")?.focus(),
+    };
+    return () => { keys.current = {}; };
+  });
+  const count = { all: shown.length, open: open.length, snoozed: of("snoozed").length, decided: of("decided").length + of("withdrawn").length + of("over").length };
+  const topics = [...new Map(all.map((alert) => [alert.topic, alert.topic_name]))];
+  const regions = [...new Set(all.map((alert) => alert.region))].sort((one, other) => place(one).localeCompare(place(other)));
+  return html`<div class="inbox"><main id="main" class="list" tabindex="-1">
+    <h1>${t("inbox")}</h1> <p class="lede">${n("lede", open.length)} ${status?.false_episodes_a_week ? t("lede-budget", { n: number(status.false_episodes_a_week) }) : ""} ${below?.windows.length ? html`<a href="/below">${n("fell-below", below.windows.length)}</a>` : null}</p>
+    <div class="filters" role="group" aria-label=${t("filters")}>
+      <div class="seg" role="group" aria-label=${t("state")}>${KINDS.map((kind) => html`<button type="button" aria-pressed=${show === kind} onClick=${() => change({ show: kind, at: "" })}>${t(`show-${kind}`)} ${number(count[kind])}</button>`)}</div>
+      <label class="field"><span>${t("topic")}</span><select value=${topic} onChange=${(event) => change({ topic: event.target.value, at: "" })}><option value="">${t("all-topics")}</option>${topics.map(([id, name]) => html`<option value=${id} selected=${id === topic}>${name}</option>`)}</select></label>
+      <label class="field"><span>${t("region")}</span><select value=${region} onChange=${(event) => change({ region: event.target.value, at: "" })}><option value="">${t("all-regions")}</option>${regions.map((code) => html`<option value=${code} selected=${code === region}>${place(code)}</option>`)}</select></label>
+      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${RARITIES.map((days) => html`<option value=${days} selected=${String(days) === rarer}>${days ? rarity(days) : t("any-rarity")}</option>`)}</select></label>
+    </div>
+    <${Failed} error=${error}/>
+    ${!data && !error ? html`<${Waiting} height=${260}/>` : null}
+    ${data && listed.length ? html`<h2 class="unseen">${t("open-ranked")}</h2><ol class="rows" id="open">${listed.map((alert) => html`<${Row} key=${alert.id} alert=${alert} on=${alert.id === selected?.id} choose=${choose} now=${now}/>`)}</ol>` : null}
+    ${data && !listed.length && !listedDone.length ? html`<${Quiet} status=${status} filtered=${all.length > 0}/>` : null}
+    ${data && !listed.length && listedDone.length && show !== "snoozed" && show !== "decided" ? html`<${Quiet} status=${status}/>` : null}
+    ${listedDone.length ? html`<h2 class="after">${t("snoozed-and-decided")}</h2><ol class="rows" id="done">${listedDone.map((alert) => html`<${Done} key=${alert.id} alert=${alert} now=${now}/>`)}</ol>` : null}
+    ${show === "all" && done.length > DONE_MAX ? html`<p class="note"><a href="/?show=decided">${t("done-more", { n: number(done.length) })}</a></p>` : null}
+    <p class="note"><${Record} figures=${figures}/> ${below?.windows.length ? html`${t("below-line")} ${below.windows.slice(0, 4).map((one) => `${one.topic_name} ${place(one.region)}`).join(", ")}.` : null}</p>
+    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
+  </main>
+  <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} status=${status} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
+}
+
+/** Nothing to do, and why: nothing yet, still learning, nothing of this filter, or simply nothing. */
+function Quiet({ status, filtered }) {
+  if (!status) return null;
+  if (filtered) return html`<${Nothing} title=${t("nothing-filtered")}>${t("nothing-filtered-why")}</${Nothing}>`;
+  if (status.latest === null) return html`<${Nothing} title=${t("nothing-yet")}>${t("nothing-yet-why")}</${Nothing}>`;
+  if (status.learning) return html`<${Nothing} title=${t("learning")}>${t("learning-why", { n: number(status.history_seconds / 86400, 0), of: number(status.history_needed_seconds / 86400, 0) })}</${Nothing}>`;
+  return html`<${Nothing} title=${t("nothing-open")}>${t("nothing-open-why")}</${Nothing}>`;
+}

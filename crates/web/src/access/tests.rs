@@ -1,0 +1,81 @@
+use super::*;
+
+fn sessions(proxies: &[&str]) -> Sessions {
+    Sessions::new(Access {
+        tokens: Arc::new(|token| (token == "good").then(|| Holder { name: "duty".to_owned(), role: Role::Official })),
+        start: Some("first".to_owned()),
+        proxies: proxies.iter().map(|address| address.parse().unwrap()).collect(),
+        anonymous: Role::Public,
+    })
+}
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap())).collect()
+}
+
+fn key_of(cookie: &str) -> String {
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_bearer_token_is_somebody_or_refused() {
+    let sessions = sessions(&[]);
+    assert_eq!(sessions.holder(&headers(&[("authorization", "Bearer good")]), None).unwrap().role, Role::Official);
+    for forged in ["Bearer bad", "Bearer ", "Basic good", "good", "Bearer good good", "Bearer goo"] {
+        let refused = sessions.holder(&headers(&[("authorization", forged)]), None).unwrap_err();
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{forged}");
+    }
+    assert_eq!(sessions.holder(&HeaderMap::new(), None).unwrap().role, Role::Public);
+}
+
+#[test]
+fn the_start_link_opens_one_session_and_no_second() {
+    let sessions = sessions(&[]);
+    assert!(sessions.open("second").is_none());
+    let (holder, cookie) = sessions.open("first").unwrap();
+    assert_eq!(holder.role, Role::Operator);
+    assert!(sessions.open("first").is_none());
+    let with = headers(&[("cookie", &format!("other=1; {}", key_of(&cookie)))]);
+    assert_eq!(sessions.holder(&with, None).unwrap().role, Role::Operator);
+    sessions.close(&with);
+    assert_eq!(sessions.holder(&with, None).unwrap().role, Role::Public);
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
+}
+
+#[test]
+fn sessions_are_bounded_and_guessing_opens_none() {
+    let sessions = sessions(&[]);
+    let cookies: Vec<String> = (0..SESSIONS_MAX + 3).map(|_| key_of(&sessions.open("good").unwrap().1)).collect();
+    assert_eq!(sessions.open.lock().unwrap().len(), SESSIONS_MAX);
+    assert_eq!(sessions.holder(&headers(&[("cookie", &cookies[0])]), None).unwrap().role, Role::Public);
+    assert_eq!(sessions.holder(&headers(&[("cookie", &cookies[SESSIONS_MAX])]), None).unwrap().role, Role::Official);
+    assert_eq!(sessions.holder(&headers(&[("cookie", "pumphandle-session=0000")]), None).unwrap().role, Role::Public);
+}
+
+#[test]
+fn a_proxys_word_counts_only_from_its_address() {
+    let said = headers(&[(USER_HEADER, "Duty officer"), (ROLE_HEADER, "operator")]);
+    let sessions = sessions(&["127.0.0.1"]);
+    assert_eq!(sessions.holder(&said, "127.0.0.1".parse().ok()).unwrap().role, Role::Operator);
+    assert_eq!(sessions.holder(&said, "192.0.2.1".parse().ok()).unwrap().role, Role::Public);
+    assert_eq!(sessions.holder(&said, None).unwrap().role, Role::Public);
+    let odd = headers(&[(USER_HEADER, "x"), (ROLE_HEADER, "root")]);
+    assert_eq!(sessions.holder(&odd, "127.0.0.1".parse().ok()).unwrap().role, Role::Public);
+}
+
+#[test]
+fn a_change_comes_from_our_own_page_or_from_no_browser() {
+    let post = Method::POST;
+    let host = ("host", "localhost:8080");
+    let session = ("cookie", "pumphandle-session=1");
+    assert!(is_ours(&post, &headers(&[host, ("origin", "http://localhost:8080"), session])));
+    for origin in
+        ["http://evil.example", "null", "http://localhost:8081", "file://", "ftp://localhost:8080", "http://localhost:8080.evil.example"]
+    {
+        assert!(!is_ours(&post, &headers(&[host, ("origin", origin), session])), "{origin}");
+        assert!(!is_ours(&post, &headers(&[host, ("origin", origin)])), "{origin}");
+    }
+    assert!(!is_ours(&post, &headers(&[host, session])));
+    assert!(is_ours(&post, &headers(&[host, ("authorization", "Bearer good")])));
+    assert!(is_ours(&Method::GET, &headers(&[host, ("origin", "http://evil.example")])));
+}

@@ -1,0 +1,433 @@
+//! Many series at once: verdicts of one instant, maps over days, regions and what they are called, coverage over time, official series.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use record::region::{self, RegionTable};
+use record::time::{DAY, HOUR, Micros, SECOND};
+use schemars::JsonSchema;
+use serde::Serialize;
+use warehouse::{JudgedQuery, Placed, SeriesHead};
+
+use super::{Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds};
+use crate::problem::Problem;
+use crate::words::LANGUAGES;
+
+/// Windows of a map: days times regions.
+const CELLS_MAX: usize = 12_000;
+const DAYS_DEFAULT: i64 = 28;
+const DAYS_MAX: i64 = 90;
+const COVERAGE_DEFAULT: Micros = 7 * DAY;
+const COVERAGE_MAX: Micros = 62 * DAY;
+/// How near to its bound a window must have come to be named among those that fell below it.
+const NEAR: f64 = 0.6;
+const NEAR_MAX: usize = 25;
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Regions {
+    simulated: bool,
+    regions: Vec<RegionShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RegionShown {
+    region: String,
+    name: String,
+    /// -1 world and overlays, 0 country, 1 first level, 2 operator's own.
+    level: i8,
+    parent: Option<String>,
+}
+
+/// `GET /api/v1/regions?language=`: regions with counts, their names in a language, and what they are part of.
+pub(crate) async fn regions(asked: Asked) -> Answer {
+    let language = asked.text("language").unwrap_or_else(|| "en".to_owned());
+    if !LANGUAGES.contains(&language.as_str()) {
+        return Err(Problem::bad_request(format!("`language` is one of {}", LANGUAGES.join(", "))));
+    }
+    let overview = asked.room.overview().await?;
+    let levels: BTreeMap<&str, i8> = overview.heads.iter().map(|head| (head.region.as_str(), head.level)).collect();
+    let regions = levels.into_iter().map(|(code, level)| RegionShown {
+        region: code.to_owned(),
+        name: asked.room.words.region_in(code, &language),
+        level,
+        parent: parent(code, &overview.regions),
+    });
+    asked.json(&Regions { simulated: asked.room.web.simulated, regions: regions.collect() })
+}
+
+/// What stands above a region in the tree.
+fn parent(code: &str, table: &RegionTable) -> Option<String> {
+    if code == region::WORLD || code.contains(':') {
+        return None;
+    }
+    let (path, _) = table.path(code);
+    match path.rsplit('/').nth(1) {
+        Some(above) => Some(above.to_owned()),
+        None => Some(region::WORLD.to_owned()),
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Verdicts {
+    simulated: bool,
+    end: Option<i64>,
+    seconds: i64,
+    verdicts: Vec<PlacedShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PlacedShown {
+    topic: String,
+    topic_name: String,
+    region: String,
+    region_name: String,
+    #[serde(flatten)]
+    window: WindowShown,
+}
+
+impl Overview {
+    fn topic_name(&self, id: &str) -> String {
+        let named = self.topics.iter().find(|topic| topic.topic == id).and_then(|topic| topic.name.clone());
+        named.unwrap_or_else(|| id.to_owned())
+    }
+
+    /// The end of the latest day's window that has been judged, at the given hour's phase.
+    fn judged_to(&self) -> Option<Micros> {
+        self.closed_until.or(self.latest).map(|until| until.div_euclid(HOUR) * HOUR)
+    }
+}
+
+fn placed(room: &Room, overview: &Overview, placed: Placed) -> PlacedShown {
+    PlacedShown {
+        topic_name: overview.topic_name(&placed.topic),
+        region_name: room.words.region(&placed.region),
+        topic: placed.topic,
+        region: placed.region,
+        window: WindowShown::from(placed.judged),
+    }
+}
+
+/// `GET /api/v1/verdicts?topic=|region=&end=&seconds=`: what was judged at one instant of a topic's every region, or of a region's every topic.
+pub(crate) async fn verdicts(asked: Asked) -> Answer {
+    let topic = asked.text("topic").map(|topic| name("topic", topic)).transpose()?;
+    let place = asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
+    if topic.is_none() && place.is_none() {
+        return Err(Problem::bad_request("`topic` or `region` is missing"));
+    }
+    let overview = asked.room.overview().await?;
+    let length = asked.number("seconds", 86_400)?.saturating_mul(SECOND);
+    let end = asked.instant("end")?.or_else(|| overview.judged_to());
+    let fits = |head: &&SeriesHead| {
+        topic.as_ref().is_none_or(|topic| head.topic == *topic) && place.as_ref().is_none_or(|place| head.region == *place)
+    };
+    let series: Vec<_> = overview.heads.iter().filter(fits).map(|head| (head.topic.clone(), head.region.clone())).collect();
+    let query = JudgedQuery { series, ends: end.into_iter().collect(), length: Some(length) };
+    let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
+    let verdicts = found.into_iter().map(|one| placed(&asked.room, &overview, one)).collect();
+    asked.json(&Verdicts { simulated: asked.room.web.simulated, end: seconds(end), seconds: length / SECOND, verdicts })
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Map {
+    simulated: bool,
+    topic: String,
+    topic_name: String,
+    under: String,
+    seconds: i64,
+    /// Ends of the windows, oldest first.
+    ends: Vec<i64>,
+    /// Of each end the least share of posts that any feed has seen in its window.
+    coverage: Vec<Option<f64>>,
+    places: Vec<Place>,
+}
+
+/// A region's windows, one for each end; nothing where nothing was judged.
+#[derive(Serialize, JsonSchema)]
+struct Place {
+    region: String,
+    name: String,
+    observed: Vec<Option<u32>>,
+    expected: Vec<Option<f64>>,
+    low: Vec<Option<f64>>,
+    high: Vec<Option<f64>>,
+    bound: Vec<Option<f64>>,
+    population: Vec<Option<u64>>,
+    /// `alarm`, `calm`, `outage` (too little was seen), `none` (no answer for another reason), or nothing.
+    answer: Vec<Option<&'static str>>,
+}
+
+/// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at one hour of each day, for the countries
+/// of the world, a country's first levels, or languages.
+pub(crate) async fn map(asked: Asked) -> Answer {
+    let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
+    let under = region_code(name("under", asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
+    let days = asked.number("days", DAYS_DEFAULT)?;
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Problem::bad_request(format!("`days` is between 1 and {DAYS_MAX}")));
+    }
+    let overview = asked.room.overview().await?;
+    let pane = overview.topics.iter().find(|one| one.topic == topic).map_or(HOUR, |one| one.pane_length);
+    let length = DAY.max(pane);
+    let last = asked.instant("to")?.or_else(|| overview.judged_to());
+    let last = last.map(|last| if pane > HOUR { last.div_euclid(DAY) * DAY } else { last.div_euclid(HOUR) * HOUR });
+    let ends: Vec<Micros> = last.map_or_else(Vec::new, |last| (0..days).rev().map(|back| last - back * length).collect());
+    let is_shown = |head: &&SeriesHead| {
+        head.topic == topic
+            && match under.as_str() {
+                "LANG" | "lang" => head.region.starts_with("lang:"),
+                region::WORLD => head.level == 0 && head.region != region::UNLOCATED,
+                above => parent(&head.region, &overview.regions).as_deref() == Some(above),
+            }
+    };
+    let regions: BTreeSet<String> = overview.heads.iter().filter(is_shown).map(|head| head.region.clone()).collect();
+    let regions: Vec<String> = regions.into_iter().take((CELLS_MAX / ends.len().max(1)).max(1)).collect();
+    let query = JudgedQuery {
+        series: regions.iter().map(|region| (topic.clone(), region.clone())).collect(),
+        ends: ends.clone(),
+        length: Some(length),
+    };
+    let from = ends.first().map_or(0, |first| first - length);
+    let (found, panes) = asked.room.ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.coverage_since(from)?))).await?;
+    let mut places: BTreeMap<&str, Place> = regions.iter().map(|code| (code.as_str(), place(&asked.room, code, ends.len()))).collect();
+    for Placed { region, judged, .. } in found {
+        let (Some(place), Some(at)) = (places.get_mut(region.as_str()), ends.iter().position(|end| *end == judged.end)) else { continue };
+        let window = WindowShown::from(judged);
+        place.observed[at] = Some(window.observed);
+        place.expected[at] = window.expected;
+        place.low[at] = window.expected_low;
+        place.high[at] = window.expected_high;
+        place.bound[at] = window.upperbound;
+        place.population[at] = Some(window.population);
+        place.answer[at] = Some(match window.alarm {
+            Some(true) => "alarm",
+            Some(false) => "calm",
+            None if window.reason == "coverage" => "outage",
+            None => "none",
+        });
+    }
+    let coverage = ends.iter().map(|end| {
+        let inside = panes.iter().filter(|pane| pane.pane_start >= end - length && pane.pane_start < *end);
+        let mut feeds: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for pane in inside {
+            let sum = feeds.entry(&pane.feed).or_default();
+            *sum = (sum.0 + pane.share * pane.pane_length as f64, sum.1 + pane.pane_length as f64);
+        }
+        feeds.into_values().map(|(seen, all)| seen / all).min_by(f64::total_cmp)
+    });
+    asked.json(&Map {
+        simulated: asked.room.web.simulated,
+        topic_name: overview.topic_name(&topic),
+        topic,
+        under,
+        seconds: length / SECOND,
+        coverage: coverage.collect(),
+        ends: ends.iter().map(|end| end.div_euclid(SECOND)).collect(),
+        places: places.into_values().collect(),
+    })
+}
+
+fn place(room: &Room, code: &str, windows: usize) -> Place {
+    Place {
+        region: code.to_owned(),
+        name: room.words.region(code),
+        observed: vec![None; windows],
+        expected: vec![None; windows],
+        low: vec![None; windows],
+        high: vec![None; windows],
+        bound: vec![None; windows],
+        population: vec![None; windows],
+        answer: vec![None; windows],
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Coverage {
+    simulated: bool,
+    from: i64,
+    feeds: Vec<FeedShown>,
+    /// Of all posts of whole feeds in the day before `to`, the share whose place is known.
+    located: Option<f64>,
+    posts: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FeedShown {
+    feed: String,
+    panes: Vec<CoveragePane>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct CoveragePane {
+    start: i64,
+    seconds: i64,
+    share: f64,
+}
+
+/// `GET /api/v1/coverage?from=`: how much of each feed was seen, pane by pane, and how much of it could be placed.
+pub(crate) async fn coverage(asked: Asked) -> Answer {
+    let overview = asked.room.overview().await?;
+    let latest = overview.latest.unwrap_or(0);
+    let from = asked.instant("from")?.unwrap_or_else(|| latest.saturating_sub(COVERAGE_DEFAULT)).max(latest.saturating_sub(COVERAGE_MAX));
+    let day = latest.div_euclid(HOUR) * HOUR;
+    let (panes, totals) = asked
+        .room
+        .ask(move |warehouse| {
+            let regions = [region::WORLD, region::UNLOCATED].map(str::to_owned);
+            Ok((warehouse.coverage_since(from)?, warehouse.totals(&regions, day - DAY, day)?))
+        })
+        .await?;
+    let mut feeds: Vec<FeedShown> = Vec::new();
+    for pane in panes {
+        if feeds.last().is_none_or(|feed| feed.feed != pane.feed) {
+            feeds.push(FeedShown { feed: pane.feed.clone(), panes: Vec::new() });
+        }
+        let Some(feed) = feeds.last_mut() else { continue };
+        feed.panes.push(CoveragePane { start: pane.pane_start / SECOND, seconds: pane.pane_length / SECOND, share: pane.share });
+    }
+    let total = |code: &str| totals.iter().find(|total| total.0 == code).map(|total| total.1);
+    let posts = total(region::WORLD);
+    let located = posts.filter(|all| *all > 0).map(|all| 1.0 - total(region::UNLOCATED).unwrap_or(0) as f64 / all as f64);
+    asked.json(&Coverage { simulated: asked.room.web.simulated, from: from.div_euclid(SECOND), feeds, located, posts })
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct References {
+    simulated: bool,
+    region: String,
+    references: Vec<ReferenceShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ReferenceShown {
+    series: String,
+    date: i64,
+    value: f64,
+    unit: String,
+    source: String,
+}
+
+/// `GET /api/v1/references?region=`: official series that were loaded to compare a region with.
+pub(crate) async fn references(asked: Asked) -> Answer {
+    let region = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
+    let place = region.clone();
+    let found = asked.room.ask(move |warehouse| warehouse.references(&place)).await?;
+    let references = found.into_iter().map(|one| ReferenceShown {
+        series: one.series,
+        date: one.date.div_euclid(SECOND),
+        value: one.value,
+        unit: one.unit,
+        source: one.source,
+    });
+    asked.json(&References { simulated: asked.room.web.simulated, region, references: references.collect() })
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Below {
+    simulated: bool,
+    from: Option<i64>,
+    to: Option<i64>,
+    windows: Vec<Missed>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Missed {
+    #[serde(flatten)]
+    placed: PlacedShown,
+    /// How many accounts more would have passed the bound.
+    more_needed: u32,
+}
+
+/// `GET /api/v1/below`: windows of the last seven days that came nearest to their bound without passing it, one a series, nearest first.
+pub(crate) async fn below(asked: Asked) -> Answer {
+    let overview = asked.room.overview().await?;
+    let to = overview.judged_to();
+    let ends: Vec<Micros> = to.map_or_else(Vec::new, |to| (0..7).map(|day| to - day * DAY).collect());
+    let series = overview.heads.iter().map(|head| (head.topic.clone(), head.region.clone())).collect();
+    let query = JudgedQuery { series, ends, length: Some(DAY) };
+    let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
+    let mut nearest: BTreeMap<(String, String), (f64, Placed)> = BTreeMap::new();
+    for one in found {
+        let Some(bound) = one.judged.upperbound.filter(|_| one.judged.alarm == Some(false)) else { continue };
+        let near = f64::from(one.judged.observed) / bound.max(1.0);
+        let key = (one.topic.clone(), one.region.clone());
+        if near >= NEAR && one.judged.observed > 1 && nearest.get(&key).is_none_or(|known| known.0 < near) {
+            nearest.insert(key, (near, one));
+        }
+    }
+    let mut nearest: Vec<(f64, Placed)> = nearest.into_values().collect();
+    nearest.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let windows = nearest.into_iter().take(NEAR_MAX).map(|(_, one)| Missed {
+        more_needed: needed(one.judged.observed, one.judged.upperbound),
+        placed: placed(&asked.room, &overview, one),
+    });
+    let windows = windows.collect();
+    asked.json(&Below { simulated: asked.room.web.simulated, from: seconds(to.map(|to| to - 7 * DAY)), to: seconds(to), windows })
+}
+
+/// How many more than were observed pass a bound.
+fn needed(observed: u32, bound: Option<f64>) -> u32 {
+    bound.map_or(0, |bound| ((bound.floor() as i64 + 1) - i64::from(observed)).max(0) as u32)
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct WhyNot {
+    simulated: bool,
+    topic: String,
+    region: String,
+    region_name: String,
+    /// The latest window of each length.
+    windows: Vec<Reasoned>,
+    open_alert: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Reasoned {
+    #[serde(flatten)]
+    window: WindowShown,
+    more_needed: Option<u32>,
+    /// What held it back: `bound`, `floor-accounts`, `floor-ratio`, `coverage`, another reason for no answer, or nothing.
+    held_back: Option<String>,
+}
+
+/// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one.
+pub(crate) async fn why_not(asked: Asked) -> Answer {
+    let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
+    let place = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
+    let overview = asked.room.overview().await?;
+    let Some(to) = overview.judged_to() else { return Err(Problem::not_found("nothing has been judged yet")) };
+    let known = overview.heads.iter().any(|head| head.topic == topic && head.region == place);
+    if !known {
+        return Err(Problem::not_found("no post on this topic has been placed in this region"));
+    }
+    let query = JudgedQuery { series: vec![(topic.clone(), place.clone())], ends: vec![to, to.div_euclid(DAY) * DAY], length: None };
+    let open = warehouse::AlertQuery { topic: Some(topic.clone()), open: Some(true), ..warehouse::AlertQuery::default() };
+    let (found, open, settings) =
+        asked.room.ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.alerts(&open)?, warehouse.settings()?))).await?;
+    let floors = settings.map(|settings| settings.detect.floors);
+    let mut latest: BTreeMap<Micros, Placed> = BTreeMap::new();
+    for one in found {
+        latest.insert(one.judged.length, one);
+    }
+    let windows = latest.into_values().map(|one| {
+        let judged = &one.judged;
+        let held_back = match judged.alarm {
+            None => Some(judged.reason.clone()),
+            Some(false) => Some("bound".to_owned()),
+            Some(true) => floors.as_ref().and_then(|floors| {
+                let low = f64::from(judged.observed) < floors.ratio * judged.expected.unwrap_or(0.0);
+                if judged.observed < floors.accounts { Some("floor-accounts".to_owned()) } else { low.then(|| "floor-ratio".to_owned()) }
+            }),
+        };
+        let more_needed = judged.upperbound.map(|bound| needed(judged.observed, Some(bound)));
+        Reasoned { more_needed, held_back, window: WindowShown::from(one.judged) }
+    });
+    let open_alert = open.into_iter().find(|entry| entry.alert.regions.contains(&place)).map(|entry| entry.alert.id);
+    let windows = windows.collect();
+    asked.json(&WhyNot {
+        simulated: asked.room.web.simulated,
+        region_name: asked.room.words.region(&place),
+        topic,
+        region: place,
+        windows,
+        open_alert,
+    })
+}

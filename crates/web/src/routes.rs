@@ -1,0 +1,293 @@
+//! Every endpoint of the API in one table: the router, the check of parameters and roles, and `/api/openapi.json` are made of it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use crate::access::{self, Role};
+use crate::api::{self, Answer, Asked, Room, handling, places, published, tables};
+use crate::problem::Problem;
+use crate::server::Peer;
+use crate::{events, session};
+
+/// Bytes of a question's body; longer ones are refused unread.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+type Handler = fn(Asked) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Schema = fn(&mut SchemaGenerator) -> schemars::Schema;
+
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// The least role that may ask.
+    role: Role,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    body: Option<Schema>,
+    answers: Answers,
+    handler: Handler,
+    /// What it takes from the bucket of its asker.
+    cost: f64,
+}
+
+struct Parameter {
+    name: &'static str,
+    required: bool,
+    says: &'static str,
+}
+
+enum Answers {
+    Json(Schema),
+    Other(&'static str),
+}
+
+const fn may(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, required: false, says }
+}
+
+const fn must(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, required: true, says }
+}
+
+const INSTANT: &str = "RFC 3339 or unix seconds";
+const TOPIC: &str = "a topic's id";
+const REGION: &str = "`001`, a code of ISO 3166-1 or 3166-2, the operator's own, or `lang:xx`";
+const TABLE: &str = "counts, verdicts, alerts and the other tables and views";
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
+    generator.subschema_for::<T>()
+}
+
+macro_rules! endpoint {
+    ($method:ident $path:literal, $role:ident, $summary:literal, [$($parameter:expr),*], $answers:expr, $handler:path) => {
+        Endpoint {
+            method: Method::$method,
+            path: $path,
+            role: Role::$role,
+            summary: $summary,
+            parameters: const { &[$($parameter),*] },
+            body: None,
+            answers: $answers,
+            handler: |asked| Box::pin($handler(asked)),
+            cost: 1.0,
+        }
+    };
+}
+
+/// The endpoints, in the order in which they are documented.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    use Answers::{Json, Other};
+    vec![
+        endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was seen", [], Json(schema::<api::Status>), api::status),
+        endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts for", [], Json(schema::<api::Topics>), api::topics),
+        endpoint!(GET "/api/v1/regions", Viewer, "Regions with counts and what they are called",
+            [may("language", "en, fr, es or de")], Json(schema::<places::Regions>), places::regions),
+        endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired first",
+            [may("state", "`open`, `ended` or `all`"), may("topic", TOPIC), may("region", REGION), may("from", INSTANT), may("limit", "1 to 500"),
+             may("after", "`next` of the page before")], Json(schema::<api::Alerts>), api::alerts),
+        endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people did with it", [],
+            Json(schema::<api::OneAlert>), api::alert),
+        Endpoint {
+            body: Some(schema::<handling::ChangeAsked>),
+            ..endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, decides, snoozes: 409 if another change was faster", [],
+                Json(schema::<handling::Changed>), handling::change)
+        },
+        endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
+            [may("topic", TOPIC), may("region", REGION)], Json(schema::<handling::FiguresShown>), handling::figures_of),
+        endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
+            [must("topic", TOPIC), must("region", REGION), may("from", INSTANT), may("to", INSTANT),
+             may("seconds", "only windows of this length, and no panes"), may("every", "only windows whose ends are so many seconds apart")],
+            Json(schema::<api::Series>), api::series),
+        endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's every region, or of a region's every topic",
+            [may("topic", TOPIC), may("region", REGION), may("end", INSTANT), may("seconds", "length of the windows")],
+            Json(schema::<places::Verdicts>), places::verdicts),
+        endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or languages, day by day",
+            [must("topic", TOPIC), may("under", "`001`, a country, or `lang`"), may("to", INSTANT), may("days", "1 to 90")],
+            Json(schema::<places::Map>), places::map),
+        endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
+            [may("from", INSTANT)], Json(schema::<places::Coverage>), places::coverage),
+        endpoint!(GET "/api/v1/why-not", Viewer, "Why a series is in no alert",
+            [must("topic", TOPIC), must("region", REGION)], Json(schema::<places::WhyNot>), places::why_not),
+        endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their bound without passing it",
+            [], Json(schema::<places::Below>), places::below),
+        endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a region with",
+            [must("region", REGION)], Json(schema::<places::References>), places::references),
+        Endpoint {
+            cost: 10.0,
+            ..endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
+                [may("from", INSTANT), may("to", INSTANT), may("format", "`csv` or `ndjson`")], Other("text/csv"), tables::export)
+        },
+        endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and `latest`", [],
+            Other("text/event-stream"), events::events),
+        endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a region's topics, or of a topic's places",
+            [may("region", REGION), may("topic", TOPIC), may("under", "with `topic`: `001` or a country")], Json(schema::<published::Days>),
+            published::days),
+        endpoint!(GET "/api/v1/session", Public, "Who asks, and what they may", [], Json(schema::<session::Who>), session::who),
+        Endpoint {
+            body: Some(schema::<session::SignIn>),
+            cost: 20.0,
+            ..endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a token or the start link", [],
+                Json(schema::<session::Who>), session::sign_in)
+        },
+        endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this browser", [], Json(schema::<session::Who>), session::sign_out),
+        endpoint!(GET "/api/openapi.json", Public, "This description", [], Other("application/json"), openapi),
+    ]
+}
+
+pub(crate) fn router() -> Router<Arc<Room>> {
+    endpoints().into_iter().fold(Router::new(), |router, endpoint| {
+        let path = endpoint.path;
+        let filter = MethodFilter::try_from(endpoint.method.clone()).unwrap_or(MethodFilter::GET);
+        let endpoint = Arc::new(endpoint);
+        router.route(path, on(filter, async move |State(room), path, request: Request| answer(room, endpoint, path, request).await))
+    })
+}
+
+/// Everything that holds for every question, before it is asked.
+async fn answer(
+    room: Arc<Room>,
+    endpoint: Arc<Endpoint>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let Ok(path) = path else { return Problem::bad_request("the id in this address is no text").into_response() };
+    match asked(room, &endpoint, &path, request).await {
+        Ok(asked) => (endpoint.handler)(asked).await.unwrap_or_else(IntoResponse::into_response),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, request: Request) -> Result<Asked, Problem> {
+    let peer = peer(&room, &request);
+    if let Some(peer) = peer {
+        room.limits.take(peer, endpoint.cost, Instant::now()).map_err(Problem::too_many)?;
+    }
+    if !access::is_ours(request.method(), request.headers()) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "a change comes from this server's own page, or with a token"));
+    }
+    let direct = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
+    let holder = room.sessions.holder(request.headers(), direct)?;
+    if holder.role < endpoint.role {
+        let (status, what) =
+            if holder.role == Role::Public { (StatusCode::UNAUTHORIZED, "a token") } else { (StatusCode::FORBIDDEN, "another role") };
+        return Err(Problem::new(status, format!("this needs {what}: {} or more", endpoint.role)));
+    }
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map_err(|why| Problem::bad_request(why.body_text()))?;
+    let mut parameters = BTreeMap::new();
+    for (name, value) in pairs {
+        if !endpoint.parameters.iter().any(|parameter| parameter.name == name) {
+            let known: Vec<&str> = endpoint.parameters.iter().map(|parameter| parameter.name).collect();
+            let known = if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) };
+            return Err(Problem::bad_request(format!("unknown parameter; {known}")));
+        }
+        if parameters.insert(name, value).is_some() {
+            return Err(Problem::bad_request("duplicate parameter"));
+        }
+    }
+    let path = path.iter().next().map(|(_, value)| value.to_owned());
+    let (parts, body) = request.into_parts();
+    let body = if endpoint.method.is_safe() { Bytes::new() } else { read(&parts.headers, body).await? };
+    Ok(Asked { room, parameters, path, headers: parts.headers, body, holder })
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes"));
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if said.is_some_and(|said| said > BODY_BYTES_MAX) {
+        return Err(too_long());
+    }
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_long())?;
+    let is_json =
+        headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.starts_with("application/json"));
+    if !body.is_empty() && !is_json {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is `application/json`"));
+    }
+    Ok(body)
+}
+
+/// Whose bucket a question is taken from: behind a proxy that is trusted, the address that it names last.
+fn peer(room: &Room, request: &Request) -> Option<IpAddr> {
+    let direct = request.extensions().get::<ConnectInfo<Peer>>()?.0.0.ip();
+    if !room.sessions.believes(direct) {
+        return Some(direct);
+    }
+    let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    Some(forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).unwrap_or(direct))
+}
+
+/// `GET /api/openapi.json`: made of the table above and of the types of the answers.
+async fn openapi(asked: Asked) -> Answer {
+    asked.json(&description(&asked.room.web.version))
+}
+
+/// OpenAPI 3.1.
+pub(crate) fn description(version: &str) -> Value {
+    let mut generator =
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
+    let mut paths: BTreeMap<&str, serde_json::Map<String, Value>> = BTreeMap::new();
+    for endpoint in endpoints() {
+        let mut parameters: Vec<Value> = endpoint
+            .parameters
+            .iter()
+            .map(|one| json!({ "name": one.name, "in": "query", "required": one.required, "description": one.says, "schema": { "type": "string" } }))
+            .collect();
+        if let Some(name) = endpoint.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name) {
+            let says = if name == "table" { TABLE } else { "an alert's id" };
+            parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": { "type": "string" } }));
+        }
+        let content = match &endpoint.answers {
+            Answers::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
+            Answers::Other(kind) => json!({ (*kind): { "schema": { "type": "string" } } }),
+        };
+        let problem = json!({ "description": "What went wrong (RFC 9457)", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
+        let mut operation = json!({
+            "operationId": operation(&endpoint),
+            "summary": endpoint.summary,
+            "description": format!("Role: {} or more.", endpoint.role),
+            "parameters": parameters,
+            "responses": { "200": { "description": "The answer", "content": content }, "default": problem },
+            "security": if endpoint.role == Role::Public { json!([{}, { "token": [] }, { "session": [] }]) } else { json!([{ "token": [] }, { "session": [] }]) },
+        });
+        if let Some(body) = endpoint.body {
+            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body(&mut generator) } } });
+        }
+        paths.entry(endpoint.path).or_default().insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
+    }
+    let mut schemas = Value::Object(generator.take_definitions(true));
+    schemas["Problem"] = json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": { "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" }, "detail": { "type": "string" } },
+    });
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "pumphandle", "version": version, "description": "Posts, not cases. Instants are unix seconds.", "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "pumphandle-session" },
+            },
+        },
+    })
+}
+
+/// `getAlertsId`.
+fn operation(endpoint: &Endpoint) -> String {
+    let words = endpoint.path.trim_start_matches("/api").trim_start_matches("/v1").split(|c: char| !c.is_ascii_alphanumeric());
+    let capital = |word: &str| word.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(word.chars().skip(1)).collect::<String>();
+    endpoint.method.as_str().to_ascii_lowercase() + &words.map(capital).collect::<String>()
+}
