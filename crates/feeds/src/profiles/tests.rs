@@ -44,8 +44,8 @@ impl Server {
                         assert!(line.starts_with("GET /xrpc/app.bsky.actor.getProfiles?actors="), "{line}");
                         let does = does[nth.min(does.len() - 1)].clone();
                         nth += 1;
+                        seen.lock().unwrap().push(authors.clone());
                         stream.write_all(answer(&does, &authors).as_bytes()).unwrap();
-                        seen.lock().unwrap().push(authors);
                     }
                     line.clear();
                 }
