@@ -19,6 +19,8 @@ pub enum Group {
     Watch,
     /// The one partition of [`Stream::Counts`]; whoever owns it lands alerts too.
     Land,
+    /// The one partition of [`Stream::Alerts`]: one member tells people, the others stand by.
+    Notify,
 }
 
 impl Group {
@@ -29,6 +31,7 @@ impl Group {
             Group::Tally => "tally",
             Group::Watch => "watch",
             Group::Land => "land",
+            Group::Notify => "notify",
         }
     }
 
@@ -39,6 +42,7 @@ impl Group {
             Group::Tally => Stream::Posts,
             Group::Watch => Stream::Tallies,
             Group::Land => Stream::Counts,
+            Group::Notify => Stream::Alerts,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! The defaults are `config/pumphandle.toml` itself, compiled in.
 //! Knows what may be configured; opens nothing but the configuration and topic files, and makes no keys.
 
+mod notify_section;
 mod places;
 mod problem;
 mod reader;
@@ -65,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) web: Web,
     pub(crate) detect: DetectSettings,
     pub(crate) alerts: Alerts,
+    pub(crate) notify: Notify,
     pub(crate) privacy: Privacy,
     pub(crate) retention: Retention,
     pub(crate) limits: Limits,
@@ -211,6 +213,30 @@ pub(crate) struct Web {
 pub(crate) struct Alerts {
     /// Whether alerts are also printed as lines of JSON.
     pub(crate) stdout: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Notify {
+    pub(crate) subscriptions: Vec<notify::Subscription>,
+    /// Without a slash at its end.
+    pub(crate) page: Option<String>,
+    pub(crate) own_networks: Vec<(std::net::IpAddr, u8)>,
+    pub(crate) roots_file: Option<PathBuf>,
+    pub(crate) silence_after: Micros,
+    pub(crate) mail: Option<Mail>,
+    pub(crate) cap_sender: String,
+    pub(crate) cap_status: notify::channel::cap::Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) encryption: notify::channel::mail::Encryption,
+    pub(crate) user: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) from: String,
+    pub(crate) unsubscribe: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,6 +442,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let web = reader.section("web", |section| read_web(section, &mut warnings));
     let detect = reader.section("detect", read_detect);
     let alerts = reader.section("alerts", |section| Some(Alerts { stdout: section.boolean("stdout")?.value }));
+    let notify = notify_section::read(reader, file.as_deref());
     let privacy = reader.section("privacy", |section| read_privacy(section, file.as_deref()));
     let retention = reader.section("retention", read_retention);
     let limits = reader.section("limits", read_limits);
@@ -442,6 +469,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
         web: web?,
         detect: DetectSettings { guardband: detect.guardband.value, ..detect.settings },
         alerts: alerts?,
+        notify: notify?,
         privacy: Privacy { author_key_epoch: privacy.author_key_epoch.value, ..privacy.rest },
         retention: Retention { posts: retention.posts.value, tallies: retention.tallies.value, ..retention.rest },
         limits: limits?,

@@ -7,6 +7,7 @@ pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod land;
 pub(crate) mod log;
+pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod stores;
 

@@ -268,6 +268,7 @@ impl State {
             Group::Tally => Box::new(Driver::new(TallyStage::new, Gaps::Stop)),
             Group::Watch => Box::new(Driver::new(WatchStage::of, Gaps::Stop)),
             Group::Land => Box::new(Lander::new(Gaps::Stop)),
+            Group::Notify => unreachable!("nobody is told in a simulation"),
         };
         self.processes.insert(self.next_id, Process { group, role, wakes_at: 0 });
         self.next_id

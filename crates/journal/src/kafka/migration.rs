@@ -191,7 +191,7 @@ impl Migration<'_> {
     /// Refuses to delete streams under roles that still work: they would go on and mix two generations. Sees the members of
     /// classic groups, which is what groups are unless set otherwise.
     fn expect_nobody(&self) -> Result<(), JournalError> {
-        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land] {
+        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land, Group::Notify] {
             let name = self.journal.settings.group(group);
             let groups = self.journal.writer.client().fetch_group_list(Some(&name), self.journal.settings.request_timeout);
             let groups = groups.map_err(|error| self.failed(&format!("ask who is in the group `{name}`"), error))?;

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use journal::{Group, Journal};
 use record::Settings;
+use warehouse::Reading;
 use web::Metrics;
 
 use super::embedded::{held_settings, serve};
 use super::ingest::Ingest;
 use super::keys::Keys;
 use super::log::LogState;
-use super::{Stop, desk, land, log, stores};
+use super::{Stop, desk, land, log, notifier, stores};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
 
@@ -120,6 +121,17 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             });
             changes
         });
+        let notify_stop = Stop::default();
+        let subscribed = journal.filter(|_| !config.notify.subscriptions.is_empty());
+        let notify = subscribed.map(|journal| {
+            let (warehouse, notify_stop) = (Arc::clone(&warehouse), notify_stop.clone());
+            scope.spawn(move || -> anyhow::Result<()> {
+                let reading: Arc<dyn Reading> = warehouse;
+                let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
+                let equipment = notifier::Equipment::of(config, &settings, reading, false, super::now)?;
+                notifier::run(journal, &equipment, &|| notify_stop.asked()).context("the notifier stopped")
+            })
+        });
         let page = super::page::web(config, warehouse, Arc::new(Metrics::default()), false, address, changes);
         let page = scope.spawn(|| serve(listener, page?, &Seen::default(), page_stop.clone()));
         loop {
@@ -127,9 +139,13 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
                 Some(journal) if until_drained => log::state(journal)? == LogState::Drained,
                 _ => false,
             };
-            if stop.asked() || drained || page.is_finished() {
+            let notify_ended = notify.as_ref().is_some_and(std::thread::ScopedJoinHandle::is_finished);
+            if stop.asked() || drained || page.is_finished() || notify_ended {
+                notify_stop.ask();
+                let notified = notify.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
                 page_stop.ask();
-                return page.join().map_err(|_| anyhow::anyhow!("the page panicked"))?;
+                page.join().map_err(|_| anyhow::anyhow!("the page panicked"))??;
+                return notified.map_err(|_| anyhow::anyhow!("the notifier panicked"))?;
             }
             std::thread::sleep(std::time::Duration::from_millis(200));
         }

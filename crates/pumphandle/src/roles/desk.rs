@@ -40,10 +40,10 @@ impl<'a> Desk<'a> {
         let next = again(|| journal.extent(Stream::Alerts, 0))?.start;
         let mut desk = Desk { journal, fold: AlertFold::default(), next, excluded: BTreeMap::new(), clock };
         for key in again(|| journal.keys(Stream::Feeds, EXCLUDED))? {
-            let value = again(|| journal.get(Stream::Feeds, &key))?.unwrap_or_default();
-            let to = String::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            let to: Micros = to.with_context(|| format!("`{key}` holds no instant"))?;
-            desk.excluded.insert(key[EXCLUDED.len()..].to_owned(), to);
+            let id = &key[EXCLUDED.len()..];
+            if let Some(to) = excluded_to(journal, id)? {
+                desk.excluded.insert(id.to_owned(), to);
+            }
         }
         desk.read_on()?;
         Ok(desk)
@@ -103,6 +103,11 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         for (id, to, exclusions) in due {
+            // Another desk may have been faster.
+            if let Some(noted) = excluded_to(self.journal, &id)?.filter(|noted| *noted >= to) {
+                self.excluded.insert(id, noted);
+                continue;
+            }
             let entries: Vec<Entry> =
                 exclusions.into_iter().map(|exclusion| Entry { partition: 0, bytes: Record::Exclusion(exclusion).encode() }).collect();
             again(|| self.journal.append(Stream::Tallies, &entries))?;
@@ -112,6 +117,14 @@ impl<'a> Desk<'a> {
         }
         Ok(())
     }
+}
+
+/// Up to where an episode has been excluded.
+fn excluded_to(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Micros>> {
+    let key = format!("{EXCLUDED}{id}");
+    let Some(value) = again(|| journal.get(Stream::Feeds, &key))? else { return Ok(None) };
+    let to = String::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    to.with_context(|| format!("`{key}` holds no instant")).map(Some)
 }
 
 /// The regions of an episode, from the start of the window that raised it to the end of the last one told of. The world only if it is

@@ -12,12 +12,13 @@ use journal::local::LocalJournal;
 use journal::{Group, Journal, Stream};
 use record::{Micros, Settings};
 use tokio::net::TcpListener;
+use warehouse::Reading;
 use web::{Metrics, Web};
 
 use super::ingest::{Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
-use super::{Stop, desk, land, stores};
+use super::{Stop, desk, land, notifier, stores};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
 
@@ -140,10 +141,25 @@ fn pipeline(
                 serve(listener, page, &seen, page_stop)
             })
         });
+        // Without a subscription there is nobody to tell.
+        let has_subscriptions = !config.notify.subscriptions.is_empty();
+        let notify_stop = Stop::default();
+        let notify = has_subscriptions.then(|| {
+            let (warehouse, notify_stop, settings) = (Arc::clone(&warehouse), notify_stop.clone(), settings.clone());
+            scope.spawn(move || {
+                let reading: Arc<dyn Reading> = warehouse;
+                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock)?;
+                notifier::run(shared, &equipment, &|| notify_stop.asked())
+                    .context("the notifier stopped")
+                    .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nobody is told of alerts any more"))
+            })
+        });
         let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
+        notify_stop.ask();
+        let notify = notify.map(|notify| ("notify", notify.join()));
         page_stop.ask();
-        let page = page.map(|page| page.join());
-        for (role, result) in results.into_iter().chain(page.map(|page| ("serve", page))) {
+        let page = page.map(|page| ("serve", page.join()));
+        for (role, result) in results.into_iter().chain(notify).chain(page) {
             match result {
                 Ok(result) => result?,
                 Err(_) => return Err(anyhow!("the {role} role panicked")),

@@ -84,8 +84,7 @@ pub(crate) fn clickhouse(config: &Config) -> anyhow::Result<warehouse::clickhous
 }
 
 /// A file's only line.
-#[cfg_attr(not(any(feature = "kafka", feature = "clickhouse")), expect(dead_code, reason = "no server, no password"))]
-fn secret(file: &Path) -> anyhow::Result<String> {
+pub(super) fn secret(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -104,11 +104,11 @@ fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Fail
     if status != 200 {
         return Err(problem(status, &alert, token).into());
     }
-    let known = alert["events"].as_array().map_or(0, Vec::len);
+    let known = alert["alert"]["events"].as_array().map_or(0, Vec::len);
     let after = args.after.unwrap_or(u32::try_from(known)?);
     let change = AlertChange { after, ..triaged_if_new(change, known) };
     let (status, answer) = ask(at, token, "POST", &format!("{path}/changes"), Some(&serde_json::to_string(&change)?))?;
-    if status == 200 { Ok(answer) } else { Err(problem(status, &answer, token).into()) }
+    if status == 200 { Ok(answer.get("event").cloned().unwrap_or(answer)) } else { Err(problem(status, &answer, token).into()) }
 }
 
 fn problem(status: u16, answer: &Value, token: Option<&str>) -> anyhow::Error {

@@ -1,0 +1,140 @@
+use expect_test::expect;
+use record::Outcome;
+
+use super::*;
+use crate::sample::{Europe, TUESDAY, fever};
+
+fn frame() -> Frame<'static> {
+    Frame { subscription: "bavaria", page: Some("https://pumphandle.example.org"), simulated: false }
+}
+
+fn trend() -> Vec<Bar> {
+    let counts = [Some(7), Some(4), None, Some(6), Some(10), Some(23)];
+    counts.into_iter().zip(0..).map(|(observed, day)| Bar { end: TUESDAY + (day - 5) * record::time::DAY, observed }).collect()
+}
+
+fn told(alert: &Alert, language: Language, occasion: Occasion) -> Message {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let telling = Telling { language, zone: &zone, names: &Europe, series: 40, history: &[Outcome::TalkOnly] };
+    of_alert(alert, occasion, &telling, &frame(), &trend())
+}
+
+#[test]
+fn a_mail_in_text() {
+    let message = told(&fever(), Language::English, Occasion::New);
+    assert_eq!(message.id, "bavaria-3f2a9c01b7de-0-new");
+    expect![[r#"
+        Fever, Bavaria: 23 accounts, 6 expected (3-11)
+
+        About once a year · new
+
+        23 accounts posted about fever in Bavaria in the 24~h to Tue 14:00~CET; 6 expected (3-11).
+        By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last alert here: 1 talk. Posts, not cases.
+
+        What to check
+        1. What stands beside the topic: #fieber #kita. Is it the illness that is meant?
+        2. Above its bound too: Baden-Württemberg.
+        3. Ask who would know: are consultations, absences or tests up?
+
+        Open and acknowledge: https://pumphandle.example.org/#/alerts/3f2a9c01b7de
+
+        --
+        Subscription: bavaria · 3f2a9c01b7de r0
+    "#]].assert_eq(&format!("{}\n\n{}", message.subject, message.text).replace('\u{a0}', "~"));
+}
+
+/// Tags open and close in order; no attribute or text of ours ends early.
+fn is_well_formed(html: &str) -> bool {
+    let mut open: Vec<&str> = Vec::new();
+    for part in html.split('<').skip(1) {
+        let Some((tag, text)) = part.split_once('>') else { return false };
+        if text.contains('>') && !open.contains(&"style") {
+            return false;
+        }
+        let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap_or_default();
+        if tag.starts_with('!') || matches!(name, "meta" | "br") {
+            continue;
+        }
+        if tag.starts_with('/') {
+            if open.pop() != Some(name) {
+                return false;
+            }
+        } else {
+            open.push(name);
+        }
+    }
+    open.is_empty()
+}
+
+#[test]
+fn html_is_whole_and_holds_nothing_of_strangers_as_markup() {
+    let hostile = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;\u{202e}";
+    let mut alert = Alert { topic: "x".to_owned(), topic_name: hostile.to_owned(), region: hostile.to_owned(), ..fever() };
+    alert.id = hostile.to_owned();
+    alert.regions = vec![hostile.to_owned(), "DE".to_owned()];
+    alert.explanation.tags = vec![(hostile.to_owned(), 9)];
+    alert.explanation.news = 20;
+    alert.explanation.link_domains = vec![(hostile.to_owned(), 9)];
+    for language in Language::ALL {
+        for alert in [&alert, &fever()] {
+            let message = told(alert, language, Occasion::Update);
+            assert!(is_well_formed(&message.html), "{}", message.html);
+            assert!(!message.html.contains("<script") && !message.html.contains("<img"), "{}", message.html);
+            assert!(!message.subject.contains(['\n', '\r', '\u{202e}']), "{}", message.subject);
+            assert!(message.html.len() < 60_000);
+        }
+    }
+    assert!(!is_well_formed("<p><b></p></b>") && !is_well_formed("<p>a > b</p>"), "the check itself can fail");
+}
+
+/// The bound is drawn where it is: what is above it stands in the upper row, and nothing else.
+#[test]
+fn bars_stand_above_the_bound_only_where_counts_do() {
+    let message = told(&fever(), Language::German, Occasion::New);
+    let upper = message.html.split("<tr style=\"height:").nth(1).unwrap();
+    let filled: Vec<bool> = upper.split("<td").skip(1).map(|cell| cell.contains("<div class=\"hot-bg\"")).collect();
+    assert_eq!(filled, [false, false, false, false, false, true]);
+    assert!(message.html.contains(">·<"), "a gap is a gap");
+    assert!(message.html.contains("border-top:1px dashed #ad3d06"));
+}
+
+#[test]
+fn a_payload_says_what_happened_in_less_than_twenty_kilobytes() {
+    let mut alert = fever();
+    alert.regions = (0..5_000).map(|number| format!("DE-{number}")).collect();
+    let message = told(&alert, Language::English, Occasion::New);
+    assert!(message.json.to_string().len() < crate::channel::webhook::PAYLOAD_BYTES_MAX);
+    assert_eq!(message.json["type"], "alert.opened");
+    assert_eq!(message.json["data"]["expected_high"], 11.0);
+    let withdrawn = told(&Alert { state: AlertState::Withdrawn, revision: 2, ..fever() }, Language::English, Occasion::Update);
+    assert_eq!((withdrawn.json["type"].as_str(), &*withdrawn.id), (Some("alert.withdrawn"), "bavaria-3f2a9c01b7de-2-update"));
+}
+
+#[test]
+fn a_pulse_and_a_digest() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let well = Pulse { seen: Some(0.97), alerts: 0, latest: Some(TUESDAY), is_silent: false };
+    let silent = Pulse { is_silent: true, ..well.clone() };
+    let mut all = String::new();
+    for language in Language::ALL {
+        for said in [&well, &silent] {
+            let message = pulse(said, "p", language, &zone, TUESDAY, &frame());
+            assert!(is_well_formed(&message.html));
+            all.push_str(&format!("{} | {}\n", message.subject, message.text.lines().next().unwrap()).replace('\u{a0}', "~"));
+        }
+    }
+    expect![[r#"
+        All is well (Tue 13 Jan 14:00~CET) | Nothing unusual. Seen: 97~%.
+        The system is silent: nothing has been judged since Tue 13 Jan 14:00~CET. Seen: 97~% (Tue 13 Jan 14:00~CET) | The system is silent: nothing has been judged since Tue 13 Jan 14:00~CET. Seen: 97~%.
+        Tout va bien (mar. 13 janv. 14:00~CET) | Rien d’inhabituel. Vus: 97~%.
+        Le système est muet : rien n’a été jugé depuis mar. 13 janv. 14:00~CET. Vus: 97~% (mar. 13 janv. 14:00~CET) | Le système est muet : rien n’a été jugé depuis mar. 13 janv. 14:00~CET. Vus: 97~%.
+        Todo en orden (mar. 13 ene. 14:00~CET) | Nada inusual. Vistos: 97~%.
+        El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 14:00~CET. Vistos: 97~% (mar. 13 ene. 14:00~CET) | El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 14:00~CET. Vistos: 97~%.
+        Alles in Ordnung (Di 13. Jan. 14:00~CET) | Nichts Ungewöhnliches. Gesehen: 97~%.
+        Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~% (Di 13. Jan. 14:00~CET) | Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~%.
+    "#]].assert_eq(&all);
+    let alert = fever();
+    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[] };
+    let message = digest(&[(&alert, telling)], "d", Language::English, &zone, TUESDAY, &frame());
+    assert!(is_well_formed(&message.html) && message.text.contains("23 accounts posted about fever in Bavaria"));
+}

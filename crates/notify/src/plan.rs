@@ -1,0 +1,108 @@
+//! When a subscriber hears of an alert: at once, when the night is over, or in the digest.
+//!
+//! A subscription has so many tokens a week, refilled evenly, at most two at a time. An alert that takes one goes at once; without one
+//! it waits for the digest, ranked there. What is rarer than a year, and what is marked `always`, goes at once whatever was spent.
+
+use record::time::WEEK;
+use record::{Alert, Micros};
+use serde::{Deserialize, Serialize};
+
+use crate::subscription::{Subscription, When};
+
+/// Tokens that may gather.
+pub const BURST: u32 = 2;
+/// Days.
+const RARE: f64 = 365.25;
+
+/// What is left of a subscription's tokens. In microseconds of refilling, so that nothing is ever rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    credit: Micros,
+    at: Micros,
+}
+
+impl Budget {
+    /// Full.
+    pub fn new(a_week: u32, at: Micros) -> Budget {
+        Budget { credit: Budget::cost(a_week) * Micros::from(BURST), at }
+    }
+
+    /// How long one token takes to refill.
+    fn cost(a_week: u32) -> Micros {
+        WEEK.div_euclid(Micros::from(a_week.max(1)))
+    }
+
+    /// Takes a token if there is one.
+    pub fn take(&mut self, a_week: u32, now: Micros) -> bool {
+        let cost = Budget::cost(a_week);
+        // A clock set back refills nothing; the time is not counted twice when it catches up.
+        let passed = (now - self.at).max(0);
+        self.at = self.at.max(now);
+        self.credit = self.credit.saturating_add(passed).min(cost * Micros::from(BURST));
+        let is_there = a_week > 0 && self.credit >= cost;
+        if is_there {
+            self.credit -= cost;
+        }
+        is_there
+    }
+}
+
+/// When, and why then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Planned {
+    /// Not before this instant: now, or when the quiet hours are over.
+    AtOnce { from: Micros },
+    /// With the digest that leaves then.
+    Digest { at: Micros },
+}
+
+/// Whether an alert may go out whatever was spent.
+pub fn is_pressing(subscription: &Subscription, alert: &Alert) -> bool {
+    subscription.always.contains(&alert.topic) || alert.recurrence.is_some_and(|days| days > RARE)
+}
+
+/// Plans an alert that the subscription covers, when it is first heard of.
+pub fn plan(subscription: &Subscription, alert: &Alert, budget: &mut Budget, now: Micros) -> Planned {
+    // What the detector itself doubts waits, whoever asks for it.
+    let is_provisional = alert.grounds.provisional && (alert.observed < 11 || alert.ratio() < 5.0);
+    if !alert.grounds.suspect.is_empty() || is_provisional {
+        return Planned::Digest { at: next_digest(subscription, now) };
+    }
+    if subscription.always.contains(&alert.topic) {
+        return Planned::AtOnce { from: now };
+    }
+    let at_once = is_pressing(subscription, alert) || (subscription.when == When::AtOnce && budget.take(subscription.a_week, now));
+    if at_once { Planned::AtOnce { from: after_quiet(subscription, now) } } else { Planned::Digest { at: next_digest(subscription, now) } }
+}
+
+/// Now, or the end of the quiet hours that it lies in.
+pub fn after_quiet(subscription: &Subscription, now: Micros) -> Micros {
+    let Some(quiet) = subscription.quiet else { return now };
+    let minute = subscription.zone.local(now).minute;
+    let is_quiet =
+        if quiet.from <= quiet.to { (quiet.from..quiet.to).contains(&minute) } else { minute >= quiet.from || minute < quiet.to };
+    if is_quiet { subscription.zone.next(now, quiet.to, None) } else { now }
+}
+
+/// When the digest after `now` leaves.
+pub fn next_digest(subscription: &Subscription, now: Micros) -> Micros {
+    let weekday = if subscription.when == When::Weekly { Some(subscription.digest_day) } else { None };
+    subscription.zone.next(now, subscription.digest_at, weekday)
+}
+
+/// Rarest first, then the largest ratio: what a digest begins with.
+pub fn rank(one: &Alert, other: &Alert) -> std::cmp::Ordering {
+    let rarity = |alert: &Alert| alert.recurrence.unwrap_or(0.0);
+    rarity(other).total_cmp(&rarity(one)).then(other.ratio().total_cmp(&one.ratio())).then(one.id.cmp(&other.id))
+}
+
+/// Minutes of the day; `from` after `to` goes over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    pub from: u32,
+    pub to: u32,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! An alert in people's words, in four languages: a sentence, how rare it is, what is known beside it, what to check.
+//!
+//! One form for all, a phrase book for each language. Rarity in words, never p-values; every number with what was expected;
+//! posts, not cases. Text only: whoever puts it into markup escapes it.
+
+use record::time::{DAY, HOUR, Micros};
+use record::{Alert, AlertState, Outcome, Stage, Suspect};
+
+use crate::zone::{Local, Zone};
+
+mod de;
+mod en;
+mod es;
+mod fr;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    English,
+    French,
+    Spanish,
+    German,
+}
+
+impl Language {
+    pub const ALL: [Language; 4] = [Language::English, Language::French, Language::Spanish, Language::German];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::French => "fr",
+            Language::Spanish => "es",
+            Language::German => "de",
+        }
+    }
+
+    pub fn parse(code: &str) -> Option<Language> {
+        Language::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    fn book(self) -> &'static dyn Book {
+        match self {
+            Language::English => &en::English,
+            Language::French => &fr::French,
+            Language::Spanish => &es::Spanish,
+            Language::German => &de::German,
+        }
+    }
+}
+
+/// What things are called; `None` where a language has no name of its own.
+pub trait Names {
+    fn region(&self, code: &str, language: Language) -> Option<String>;
+    fn topic(&self, id: &str, language: Language) -> Option<String>;
+}
+
+/// What is said of an alert beside what it carries, and to whom.
+#[derive(Clone, Copy)]
+pub struct Telling<'a> {
+    pub language: Language,
+    pub zone: &'a Zone,
+    pub names: &'a dyn Names,
+    /// How many series this reader's subscription judges.
+    pub series: u32,
+    /// Outcomes of the last alerts of this topic here, latest first.
+    pub history: &'a [Outcome],
+}
+
+/// The phrases of one language. Numbers come formatted.
+trait Book {
+    fn accounts(&self, number: u64, shown: &str) -> String;
+    /// `posted about fever in Bavaria in the 24 h to Tue 14:00 CET`, after the accounts.
+    fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String;
+    fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String;
+    fn place(&self, code: &str, name: &str) -> String;
+    fn world(&self) -> &'static str;
+    fn unlocated(&self) -> &'static str;
+    fn span(&self, length: Micros) -> String;
+    fn end(&self, local: &Local, with_date: bool) -> String;
+    fn rarity(&self, often: Often) -> String;
+    fn by_chance(&self, rarity: &str, series: u32) -> String;
+    /// `of`: among how many sampled posts, where not all were.
+    fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String;
+    fn located(&self, percent: &str, place: &str) -> String;
+    fn seen(&self, percent: &str) -> String;
+    fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String;
+    fn posts_not_cases(&self) -> &'static str;
+    fn withdrawn(&self) -> &'static str;
+    fn check(&self, check: &Check<'_>) -> String;
+    fn label(&self, label: Label) -> &'static str;
+    fn decimal_comma(&self) -> bool;
+    fn thousands(&self) -> &'static str;
+    /// The name of a topic inside a sentence.
+    fn in_sentence(&self, name: &str) -> String;
+    fn language(&self, code: &str) -> Option<&'static str>;
+}
+
+/// How often chance alone would raise one of the reader's series so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Often {
+    RarerThanTenYears,
+    OnceInYears(u32),
+    Yearly,
+    TimesAYear(u32),
+    Monthly,
+    TwiceAMonth,
+    Weekly,
+    MoreThanWeekly,
+}
+
+impl Often {
+    fn every(days: f64) -> Often {
+        match days {
+            _ if days >= 3_650.0 => Often::RarerThanTenYears,
+            _ if days >= 548.0 => Often::OnceInYears((days / 365.25).round() as u32),
+            _ if days >= 274.0 => Often::Yearly,
+            _ if days >= 43.0 => Often::TimesAYear((365.25 / days).round() as u32),
+            _ if days >= 21.0 => Often::Monthly,
+            _ if days >= 11.0 => Often::TwiceAMonth,
+            _ if days >= 5.0 => Often::Weekly,
+            _ => Often::MoreThanWeekly,
+        }
+    }
+}
+
+/// Something to look at before anything else is done.
+pub(crate) enum Check<'a> {
+    OneAuthor { posts: u32, of: u32 },
+    NearCopies { posts: u32, of: u32 },
+    NewAccounts { posts: u32, of: u32 },
+    News { posts: u32, of: u32, domain: Option<&'a str> },
+    Tags(&'a str),
+    OneLink,
+    Growth,
+    Elsewhere(&'a str),
+    Coverage(&'a str),
+    Open,
+    Ask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Label {
+    WhatToCheck,
+    Open,
+    Inbox,
+    Accounts,
+    Ratio,
+    Voice,
+    News,
+    Seen,
+    PerMillion,
+    Simulated,
+    Change,
+    Trend,
+    Bound,
+    Digest,
+    Heartbeat,
+    NothingUnusual,
+    Silence,
+    Escalated,
+    New,
+    Updated,
+    BelowTheLine,
+}
+
+/// The sentence that an official reads first.
+pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    let accounts = book.accounts(alert.observed.into(), &whole(alert.observed.into(), book));
+    let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
+    let end = book.end(&telling.zone.local(alert.window_end), alert.window_length > DAY);
+    let posted = book.posted(&topic(alert, telling), &place(alert, telling), &book.span(alert.window_length), &end, is_open);
+    let expected = expected(alert, telling);
+    let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
+    format!("{withdrawn}{accounts} {posted}; {expected}.")
+}
+
+/// What follows the sentence: how rare, whose voice, how much was seen, what came before.
+pub fn rest(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    let mut parts = Vec::new();
+    if let Some(days) = alert.recurrence {
+        parts.push(book.by_chance(&book.rarity(Often::every(days)), telling.series));
+    }
+    let explanation = &alert.explanation;
+    if explanation.sampled > 0 {
+        let of = (explanation.sampled < alert.posts).then_some(explanation.sampled);
+        parts.push(book.voices(explanation.own, explanation.news, of));
+    }
+    if let Some(share) = alert.grounds.located_share.filter(|_| !alert.region.contains(':')) {
+        let country = alert.region.split('-').next().unwrap_or(&alert.region);
+        parts.push(book.located(&percent(share), &region(country, telling)));
+    }
+    if alert.coverage < 0.995 {
+        parts.push(book.seen(&percent(alert.coverage)));
+    }
+    let last = telling.history.get(..telling.history.len().min(3)).unwrap_or_default();
+    let counts: Vec<(Outcome, u32)> = Outcome::ALL
+        .into_iter()
+        .map(|outcome| (outcome, last.iter().filter(|one| **one == outcome).count() as u32))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    if !counts.is_empty() {
+        parts.push(book.history(&counts, last.len() as u32));
+    }
+    parts.push(book.posts_not_cases().to_owned());
+    parts.join(" ")
+}
+
+/// `About once a year by chance`, if it was simulated.
+pub fn rarity(alert: &Alert, telling: &Telling<'_>) -> Option<String> {
+    alert.recurrence.map(|days| telling.language.book().rarity(Often::every(days)))
+}
+
+/// `Fever, Bavaria`.
+pub fn title(alert: &Alert, telling: &Telling<'_>) -> String {
+    let name = telling.names.topic(&alert.topic, telling.language).unwrap_or_else(|| alert.topic_name.clone());
+    format!("{}, {}", plain(&name), region(&alert.region, telling))
+}
+
+/// What to look at first, the most telling first; at most four.
+pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
+    let book = telling.language.book();
+    let explanation = &alert.explanation;
+    let of = explanation.sampled;
+    let is_suspect = |suspect: Suspect| alert.grounds.suspect.contains(&suspect);
+    let is_much = |posts: u32| of >= 5 && f64::from(posts) > 0.3 * f64::from(of);
+    let mut checks = Vec::new();
+    if alert.stage == Stage::Early && alert.state == AlertState::Open {
+        checks.push(book.check(&Check::Open));
+    }
+    if is_suspect(Suspect::OneAccount) || is_much(explanation.most_by_one) {
+        checks.push(book.check(&Check::OneAuthor { posts: explanation.most_by_one, of }));
+    }
+    if is_suspect(Suspect::OneLink) {
+        checks.push(book.check(&Check::OneLink));
+    }
+    if is_suspect(Suspect::PlatformGrowth) {
+        checks.push(book.check(&Check::Growth));
+    }
+    if is_suspect(Suspect::NearCopies) || is_much(explanation.near_copies) {
+        checks.push(book.check(&Check::NearCopies { posts: explanation.near_copies, of }));
+    }
+    if is_suspect(Suspect::NewAccounts) || is_much(explanation.new_accounts) {
+        checks.push(book.check(&Check::NewAccounts { posts: explanation.new_accounts, of }));
+    }
+    if is_much(explanation.news) {
+        let domain = explanation.link_domains.first().map(|(domain, _)| plain(domain));
+        checks.push(book.check(&Check::News { posts: explanation.news, of, domain: domain.as_deref() }));
+    }
+    if alert.coverage < 0.95 {
+        checks.push(book.check(&Check::Coverage(&percent(alert.coverage))));
+    }
+    // Others write tags, and write anything into them.
+    let tags: Vec<String> = explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag))).collect();
+    if !tags.is_empty() {
+        checks.push(book.check(&Check::Tags(&tags.join(" "))));
+    }
+    let beside: Vec<String> = alert
+        .regions
+        .iter()
+        .filter(|code| **code != alert.region && !alert.region.starts_with(&format!("{code}-")) && !is_beside(code))
+        .take(5)
+        .map(|code| region(code, telling))
+        .collect();
+    if !beside.is_empty() {
+        checks.push(book.check(&Check::Elsewhere(&beside.join(", "))));
+    }
+    checks.truncate(3);
+    checks.push(book.check(&Check::Ask));
+    checks
+}
+
+pub(crate) fn label(language: Language, label: Label) -> &'static str {
+    language.book().label(label)
+}
+
+/// `3.8`, in the language's way.
+pub(crate) fn number(value: f64, language: Language) -> String {
+    decimal(value, language.book())
+}
+
+pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    let interval = alert.grounds.expected_low.zip(alert.grounds.expected_high);
+    let interval = interval.map(|(low, high)| (decimal(low, book), decimal(high, book)));
+    book.expected(
+        &decimal(alert.expected, book),
+        interval.as_ref().map(|(low, high)| (low.as_str(), high.as_str())),
+        &decimal(alert.upperbound, book),
+    )
+}
+
+pub(crate) fn instant(at: Micros, zone: &Zone, language: Language) -> String {
+    language.book().end(&zone.local(at), true)
+}
+
+/// World, languages and what can't be placed: never named as a place that is up too.
+fn is_beside(code: &str) -> bool {
+    code.contains(':') || code == record::region::WORLD || code == record::region::UNLOCATED
+}
+
+fn topic(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    let name = telling.names.topic(&alert.topic, telling.language).unwrap_or_else(|| alert.topic_name.clone());
+    book.in_sentence(&plain(&name))
+}
+
+/// A region's name in the reader's language, else its code.
+pub fn region(code: &str, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    match code {
+        record::region::WORLD => book.world().to_owned(),
+        record::region::UNLOCATED => book.unlocated().to_owned(),
+        _ => {
+            let language = code.strip_prefix("lang:").and_then(|code| book.language(code)).map(str::to_owned);
+            plain(&language.or_else(|| telling.names.region(code, telling.language)).unwrap_or_else(|| code.to_owned()))
+        }
+    }
+}
+
+fn place(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    match alert.region.as_str() {
+        record::region::WORLD => book.world().to_owned(),
+        record::region::UNLOCATED => book.unlocated().to_owned(),
+        code => book.place(code, &region(code, telling)),
+    }
+}
+
+/// Without what moves or breaks the text around it: names come from files and tags from strangers.
+pub fn plain(name: &str) -> String {
+    let is_mark = |letter: char| matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let cleaned: String =
+        name.chars().filter(|letter| !is_mark(*letter)).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut short: String = cleaned.chars().take(120).collect();
+    if short.len() < cleaned.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// `Influenza` inside a sentence is `influenza`; `COVID-19` stays.
+fn lowered(name: &str) -> String {
+    let mut letters = name.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain([second]).chain(letters).collect(),
+        _ => name.to_owned(),
+    }
+}
+
+/// One decimal below ten, unless it is zero.
+fn decimal(number: f64, book: &dyn Book) -> String {
+    let tenths = (number.max(0.0) * 10.0).round() / 10.0;
+    if tenths < 10.0 && tenths.fract() != 0.0 {
+        let shown = format!("{tenths:.1}");
+        if book.decimal_comma() { shown.replace('.', ",") } else { shown }
+    } else {
+        whole(tenths.round() as u64, book)
+    }
+}
+
+fn whole(number: u64, book: &dyn Book) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push_str(book.thousands());
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Never 100 % of what was not whole; a no-break space before the sign.
+fn percent(share: f64) -> String {
+    let whole = (share * 100.0).round().clamp(0.0, if share < 1.0 { 99.0 } else { 100.0 });
+    format!("{whole}\u{a0}%")
+}
+
+/// `Fever, Bavaria: 23 accounts, 6 expected (3-11)`: what a list of mails shows.
+pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
+    let book = telling.language.book();
+    let accounts = book.in_sentence(book.label(Label::Accounts));
+    let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
+    format!("{withdrawn}{}: {} {accounts}, {}", title(alert, telling), whole(alert.observed.into(), book), expected(alert, telling))
+}
+
+/// `97 %`.
+pub(crate) fn share(share: f64) -> String {
+    percent(share)
+}
+
+/// `14:00`.
+fn clock(local: &Local) -> String {
+    format!("{:02}:{:02}", local.minute / 60, local.minute % 60)
+}
+
+fn hours_or_days(length: Micros) -> (bool, i64) {
+    if length > DAY && length % DAY == 0 { (true, length / DAY) } else { (false, length / HOUR) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+use record::{Micros, Outcome};
+
+use super::{Book, Check, Label, Often, clock, hours_or_days};
+use crate::zone::Local;
+
+pub(super) struct German;
+
+const DAYS: [&str; 7] = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"];
+const MONTHS: [&str; 12] = ["Jan.", "Febr.", "März", "April", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."];
+const NUMBERS: [&str; 6] = ["drei", "vier", "fünf", "sechs", "sieben", "acht"];
+
+impl Book for German {
+    fn accounts(&self, number: u64, shown: &str) -> String {
+        if number == 1 { format!("{shown} Konto schrieb") } else { format!("{shown} Konten schrieben") }
+    }
+
+    fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
+        let when = if is_open { format!("bisher in den {span}, die {end} enden,") } else { format!("in den {span} bis {end}") };
+        format!("{place} {when} über {topic}")
+    }
+
+    fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
+        match interval {
+            Some((low, high)) => format!("{number} erwartet ({low}-{high})"),
+            None => format!("{number} erwartet, Schranke {bound}"),
+        }
+    }
+
+    fn place(&self, code: &str, name: &str) -> String {
+        if code.starts_with("lang:") {
+            return format!("auf {name}");
+        }
+        match code {
+            "CH" | "TR" | "SK" | "UA" | "MN" | "DO" | "CF" | "CI" | "CD" => {
+                format!("in der {}", name.replace("ische Republik", "ischen Republik"))
+            }
+            "IR" | "IQ" | "YE" | "LB" | "SD" | "TD" | "NE" | "SN" | "VA" => format!("im {name}"),
+            "US" | "AE" => format!("in den {}", name.replace("Vereinigte ", "Vereinigten ")),
+            "NL" => "in den Niederlanden".to_owned(),
+            "PH" | "BS" | "KM" | "SC" | "MV" | "FO" | "SB" => format!("auf den {name}"),
+            "GB" => format!("im {}", name.replace("Vereinigtes ", "Vereinigten ")),
+            _ => format!("in {name}"),
+        }
+    }
+
+    fn world(&self) -> &'static str {
+        "weltweit"
+    }
+
+    fn unlocated(&self) -> &'static str {
+        "von unbekannten Orten"
+    }
+
+    fn span(&self, length: Micros) -> String {
+        match hours_or_days(length) {
+            (true, days) => format!("{days} Tagen"),
+            (false, hours) => format!("{hours}\u{a0}h"),
+        }
+    }
+
+    fn end(&self, local: &Local, with_date: bool) -> String {
+        let day = DAYS[usize::from(local.weekday)];
+        let date = if with_date { format!(" {}. {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
+        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+    }
+
+    fn rarity(&self, often: Often) -> String {
+        match often {
+            Often::RarerThanTenYears => "seltener als einmal in 10 Jahren".to_owned(),
+            Often::OnceInYears(years) => format!("etwa einmal in {years} Jahren"),
+            Often::Yearly => "etwa einmal im Jahr".to_owned(),
+            Often::TimesAYear(2) => "etwa zweimal im Jahr".to_owned(),
+            Often::TimesAYear(times) => {
+                let name = (times as usize)
+                    .checked_sub(3)
+                    .and_then(|at| NUMBERS.get(at))
+                    .map_or_else(|| format!("{times}-"), |name| (*name).to_owned());
+                format!("etwa {name}mal im Jahr")
+            }
+            Often::Monthly => "etwa einmal im Monat".to_owned(),
+            Often::TwiceAMonth => "etwa zweimal im Monat".to_owned(),
+            Often::Weekly => "etwa einmal in der Woche".to_owned(),
+            Often::MoreThanWeekly => "öfter als einmal in der Woche".to_owned(),
+        }
+    }
+
+    fn by_chance(&self, rarity: &str, series: u32) -> String {
+        match series {
+            0 | 1 => format!("Durch Zufall {rarity} in dieser Reihe."),
+            _ => format!("Durch Zufall {rarity} in Ihren {series} Reihen."),
+        }
+    }
+
+    fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
+        let link = if news == 1 { "verweist" } else { "verweisen" };
+        match of {
+            Some(of) => format!("Von {of} Beiträgen der Stichprobe {own} in der ersten Person, {news} {link} auf Nachrichten."),
+            None => format!("{own} in der ersten Person, {news} {link} auf Nachrichten."),
+        }
+    }
+
+    fn located(&self, percent: &str, place: &str) -> String {
+        format!("Ort bekannt für {percent} der Beiträge ({place}).")
+    }
+
+    fn seen(&self, percent: &str) -> String {
+        format!("{percent} der Beiträge dieser Stunden wurden gesehen.")
+    }
+
+    fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
+        let shown: Vec<String> = outcomes
+            .iter()
+            .map(|(outcome, count)| {
+                let name = match outcome {
+                    Outcome::HealthEvent if *count == 1 => "Ereignis",
+                    Outcome::HealthEvent => "Ereignisse",
+                    Outcome::Known => "bekannt",
+                    Outcome::TalkOnly => "nur Gespräch",
+                    Outcome::Artefact => "Artefakt",
+                    Outcome::CouldNotTell => "unklar",
+                };
+                format!("{count} {name}")
+            })
+            .collect();
+        let alerts = if n == 1 { "Letzter Alarm hier".to_owned() } else { format!("Letzte {n} Alarme hier") };
+        format!("{alerts}: {}.", shown.join(", "))
+    }
+
+    fn posts_not_cases(&self) -> &'static str {
+        "Beiträge, keine Fälle."
+    }
+
+    fn withdrawn(&self) -> &'static str {
+        "Zurückgezogen: "
+    }
+
+    fn check(&self, check: &Check<'_>) -> String {
+        match check {
+            Check::OneAuthor { posts, of } => {
+                format!("Ein Konto schrieb {posts} von {of} Beiträgen der Stichprobe: ein Bot, oder jemand mit einem Anliegen?")
+            }
+            Check::NearCopies { posts, of } => {
+                format!("{posts} von {of} Beiträgen der Stichprobe sind fast gleich: ein Text, der weitergereicht wird?")
+            }
+            Check::NewAccounts { posts, of } => {
+                format!("{posts} von {of} Beiträgen der Stichprobe sind von neuen Konten: eine Welle von Anmeldungen, oder Bots?")
+            }
+            Check::News { posts, of, domain: Some(domain) } => {
+                format!(
+                    "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten, meist auf {domain}: spricht man über einen Bericht?"
+                )
+            }
+            Check::News { posts, of, domain: None } => {
+                format!("{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: spricht man über einen Bericht?")
+            }
+            Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite weitergereicht?".to_owned(),
+            Check::Growth => "Alle Beiträge stiegen wie dieses Thema: wuchs das Netz, nicht das Thema?".to_owned(),
+            Check::Tags(tags) => format!("Neben dem Thema steht: {tags}. Ist die Krankheit gemeint?"),
+            Check::Elsewhere(places) => format!("Auch über der Schranke: {places}."),
+            Check::Coverage(percent) => format!("Nur {percent} der Beiträge wurden gesehen: fehlte eine Quelle?"),
+            Check::Open => "Das Fenster ist noch offen: sein Schluss bestätigt den Alarm oder zieht ihn zurück.".to_owned(),
+            Check::Ask => "Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, Tests?".to_owned(),
+        }
+    }
+
+    fn label(&self, label: Label) -> &'static str {
+        match label {
+            Label::WhatToCheck => "Was zu prüfen ist",
+            Label::Open => "Öffnen und übernehmen",
+            Label::Inbox => "Eingang",
+            Label::Accounts => "Konten",
+            Label::Ratio => "Verhältnis",
+            Label::Voice => "Erste Person",
+            Label::News => "Nachrichten",
+            Label::Seen => "Gesehen",
+            Label::PerMillion => "Beiträge je Million",
+            Label::Simulated => "Simulierte Daten",
+            Label::Change => "Abonnement",
+            Label::Trend => "Konten, Fenster für Fenster",
+            Label::Bound => "gestrichelt: Schranke von",
+            Label::Digest => "Übersicht",
+            Label::Heartbeat => "Alles in Ordnung",
+            Label::NothingUnusual => "Nichts Ungewöhnliches.",
+            Label::Silence => "Das System schweigt: nichts wurde beurteilt seit",
+            Label::Escalated => "Niemand hat das rechtzeitig übernommen.",
+            Label::New => "neu",
+            Label::Updated => "Aktualisierung",
+            Label::BelowTheLine => "Ohne eigene Nachricht, nach Seltenheit",
+        }
+    }
+
+    fn decimal_comma(&self) -> bool {
+        true
+    }
+
+    fn thousands(&self) -> &'static str {
+        "."
+    }
+
+    /// Nouns keep their capital.
+    fn in_sentence(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    fn language(&self, code: &str) -> Option<&'static str> {
+        Some(match code {
+            "en" => "Englisch",
+            "fr" => "Französisch",
+            "es" => "Spanisch",
+            "de" => "Deutsch",
+            "pt" => "Portugiesisch",
+            "it" => "Italienisch",
+            "ja" => "Japanisch",
+            "und" => "ohne Sprachangabe",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+use record::{Micros, Outcome};
+
+use super::{Book, Check, Label, Often, clock, hours_or_days};
+use crate::zone::Local;
+
+pub(super) struct French;
+
+const DAYS: [&str; 7] = ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."];
+const MONTHS: [&str; 12] = ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."];
+const NUMBERS: [&str; 6] = ["trois", "quatre", "cinq", "six", "sept", "huit"];
+/// Countries that are masculine in spite of their last letter, or begin with a consonant and are.
+const MASCULINE_E: [&str; 6] = ["MX", "KH", "MZ", "ZW", "SR", "BZ"];
+const PLURAL: [&str; 12] = ["US", "NL", "PH", "AE", "BS", "KM", "MV", "SC", "FJ", "SB", "MH", "PW"];
+/// Without an article.
+const BARE: [&str; 12] = ["CU", "MT", "CY", "SG", "MG", "HT", "MC", "DJ", "MU", "BH", "TW", "HK"];
+
+impl Book for French {
+    fn accounts(&self, number: u64, shown: &str) -> String {
+        format!("{shown} {}", if number < 2 { "compte a" } else { "comptes ont" })
+    }
+
+    fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
+        let when =
+            if is_open { format!("jusqu’ici, dans les {span} qui finissent {end}") } else { format!("dans les {span} avant {end}") };
+        format!("publié sur « {topic} » {place} {when}")
+    }
+
+    fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
+        match interval {
+            Some((low, high)) => format!("{number} attendus ({low}-{high})"),
+            None => format!("{number} attendus, seuil {bound}"),
+        }
+    }
+
+    fn place(&self, code: &str, name: &str) -> String {
+        if code.starts_with("lang:") {
+            return format!("en {name}");
+        }
+        if code.len() != 2 {
+            return format!("({name})");
+        }
+        let starts_with_vowel = name.starts_with(|letter: char| "AEIOUÉÈÎaeiouéèî".contains(letter));
+        match code {
+            _ if BARE.contains(&code) => format!("à {name}"),
+            _ if PLURAL.contains(&code) => format!("aux {name}"),
+            _ if starts_with_vowel || (name.ends_with('e') && !MASCULINE_E.contains(&code)) => format!("en {name}"),
+            _ => format!("au {name}"),
+        }
+    }
+
+    fn world(&self) -> &'static str {
+        "dans le monde"
+    }
+
+    fn unlocated(&self) -> &'static str {
+        "de lieux inconnus"
+    }
+
+    fn span(&self, length: Micros) -> String {
+        match hours_or_days(length) {
+            (true, days) => format!("{days} jours"),
+            (false, hours) => format!("{hours}\u{a0}h"),
+        }
+    }
+
+    fn end(&self, local: &Local, with_date: bool) -> String {
+        let day = DAYS[usize::from(local.weekday)];
+        let date = if with_date { format!(" {} {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
+        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+    }
+
+    fn rarity(&self, often: Often) -> String {
+        match often {
+            Often::RarerThanTenYears => "moins d’une fois en 10 ans".to_owned(),
+            Often::OnceInYears(years) => format!("environ une fois en {years} ans"),
+            Often::Yearly => "environ une fois par an".to_owned(),
+            Often::TimesAYear(2) => "environ deux fois par an".to_owned(),
+            Often::TimesAYear(times) => {
+                let name = (times as usize)
+                    .checked_sub(3)
+                    .and_then(|at| NUMBERS.get(at))
+                    .map_or_else(|| times.to_string(), |name| (*name).to_owned());
+                format!("environ {name} fois par an")
+            }
+            Often::Monthly => "environ une fois par mois".to_owned(),
+            Often::TwiceAMonth => "environ deux fois par mois".to_owned(),
+            Often::Weekly => "environ une fois par semaine".to_owned(),
+            Often::MoreThanWeekly => "plus d’une fois par semaine".to_owned(),
+        }
+    }
+
+    fn by_chance(&self, rarity: &str, series: u32) -> String {
+        match series {
+            0 | 1 => format!("Par hasard {rarity} dans cette série."),
+            _ => format!("Par hasard {rarity} dans vos {series} séries."),
+        }
+    }
+
+    fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
+        let link = if news < 2 { "renvoie" } else { "renvoient" };
+        match of {
+            Some(of) => format!("Sur {of} messages examinés, {own} à la première personne, {news} {link} vers la presse."),
+            None => format!("{own} à la première personne, {news} {link} vers la presse."),
+        }
+    }
+
+    fn located(&self, percent: &str, place: &str) -> String {
+        format!("Lieu connu pour {percent} des messages ({place}).")
+    }
+
+    fn seen(&self, percent: &str) -> String {
+        format!("{percent} des messages de ces heures ont été vus.")
+    }
+
+    fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
+        let shown: Vec<String> = outcomes
+            .iter()
+            .map(|(outcome, count)| {
+                let name = match outcome {
+                    Outcome::HealthEvent if *count == 1 => "événement",
+                    Outcome::HealthEvent => "événements",
+                    Outcome::Known => "déjà connu",
+                    Outcome::TalkOnly => "simple discussion",
+                    Outcome::Artefact => "artefact",
+                    Outcome::CouldNotTell => "indécis",
+                };
+                format!("{count} {name}")
+            })
+            .collect();
+        let alerts = if n == 1 { "Dernière alerte ici".to_owned() } else { format!("{n} dernières alertes ici") };
+        format!("{alerts} : {}.", shown.join(", "))
+    }
+
+    fn posts_not_cases(&self) -> &'static str {
+        "Des messages, pas des cas."
+    }
+
+    fn withdrawn(&self) -> &'static str {
+        "Retirée : "
+    }
+
+    fn check(&self, check: &Check<'_>) -> String {
+        match check {
+            Check::OneAuthor { posts, of } => {
+                format!("Un seul compte a écrit {posts} des {of} messages examinés : un robot, ou quelqu’un qui milite ?")
+            }
+            Check::NearCopies { posts, of } => format!("{posts} des {of} messages examinés sont des quasi-copies : un texte relayé ?"),
+            Check::NewAccounts { posts, of } => {
+                format!("{posts} des {of} messages examinés viennent de comptes récents : des inscriptions en masse, ou des robots ?")
+            }
+            Check::News { posts, of, domain: Some(domain) } => {
+                format!("{posts} des {of} messages examinés renvoient vers la presse, surtout {domain} : parle-t-on d’un reportage ?")
+            }
+            Check::News { posts, of, domain: None } => {
+                format!("{posts} des {of} messages examinés renvoient vers la presse : parle-t-on d’un reportage ?")
+            }
+            Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée ?".to_owned(),
+            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui grandit, et non le sujet ?".to_owned(),
+            Check::Tags(tags) => format!("À côté du sujet : {tags}. Est-ce bien de la maladie qu’il s’agit ?"),
+            Check::Elsewhere(places) => format!("Au-dessus du seuil aussi : {places}."),
+            Check::Coverage(percent) => format!("Seuls {percent} des messages ont été vus : une source était-elle absente ?"),
+            Check::Open => "La fenêtre est encore ouverte : sa clôture confirme ou retire l’alerte.".to_owned(),
+            Check::Ask => "Demandez à qui le saurait : consultations, absences ou tests en hausse ?".to_owned(),
+        }
+    }
+
+    fn label(&self, label: Label) -> &'static str {
+        match label {
+            Label::WhatToCheck => "À vérifier",
+            Label::Open => "Ouvrir et prendre en charge",
+            Label::Inbox => "Boîte de réception",
+            Label::Accounts => "Comptes",
+            Label::Ratio => "Rapport",
+            Label::Voice => "À la première personne",
+            Label::News => "Presse",
+            Label::Seen => "Vus",
+            Label::PerMillion => "Messages par million",
+            Label::Simulated => "Données simulées",
+            Label::Change => "Abonnement",
+            Label::Trend => "Comptes, fenêtre par fenêtre",
+            Label::Bound => "tirets : seuil de",
+            Label::Digest => "Résumé",
+            Label::Heartbeat => "Tout va bien",
+            Label::NothingUnusual => "Rien d’inhabituel.",
+            Label::Silence => "Le système est muet : rien n’a été jugé depuis",
+            Label::Escalated => "Personne ne s’en est chargé à temps.",
+            Label::New => "nouvelle",
+            Label::Updated => "mise à jour",
+            Label::BelowTheLine => "Sans envoi immédiat, par rareté",
+        }
+    }
+
+    fn decimal_comma(&self) -> bool {
+        true
+    }
+
+    fn thousands(&self) -> &'static str {
+        "\u{202f}"
+    }
+
+    fn in_sentence(&self, name: &str) -> String {
+        super::lowered(name)
+    }
+
+    fn language(&self, code: &str) -> Option<&'static str> {
+        Some(match code {
+            "en" => "anglais",
+            "fr" => "français",
+            "es" => "espagnol",
+            "de" => "allemand",
+            "pt" => "portugais",
+            "it" => "italien",
+            "ja" => "japonais",
+            "und" => "langue non déclarée",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::sample::{Europe, fever};
+
+fn telling<'a>(language: Language, zone: &'a Zone, history: &'a [Outcome]) -> Telling<'a> {
+    Telling { language, zone, names: &Europe, series: 40, history }
+}
+
+/// Everything that a reader gets to read of it.
+fn told(alert: &Alert, language: Language) -> String {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let history = [Outcome::TalkOnly, Outcome::HealthEvent, Outcome::TalkOnly, Outcome::Artefact];
+    let telling = telling(language, &zone, &history);
+    let checks = checks(alert, &telling);
+    format!("{}\n{}\n{}\n- {}\n", title(alert, &telling), headline(alert, &telling), rest(alert, &telling), checks.join("\n- "))
+        .replace('\u{a0}', "~")
+}
+
+fn check(alert: &Alert, language: Language, expected: Expect) {
+    expected.assert_eq(&told(alert, language));
+}
+
+#[test]
+fn english() {
+    check(
+        &fever(),
+        Language::English,
+        expect![[r#"
+        Fever, Bavaria
+        23 accounts posted about fever in Bavaria in the 24~h to Tue 14:00~CET; 6 expected (3-11).
+        By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last 3 alerts here: 1 event, 2 talk. Posts, not cases.
+        - What stands beside the topic: #fieber #kita. Is it the illness that is meant?
+        - Above its bound too: Baden-Württemberg.
+        - Ask who would know: are consultations, absences or tests up?
+    "#]],
+    );
+}
+
+#[test]
+fn french() {
+    check(
+        &fever(),
+        Language::French,
+        expect![[r#"
+        Fièvre, Bavière
+        23 comptes ont publié sur « fièvre » (Bavière) dans les 24~h avant mar. 14:00~CET; 6 attendus (3-11).
+        Par hasard environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Allemagne). 3 dernières alertes ici : 1 événement, 2 simple discussion. Des messages, pas des cas.
+        - À côté du sujet : #fieber #kita. Est-ce bien de la maladie qu’il s’agit ?
+        - Au-dessus du seuil aussi : Bade-Wurtemberg.
+        - Demandez à qui le saurait : consultations, absences ou tests en hausse ?
+    "#]],
+    );
+}
+
+#[test]
+fn spanish() {
+    check(
+        &fever(),
+        Language::Spanish,
+        expect![[r#"
+        Fiebre, Baviera
+        23 cuentas publicaron sobre «fiebre» en Baviera en las 24~h hasta el mar. 14:00~CET; se esperaban 6 (3-11).
+        Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Alemania). Últimas 3 alertas aquí: 1 evento, 2 solo conversación. Mensajes, no casos.
+        - Junto al tema: #fieber #kita. ¿Se trata de la enfermedad?
+        - También por encima del umbral: Baden-Wurtemberg.
+        - Pregunte a quien lo sabría: ¿aumentan consultas, ausencias o pruebas?
+    "#]],
+    );
+}
+
+#[test]
+fn german() {
+    check(
+        &fever(),
+        Language::German,
+        expect![[r#"
+            Fieber, Bayern
+            23 Konten schrieben in Bayern in den 24~h bis Di 14:00~CET über Fieber; 6 erwartet (3-11).
+            Durch Zufall etwa einmal im Jahr in Ihren 40 Reihen. 14 in der ersten Person, 3 verweisen auf Nachrichten. Ort bekannt für 9~% der Beiträge (Deutschland). Letzte 3 Alarme hier: 1 Ereignis, 2 nur Gespräch. Beiträge, keine Fälle.
+            - Neben dem Thema steht: #fieber #kita. Ist die Krankheit gemeint?
+            - Auch über der Schranke: Baden-Württemberg.
+            - Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, Tests?
+        "#]],
+    );
+}
+
+/// The hard ones of grammar: one account, a country with an article, a week, an open window, a withdrawal, large and small numbers.
+#[test]
+fn the_hard_ones() {
+    let mut all = String::new();
+    let week = 7 * DAY;
+    let swiss = Alert {
+        region: "CH".to_owned(),
+        regions: Vec::new(),
+        window_length: week,
+        observed: 12_345,
+        posts: 20_000,
+        recurrence: Some(120.0),
+        ..fever()
+    };
+    let states = Alert { region: "US".to_owned(), stage: Stage::Early, observed: 1, expected: 0.25, ..fever() };
+    let world =
+        Alert { region: "001".to_owned(), state: AlertState::Withdrawn, recurrence: Some(9_000.0), grounds: Box::default(), ..fever() };
+    let speakers = Alert { region: "lang:de".to_owned(), coverage: 0.8, recurrence: Some(14.0), ..fever() };
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    for language in Language::ALL {
+        let telling = telling(language, &zone, &[]);
+        for alert in [&swiss, &states, &world, &speakers] {
+            all.push_str(
+                &format!("{} {}\n", headline(alert, &telling), rest(alert, &telling)).replace('\u{a0}', "~").replace('\u{202f}', "~"),
+            );
+        }
+    }
+    expect![[r#"
+        12,345 accounts posted about fever in Switzerland in the 7 days to Tue 13 Jan 14:00~CET; 6 expected (3-11). By chance about three times a year in your 40 series. Of 26 sampled posts 14 first-person, 3 link to news. Place known for 9~% of posts (Switzerland). Posts, not cases.
+        1 account posted about fever in the United States so far in the 24~h that end Tue 14:00~CET; 0.3 expected (3-11). By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (United States). Posts, not cases.
+        Withdrawn: 23 accounts posted about fever worldwide in the 24~h to Tue 14:00~CET; 6 expected, bound 15. By chance less than once in 10 years in your 40 series. 14 first-person, 3 link to news. Posts, not cases.
+        23 accounts posted about fever in German in the 24~h to Tue 14:00~CET; 6 expected (3-11). By chance about twice a month in your 40 series. 14 first-person, 3 link to news. 80~% of the posts of these hours were seen. Posts, not cases.
+        12~345 comptes ont publié sur « fièvre » en Suisse dans les 7 jours avant mar. 13 janv. 14:00~CET; 6 attendus (3-11). Par hasard environ trois fois par an dans vos 40 séries. Sur 26 messages examinés, 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Suisse). Des messages, pas des cas.
+        1 compte a publié sur « fièvre » aux États-Unis jusqu’ici, dans les 24~h qui finissent mar. 14:00~CET; 0,3 attendus (3-11). Par hasard environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (États-Unis). Des messages, pas des cas.
+        Retirée : 23 comptes ont publié sur « fièvre » dans le monde dans les 24~h avant mar. 14:00~CET; 6 attendus, seuil 15. Par hasard moins d’une fois en 10 ans dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Des messages, pas des cas.
+        23 comptes ont publié sur « fièvre » en allemand dans les 24~h avant mar. 14:00~CET; 6 attendus (3-11). Par hasard environ deux fois par mois dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. 80~% des messages de ces heures ont été vus. Des messages, pas des cas.
+        12.345 cuentas publicaron sobre «fiebre» en Suiza en los 7 días hasta el mar. 13 ene. 14:00~CET; se esperaban 6 (3-11). Por azar, aproximadamente tres veces al año en sus 40 series. De 26 mensajes examinados, 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Suiza). Mensajes, no casos.
+        1 cuenta publicó sobre «fiebre» en Estados Unidos hasta ahora, en las 24~h que terminan el mar. 14:00~CET; se esperaban 0,3 (3-11). Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Estados Unidos). Mensajes, no casos.
+        Retirada: 23 cuentas publicaron sobre «fiebre» en el mundo en las 24~h hasta el mar. 14:00~CET; se esperaban 6, umbral 15. Por azar, menos de una vez en 10 años en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Mensajes, no casos.
+        23 cuentas publicaron sobre «fiebre» en alemán en las 24~h hasta el mar. 14:00~CET; se esperaban 6 (3-11). Por azar, aproximadamente dos veces al mes en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Se vio el 80~% de los mensajes de estas horas. Mensajes, no casos.
+        12.345 Konten schrieben in der Schweiz in den 7 Tagen bis Di 13. Jan. 14:00~CET über Fieber; 6 erwartet (3-11). Durch Zufall etwa dreimal im Jahr in Ihren 40 Reihen. Von 26 Beiträgen der Stichprobe 14 in der ersten Person, 3 verweisen auf Nachrichten. Ort bekannt für 9~% der Beiträge (Schweiz). Beiträge, keine Fälle.
+        1 Konto schrieb in den Vereinigten Staaten bisher in den 24~h, die Di 14:00~CET enden, über Fieber; 0,3 erwartet (3-11). Durch Zufall etwa einmal im Jahr in Ihren 40 Reihen. 14 in der ersten Person, 3 verweisen auf Nachrichten. Ort bekannt für 9~% der Beiträge (Vereinigte Staaten). Beiträge, keine Fälle.
+        Zurückgezogen: 23 Konten schrieben weltweit in den 24~h bis Di 14:00~CET über Fieber; 6 erwartet, Schranke 15. Durch Zufall seltener als einmal in 10 Jahren in Ihren 40 Reihen. 14 in der ersten Person, 3 verweisen auf Nachrichten. Beiträge, keine Fälle.
+        23 Konten schrieben auf Deutsch in den 24~h bis Di 14:00~CET über Fieber; 6 erwartet (3-11). Durch Zufall etwa zweimal im Monat in Ihren 40 Reihen. 14 in der ersten Person, 3 verweisen auf Nachrichten. 80~% der Beiträge dieser Stunden wurden gesehen. Beiträge, keine Fälle.
+    "#]].assert_eq(&all);
+}
+
+#[test]
+fn what_strangers_wrote_moves_nothing_and_stays_short() {
+    let mut alert = Alert { topic: "x".to_owned(), topic_name: format!("\u{202e}evil\n<b>{}", "x".repeat(500)), ..fever() };
+    alert.explanation.tags = vec![("a\u{202e}b\u{2066}\r\nBcc: x".to_owned(), 5)];
+    for language in Language::ALL {
+        let told = told(&alert, language);
+        assert!(!told.contains(['\u{202e}', '\u{2066}', '\r']), "{told}");
+        assert!(told.lines().all(|line| line.chars().count() < 700), "{told}");
+        assert!(!told.lines().any(|line| line.starts_with("Bcc")), "{told}");
+    }
+}
+
+#[test]
+fn rarity_falls_through_every_step() {
+    let steps: Vec<Often> = [9e9, 3_650.0, 800.0, 365.0, 183.0, 60.0, 30.0, 14.0, 7.0, 1.0].map(Often::every).into();
+    assert_eq!(steps[3..5], [Often::Yearly, Often::TimesAYear(2)]);
+    assert_eq!((steps[0], steps[9]), (Often::RarerThanTenYears, Often::MoreThanWeekly));
+}

@@ -1,0 +1,772 @@
+//! The notifier: tells subscribers of alerts, of how things are, and of silence.
+//!
+//! What is owed and what was tried stands in the compacted stream `state` under `notify/`, written after each step: a restart goes on
+//! where it was, and tells with the same ids. Each subscription sends by a thread of its own, one message at a time, so that one that
+//! hangs or fails delays no other. The warehouse is asked only for what decorates (trends, how many series, how much was seen), on
+//! threads that may wait: its being away delays no message.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use journal::{Change, Group, Journal, Membership, Stream};
+use notify::channel::mail::MailServer;
+use notify::channel::webhook::Secret;
+use notify::channel::{alertmanager, cap, mail, webhook};
+use notify::message::{Bar, Frame, Occasion, Pulse, TREND_BARS};
+use notify::outbox::{Due, Head, Item, Tries};
+use notify::plan::Budget;
+use notify::subscription::World;
+use notify::words::{Language, Names, Telling};
+use notify::{Audience, Channel, Message, Reach, SendError, Subscription, message, plan};
+use record::kind::Kind;
+use record::region::RegionTable;
+use record::time::DAY;
+use record::{Alert, AlertEvent, Micros, Outcome, Settings, Version};
+use warehouse::{Reading, SeriesHead, SeriesQuery};
+
+use super::desk::Desk;
+use crate::config::{Config, Notify};
+use crate::drive::again;
+
+const TURN_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// When asked to end, what is due still goes out for so long.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// What a feed holds.
+const FEED_MAX: usize = 100;
+/// Alerts older than that are told to nobody anew.
+const TELL_WITHIN: Micros = 7 * DAY;
+const PREFIX: &str = "notify/";
+
+/// What everything the notifier says is made with.
+pub(crate) struct Equipment {
+    notify: Notify,
+    reach: Reach,
+    mail: Option<MailServer>,
+    secrets: BTreeMap<String, Vec<Secret>>,
+    world: Arc<Places>,
+    warehouse: Arc<dyn Reading>,
+    feeds: PathBuf,
+    simulated: bool,
+    clock: fn() -> Micros,
+}
+
+impl Equipment {
+    /// Reads what only the notifier needs: passwords, secrets, certificates.
+    pub(crate) fn of(
+        config: &Config,
+        settings: &Settings,
+        warehouse: Arc<dyn Reading>,
+        simulated: bool,
+        clock: fn() -> Micros,
+    ) -> anyhow::Result<Equipment> {
+        let notify = config.notify.clone();
+        let pem =
+            notify.roots_file.as_ref().map(|file| std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display())));
+        let pem = pem.transpose()?;
+        let roots = match &pem {
+            Some(pem) => Reach::certificates(pem).context("`notify.roots-file` holds no certificates")?,
+            None => Vec::new(),
+        };
+        let mut mail = None;
+        if let Some(server) = &notify.mail {
+            let password = server.password_file.as_deref().map(super::stores::secret).transpose()?;
+            mail = Some(MailServer {
+                host: server.host.clone(),
+                port: server.port,
+                encryption: server.encryption,
+                user: server.user.clone().map(|user| (user, password.unwrap_or_default())),
+                from: server.from.parse().with_context(|| format!("`{}` is no mail address", server.from))?,
+                root_pem: pem,
+                unsubscribe: server.unsubscribe.as_ref().map(|address| address.parse()).transpose().context("`notify.mail.unsubscribe`")?,
+            });
+        }
+        let mut secrets = BTreeMap::new();
+        for subscription in &notify.subscriptions {
+            let Channel::Webhook { secret_files, .. } = &subscription.channel else { continue };
+            let mut read = Vec::new();
+            for file in secret_files {
+                let text = super::stores::secret(file)?;
+                read.push(
+                    Secret::parse(&text).with_context(|| format!("`{}` holds no `whsec_` and base64 of 24 to 64 bytes", file.display()))?,
+                );
+            }
+            secrets.insert(subscription.name.clone(), read);
+        }
+        let world = Arc::new(Places::new(settings, config));
+        let feeds = config.journal.data.join("feeds");
+        Ok(Equipment {
+            reach: Reach { own_networks: notify.own_networks.clone(), roots },
+            notify,
+            mail,
+            secrets,
+            world,
+            warehouse,
+            feeds,
+            simulated,
+            clock,
+        })
+    }
+
+    fn subscription(&self, name: &str) -> Option<&Subscription> {
+        self.notify.subscriptions.iter().find(|subscription| subscription.name == name)
+    }
+
+    fn frame<'a>(&'a self, subscription: &'a Subscription) -> Frame<'a> {
+        Frame { subscription: &subscription.name, page: self.notify.page.as_deref(), simulated: self.simulated }
+    }
+}
+
+/// What places and topics are called, and what is below what.
+struct Places {
+    kinds: BTreeMap<String, Kind>,
+    table: RegionTable,
+    atlas: atlas::Atlas,
+    /// The operator's own regions.
+    own: BTreeMap<String, String>,
+}
+
+impl Places {
+    fn new(settings: &Settings, config: &Config) -> Places {
+        Places {
+            kinds: settings.topics.iter().map(|topic| (topic.id.clone(), topic.kind)).collect(),
+            table: settings.region_table(),
+            atlas: atlas::Atlas::new(),
+            own: config.places.names(),
+        }
+    }
+}
+
+impl World for Places {
+    fn kind(&self, topic: &str) -> Option<Kind> {
+        self.kinds.get(topic).copied()
+    }
+
+    fn is_within(&self, region: &str, above: &str) -> bool {
+        if region.contains(':') { region == above || above == record::region::WORLD } else { self.table.within(region, above) }
+    }
+}
+
+/// Names of the topics that come with the program, a topic a line.
+const TOPIC_NAMES: &str = include_str!("notifier/topics.txt");
+
+impl Names for Places {
+    fn region(&self, code: &str, language: Language) -> Option<String> {
+        let known = self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
+        known.or_else(|| self.own.get(code).cloned())
+    }
+
+    fn topic(&self, id: &str, language: Language) -> Option<String> {
+        let names = TOPIC_NAMES.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix('|'))?;
+        let column = match language {
+            Language::English => return None,
+            Language::French => 0,
+            Language::Spanish => 1,
+            Language::German => 2,
+        };
+        names.split('|').nth(column).map(str::to_owned)
+    }
+}
+
+/// What the warehouse said last.
+#[derive(Default)]
+struct Looked {
+    heads: Vec<SeriesHead>,
+    seen: Option<f64>,
+    latest: Option<Micros>,
+}
+
+/// Tells until asked to stop, then what is still due.
+pub(crate) fn run(journal: &dyn Journal, equipment: &Equipment, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    let looked = Mutex::new(Looked::default());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| look(equipment, &looked, &over));
+        let result = tell(journal, equipment, &looked, stop);
+        over.store(true, Ordering::SeqCst);
+        result
+    })
+}
+
+fn look(equipment: &Equipment, looked: &Mutex<Looked>, over: &AtomicBool) {
+    let mut next = Instant::now();
+    while !over.load(Ordering::SeqCst) {
+        if Instant::now() >= next {
+            next = Instant::now() + LOOK_EVERY;
+            let warehouse = &equipment.warehouse;
+            let answer = warehouse.heads().and_then(|heads| Ok((heads, warehouse.coverage()?, warehouse.latest()?)));
+            match answer {
+                Ok((heads, coverage, latest)) => {
+                    let seen = coverage.iter().map(|feed| feed.share).reduce(f64::min);
+                    *looked.lock().unwrap_or_else(PoisonError::into_inner) = Looked { heads, seen, latest };
+                }
+                Err(error) => tracing::debug!(%error, "the warehouse can't be asked, messages go without what it knows"),
+            }
+        }
+        std::thread::sleep(TURN_EVERY);
+    }
+}
+
+fn tell(journal: &dyn Journal, equipment: &Equipment, looked: &Mutex<Looked>, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    let mut membership = again(|| journal.join(Group::Notify))?;
+    let mut notifier: Option<Notifier<'_>> = None;
+    let mut ends_at = None;
+    loop {
+        notifier = owned(journal, equipment, &mut *membership, notifier)?;
+        let mut is_idle = true;
+        if let Some(notifier) = &mut notifier {
+            is_idle = notifier.turn(&looked.lock().unwrap_or_else(PoisonError::into_inner))?;
+        }
+        if stop() {
+            let ends_at = *ends_at.get_or_insert_with(|| Instant::now() + DRAIN_MAX);
+            if is_idle || Instant::now() >= ends_at {
+                return Ok(());
+            }
+        }
+        std::thread::sleep(TURN_EVERY);
+    }
+}
+
+fn owned<'a>(
+    journal: &'a dyn Journal,
+    equipment: &'a Equipment,
+    membership: &mut dyn Membership,
+    mut notifier: Option<Notifier<'a>>,
+) -> anyhow::Result<Option<Notifier<'a>>> {
+    for change in again(|| membership.changes(Duration::ZERO))? {
+        notifier = match change {
+            Change::Given(_) => Some(Notifier::open(journal, equipment)?),
+            Change::Taken(_) => None,
+        };
+    }
+    Ok(notifier)
+}
+
+/// What came of a message.
+struct Outcomes {
+    subscription: String,
+    sent: Sent,
+    result: Result<(), SendError>,
+}
+
+/// What a message was about.
+#[derive(Clone)]
+enum Sent {
+    Alert { alert: Box<Alert>, occasion: Option<Occasion> },
+    Digest { alerts: Vec<Alert> },
+    Pulse { is_silent: bool },
+}
+
+struct Notifier<'a> {
+    journal: &'a dyn Journal,
+    equipment: &'a Equipment,
+    desk: Desk<'a>,
+    heads: BTreeMap<String, Head>,
+    /// (subscription, alert) → what is owed.
+    items: BTreeMap<(String, String), Item>,
+    /// Alerts that a subscription doesn't cover as they are.
+    passed_over: BTreeSet<(String, String, u32)>,
+    busy: BTreeSet<String>,
+    done: (Sender<Outcomes>, Receiver<Outcomes>),
+}
+
+impl<'a> Notifier<'a> {
+    fn open(journal: &'a dyn Journal, equipment: &'a Equipment) -> anyhow::Result<Notifier<'a>> {
+        let desk = Desk::open(journal, equipment.clock)?;
+        let mut notifier = Notifier {
+            journal,
+            equipment,
+            desk,
+            heads: BTreeMap::new(),
+            items: BTreeMap::new(),
+            passed_over: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            done: channel(),
+        };
+        let newest = notifier.desk.fold().alerts().map(|alert| alert.version).max().unwrap_or(Version(0));
+        for subscription in &equipment.notify.subscriptions {
+            let name = &subscription.name;
+            let now = (equipment.clock)();
+            let head = match again(|| journal.get(Stream::State, &head_key(name)))? {
+                Some(bytes) => {
+                    serde_json::from_slice(&bytes).with_context(|| format!("what is kept of subscription `{name}` is unreadable"))?
+                }
+                None => {
+                    let head = Head {
+                        since: newest,
+                        budget: Budget::new(subscription.a_week, now),
+                        digest_at: plan::next_digest(subscription, now),
+                        heartbeat_at: subscription.zone.next(now, subscription.digest_at, None),
+                        told_silent: false,
+                        tries: Tries::default(),
+                    };
+                    notifier.keep_head(name, &head)?;
+                    head
+                }
+            };
+            notifier.heads.insert(name.clone(), head);
+            let prefix = item_key(name, "");
+            for key in again(|| journal.keys(Stream::State, &prefix))? {
+                let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
+                let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+                notifier.items.insert((name.clone(), item.alert.clone()), item);
+            }
+        }
+        Ok(notifier)
+    }
+
+    fn put(&self, key: String, value: Option<Vec<u8>>) -> anyhow::Result<()> {
+        again(|| self.journal.put(Stream::State, &[(key.clone(), value.clone())])).map(|_| ())
+    }
+
+    fn keep_head(&self, name: &str, head: &Head) -> anyhow::Result<()> {
+        self.put(head_key(name), Some(serde_json::to_vec(head)?))
+    }
+
+    fn keep_item(&mut self, name: &str, item: Item) -> anyhow::Result<()> {
+        self.put(item_key(name, &item.alert), Some(serde_json::to_vec(&item)?))?;
+        self.items.insert((name.to_owned(), item.alert.clone()), item);
+        Ok(())
+    }
+
+    /// One look at everything; whether nothing is under way and nothing is due.
+    fn turn(&mut self, looked: &Looked) -> anyhow::Result<bool> {
+        let now = (self.equipment.clock)();
+        self.desk.read_on()?;
+        while let Ok(done) = self.done.1.try_recv() {
+            self.note(done, now)?;
+        }
+        let mut is_idle = self.busy.is_empty();
+        for subscription in &self.equipment.notify.subscriptions {
+            self.plan(subscription, looked, now)?;
+            if !self.busy.contains(&subscription.name) && self.send_one(subscription, looked, now)? {
+                is_idle = false;
+            }
+        }
+        Ok(is_idle)
+    }
+
+    fn plan(&mut self, subscription: &Subscription, looked: &Looked, now: Micros) -> anyhow::Result<()> {
+        let name = &subscription.name;
+        let Some(mut head) = self.heads.get(name).cloned() else { return Ok(()) };
+        let mut fresh = Vec::new();
+        for alert in self.desk.fold().alerts() {
+            let is_known = self.items.contains_key(&(name.clone(), alert.id.clone()));
+            let is_old = alert.version <= head.since || now - alert.window_end > TELL_WITHIN;
+            if is_known || is_old || self.passed_over.contains(&(name.clone(), alert.id.clone(), alert.revision)) {
+                continue;
+            }
+            fresh.push(alert.clone());
+        }
+        // The rarest take the tokens where several come at once.
+        fresh.sort_by(plan::rank);
+        for alert in fresh {
+            let mine = for_reader(&alert, series_of(subscription, &self.equipment.world, looked));
+            if !subscription.covers(&mine, &*self.equipment.world) {
+                self.passed_over.insert((name.clone(), alert.id.clone(), alert.revision));
+                continue;
+            }
+            let planned = plan::plan(subscription, &mine, &mut head.budget, now);
+            // The item first: killed in between it costs no token, and is never planned twice.
+            self.keep_item(name, Item::new(&alert, planned))?;
+            self.keep_head(name, &head)?;
+            self.heads.insert(name.clone(), head.clone());
+        }
+        Ok(())
+    }
+
+    /// Begins to send one message of a subscription, if one is due.
+    fn send_one(&mut self, subscription: &Subscription, looked: &Looked, now: Micros) -> anyhow::Result<bool> {
+        let name = &subscription.name;
+        let series = series_of(subscription, &self.equipment.world, looked);
+        let mut over = Vec::new();
+        let mut chosen = None;
+        let from = (name.clone(), String::new());
+        for ((of, id), item) in self.items.range(from..).take_while(|((of, _), _)| of == name) {
+            let Some((alert, events)) = self.desk.fold().get(id) else { continue };
+            if item.is_over(alert, now) {
+                over.push((of.clone(), id.clone()));
+                continue;
+            }
+            // What has become too small for the public is not told them any more, not even that it is over: it would have to be said of it.
+            let may_see = item.told.is_some() && subscription.audience == Audience::Official;
+            if !may_see && !subscription.covers(&for_reader(alert, series), &*self.equipment.world) {
+                continue;
+            }
+            if let Some(due) = item.due(subscription, alert, events, now) {
+                let occasion = if let Due::Tell(occasion) = due { Some(occasion) } else { None };
+                chosen = Some((alert.clone(), events.to_vec(), occasion));
+                break;
+            }
+        }
+        for key in over {
+            self.put(item_key(&key.0, &key.1), None)?;
+            self.items.remove(&key);
+        }
+        if let Some((alert, _, occasion)) = chosen {
+            self.begin_alert(subscription, alert, occasion, series, now)?;
+            return Ok(true);
+        }
+        self.send_other(subscription, looked, series, now)
+    }
+
+    fn begin_alert(
+        &mut self,
+        subscription: &Subscription,
+        alert: Alert,
+        occasion: Option<Occasion>,
+        series: u32,
+        now: Micros,
+    ) -> anyhow::Result<()> {
+        // What officials decided is theirs.
+        let history = if subscription.audience == Audience::Public { Vec::new() } else { self.history(&alert) };
+        let mine = subscription.face(&for_reader(&alert, series));
+        let is_public = subscription.audience == Audience::Public;
+        let sent = Sent::Alert { alert: Box::new(alert.clone()), occasion };
+        let telling =
+            Telling { language: subscription.language, zone: &subscription.zone, names: &*self.equipment.world, series, history: &history };
+        match &subscription.channel {
+            Channel::Feed => {
+                let result = self.feed(subscription, &mine, now);
+                let result = result.map_err(|error| SendError::Later { why: format!("{error:#}"), after: None });
+                return self.note(Outcomes { subscription: subscription.name.clone(), sent, result }, now);
+            }
+            Channel::Alertmanager { url } => {
+                let key = (subscription.name.clone(), alert.id.clone());
+                let known = self.items.get(&key).and_then(|item| item.named.clone());
+                let named = match known {
+                    Some(named) => named,
+                    None => {
+                        let named = alertmanager::Named::of(&alert);
+                        if let Some(item) = self.items.get(&key).cloned() {
+                            self.keep_item(&subscription.name, Item { named: Some(named.clone()), ..item })?;
+                        }
+                        named
+                    }
+                };
+                let body = alertmanager::body(&mine, &named, &telling, &subscription.name, self.equipment.notify.page.as_deref(), now);
+                let (reach, url) = (self.equipment.reach.clone(), url.clone());
+                self.begin(subscription, sent, move || alertmanager::send(&reach, &url, &body));
+            }
+            Channel::Mail { .. } | Channel::Webhook { .. } | Channel::Stdout => {
+                let occasion = occasion.unwrap_or(Occasion::Update);
+                let (equipment, subscription_of) = (Render::of(self.equipment), subscription.clone());
+                let to = match (&subscription.channel, occasion) {
+                    (_, Occasion::Escalation) => {
+                        subscription.escalation.as_ref().map(|escalation| escalation.deputies.clone()).unwrap_or_default()
+                    }
+                    (Channel::Mail { to }, _) => to.at(&subscription.zone, now),
+                    _ => Vec::new(),
+                };
+                let deliver = self.deliver(subscription, to, now);
+                self.begin(subscription, sent, move || {
+                    let telling = Telling {
+                        language: subscription_of.language,
+                        zone: &subscription_of.zone,
+                        names: &*equipment.world,
+                        series,
+                        history: &history,
+                    };
+                    let frame =
+                        Frame { subscription: &subscription_of.name, page: equipment.page.as_deref(), simulated: equipment.simulated };
+                    let trend = if is_public { Vec::new() } else { trend(&*equipment.warehouse, &mine) };
+                    deliver(&message::of_alert(&mine, occasion, &telling, &frame, &trend))
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Digest, heartbeat, the word of silence.
+    fn send_other(&mut self, subscription: &Subscription, looked: &Looked, series: u32, now: Micros) -> anyhow::Result<bool> {
+        let name = &subscription.name;
+        let Some(head) = self.heads.get(name).cloned() else { return Ok(false) };
+        if now < head.tries.not_before || matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. }) {
+            return Ok(false);
+        }
+        let to = if let Channel::Mail { to } = &subscription.channel { to.at(&subscription.zone, now) } else { Vec::new() };
+        let frame = self.equipment.frame(subscription);
+        if now >= head.digest_at {
+            let from = (name.clone(), String::new());
+            let due = self.items.range(from..).take_while(|((of, _), _)| of == name).filter_map(|((_, id), item)| {
+                let (alert, events) = self.desk.fold().get(id)?;
+                let may_see = subscription.covers(&for_reader(alert, series), &*self.equipment.world);
+                (may_see && item.is_for_digest(alert, events, now)).then(|| alert.clone())
+            });
+            let mut alerts: Vec<Alert> = due.collect();
+            alerts.sort_by(plan::rank);
+            if alerts.is_empty() {
+                let head = Head { digest_at: plan::next_digest(subscription, now), ..head };
+                self.keep_head(name, &head)?;
+                self.heads.insert(name.clone(), head);
+                return Ok(false);
+            }
+            let told: Vec<(Alert, Vec<Outcome>)> = alerts
+                .iter()
+                .map(|alert| {
+                    let history = if subscription.audience == Audience::Public { Vec::new() } else { self.history(alert) };
+                    (subscription.face(&for_reader(alert, series)), history)
+                })
+                .collect();
+            let tellings: Vec<(&Alert, Telling<'_>)> = told
+                .iter()
+                .map(|(alert, history)| {
+                    let names: &dyn Names = &*self.equipment.world;
+                    (alert, Telling { language: subscription.language, zone: &subscription.zone, names, series, history })
+                })
+                .collect();
+            let id = format!("{name}-digest-{}", head.digest_at / 1_000_000);
+            let message = message::digest(&tellings, &id, subscription.language, &subscription.zone, now, &frame);
+            let deliver = self.deliver(subscription, to, now);
+            self.begin(subscription, Sent::Digest { alerts }, move || deliver(&message));
+            return Ok(true);
+        }
+        if !subscription.heartbeat {
+            return Ok(false);
+        }
+        let is_silent = looked.latest.is_some_and(|latest| now - latest > self.equipment.notify.silence_after);
+        let is_news = is_silent != head.told_silent;
+        if is_news || now >= head.heartbeat_at {
+            let since = now - DAY;
+            let alerts = self
+                .desk
+                .fold()
+                .alerts()
+                .filter(|alert| alert.fired_at >= since && subscription.covers(&for_reader(alert, series), &*self.equipment.world));
+            let alerts = u32::try_from(alerts.count()).unwrap_or(u32::MAX);
+            let pulse = Pulse { seen: looked.seen, alerts, latest: looked.latest, is_silent };
+            let id = format!("{name}-pulse-{}-{}", head.heartbeat_at / 1_000_000, u8::from(is_silent));
+            let message = message::pulse(&pulse, &id, subscription.language, &subscription.zone, now, &frame);
+            let deliver = self.deliver(subscription, to, now);
+            self.begin(subscription, Sent::Pulse { is_silent }, move || deliver(&message));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// How a message gets there.
+    fn deliver(
+        &self,
+        subscription: &Subscription,
+        to: Vec<String>,
+        now: Micros,
+    ) -> impl FnOnce(&Message) -> Result<(), SendError> + Send + 'static {
+        let channel = subscription.channel.clone();
+        let secrets = self.equipment.secrets.get(&subscription.name).cloned().unwrap_or_default();
+        let (reach, server) = (self.equipment.reach.clone(), self.equipment.mail.clone());
+        move |message| match channel {
+            Channel::Mail { .. } => match &server {
+                Some(server) => mail::send(server, &to, message),
+                None => Err(SendError::Never { why: "there is no mail server".to_owned() }),
+            },
+            Channel::Webhook { url, .. } => webhook::send(&reach, &url, &secrets, &message.id, &message.json.to_string(), now),
+            Channel::Stdout | Channel::Feed | Channel::Alertmanager { .. } => {
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "{}", message.json)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| SendError::Later { why: error.to_string(), after: None })
+            }
+        }
+    }
+
+    fn begin(&mut self, subscription: &Subscription, sent: Sent, send: impl FnOnce() -> Result<(), SendError> + Send + 'static) {
+        let (name, done) = (subscription.name.clone(), self.done.0.clone());
+        self.busy.insert(name.clone());
+        let thread = std::thread::Builder::new().name(format!("notify {name}"));
+        let for_thread = (name.clone(), sent.clone());
+        let spawned = thread.spawn(move || {
+            let result = send();
+            // Nobody waits for it any more after the end.
+            let _ = done.send(Outcomes { subscription: for_thread.0, sent: for_thread.1, result });
+        });
+        if let Err(error) = spawned {
+            let result = Err(SendError::Later { why: error.to_string(), after: None });
+            let _ = self.done.0.send(Outcomes { subscription: name, sent, result });
+        }
+    }
+
+    /// Writes down what came of a message.
+    fn note(&mut self, done: Outcomes, now: Micros) -> anyhow::Result<()> {
+        let Outcomes { subscription: name, sent, result } = done;
+        self.busy.remove(&name);
+        let mut random = [0; 2];
+        // Without randomness all wait equally long, no more.
+        let _ = getrandom::fill(&mut random);
+        let jitter = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+        let (for_good, asked) = match &result {
+            Ok(()) => (false, None),
+            Err(SendError::Later { after, .. }) => (false, after.map(|after| Micros::try_from(after.as_micros()).unwrap_or(Micros::MAX))),
+            Err(SendError::Never { .. }) => (true, None),
+        };
+        if let Err(error) = &result {
+            tracing::warn!(subscription = name, %error, for_good, "a message didn't go out");
+        }
+        match sent {
+            Sent::Alert { alert, occasion } => {
+                let Some(item) = self.items.get(&(name.clone(), alert.id.clone())).cloned() else { return Ok(()) };
+                let item = match result {
+                    Ok(()) => item.sent(&alert, occasion, now),
+                    Err(_) => item.not_sent(now, asked, for_good, jitter),
+                };
+                if item.given_up {
+                    tracing::error!(subscription = name, alert = alert.id, "a message was given up");
+                }
+                self.keep_item(&name, item)
+            }
+            Sent::Digest { alerts } => {
+                let is_over = self.note_head(&name, result.is_ok() || for_good, asked, jitter, now, |head, subscription| {
+                    head.digest_at = plan::next_digest(subscription, now);
+                })?;
+                for alert in alerts.iter().filter(|_| is_over) {
+                    if let Some(item) = self.items.get(&(name.clone(), alert.id.clone())).cloned() {
+                        self.keep_item(&name, item.sent(alert, Some(Occasion::New), now))?;
+                    }
+                }
+                Ok(())
+            }
+            Sent::Pulse { is_silent } => self
+                .note_head(&name, result.is_ok() || for_good, asked, jitter, now, |head, subscription| {
+                    head.told_silent = is_silent;
+                    head.heartbeat_at = subscription.zone.next(now, subscription.digest_at, None);
+                })
+                .map(|_| ()),
+        }
+    }
+
+    fn note_head(
+        &mut self,
+        name: &str,
+        is_done: bool,
+        asked: Option<Micros>,
+        jitter: f64,
+        now: Micros,
+        change: impl FnOnce(&mut Head, &Subscription),
+    ) -> anyhow::Result<bool> {
+        let (Some(mut head), Some(subscription)) = (self.heads.get(name).cloned(), self.equipment.subscription(name)) else {
+            return Ok(false);
+        };
+        let is_over = is_done || head.tries.is_hopeless(now);
+        if is_over {
+            change(&mut head, subscription);
+            head.tries = Tries::default();
+        } else {
+            head.tries = head.tries.failed(now, asked, jitter);
+        }
+        self.keep_head(name, &head)?;
+        self.heads.insert(name.to_owned(), head);
+        Ok(is_over)
+    }
+
+    /// Adds to a feed and writes its file: what is kept comes first, so that a kill in between is mended by the next message.
+    fn feed(&self, subscription: &Subscription, alert: &Alert, now: Micros) -> anyhow::Result<()> {
+        let key = format!("{PREFIX}feed/{}", subscription.name);
+        let kept = again(|| self.journal.get(Stream::State, &key))?;
+        let mut sent: Vec<cap::Sent> = kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
+        let sender = cap::Sender {
+            sender: self.equipment.notify.cap_sender.clone(),
+            status: if self.equipment.simulated { cap::Status::Test } else { self.equipment.notify.cap_status },
+            audience: subscription.audience,
+            page: self.equipment.notify.page.clone(),
+        };
+        if !sent.iter().any(|sent| sent.alert == alert.id && sent.revision == alert.revision) {
+            let before: Vec<cap::Sent> = sent.iter().filter(|sent| sent.alert == alert.id).cloned().collect();
+            sent.push(cap::message(alert, &before, &sender, &subscription.zone, &*self.equipment.world, now));
+            let surplus = sent.len().saturating_sub(FEED_MAX);
+            sent.drain(..surplus);
+            self.put(key, Some(serde_json::to_vec(&sent)?))?;
+        }
+        let folder = &self.equipment.feeds;
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+        let write = |name: String, text: &str| {
+            let part = folder.join(format!("{name}.part"));
+            std::fs::write(&part, text)?;
+            std::fs::rename(&part, folder.join(name))
+        };
+        for message in sent.iter().filter(|message| message.alert == alert.id) {
+            write(format!("{}-{}-{}.cap.xml", subscription.name, message.alert, message.revision), &message.xml)?;
+        }
+        write(format!("{}.atom", subscription.name), &cap::atom(&subscription.name, &sender, &sent, now))?;
+        Ok(())
+    }
+
+    /// What the last alerts of this topic in this country were, latest first.
+    fn history(&self, alert: &Alert) -> Vec<Outcome> {
+        let country = |region: &str| region.split('-').next().unwrap_or(region).to_owned();
+        let here = country(&alert.region);
+        let mut past: Vec<(Micros, Outcome)> = self
+            .desk
+            .fold()
+            .entries()
+            .filter(|(other, _)| other.id != alert.id && other.topic == alert.topic && country(&other.region) == here)
+            .filter_map(|(other, events): (&Alert, &[AlertEvent])| Some((other.fired_at, events.last()?.outcome?)))
+            .collect();
+        past.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        past.into_iter().map(|(_, outcome)| outcome).take(3).collect()
+    }
+}
+
+/// What a thread that sends needs to know of the equipment.
+struct Render {
+    world: Arc<Places>,
+    warehouse: Arc<dyn Reading>,
+    page: Option<String>,
+    simulated: bool,
+}
+
+impl Render {
+    fn of(equipment: &Equipment) -> Render {
+        Render {
+            world: Arc::clone(&equipment.world),
+            warehouse: Arc::clone(&equipment.warehouse),
+            page: equipment.notify.page.clone(),
+            simulated: equipment.simulated,
+        }
+    }
+}
+
+fn head_key(subscription: &str) -> String {
+    format!("{PREFIX}head/{subscription}")
+}
+
+fn item_key(subscription: &str, alert: &str) -> String {
+    format!("{PREFIX}item/{subscription}/{alert}")
+}
+
+/// Of all series that the subscription judges together, one gives such a false episode so much more often.
+fn for_reader(alert: &Alert, series: u32) -> Alert {
+    Alert { recurrence: alert.recurrence.map(|days| days / f64::from(series.max(1))), ..alert.clone() }
+}
+
+fn series_of(subscription: &Subscription, world: &Places, looked: &Looked) -> u32 {
+    let is_mine = |head: &&SeriesHead| {
+        (subscription.topics.is_empty() || subscription.topics.contains(&head.topic))
+            && (subscription.kinds.is_empty() || world.kind(&head.topic).is_some_and(|kind| subscription.kinds.contains(&kind)))
+            && subscription.covers_region(&head.region, world)
+    };
+    u32::try_from(looked.heads.iter().filter(is_mine).count()).unwrap_or(u32::MAX)
+}
+
+/// The last windows of the alert's series that don't overlap, oldest first; none where the warehouse is away.
+fn trend(warehouse: &dyn Reading, alert: &Alert) -> Vec<Bar> {
+    let ends: Vec<Micros> = (0..TREND_BARS).rev().map(|back| alert.window_end - back * alert.window_length).collect();
+    let query = SeriesQuery {
+        topic: alert.topic.clone(),
+        region: alert.region.clone(),
+        from: ends.first().copied().unwrap_or(alert.window_end),
+        to: alert.window_end + 1,
+        limit: 5_000,
+    };
+    let Ok(series) = warehouse.series(&query) else { return Vec::new() };
+    let observed = |end: Micros| {
+        let found = series.verdicts.iter().find(|verdict| verdict.end == end && verdict.length == alert.window_length);
+        if end == alert.window_end { Some(alert.observed) } else { found.map(|verdict| verdict.observed) }
+    };
+    let bars: Vec<Bar> = ends.into_iter().map(|end| Bar { end, observed: observed(end) }).collect();
+    bars.into_iter().skip_while(|bar| bar.observed.is_none()).collect()
+}
