@@ -11,6 +11,7 @@ mod conformance;
 mod demo;
 mod detect;
 mod live;
+mod notify;
 mod places;
 mod program;
 mod public;

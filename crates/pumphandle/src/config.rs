@@ -220,7 +220,7 @@ pub(crate) struct Notify {
     pub(crate) subscriptions: Vec<notify::Subscription>,
     /// Without a slash at its end.
     pub(crate) page: Option<String>,
-    pub(crate) own_networks: Vec<(std::net::IpAddr, u8)>,
+    pub(crate) own_networks: Vec<(IpAddr, u8)>,
     pub(crate) roots_file: Option<PathBuf>,
     pub(crate) silence_after: Micros,
     pub(crate) mail: Option<Mail>,

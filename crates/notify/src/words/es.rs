@@ -1,3 +1,5 @@
+//! The phrase book in Spanish.
+
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};

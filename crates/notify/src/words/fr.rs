@@ -1,3 +1,5 @@
+//! The phrase book in French.
+
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};

@@ -128,8 +128,8 @@ struct Places {
     kinds: BTreeMap<String, Kind>,
     table: RegionTable,
     atlas: atlas::Atlas,
-    /// The operator's own regions.
-    own: BTreeMap<String, String>,
+    /// Code → what it is called by language, the operator's own regions too.
+    own: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Places {
@@ -159,7 +159,10 @@ const TOPIC_NAMES: &str = include_str!("notifier/topics.txt");
 impl Names for Places {
     fn region(&self, code: &str, language: Language) -> Option<String> {
         let known = self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
-        known.or_else(|| self.own.get(code).cloned())
+        known.or_else(|| {
+            let names = self.own.get(code)?;
+            names.get(language.code()).or_else(|| names.get("en")).or_else(|| names.values().next()).cloned()
+        })
     }
 
     fn topic(&self, id: &str, language: Language) -> Option<String> {
