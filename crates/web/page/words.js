@@ -128,6 +128,8 @@ function within(code) {
   if (language() !== "en") return place(code);
   if (code === "001") return "worldwide";
   if (code === "ZZ") return "from places unknown";
+  if (code === "lang:und") return "in no stated language";
+  if (code.startsWith("lang:")) return `in ${attempt(() => languages.of(code.slice(5))) ?? code.slice(5)}`;
   return `in ${WITH_ARTICLE.includes(code) ? "the " : ""}${place(code)}`;
 }
 
