@@ -50,9 +50,10 @@ pub(super) fn read(reader: &mut Reader, config_file: Option<&Path>) -> Option<Pl
             fits = false;
         }
         let parts = (regions?, populations?, mentions_in_crises?.value, confidence_min?.value);
-        fits.then_some((parts, evidence))
+        Some((parts, evidence, fits))
     });
-    let ((regions, populations, mentions_in_crises, confidence_min), evidence) = read?;
+    // Files are looked at even where a word beside them is wrong: everything is told at once.
+    let ((regions, populations, mentions_in_crises, confidence_min), evidence, fits) = read?;
     let mut problems = Vec::new();
     let regions = named(&regions, "`regions` in `[atlas]`", atlas::own::FILE_BYTES_MAX as u64, config_file, &mut problems);
     let atlas = if problems.is_empty() { of_files(&regions).map_err(|found| problems.extend(found)).ok() } else { None };
@@ -64,7 +65,7 @@ pub(super) fn read(reader: &mut Reader, config_file: Option<&Path>) -> Option<Pl
     let sound = problems.is_empty();
     problems.into_iter().for_each(|problem| reader.problem(problem));
     let placing = Placing { atlas: Arc::new(atlas?), evidence, mentions_in_crises, confidence_min };
-    sound.then(|| Places { meaning: meaning(&placing), placing, populations })
+    (sound && fits).then(|| Places { meaning: meaning(&placing), placing, populations })
 }
 
 /// The atlas with the regions of files that somebody names; everything that is wrong with them.
