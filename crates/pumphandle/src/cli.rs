@@ -89,6 +89,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle detect --method ears-c1 --param alpha=0.001 < series.csv\n  pumphandle detect --method space-time-permutation --places places.csv < series.csv\n\nReads `series,time,observed[,population][,expected]`, writes `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`.\nThe scans write clusters: `cluster,places,first,last,observed,expected,alarm,pvalue,reason,statistic`, places parted by `;`.\nMethods: ears-c1, ears-c2, ears-c3, eears, essence-ewma, essence-regression, essence-switch, bayes, rki, farrington, farrington-flexible, cusum, glr-pois, glr-nb, outbreakp, rogerson; with --places: stcd, space-time-permutation, prospective-poisson, expectation-based-poisson."
     )]
     Detect(Detect),
+    /// Scores detectors on a frozen set of made-up series, or on recorded counts: calibration, outbreaks caught, delay, false episodes.
+    #[command(
+        after_help = "Examples:\n  pumphandle evaluate --plot detection.svg > tables.md\n  pumphandle evaluate --short\n  pumphandle evaluate --recorded placebo-counts.csv\n\nTakes minutes; what it prints depends on the seed alone. `--recorded` reads what `replay --counts` wrote of tags that no outbreak concerns."
+    )]
+    Evaluate(Evaluate),
     /// Checks configuration and topic files, and tells every problem at once.
     #[command(
         after_help = "Examples:\n  pumphandle check --config pumphandle.toml\n  pumphandle check --today 2027-06-01\n\nA topic whose day of review has passed is a problem too; `--today` asks what will be due."
@@ -217,6 +222,24 @@ pub(crate) struct Simulate {
     /// Spreads the posts over this many days instead of by the usual rate.
     #[arg(long, value_name = "DAYS")]
     pub(crate) days: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// A form that takes seconds, to see whether anything has drifted.
+    #[arg(long)]
+    pub(crate) short: bool,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where a plot of outbreaks caught is written, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Counts of placebo tags, as `replay --counts` writes them: the calibration of these instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating"])]
+    pub(crate) recorded: Option<PathBuf>,
+    /// Only the table from which the operating threshold is read: false episodes a series and year at each p.
+    #[arg(long)]
+    pub(crate) operating: bool,
 }
 
 #[derive(Debug, Args)]

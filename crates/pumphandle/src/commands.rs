@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod demo;
 mod detect;
+mod evaluate;
 mod export;
 mod health;
 mod locate;
@@ -101,6 +102,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Locate(args) => locate::run(&load()?, &args),
         Command::Regions(args) => regions::run(load, &args.command),
         Command::Detect(args) => detect::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Topics(args) => topics::run(&load()?, &args.command),
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
         Command::Alerts(args) => alerts::run(&load()?, &args.command),

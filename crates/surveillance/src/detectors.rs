@@ -18,8 +18,11 @@ mod essence;
 mod farrington;
 mod glr;
 mod least_squares;
+pub mod operating;
 mod outbreakp;
 mod parameters;
+pub mod pool;
+pub mod predictive;
 mod quasipoisson;
 mod reference;
 mod rki;
@@ -40,6 +43,7 @@ use farrington::Farrington;
 use glr::Glr;
 use outbreakp::OutbreakP;
 use parameters::Parameters;
+use predictive::Predictive;
 use rki::Rki;
 use rogerson::Rogerson;
 use std::fmt;
@@ -70,6 +74,8 @@ pub enum Method {
     OutbreakP(OutbreakP),
     /// A Poisson CUSUM with a changing mean.
     Rogerson(Rogerson),
+    /// The default: a negative-binomial predictive tail.
+    Predictive(Box<Predictive>),
 }
 
 impl Method {
@@ -91,6 +97,7 @@ impl Method {
         "glr-nb",
         "outbreakp",
         "rogerson",
+        "nb-predictive",
     ];
 
     /// Reads a method by its name and its parameters as `(key, value)` pairs.
@@ -119,6 +126,7 @@ impl Method {
             "glr-nb" => Method::Glr(Glr::read(true, &mut parameters)?),
             "outbreakp" => Method::OutbreakP(OutbreakP::read(&mut parameters)?),
             "rogerson" => Method::Rogerson(Rogerson::read(&mut parameters)?),
+            "nb-predictive" => Method::Predictive(Box::new(Predictive::read(&mut parameters)?)),
             _ => return Err(ParamError::unknown_method(name)),
         };
         parameters.finish()?;
@@ -138,6 +146,7 @@ impl Method {
             Method::Glr(glr) => glr.name(),
             Method::OutbreakP(_) => "outbreakp",
             Method::Rogerson(_) => "rogerson",
+            Method::Predictive(_) => "nb-predictive",
         }
     }
 }
@@ -220,6 +229,12 @@ pub enum Reason {
     TooManyCases,
     /// No place has more cases than expected.
     NoExcess,
+    /// An answer without denominator: too few posts of the region were sampled.
+    NoDenominator,
+    /// A new installation has not seen enough yet.
+    Learning,
+    /// Not in alarm, but only a rise beyond tenfold would have been seen: no reason to call it calm.
+    TooFewPosts,
 }
 
 impl Reason {
@@ -239,6 +254,9 @@ impl Reason {
         Reason::NotWhole,
         Reason::TooManyCases,
         Reason::NoExcess,
+        Reason::NoDenominator,
+        Reason::Learning,
+        Reason::TooFewPosts,
     ];
 
     /// The stable text, as it stands in verdicts and in the output of `detect`.
@@ -258,6 +276,9 @@ impl Reason {
             Reason::NotWhole => "not-a-whole-number",
             Reason::TooManyCases => "too-many-cases",
             Reason::NoExcess => "no-excess",
+            Reason::NoDenominator => "no-denominator",
+            Reason::Learning => "learning",
+            Reason::TooFewPosts => "too-few-posts",
         }
     }
 }
@@ -341,6 +362,7 @@ pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
         Method::Bayes(bayes) => bayes.judge(&observations, t, baseline),
         Method::Rki(rki) => rki.judge(&observations, t, baseline),
         Method::Farrington(farrington) => farrington.judge(&observations, t, baseline),
+        Method::Predictive(predictive) => predictive.judge(&observations, t),
         Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
         Method::Cusum(_) | Method::Glr(_) | Method::OutbreakP(_) | Method::Rogerson(_) => last_of(judge_all(method, &observations)),
     };
@@ -364,6 +386,7 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
         Method::OutbreakP(outbreakp) => outbreakp.judge_all(observations),
         Method::Rogerson(rogerson) => rogerson.judge_all(observations),
         Method::Essence(essence) => essence.judge_all(observations, baseline),
+        Method::Predictive(predictive) => points.map(|t| predictive.judge(observations, t)).collect(),
         Method::Farrington(farrington) => points.map(|t| farrington.judge(observations, t, baseline)).collect(),
     }
 }

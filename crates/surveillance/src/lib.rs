@@ -11,9 +11,11 @@ pub mod tally;
 pub use tally::Tally;
 
 pub mod watch;
-pub use watch::{Mode, Watch, WatchError};
+pub use watch::{Mode, Watch, WatchError, recompute};
 
 pub mod detectors;
+
+pub mod evaluation;
 
 pub mod emerging;
 

@@ -8,6 +8,7 @@
 mod episodes;
 mod explain;
 mod fold;
+mod predict;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +19,7 @@ use record::region::{Level, RegionTable, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
     Count, Coverage, CoverageRow, Exclusion, Explanation, Frame, Grounds, Handled, Micros, PastWindow, Position, PublicCount, Record,
-    SeriesChange, Settings, Stage, Step, TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
+    SeriesChange, Settings, Stage, Step, Suspect, TagCount, TopicSetting, Total, Verdict, Version, WindowChange, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -29,6 +30,8 @@ use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Write
 use crate::tally::AHEAD_MAX;
 use episodes::{Alarm, Episodes};
 use fold::{Parts, SeriesFold, Total as TotalParts, Window};
+pub use predict::recompute;
+use predict::{Denominators, Opinion, View};
 
 const STAGE: &str = "watch";
 
@@ -46,6 +49,10 @@ const SHORT_PANE: Micros = 5 * MINUTE;
 const TOTALS_KEPT: Micros = 10 * DAY;
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
+/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than this of its sample,
+/// from this many sampled posts on.
+const DOUBTFUL_SHARE: f64 = 0.3;
+const SAMPLED_LEAST: u32 = 5;
 /// Fewest past windows from which any detector gives an answer.
 const BASELINE_LEAST: usize = 3;
 
@@ -90,6 +97,8 @@ pub struct Watch {
     table: RegionTable,
     /// (topic, region) → series.
     series: BTreeMap<(String, String), Series>,
+    /// What topics know at open window ends; follows from the rest.
+    views: BTreeMap<(String, Micros), Arc<(Pasts, View)>>,
     known_chunks: BTreeSet<ChunkName>,
 }
 
@@ -98,6 +107,13 @@ pub struct Watch {
 struct Rules {
     settings: Settings,
     method: Method,
+}
+
+impl Rules {
+    /// Whether the default detector judges, which looks at all of a topic's regions together.
+    fn predicts(&self) -> bool {
+        matches!(self.method, Method::Predictive(_))
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,6 +130,7 @@ struct Head {
     aligned: Shared,
     first_coverage: Option<Micros>,
     exclusions: Vec<Exclusion>,
+    denominators: Denominators,
     episodes: Episodes,
     told_at: Option<Micros>,
     changed_cells: BTreeSet<(String, String, Micros)>,
@@ -204,6 +221,8 @@ struct Finding {
     judgement: Judgement,
     reason: String,
     coverage: f64,
+    grounds: Grounds,
+    recurrence: Option<f64>,
 }
 
 /// Names a cell, and the fold that is asked for it.
@@ -224,6 +243,9 @@ struct Pasts {
     before_guardband: Vec<(Micros, bool)>,
     of_shortest: Vec<(Micros, bool)>,
     of_longest: Vec<(Micros, bool)>,
+    /// For the default detector: also windows as long as the guardband don't reach into what is judged.
+    baseline_shortest: Vec<(Micros, bool)>,
+    baseline_longest: Vec<(Micros, bool)>,
 }
 
 /// Which of the two folds is asked.
@@ -255,6 +277,7 @@ impl Watch {
                 aligned: Shared::default(),
                 first_coverage: None,
                 exclusions: Vec::new(),
+                denominators: Denominators::default(),
                 episodes: Episodes::default(),
                 told_at: None,
                 changed_cells: BTreeSet::new(),
@@ -266,6 +289,7 @@ impl Watch {
             rules: Vec::new(),
             table: RegionTable::default(),
             series: BTreeMap::new(),
+            views: BTreeMap::new(),
             known_chunks: BTreeSet::new(),
         }
     }
@@ -319,7 +343,10 @@ impl Watch {
                 out.extend(news.then(|| record.clone()));
             }
             Record::Frame(frame) => self.frame(position, frame, out)?,
-            Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => self.head.exclusions.push(exclusion.clone()),
+            Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => {
+                self.head.exclusions.push(exclusion.clone());
+                self.views.clear();
+            }
             _ => {}
         }
         self.head.next = position + 1;
@@ -402,6 +429,7 @@ impl Watch {
             .map_err(|why| WatchError::Detector { method: detect.method.clone(), why: why.to_string() })?;
         self.rules.push(Arc::new(Rules { settings: settings.clone(), method }));
         self.relearn();
+        self.views.clear();
         let partitions = self.head.partitions.len().max(settings.partitions as usize);
         self.head.partitions.resize_with(partitions, Partition::default);
         if let Some(passed) = self.head.passed {
@@ -758,6 +786,8 @@ impl Watch {
             before_guardband: self.past_ends(shortest, end, guardband),
             of_shortest: self.past_ends(shortest, end, 0),
             of_longest: self.past_ends(longest, end, 0),
+            baseline_shortest: self.past_ends(shortest, end, guardband.max(shortest)),
+            baseline_longest: self.past_ends(longest, end, guardband.max(longest)),
         }
     }
 
@@ -803,6 +833,7 @@ impl Watch {
             let mut calms = Vec::new();
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
             let pasts = &*pasts_by_windows.entry(topic.windows.clone()).or_insert_with(|| self.pasts(&topic.windows, end));
+            let view = rules.predicts().then(|| self.view(&topic.id, pasts));
             for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
                 let before = series.judged.get(&end);
@@ -812,8 +843,16 @@ impl Watch {
                     calms.extend(before.map(|_| key));
                     continue;
                 }
-                let (length, past) = self.window_length(&key, series, pasts);
-                let observed = Watch::window(series, Side::Aligned, length, end).authors;
+                let observed_of = |length: Micros| Watch::window(series, Side::Aligned, length, end).authors;
+                let Opinion { length, mut judgement, grounds, recurrence } = match &view {
+                    Some(view) => self.opinion(&key, series, pasts, view, Side::Aligned, observed_of),
+                    None => {
+                        let (length, past) = self.window_length(&key, series, pasts);
+                        let judgement = judge(&rules.method, past, observed_of(length));
+                        Opinion { length, judgement, grounds: Grounds::default(), recurrence: None }
+                    }
+                };
+                let observed = observed_of(length);
                 let population = self.population(Side::Aligned, &key.1, end - length, end);
                 let is_country = self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED;
                 if let Some(before) = before.filter(|_| only_changed)
@@ -825,7 +864,6 @@ impl Watch {
                     continue;
                 }
                 let coverage = *coverages.entry(length).or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
-                let mut judgement = judge(&rules.method, past, observed);
                 let mut reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
                 if coverage < settings.detect.coverage {
                     judgement.alarm = None;
@@ -837,7 +875,7 @@ impl Watch {
                     reason = "pending".to_owned();
                 }
                 let posts = series.aligned.posts(end - length, end, None);
-                let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage };
+                let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage, grounds, recurrence };
                 let revision = before.map_or(0, |before| before.revision + 1);
                 let raised_before = before.is_some_and(|before| before.raised);
                 if observed >= topic.kind.floor() {
@@ -893,6 +931,10 @@ impl Watch {
 
     /// What a finding rests on, so that it can be computed again.
     fn grounds(&self, key: &(String, String), series: &Series, pasts: &Pasts, finding: &Finding) -> Box<Grounds> {
+        if finding.grounds.pvalue.is_some() {
+            // The default brings its own.
+            return Box::new(finding.grounds.clone());
+        }
         let (length, past) = self.window_length(key, series, pasts);
         let ends = if length == pasts.shortest { &pasts.of_shortest } else { &pasts.of_longest };
         let used = ends.iter().zip(past).filter_map(|((end, _), value)| Some((*end, value?)));
@@ -934,9 +976,45 @@ impl Watch {
             upperbound: finding.judgement.upperbound.unwrap_or(0.0),
             method: self.rules(finding.end - 1).map_or(String::new(), |rules| rules.settings.detect.method.clone()),
             coverage: finding.coverage,
+            recurrence: finding.recurrence,
+            grounds: self.doubted(key, finding, grounds, &explanation),
             explanation,
-            grounds,
         }
+    }
+
+    /// With how much could be placed, and what makes it doubtful.
+    fn doubted(&self, key: &(String, String), finding: &Finding, mut grounds: Box<Grounds>, explanation: &Explanation) -> Box<Grounds> {
+        let (from, to) = (finding.end - finding.length, finding.end);
+        let posts = |region: &str| self.population(Side::Aligned, region, from, to) as f64;
+        let (placed, all) = match self.table.level(&key.1) {
+            Level::First => {
+                let country = self.table.country(&key.1).unwrap_or_default();
+                let beside = format!("{country}-");
+                let regions: BTreeSet<&str> = self
+                    .head
+                    .aligned
+                    .totals
+                    .keys()
+                    .filter(|(region, _)| region.starts_with(&beside))
+                    .map(|(region, _)| region.as_str())
+                    .collect();
+                (regions.into_iter().map(posts).sum(), posts(&country))
+            }
+            _ => (posts(WORLD) - posts(UNLOCATED), posts(WORLD)),
+        };
+        grounds.located_share = (all > 0.0 && key.1 != WORLD).then(|| (placed / all).clamp(0.0, 1.0));
+        let doubtful =
+            |count: u32| explanation.sampled >= SAMPLED_LEAST && f64::from(count) > DOUBTFUL_SHARE * f64::from(explanation.sampled);
+        let most_linked = explanation.link_domains.first().map_or(0, |(_, posts)| *posts);
+        let found = [
+            (Suspect::OneAccount, explanation.most_by_one),
+            (Suspect::OneLink, most_linked),
+            (Suspect::NearCopies, explanation.near_copies),
+            (Suspect::NewAccounts, explanation.new_accounts),
+        ];
+        grounds.suspect.extend(found.into_iter().filter(|(_, count)| doubtful(*count)).map(|(suspect, _)| suspect));
+        grounds.suspect.sort();
+        grounds
     }
 
     /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
@@ -979,17 +1057,27 @@ impl Watch {
         pasts: &mut BTreeMap<(Vec<Micros>, Micros), Pasts>,
     ) -> Option<(Alarm, Finding)> {
         let rules = Arc::clone(self.rules(window.end - 1)?);
-        let series = self.series.get(key)?;
-        let bound = match series.bounds.get(&window.end) {
-            Some(bound) => *bound,
+        let known = self.series.get(key)?.bounds.get(&window.end).copied();
+        let bound = match known {
+            Some(bound) => bound,
+            None if rules.predicts() => {
+                if window.end - topic.pane > watermark || topic.windows.first() != Some(&window.length) {
+                    return None;
+                }
+                let (pasts, view) = &*self.open_view(topic, window.end, &rules);
+                let opinion = self.early_opinion(key, self.series.get(key)?, pasts, view, 0);
+                let upperbound = opinion.judgement.upperbound.filter(|_| opinion.judgement.alarm.is_some() || !opinion.is_learning());
+                Bound { length: opinion.length, expected: opinion.judgement.expected.unwrap_or(0.0), upperbound, fired: false }
+            }
             None => {
                 let pasts = pasts.entry((topic.windows.clone(), window.end)).or_insert_with(|| self.pasts(&topic.windows, window.end));
-                let (length, past) = self.window_length(key, series, pasts);
+                let (length, past) = self.window_length(key, self.series.get(key)?, pasts);
                 let judgement = judge(&rules.method, past, 0);
                 let expected = judgement.expected.unwrap_or(0.0);
                 Bound { length, expected, upperbound: judgement.upperbound, fired: false }
             }
         };
+        let series = self.series.get(key)?;
         let (from, length, end) = (window.end - window.length, window.length, window.end);
         let others = series.open.windows.get(&(length, end));
         let other_authors = others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
@@ -1022,6 +1110,7 @@ impl Watch {
         let fired = certain.and_then(|(fired_at, observed, posts)| {
             // What has not come yet can't be missing.
             let coverage = self.coverage(Side::Open, from, watermark.clamp(from + 1, end));
+            let (grounds, recurrence) = self.early_grounds(key, series, topic, end, observed, &rules);
             let finding = Finding {
                 stage: Stage::Early,
                 end,
@@ -1035,8 +1124,10 @@ impl Watch {
                     alarm: Some(true),
                     ..Judgement::default()
                 },
-                reason: String::new(),
+                reason: grounds.reason.clone(),
                 coverage,
+                grounds,
+                recurrence,
             };
             (coverage >= rules.settings.detect.coverage).then_some((fired_at, finding))
         });
@@ -1053,6 +1144,47 @@ impl Watch {
         alarm
     }
 
+    /// What a topic's regions know at the end of an open window. Kept from frame to frame where all that it rests on is final.
+    fn open_view(&mut self, topic: &TopicSetting, end: Micros, rules: &Rules) -> Arc<(Pasts, View)> {
+        let name = (topic.id.clone(), end);
+        if let Some(known) = self.views.get(&name) {
+            return Arc::clone(known);
+        }
+        let pasts = self.pasts(&topic.windows, end);
+        let view = self.view(&topic.id, &pasts);
+        let made = Arc::new((pasts, view));
+        let settings = &rules.settings;
+        if settings.detect.guardband >= settings.horizon + 2 * topic.pane {
+            self.views.retain(|(_, known), _| *known > end - DAY);
+            self.views.insert(name, Arc::clone(&made));
+        }
+        made
+    }
+
+    fn early_grounds(
+        &self,
+        key: &(String, String),
+        series: &Series,
+        topic: &TopicSetting,
+        end: Micros,
+        observed: u32,
+        rules: &Rules,
+    ) -> (Grounds, Option<f64>) {
+        if !rules.predicts() {
+            return (Grounds::default(), None);
+        }
+        let made = match self.views.get(&(topic.id.clone(), end)) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let pasts = self.pasts(&topic.windows, end);
+                let view = self.view(&topic.id, &pasts);
+                Arc::new((pasts, view))
+            }
+        };
+        let opinion = self.early_opinion(key, series, &made.0, &made.1, observed);
+        (opinion.grounds, opinion.recurrence)
+    }
+
     /// For each country what its open window has above its expectation.
     fn open_excess(&self, alarm: &Alarm) -> BTreeMap<String, f64> {
         let (length, end) = (alarm.window_length, alarm.window_end);
@@ -1065,7 +1197,12 @@ impl Watch {
                 let series = self.series.get(key)?;
                 let observed = Watch::window(series, Side::Open, length, end).authors;
                 let past = self.past(key, series, length, end, &ends);
-                let expected = judge(&rules.method, past, 0).expected.unwrap_or(0.0);
+                let expected = if rules.predicts() {
+                    // Near enough to say which country brings most: what the last window that was judged expected.
+                    series.judged.values().next_back().map_or_else(|| mean(&past), |judged| judged.expected)
+                } else {
+                    judge(&rules.method, past, 0).expected.unwrap_or(0.0)
+                };
                 Some((key.1.clone(), f64::from(observed) - expected))
             })
             .collect()
@@ -1276,6 +1413,9 @@ impl Watch {
         for ((region, pane_length), panes) in &self.head.aligned.totals {
             for (pane_start, parts) in panes.range(start..start + HOUR) {
                 let TotalParts { posts, sampled } = parts.total();
+                if *pane_length == HOUR {
+                    self.head.denominators.put(region, *pane_start, posts);
+                }
                 out.push(Record::Total(Total {
                     region: region.clone(),
                     pane_start: *pane_start,
@@ -1391,11 +1531,11 @@ impl Finding {
             coverage: self.coverage,
             revision,
             version,
-            expected_low: None,
-            expected_high: None,
-            detectable_rise: None,
+            expected_low: self.grounds.expected_low,
+            expected_high: self.grounds.expected_high,
+            detectable_rise: self.grounds.detectable_rise,
             qvalue: None,
-            provisional: false,
+            provisional: self.grounds.provisional,
         }
     }
 }
@@ -1404,6 +1544,11 @@ impl Finding {
 fn judge(method: &Method, mut past: Vec<Option<f64>>, observed: u32) -> Judgement {
     past.push(Some(f64::from(observed)));
     judge_last(method, &past)
+}
+
+fn mean(past: &[Option<f64>]) -> f64 {
+    let known: Vec<f64> = past.iter().flatten().copied().collect();
+    known.iter().sum::<f64>() / (known.len() as f64).max(1.0)
 }
 
 /// What stands between an alarm and an alert.

@@ -44,6 +44,7 @@ pub(crate) struct Alarm {
     pub(crate) method: String,
     pub(crate) coverage: f64,
     pub(crate) explanation: Explanation,
+    pub(crate) recurrence: Option<f64>,
     pub(crate) grounds: Box<Grounds>,
 }
 
@@ -236,6 +237,7 @@ impl Episode {
             method: alarm.method.clone(),
             coverage: alarm.coverage,
             explanation: alarm.explanation.clone(),
+            recurrence: alarm.recurrence,
             grounds: alarm.grounds.clone(),
             ..self.alert.clone()
         };
@@ -269,11 +271,11 @@ fn first_alert(alarm: &Alarm, group: &str, version: Version) -> Alert {
         population: alarm.population,
         expected: alarm.expected,
         upperbound: alarm.upperbound,
-        recurrence: None,
+        recurrence: alarm.recurrence,
         method: alarm.method.clone(),
         coverage: alarm.coverage,
         explanation: Explanation::default(),
         version,
-        grounds: Box::default(),
+        grounds: alarm.grounds.clone(),
     }
 }

@@ -15,6 +15,7 @@ mod drive;
 mod judged;
 mod model;
 mod order;
+mod predicted;
 mod published;
 mod season;
 mod withheld;
@@ -46,6 +47,11 @@ fn settings(partitions: u32) -> Settings {
 
 impl Pipeline {
     fn new(mode: Mode, partitions: u32) -> Pipeline {
+        Pipeline::of(mode, settings(partitions))
+    }
+
+    fn of(mode: Mode, settings: Settings) -> Pipeline {
+        let partitions = settings.partitions;
         let mut pipeline = Pipeline {
             tallies: (0..partitions).map(Tally::new).collect(),
             watch: Watch::new(mode),
@@ -55,7 +61,7 @@ impl Pipeline {
             reached: MONDAY,
             loses: false,
         };
-        let settings = Record::Settings(settings(partitions));
+        let settings = Record::Settings(settings);
         pipeline.watch.apply(0, &settings, &mut pipeline.out).unwrap();
         pipeline.taken = 1;
         pipeline.all(&settings);

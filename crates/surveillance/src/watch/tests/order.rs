@@ -11,12 +11,19 @@ use crate::naive::streams::{Item, Rng, World, each_stream};
 /// Small worlds in which everything collides, and seasons in which there is something to judge.
 fn log(mut rng: Rng) -> Vec<Item> {
     const SHORT: Recipe = Recipe { hours: 14, posts: 60, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
-    if rng.chance(60) {
+    let by_default = rng.chance(40);
+    let mut log = if rng.chance(60) {
         let log = World::new(rng.clone()).live(rng.pick(&[20, 50]), true);
         with_weak_floors(log)
     } else {
         season(rng, &SHORT)
+    };
+    for item in &mut log {
+        if let (Record::Settings(settings), true) = (&mut item.record, by_default) {
+            settings.detect.method = "nb-predictive".to_owned();
+        }
     }
+    log
 }
 
 fn with_weak_floors(mut log: Vec<Item>) -> Vec<Item> {

@@ -1,0 +1,326 @@
+//! The default detector at work: what a topic's regions know together at one window end, and what follows for each of them.
+//!
+//! Everything here rests on final windows only, since baselines end a guardband (at least the horizon) before the window they
+//! judge; so early, closed and final verdicts of one window have the same baseline, and differ by counts and denominators alone.
+
+use std::collections::BTreeMap;
+
+use record::region::Level;
+use record::time::{DAY, HOUR};
+use record::{Grounds, Micros, PastWindow, Suspect};
+use serde::{Deserialize, Serialize};
+
+use super::{HISTORY, Pasts, Series, Side, Watch};
+use crate::detectors::operating;
+use crate::detectors::pool::{Prepared, Topic, Window};
+use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
+use crate::detectors::{Judgement, Reason};
+
+/// A new installation says nothing for this long, and nothing but provisional things until [`PROVISIONAL`].
+const LEARNING: Micros = 3 * DAY;
+const PROVISIONAL: Micros = 14 * DAY;
+/// A topic's regions are asked for what they know together; this many are enough.
+const ASKED_MAX: usize = 32;
+/// A cell in which only a larger rise would be seen has too few posts to tell.
+const RISE_TO_TELL: f64 = 10.0;
+/// The middle of a new series' level, in accounts a day and region, and its shape, where nothing else is known: most pairs of
+/// region and topic have less than one account a day, few have many.
+const SHIPPED_MIDDLE: f64 = 0.3;
+const SHIPPED_SHAPE: f64 = 0.5;
+/// The same per post of a window with a denominator: thirty in a million.
+const SHIPPED_PER_POST: f64 = 30e-6;
+/// All posts of a region are this many times what they were: the platform has grown, or its language has.
+const GROWTH: f64 = 2.0;
+/// The last hour of a window that is still open may have this many times the posts of the fullest hour at hand.
+const HOUR_FORECAST: f64 = 1.5;
+
+/// Final denominators by the hour, for as long as baselines reach.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Denominators {
+    regions: BTreeMap<String, Hours>,
+}
+
+/// Hours without a gap.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Hours {
+    first: Micros,
+    posts: std::collections::VecDeque<u32>,
+}
+
+impl Denominators {
+    pub(super) fn put(&mut self, region: &str, hour: Micros, posts: u64) {
+        let hours = match self.regions.get_mut(region) {
+            Some(hours) => hours,
+            None => self.regions.entry(region.to_owned()).or_insert_with(|| Hours { first: hour, ..Hours::default() }),
+        };
+        let at = (hour - hours.first).div_euclid(HOUR);
+        let Ok(at) = usize::try_from(at) else { return };
+        if hours.posts.len() <= at {
+            hours.posts.resize(at + 1, 0);
+        }
+        hours.posts[at] = u32::try_from(posts).unwrap_or(u32::MAX);
+        while hours.first < hour - HISTORY {
+            hours.posts.pop_front();
+            hours.first += HOUR;
+        }
+    }
+
+    /// All posts of `[from, to)`; none where hours are cut.
+    fn sum(&self, region: &str, from: Micros, to: Micros) -> Option<f64> {
+        if from.rem_euclid(HOUR) != 0 || to.rem_euclid(HOUR) != 0 {
+            return None;
+        }
+        let hours = self.regions.get(region)?;
+        let place = |instant: Micros| usize::try_from((instant - hours.first).max(0) / HOUR).unwrap_or(usize::MAX).min(hours.posts.len());
+        let (from, to) = (place(from), place(to));
+        (to > from).then(|| hours.posts.range(from..to).map(|posts| f64::from(*posts)).sum())
+    }
+
+    /// The fullest hour that is held.
+    fn fullest(&self, region: &str) -> Option<f64> {
+        self.regions.get(region)?.posts.iter().max().map(|posts| f64::from(*posts))
+    }
+}
+
+/// What holds for all regions of a topic at one window end.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    countries: Topic,
+    firsts: Topic,
+    /// The p at or below which a window is in alarm.
+    pub(super) threshold: f64,
+    /// Series that are judged, among which false episodes are shared.
+    series: usize,
+    /// How long the installation has been reading.
+    age: Micros,
+}
+
+/// What the default says of one window.
+#[derive(Debug, Clone)]
+pub(super) struct Opinion {
+    pub(super) length: Micros,
+    pub(super) judgement: Judgement,
+    pub(super) grounds: Grounds,
+    pub(super) recurrence: Option<f64>,
+}
+
+impl Opinion {
+    pub(super) fn is_learning(&self) -> bool {
+        self.judgement.reason == Some(Reason::Learning)
+    }
+}
+
+impl Watch {
+    /// What a topic's regions know together when windows that end at `end` are judged.
+    pub(super) fn view(&self, topic: &str, pasts: &Pasts) -> View {
+        let end = pasts.end;
+        let age = self.head.first_coverage.map_or(0, |first| end - first);
+        let guardband = self.rules(end - 1).map_or(0, |rules| rules.settings.detect.guardband);
+        let counts = |series: &Series| series.began_for_good.is_some_and(|began| began < end - guardband);
+        let series = self.series.values().filter(|series| counts(series)).count();
+        let per_week = self.rules(end - 1).map_or(5.0, |rules| rules.settings.detect.false_episodes_per_week);
+        let days = |key: &(String, String)| {
+            let series = self.series.get(key)?;
+            let past = self.past(key, series, pasts.shortest, end, &pasts.baseline_shortest);
+            Some(self.windows(&key.1, pasts.shortest, end, &pasts.baseline_shortest, &past))
+        };
+        let keys = self.keys(topic);
+        let total = days(&(topic.to_owned(), record::region::WORLD.to_owned())).unwrap_or_default();
+        let learn = |level: Level| {
+            let of_level: Vec<&(String, String)> =
+                keys.iter().filter(|key| self.table.level(&key.1) == level && key.1 != record::region::UNLOCATED).collect();
+            let every = of_level.len().div_ceil(ASKED_MAX).max(1);
+            let asked: Vec<Vec<Window>> = of_level.into_iter().step_by(every).filter_map(days).collect();
+            Topic::learn(&total, &asked.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        View {
+            countries: learn(Level::Country),
+            firsts: learn(Level::First),
+            threshold: operating::threshold(series, per_week),
+            series,
+            age,
+        }
+    }
+
+    /// Past windows with their denominators.
+    fn windows(&self, region: &str, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
+        let of_end = |((window_end, _), observed): (&(Micros, bool), &Option<f64>)| {
+            let observed = (*observed)?;
+            let population = self.head.denominators.sum(region, window_end - length, *window_end);
+            Some(Window { observed, population, day: window_end.div_euclid(DAY), age: (end - window_end) as f64 / DAY as f64 })
+        };
+        let windows = ends.iter().zip(past).filter_map(of_end);
+        // Newest first.
+        windows.rev().collect()
+    }
+
+    /// Judges a series' window by rule: 7 d where fewer than one a day is expected and there are such windows, unless the last 24 h
+    /// alone are in alarm; `observed` gives the count of a window by its length.
+    pub(super) fn opinion(
+        &self,
+        key: &(String, String),
+        series: &Series,
+        pasts: &Pasts,
+        view: &View,
+        side: Side,
+        observed: impl Fn(Micros) -> u32,
+    ) -> Opinion {
+        let (length, _) = self.window_length(key, series, pasts);
+        let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
+        let of_days = || self.judged(key, pasts.shortest, &pasts.baseline_shortest, &days, pasts, view, side, observed(pasts.shortest));
+        if length == pasts.shortest {
+            return of_days();
+        }
+        let weeks = self.past(key, series, length, pasts.end, &pasts.baseline_longest);
+        let of_weeks = self.judged(key, length, &pasts.baseline_longest, &weeks, pasts, view, side, observed(length));
+        if of_weeks.judgement.alarm != Some(true) {
+            let short = of_days();
+            if short.judgement.alarm == Some(true) {
+                return short;
+            }
+        }
+        of_weeks
+    }
+
+    /// What the shortest window is to be compared with while it is still open.
+    pub(super) fn early_opinion(&self, key: &(String, String), series: &Series, pasts: &Pasts, view: &View, observed: u32) -> Opinion {
+        let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
+        self.judged(key, pasts.shortest, &pasts.baseline_shortest, &days, pasts, view, Side::Open, observed)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one window's past, its topic and its present; a struct of them would be made once")]
+    fn judged(
+        &self,
+        key: &(String, String),
+        length: Micros,
+        ends: &[(Micros, bool)],
+        past: &[Option<f64>],
+        pasts: &Pasts,
+        view: &View,
+        side: Side,
+        observed: u32,
+    ) -> Opinion {
+        let end = pasts.end;
+        let windows = self.windows(&key.1, length, end, ends, past);
+        let population = match side {
+            Side::Aligned => self.population(side, &key.1, end - length, end) as f64,
+            // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much.
+            Side::Open => {
+                self.population(side, &key.1, end - length, end) as f64
+                    + HOUR_FORECAST * self.head.denominators.fullest(&key.1).unwrap_or(0.0)
+            }
+        };
+        let now = Window { observed: f64::from(observed), population: Some(population), day: end.div_euclid(DAY), age: 0.0 };
+        let topic = if self.table.level(&key.1) == Level::First { &view.firsts } else { &view.countries };
+        let scale = length as f64 / pasts.shortest as f64;
+        let shipped =
+            |population: Option<f64>| (population.map_or(SHIPPED_MIDDLE * scale, |posts| SHIPPED_PER_POST * posts), SHIPPED_SHAPE);
+        let mut prepared = topic.prepare(&windows, &now, shipped);
+        if !prepared.has_denominator {
+            prepared.prior.middle *= scale;
+        }
+        let forecast = forecast(&prepared.past, &prepared.prior);
+        opinion_of(&forecast, &prepared, &windows, length, end, view, observed)
+    }
+}
+
+fn opinion_of(
+    forecast: &Forecast,
+    prepared: &Prepared,
+    windows: &[Window],
+    length: Micros,
+    end: Micros,
+    view: &View,
+    observed: u32,
+) -> Opinion {
+    let observed = f64::from(observed);
+    let bound = forecast.bound(view.threshold);
+    let p = forecast.upper(observed);
+    let rise = forecast.detectable_rise(bound);
+    let learning = view.age < LEARNING;
+    let mut judgement = Judgement {
+        expected: Some(forecast.expected()),
+        upperbound: Some(bound),
+        alarm: Some(observed > bound),
+        pvalue: Some(p),
+        statistic: None,
+        reason: (!prepared.has_denominator).then_some(Reason::NoDenominator),
+    };
+    if learning {
+        judgement = Judgement { alarm: None, reason: Some(Reason::Learning), ..judgement };
+    } else if observed <= bound && rise > RISE_TO_TELL {
+        judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
+    }
+    let (low, high) = forecast.interval();
+    let baseline = || windows.iter().map(|window| end - (window.age * DAY as f64) as Micros);
+    let past_window = |(window, past): (&Window, &Past)| PastWindow {
+        end: end - (window.age * DAY as f64) as Micros,
+        observed: window.observed as u32,
+        exposure: past.exposure,
+    };
+    let in_alarm = judgement.alarm == Some(true);
+    let exposure = prepared.past.iter().map(|past| past.exposure).sum::<f64>();
+    let has_grown = prepared.has_denominator && !prepared.past.is_empty() && exposure * GROWTH < prepared.past.len() as f64;
+    let grounds = Grounds {
+        pvalue: Some(p),
+        threshold: Some(view.threshold),
+        expected_low: Some(low),
+        expected_high: Some(high),
+        detectable_rise: Some(rise),
+        baseline_from: baseline().min().map(|oldest| oldest - length),
+        baseline_to: baseline().max(),
+        provisional: view.age < PROVISIONAL,
+        reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
+        // Only what is raised is ever computed again.
+        baseline: if in_alarm { windows.iter().zip(&prepared.past).map(past_window).rev().collect() } else { Vec::new() },
+        model: if in_alarm { named(&prepared.prior) } else { Vec::new() },
+        suspect: if has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
+        ..Grounds::default()
+    };
+    Opinion { length, judgement, grounds, recurrence: operating::recurrence_days(p, view.series) }
+}
+
+/// A prior's numbers by name; [`recompute`] reads them.
+fn named(prior: &Prior) -> Vec<(String, f64)> {
+    let numbers = [
+        ("prior-middle", prior.middle),
+        ("prior-shape", prior.shape),
+        ("trend", prior.trend),
+        ("trend-sd", prior.trend_sd),
+        ("exposure-variance", prior.exposure_variance),
+        ("dependence", prior.dependence),
+        ("size-shift", prior.shift),
+    ];
+    let sizes = SIZES.iter().zip(prior.sizes).map(|(size, weight)| (format!("weight-of-size-{size}"), weight));
+    numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).chain(sizes).collect()
+}
+
+/// Computes an alert's p, expectation and bound again from the grounds that are stored with it; none where they are incomplete.
+pub fn recompute(grounds: &Grounds, window_end: Micros, observed: u32) -> Option<Judgement> {
+    let number = |name: &str| grounds.model.iter().find(|(known, _)| known == name).map(|(_, number)| *number);
+    let mut sizes = [0.0; SIZES.len()];
+    for (weight, size) in sizes.iter_mut().zip(SIZES) {
+        *weight = number(&format!("weight-of-size-{size}"))?;
+    }
+    let prior = Prior {
+        middle: number("prior-middle")?,
+        shape: number("prior-shape")?,
+        trend: number("trend")?,
+        trend_sd: number("trend-sd")?,
+        sizes,
+        exposure_variance: number("exposure-variance")?,
+        dependence: number("dependence")?,
+        shift: number("size-shift")?,
+    };
+    let past: Vec<Past> = grounds
+        .baseline
+        .iter()
+        .rev()
+        .map(|window| Past {
+            observed: f64::from(window.observed),
+            exposure: window.exposure,
+            age: (window_end - window.end) as f64 / DAY as f64,
+        })
+        .collect();
+    Some(judge_by(&forecast(&past, &prior), Some(f64::from(observed)), grounds.threshold?))
+}

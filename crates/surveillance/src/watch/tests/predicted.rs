@@ -1,0 +1,105 @@
+//! The default detector in the pipeline: what it fires on, what it keeps quiet about, and what its alerts can be computed from.
+
+use super::*;
+
+fn by_default(mode: Mode, partitions: u32) -> Pipeline {
+    let mut settings = settings(partitions);
+    settings.detect.method = "nb-predictive".to_owned();
+    Pipeline::of(mode, settings)
+}
+
+fn last_alerts(out: &[Record]) -> Vec<Alert> {
+    let mut last: BTreeMap<String, Alert> = BTreeMap::new();
+    for record in out {
+        if let Record::Alert(alert) = record {
+            last.insert(alert.id.clone(), alert.clone());
+        }
+    }
+    last.into_values().collect()
+}
+
+/// Quarter by quarter, `posts(quarter)` posts that are on nothing.
+fn days(pipeline: &mut Pipeline, from: i64, to: i64, path: &str, posts: u64) {
+    for quarter in from * 96..to * 96 {
+        for nth in 0..posts {
+            let at = MONDAY + quarter * 15 * MINUTE + nth as i64 * SECOND;
+            pipeline.post(at, 1_000 + (quarter as u64 * 7 + nth) % 400, path, None);
+        }
+    }
+}
+
+#[test]
+fn ten_posts_after_a_quiet_fortnight_fire_early_and_can_be_computed_again() {
+    let told = [1, 3].map(|partitions| {
+        let mut pipeline = by_default(Mode::AsLive, partitions);
+        let noon = quiet_fortnight(&mut pipeline) + 12 * HOUR;
+        for author in 0..10 {
+            pipeline.post(noon + author as i64 * MINUTE, author, "DE/DE-BE", Some("flu"));
+        }
+        pipeline.post(noon + 5 * HOUR, 1_000, "DE/DE-BE", None);
+        pipeline.end();
+        pipeline.out
+    });
+    assert_eq!(alerts(&told[0]), alerts(&told[1]));
+    let alerts = last_alerts(&told[0]);
+    let [alert] = &alerts[..] else { panic!("{alerts:#?}") };
+    assert_eq!((alert.region.as_str(), alert.stage, alert.state, alert.observed), ("DE-BE", Stage::Final, AlertState::Open, 10));
+    // The fifth post is the first above the floors; the bound was passed before.
+    assert_eq!(alert.fired_at, MONDAY + 14 * DAY + 12 * HOUR + 4 * MINUTE);
+    let grounds = &alert.grounds;
+    assert!(!grounds.provisional && grounds.reason == "no-denominator", "{grounds:?}");
+    let judged = crate::recompute(grounds, alert.window_end, alert.observed).unwrap();
+    assert_eq!((judged.pvalue, judged.expected), (grounds.pvalue, Some(alert.expected)));
+    assert_eq!(judged.upperbound, Some(alert.upperbound));
+    assert!(grounds.expected_low.unwrap() < alert.expected && alert.expected < grounds.expected_high.unwrap());
+    assert!(grounds.baseline_to.unwrap() <= alert.window_end - 48 * HOUR);
+    assert!(alert.recurrence.unwrap() > 30.0);
+}
+
+#[test]
+fn a_new_installation_learns_for_three_days_and_is_provisional_for_a_fortnight() {
+    let mut pipeline = by_default(Mode::AsLive, 1);
+    for day in [1, 5, 15] {
+        let from = if day == 1 {
+            0
+        } else if day == 5 {
+            2
+        } else {
+            6
+        };
+        days(&mut pipeline, from, day, "DE/DE-BE", 1);
+        for author in 0..if day == 1 { 2 } else { 30 } {
+            pipeline.post(MONDAY + day * DAY + author as i64 * MINUTE, author, "DE/DE-BE", Some("flu"));
+        }
+    }
+    days(&mut pipeline, 16, 18, "DE/DE-BE", 1);
+    pipeline.end();
+    let verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+    for verdict in verdicts {
+        let age = verdict.window_end - MONDAY;
+        assert_eq!(verdict.provisional, age < 14 * DAY, "{verdict:?}");
+        assert_eq!(verdict.reason == "learning", age < 3 * DAY, "{verdict:?}");
+        assert!(age >= 3 * DAY || verdict.alarm.is_none());
+    }
+    let raised: Vec<(bool, Micros)> =
+        last_alerts(&pipeline.out).iter().map(|alert| (alert.grounds.provisional, (alert.fired_at - MONDAY) / DAY)).collect();
+    assert_eq!(raised.iter().min_by_key(|(_, day)| *day), Some(&(true, 5)), "{raised:?}");
+}
+
+#[test]
+fn a_platform_that_grows_tenfold_raises_nothing() {
+    let mut pipeline = by_default(Mode::Batch, 1);
+    for day in 0..30 {
+        // From day 20 on ten times the posts, on the topic as on everything.
+        let times = if day < 20 { 1 } else { 10 };
+        days(&mut pipeline, day, day + 1, "DE/DE-BE", 8 * times);
+        for author in 0..6 * times {
+            let at = MONDAY + day * DAY + 23 * HOUR + 45 * MINUTE + author as i64 * SECOND;
+            pipeline.post(at + 30 * SECOND, 500_000 + author, "DE/DE-BE", Some("flu"));
+        }
+    }
+    pipeline.end();
+    assert_eq!(alerts(&pipeline.out), "");
+    let has_denominator = |record: &&Record| matches!(record, Record::Verdict(verdict) if verdict.window_end > MONDAY + 25 * DAY && verdict.reason != "no-denominator");
+    assert!(pipeline.out.iter().filter(has_denominator).count() > 100);
+}
