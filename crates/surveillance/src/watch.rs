@@ -825,6 +825,7 @@ impl Watch {
         let Some(rules) = self.rules(end - 1).filter(|_| !unheard).cloned() else { return };
         let settings = &rules.settings;
         let wait = if stage == Stage::Final { settings.horizon } else { settings.lateness };
+        let first_verdict = out.len();
         // The same for all topics that have the same windows.
         let mut pasts_by_windows: BTreeMap<Vec<Micros>, Pasts> = BTreeMap::new();
         let mut coverages = BTreeMap::new();
@@ -911,6 +912,9 @@ impl Watch {
                 self.head.episodes.quiet(&topic.id, end);
             }
             self.head.episodes.tell(version, out);
+        }
+        if !only_changed {
+            set_qvalues(&mut out[first_verdict..]);
         }
     }
 
@@ -1549,6 +1553,28 @@ fn judge(method: &Method, mut past: Vec<Option<f64>>, observed: u32) -> Judgemen
 fn mean(past: &[Option<f64>]) -> f64 {
     let known: Vec<f64> = past.iter().flatten().copied().collect();
     known.iter().sum::<f64>() / (known.len() as f64).max(1.0)
+}
+
+/// q-values of verdicts by Benjamini and Hochberg (1995), among those of one window length.
+fn set_qvalues(told: &mut [Record]) {
+    let mut by_length: BTreeMap<Micros, Vec<&mut Verdict>> = BTreeMap::new();
+    for record in told {
+        if let Record::Verdict(verdict) = record
+            && verdict.pvalue.is_some()
+        {
+            by_length.entry(verdict.window_length).or_default().push(verdict);
+        }
+    }
+    for verdicts in by_length.values_mut() {
+        verdicts.sort_by(|a, b| b.pvalue.unwrap_or(1.0).total_cmp(&a.pvalue.unwrap_or(1.0)));
+        let all = verdicts.len();
+        let mut least = 1.0_f64;
+        for (nth, verdict) in verdicts.iter_mut().enumerate() {
+            let rank = all - nth;
+            least = least.min(verdict.pvalue.unwrap_or(1.0) * all as f64 / rank as f64);
+            verdict.qvalue = Some(least);
+        }
+    }
 }
 
 /// What stands between an alarm and an alert.

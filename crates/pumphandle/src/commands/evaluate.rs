@@ -41,6 +41,8 @@ const CLASSICS: [&str; 13] = [
     "glr-nb",
     "outbreakp",
 ];
+/// Topics of 25 regions each and a year of each generator that the operating threshold is read from.
+const OPERATING_TOPICS: u64 = 3;
 const DEFAULT: &str = "nb-predictive";
 
 /// How much is drawn.
@@ -219,9 +221,9 @@ fn operating_table(size: &Size, seed: u64) -> String {
     let mut found = vec![0usize; levels.len()];
     let mut years = 0.0;
     let generators = [Generator::Poisson, Generator::NegativeBinomial { size: 10.0 }, Generator::NegativeBinomial { size: 2.0 }];
-    let steps = bar(generators.len() as u64 * size.topics);
+    let steps = bar(generators.len() as u64 * OPERATING_TOPICS);
     for generator in generators {
-        for topic in 0..size.topics {
+        for topic in 0..OPERATING_TOPICS.min(size.topics) {
             let seed = seed + 30_000 + topic;
             let means = panels::spread_of_means(25, seed);
             let panel = drawn(&PanelSpec { days: 365 + WARM_UP, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
@@ -236,12 +238,23 @@ fn operating_table(size: &Size, seed: u64) -> String {
         }
     }
     steps.finish_and_clear();
-    // Beyond what was seen often enough the rate falls with p as it did over the last two decades.
     let mut rows: Vec<(f64, f64)> =
         levels.iter().zip(&found).filter(|(_, found)| **found >= 20).map(|(level, found)| (*level, *found as f64 / years)).collect();
     rows.reverse();
+    if let Some(&(level, rate)) = rows.first() {
+        // Beyond what was seen often enough the rate goes on falling with p as it does among the rows: least squares on logarithms.
+        let points: Vec<(f64, f64)> = rows.iter().map(|(level, rate)| (level.ln(), rate.ln())).collect();
+        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        let products: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+        let squares: f64 = points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum();
+        rows.insert(0, (1e-8, rate * (1e-8 / level).powf(products / squares)));
+    }
     let mut text = String::from("[\n");
-    let _ = writeln!(text, "    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --operating`");
+    let _ = writeln!(
+        text,
+        "    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --operating`; the first row goes on as the others fall"
+    );
     for (level, rate) in rows {
         let _ = writeln!(text, "    ({level:.4e}, {rate:.4e}),");
     }
@@ -250,10 +263,15 @@ fn operating_table(size: &Size, seed: u64) -> String {
 
 struct Scores {
     false_a_year: f64,
-    /// Method → threshold, then for each kind of outbreak, generator and mean (hits, mean delay in hours).
-    methods: Vec<(&'static str, f64, BTreeMap<Cell, (Share, f64)>)>,
+    methods: Vec<Score>,
 }
 
+/// A method, its threshold, and for each cell what was caught and the sum of delays in hours.
+type Score = (&'static str, f64, BTreeMap<Cell, (Share, f64)>);
+/// Hour → accounts on the topic and all posts.
+type Hours = BTreeMap<i64, (u32, u32)>;
+
+/// Kind of outbreak, generator, and a hundred times the mean of a day.
 type Cell = (&'static str, &'static str, u64);
 
 fn detection(size: &Size, seed: u64) -> Result<Scores, Failure> {
@@ -288,7 +306,7 @@ fn detection(size: &Size, seed: u64) -> Result<Scores, Failure> {
     }
     let false_a_year = PER_WEEK * 365.25 / 7.0 / SERIES as f64;
     let most = (false_a_year * years).round().max(1.0) as usize;
-    let mut scores: Vec<(&'static str, f64, BTreeMap<Cell, (Share, f64)>)> =
+    let mut scores: Vec<Score> =
         methods.iter().zip(&calm).map(|((name, _), calm)| (*name, threshold(calm, most), BTreeMap::new())).collect();
     for (generator_name, generator) in &background {
         for mean in size.means {
@@ -422,7 +440,7 @@ fn recorded(path: &std::path::Path) -> Result<String, Failure> {
     };
     let [topic, region, start, authors, total] = ["topic", "region", "pane_start", "authors", "total_posts"].map(column);
     let (topic, region, start, authors, total) = (topic?, region?, start?, authors?, total?);
-    let mut cells: BTreeMap<String, BTreeMap<String, BTreeMap<i64, (u32, u32)>>> = BTreeMap::new();
+    let mut cells: BTreeMap<String, BTreeMap<String, Hours>> = BTreeMap::new();
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     for (row, line) in input.records().zip(2u64..) {
         let row = row.with_context(|| format!("failed to read line {line} of `{}`", path.display()))?;
@@ -451,7 +469,7 @@ fn recorded(path: &std::path::Path) -> Result<String, Failure> {
     );
     let mut random = Random::new(1);
     for (topic, regions) in &cells {
-        let track = |of_region: &BTreeMap<i64, (u32, u32)>| {
+        let track = |of_region: &Hours| {
             let of_hour = |hour: usize| of_region.get(&(begin + hour as i64)).copied().unwrap_or_default();
             let counts: Vec<u32> = (0..hours).map(|hour| of_hour(hour).0).collect();
             // Hours without a post have no row, and so no denominator: what the hours before and after had stands for it.

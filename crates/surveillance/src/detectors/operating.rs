@@ -7,6 +7,8 @@
 const TABLE: &[(f64, f64)] = &include!("operating/table.in");
 
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
+/// Of the false episodes that people can bear so many are planned for: what was simulated is not all that happens.
+const PLANNED: f64 = 0.8;
 /// However few series there are, no p above this is an alarm.
 const P_MOST: f64 = 0.01;
 /// However many there are, the table is not trusted below this.
@@ -14,7 +16,7 @@ const P_LEAST: f64 = 1e-8;
 
 /// The p at which `series` series together give `per_week` false episodes a week.
 pub fn threshold(series: usize, per_week: f64) -> f64 {
-    let rate = per_week * WEEKS_A_YEAR / series.max(1) as f64;
+    let rate = PLANNED * per_week * WEEKS_A_YEAR / series.max(1) as f64;
     interpolated(rate, |(p, rate)| (*rate, *p)).clamp(P_LEAST, P_MOST)
 }
 
@@ -33,4 +35,25 @@ fn interpolated(x: f64, of: impl Fn(&(f64, f64)) -> (f64, f64)) -> f64 {
     let ((x0, y0), (x1, y1)) = (of(&TABLE[above - 1]), of(&TABLE[above]));
     let share = (libm::log(x) - libm::log(x0)) / (libm::log(x1) - libm::log(x0));
     libm::exp(libm::log(y0) + share * (libm::log(y1) - libm::log(y0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_series_or_fewer_episodes_make_the_threshold_stricter_and_recurrence_goes_back_from_it() {
+        let mut before = 1.0;
+        for series in [1, 10, 100, 500, 5_000, 100_000] {
+            let p = threshold(series, 5.0);
+            assert!(p <= before && threshold(series, 1.0) <= p);
+            before = p;
+            if p < P_MOST {
+                let days = recurrence_days(p, series).unwrap();
+                assert!((days * 5.0 * PLANNED / 7.0 - 1.0).abs() < 1e-6, "{series}: {days}");
+            }
+        }
+        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+        assert_eq!(recurrence_days(f64::NAN, 3), None);
+    }
 }
