@@ -58,10 +58,12 @@ struct Size {
     calm: u64,
     /// Hours between looks.
     every: usize,
+    /// Days of a calm panel that are judged.
+    days: usize,
 }
 
-const FULL: Size = Size { calibration: 8, means: &MEANS, topics: 20, outbreaks: 12, calm: 3, every: 3 };
-const SHORT: Size = Size { calibration: 1, means: &[0.2, 20.0], topics: 1, outbreaks: 1, calm: 1, every: 12 };
+const FULL: Size = Size { calibration: 3, means: &MEANS, topics: 10, outbreaks: 6, calm: 2, every: 6, days: 365 };
+const SHORT: Size = Size { calibration: 1, means: &[5.0], topics: 1, outbreaks: 1, calm: 1, every: 24, days: 42 };
 
 pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
     let size = if args.short { &SHORT } else { &FULL };
@@ -126,7 +128,7 @@ fn calibration(size: &Size, seed: u64) -> String {
             // Half of the regions have the mean of the line, the others any.
             let mut means = vec![mean; 12];
             means.extend(panels::spread_of_means(12, seed));
-            let panel = drawn(&PanelSpec { days: 365 + WARM_UP, generator, means, growth_per_week: growth, outbreak: None }, seed);
+            let panel = drawn(&PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: growth, outbreak: None }, seed);
             let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: HOURS };
             let values = panel.randomised(schedule, || random.unit());
             for value in values.chunks(24).flat_map(|regions| &regions[..12]) {
@@ -163,9 +165,9 @@ fn null_year(size: &Size, seed: u64) -> String {
         for topic in 0..topics {
             let seed = seed + 20_000 + topic;
             let means = panels::spread_of_means(25, seed);
-            let days = if size.topics > 1 { 365 + WARM_UP } else { 90 + WARM_UP };
+            let days = size.days + WARM_UP;
             let panel = drawn(&PanelSpec { days, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
-            let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: if size.topics > 1 { 1 } else { 4 } };
+            let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: if size.topics > 1 { 1 } else { 6 } };
             let found: usize = panel.looks(schedule).iter().map(|looks| episodes(looks, least)).sum();
             count += (found as f64 / (schedule.years() * 365.25 / 7.0) * 1e6) as u64;
         }
@@ -295,7 +297,8 @@ fn detection(size: &Size, seed: u64) -> Result<Scores, Failure> {
         for year in 0..size.calm {
             let seed = seed + 40_000 + year;
             let means = panels::spread_of_means(10, seed);
-            let panel = drawn(&PanelSpec { days: 365 + WARM_UP, generator: *generator, means, growth_per_week: 0.0, outbreak: None }, seed);
+            let panel =
+                drawn(&PanelSpec { days: size.days + WARM_UP, generator: *generator, means, growth_per_week: 0.0, outbreak: None }, seed);
             let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: size.every };
             for (of_method, (_, method)) in calm.iter_mut().zip(&methods) {
                 of_method.extend(looks(&panel, method, schedule));
