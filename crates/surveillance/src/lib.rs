@@ -11,7 +11,7 @@ pub mod tally;
 pub use tally::Tally;
 
 pub mod watch;
-pub use watch::{Mode, Watch, WatchError, recompute};
+pub use watch::{Mode, Watch, WatchError};
 
 pub mod detectors;
 

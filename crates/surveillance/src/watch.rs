@@ -30,7 +30,7 @@ use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Write
 use crate::tally::AHEAD_MAX;
 use episodes::{Alarm, Episodes};
 use fold::{Parts, SeriesFold, Total as TotalParts, Window};
-pub use predict::recompute;
+pub(crate) use predict::predicted_again;
 use predict::{Denominators, Opinion, View};
 
 const STAGE: &str = "watch";

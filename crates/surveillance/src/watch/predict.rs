@@ -280,7 +280,7 @@ fn opinion_of(
     Opinion { length, judgement, grounds, recurrence: operating::recurrence_days(p, view.series) }
 }
 
-/// A prior's numbers by name; [`recompute`] reads them.
+/// A prior's numbers by name; [`predicted_again`] reads them.
 fn named(prior: &Prior) -> Vec<(String, f64)> {
     let numbers = [
         ("prior-middle", prior.middle),
@@ -296,7 +296,7 @@ fn named(prior: &Prior) -> Vec<(String, f64)> {
 }
 
 /// Computes an alert's p, expectation and bound again from the grounds that are stored with it; none where they are incomplete.
-pub fn recompute(grounds: &Grounds, window_end: Micros, observed: u32) -> Option<Judgement> {
+pub(crate) fn predicted_again(grounds: &Grounds, window_end: Micros, observed: u32) -> Option<Judgement> {
     let number = |name: &str| grounds.model.iter().find(|(known, _)| known == name).map(|(_, number)| *number);
     let mut sizes = [0.0; SIZES.len()];
     for (weight, size) in sizes.iter_mut().zip(SIZES) {
