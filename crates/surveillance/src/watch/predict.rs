@@ -119,6 +119,9 @@ impl Watch {
         let counts = |series: &Series| series.began_for_good.is_some_and(|began| began < end - guardband);
         let series = self.series.values().filter(|series| counts(series)).count();
         let per_week = self.rules(end - 1).map_or(5.0, |rules| rules.settings.detect.false_episodes_per_week);
+        // An operator's own `alpha` stands above the table.
+        let params = self.rules(end - 1).map(|rules| rules.settings.detect.params.as_slice()).unwrap_or_default();
+        let given = params.iter().find(|(name, _)| name == "alpha").and_then(|(_, value)| value.parse().ok());
         let days = |key: &(String, String)| {
             let series = self.series.get(key)?;
             let past = self.past(key, series, pasts.shortest, end, &pasts.baseline_shortest);
@@ -136,7 +139,7 @@ impl Watch {
         View {
             countries: learn(Level::Country),
             firsts: learn(Level::First),
-            threshold: operating::threshold(series, per_week),
+            threshold: given.unwrap_or_else(|| operating::threshold(series, per_week)),
             series,
             age,
         }
