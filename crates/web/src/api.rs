@@ -14,7 +14,7 @@ use record::{Alert, AlertEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use warehouse::{AlertEntry, AlertLine, AlertQuery, Judged, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError};
+use warehouse::{AlertEntry, AlertLine, AlertQuery, Judged, JudgedQuery, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError};
 
 use self::handling::EventShown;
 use crate::access::{Holder, Sessions};
@@ -293,25 +293,18 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
     asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
-/// Windows that don't overlap, back from the alert's.
+/// Windows that don't overlap, back from the alert's: points of the key, so that a list of alerts reads no whole series.
 fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, WarehouseError> {
     let length = alert.window_length.max(HOUR);
-    let query = SeriesQuery {
-        topic: alert.topic.clone(),
-        region: alert.region.clone(),
-        from: alert.window_end.saturating_sub(length.saturating_mul(TREND_WINDOWS)),
-        to: alert.window_end.saturating_add(SECOND),
-        limit: POINTS_MAX,
+    let query = JudgedQuery {
+        series: vec![(alert.topic.clone(), alert.region.clone())],
+        ends: (0..=TREND_WINDOWS).map(|back| alert.window_end.saturating_sub(length.saturating_mul(back))).collect(),
+        length: Some(alert.window_length),
     };
-    let fits = |judged: &Judged| {
-        judged.length == alert.window_length
-            && judged.method == alert.method
-            && alert.window_end.saturating_sub(judged.end) % length == 0
-            && judged.alarm.is_some() // no answer is a gap
-    };
-    let verdicts = warehouse.series(&query)?.verdicts;
+    // No answer is a gap.
+    let fits = |judged: &Judged| judged.method == alert.method && judged.alarm.is_some();
+    let verdicts = warehouse.judged(&query)?.into_iter().map(|placed| placed.judged);
     Ok(verdicts
-        .into_iter()
         .filter(fits)
         .map(|judged| TrendPoint {
             end: judged.end.div_euclid(SECOND),
