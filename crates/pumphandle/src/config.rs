@@ -870,16 +870,17 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
 }
 
 fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<Web> {
-    let listen = section.parsed::<SocketAddr>("listen", "an address and a port, such as `127.0.0.1:8080`")?;
-    if !listen.value.ip().is_loopback() {
-        let message = format!("`listen`, {}, lets other machines in, in `[web]`", listen.value);
-        warnings.push(Problem::new(&listen.place, message).hint("use `127.0.0.1`, or see that only those you trust reach it"));
-    }
+    let listen = section.parsed::<SocketAddr>("listen", "an address and a port, such as `127.0.0.1:8080`");
     let hosts = section.texts("hosts");
     let roles = web::Role::ALL.map(web::Role::name);
     let anonymous = section.word("anonymous", &roles);
     let proxies = section.texts("trusted-proxies");
     let requests_per_minute = section.whole_number("requests-per-minute", 10..=1_000_000);
+    let listen = listen?;
+    if !listen.value.ip().is_loopback() {
+        let message = format!("`listen`, {}, lets other machines in, in `[web]`", listen.value);
+        warnings.push(Problem::new(&listen.place, message).hint("use `127.0.0.1`, or see that only those you trust reach it"));
+    }
     let anonymous = web::Role::ALL[anonymous?.value];
     let mut trusted_proxies = Vec::new();
     for proxy in proxies? {
