@@ -109,6 +109,9 @@ fn get(port: u16, path: &str) -> Option<String> {
     answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }
 
+const WORDS: &str = "bed tea soup window doctor bus school garden cold winter kitchen train letter cough sister phone market rain sofa \
+blanket lemon office radio stairs honey candle morning pillow bridge";
+
 /// A fortnight with a post an hour, and thirty accounts that say #flu in the last whole hour but two.
 fn posts() -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("as the test has set it up").as_secs())
@@ -122,12 +125,15 @@ fn posts() -> String {
     for hour in 0..15 * 24 {
         line(format!("n{hour}"), end - (15 * 24 - hour) * HOUR, "hello");
     }
+    // No two alike: near-copies would make the alert suspect, and a suspect one waits for the digest.
+    let words: Vec<&str> = WORDS.split(' ').collect();
+    for number in 0..30_usize {
+        let text: Vec<&str> = (0..8).map(|nth| words[(number * 7 + nth * (number + 3)) % words.len()]).collect();
+        line(format!("flu{number}"), end - 1800 + number as i64, &format!("#flu {}", text.join(" ")));
+    }
     // What closes the window.
     for number in 0..4 {
         line(format!("after{number}"), end + (number + 1) * 600, "hello");
-    }
-    for number in 0..30 {
-        line(format!("flu{number}"), end - 1800 + number, "#flu since last night");
     }
     lines
 }
