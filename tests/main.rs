@@ -8,6 +8,7 @@ mod clickhouse;
 mod cluster;
 mod config;
 mod conformance;
+mod crisis;
 mod demo;
 mod detect;
 mod live;

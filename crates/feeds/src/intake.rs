@@ -441,8 +441,9 @@ impl Intake {
         let langs = post.langs.iter().map(String::as_str).collect::<Vec<_>>();
         let reading = self.settings.lexicon.read(item.text.as_deref(), &tags, &langs, self.settings.segment);
         post.tags = reading.tags;
-        post.topics =
-            reading.topics.into_iter().map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys }).collect();
+        let lexicon = &self.settings.lexicon;
+        let hits = reading.topics.into_iter().filter(|hit| lexicon.counts(hit.topic, post.event_time));
+        post.topics = hits.map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys }).collect();
         // What only explains a topic's cells is kept only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);

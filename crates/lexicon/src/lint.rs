@@ -37,14 +37,19 @@ pub fn lint(topics: &[Topic]) -> Vec<Problem> {
     problems
 }
 
-/// The topics whose review is due before `today`.
+/// The topics whose review was due before `today`, and crises that have ended before it.
 pub fn overdue(topics: &[Topic], today: Date) -> Vec<Problem> {
     let due = topics.iter().filter_map(|topic| topic.review.filter(|&review| review < today).map(|review| (topic, review)));
-    due.map(|(topic, review)| {
+    let due = due.map(|(topic, review)| {
         let hint = topic.source.as_ref().map(|source| format!("read {source} again, mend the topic, and set a new day"));
         problem(topic, topic.line, format!("topic `{}` was to be reviewed by {review}", topic.id), hint)
-    })
-    .collect()
+    });
+    let over = topics.iter().filter_map(|topic| {
+        let until = topic.crisis.as_ref().map(|crisis| crisis.until).filter(|until| Date::of(*until).is_some_and(|day| day < today))?;
+        let hint = format!("`pumphandle crisis stop {}` takes it out", topic.id);
+        Some(problem(topic, topic.line, format!("crisis `{}` ended at {}", topic.id, record::time::display(until)), Some(hint)))
+    });
+    due.chain(over).collect()
 }
 
 type Keys<'topics> = BTreeMap<String, Vec<(&'topics Topic, &'topics Entry)>>;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use record::kind::Kind;
 use record::text::fold;
-use record::{Tag, Voice};
+use record::{Micros, Tag, Voice};
 use rustc_hash::FxHashMap;
 
 use crate::characters::{is_sign, is_tag_character};
@@ -115,6 +115,11 @@ impl Lexicon {
     /// In the order in which they were given.
     pub fn topics(&self) -> &[Topic] {
         &self.topics
+    }
+
+    /// Whether posts of an instant count for a topic: for crises not when they are over.
+    pub fn counts(&self, topic: usize, at: Micros) -> bool {
+        self.topics.get(topic).and_then(|topic| topic.crisis.as_ref()).is_none_or(|crisis| at < crisis.until)
     }
 
     /// What a post says. Its tags are `platform_tags` if there are any, else those of `text`; phrases are tried for

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use record::kind::Kind;
+use record::kind::{CRISIS_INHABITANTS_LEAST, CRISIS_LONGEST, Kind};
+use record::time::{self, DAY, Micros};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -36,9 +37,26 @@ pub struct Topic {
     pub review: Option<Date>,
     /// The days of every year that a campaign is about.
     pub days: Vec<Days>,
+    /// Where and how long a crisis is watched; templates have none yet.
+    pub crisis: Option<Crisis>,
     /// Where it was written.
     pub file: String,
     pub line: usize,
+}
+
+/// For whom, how long and why a crisis topic is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crisis {
+    /// The polygon's code.
+    pub region: String,
+    /// How many people live in it.
+    pub inhabitants: u64,
+    pub from: Micros,
+    /// Posts from this instant on don't count for it.
+    pub until: Micros,
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
 }
 
 /// A tag or phrase of a topic.
@@ -143,7 +161,7 @@ impl Reader<'_> {
     }
 
     fn topic(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<Topic> {
-        let known = ["id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review", "days"];
+        let known = ["id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review", "days", "crisis"];
         self.check_keys(table, "`[[topic]]`", &known);
         let id = self.required_string(&at, table, "topic", "id");
         let kind = self.required_string(&at, table, "topic", "kind").and_then(|(kind, at)| self.kind(kind, at));
@@ -155,6 +173,7 @@ impl Reader<'_> {
         let source = self.source(table);
         let review = self.review(table);
         let days = self.days(table);
+        let crisis = self.crisis(table, kind);
         let (id, at) = id?;
         Some(Topic {
             id: id.to_owned(),
@@ -168,9 +187,62 @@ impl Reader<'_> {
             source,
             review,
             days,
+            crisis,
             file: self.file.to_owned(),
             line: self.line(at.start),
         })
+    }
+
+    fn crisis(&mut self, topic: &Table<'_>, kind: Option<Kind>) -> Option<Crisis> {
+        let value = topic.get("crisis")?;
+        let (at, of) = (value.span(), "crisis");
+        let DeValue::Table(table) = value.get_ref() else {
+            let hint = Some("`pumphandle crisis start` writes it".to_owned());
+            self.problem(at, format!("`crisis` is {}, not a table", kind_of(value)), hint);
+            return None;
+        };
+        if kind.is_some_and(|kind| kind != Kind::Crisis) {
+            self.problem(at.clone(), "`crisis` in a topic of another kind".to_owned(), Some("write `kind = \"crisis\"`".to_owned()));
+        }
+        self.check_keys(table, "`crisis`", &["region", "inhabitants", "from", "until", "reason", "by"]);
+        let region = self.required_string(&at, table, of, "region");
+        let inhabitants = self.inhabitants(&at, table);
+        let from = self.instant(&at, table, "from");
+        let until = self.instant(&at, table, "until");
+        let reason = self.required_string(&at, table, of, "reason");
+        let by = self.required_string(&at, table, of, "by");
+        let (from, until) = (from?, until?);
+        if until <= from || until - from > CRISIS_LONGEST {
+            let message =
+                format!("a crisis of at most {} days ends after it begins, not at {}", CRISIS_LONGEST / DAY, time::display(until));
+            self.problem(at, message, Some("after that it is no crisis any more: make a topic of another kind".to_owned()));
+            return None;
+        }
+        let text = |found: Option<(&str, Range<usize>)>| Some(found?.0.to_owned());
+        Some(Crisis { region: text(region)?, inhabitants: inhabitants?, from, until, reason: text(reason)?, by: text(by)? })
+    }
+
+    fn inhabitants(&mut self, at: &Range<usize>, crisis: &Table<'_>) -> Option<u64> {
+        let number = crisis.get("inhabitants").and_then(|value| match value.get_ref() {
+            DeValue::Integer(number) => number.as_str().replace('_', "").parse::<u64>().ok(),
+            _ => None,
+        });
+        let number = number.filter(|number| *number >= CRISIS_INHABITANTS_LEAST);
+        if number.is_none() {
+            let hint = "say how many people live in the polygon; a smaller one would tell of too few";
+            self.problem(at.clone(), format!("a crisis needs `inhabitants` of {CRISIS_INHABITANTS_LEAST} or more"), Some(hint.to_owned()));
+        }
+        number
+    }
+
+    fn instant(&mut self, at: &Range<usize>, table: &Table<'_>, key: &str) -> Option<Micros> {
+        let (text, at) = self.required_string(at, table, "crisis", key)?;
+        let instant = time::parse(text);
+        if instant.is_err() {
+            let hint = Some("write `\"2026-12-10T00:00:00Z\"`".to_owned());
+            self.problem(at, format!("`{key}` is `{text}`, which is no instant"), hint);
+        }
+        instant.ok()
     }
 
     fn voice(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<VoiceRules> {

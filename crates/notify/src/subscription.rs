@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use record::kind::Kind;
-use record::time::{HOUR, MINUTE};
-use record::{Alert, Explanation, Micros};
-use serde::Deserialize;
+use record::time::{DAY, HOUR, MINUTE};
+use record::{Alert, AlertEvent, Explanation, Micros, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::plan::Quiet;
 use crate::words::Language;
@@ -19,6 +20,8 @@ pub const PUBLIC_ACCOUNTS_MIN: u32 = 11;
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 const RECIPIENTS_MAX: usize = 50;
 const A_WEEK_MAX: u32 = 1_000;
+/// Of topics, kinds and regions that a page may name.
+const LIST_MAX: usize = 200;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
@@ -118,7 +121,7 @@ pub struct Escalation {
 }
 
 /// Whom a channel reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Audience {
     #[default]
@@ -126,7 +129,7 @@ pub enum Audience {
     Official,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     #[default]
@@ -143,14 +146,18 @@ pub trait World {
 }
 
 impl Subscription {
-    /// Whether the alert is for this reader at all.
-    pub fn covers(&self, alert: &Alert, world: &dyn World) -> bool {
+    /// Whether the alert, with what people have done about it so far, is for this reader at all.
+    pub fn covers(&self, alert: &Alert, events: &[AlertEvent], world: &dyn World) -> bool {
         let kind = world.kind(&alert.topic);
-        // What is sensitive, and what may only be public once a person has verified it.
+        let is_verified = events.last().is_some_and(|event| event.outcome == Some(Outcome::HealthEvent));
+        let is_for_nobody = match kind {
+            None | Some(Kind::Sensitive) => true,
+            // Public only once a person has said that it is real.
+            Some(Kind::Crisis) => !is_verified,
+            Some(_) => false,
+        };
         let is_withheld = self.audience == Audience::Public
-            && (alert.observed < PUBLIC_ACCOUNTS_MIN
-                || !alert.grounds.suspect.is_empty()
-                || matches!(kind, None | Some(Kind::Sensitive | Kind::Crisis)));
+            && (alert.observed < PUBLIC_ACCOUNTS_MIN || !alert.grounds.suspect.is_empty() || is_for_nobody);
         !is_withheld
             && (self.topics.is_empty() || self.topics.contains(&alert.topic) || self.always.contains(&alert.topic))
             && (self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind)))
@@ -177,6 +184,52 @@ impl Subscription {
         }
     }
 
+    /// As it would be written, with all that is usual said: what a page shows and changes. Of an address only the host is told, since
+    /// the rest may be a secret, and of secrets nothing.
+    pub fn written(&self) -> Value {
+        let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let host = |url: &str| url::Url::parse(url).ok().and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default();
+        let (channel, to, address, rota) = match &self.channel {
+            Channel::Mail { to } => ("mail", to.addresses.clone(), None, to.rota),
+            Channel::Webhook { url, .. } => ("webhook", Vec::new(), Some(host(url)), None),
+            Channel::Alertmanager { url } => ("alertmanager", Vec::new(), Some(host(url)), None),
+            Channel::Feed => ("feed", Vec::new(), None, None),
+            Channel::Stdout => ("stdout", Vec::new(), None, None),
+        };
+        let rota = rota.map(|rota| WrittenRota {
+            starts: record::time::display(rota.starts * DAY).chars().take(10).collect(),
+            days: rota.days,
+            hands_over: Some(clock(rota.hands_over)),
+        });
+        let after = |span: Micros| if span % HOUR == 0 { format!("{}h", span / HOUR) } else { format!("{}m", span / MINUTE) };
+        let written = Written {
+            name: self.name.clone(),
+            channel: channel.to_owned(),
+            to,
+            url: address,
+            secret_files: Vec::new(),
+            audience: self.audience,
+            topics: self.topics.clone(),
+            kinds: self.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
+            regions: self.regions.clone(),
+            rarity: self.rarity.and_then(|least| RARITIES.iter().find(|(_, days)| *days >= least)).map(|(name, _)| (*name).to_owned()),
+            when: self.when,
+            digest_at: Some(clock(self.digest_at)),
+            digest_day: DAYS.get(usize::from(self.digest_day)).map(|day| (*day).to_owned()),
+            zone: Some(self.zone.name().to_owned()),
+            quiet: self.quiet.map(|quiet| format!("{}-{}", clock(quiet.from), clock(quiet.to))),
+            a_week: Some(self.a_week),
+            always: self.always.clone(),
+            language: Some(self.language.code().to_owned()),
+            heartbeat: self.heartbeat,
+            rota,
+            escalate_after: self.escalation.as_ref().map(|escalation| after(escalation.after)),
+            deputies: self.escalation.as_ref().map(|escalation| escalation.deputies.clone()).unwrap_or_default(),
+        };
+        // Texts, numbers and lists: it can't fail.
+        serde_json::to_value(written).unwrap_or_default()
+    }
+
     pub fn covers_region(&self, region: &str, world: &dyn World) -> bool {
         self.regions.is_empty() || self.regions.iter().any(|above| world.is_within(region, above))
     }
@@ -189,15 +242,16 @@ struct File {
     subscription: Vec<toml::Spanned<Written>>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Written {
     name: String,
     channel: String,
     #[serde(default)]
     to: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     secret_files: Vec<PathBuf>,
     #[serde(default)]
     audience: Audience,
@@ -226,7 +280,7 @@ struct Written {
     deputies: Vec<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenRota {
     starts: String,
@@ -275,6 +329,25 @@ pub fn read(text: &str, folder: &Path) -> Result<Vec<Subscription>, Vec<Mistake>
     if mistakes.is_empty() { Ok(subscriptions) } else { Err(mistakes) }
 }
 
+/// A subscription as a page sends it, or every mistake in it. Mail and feeds only: what names addresses of machines, and files of
+/// secrets on this one, is for those who can write files here.
+pub fn of_page(json: Value) -> Result<Subscription, Vec<String>> {
+    let written: Written = serde_json::from_value(json).map_err(|error| vec![error.to_string()])?;
+    let mut mistakes = Vec::new();
+    if !matches!(written.channel.as_str(), "mail" | "feed") || !written.secret_files.is_empty() {
+        mistakes.push("by the page there are `mail` and `feed`; other channels stand in files".to_owned());
+    }
+    let long = [&written.topics, &written.kinds, &written.regions, &written.always].iter().any(|list| list.len() > LIST_MAX);
+    if long || written.deputies.len() > RECIPIENTS_MAX {
+        mistakes.push(format!("a list has at most {LIST_MAX} entries, and there are at most {RECIPIENTS_MAX} deputies"));
+    }
+    let mut complain = |message: String, hint: &str| {
+        mistakes.push(if hint.is_empty() { message } else { format!("{message} ({hint})") });
+    };
+    let subscription = checked(written, Path::new(""), &mut complain);
+    subscription.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+}
+
 fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &str)) -> Option<Subscription> {
     let mut sound = true;
     let mut wrong = |message: String, hint: &str| {
@@ -317,7 +390,7 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         if starts.is_none() || !(1..=366).contains(&rota.days) {
             wrong("a rota has a day on which it `starts`, and turns of 1 to 366 `days`".to_owned(), "starts = \"2026-01-05\", days = 7");
         }
-        Some(Rota { starts: starts?.div_euclid(record::time::DAY), days: rota.days, hands_over })
+        Some(Rota { starts: starts?.div_euclid(DAY), days: rota.days, hands_over })
     });
     if rota.is_some() && written.to.len() < 2 {
         wrong("a rota needs at least two in `to`".to_owned(), "");
@@ -338,12 +411,7 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         }
     };
     let rarity = written.rarity.as_deref().and_then(|text| {
-        let days = match text {
-            "month" => Some(30.4),
-            "quarter" => Some(91.3),
-            "year" => Some(365.25),
-            _ => None,
-        };
+        let days = RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days);
         if days.is_none() {
             wrong(format!("unknown rarity `{text}`"), "month, quarter or year: by chance less than once in that time");
         }
@@ -434,6 +502,8 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
     sound.then_some(subscription)
 }
 
+/// By chance less than once in that time; in days.
+const RARITIES: [(&str, f64); 3] = [("month", 30.4), ("quarter", 91.3), ("year", 365.25)];
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// `08:00` in minutes.

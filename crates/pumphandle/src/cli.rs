@@ -104,6 +104,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle alerts list\n  pumphandle alerts show 3f2a9c01b7de\n  pumphandle alerts ack 3f2a9c01b7de --note \"asked the state office\""
     )]
     Alerts(Alerts),
+    /// Watches a topic for a while in a polygon: a flood, a fire, bad water.
+    #[command(
+        after_help = "Examples:\n  pumphandle crisis start --polygon elbe.geojson --topic flood --until 2026-12-10 --inhabitants 240000 --reason \"dyke broke at Pirna\"\n  pumphandle crisis list\n  pumphandle crisis stop elbe --reason \"water is back\"\n\nAt most 30 days, at least 10,000 inhabitants, and no cell of fewer than 11 accounts is ever shown.\nThe public is told of a crisis alert only after a person has decided that it is a health event."
+    )]
+    Crisis(CrisisArgs),
     /// Lists lines that were set aside, or tries them again.
     #[command(
         after_help = "Examples:\n  pumphandle rejects list\n  pumphandle rejects replay\n\nThe log keeps where a line stood and its hash, not the line: `replay` reads it again at its place in its file, by the topics and limits of now, and appends what is understood. Nothing is counted twice."
@@ -461,6 +466,70 @@ pub(crate) struct Ack {
     /// File that holds the token for the API; without it PUMPHANDLE_TOKEN.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrisisArgs {
+    #[command(subcommand)]
+    pub(crate) command: CrisisCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CrisisCommand {
+    /// Writes a topic and its polygon into the folder of crises, and says how many placed posts a day are to be expected.
+    #[command(
+        after_help = "Examples:\n  pumphandle crisis start --polygon elbe.geojson --topic flood --until 2026-12-10 --inhabitants 240000 --reason \"dyke broke at Pirna\"\n  pumphandle crisis start --polygon plant.geojson --topic words.toml --tag chlorleck --until 2026-11-30T12:00:00Z --inhabitants 52000 --reason \"leak at the plant\"\n\nOnly posts with coordinates fall into a polygon; the topic is counted for countries and first levels too. What an editor would\nask about a word (`topics lint`) is refused here. `run` takes the crisis on at its next start, a cluster by `migrate`."
+    )]
+    Start(Box<CrisisStart>),
+    /// The crises that are written down, a line each: id, state, end, region, who, why.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Takes a crisis out before or after its end; what was counted stays.
+    #[command(after_help = "Example:\n  pumphandle crisis stop elbe --reason \"water is back\"")]
+    Stop {
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Why, for the audit log.
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+        /// Who says so; without it, the user's name.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrisisStart {
+    /// GeoJSON with one polygon.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) polygon: PathBuf,
+    /// A template (`smoke`, `flood`, `heat`, `contaminated-water`), or a topic file with one topic of the kind `crisis`.
+    #[arg(long, value_name = "TEMPLATE|FILE")]
+    pub(crate) topic: String,
+    /// Posts before this instant count: a date (its midnight, UTC), RFC 3339 or unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: String,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) reason: String,
+    /// How many people live in the polygon; else its `inhabitants` or `population` says so.
+    #[arg(long, value_name = "N")]
+    pub(crate) inhabitants: Option<u64>,
+    /// A hashtag of the place beside those of the topic. May be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// What the topic is called in lists; without it, as the polygon's file. Its region is `x:ID`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// What it is called by people; without it, as the template.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Who says so; without it, the user's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

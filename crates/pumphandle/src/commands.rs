@@ -2,6 +2,7 @@
 
 mod alerts;
 mod check;
+mod crisis;
 mod demo;
 mod detect;
 mod evaluate;
@@ -105,6 +106,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Topics(args) => topics::run(&load()?, &args.command),
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
+        Command::Crisis(args) => crisis::run(load, &args.command),
         Command::Alerts(args) => alerts::run(&load()?, &args.command),
         Command::Rejects(args) => rejects::run(&load()?, &args.command),
         Command::Reference(args) => reference::run(&load()?, &args.command),

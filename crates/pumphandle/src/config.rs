@@ -148,6 +148,8 @@ pub(crate) struct Topics {
     pub(crate) lexicon: Arc<Lexicon>,
     /// Whether a tag also counts by its segments.
     pub(crate) segment: bool,
+    /// The folder in which crises are written down.
+    pub(crate) crises: PathBuf,
     /// Hash of what decides topics and voice from text.
     pub(crate) meaning: String,
 }
@@ -437,7 +439,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let journal = reader.section("journal", |section| read_journal(section, file.as_deref()));
     let warehouse = reader.section("warehouse", |section| read_warehouse(section, file.as_deref()));
     let panes = reader.section("panes", read_panes);
-    let topics = read_topics(reader, file.as_deref());
+    let topics = read_topics(reader, journal.as_ref(), file.as_deref());
     let feeds = read_feeds(reader, feed_defaults, file.as_deref(), &mut warnings);
     let web = reader.section("web", |section| read_web(section, &mut warnings));
     let detect = reader.section("detect", read_detect);
@@ -448,7 +450,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let limits = reader.section("limits", read_limits);
     let rejects = reader.section("rejects", |section| Some(Rejects { share_max: section.number("share-max", 0.0..=1.0)?.value }));
     let ingest = reader.section("ingest", |section| Some(Ingest { outage_hold: section.duration("outage-hold", 0..=6 * HOUR)?.value }));
-    let places = places::read(reader, file.as_deref());
+    let places = places::read(reader, topics.as_ref(), file.as_deref());
     if reader.is_sound() {
         compare(reader, panes.as_ref(), detect.as_ref(), privacy.as_ref(), retention.as_ref());
     }
@@ -644,22 +646,25 @@ fn read_panes(section: &mut Section<'_>) -> Option<PanesRead> {
     Some(PanesRead { length, windows, lateness, horizon })
 }
 
-fn read_topics(reader: &mut Reader, file: Option<&Path>) -> Option<Topics> {
+fn read_topics(reader: &mut Reader, journal: Option<&Journal>, file: Option<&Path>) -> Option<Topics> {
     let read = reader.section("topics", |section| {
         let place = section.place_of("files");
         let files = section.texts("files");
         let segment = section.boolean("segment");
+        let crises = section.text("crises");
         if files.as_ref().is_some_and(Vec::is_empty) {
             section.problem(&place, "no topic file for `files`", Some("leave `files` out for the topics that are compiled in"));
             return None;
         }
-        Some((files?, segment?.value))
+        Some((files?, segment?.value, crises?))
     });
-    let (files, segment) = read?;
-    let topics = match files.iter().all(At::is_default) {
-        true => topics::compiled_in(segment),
-        false => topics::load(&files, file, segment),
+    let (files, segment, crises) = read?;
+    let crises = match crises.value.as_str() {
+        "" => journal.map_or_else(|| PathBuf::from("data"), |journal| journal.data.clone()).join("crises"),
+        folder => resolve(base_of(&crises.place, file), folder),
     };
+    let files = if files.iter().all(At::is_default) { None } else { Some(&*files) };
+    let topics = topics::load(files, &crises, file, segment);
     match topics {
         Ok(topics) => Some(topics),
         Err(problems) => {

@@ -11,6 +11,10 @@ use crate::time::{DAY, HOUR, MINUTE, Micros, WEEK};
 pub const PUBLIC_ACCOUNTS_LEAST: u32 = 11;
 /// Public numbers are multiples of this.
 pub const PUBLIC_ROUNDING: u32 = 5;
+/// A crisis topic is watched for no longer.
+pub const CRISIS_LONGEST: Micros = 30 * DAY;
+/// No fewer people live in the polygon of a crisis topic.
+pub const CRISIS_INHABITANTS_LEAST: u64 = 10_000;
 
 /// What use of social media in medicine a topic serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

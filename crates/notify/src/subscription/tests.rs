@@ -1,4 +1,4 @@
-use record::{Grounds, Suspect};
+use record::{Grounds, Handling, Suspect};
 
 use super::*;
 use crate::sample::{Europe, TUESDAY, fever, subscription};
@@ -46,12 +46,12 @@ rarity = \"decade\"
 
 #[test]
 fn a_region_covers_what_stands_below_it() {
-    let covers = |lines: &str, region: &str| subscription(lines).covers(&Alert { region: region.to_owned(), ..fever() }, &Europe);
+    let covers = |lines: &str, region: &str| subscription(lines).covers(&Alert { region: region.to_owned(), ..fever() }, &[], &Europe);
     assert!(covers("regions = [\"DE\"]", "DE-BY") && covers("regions = [\"001\"]", "DE-BY") && covers("", "ZZ"));
     assert!(!covers("regions = [\"DE-BY\"]", "DE") && !covers("regions = [\"FR\"]", "DE-BY"));
     assert!(covers("topics = [\"measles\"]\nalways = [\"fever\"]", "DE"));
     assert!(!covers("topics = [\"measles\"]", "DE") && covers("kinds = [\"symptom\"]", "DE") && !covers("kinds = [\"disease\"]", "DE"));
-    let rarer = |lines: &str, days| subscription(lines).covers(&Alert { recurrence: days, ..fever() }, &Europe);
+    let rarer = |lines: &str, days| subscription(lines).covers(&Alert { recurrence: days, ..fever() }, &[], &Europe);
     assert!(rarer("rarity = \"year\"", Some(366.0)) && !rarer("rarity = \"year\"", Some(91.0)) && rarer("rarity = \"year\"", None));
 }
 
@@ -68,9 +68,16 @@ fn a_public_channel_carries_no_few_no_doubtful_and_no_sensitive() {
         (Alert { grounds: Box::new(Grounds { suspect: vec![Suspect::NearCopies], ..Grounds::default() }), ..fever() }, false),
     ];
     for (alert, expected) in cases {
-        assert_eq!(public.covers(&alert, &Europe), expected, "{} {}", alert.topic, alert.observed);
-        assert!(official.covers(&alert, &Europe));
+        assert_eq!(public.covers(&alert, &[], &Europe), expected, "{} {}", alert.topic, alert.observed);
+        assert!(official.covers(&alert, &[], &Europe));
     }
+    // A crisis only once a person has verified it; what is sensitive never.
+    let decided = |outcome| AlertEvent { outcome: Some(outcome), state: Handling::Decided, ..AlertEvent::default() };
+    let seen = |topic: &str, observed, outcome| {
+        public.covers(&Alert { topic: topic.to_owned(), observed, ..fever() }, &[decided(outcome)], &Europe)
+    };
+    assert!(seen("flood", 11, Outcome::HealthEvent) && !seen("flood", 10, Outcome::HealthEvent));
+    assert!(!seen("flood", 40, Outcome::TalkOnly) && !seen("hiv", 40, Outcome::HealthEvent));
     assert_eq!(Audience::default(), Audience::Public);
     let shown = public.face(&Alert { observed: 23, posts: 27, ..fever() });
     assert_eq!((shown.observed, shown.posts, shown.population), (25, 25, 0));
@@ -90,4 +97,41 @@ fn turns_change_at_the_hour_in_their_own_zone() {
     assert_eq!(on_duty("2026-01-26T12:00:00Z"), ["ann@example.org"]);
     assert_eq!(on_duty("2026-01-01T12:00:00Z"), ["cy@example.org"], "before its start it runs backwards");
     assert_eq!(to.at(&subscription.zone, TUESDAY), ["bo@example.org"]);
+}
+
+#[test]
+fn what_is_written_of_a_subscription_reads_as_the_same_again() {
+    let lines = [
+        "channel = \"feed\"\naudience = \"public\"\nkinds = [\"symptom\", \"crisis\"]\nrarity = \"quarter\"\nzone = \"Asia/Tokyo\"",
+        "channel = \"mail\"\nto = [\"a@example.org\", \"b@example.org\"]\nrota = { starts = \"2026-01-05\", days = 3 }\nquiet = \"22:00-06:05\"\n\
+         when = \"weekly\"\ndigest-day = \"friday\"\ndigest-at = \"07:30\"\na-week = 0\nalways = [\"measles\"]\nlanguage = \"de\"\n\
+         heartbeat = true\nescalate-after = \"90m\"\ndeputies = [\"c@example.org\"]\nregions = [\"DE-BY\", \"lang:de\"]\ntopics = [\"fever\"]",
+    ];
+    for line in lines {
+        let text = format!("[[subscription]]\nname = \"test\"\n{line}");
+        let subscription = read(&text, Path::new("")).unwrap().remove(0);
+        assert_eq!(of_page(subscription.written()).as_ref(), Ok(&subscription), "{}", subscription.written());
+    }
+}
+
+#[test]
+fn a_page_may_name_no_machine_and_no_file_and_is_told_all_mistakes() {
+    let refused = |json: Value| of_page(json).unwrap_err().join("; ");
+    let webhook = serde_json::json!({ "name": "a", "channel": "webhook", "url": "https://example.org", "secret-files": ["/etc/shadow"] });
+    assert!(refused(webhook).contains("other channels stand in files"));
+    let several = serde_json::json!({ "name": "A b", "channel": "mail", "to": ["nobody"], "zone": "Mars", "language": "xx" });
+    let said = refused(several);
+    for part in ["small letters", "`nobody` is no mail address", "unknown time zone `Mars`", "unknown language `xx`"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(refused(serde_json::json!({ "name": "a", "channel": "feed", "chanel": 1 })).contains("chanel"));
+    let many: Vec<String> = (0..201).map(|n| format!("t{n}")).collect();
+    assert!(refused(serde_json::json!({ "name": "a", "channel": "feed", "topics": many })).contains("at most 200"));
+    // What stands in a file is shown without what may be secret.
+    let text = "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \"https://user:pass@hooks.example.org/T0/secret\"\nsecret-files = [\"key\"]";
+    let shown = read(text, Path::new("/etc")).unwrap().remove(0).written().to_string();
+    assert!(
+        shown.contains("hooks.example.org") && !shown.contains("secret") && !shown.contains("pass") && !shown.contains("key"),
+        "{shown}"
+    );
 }

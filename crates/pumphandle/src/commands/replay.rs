@@ -238,7 +238,7 @@ fn decide_anew(config: &Config, settings: &Settings, record: &mut Record) {
             let before = std::mem::take(&mut post.topics);
             let written: Vec<&str> = post.tags.iter().map(|tag| tag.written.as_str()).collect();
             let reading = config.topics.lexicon.read(None, &written, &[], config.topics.segment);
-            for hit in reading.topics {
+            for hit in reading.topics.into_iter().filter(|hit| config.topics.lexicon.counts(hit.topic, post.event_time)) {
                 let voice = before.iter().find(|known| known.id == hit.id).map_or(Voice::Other, |known| known.voice);
                 post.topics.push(TopicMatch { id: hit.id.to_owned(), voice, keys: hit.keys });
             }

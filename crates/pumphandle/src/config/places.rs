@@ -9,8 +9,8 @@ use feeds::intake::{Evidence, Placing};
 
 use super::problem::{Place, Problem};
 use super::reader::{At, Reader};
-use super::topics::matches;
-use super::{Places, base_of, read_text};
+use super::topics::{in_folder, matches};
+use super::{Places, Topics, base_of, read_text};
 
 const POPULATION_BYTES_MAX: u64 = 16 << 20;
 
@@ -20,7 +20,8 @@ struct Named {
     text: String,
 }
 
-pub(super) fn read(reader: &mut Reader, config_file: Option<&Path>) -> Option<Places> {
+/// `topics`, if they could be read: crises among them bring polygons along.
+pub(super) fn read(reader: &mut Reader, topics: Option<&Topics>, config_file: Option<&Path>) -> Option<Places> {
     let read = reader.section("atlas", |section| {
         let regions = section.texts("regions");
         let populations = section.texts("populations");
@@ -55,12 +56,17 @@ pub(super) fn read(reader: &mut Reader, config_file: Option<&Path>) -> Option<Pl
     // Files are looked at even where a word beside them is wrong: everything is told at once.
     let ((regions, populations, mentions_in_crises, confidence_min), evidence, fits) = read?;
     let mut problems = Vec::new();
-    let regions = named(&regions, "`regions` in `[atlas]`", atlas::own::FILE_BYTES_MAX as u64, config_file, &mut problems);
+    let mut regions = named(&regions, "`regions` in `[atlas]`", atlas::own::FILE_BYTES_MAX as u64, config_file, &mut problems);
+    let crises = topics.map(|topics| in_folder(&topics.crises, "geojson")).unwrap_or_default();
+    regions.extend(read_named(&crises).map_err(|found| problems.extend(found)).unwrap_or_default());
     let atlas = if problems.is_empty() { of_files(&regions).map_err(|found| problems.extend(found)).ok() } else { None };
     let files = named(&populations, "`populations` in `[atlas]`", POPULATION_BYTES_MAX, config_file, &mut problems);
     let mut populations = BTreeMap::new();
     if let Some(atlas) = &atlas {
         files.iter().for_each(|file| read_populations(file, atlas, &mut populations, &mut problems));
+    }
+    if let (Some(atlas), Some(topics)) = (&atlas, topics) {
+        add_crises(topics, atlas, &mut populations, &mut problems);
     }
     let sound = problems.is_empty();
     problems.into_iter().for_each(|problem| reader.problem(problem));
@@ -68,8 +74,27 @@ pub(super) fn read(reader: &mut Reader, config_file: Option<&Path>) -> Option<Pl
     (sound && fits).then(|| Places { meaning: meaning(&placing), placing, populations })
 }
 
+/// How many people live in the polygons of crises; all of these must be there.
+fn add_crises(topics: &Topics, atlas: &Atlas, populations: &mut BTreeMap<String, u64>, problems: &mut Vec<Problem>) {
+    for topic in topics.lexicon.topics() {
+        let Some(crisis) = &topic.crisis else { continue };
+        if atlas.own().is_some_and(|own| own.each().any(|own| own.code == crisis.region)) {
+            populations.entry(crisis.region.clone()).or_insert(crisis.inhabitants);
+        } else {
+            let place = Place::File { file: topic.file.clone(), line: topic.line };
+            let problem =
+                Problem::new(&place, format!("crisis `{}` is about `{}`, which no polygon has for its code", topic.id, crisis.region));
+            problems.push(problem.hint(format!("its GeoJSON belongs into `{}`", topics.crises.display())));
+        }
+    }
+}
+
 /// The atlas with the regions of files that somebody names; everything that is wrong with them.
 pub(crate) fn read_region_files(paths: &[PathBuf]) -> Result<Atlas, Vec<Problem>> {
+    of_files(&read_named(paths)?)
+}
+
+fn read_named(paths: &[PathBuf]) -> Result<Vec<Named>, Vec<Problem>> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
         let file = path.display().to_string();
@@ -80,7 +105,7 @@ pub(crate) fn read_region_files(paths: &[PathBuf]) -> Result<Atlas, Vec<Problem>
             }
         }
     }
-    if problems.is_empty() { of_files(&files) } else { Err(problems) }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
 fn of_files(files: &[Named]) -> Result<Atlas, Vec<Problem>> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lexicon::{Entry, Lexicon, Topic, TopicFile, VoiceRules};
+use record::kind::Kind;
 use record::text::fold;
 
 use super::problem::{Place, Problem};
@@ -16,9 +17,49 @@ const KEY: &str = "`files` in `[topics]`";
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The lexicon of the files that `patterns` name, or everything that is wrong with them.
-pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment: bool) -> Result<Topics, Vec<Problem>> {
-    let mut problems = Vec::new();
+/// The lexicon of the files that `patterns` name, or of those that are compiled in, and of the crises; or everything that is wrong.
+pub(super) fn load(
+    patterns: Option<&[At<String>]>,
+    crises: &Path,
+    config_file: Option<&Path>,
+    segment: bool,
+) -> Result<Topics, Vec<Problem>> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    match patterns {
+        Some(patterns) => named(patterns, config_file, &mut files, &mut problems),
+        None => compiled_in(&mut files, &mut problems),
+    }
+    for path in in_folder(crises, "toml") {
+        let file = path.display().to_string();
+        match read_text(&path, FILE_BYTES_MAX) {
+            Ok(text) => parse(&file, &text, &mut files, &mut problems),
+            Err(error) => {
+                let problem = error.problem(&Place::WholeFile { file: file.clone() }, "the crisis", &file);
+                problems.push(problem.or_hint("`crises` in `[topics]` names the folder"));
+            }
+        }
+    }
+    // A template is no crisis yet.
+    for topic in files.iter().flat_map(|file| &file.topics).filter(|topic| topic.kind == Kind::Crisis && topic.crisis.is_none()) {
+        let place = Place::File { file: topic.file.clone(), line: topic.line };
+        let problem = Problem::new(&place, format!("crisis topic `{}` says neither where nor until when", topic.id));
+        problems.push(problem.hint("`pumphandle crisis start` makes a crisis of a template or of a file like this"));
+    }
+    if patterns.is_some() {
+        add_voices(&mut files);
+    }
+    finish(files, problems, segment, crises)
+}
+
+/// The files of one ending in a folder that need not exist, sorted.
+pub(super) fn in_folder(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    paths.sort();
+    paths
+}
+
+fn named(patterns: &[At<String>], config_file: Option<&Path>, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
     let mut paths = Vec::new();
     let mut seen = BTreeSet::new();
     for pattern in patterns {
@@ -27,11 +68,10 @@ pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment:
             Err(problem) => problems.push(problem),
         }
     }
-    let mut files = Vec::new();
     for (path, place) in paths {
         let file = path.display().to_string();
         match read_text(&path, FILE_BYTES_MAX) {
-            Ok(text) => parse(&file, &text, &mut files, &mut problems),
+            Ok(text) => parse(&file, &text, files, problems),
             Err(error) => {
                 let hint = match path.is_dir() {
                     true => format!("write `{file}/*.toml` for the files in it"),
@@ -50,8 +90,6 @@ pub(super) fn load(patterns: &[At<String>], config_file: Option<&Path>, segment:
                 .hint("write `[[topic]]` before each topic"),
         );
     }
-    add_voices(&mut files);
-    finish(files, problems, segment)
 }
 
 /// Whose voice a post is depends on its language, not on who wrote the topic: where the files say nothing of a language,
@@ -67,13 +105,10 @@ fn add_voices(files: &mut Vec<TopicFile>) {
     }
 }
 
-/// The lexicon of the files that are compiled in.
-pub(super) fn compiled_in(segment: bool) -> Result<Topics, Vec<Problem>> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
+fn compiled_in(files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
     for (file, text) in lexicon::default_files() {
-        parse(file, text, &mut files, &mut problems);
+        parse(file, text, files, problems);
     }
-    finish(files, problems, segment)
 }
 
 /// The topics of files that somebody names, and nothing else; everything that keeps them from being read.
@@ -89,7 +124,7 @@ pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Problem>> 
             }
         }
     }
-    finish(files, problems, true).map(|topics| topics.lexicon.topics().to_vec())
+    finish(files, problems, true, Path::new("")).map(|topics| topics.lexicon.topics().to_vec())
 }
 
 fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
@@ -104,10 +139,11 @@ fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<
 }
 
 /// Even where a file is broken, the others are held against each other.
-fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool) -> Result<Topics, Vec<Problem>> {
+fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool, crises: &Path) -> Result<Topics, Vec<Problem>> {
+    let crises = crises.to_owned();
     let meaning = meaning(&files, segment);
     match Lexicon::of_files(files) {
-        Ok(lexicon) if problems.is_empty() => Ok(Topics { lexicon: Arc::new(lexicon), segment, meaning }),
+        Ok(lexicon) if problems.is_empty() => Ok(Topics { lexicon: Arc::new(lexicon), segment, crises, meaning }),
         Ok(_) => Err(problems),
         Err(found) => {
             problems.extend(found.into_iter().map(Problem::from));
@@ -167,13 +203,15 @@ impl From<lexicon::Problem> for Problem {
 fn hint_for(message: &str) -> &'static str {
     let hints = [
         ("a topic without", "every topic has `id`, `kind` and `name`"),
+        ("a crisis without", "`pumphandle crisis start` writes `region`, `inhabitants`, `from`, `until`, `reason` and `by`"),
+        ("in `crisis`", "`crisis` has `region`, `inhabitants`, `from`, `until`, `reason` and `by`"),
         ("a voice without", "rules of voice say of which language they are: `lang = \"fr\"`"),
         ("in `[[voice]]`", "rules of voice have `lang`, `own`, `not`, `news`, `asks` and `counters`"),
         ("in `exclude`", "`exclude` has `tags` and `phrases`"),
         ("in a topic file", "a topic file has `[[topic]]` and `[[voice]]`"),
         (
             "unknown key",
-            "a topic has `id`, `kind`, `name`, `tags`, `phrases`, `exclude`, `shared`, and where they fit `source`, `review`, `days`",
+            "a topic has `id`, `kind`, `name`, `tags`, `phrases`, `exclude`, `shared`, and where they fit `source`, `review`, `days`, `crisis`",
         ),
         ("already", "give one of them another id, or make one topic of both"),
         ("nothing is left", "write letters or digits, or leave it out"),
@@ -200,6 +238,9 @@ fn meaning(files: &[TopicFile], segment: bool) -> String {
         hash.set(topic.exclude_tags.iter().map(key));
         hash.set(topic.phrases.iter().map(phrase));
         hash.set(topic.exclude_phrases.iter().map(phrase));
+        if let Some(crisis) = &topic.crisis {
+            ["crisis", &crisis.region, &crisis.until.to_string()].iter().for_each(|text| hash.part(text));
+        }
     }
     let mut voices: Vec<&VoiceRules> = files.iter().flat_map(|file| &file.voices).collect();
     voices.sort_by(|a, b| a.lang.cmp(&b.lang));

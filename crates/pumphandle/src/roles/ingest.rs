@@ -20,7 +20,7 @@ use feeds::{Cursor, Feed, Message};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
 use record::region::UNLOCATED;
 use record::time::SECOND;
-use record::{Micros, Op, Post, Record, Reject, RejectReason, Settings, Tick, wire};
+use record::{Micros, Op, Post, Provenance, Record, Reject, RejectReason, Settings, Tick, wire};
 use serde::{Deserialize, Serialize};
 use simulation::World;
 use web::Metrics;
@@ -69,6 +69,7 @@ struct Running {
     /// Posts made, those of them that have a place, and those that went out while theirs was still asked for.
     creates: web::Counter,
     located: web::Counter,
+    by_coordinates: web::Counter,
     pending: web::Counter,
     /// Lines read and lines rejected since the start.
     lines: u64,
@@ -268,6 +269,7 @@ impl<'a> Ingest<'a> {
         let of_feed = |metric: &'static str, help: &'static str| self.metrics.counter(metric, help, &[("feed", &name)]);
         let creates = of_feed("pumphandle_posts_made_total", "Posts made, of all that were read.");
         let located = of_feed("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer.");
+        let by_coordinates = of_feed("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates.");
         let pending = of_feed("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for.");
         tracing::debug!(feed = name, epoch, "taken on");
         self.feeds.push(Running {
@@ -280,6 +282,7 @@ impl<'a> Ingest<'a> {
             accepted,
             creates,
             located,
+            by_coordinates,
             pending,
             lines: 0,
             rejected: 0,
@@ -526,6 +529,8 @@ impl<'a> Ingest<'a> {
         if post.op == Op::Create {
             feed.creates.add(1);
             feed.located.add(u64::from(post.path() != UNLOCATED));
+            let has_coordinates = post.places.first().is_some_and(|place| place.provenance == Provenance::Coordinates);
+            feed.by_coordinates.add(u64::from(has_coordinates));
             feed.pending.add(u64::from(post.flags.pending));
         }
     }

@@ -273,8 +273,8 @@ struct Notifier<'a> {
     heads: BTreeMap<String, Head>,
     /// (subscription, alert) → what is owed.
     items: BTreeMap<(String, String), Item>,
-    /// Alerts that a subscription doesn't cover as they are.
-    passed_over: BTreeSet<(String, String, u32)>,
+    /// Alerts that a subscription doesn't cover as they are: in this revision, after so many changes by people.
+    passed_over: BTreeSet<(String, String, u32, usize)>,
     busy: BTreeSet<String>,
     done: (Sender<Outcomes>, Receiver<Outcomes>),
 }
@@ -359,22 +359,22 @@ impl<'a> Notifier<'a> {
         let name = &subscription.name;
         let Some(mut head) = self.heads.get(name).cloned() else { return Ok(()) };
         let mut fresh = Vec::new();
-        for alert in self.desk.fold().alerts() {
+        for (alert, events) in self.desk.fold().entries() {
             let is_known = self.items.contains_key(&(name.clone(), alert.id.clone()));
             let is_old = alert.version <= head.since || now - alert.window_end > TELL_WITHIN;
-            if is_known || is_old || self.passed_over.contains(&(name.clone(), alert.id.clone(), alert.revision)) {
+            if is_known || is_old || self.passed_over.contains(&(name.clone(), alert.id.clone(), alert.revision, events.len())) {
                 continue;
             }
-            fresh.push(alert.clone());
+            let mine = for_reader(alert, series_of(subscription, &self.equipment.world, looked));
+            if subscription.covers(&mine, events, &*self.equipment.world) {
+                fresh.push((alert.clone(), mine));
+            } else {
+                self.passed_over.insert((name.clone(), alert.id.clone(), alert.revision, events.len()));
+            }
         }
         // The rarest take the tokens where several come at once.
-        fresh.sort_by(plan::rank);
-        for alert in fresh {
-            let mine = for_reader(&alert, series_of(subscription, &self.equipment.world, looked));
-            if !subscription.covers(&mine, &*self.equipment.world) {
-                self.passed_over.insert((name.clone(), alert.id.clone(), alert.revision));
-                continue;
-            }
+        fresh.sort_by(|(one, _), (other, _)| plan::rank(one, other));
+        for (alert, mine) in fresh {
             let planned = plan::plan(subscription, &mine, &mut head.budget, now);
             // The item first: killed in between it costs no token, and is never planned twice.
             self.keep_item(name, Item::new(&alert, planned))?;
@@ -399,7 +399,7 @@ impl<'a> Notifier<'a> {
             }
             // What has become too small for the public is not told them any more, not even that it is over: it would have to be said of it.
             let may_see = item.told.is_some() && subscription.audience == Audience::Official;
-            if !may_see && !subscription.covers(&for_reader(alert, series), &*self.equipment.world) {
+            if !may_see && !subscription.covers(&for_reader(alert, series), events, &*self.equipment.world) {
                 continue;
             }
             if let Some(due) = item.due(subscription, alert, events, now) {
@@ -499,7 +499,7 @@ impl<'a> Notifier<'a> {
             let from = (name.clone(), String::new());
             let due = self.items.range(from..).take_while(|((of, _), _)| of == name).filter_map(|((_, id), item)| {
                 let (alert, events) = self.desk.fold().get(id)?;
-                let may_see = subscription.covers(&for_reader(alert, series), &*self.equipment.world);
+                let may_see = subscription.covers(&for_reader(alert, series), events, &*self.equipment.world);
                 (may_see && item.is_for_digest(alert, events, now)).then(|| alert.clone())
             });
             let mut alerts: Vec<Alert> = due.collect();
@@ -537,11 +537,9 @@ impl<'a> Notifier<'a> {
         let is_news = is_silent != head.told_silent;
         if is_news || now >= head.heartbeat_at {
             let since = now - DAY;
-            let alerts = self
-                .desk
-                .fold()
-                .alerts()
-                .filter(|alert| alert.fired_at >= since && subscription.covers(&for_reader(alert, series), &*self.equipment.world));
+            let alerts = self.desk.fold().entries().filter(|(alert, events)| {
+                alert.fired_at >= since && subscription.covers(&for_reader(alert, series), events, &*self.equipment.world)
+            });
             let alerts = u32::try_from(alerts.count()).unwrap_or(u32::MAX);
             let pulse = Pulse { seen: looked.seen, alerts, latest: looked.latest, is_silent };
             let id = format!("{name}-pulse-{}-{}", head.heartbeat_at / 1_000_000, u8::from(is_silent));
