@@ -29,6 +29,8 @@ pub enum Occasion {
     Update,
     /// Nobody has taken it up.
     Escalation,
+    /// It was snoozed, and has grown too large for that.
+    Woken,
 }
 
 impl Occasion {
@@ -37,6 +39,7 @@ impl Occasion {
             Occasion::New => "new",
             Occasion::Update => "update",
             Occasion::Escalation => "escalation",
+            Occasion::Woken => "woken",
         }
     }
 }
@@ -66,13 +69,13 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
     let simulated = if frame.simulated { format!("[{}] ", label(language, Label::Simulated)) } else { String::new() };
     let mark = match occasion {
         Occasion::New => label(language, Label::New),
-        Occasion::Update => label(language, Label::Updated),
+        Occasion::Update | Occasion::Woken => label(language, Label::Updated),
         Occasion::Escalation => label(language, Label::Escalated),
     };
     let rarity = words::rarity(alert, telling);
     let above = [rarity.as_deref().map(capital), Some(mark.to_owned())].into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let subject = format!("{simulated}{}", words::subject(alert, telling));
-    let link = frame.page.map(|page| format!("{page}/#/alerts/{}", alert.id));
+    let link = frame.page.map(|page| format!("{page}/alerts/{}", alert.id));
     let mut text = String::new();
     if frame.simulated {
         text.push_str(&format!("{}\n\n", label(language, Label::Simulated)));
@@ -124,7 +127,7 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
         (AlertState::Withdrawn, _) => "alert.withdrawn",
         (AlertState::Closed, _) => "alert.closed",
         (AlertState::Open, Occasion::New) => "alert.opened",
-        (AlertState::Open, Occasion::Update) => "alert.updated",
+        (AlertState::Open, Occasion::Update | Occasion::Woken) => "alert.updated",
         (AlertState::Open, Occasion::Escalation) => "alert.escalated",
     };
     let seconds = |at: Micros| at.div_euclid(SECOND);
@@ -172,7 +175,7 @@ pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zo
     let mut rows = String::new();
     for (alert, telling) in alerts {
         let (headline, rest) = (words::headline(alert, telling), words::rest(alert, telling));
-        let link = frame.page.map(|page| format!("{page}/#/alerts/{}", alert.id));
+        let link = frame.page.map(|page| format!("{page}/alerts/{}", alert.id));
         text.push_str(&format!("\n* {headline}\n  {rest}\n"));
         text.push_str(&link.as_ref().map_or(String::new(), |link| format!("  {link}\n")));
         let title = escaped(&words::title(alert, telling));

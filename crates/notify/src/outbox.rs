@@ -45,6 +45,9 @@ pub struct Item {
     pub named: Option<Named>,
     /// After this many tries and days it was let go.
     pub given_up: bool,
+    /// How many changes by people it had when it was last told that it changed.
+    #[serde(default)]
+    pub updated_after: Option<usize>,
 }
 
 /// The last revision that went out.
@@ -88,7 +91,24 @@ pub enum Due {
 
 impl Item {
     pub fn new(alert: &Alert, planned: Planned) -> Item {
-        Item { alert: alert.id.clone(), planned, told: None, escalated: false, tries: Tries::default(), named: None, given_up: false }
+        Item {
+            alert: alert.id.clone(),
+            planned,
+            told: None,
+            escalated: false,
+            tries: Tries::default(),
+            named: None,
+            given_up: false,
+            updated_after: None,
+        }
+    }
+
+    /// Whether people who snoozed it, and to whom it has grown too large since, are still to be told so.
+    pub fn wakes(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> bool {
+        let is_asleep = events.last().is_some_and(|event| event.snooze.is_some_and(|snooze| now < snooze.until));
+        let is_told = self.updated_after == Some(events.len());
+        let may = !self.given_up && now >= self.tries.not_before && !subscription.channel.is_for_machines();
+        may && is_asleep && !is_told && self.told.is_some() && alert.state == AlertState::Open
     }
 
     /// What is due now, if anything but the digest.

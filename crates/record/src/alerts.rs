@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::output::{Alert, AlertEvent};
+use crate::output::{Alert, AlertEvent, Snooze};
 use crate::time::Micros;
 
 mod change;
@@ -66,6 +66,13 @@ impl AlertFold {
     }
 }
 
+impl Snooze {
+    /// Whether so many have come to twice the ratio that it was snoozed at.
+    pub fn is_outgrown(&self, observed: u32, expected: f64) -> bool {
+        f64::from(observed) / expected.max(0.1) >= WOKEN_AT * self.ratio
+    }
+}
+
 impl Alert {
     /// Observed to expected; an expectation of next to nothing counts as a tenth of an account.
     pub fn ratio(&self) -> f64 {
@@ -75,6 +82,6 @@ impl Alert {
     /// Whether people wished not to see it now: until the instant they named, unless it has come to twice the ratio it had then.
     pub fn is_snoozed(&self, events: &[AlertEvent], now: Micros) -> bool {
         let snooze = events.last().and_then(|event| event.snooze);
-        snooze.is_some_and(|snooze| now < snooze.until && self.ratio() < WOKEN_AT * snooze.ratio)
+        snooze.is_some_and(|snooze| now < snooze.until && !snooze.is_outgrown(self.observed, self.expected))
     }
 }

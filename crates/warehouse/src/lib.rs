@@ -23,6 +23,9 @@ pub use line::{AlertLine, Share};
 mod why;
 pub use why::{Hold, WhyNot, why_not};
 
+mod woken;
+pub use woken::woken;
+
 mod reference;
 pub use reference::{Reference, ReferenceError, load_reference};
 

@@ -68,6 +68,29 @@ pub enum Hold {
     OnItsWay,
 }
 
+impl Hold {
+    /// What it is, in a word that programs know it by.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Hold::UnknownTopic { .. } => "unknown-topic",
+            Hold::UnknownRegion { .. } => "unknown-region",
+            Hold::Level { .. } => "level",
+            Hold::NoPosts => "no-posts",
+            Hold::Withheld { .. } => "withheld",
+            Hold::NotJudged => "not-judged",
+            Hold::Coverage { .. } => "coverage",
+            Hold::NoAnswer { .. } => "no-answer",
+            Hold::Bound { .. } => "bound",
+            Hold::Accounts { .. } => "accounts",
+            Hold::Posts { .. } => "posts",
+            Hold::Ratio { .. } => "ratio",
+            Hold::Joined { .. } => "joined",
+            Hold::Withdrawn { .. } => "withdrawn",
+            Hold::OnItsWay => "on-its-way",
+        }
+    }
+}
+
 /// Asks for the latest window of a series.
 pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<WhyNot, WarehouseError> {
     let region = if region.contains(':') { region.to_ascii_lowercase() } else { region.to_ascii_uppercase() };

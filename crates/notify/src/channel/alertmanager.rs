@@ -85,7 +85,7 @@ pub fn body(alert: &Alert, named: &Named, telling: &Telling<'_>, subscription: &
         },
         starts_at: record::time::display(alert.fired_at.min(now).div_euclid(SECOND) * SECOND),
         ends_at: record::time::display(ends_at.div_euclid(SECOND) * SECOND),
-        generator_url: page.map(|page| format!("{page}/#/alerts/{}", alert.id)),
+        generator_url: page.map(|page| format!("{page}/alerts/{}", alert.id)),
     };
     // Plain text always encodes.
     serde_json::to_string(&[posted]).unwrap_or_default()

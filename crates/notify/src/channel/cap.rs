@@ -117,7 +117,7 @@ fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender,
     element("description", &words::rest(alert, telling));
     element("instruction", &words::checks(alert, telling).join(" "));
     if let Some(page) = &sender.page {
-        element("web", &format!("{page}/#/alerts/{}", alert.id));
+        element("web", &format!("{page}/alerts/{}", alert.id));
     }
     let parameters = [
         ("observed", alert.observed.to_string()),
@@ -167,6 +167,13 @@ pub(crate) fn escaped(text: &str) -> String {
     safe
 }
 
+const FOR_PUBLIC: &str = "<category term=\"public\"/>";
+
+/// Whether a feed or a message is for everybody: it says so itself, in markup, which no text in it can.
+pub fn is_public(xml: &str) -> bool {
+    (xml.contains(FOR_PUBLIC) || xml.contains("<scope>Public</scope>")) && !xml.contains("<scope>Restricted</scope>")
+}
+
 /// The feed of what was sent, latest first.
 pub fn atom(name: &str, sender: &Sender, sent: &[Sent], now: Micros) -> String {
     let mut latest: Vec<&Sent> = sent.iter().collect();
@@ -174,11 +181,12 @@ pub fn atom(name: &str, sender: &Sender, sent: &[Sent], now: Micros) -> String {
     let updated = latest.first().map_or(now, |sent| sent.at);
     let atom_instant = |at: Micros| record::time::display(at.div_euclid(SECOND) * SECOND);
     let mut feed = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\"><id>{}</id><title>pumphandle: {}</title><updated>{}</updated><author><name>{}</name></author>\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\"><id>{}</id><title>pumphandle: {}</title><updated>{}</updated><author><name>{}</name></author>{}\n",
         escaped(&format!("tag:{},2026:feeds/{name}", tag_authority(&sender.sender))),
         escaped(name),
         atom_instant(updated),
-        escaped(&sender.sender)
+        escaped(&sender.sender),
+        if sender.audience == Audience::Public { FOR_PUBLIC } else { "" }
     );
     for sent in latest {
         let id = format!("tag:{},2026:{}", tag_authority(&sender.sender), identifier(&sent.alert, sent.revision));

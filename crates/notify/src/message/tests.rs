@@ -36,7 +36,7 @@ fn a_mail_in_text() {
         2. Above its bound too: Baden-Württemberg.
         3. Ask who would know: are consultations, absences or tests up?
 
-        Open and acknowledge: https://pumphandle.example.org/#/alerts/3f2a9c01b7de
+        Open and acknowledge: https://pumphandle.example.org/alerts/3f2a9c01b7de
 
         --
         Subscription: bavaria · 3f2a9c01b7de r0

@@ -41,6 +41,14 @@ fn what_is_snoozed_is_silent_until_it_doubles_and_what_nobody_takes_up_goes_to_t
     let snoozed = [event(0, Handling::Triaged, snooze)];
     assert_eq!(told.due(&mail, &grown, &snoozed, TUESDAY + HOUR), None);
     assert_eq!(told.due(&mail, &doubled, &snoozed, TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
+    // Who learns elsewhere that it has doubled asks whether it is still to be told: once for each snooze, and to people only.
+    let wakes = |item: &Item, events: &[AlertEvent]| item.wakes(&mail, &fever(), events, TUESDAY + HOUR);
+    assert!(wakes(&told, &snoozed) && !wakes(&told, &[]) && !wakes(&Item::new(&fever(), at_once()), &snoozed));
+    let woken = Item { updated_after: Some(1), ..told.clone() };
+    let again = [snoozed[0].clone(), event(1, Handling::Triaged, snooze)];
+    assert!(!wakes(&woken, &snoozed) && wakes(&woken, &again) && !told.wakes(&mail, &fever(), &snoozed, TUESDAY + DAY));
+    let feed = subscription("channel = \"feed\"");
+    assert!(!told.wakes(&feed, &fever(), &snoozed, TUESDAY + HOUR));
     assert_eq!(told.due(&mail, &fever(), &[], TUESDAY + 2 * HOUR - 1), None);
     let escalation = Some(Due::Tell(Occasion::Escalation));
     assert_eq!(told.due(&mail, &fever(), &[], TUESDAY + 2 * HOUR), escalation);

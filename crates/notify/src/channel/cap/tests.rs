@@ -80,7 +80,9 @@ fn every_message_is_valid_and_so_is_the_feed() {
         for one in &sent {
             assert_eq!(valid(&one.xml, true).unwrap(), (true, "- validates\n".to_owned()), "{}", one.xml);
         }
-        assert_eq!(valid(&atom("test", &sender, &sent, TUESDAY), false).unwrap(), (true, String::new()));
+        let feed = atom("test", &sender, &sent, TUESDAY);
+        assert_eq!(valid(&feed, false).unwrap(), (true, String::new()));
+        assert!(is_public(&feed) == (audience == Audience::Public) && is_public(&sent[0].xml) == is_public(&feed));
     }
     // The schema itself refuses what the standard refuses.
     let good = &life(&sender(Status::Test, Audience::Official))[1].xml;
