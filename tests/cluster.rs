@@ -7,13 +7,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulation::Random;
 
 use crate::clickhouse;
 use crate::live;
+use crate::notify;
 use crate::program::{Folder, LONG, Running, root, simulate, until};
 use crate::recount::assert_same;
 use crate::run::{exported, replayed};
@@ -369,6 +371,62 @@ fn a_warehouse_that_is_away_delays_no_alert_and_has_everything_afterwards() {
         role.ends(0);
     }
     assert_same("after the outage", &exported(folder), &replayed(folder));
+}
+
+#[test]
+fn of_two_that_may_tell_one_does_and_the_other_goes_on_when_it_is_killed() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = &cluster.folder;
+    let port = notify::free_port();
+    folder.write("secret", "whsec_b2xkZXIgc2VjcmV0IG9mIDI0IGJ5dGVzIQ==\n");
+    folder.write(
+        "subscriptions.toml",
+        format!(
+            "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \"http://127.0.0.1:{port}/hook\"\nsecret-files = [\"secret\"]\naudience = \"official\"\n"
+        ),
+    );
+    let config = "[detect]\nmethod = \"eears\"\n[notify]\nsubscriptions = [\"subscriptions.toml\"]\nown-networks = [\"127.0.0.0/8\"]\n";
+    let written = config.to_owned() + &folder.read("run.toml");
+    folder.write("run.toml", written);
+    let lines = notify::posts();
+    let (quiet, outbreak): (Vec<&str>, Vec<&str>) = lines.lines().partition(|line| line.contains("\"id\":\"n"));
+    folder.write("posts.ndjson", quiet.join("\n") + "\n");
+    cluster.migrate();
+    let followed = ["--config", "run.toml", "--set", "feeds.posts.follow=true", "--set", "web.anonymous=operator"];
+    let start = |role: &str| folder.start(&[&[role][..], &followed[..]].concat());
+    let mut roles = ["ingest", "tally", "watch", "land"].map(start);
+    let mut tellers = vec![start("serve"), start("serve")];
+    for teller in &tellers {
+        teller.page();
+    }
+    let hours = || folder.output(&["export", "--config", "run.toml", "--table", "denominators"]).ends(0).stdout().lines().count();
+    until(VERY_LONG, "the fortnight to land", || (hours() > 14 * 24).then_some(()));
+
+    let got = Arc::new(Mutex::new(Vec::new()));
+    notify::webhook(port, Arc::clone(&got));
+    let calls = || got.lock().expect("no panic").clone();
+    append(folder, &(outbreak.join("\n") + "\n"));
+    // The first call is never answered, so it is owed still; who made it is killed, or the one that stands by: either way it comes again.
+    until(VERY_LONG, "the first call", || (!calls().is_empty()).then_some(()));
+    tellers.remove(0).kill();
+    until(VERY_LONG, "the second call", || (calls().len() >= 2).then_some(()));
+    // What the page keeps is in Kafka, and whoever tells now looks there.
+    let fields = json!({ "after": 0, "subscription": { "channel": "feed", "audience": "official", "topics": ["influenza"] } });
+    let (status, answer) = notify::asked(&tellers[0], "PUT", "/api/v1/subscriptions/late", &fields);
+    assert_eq!(status, 200, "{answer}");
+    until(LONG, "it to be taken on", || tellers[0].log().contains("told of what comes from now on").then_some(()));
+    for running in tellers.iter_mut().chain(&mut roles) {
+        running.signal("TERM");
+        running.ends(0);
+    }
+    let ids: Vec<String> = calls().iter().map(|(head, _)| notify::header(head, "webhook-id")).collect();
+    let alerts = cluster.alert_ids(&["alerts", "list"]);
+    for alert in &alerts {
+        let of_alert: BTreeSet<&String> = ids.iter().filter(|id| id.contains(alert.as_str())).collect();
+        assert!(!of_alert.is_empty(), "nobody was told of {alert}: {ids:?}");
+    }
+    assert_eq!(ids[0], ids[1], "what is owed keeps its id, whoever sends it");
+    tell(&format!("two notifiers over Kafka, one killed: {} calls for {} alerts, lost 0", ids.len(), alerts.len()));
 }
 
 fn append(folder: &Folder, lines: &str) {

@@ -52,12 +52,12 @@ impl Drop for Part {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("as the test has set it up").local_addr().expect("as the test has set it up").port()
 }
 
 /// Answers a request, and hands on its head and body.
-fn webhook(port: u16, got: Arc<Mutex<Vec<(String, String)>>>) {
+pub(crate) fn webhook(port: u16, got: Arc<Mutex<Vec<(String, String)>>>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("as the test has set it up");
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
@@ -84,7 +84,7 @@ fn webhook(port: u16, got: Arc<Mutex<Vec<(String, String)>>>) {
     });
 }
 
-fn header(head: &str, name: &str) -> String {
+pub(crate) fn header(head: &str, name: &str) -> String {
     let found = head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)));
     found.unwrap_or_else(|| panic!("no `{name}` in {head}")).1.to_owned()
 }
@@ -113,7 +113,7 @@ const WORDS: &str = "bed tea soup window doctor bus school garden cold winter ki
 blanket lemon office radio stairs honey candle morning pillow bridge";
 
 /// A fortnight with a post an hour, and thirty accounts that say #flu in the last whole hour but two.
-fn posts() -> String {
+pub(crate) fn posts() -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("as the test has set it up").as_secs())
         .expect("as the test has set it up");
     let end = now - now % HOUR - 2 * HOUR;
@@ -353,4 +353,70 @@ fn an_alert_is_acknowledged_from_a_terminal_and_of_two_changes_made_against_one_
     assert_eq!((&decided["outcome"], &decided["assignee"]), (&json!("known"), &json!("Duty")));
     let nobody = folder.output(&["alerts", "ack", "nobody", "--config", "run.toml"]).ends(1).stderr();
     assert!(nobody.contains("no alert `nobody`"), "{nobody}");
+}
+
+/// Asks the page of a running program, as who may do everything; status and answer.
+pub(crate) fn asked(running: &Running, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let mut stream = TcpStream::connect(running.page()).expect("a page");
+    stream.set_read_timeout(Some(LONG)).expect("as the test has set it up");
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all((head + &body).as_bytes()).expect("as the test has set it up");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    (head[9..12].parse().expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[test]
+fn a_subscription_made_on_the_page_is_told_without_a_restart_and_one_taken_away_is_not() {
+    let folder = Folder::new();
+    let lines = posts();
+    let (quiet, outbreak): (Vec<&str>, Vec<&str>) = lines.lines().partition(|line| line.contains("\"id\":\"n"));
+    folder.write("posts.ndjson", quiet.join("\n") + "\n");
+    let config = "[web]\nlisten = \"127.0.0.1:0\"\nanonymous = \"operator\"\n[detect]\nmethod = \"eears\"\n[[feeds]]\nname = \"posts\"\n\
+                  kind = \"file\"\npath = \"posts.ndjson\"\nfollow = true\n";
+    folder.write("run.toml", config);
+    let mut running = start(&folder);
+    until(LONG, "a quiet fortnight", || running.metric("pumphandle_posts_read_total").filter(|read| *read as usize == quiet.len()));
+    let put = |running: &Running, name: &str, after: u32, fields: Value| {
+        asked(running, "PUT", &format!("/api/v1/subscriptions/{name}"), &json!({ "after": after, "subscription": fields }))
+    };
+    let fields = |region: &str| json!({ "channel": "feed", "audience": "official", "topics": ["influenza"], "regions": [region] });
+    for (name, region) in [("berlin", "DE-BE"), ("france", "FR"), ("gone", "DE"), ("moved", "FR")] {
+        let (status, answer) = put(&running, name, 0, fields(region));
+        assert_eq!(status, 200, "{answer}");
+    }
+    assert_eq!(put(&running, "moved", 0, fields("DE")).0, 409, "made against what is no more");
+    assert_eq!(put(&running, "moved", 1, fields("DE")).0, 200);
+    let (status, refused) = put(&running, "odd", 0, json!({ "channel": "mail", "to": ["a@example.org"], "regions": ["DE-XX"] }));
+    let why = refused["detail"].as_str().unwrap_or_default();
+    assert!(status == 422 && why.contains("no mail server") && why.contains("no region `DE-XX`"), "{status} {refused}");
+    assert_eq!(asked(&running, "DELETE", "/api/v1/subscriptions/gone?after=1", &Value::Null).0, 200);
+    // What the page keeps outlives the program.
+    running.signal("TERM");
+    running.ends(0);
+    let mut running = start(&folder);
+    let (_, listed) = asked(&running, "GET", "/api/v1/subscriptions", &Value::Null);
+    let listed = listed["subscriptions"].as_array().cloned().unwrap_or_default();
+    let names: Vec<(&str, u64)> = listed.iter().filter_map(|kept| Some((kept["name"].as_str()?, kept["revision"].as_u64()?))).collect();
+    assert_eq!(names, [("berlin", 1), ("france", 1), ("moved", 2)]);
+    // One more beside a running notifier, then the outbreak.
+    assert_eq!(put(&running, "late", 0, fields("001")).0, 200);
+    until(LONG, "the last of them to be taken on", || {
+        running.log().lines().any(|line| line.contains("told of what comes from now on") && line.contains("late")).then_some(())
+    });
+    let mut growing = std::fs::OpenOptions::new().append(true).open(folder.file("posts.ndjson")).expect("as the test has set it up");
+    growing.write_all((outbreak.join("\n") + "\n").as_bytes()).expect("as the test has set it up");
+    for name in ["berlin", "moved", "late"] {
+        let file = folder.file(&format!("data/feeds/{name}.atom"));
+        let feed = until(LONG, &format!("the feed {name}: {}", running.log()), || std::fs::read_to_string(&file).ok());
+        assert!(feed.contains("influenza") || feed.contains("Influenza"), "{feed}");
+    }
+    running.signal("TERM");
+    running.ends(0);
+    for name in ["france", "gone"] {
+        assert!(!folder.file(&format!("data/feeds/{name}.atom")).exists(), "{name}");
+    }
 }

@@ -299,6 +299,13 @@ impl Places {
         self.populations.get(code).copied().or_else(known)
     }
 
+    /// Whether there is such a region: of the tree, the operator's own, or a language.
+    pub(crate) fn is_region(&self, code: &str) -> bool {
+        let atlas = &self.placing.atlas;
+        let language = code.strip_prefix("lang:").is_some_and(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_lowercase()));
+        language || matches!(code, record::region::WORLD | record::region::UNLOCATED) || atlas.name(code).is_some()
+    }
+
     /// What every region is called in the languages of the page, own ones included.
     pub(crate) fn names(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];

@@ -10,6 +10,7 @@ pub(crate) mod log;
 pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod stores;
+pub(crate) mod subscribers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

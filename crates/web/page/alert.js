@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
-import { Bars, Forest, Plot } from "/draw.js";
+import { Bars, campaigns, Forest, Plot } from "/draw.js";
 import { act, acknowledge, checks, Checks, group, handling, isSnoozed, last, rank, rest, StageTag } from "/inbox.js";
 import { Legend, Map } from "/map.js";
 import { Chip, Failed, Nothing, Panel, Waiting } from "/parts.js";
@@ -165,6 +165,7 @@ export function AlertPage({ id, session, status, go, keys }) {
   const eight = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 56 * Math.max(DAY, length / 7), to: alert.window_end + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
   const hours = useAnswer(alert && length <= DAY ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 36 * 3600, to: alert.window_end + 1, seconds: length })}` : null).data;
   const beside = useAnswer(alert ? `/api/v1/verdicts?${query({ topic: alert.topic, end: alert.window_end, seconds: length })}` : null).data;
+  const topicList = useAnswer("/api/v1/topics").data?.topics;
   const others = useAnswer(alert ? `/api/v1/verdicts?${query({ region: alert.region, end: alert.window_end, seconds: length })}` : null).data;
   useEffect(() => { document.title = `${alert ? `${alert.topic_name} · ${place(alert.region)}` : t("alert")} · pumphandle`; }, [alert?.id]);
   const now = status?.latest ?? Date.now() / 1000;
@@ -193,6 +194,9 @@ export function AlertPage({ id, session, status, go, keys }) {
   const first = data.revisions[0];
   const confirmed = data.revisions.find((one) => one.stage !== "early");
   const fired = first ? { at: Math.max(alert.fired_at, alert.window_end - 36 * 3600), observed: first.observed, lines: [t(first.stage === "early" ? "fired-early" : "fired-close", { time: clock(alert.fired_at), n: number(first.observed) }), ...(first.stage === "early" && confirmed ? [t("confirmed-at", { time: clock(confirmed.window_end) })] : [])] } : null;
+  const marks = points.length > 1 ? campaigns(topicList, points[0].end, alert.window_end) : [];
+  const during = [...new Set(campaigns(topicList, alert.window_end - length, alert.window_end).map((one) => one.name))];
+  const coinciding = during.length ? [t("check-campaign", { names: during.join(", ") })] : [];
   const facts = factsOf(alert, eight?.windows.at(-1), status?.series);
   const title = t("eight-weeks");
   return html`<div class="wrap"><nav class="crumb" aria-label=${t("place-in-inbox")}><a href="/">${t("inbox")}</a>${index >= 0 ? html`<span>${t("n-of", { n: number(index + 1), of: number(open.length) })}</span>` : null}
@@ -201,9 +205,9 @@ export function AlertPage({ id, session, status, go, keys }) {
     <header class="headline"><p class="kicker"><${Chip} state=${alert.state === "withdrawn" ? "withdrawn" : handling(alert)}>${alert.state === "withdrawn" ? t("withdrawn") : null}</${Chip}><${StageTag} alert=${alert}/>${first?.stage === "early" && confirmed ? html`<span class="tag early">${t("early-confirmed", { time: clock(alert.fired_at) })}</span>` : null}${grounds.suspect?.length ? html`<span class="tag mark">${t("doubtful")}</span>` : null}<span>${alert.topic_name} · ${place(alert.region)} · ${t("revision", { n: number(alert.revision) })}</span></p>
       <h1>${sentence(alert)}</h1><p class="rest">${rest(alert, status?.series ?? 1)}</p></header>
     <div class="act"><${Act} key=${alert.id} alert=${alert} session=${session} now=${now}/>
-      <section class="panel" aria-labelledby="h-check"><header><h2 id="h-check">${t("what-to-check")}</h2></header><${Checks} hints=${checks(alert, near)}/></section></div>
+      <section class="panel" aria-labelledby="h-check"><header><h2 id="h-check">${t("what-to-check")}</h2></header><${Checks} hints=${[...coinciding, ...checks(alert, near)]}/></section></div>
     <div class="body">
-      <${Panel} id="weeks" title=${title} note=${t("eight-weeks-note", { span: span(length), time: zoned(alert.window_end) })} rows=${() => tableOf(points)}>${points.length > 1 ? html`<${Plot} points=${points} baseline=${baseline} open=${alert.stage === "early"} label=${t("eight-weeks-label", { topic: alert.topic_name, place: place(alert.region), n: number(alert.observed), bound: number(alert.upperbound) })}/>` : eight ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${300}/>`}</${Panel}>
+      <${Panel} id="weeks" title=${title} note=${t("eight-weeks-note", { span: span(length), time: zoned(alert.window_end) })} rows=${() => tableOf(points)}>${points.length > 1 ? html`<${Plot} points=${points} baseline=${baseline} marks=${marks} open=${alert.stage === "early"} label=${t("eight-weeks-label", { topic: alert.topic_name, place: place(alert.region), n: number(alert.observed), bound: number(alert.upperbound) })}/>` : eight ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${300}/>`}</${Panel}>
       ${length <= DAY ? html`<${Panel} id="hours" title=${t("hours-36")} note=${t("hours-36-note", { span: span(length) })} rows=${() => tableOf(zoom)}>${zoom.length > 1 ? html`<${Plot} points=${zoom} height=${170} stepped=${true} ticks="hour" fired=${fired} open=${alert.stage === "early"} label=${t("hours-36-label", { n: number(alert.observed), bound: number(alert.upperbound) })}/>` : hours ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${220}/>`}</${Panel}>` : null}
       <div class="pair wide-left">
         <${Panel} id="facts" title=${t("facts")} rows=${() => [[t("measure"), t("now-head"), t("usual"), t("meaning")], ...facts]} picture=${false}><div class="scroll" tabindex="0" role="region" aria-label=${t("table-of", { title: t("facts") })}><table class="facts"><thead><tr><th scope="col">${t("measure")}</th><th scope="col" class="n">${t("now-head")}</th><th scope="col" class="n">${t("usual")}</th><th scope="col">${t("meaning")}</th></tr></thead><tbody>${facts.map(([name, value, usual, means]) => html`<tr><th scope="row">${name}</th><td class="n">${value}</td><td class="n quiet">${usual}</td><td class="small quiet">${means}</td></tr>`)}</tbody></table></div></${Panel}>

@@ -9,11 +9,12 @@ import { Inbox } from "/inbox.js";
 import { Below, SignIn, Sources, Topics } from "/lists.js";
 import { Nothing } from "/parts.js";
 import { Public } from "/public.js";
+import { Subscriptions } from "/subscriptions.js";
 import { clock, instant, know, language, LANGUAGES, load, n, number, percent, place, span, t } from "/words.js";
 
 const root = document.documentElement;
 const keep = (key, value) => { try { localStorage.setItem(key, value); } catch { /* then it holds until the page is left */ } };
-const PAGES = [["/", "inbox"], ["/explorer", "explorer"], ["/topics", "topics"], ["/sources", "sources"], ["/public", "public"]];
+const PAGES = [["/", "inbox"], ["/explorer", "explorer"], ["/topics", "topics"], ["/sources", "sources"], ["/subscriptions", "subscriptions"], ["/public", "public"]];
 
 function where() {
   const parts = location.pathname.split("/").filter(Boolean);
@@ -119,10 +120,10 @@ function Page() {
     setSession(who);
     go(out ? "/sign-in" : "/");
   };
-  const body = { inbox: Inbox, explorer: Explorer, series: SeriesPage, topics: Topics, sources: Sources, below: Below, public: Public }[page];
+  const body = { inbox: Inbox, explorer: Explorer, series: SeriesPage, topics: Topics, sources: Sources, below: Below, subscriptions: Subscriptions, public: Public }[page];
   return html`<a class="skip" href="#main">${t("skip")}</a>
   <header class="top"><a class="brand" href=${inside ? "/" : "/public"}><svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="1.9" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M3 18h10M5 18V7.5a3 3 0 0 1 6 0V18M11 9.5h2.5v2.5M8 4.5V3l9-1.2V8"/></svg>pumphandle</a>
-    <nav class="nav" aria-label=${t("main")}><ul>${PAGES.filter(([, name]) => inside || name === "public").map(([path, name]) => html`<li><a href=${path} aria-current=${page === name || (name === "inbox" && page === "alerts") || (name === "explorer" && page === "series") ? "page" : null}>${t(name)}</a></li>`)}</ul></nav>
+    <nav class="nav" aria-label=${t("main")}><ul>${PAGES.filter(([, name]) => (name === "subscriptions" ? ["official", "operator"].includes(session.role) : inside || name === "public")).map(([path, name]) => html`<li><a href=${path} aria-current=${page === name || (name === "inbox" && page === "alerts") || (name === "explorer" && page === "series") ? "page" : null}>${t(name)}</a></li>`)}</ul></nav>
     <div class="tools">${session.simulated ? html`<span class="sim">${t("simulated")}</span>` : null}
       <label class="tongue"><span class="unseen">${t("language")}</span><select onChange=${(event) => speak(event.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === language()}>${name}</option>`)}</select></label>
       <button class="btn icon" type="button" aria-label=${t(isDark() ? "to-light" : "to-dark")} onClick=${flip}><svg width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" stroke-width="1.4"/><path d="M8 1.8a6.2 6.2 0 0 1 0 12.4Z" fill="currentColor"/></svg></button>

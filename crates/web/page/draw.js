@@ -63,6 +63,23 @@ export function Hatches() {
   </defs></svg>`;
 }
 
+/** The days of campaigns that lie in a span, with their names; those of months are no mark. */
+export function campaigns(topics, from, to) {
+  const found = [];
+  const years = [new Date(from * 1000).getUTCFullYear(), new Date(to * 1000).getUTCFullYear()];
+  for (const topic of topics ?? []) {
+    for (const written of topic.days ?? []) {
+      const [first, last] = [written.split("/")[0], written.split("/").at(-1)];
+      for (const year of new Set(years)) {
+        const begins = Date.parse(`${year}-${first}T00:00:00Z`) / 1000;
+        const ends = Date.parse(`${year}-${last}T00:00:00Z`) / 1000 + 86400;
+        if (ends > from && begins < to && ends - begins <= 15 * 86400) found.push({ from: begins, to: ends, name: topic.name });
+      }
+    }
+  }
+  return found.sort((one, other) => one.from - other.from);
+}
+
 /**
  * Observed against range and bound over time. Points: {end, observed (null: no answer), expected, low, high, bound, gap: "outage" | …}.
  * `baseline` [from, to] and `gap` are drawn below; `marks` [{from, to, name}] behind; `fired` {at, observed, lines} is a rule.
@@ -108,7 +125,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
     else gaps.push({ end: point.end, last: point.end, gap: point.gap });
   }
   return html`<figure class="plot" ref=${box}><svg width=${width} height=${bottom + edge.bottom} role="img" aria-label=${label}>
-    ${marks.map((mark) => html`<g><rect class="camp" x=${at(mark.from)} y=${edge.top} width=${Math.max(2, at(mark.to) - at(mark.from))} height=${inner[1]}/><text class="camp-text" x=${at(mark.from)} y=${edge.top - 8}>${mark.name}</text></g>`)}
+    ${marks.map((mark, index) => { const end = at(mark.from) > edge.left + inner[0] * 0.6; const fits = !index || at(mark.from) - at(marks[index - 1].from) > 7 * mark.name.length; return html`<g><rect class="camp" x=${at(mark.from)} y=${edge.top} width=${Math.max(2, at(mark.to) - at(mark.from))} height=${inner[1]}><title>${mark.name}</title></rect>${fits ? html`<text class="camp-text" x=${end ? at(mark.to) : at(mark.from)} y=${edge.top - 8} text-anchor=${end ? "end" : "start"}>${mark.name}</text>` : null}</g>`; })}
     ${ys.map((value) => html`<g><line class="grid" x1=${edge.left} x2=${edge.left + inner[0]} y1=${level(value)} y2=${level(value)}/><text x=${edge.left - 8} y=${level(value) + 4} text-anchor="end">${number(value)}</text></g>`)}
     <path class="band" d=${area(points, x, (point) => of("low")(point), (point) => of("high")(point))}/>
     <path class="exp" d=${path(points, x, of("expected"), stepped)}/>

@@ -3,7 +3,7 @@
 import { html, useEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { cellAt, filled } from "/alert.js";
-import { Plot, Spark } from "/draw.js";
+import { campaigns, Plot, Spark } from "/draw.js";
 import { classOf, isEurope, Legend, Map } from "/map.js";
 import { Failed, Nothing, Panel, Waiting } from "/parts.js";
 import { moment, n, number, percent, place, span, t, times, weekday } from "/words.js";
@@ -116,7 +116,7 @@ export function SeriesPage({ route, go }) {
   return html`<div class="wrap"><main id="main" tabindex="-1"><nav class="crumb" aria-label=${t("explorer")}><a href=${`/explorer?${query({ topic })}`}>${t("explorer")}</a></nav><h1 class="plain-head">${title}</h1>
     <div class="seg" role="group" aria-label=${t("span")}>${SPANS.map((one) => html`<button type="button" aria-pressed=${one === days} onClick=${() => go(`/series?${query({ ...route.query, days: one })}`, true)}>${t("days", { n: number(one) })}</button>`)}</div>
     <${Failed} error=${error ?? (topics.length && !known ? { status: 404, message: t("no-places") } : null)}/>
-    ${data ? html`<${Panel} id="series" title=${t("hour-by-hour")} note=${t("hour-by-hour-note")} rows=${rows}>${points.length > 1 ? html`<${Plot} points=${points} height=${300} dots=${false} label=${t("hours-label")}/>` : html`<p class="quiet">${t("no-history")}</p>`}</${Panel}>` : error ? null : html`<${Waiting} height=${380}/>`}
-    ${why ? html`<section class="panel spaced" aria-labelledby="h-why"><header><h2 id="h-why">${t("why-not")}</h2></header>${why.open_alert ? html`<p><a href=${`/alerts/${encodeURIComponent(why.open_alert)}`}>${t("why-open")}</a></p>` : null}<ul class="plain-list">${why.windows.map((one) => html`<li>${t("why-window", { span: span(one.seconds), end: moment(one.end), n: n("accounts", one.observed), expected: number(one.expected), bound: number(one.upperbound) })} ${one.held_back === "bound" ? n("why-more", one.more_needed) : one.held_back ? t("why-held", { reason: one.held_back }) : t("why-nothing")}</li>`)}</ul></section>` : null}
+    ${data ? html`<${Panel} id="series" title=${t("hour-by-hour")} note=${t("hour-by-hour-note")} rows=${rows}>${points.length > 1 ? html`<${Plot} points=${points} height=${300} dots=${false} marks=${campaigns(topics, points[0].end, points.at(-1).end)} label=${t("hours-label")}/>` : html`<p class="quiet">${t("no-history")}</p>`}</${Panel}>` : error ? null : html`<${Waiting} height=${380}/>`}
+    ${why ? html`<section class="panel spaced" aria-labelledby="h-why"><header><h2 id="h-why">${t("why-not")}</h2></header>${why.alert ? html`<p><a href=${`/alerts/${encodeURIComponent(why.alert)}`}>${t("why-open")}</a></p>` : null}${why.window ? html`<p>${t("why-window", { span: span(why.window.seconds), end: moment(why.window.end), n: n("accounts", why.window.observed), expected: number(why.window.expected), bound: number(why.window.upperbound) })}${why.more_needed && !why.alert ? ` ${n("why-more", why.more_needed)}` : ""}</p>` : null}<ul class="plain-list">${why.held_back.map((one) => html`<li title=${one.says}>${t("why-held", { reason: t(`held-${one.what}`) })}</li>`)}</ul></section>` : null}
   </main></div>`;
 }

@@ -15,7 +15,7 @@ export const last = (alert) => alert.events.at(-1);
 export const handling = (alert) => last(alert)?.state ?? "new";
 export const isSnoozed = (alert, now) => {
   const until = last(alert)?.snooze_until;
-  return Boolean(until) && now < until;
+  return Boolean(until) && now < until && !alert.woken;
 };
 
 export function group(alert, now) {

@@ -25,9 +25,11 @@ use crate::problem::Problem;
 use crate::words::Words;
 use crate::{Counter, Web};
 
+pub(crate) mod feeds;
 pub(crate) mod handling;
 pub(crate) mod places;
 pub(crate) mod published;
+pub(crate) mod subscriptions;
 pub(crate) mod tables;
 
 /// Questions under way at once; the others wait, and give up after [`PATIENCE`].
@@ -223,6 +225,8 @@ struct AlertShown {
     rest: String,
     rarity: Option<String>,
     events: Vec<EventShown>,
+    /// Whether it has come to twice the ratio that it was snoozed at: then it is not snoozed any more.
+    woken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trend: Option<Vec<TrendPoint>>,
 }
@@ -237,7 +241,7 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
-fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<TrendPoint>>) -> AlertShown {
+fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], woken: bool, trend: Option<Vec<TrendPoint>>) -> AlertShown {
     let events = events.iter().map(EventShown::from);
     AlertShown {
         line: AlertLine::from(alert),
@@ -248,6 +252,7 @@ fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], trend: Option<Vec<
         rest: words.rest(alert),
         rarity: words.rarity(alert),
         events: events.collect(),
+        woken,
         trend,
     }
 }
@@ -283,13 +288,16 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
             let entries = warehouse.alerts(&query)?;
             let trends = entries.iter().take(TRENDS_MAX).map(|entry| trend(warehouse, &entry.alert));
             let trends = trends.collect::<Result<Vec<_>, _>>()?;
-            Ok((entries, trends))
+            let woken = entries.iter().map(|entry| Ok(warehouse::woken(warehouse, &entry.alert, &entry.events)?.is_some()));
+            let woken = woken.collect::<Result<Vec<bool>, WarehouseError>>()?;
+            Ok((entries, trends, woken))
         })
         .await?;
-    let (entries, trends) = entries;
+    let (entries, trends, woken) = entries;
     let mut trends = trends.into_iter();
     let next = entries.last().filter(|_| entries.len() == limit).map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
-    let alerts = entries.iter().map(|AlertEntry { alert, events }| shown(&room.words, alert, events, trends.next())).collect();
+    let alerts = entries.iter().zip(woken);
+    let alerts = alerts.map(|(AlertEntry { alert, events }, woken)| shown(&room.words, alert, events, woken, trends.next())).collect();
     asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
@@ -321,11 +329,20 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, Ware
 pub(crate) async fn alert(asked: Asked) -> Answer {
     let room = &asked.room;
     let id = name("id", asked.path.clone().unwrap_or_default())?;
-    let story = room.ask(move |warehouse| warehouse.alert(&id)).await?;
-    let Some(story) = story else { return Err(Problem::not_found("there is no alert with this id")) };
+    let story = room
+        .ask(move |warehouse| {
+            let Some(story) = warehouse.alert(&id)? else { return Ok(None) };
+            let woken = match story.revisions.last() {
+                Some(last) => warehouse::woken(warehouse, last, &story.events)?.is_some(),
+                None => false,
+            };
+            Ok(Some((story, woken)))
+        })
+        .await?;
+    let Some((story, woken)) = story else { return Err(Problem::not_found("there is no alert with this id")) };
     let Some(last) = story.revisions.last() else { return Err(Problem::not_found("there is no alert with this id")) };
-    let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(&room.words, alert, &[], None)).collect();
-    let alert = shown(&room.words, last, &story.events, None);
+    let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(&room.words, alert, &[], false, None)).collect();
+    let alert = shown(&room.words, last, &story.events, woken, None);
     asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions })
 }
 
@@ -476,6 +493,8 @@ struct TopicShown {
     open_alerts: u32,
     /// Fewer accounts than this are never shown; none for most kinds.
     floor: u32,
+    /// Of campaigns: days of every year, `04-07` or `04-24/04-30`.
+    days: Vec<String>,
     regions: Vec<TopicRegion>,
 }
 
@@ -507,6 +526,7 @@ pub(crate) async fn topics(asked: Asked) -> Answer {
             newest: seconds(topic.newest),
             open_alerts: topic.open_alerts,
             floor: topic.kind.map_or(0, record::kind::Kind::floor),
+            days: asked.room.web.campaigns.get(&topic.topic).cloned().unwrap_or_default(),
             regions: regions.collect(),
         }
     });

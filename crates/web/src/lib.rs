@@ -54,6 +54,59 @@ pub struct Change {
 /// Where changes go; what waits there is bounded.
 pub type Changes = tokio::sync::mpsc::Sender<Change>;
 
+/// What somebody wants of the book of subscriptions.
+#[derive(Debug)]
+pub enum SubscriptionWish {
+    List,
+    /// Makes or changes one; `after` is the revision that was looked at, 0 for a new one.
+    Set {
+        name: String,
+        after: u32,
+        subscription: serde_json::Value,
+    },
+    Remove {
+        name: String,
+        after: u32,
+    },
+}
+
+/// A wish, who has it, and where the whole book goes as it is then.
+#[derive(Debug)]
+pub struct SubscriptionAsked {
+    pub wish: SubscriptionWish,
+    pub actor: String,
+    pub answer: tokio::sync::oneshot::Sender<Result<Vec<SubscriptionKept>, SubscriptionRefused>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriptionKept {
+    pub name: String,
+    /// Whether it stands in a file, where alone it can be changed.
+    pub of_file: bool,
+    pub revision: u32,
+    pub by: String,
+    pub at: Option<record::Micros>,
+    /// What it says, without secrets.
+    pub subscription: serde_json::Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionRefused {
+    Unknown,
+    /// Another was faster.
+    Stale,
+    /// Every mistake.
+    Invalid(String),
+    Failed(String),
+}
+
+/// Where feeds stand as files, and whether the text of one is for everybody.
+#[derive(Debug, Clone)]
+pub struct Feeds {
+    pub folder: std::path::PathBuf,
+    pub is_public: fn(&str) -> bool,
+}
+
 /// What the binary hands in.
 #[derive(Clone)]
 pub struct Web {
@@ -65,9 +118,14 @@ pub struct Web {
     pub hosts: Vec<String>,
     /// What regions are called, beside the countries and languages that are known here: a code, then a language, then its name.
     pub region_names: BTreeMap<String, BTreeMap<String, String>>,
+    /// Campaigns and the days of every year that they are about, as topic files write them.
+    pub campaigns: BTreeMap<String, Vec<String>>,
     pub ready: Option<ReadyCheck>,
     /// None: alerts can only be looked at.
     pub changes: Option<Changes>,
+    /// Where subscriptions are asked for; none where no stream is at hand.
+    pub subscriptions: Option<tokio::sync::mpsc::Sender<SubscriptionAsked>>,
+    pub feeds: Option<Feeds>,
     pub version: String,
     /// Who may see and do what.
     pub access: Access,
@@ -83,8 +141,11 @@ impl Web {
             simulated: false,
             hosts: Vec::new(),
             region_names: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
             ready: None,
             changes: None,
+            subscriptions: None,
+            feeds: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             access: Access::default(),
             requests_a_minute: 1_200,

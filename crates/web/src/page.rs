@@ -31,7 +31,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const DATA: &str = "application/json";
 
 /// Everything but the shapes of places, which come a country at a time.
-pub(crate) static FILES: [File; 24] = [
+pub(crate) static FILES: [File; 25] = [
     file("/style.css", STYLE, include_str!("../page/style.css")),
     file("/theme.js", SCRIPT, include_str!("../page/theme.js")),
     file("/app.js", SCRIPT, include_str!("../page/app.js")),
@@ -44,6 +44,7 @@ pub(crate) static FILES: [File; 24] = [
     file("/alert.js", SCRIPT, include_str!("../page/alert.js")),
     file("/explorer.js", SCRIPT, include_str!("../page/explorer.js")),
     file("/lists.js", SCRIPT, include_str!("../page/lists.js")),
+    file("/subscriptions.js", SCRIPT, include_str!("../page/subscriptions.js")),
     file("/public.js", SCRIPT, include_str!("../page/public.js")),
     file("/words/en.json", DATA, include_str!("../page/words/en.json")),
     file("/words/fr.json", DATA, include_str!("../page/words/fr.json")),
@@ -68,8 +69,19 @@ static FIRST: LazyLock<BTreeMap<&str, File>> = LazyLock::new(|| {
 
 const SHELL: &str = include_str!("../page/index.html");
 /// Where people come in; the page itself reads the rest of the address.
-pub(crate) const ADDRESSES: [&str; 10] =
-    ["/", "/alerts/{id}", "/explorer", "/series", "/topics", "/sources", "/below", "/sign-in", "/public", "/public/{place}"];
+pub(crate) const ADDRESSES: [&str; 11] = [
+    "/",
+    "/alerts/{id}",
+    "/explorer",
+    "/series",
+    "/topics",
+    "/sources",
+    "/below",
+    "/subscriptions",
+    "/sign-in",
+    "/public",
+    "/public/{place}",
+];
 
 /// Stands in the page where it says that data is made up; said by the server, so that it shows before any script runs.
 const MARK: &str = "<!-- simulated -->";

@@ -17,7 +17,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::access::{self, Role};
-use crate::api::{self, Answer, Asked, Room, handling, places, published, tables};
+use crate::api::{self, Answer, Asked, Room, feeds, handling, places, published, subscriptions, tables};
 use crate::problem::Problem;
 use crate::server::Peer;
 use crate::{events, session};
@@ -104,6 +104,15 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             ..endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, decides, snoozes: 409 if another change was faster", [],
                 Json(schema::<handling::Changed>), handling::change)
         },
+        endpoint!(GET "/api/v1/subscriptions", Official, "Who hears of what, how and when", [],
+            Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
+        Endpoint {
+            body: Some(schema::<subscriptions::Wanted>),
+            ..endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a subscription: 409 if somebody else was faster", [],
+                Json(schema::<subscriptions::Subscriptions>), subscriptions::set)
+        },
+        endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
+            [must("after", "the revision that was looked at")], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
             [may("topic", TOPIC), may("region", REGION)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
@@ -134,6 +143,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a region's topics, or of a topic's places",
             [may("region", REGION), may("topic", TOPIC), may("under", "with `topic`: `001` or a country")], Json(schema::<published::Days>),
             published::days),
+        endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP messages; those that are not public take a token",
+            [], Other("application/atom+xml"), feeds::file),
         endpoint!(GET "/api/v1/session", Public, "Who asks, and what they may", [], Json(schema::<session::Who>), session::who),
         Endpoint {
             body: Some(schema::<session::SignIn>),
@@ -244,7 +255,12 @@ pub(crate) fn description(version: &str) -> Value {
             .map(|one| json!({ "name": one.name, "in": "query", "required": one.required, "description": one.says, "schema": { "type": "string" } }))
             .collect();
         if let Some(name) = endpoint.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name) {
-            let says = if name == "table" { TABLE } else { "an alert's id" };
+            let says = match name {
+                "table" => TABLE,
+                "name" => "a subscription's name",
+                "file" => "as feeds call it",
+                _ => "an alert's id",
+            };
             parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": { "type": "string" } }));
         }
         let content = match &endpoint.answers {

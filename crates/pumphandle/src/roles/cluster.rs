@@ -10,13 +10,13 @@ use anyhow::Context;
 use journal::{Group, Journal};
 use record::Settings;
 use warehouse::Reading;
-use web::Metrics;
+use web::{Metrics, Web};
 
 use super::embedded::{held_settings, serve};
 use super::ingest::Ingest;
 use super::keys::Keys;
 use super::log::LogState;
-use super::{Stop, desk, land, log, notifier, stores};
+use super::{Stop, desk, land, log, notifier, stores, subscribers};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
 
@@ -121,9 +121,13 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             });
             changes
         });
+        let subscriptions = journal.map(|journal| {
+            let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
+            scope.spawn(move || subscribers::run(journal, config, super::now, wishes));
+            subscriptions
+        });
         let notify_stop = Stop::default();
-        let subscribed = journal.filter(|_| !config.notify.subscriptions.is_empty());
-        let notify = subscribed.map(|journal| {
+        let notify = journal.map(|journal| {
             let (warehouse, notify_stop) = (Arc::clone(&warehouse), notify_stop.clone());
             scope.spawn(move || -> anyhow::Result<()> {
                 let reading: Arc<dyn Reading> = warehouse;
@@ -133,6 +137,7 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             })
         });
         let page = super::page::web(config, warehouse, Arc::new(Metrics::default()), false, address, changes);
+        let page = page.map(|page| Web { subscriptions, ..page });
         let page = scope.spawn(|| serve(listener, page?, &Seen::default(), page_stop.clone()));
         loop {
             let drained = match journal {

@@ -18,7 +18,7 @@ use web::{Metrics, Web};
 use super::ingest::{Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
-use super::{Stop, desk, land, notifier, stores};
+use super::{Stop, desk, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
 
@@ -127,10 +127,14 @@ fn pipeline(
                     .inspect_err(|_| stop.ask())
             }
         });
+        // On a page somebody may subscribe at any time.
+        let has_subscriptions = !config.notify.subscriptions.is_empty() || listener.is_some();
         let page = listener.map(|listener| {
             let (warehouse, metrics, page_stop, seen) =
                 (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone(), Arc::clone(&seen));
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
+            let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
+            scope.spawn(move || subscribers::run(shared, config, clock, wishes));
             scope.spawn(move || {
                 if let Err(error) = desk::run(shared, clock, asked) {
                     tracing::error!(%error, "the desk stopped: alerts can only be looked at");
@@ -138,11 +142,10 @@ fn pipeline(
             });
             scope.spawn(move || {
                 let page = super::page::web(config, warehouse, metrics, simulated, listener.local_addr()?, Some(changes))?;
+                let page = Web { subscriptions: Some(subscriptions), ..page };
                 serve(listener, page, &seen, page_stop)
             })
         });
-        // Without a subscription there is nobody to tell.
-        let has_subscriptions = !config.notify.subscriptions.is_empty();
         let notify_stop = Stop::default();
         let notify = has_subscriptions.then(|| {
             let (warehouse, notify_stop, settings) = (Arc::clone(&warehouse), notify_stop.clone(), settings.clone());

@@ -28,14 +28,17 @@ use record::kind::Kind;
 use record::region::RegionTable;
 use record::time::DAY;
 use record::{Alert, AlertEvent, Micros, Outcome, Settings, Version};
-use warehouse::{Reading, SeriesHead, SeriesQuery};
+use warehouse::{Judged, Reading, SeriesHead, SeriesQuery};
 
 use super::desk::Desk;
+use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
 use crate::drive::again;
 
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked what the page has made of subscriptions.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// When asked to end, what is due still goes out for so long.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// What a feed holds.
@@ -100,7 +103,7 @@ impl Equipment {
             secrets.insert(subscription.name.clone(), read);
         }
         let world = Arc::new(Places::new(settings, config));
-        let feeds = config.journal.data.join("feeds");
+        let feeds = feeds(config);
         Ok(Equipment {
             reach: Reach { own_networks: notify.own_networks.clone(), roots },
             notify,
@@ -114,13 +117,14 @@ impl Equipment {
         })
     }
 
-    fn subscription(&self, name: &str) -> Option<&Subscription> {
-        self.notify.subscriptions.iter().find(|subscription| subscription.name == name)
-    }
-
     fn frame<'a>(&'a self, subscription: &'a Subscription) -> Frame<'a> {
         Frame { subscription: &subscription.name, page: self.notify.page.as_deref(), simulated: self.simulated }
     }
+}
+
+/// The folder in which feeds stand as files.
+pub(crate) fn feeds(config: &Config) -> PathBuf {
+    config.journal.data.join("feeds")
 }
 
 /// What places and topics are called, and what is below what.
@@ -183,31 +187,43 @@ struct Looked {
     heads: Vec<SeriesHead>,
     seen: Option<f64>,
     latest: Option<Micros>,
+    /// Alerts that are snoozed, with what people did with them: what the notifier wants to know of.
+    snoozed: Vec<(Alert, Vec<AlertEvent>)>,
+    /// Of these, by their changes, those that have outgrown it, and the window in which.
+    woken: BTreeMap<(String, usize), Judged>,
 }
 
 /// Tells until asked to stop, then what is still due.
 pub(crate) fn run(journal: &dyn Journal, equipment: &Equipment, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
     let looked = Mutex::new(Looked::default());
-    let over = AtomicBool::new(false);
+    let (over, needed) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        scope.spawn(|| look(equipment, &looked, &over));
-        let result = tell(journal, equipment, &looked, stop);
+        scope.spawn(|| look(equipment, &looked, &needed, &over));
+        let result = tell(journal, equipment, &looked, &needed, stop);
         over.store(true, Ordering::SeqCst);
         result
     })
 }
 
-fn look(equipment: &Equipment, looked: &Mutex<Looked>, over: &AtomicBool) {
+fn look(equipment: &Equipment, looked: &Mutex<Looked>, needed: &AtomicBool, over: &AtomicBool) {
     let mut next = Instant::now();
     while !over.load(Ordering::SeqCst) {
-        if Instant::now() >= next {
+        if Instant::now() >= next && needed.load(Ordering::SeqCst) {
             next = Instant::now() + LOOK_EVERY;
             let warehouse = &equipment.warehouse;
-            let answer = warehouse.heads().and_then(|heads| Ok((heads, warehouse.coverage()?, warehouse.latest()?)));
-            match answer {
-                Ok((heads, coverage, latest)) => {
+            let snoozed = looked.lock().unwrap_or_else(PoisonError::into_inner).snoozed.clone();
+            let ask = || {
+                let mut woken = BTreeMap::new();
+                for (alert, events) in &snoozed {
+                    woken.extend(warehouse::woken(&**warehouse, alert, events)?.map(|judged| ((alert.id.clone(), events.len()), judged)));
+                }
+                Ok::<_, warehouse::WarehouseError>((warehouse.heads()?, warehouse.coverage()?, warehouse.latest()?, woken))
+            };
+            match ask() {
+                Ok((heads, coverage, latest, woken)) => {
                     let seen = coverage.iter().map(|feed| feed.share).reduce(f64::min);
-                    *looked.lock().unwrap_or_else(PoisonError::into_inner) = Looked { heads, seen, latest };
+                    let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
+                    *looked = Looked { heads, seen, latest, woken, snoozed: std::mem::take(&mut looked.snoozed) };
                 }
                 Err(error) => tracing::debug!(%error, "the warehouse can't be asked, messages go without what it knows"),
             }
@@ -216,7 +232,14 @@ fn look(equipment: &Equipment, looked: &Mutex<Looked>, over: &AtomicBool) {
     }
 }
 
-fn tell(journal: &dyn Journal, equipment: &Equipment, looked: &Mutex<Looked>, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
+/// `needed`: whether there is anybody to tell.
+fn tell(
+    journal: &dyn Journal,
+    equipment: &Equipment,
+    looked: &Mutex<Looked>,
+    needed: &AtomicBool,
+    stop: &dyn Fn() -> bool,
+) -> anyhow::Result<()> {
     let mut membership = again(|| journal.join(Group::Notify))?;
     let mut notifier: Option<Notifier<'_>> = None;
     let mut ends_at = None;
@@ -224,7 +247,10 @@ fn tell(journal: &dyn Journal, equipment: &Equipment, looked: &Mutex<Looked>, st
         notifier = owned(journal, equipment, &mut *membership, notifier)?;
         let mut is_idle = true;
         if let Some(notifier) = &mut notifier {
-            is_idle = notifier.turn(&looked.lock().unwrap_or_else(PoisonError::into_inner))?;
+            let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
+            is_idle = notifier.turn(&looked)?;
+            looked.snoozed = notifier.snoozed();
+            needed.store(!notifier.subscriptions.is_empty(), Ordering::SeqCst);
         }
         if stop() {
             let ends_at = *ends_at.get_or_insert_with(|| Instant::now() + DRAIN_MAX);
@@ -270,6 +296,11 @@ struct Notifier<'a> {
     journal: &'a dyn Journal,
     equipment: &'a Equipment,
     desk: Desk<'a>,
+    /// Those of files first, then those of the page.
+    subscriptions: Vec<Arc<Subscription>>,
+    /// What the page had made when it was last looked, and when that was.
+    pages: Pages,
+    renewed: Option<Instant>,
     heads: BTreeMap<String, Head>,
     /// (subscription, alert) → what is owed.
     items: BTreeMap<(String, String), Item>,
@@ -286,42 +317,97 @@ impl<'a> Notifier<'a> {
             journal,
             equipment,
             desk,
+            subscriptions: Vec::new(),
+            pages: Pages::new(),
+            renewed: None,
             heads: BTreeMap::new(),
             items: BTreeMap::new(),
             passed_over: BTreeSet::new(),
             busy: BTreeSet::new(),
             done: channel(),
         };
-        let newest = notifier.desk.fold().alerts().map(|alert| alert.version).max().unwrap_or(Version(0));
         for subscription in &equipment.notify.subscriptions {
-            let name = &subscription.name;
-            let now = (equipment.clock)();
-            let head = match again(|| journal.get(Stream::State, &head_key(name)))? {
-                Some(bytes) => {
-                    serde_json::from_slice(&bytes).with_context(|| format!("what is kept of subscription `{name}` is unreadable"))?
-                }
-                None => {
-                    let head = Head {
-                        since: newest,
-                        budget: Budget::new(subscription.a_week, now),
-                        digest_at: plan::next_digest(subscription, now),
-                        heartbeat_at: subscription.zone.next(now, subscription.digest_at, None),
-                        told_silent: false,
-                        tries: Tries::default(),
-                    };
-                    notifier.keep_head(name, &head)?;
-                    head
-                }
-            };
-            notifier.heads.insert(name.clone(), head);
-            let prefix = item_key(name, "");
-            for key in again(|| journal.keys(Stream::State, &prefix))? {
-                let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
-                let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
-                notifier.items.insert((name.clone(), item.alert.clone()), item);
-            }
+            notifier.take_on(subscription.clone())?;
         }
         Ok(notifier)
+    }
+
+    /// A subscription with what is kept of it; a new one is told of what comes after now.
+    fn take_on(&mut self, subscription: Subscription) -> anyhow::Result<()> {
+        let name = &subscription.name;
+        let now = (self.equipment.clock)();
+        let head = match again(|| self.journal.get(Stream::State, &head_key(name)))? {
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("what is kept of subscription `{name}` is unreadable"))?
+            }
+            None => {
+                let head = Head {
+                    since: self.desk.fold().alerts().map(|alert| alert.version).max().unwrap_or(Version(0)),
+                    budget: Budget::new(subscription.a_week, now),
+                    digest_at: plan::next_digest(&subscription, now),
+                    heartbeat_at: subscription.zone.next(now, subscription.digest_at, None),
+                    told_silent: false,
+                    tries: Tries::default(),
+                };
+                self.keep_head(name, &head)?;
+                head
+            }
+        };
+        self.heads.insert(name.clone(), head);
+        for key in again(|| self.journal.keys(Stream::State, &item_key(name, "")))? {
+            let Some(bytes) = again(|| self.journal.get(Stream::State, &key))? else { continue };
+            let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+            self.items.insert((name.clone(), item.alert.clone()), item);
+        }
+        self.subscriptions.push(Arc::new(subscription));
+        Ok(())
+    }
+
+    /// Takes on what was made on the page, changes what was changed, and forgets what was taken away.
+    fn renew(&mut self, now: Micros) -> anyhow::Result<()> {
+        if self.renewed.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return Ok(());
+        }
+        self.renewed = Some(Instant::now());
+        let pages = subscribers::kept(self.journal)?;
+        if pages == self.pages {
+            return Ok(());
+        }
+        let of_files = &self.equipment.notify.subscriptions;
+        let wanted = subscribers::of_page(&pages, of_files);
+        let gone: Vec<String> = self.pages.keys().filter(|name| !pages.contains_key(*name)).cloned().collect();
+        self.pages = pages;
+        self.subscriptions.truncate(of_files.len());
+        for subscription in wanted {
+            let name = subscription.name.clone();
+            // It may cover now what it did not.
+            self.passed_over.retain(|(of, ..)| *of != name);
+            match self.heads.get(&name).cloned() {
+                Some(head) => {
+                    let digest_at = plan::next_digest(&subscription, now);
+                    let heartbeat_at = subscription.zone.next(now, subscription.digest_at, None);
+                    let head = Head { digest_at, heartbeat_at, ..head };
+                    self.keep_head(&name, &head)?;
+                    self.heads.insert(name, head);
+                    self.subscriptions.push(Arc::new(subscription));
+                }
+                None => {
+                    self.take_on(subscription)?;
+                    tracing::info!(subscription = name, "told of what comes from now on");
+                }
+            }
+        }
+        for name in gone.into_iter().filter(|name| self.subscriptions.iter().all(|subscription| subscription.name != *name)) {
+            self.heads.remove(&name);
+            self.items.retain(|(of, _), _| *of != name);
+            // A later one of this name begins anew.
+            let mut keys = again(|| self.journal.keys(Stream::State, &item_key(&name, "")))?;
+            keys.extend([head_key(&name), feed_key(&name)]);
+            for key in keys {
+                self.put(key, None)?;
+            }
+        }
+        Ok(())
     }
 
     fn put(&self, key: String, value: Option<Vec<u8>>) -> anyhow::Result<()> {
@@ -345,14 +431,21 @@ impl<'a> Notifier<'a> {
         while let Ok(done) = self.done.1.try_recv() {
             self.note(done, now)?;
         }
+        self.renew(now)?;
         let mut is_idle = self.busy.is_empty();
-        for subscription in &self.equipment.notify.subscriptions {
-            self.plan(subscription, looked, now)?;
-            if !self.busy.contains(&subscription.name) && self.send_one(subscription, looked, now)? {
+        for subscription in self.subscriptions.clone() {
+            self.plan(&subscription, looked, now)?;
+            if !self.busy.contains(&subscription.name) && self.send_one(&subscription, looked, now)? {
                 is_idle = false;
             }
         }
         Ok(is_idle)
+    }
+
+    fn snoozed(&self) -> Vec<(Alert, Vec<AlertEvent>)> {
+        let now = (self.equipment.clock)();
+        let asleep = self.desk.fold().entries().filter(|(alert, events)| alert.is_snoozed(events, now));
+        asleep.map(|(alert, events)| (alert.clone(), events.to_vec())).collect()
     }
 
     fn plan(&mut self, subscription: &Subscription, looked: &Looked, now: Micros) -> anyhow::Result<()> {
@@ -401,6 +494,11 @@ impl<'a> Notifier<'a> {
             let may_see = item.told.is_some() && subscription.audience == Audience::Official;
             if !may_see && !subscription.covers(&for_reader(alert, series), events, &*self.equipment.world) {
                 continue;
+            }
+            let woken = looked.woken.get(&(id.clone(), events.len())).filter(|_| item.wakes(subscription, alert, events, now));
+            if let Some(judged) = woken {
+                chosen = Some((grown(alert, judged), events.to_vec(), Some(Occasion::Woken)));
+                break;
             }
             if let Some(due) = item.due(subscription, alert, events, now) {
                 let occasion = if let Due::Tell(occasion) = due { Some(occasion) } else { None };
@@ -611,7 +709,11 @@ impl<'a> Notifier<'a> {
         match sent {
             Sent::Alert { alert, occasion } => {
                 let Some(item) = self.items.get(&(name.clone(), alert.id.clone())).cloned() else { return Ok(()) };
+                let changes = self.desk.fold().get(&alert.id).map(|(_, events)| events.len());
                 let item = match result {
+                    Ok(()) if matches!(occasion, Some(Occasion::Update | Occasion::Woken)) => {
+                        Item { updated_after: changes, ..item.sent(&alert, occasion, now) }
+                    }
                     Ok(()) => item.sent(&alert, occasion, now),
                     Err(_) => item.not_sent(now, asked, for_good, jitter),
                 };
@@ -649,12 +751,13 @@ impl<'a> Notifier<'a> {
         now: Micros,
         change: impl FnOnce(&mut Head, &Subscription),
     ) -> anyhow::Result<bool> {
-        let (Some(mut head), Some(subscription)) = (self.heads.get(name).cloned(), self.equipment.subscription(name)) else {
+        let subscription = self.subscriptions.iter().find(|subscription| subscription.name == name).map(Arc::clone);
+        let (Some(mut head), Some(subscription)) = (self.heads.get(name).cloned(), subscription) else {
             return Ok(false);
         };
         let is_over = is_done || head.tries.is_hopeless(now);
         if is_over {
-            change(&mut head, subscription);
+            change(&mut head, &subscription);
             head.tries = Tries::default();
         } else {
             head.tries = head.tries.failed(now, asked, jitter);
@@ -666,7 +769,7 @@ impl<'a> Notifier<'a> {
 
     /// Adds to a feed and writes its file: what is kept comes first, so that a kill in between is mended by the next message.
     fn feed(&self, subscription: &Subscription, alert: &Alert, now: Micros) -> anyhow::Result<()> {
-        let key = format!("{PREFIX}feed/{}", subscription.name);
+        let key = feed_key(&subscription.name);
         let kept = again(|| self.journal.get(Stream::State, &key))?;
         let mut sent: Vec<cap::Sent> = kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
         let sender = cap::Sender {
@@ -675,6 +778,8 @@ impl<'a> Notifier<'a> {
             audience: subscription.audience,
             page: self.equipment.notify.page.clone(),
         };
+        // What went out to others before the audience was changed is not for this one.
+        sent.retain(|sent| cap::is_public(&sent.xml) == (subscription.audience == Audience::Public));
         if !sent.iter().any(|sent| sent.alert == alert.id && sent.revision == alert.revision) {
             let before: Vec<cap::Sent> = sent.iter().filter(|sent| sent.alert == alert.id).cloned().collect();
             sent.push(cap::message(alert, &before, &sender, &subscription.zone, &*self.equipment.world, now));
@@ -735,8 +840,25 @@ fn head_key(subscription: &str) -> String {
     format!("{PREFIX}head/{subscription}")
 }
 
+/// What a feed has said.
+fn feed_key(subscription: &str) -> String {
+    format!("{PREFIX}feed/{subscription}")
+}
+
 fn item_key(subscription: &str, alert: &str) -> String {
     format!("{PREFIX}item/{subscription}/{alert}")
+}
+
+/// The alert with the numbers of a later window, in which it has grown.
+fn grown(alert: &Alert, judged: &Judged) -> Alert {
+    Alert {
+        observed: judged.observed,
+        posts: alert.posts.max(judged.observed),
+        expected: judged.expected.unwrap_or(alert.expected),
+        upperbound: judged.upperbound.unwrap_or(alert.upperbound),
+        window_end: judged.end,
+        ..alert.clone()
+    }
 }
 
 /// Of all series that the subscription judges together, one gives such a false episode so much more often.

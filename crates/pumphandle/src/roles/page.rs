@@ -1,12 +1,14 @@
 //! What the page is handed: the warehouse, names of places, and who may see and do what.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use warehouse::Warehouse;
-use web::{Access, Changes, Metrics, Role, Web};
+use web::{Access, Changes, Feeds, Metrics, Role, Web};
 
 use crate::config::Config;
+use crate::roles::notifier;
 use crate::tokens;
 
 pub(crate) fn web(
@@ -23,10 +25,17 @@ pub(crate) fn web(
         metrics,
         hosts: config.web.hosts.clone(),
         region_names: config.places.names(),
+        campaigns: campaigns(config),
+        feeds: Some(Feeds { folder: notifier::feeds(config), is_public: notify::channel::cap::is_public }),
         access: access(config, simulated, address)?,
         requests_a_minute: config.web.requests_per_minute,
         ..Web::new(warehouse)
     })
+}
+
+fn campaigns(config: &Config) -> BTreeMap<String, Vec<String>> {
+    let topics = config.topics.lexicon.topics().iter().filter(|topic| !topic.days.is_empty());
+    topics.map(|topic| (topic.id.clone(), topic.days.iter().map(ToString::to_string).collect())).collect()
 }
 
 /// Nobody's secrets are in a simulated world: there whoever can reach the page may do what officials do.

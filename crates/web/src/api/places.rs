@@ -6,7 +6,7 @@ use record::region::{self, RegionTable};
 use record::time::{DAY, HOUR, Micros, SECOND};
 use schemars::JsonSchema;
 use serde::Serialize;
-use warehouse::{JudgedQuery, Placed, SeriesHead};
+use warehouse::{Hold, JudgedQuery, Placed, SeriesHead};
 
 use super::{Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds};
 use crate::problem::Problem;
@@ -374,60 +374,46 @@ pub(crate) struct WhyNot {
     topic: String,
     region: String,
     region_name: String,
-    /// The latest window of each length.
-    windows: Vec<Reasoned>,
-    open_alert: Option<String>,
+    /// The latest that was judged.
+    window: Option<WindowShown>,
+    /// Posts in it, as far as they are told.
+    posts: u32,
+    /// The least number of accounts that would have been an alert, and how many more these are.
+    needed: Option<u32>,
+    more_needed: Option<u32>,
+    /// All that stands between the series and an alert.
+    held_back: Vec<HoldShown>,
+    /// The alert that it is in.
+    alert: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Reasoned {
-    #[serde(flatten)]
-    window: WindowShown,
-    more_needed: Option<u32>,
-    /// What held it back: `bound`, `floor-accounts`, `floor-ratio`, `coverage`, another reason for no answer, or nothing.
-    held_back: Option<String>,
+struct HoldShown {
+    /// `bound`, `accounts`, `posts`, `ratio`, `coverage`, `no-answer`, `no-posts`, `not-judged`, `withheld`, `level`, `joined`, `withdrawn` or
+    /// `on-its-way`.
+    what: &'static str,
+    /// In a sentence.
+    says: String,
 }
 
-/// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one.
+/// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one; the same words as `alerts why-not`.
 pub(crate) async fn why_not(asked: Asked) -> Answer {
     let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
     let place = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
-    let overview = asked.room.overview().await?;
-    let Some(to) = overview.judged_to() else { return Err(Problem::not_found("nothing has been judged yet")) };
-    let known = overview.heads.iter().any(|head| head.topic == topic && head.region == place);
-    if !known {
-        return Err(Problem::not_found("no post on this topic has been placed in this region"));
+    let why = asked.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
+    if let [hold @ (Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
+        return Err(Problem::not_found(hold.to_string()));
     }
-    let query = JudgedQuery { series: vec![(topic.clone(), place.clone())], ends: vec![to, to.div_euclid(DAY) * DAY], length: None };
-    let open = warehouse::AlertQuery { topic: Some(topic.clone()), open: Some(true), ..warehouse::AlertQuery::default() };
-    let (found, open, settings) =
-        asked.room.ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.alerts(&open)?, warehouse.settings()?))).await?;
-    let floors = settings.map(|settings| settings.detect.floors);
-    let mut latest: BTreeMap<Micros, Placed> = BTreeMap::new();
-    for one in found {
-        latest.insert(one.judged.length, one);
-    }
-    let windows = latest.into_values().map(|one| {
-        let judged = &one.judged;
-        let held_back = match judged.alarm {
-            None => Some(judged.reason.clone()),
-            Some(false) => Some("bound".to_owned()),
-            Some(true) => floors.as_ref().and_then(|floors| {
-                let low = f64::from(judged.observed) < floors.ratio * judged.expected.unwrap_or(0.0);
-                if judged.observed < floors.accounts { Some("floor-accounts".to_owned()) } else { low.then(|| "floor-ratio".to_owned()) }
-            }),
-        };
-        let more_needed = judged.upperbound.map(|bound| needed(judged.observed, Some(bound)));
-        Reasoned { more_needed, held_back, window: WindowShown::from(one.judged) }
-    });
-    let open_alert = open.into_iter().find(|entry| entry.alert.regions.contains(&place)).map(|entry| entry.alert.id);
-    let windows = windows.collect();
     asked.json(&WhyNot {
         simulated: asked.room.web.simulated,
-        region_name: asked.room.words.region(&place),
-        topic,
-        region: place,
-        windows,
-        open_alert,
+        region_name: asked.room.words.region(&why.region),
+        posts: why.posts,
+        needed: why.needed,
+        more_needed: why.more(),
+        held_back: why.holds.iter().map(|hold| HoldShown { what: hold.name(), says: hold.to_string() }).collect(),
+        alert: why.alert.map(|alert| alert.id),
+        window: why.window.map(WindowShown::from),
+        topic: why.topic,
+        region: why.region,
     })
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
-use crate::{Access, Change, Holder, Role, Web, routes, serve};
+use crate::{Access, Change, Holder, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish, Web, routes, serve};
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
 
@@ -599,6 +599,98 @@ async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
     // Whoever asks is who they are known as, whatever they say.
     assert_eq!(seen[0].1, "a official");
     assert!(seen.contains(&("flu-by".to_owned(), "a operator".to_owned(), HOSTILE.to_owned())));
+}
+
+#[tokio::test]
+async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_says() {
+    let (book, mut asked) = tokio::sync::mpsc::channel::<SubscriptionAsked>(4);
+    let served = Served::start(&filled(), |web| {
+        tokens(web);
+        web.subscriptions = Some(book);
+    })
+    .await;
+    let keeper = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(SubscriptionAsked { wish, actor, answer }) = asked.recv().await {
+            let kept = SubscriptionKept {
+                name: "bavaria".to_owned(),
+                of_file: false,
+                revision: 3,
+                by: HOSTILE.to_owned(),
+                at: Some(MONDAY),
+                subscription: serde_json::json!({ "channel": "feed" }),
+            };
+            let _ = answer.send(match &wish {
+                SubscriptionWish::List => Ok(vec![kept]),
+                SubscriptionWish::Set { after: 3, .. } | SubscriptionWish::Remove { after: 3, .. } => Ok(Vec::new()),
+                SubscriptionWish::Set { name, .. } if name == "wrong" => Err(SubscriptionRefused::Invalid(HOSTILE.to_owned())),
+                SubscriptionWish::Set { .. } => Err(SubscriptionRefused::Stale),
+                SubscriptionWish::Remove { .. } => Err(SubscriptionRefused::Unknown),
+            });
+            seen.push((format!("{wish:?}"), actor));
+        }
+        seen
+    });
+    let ask = |method: &'static str, path: &'static str, token: &'static str, body: &'static str| {
+        let served = &served;
+        async move { served.with_token(method, path, token, body).await }
+    };
+    let listed = ask("GET", "/api/v1/subscriptions", "official", "").await.json();
+    assert_eq!((listed["subscriptions"][0]["by"].as_str(), listed["subscriptions"][0]["source"].as_str()), (Some(HOSTILE), Some("page")));
+    let wanted = "{\"after\":3,\"subscription\":{\"channel\":\"feed\"}}";
+    assert_eq!(ask("PUT", "/api/v1/subscriptions/bavaria", "operator", wanted).await.status, 200);
+    let stale = "{\"after\":2,\"subscription\":{}}";
+    assert_eq!(ask("PUT", "/api/v1/subscriptions/bavaria", "official", stale).await.status, 409);
+    let refused = ask("PUT", "/api/v1/subscriptions/wrong", "official", stale).await;
+    assert_eq!((refused.status, refused.json()["detail"].as_str()), (422, Some(HOSTILE)));
+    assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=3", "official", "").await.status, 200);
+    assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=1", "official", "").await.status, 404);
+    for (method, path, body) in [
+        ("DELETE", "/api/v1/subscriptions/bavaria", ""),
+        ("DELETE", "/api/v1/subscriptions/bavaria?after=x", ""),
+        ("PUT", "/api/v1/subscriptions/bavaria", "{\"after\":3}"),
+        ("PUT", "/api/v1/subscriptions/bavaria", "{\"after\":3,\"subscription\":{},\"by\":\"me\"}"),
+    ] {
+        assert_eq!(ask(method, path, "official", body).await.status, 400, "{method} {path} {body}");
+    }
+    for token in ["viewer", "analyst"] {
+        assert_eq!(ask("GET", "/api/v1/subscriptions", token, "").await.status, 403);
+        assert_eq!(ask("PUT", "/api/v1/subscriptions/bavaria", token, wanted).await.status, 403);
+    }
+    served.stop.send(()).unwrap();
+    served.server.await.unwrap().unwrap();
+    let seen = keeper.await.unwrap();
+    assert_eq!(seen.len(), 6, "what was refused at the door is not asked: {seen:?}");
+    assert_eq!((seen[0].1.as_str(), seen[1].1.as_str()), ("a official", "a operator"));
+}
+
+#[tokio::test]
+async fn feeds_are_given_to_whom_they_are_for_and_lead_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("open.atom", "<feed>for all</feed>");
+    write("closed.atom", "<feed>for some</feed>");
+    write("open-3f2a-0.cap.xml", "<alert>for all</alert>");
+    write("secret.txt", "for all");
+    let feeds = crate::Feeds { folder: folder.path().to_owned(), is_public: |text| text.contains("for all") };
+    let served = Served::start(&filled(), |web| {
+        tokens(web);
+        web.feeds = Some(feeds);
+    })
+    .await;
+    let open = served.get("/feeds/open.atom").await;
+    assert_eq!(
+        (open.status, open.header("content-type"), open.body.as_str()),
+        (200, Some("application/atom+xml; charset=utf-8"), "<feed>for all</feed>")
+    );
+    assert_eq!(served.get("/feeds/open-3f2a-0.cap.xml").await.header("content-type"), Some("application/cap+xml; charset=utf-8"));
+    assert_eq!(served.get("/feeds/closed.atom").await.status, 401);
+    assert_eq!(served.with_token("GET", "/feeds/closed.atom", "viewer", "").await.status, 200);
+    for path in ["secret.txt", "none.atom", "..%2Fsecret.atom", "%2e%2e%2fopen.atom", "open.atom%00", ".atom", "a/b.atom", "OPEN..atom"] {
+        assert_eq!(served.get(&format!("/feeds/{path}")).await.status, 404, "{path}");
+    }
+    served.stop.send(()).unwrap();
+    served.server.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! The book of subscriptions: those that stand in files, and those that officials made on the page.
+//!
+//! What the page made stands in the compacted stream `state`, a key each, in the form in which a file would say it; the notifier looks
+//! there every few seconds, so a change needs no restart. A name belongs to one subscription, and files come first.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use journal::{Journal, Stream};
+use notify::{Channel, Subscription, subscription};
+use record::Micros;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use web::{SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
+
+use crate::config::Config;
+use crate::drive::again;
+
+/// Wishes that wait; whoever asks waits before that.
+pub(crate) const QUEUE: usize = 16;
+const PREFIX: &str = "subscription/";
+
+/// A subscription of the page, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// From 1, one more with each change.
+    revision: u32,
+    by: String,
+    at: Micros,
+    subscription: Value,
+}
+
+/// What the page made, by name.
+pub(crate) type Pages = BTreeMap<String, Kept>;
+
+/// Those of the page that hold: of a name that a file has taken since, the file's does.
+pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscription> {
+    let mut found = Vec::new();
+    for (name, kept) in pages {
+        match subscription::of_page(kept.subscription.clone()) {
+            Ok(subscription) if of_files.iter().all(|other| other.name != subscription.name) => found.push(subscription),
+            Ok(_) => {}
+            // One that an older or newer release wrote must not keep others from being told.
+            Err(why) => tracing::warn!(subscription = name, why = why.join("; "), "a subscription of the page can't be read"),
+        }
+    }
+    found
+}
+
+pub(crate) fn kept(journal: &dyn Journal) -> anyhow::Result<Pages> {
+    let mut found = Pages::new();
+    for key in again(|| journal.keys(Stream::State, PREFIX))? {
+        let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
+        let kept: Kept = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        found.insert(key[PREFIX.len()..].to_owned(), kept);
+    }
+    Ok(found)
+}
+
+/// Answers wishes until nobody can have any more.
+pub(crate) fn run(
+    journal: &dyn Journal,
+    config: &Config,
+    clock: fn() -> Micros,
+    mut asked: tokio::sync::mpsc::Receiver<SubscriptionAsked>,
+) {
+    let book = Book { journal, config, clock };
+    while let Some(SubscriptionAsked { wish, actor, answer }) = asked.blocking_recv() {
+        // Whoever asked may have gone; what was written stands all the same.
+        let _ = answer.send(book.answer(wish, &actor));
+    }
+}
+
+struct Book<'a> {
+    journal: &'a dyn Journal,
+    config: &'a Config,
+    clock: fn() -> Micros,
+}
+
+impl Book<'_> {
+    fn answer(&self, wish: SubscriptionWish, actor: &str) -> Result<Vec<SubscriptionKept>, SubscriptionRefused> {
+        let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
+        let known = kept(self.journal).map_err(failed)?;
+        match wish {
+            SubscriptionWish::List => {}
+            SubscriptionWish::Set { name, after, subscription } => {
+                let subscription = self.checked(&name, subscription, &known)?;
+                let revision = known.get(&name).map_or(0, |kept| kept.revision);
+                if revision != after {
+                    return Err(SubscriptionRefused::Stale);
+                }
+                let kept = Kept { revision: revision + 1, by: actor.to_owned(), at: (self.clock)(), subscription: subscription.written() };
+                self.put(&name, Some(&kept)).map_err(failed)?;
+                tracing::info!(subscription = name, by = actor, revision = kept.revision, "a subscription was written on the page");
+            }
+            SubscriptionWish::Remove { name, after } => {
+                let kept = known.get(&name).ok_or(SubscriptionRefused::Unknown)?;
+                if kept.revision != after {
+                    return Err(SubscriptionRefused::Stale);
+                }
+                self.put(&name, None).map_err(failed)?;
+                tracing::info!(subscription = name, by = actor, "a subscription was taken away on the page");
+            }
+        }
+        self.all().map_err(failed)
+    }
+
+    fn put(&self, name: &str, kept: Option<&Kept>) -> anyhow::Result<()> {
+        let value = kept.map(serde_json::to_vec).transpose()?;
+        again(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())])).map(|_| ())
+    }
+
+    fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
+        let of_file = |subscription: &Subscription| SubscriptionKept {
+            name: subscription.name.clone(),
+            of_file: true,
+            revision: 0,
+            by: String::new(),
+            at: None,
+            subscription: subscription.written(),
+        };
+        let mut all: BTreeMap<String, SubscriptionKept> = kept(self.journal)?
+            .into_iter()
+            .map(|(name, kept)| {
+                let Kept { revision, by, at, subscription } = kept;
+                (name.clone(), SubscriptionKept { name, of_file: false, revision, by, at: Some(at), subscription })
+            })
+            .collect();
+        all.extend(self.config.notify.subscriptions.iter().map(|subscription| (subscription.name.clone(), of_file(subscription))));
+        Ok(all.into_values().collect())
+    }
+
+    /// By the same rules as a file; and what is named must be there, since nobody runs `check` over a page.
+    fn checked(&self, name: &str, mut json: Value, known: &Pages) -> Result<Subscription, SubscriptionRefused> {
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("name".to_owned(), Value::from(name));
+        }
+        let subscription = subscription::of_page(json).map_err(|mistakes| SubscriptionRefused::Invalid(mistakes.join("; ")))?;
+        let notify = &self.config.notify;
+        let mut mistakes = Vec::new();
+        if notify.subscriptions.iter().any(|other| other.name == name) {
+            mistakes.push(format!("`{name}` stands in a file, and is changed there"));
+        }
+        if !known.contains_key(name) && known.len() + notify.subscriptions.len() >= subscription::SUBSCRIPTIONS_MAX {
+            mistakes.push(format!("there are {} subscriptions, no more are taken", subscription::SUBSCRIPTIONS_MAX));
+        }
+        if matches!(subscription.channel, Channel::Mail { .. }) && notify.mail.is_none() {
+            mistakes.push("there is no mail server; whoever runs this names one in `[notify.mail]`".to_owned());
+        }
+        let topics = self.config.topics.lexicon.topics();
+        for topic in subscription.topics.union(&subscription.always).filter(|id| topics.iter().all(|topic| topic.id != **id)) {
+            mistakes.push(format!("no topic `{topic}`"));
+        }
+        let regions = subscription.regions.iter();
+        mistakes.extend(regions.filter(|region| !self.config.places.is_region(region)).map(|region| format!("no region `{region}`")));
+        if mistakes.is_empty() { Ok(subscription) } else { Err(SubscriptionRefused::Invalid(mistakes.join("; "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
