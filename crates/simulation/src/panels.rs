@@ -216,6 +216,18 @@ fn expected(spec: &PanelSpec, region: usize, mean: f64, hour: usize) -> f64 {
     mean / HOURS_A_DAY as f64 * growth * pattern * platform(spec, region, hour) * talked
 }
 
+/// The law that a day's count of a region is drawn from, where it has a name: negative-binomial with this mean and size, infinite
+/// for Poisson's. An outbreak comes on top.
+pub fn law(spec: &PanelSpec, region: usize, day: usize) -> Option<(f64, f64)> {
+    let size = match spec.generator {
+        Generator::Poisson => f64::INFINITY,
+        Generator::NegativeBinomial { size } => size,
+        _ => return None,
+    };
+    let hours = day * HOURS_A_DAY..(day + 1) * HOURS_A_DAY;
+    Some((hours.map(|hour| expected(spec, region, spec.means[region], hour)).sum(), size))
+}
+
 fn baseline(spec: &PanelSpec, region: usize, mean: f64, stories: &[f64], seed: u64) -> Vec<u32> {
     let mut random = Random::stream(seed, 10 * region as u64 + 1);
     let mut waves = Random::stream(seed, 10 * region as u64 + 2);
@@ -370,6 +382,27 @@ mod tests {
             let mean = sum / 20.0 / 70.0;
             assert!((mean - 40.0).abs() < 3.0, "{name}: {mean}");
         }
+    }
+
+    #[test]
+    fn days_have_the_mean_and_the_variance_of_their_law() {
+        for (name, generator) in Generator::ALL.into_iter().filter(|(_, generator)| generator.is_modelled()) {
+            let spec = PanelSpec { growth_per_week: 0.03, ..spec(generator) };
+            let (mut error, mut squares, mut due) = (0.0, 0.0, 0.0);
+            for seed in 0..40 {
+                let panel = panel(&spec, seed);
+                for day in 0..70 {
+                    let (mean, size) = law(&spec, 0, day).unwrap();
+                    let hours = &panel.regions[0].counts[day * 24..(day + 1) * 24];
+                    let count: f64 = hours.iter().map(|count| f64::from(*count)).sum();
+                    error += (count - mean) / mean.sqrt();
+                    squares += (count - mean) * (count - mean) / mean;
+                    due += 1.0 + mean / size;
+                }
+            }
+            assert!((error / due.sqrt()).abs() < 4.0 && (squares / due - 1.0).abs() < 0.1, "{name}: {error} {squares} {due}");
+        }
+        assert_eq!(law(&spec(Generator::Holidays), 0, 3), None);
     }
 
     #[test]

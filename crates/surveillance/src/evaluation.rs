@@ -10,6 +10,10 @@ use crate::detectors::predictive::{Forecast, forecast};
 use crate::detectors::{Method, judge_last};
 
 const DAY: usize = 24;
+/// The last hour of an open window is taken to bring this many times the posts of the fullest one.
+const EARLY_FORECAST: f64 = 1.5;
+/// Hours from a window's end to its close.
+const LATENESS: f64 = 2.0 / 60.0;
 /// Baseline windows of a look, and between them and now.
 const BASELINE_WINDOWS: usize = 28;
 const GUARDBAND_DAYS: usize = 2;
@@ -64,6 +68,15 @@ pub struct Look {
     pub score: Option<f64>,
 }
 
+/// A window that fired before it was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// In alarm at its close too.
+    pub confirmed: bool,
+    /// Its last hour brought no more posts than was forecast.
+    pub held: bool,
+}
+
 /// The windows of a panel that are judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -114,8 +127,8 @@ impl Panel {
         ends.take_while(|end| *end >= DAY)
     }
 
-    /// What the default makes of a window of each region.
-    pub fn forecasts(&self, end: usize) -> Vec<Forecast> {
+    /// Baseline windows of each region, and what they say of the topic.
+    fn topic(&self, end: usize) -> (Vec<Vec<Window>>, Topic) {
         let pasts: Vec<Vec<Window>> = (0..self.regions.len())
             .map(|region| self.ends(end, GUARDBAND_DAYS).map(|past| self.window(region, past, end)).collect())
             .collect();
@@ -127,17 +140,51 @@ impl Panel {
             }
         }
         let topic = Topic::learn(&total, &pasts.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let judged = |(region, past): (usize, &Vec<Window>)| {
-            let now = Window { population: Some(self.now(region, end).1).filter(|posts| *posts > 0.0), ..self.window(region, end, end) };
-            let prepared = topic.prepare(past, &now, |_| (0.3, 0.5));
-            forecast(&prepared.past, &prepared.prior)
-        };
-        pasts.iter().enumerate().map(judged).collect()
+        (pasts, topic)
     }
 
-    /// Looks of the default, region by region: −ln p.
-    pub fn looks(&self, schedule: Schedule) -> Vec<Vec<Look>> {
-        let mut looks = vec![Vec::new(); self.regions.len()];
+    /// What the default makes of a window of each of the first `regions`, knowing what all of them know together.
+    pub fn forecasts(&self, end: usize, regions: usize) -> Vec<Forecast> {
+        let (pasts, topic) = self.topic(end);
+        let judged = |(region, past): (usize, &Vec<Window>)| self.forecast(&topic, past, region, end, self.now(region, end).1);
+        pasts.iter().take(regions).enumerate().map(judged).collect()
+    }
+
+    fn forecast(&self, topic: &Topic, past: &[Window], region: usize, end: usize, population: f64) -> Forecast {
+        let now = Window { population: Some(population).filter(|posts| *posts > 0.0), ..self.window(region, end, end) };
+        let prepared = topic.prepare(past, &now, |_| (0.3, 0.5));
+        forecast(&prepared.past, &prepared.prior)
+    }
+
+    /// Follows a window through its last hour, post by post, as `watch` does: it fires early where the accounts so far pass the bound of
+    /// the posts so far and as many again as 1.5 times the fullest hour brought. None where it doesn't fire.
+    ///
+    /// `posts` are the accounts on the topic: hours since the window's beginning at which each comes, and is deleted (infinite: never).
+    pub fn early(&self, region: usize, end: usize, p: f64, posts: &[(f64, f64)]) -> Option<Early> {
+        let (pasts, topic) = self.topic(end);
+        let totals = &self.regions[region].totals;
+        let hour = |hour: usize| totals[hour + 1] - totals[hour];
+        let fullest = (end.saturating_sub(BASELINE_WINDOWS * DAY)..end - 1).map(hour).fold(0.0, f64::max);
+        let (before, last, most) = (totals[end - 1] - totals[end - DAY], hour(end - 1), EARLY_FORECAST * fullest);
+        let bound = |population: f64| self.forecast(&topic, &pasts[region], region, end, population).bound(p);
+        let count = |at: f64| posts.iter().filter(|(came, gone)| *came <= at && *gone > at).count() as f64;
+        let length = DAY as f64;
+        let opened = length - 1.0;
+        let least = bound(before + most);
+        let mut instants: Vec<f64> = posts.iter().map(|(came, _)| *came).filter(|came| *came > opened && *came < length).collect();
+        instants.push(opened);
+        instants.sort_by(f64::total_cmp);
+        let fires = |at: &f64| {
+            let count = count(*at);
+            count > least && count > bound(before + last * (at - opened) + most)
+        };
+        instants.iter().find(|at| fires(at))?;
+        Some(Early { confirmed: count(length + LATENESS) > bound(before + last), held: last <= most })
+    }
+
+    /// Looks of the default, for each of the first `regions`: −ln p.
+    pub fn looks(&self, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
+        let mut looks = vec![Vec::new(); regions.min(self.regions.len())];
         for end in schedule.ends() {
             if self.coverage(end) < COVERAGE {
                 for of_region in &mut looks {
@@ -145,7 +192,7 @@ impl Panel {
                 }
                 continue;
             }
-            for (region, (of_region, forecast)) in looks.iter_mut().zip(self.forecasts(end)).enumerate() {
+            for (region, (of_region, forecast)) in looks.iter_mut().zip(self.forecasts(end, regions)).enumerate() {
                 let p = forecast.upper(self.now(region, end).0);
                 of_region.push(Look { end, score: Some(-libm::log(p.max(1e-300))) });
             }
@@ -153,11 +200,11 @@ impl Panel {
         looks
     }
 
-    /// p of each region and window, made uniform by a number on [0, 1) for each.
-    pub fn randomised(&self, schedule: Schedule, mut uniform: impl FnMut() -> f64) -> Vec<f64> {
+    /// p of each of the first `regions` and each window, made uniform by a number on [0, 1) for each.
+    pub fn randomised(&self, schedule: Schedule, regions: usize, mut uniform: impl FnMut() -> f64) -> Vec<f64> {
         let mut values = Vec::new();
         for end in schedule.ends().filter(|end| self.coverage(*end) >= COVERAGE) {
-            for (region, forecast) in self.forecasts(end).iter().enumerate() {
+            for (region, forecast) in self.forecasts(end, regions).iter().enumerate() {
                 values.push(forecast.randomised(self.now(region, end).0, uniform()));
             }
         }
@@ -165,7 +212,7 @@ impl Panel {
     }
 
     /// Looks of a classic: how far above its expectation, in units of the distance from there to its bound; or its statistic.
-    pub fn looks_of(&self, method: &Method, schedule: Schedule) -> Vec<Vec<Look>> {
+    pub fn looks_of(&self, method: &Method, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
         let judged = |region: usize, end: usize| {
             if self.coverage(end) < COVERAGE {
                 return Look { end, score: None };
@@ -183,12 +230,13 @@ impl Panel {
             };
             Look { end, score }
         };
-        (0..self.regions.len()).map(|region| schedule.ends().map(|end| judged(region, end)).collect()).collect()
+        (0..regions.min(self.regions.len())).map(|region| schedule.ends().map(|end| judged(region, end)).collect()).collect()
     }
 }
 
 impl Schedule {
-    fn ends(&self) -> impl Iterator<Item = usize> + use<> {
+    /// Ends of the windows.
+    pub fn ends(&self) -> impl Iterator<Item = usize> + use<> {
         (self.from..self.to).step_by(self.every)
     }
 
@@ -198,17 +246,22 @@ impl Schedule {
     }
 }
 
-/// Alarms at or above a score, joined while no more than a day lies between them.
+/// How many episodes there are at a score.
 pub fn episodes(looks: &[Look], threshold: f64) -> usize {
+    first_alarms(looks, threshold).count()
+}
+
+/// The first alarm of each episode: alarms at or above a score, joined while no more than a day lies between them.
+pub fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Look> {
     let mut last: Option<usize> = None;
-    let mut count = 0;
-    for look in looks.iter().filter(|look| look.score.is_some_and(|score| score >= threshold)) {
-        if last.is_none_or(|last| look.end - last > QUIET) {
-            count += 1;
+    looks.iter().filter(move |look| {
+        if look.score.is_none_or(|score| score < threshold) {
+            return false;
         }
+        let begins = last.is_none_or(|last| look.end - last > QUIET);
         last = Some(look.end);
-    }
-    count
+        begins
+    })
 }
 
 /// The least score at which calm series together give at most `most` false episodes.
@@ -221,10 +274,10 @@ pub fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
     scores.get(least).copied().unwrap_or(f64::INFINITY)
 }
 
-/// Hours from the onset to the first alarm, if it comes within `within` hours.
-pub fn delay(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Option<usize> {
-    let caught = looks.iter().filter(|look| look.end > onset && look.end <= onset + within);
-    caught.filter(|look| look.score.is_some_and(|score| score >= threshold)).map(|look| look.end - onset).next()
+/// The first alarm within so many hours of an onset.
+pub fn caught(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Option<Look> {
+    let after = |look: &&Look| look.end > onset && look.end <= onset + within;
+    looks.iter().filter(after).find(|look| look.score.is_some_and(|score| score >= threshold)).copied()
 }
 
 /// So many of so many.
@@ -252,3 +305,29 @@ impl Share {
         self.of += 1;
     }
 }
+
+/// A mean with its 95 % interval, from numbers that are independent of each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    pub value: f64,
+    /// Half of the interval's width; 0 where there is but one number.
+    pub give_or_take: f64,
+}
+
+impl Mean {
+    pub fn of(numbers: &[f64]) -> Mean {
+        let n = numbers.len() as f64;
+        let value = numbers.iter().sum::<f64>() / n.max(1.0);
+        let squares: f64 = numbers.iter().map(|number| (number - value) * (number - value)).sum();
+        let deviation = if numbers.len() > 1 { libm::sqrt(squares / (n - 1.0) / n) } else { 0.0 };
+        Mean { value, give_or_take: student(numbers.len()) * deviation }
+    }
+}
+
+/// Student's two-sided 95 % quantile for the mean of so many numbers.
+fn student(numbers: usize) -> f64 {
+    crate::detectors::t_quantile_upper(0.025, numbers.saturating_sub(1).max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Weekday factors and the common trend from the topic's total; from the regions' own pasts the spread of their levels and how
 //! bursty they are. A region with little past of its own is judged by these; one with much is not moved by them.
 
-use super::predictive::{Forecast, Past, Prior, SIZES, forecast};
+use super::predictive::{Forecast, HEAVY_LEAST, Past, Prior, SIZES, forecast};
 
 /// Weight of "no weekday is different", in counts for each weekday: a standard deviation of 15 %.
 const WEEKDAY_COUNTS: f64 = 44.0;
@@ -11,15 +11,26 @@ const WEEKDAY_COUNTS: f64 = 44.0;
 const TOPIC_TREND_SD: f64 = 0.014;
 /// Regions grow as their topic does, give or take this a day: 5 % a week.
 const REGION_TREND_SD: f64 = 0.007;
-/// Of the law of levels.
-const SHAPE_LEAST: f64 = 0.4;
-const SHAPE_MOST: f64 = 2.0;
+/// Of the law of a topic's levels, whose middle is put so many times above that of its regions: a law that bends among them would
+/// pull small levels down and large ones up, and with them how often they are in alarm.
+const LEVEL_SHAPE: f64 = 0.6;
+const LEVEL_ABOVE: f64 = 4.0;
+/// However well weekdays and denominators are known, what they are to the topic is not: 1 %.
+const EXPOSURE_VARIANCE_LEAST: f64 = 1e-4;
+/// Neither that posts come in clumps nor that they don't is believed more than this much less than wholly.
+const CLUMPED_LEAST: f64 = 0.02;
 /// Fewer regions tell nothing of the others.
 const REGIONS_LEAST: usize = 5;
 /// What all regions say of dispersion counts as much as this many, since each may have its own.
-const BORROWED: f64 = 12.0;
+const BORROWED: f64 = 24.0;
 /// Windows by which "no window is like the one before it" is held.
-const DEPENDENCE_PRIOR: f64 = 56.0;
+const CORRELATION_PRIOR: f64 = 28.0;
+/// What one region may say against a size, in nats.
+const EVIDENCE_EACH: f64 = 3.0;
+/// Whatever the regions say, a size keeps this weight.
+const WEIGHT_LEAST: f64 = 1e-4;
+/// What is fitted to a past: a level, and a trend that isn't free.
+const LEVEL_AND_TREND: f64 = 1.5;
 /// Windows of a usual baseline.
 const BASELINE_LENGTH: f64 = 28.0;
 
@@ -29,18 +40,19 @@ pub struct Season {
     factors: [f64; 7],
     variance: f64,
     trend: f64,
+    trend_variance: f64,
 }
 
 impl Season {
     /// Every day alike.
-    pub const FLAT: Season = Season { factors: [1.0; 7], variance: 0.0, trend: 0.0 };
+    pub const FLAT: Season = Season { factors: [1.0; 7], variance: 0.0, trend: 0.0, trend_variance: 0.0 };
 
     /// From windows of a total and the numbers of their days. Less than two weeks tell nothing of weekdays.
     pub fn learn(windows: &[(Past, i64)]) -> Season {
         let days: Vec<i64> = windows.iter().map(|(_, day)| *day).collect();
         let span = days.iter().max().zip(days.iter().min()).map_or(0, |(newest, oldest)| newest - oldest + 1);
         if span < 14 {
-            return Season { variance: 0.15 * 0.15, ..Season::FLAT };
+            return Season { variance: 0.15 * 0.15, trend_variance: TOPIC_TREND_SD * TOPIC_TREND_SD, ..Season::FLAT };
         }
         let prior = Prior { trend_sd: TOPIC_TREND_SD, ..Prior::default() };
         let mut season = Season::FLAT;
@@ -49,6 +61,7 @@ impl Season {
                 windows.iter().map(|(past, day)| Past { exposure: past.exposure * season.factor(*day), ..*past }).collect();
             let fitted = forecast(&past, &prior);
             season.trend = fitted.trend();
+            season.trend_variance = fitted.trend_variance();
             let mut seen = [WEEKDAY_COUNTS; 7];
             let mut due = [WEEKDAY_COUNTS; 7];
             let likeliest = likeliest_size(&fitted);
@@ -93,16 +106,16 @@ fn likeliest_size(fitted: &Forecast) -> f64 {
     best.map_or(1.0, |(size, _)| *size)
 }
 
-/// By what to multiply sizes so that one of them is the likeliest; the evidence is that of the shifted sizes then. What many regions
-/// say together is sharper than the grid is fine, and its nearest size would be wrong by a fifth of the variance.
-fn shift_to_peak(evidence: &mut [f64; SIZES.len()]) -> f64 {
-    let last = SIZES.len() - 1;
+/// By what to multiply the numbers of a grid so that one of them is the likeliest; the evidence is that of the shifted ones then. What
+/// many regions say together is sharper than the grid is fine, and its nearest size would be wrong by a fifth of the variance.
+/// Evidence is nearest to a parabola over the noise's standard deviation, which goes with this `power` of the grid.
+fn shift_to_peak(evidence: &mut [f64], grid: &[f64], power: f64) -> f64 {
     let Some((peak, _)) = evidence.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else { return 1.0 };
-    // Poisson's is no size between others.
-    if peak == 0 || peak + 1 >= last {
+    // What follows the grid, Poisson's law, is no size between others.
+    if peak == 0 || peak + 1 >= grid.len() {
         return 1.0;
     }
-    let at = |nth: usize| libm::log(SIZES[nth]);
+    let at = |nth: usize| libm::copysign(libm::pow(grid[nth], power), power);
     let (below, above) = (at(peak) - at(peak - 1), at(peak + 1) - at(peak));
     let (fall, rise) = ((evidence[peak] - evidence[peak - 1]) / below, (evidence[peak + 1] - evidence[peak]) / above);
     // A parabola through the three: its slope at the middle, and how it bends.
@@ -111,15 +124,16 @@ fn shift_to_peak(evidence: &mut [f64; SIZES.len()]) -> f64 {
         return 1.0;
     }
     let slope = (fall * above + rise * below) / (below + above);
-    let shift = (slope / (2.0 * bend)).clamp(-0.5 * below, 0.5 * above);
-    let told = *evidence;
-    for nth in 0..last {
-        let other = if shift < 0.0 { nth.saturating_sub(1) } else { (nth + 1).min(last - 1) };
+    let step = (slope / (2.0 * bend)).clamp(-0.5 * below, 0.5 * above);
+    let shift = libm::log(libm::pow(libm::fabs(at(peak) + step), 1.0 / power) / grid[peak]);
+    let told = evidence.to_vec();
+    for nth in 0..grid.len() {
+        let other = if shift < 0.0 { nth.saturating_sub(1) } else { (nth + 1).min(grid.len() - 1) };
         if other != nth {
-            evidence[nth] += (told[other] - told[nth]) * shift / (at(other) - at(nth));
+            evidence[nth] += (told[other] - told[nth]) * shift / libm::log(grid[other] / grid[nth]);
         }
     }
-    evidence[peak] = told[peak] + shift * slope - bend * shift * shift;
+    evidence[peak] = told[peak] + step * slope - bend * step * step;
     libm::exp(shift)
 }
 
@@ -127,16 +141,139 @@ fn shift_to_peak(evidence: &mut [f64; SIZES.len()]) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool {
     pub season: Season,
-    /// Middle and shape of the regions' levels, per unit of exposure; none where there are too few regions.
-    levels: Option<(f64, f64)>,
+    /// Of the regions' levels, per unit of exposure; none where there are too few regions.
+    level: Option<f64>,
+    spread: Spread,
+    /// How alike a window's excess is to that of the window before it, beyond what counting makes of both.
+    correlation: f64,
+}
+
+/// How bursty a topic's regions are: either all have one size (posts follow common ups and downs: variance μ + μ²/k), or all have
+/// one *clumping* c (posts come in clumps: variance μ (1 + c), a size of μ/c); both are weighed by what the regions say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Spread {
     sizes: [f64; SIZES.len()],
     shift: f64,
-    dependence: f64,
+    /// Weights of [`CLUMPINGS`], and by what they are shifted.
+    clumpings: [f64; CLUMPINGS.len()],
+    clumping_shift: f64,
+    /// How likely it is clumping that the regions have in common.
+    clumped: f64,
+}
+
+/// Variance over mean, less one; below the least it is a Poisson law.
+const CLUMPINGS: [f64; 11] = [1e-4, 0.2, 0.4, 0.8, 1.5, 2.5, 4.0, 7.0, 14.0, 40.0, 120.0];
+
+const CLUMPINGS_PRIOR: [f64; CLUMPINGS.len()] = [0.9, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01];
+
+impl Spread {
+    fn unknown() -> Spread {
+        Spread { sizes: Prior::default().sizes, shift: 1.0, clumpings: [0.0; CLUMPINGS.len()], clumping_shift: 1.0, clumped: 0.0 }
+    }
+
+    /// From the mean count of each region's windows and the evidence of its sizes.
+    fn learn(told: &[(f64, [f64; SIZES.len()])]) -> Spread {
+        let mut spread = Spread::unknown();
+        let mut by_size = [0.0; SIZES.len()];
+        let mut by_clumping = [0.0; CLUMPINGS.len()];
+        for (mean, evidence) in told {
+            let largest = evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            // No single region may rule anything out.
+            let evidence = evidence.map(|evidence| (evidence - largest).max(-EVIDENCE_EACH));
+            for (sum, evidence) in by_size.iter_mut().zip(evidence) {
+                *sum += evidence;
+            }
+            for (sum, clumping) in by_clumping.iter_mut().zip(CLUMPINGS) {
+                *sum += between_sizes(&evidence, mean / clumping);
+            }
+        }
+        spread.shift = shift_to_peak(&mut by_size, &SIZES[..SIZES.len() - 1], -0.25);
+        spread.clumping_shift = shift_to_peak(&mut by_clumping[1..], &CLUMPINGS[1..], 0.25);
+        let regions = told.len().max(1) as f64;
+        let tempered = BORROWED.min(regions) / regions;
+        let largest = by_size.iter().chain(&by_clumping).copied().fold(f64::NEG_INFINITY, f64::max);
+        let weigh = |evidence: f64| libm::exp(tempered * (evidence - largest));
+        let (mut of_size, mut of_clumping) = (0.0, 0.0);
+        for (size, evidence) in spread.sizes.iter_mut().zip(by_size) {
+            *size *= weigh(evidence);
+            of_size += *size;
+        }
+        for ((clumping, evidence), prior) in spread.clumpings.iter_mut().zip(by_clumping).zip(CLUMPINGS_PRIOR) {
+            *clumping = weigh(evidence) * prior;
+            of_clumping += *clumping;
+        }
+        spread.sizes = spread.sizes.map(|weight| (weight / of_size).max(WEIGHT_LEAST));
+        spread.clumpings = spread.clumpings.map(|weight| (weight / of_clumping).max(WEIGHT_LEAST));
+        spread.clumped = (of_clumping / (of_size + of_clumping)).clamp(CLUMPED_LEAST, 1.0 - CLUMPED_LEAST);
+        spread
+    }
+
+    /// Weights of [`SIZES`] times a shift, for a window with this mean count.
+    fn sizes(&self, mean: f64) -> ([f64; SIZES.len()], f64) {
+        if self.clumped < 1e-3 {
+            return (self.sizes, self.shift);
+        }
+        // The sizes of the likeliest clumpings lie on the grid if clumping is what counts.
+        let shift = if self.clumped > 0.5 {
+            let best = CLUMPINGS.iter().zip(self.clumpings).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(clumping, _)| *clumping);
+            let size = mean / (best * self.clumping_shift);
+            let nearest = SIZES[..SIZES.len() - 1]
+                .iter()
+                .min_by(|a, b| libm::fabs(libm::log(**a / size)).total_cmp(&libm::fabs(libm::log(**b / size))));
+            nearest.map_or(1.0, |nearest| (size / nearest).clamp(0.6, 1.7))
+        } else {
+            self.shift
+        };
+        let mut weights = self.sizes.map(|weight| weight * (1.0 - self.clumped));
+        for (clumping, weight) in CLUMPINGS.iter().zip(self.clumpings) {
+            let at = position(mean / (clumping * self.clumping_shift) / shift);
+            let below = (at as usize).min(SIZES.len() - 2);
+            let share = at - below as f64;
+            weights[below] += self.clumped * weight * (1.0 - share);
+            weights[below + 1] += self.clumped * weight * share;
+        }
+        (weights, shift)
+    }
+}
+
+/// Where a size stands among [`SIZES`], on logarithms; between the last two, halfway to Poisson.
+fn position(size: f64) -> f64 {
+    let last = SIZES.len() - 1;
+    let above = SIZES[..last].partition_point(|known| *known < size);
+    if above == 0 {
+        return 0.0;
+    }
+    if above == last {
+        return (last - 1) as f64 + (libm::log(size / SIZES[last - 1]) / 3.0).min(1.0);
+    }
+    let (low, high) = (SIZES[above - 1], SIZES[above]);
+    (above - 1) as f64 + libm::log(size / low) / libm::log(high / low)
+}
+
+fn between_sizes(evidence: &[f64; SIZES.len()], size: f64) -> f64 {
+    let at = position(size);
+    let below = (at as usize).min(SIZES.len() - 2);
+    evidence[below] + (evidence[below + 1] - evidence[below]) * (at - below as f64)
+}
+
+/// A region's past as its topic looks at it.
+struct Told<'a> {
+    past: &'a [Past],
+    own: Forecast,
+    mean: f64,
+}
+
+impl Told<'_> {
+    fn means(&self) -> impl Iterator<Item = (f64, f64)> {
+        let of_window =
+            |window: &Past| (window.observed, self.own.expected() * window.exposure * libm::exp(-self.own.trend() * window.age));
+        self.past.iter().map(of_window)
+    }
 }
 
 impl Pool {
     pub fn alone(season: Season) -> Pool {
-        Pool { season, levels: None, sizes: Prior::default().sizes, shift: 1.0, dependence: 1.0 }
+        Pool { season, level: None, spread: Spread::unknown(), correlation: 0.0 }
     }
 
     /// From the pasts of regions, with exposures that can be compared between them (windows, or posts).
@@ -147,69 +284,84 @@ impl Pool {
             return pool;
         }
         // Logarithms of levels, with half a count for those that have none.
-        let logs: Vec<(f64, f64)> = regions
+        let logs: Vec<f64> = regions
             .iter()
             .map(|past| past.iter().fold((0.5, 0.0), |(seen, due), past| (seen + past.observed, due + past.exposure)))
             .filter(|(_, due)| *due > 0.0)
-            .map(|(seen, due)| (libm::log(seen / due), 1.0 / seen))
+            .map(|(seen, due)| libm::log(seen / due))
             .collect();
         let regions_told = (logs.len() as f64).max(1.0);
-        let middle = logs.iter().map(|(log, _)| log).sum::<f64>() / regions_told;
-        let between = logs.iter().map(|(log, counting)| (log - middle) * (log - middle) - counting.min(2.0)).sum::<f64>() / regions_told;
-        // The logarithm of a beta prime law with both shapes a has the variance 2ψ'(a), about 2/a + 1/a².
-        let between = between.max(0.2);
-        let shape = (1.0 + libm::sqrt(1.0 + between)) / between;
-        pool.levels = Some((libm::exp(middle), shape.clamp(SHAPE_LEAST, SHAPE_MOST)));
-        let mut borrowed = [0.0; SIZES.len()];
-        let (mut together, mut apart) = (0.0, DEPENDENCE_PRIOR);
-        let told = regions.len() as f64;
-        for past in regions {
-            let own = forecast(past, &pool.prior(1.0, None));
-            let largest = own.evidence().iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            for (sum, evidence) in borrowed.iter_mut().zip(own.evidence()) {
-                // No single region may rule anything out.
-                *sum += (evidence - largest).max(-3.0);
-            }
-            let size = likeliest_size(&own);
+        let middle = logs.iter().sum::<f64>() / regions_told;
+        pool.level = Some(LEVEL_ABOVE * libm::exp(middle));
+        let prior = pool.prior(1.0, None, 1.0);
+        let told: Vec<Told> = regions
+            .iter()
+            .map(|past| {
+                let mean = past.iter().map(|window| window.observed).sum::<f64>() / past.len() as f64;
+                Told { past, own: forecast(past, &prior), mean }
+            })
+            .collect();
+        pool.spread = Spread::learn(&told.iter().map(|told| (told.mean.max(1e-3), *told.own.evidence())).collect::<Vec<_>>());
+        let (mut together, mut apart) = (0.0, CORRELATION_PRIOR);
+        for told in &told {
+            let size = pool.likeliest_size(told);
+            // Of a window's variance so much is not counting.
+            let moved = told.mean / (told.mean + size);
             // Pearson residuals of windows that follow each other.
             let mut before: Option<f64> = None;
-            for window in past {
-                let mean = own.expected() * window.exposure * libm::exp(-own.trend() * window.age);
-                let residual = ((window.observed - mean) / libm::sqrt(mean + mean * mean / size).max(0.3)).clamp(-3.0, 3.0);
-                together += before.map_or(0.0, |before| before * residual);
-                apart += residual * residual;
+            for (observed, mean) in told.means() {
+                let residual = ((observed - mean) / libm::sqrt(mean + mean * mean / size).max(0.3)).clamp(-3.0, 3.0);
+                together += moved * before.map_or(0.0, |before| before * residual);
+                apart += moved * moved * residual * residual;
                 before = Some(residual);
             }
         }
-        pool.shift = shift_to_peak(&mut borrowed);
-        let largest = borrowed.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for (size, borrowed) in pool.sizes.iter_mut().zip(borrowed) {
-            *size *= libm::exp(BORROWED.min(told) / told * (borrowed - largest)).max(1e-4);
-        }
-        // A mean and a trend were taken off, which makes neighbours look a little less alike than they are.
-        let correlation = (together / apart + 3.0 / BASELINE_LENGTH).clamp(0.0, 0.7);
-        pool.dependence = (1.0 + correlation) / (1.0 - correlation);
+        let correlation = together / apart;
+        // A mean and a trend were taken off, which makes neighbours look less alike than they are (Marriott and Pope 1954).
+        pool.correlation =
+            (correlation + (2.0 + 4.0 * correlation) / BASELINE_LENGTH * (apart - CORRELATION_PRIOR) / apart).clamp(0.0, 0.8);
         pool
     }
 
+    fn likeliest_size(&self, told: &Told) -> f64 {
+        let (weights, shift) = self.spread.sizes(told.mean.max(1e-3));
+        let weigh = |nth: usize| libm::log(weights[nth].max(1e-12)) + told.own.evidence()[nth];
+        let best = (0..SIZES.len()).max_by(|a, b| weigh(*a).total_cmp(&weigh(*b))).unwrap_or(0);
+        SIZES[best] * if best + 1 < SIZES.len() { shift } else { 1.0 }
+    }
+
     /// What is known of a window before its series' own past is looked at. `exposure` is the judged window's, in the units that
-    /// [`Pool::learn`] was given; `shipped` is the middle and shape to go by where the topic has too few regions.
-    pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>) -> Prior {
+    /// [`Pool::learn`] was given; `shipped` is the middle and shape to go by where the topic has too few regions; `mean` is the
+    /// count of a usual window.
+    pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
         let defaults = Prior::default();
-        let (middle, shape) = match (self.levels, shipped) {
-            (Some((middle, shape)), _) => (middle * exposure, shape),
+        let (middle, shape) = match (self.level, shipped) {
+            (Some(level), _) => (level * exposure, LEVEL_SHAPE),
             (None, Some(shipped)) => shipped,
             (None, None) => (defaults.middle, defaults.shape),
+        };
+        let (sizes, shift) = self.spread.sizes(mean.max(1e-3));
+        let likeliest = (0..SIZES.len()).max_by(|a, b| sizes[*a].total_cmp(&sizes[*b])).map_or(1.0, |nth| SIZES[nth] * shift);
+        let moved = mean / (mean + likeliest);
+        let dependence = 1.0 + 2.0 * moved * self.correlation / (1.0 - self.correlation);
+        // Windows that are alike spread less about their own mean than about the true one.
+        let narrowed = 1.0 - LEVEL_AND_TREND * (dependence - 1.0) / (BASELINE_LENGTH - LEVEL_AND_TREND);
+        let trend_variance = match self.level {
+            // What the topic's total leaves open, and that regions differ.
+            Some(_) => REGION_TREND_SD * REGION_TREND_SD + self.season.trend_variance,
+            None => TOPIC_TREND_SD * TOPIC_TREND_SD,
         };
         Prior {
             middle: middle.clamp(1e-6, 1e9),
             shape,
             trend: self.season.trend,
-            trend_sd: if self.levels.is_some() { REGION_TREND_SD } else { TOPIC_TREND_SD },
-            sizes: self.sizes,
-            shift: self.shift,
-            exposure_variance: self.season.variance,
-            dependence: self.dependence,
+            trend_sd: libm::sqrt(trend_variance),
+            sizes,
+            shift: shift * narrowed.max(0.5),
+            exposure_variance: self.season.variance + EXPOSURE_VARIANCE_LEAST,
+            dependence,
+            // What goes up and down by waves has a logarithm that is near normal.
+            heavy: HEAVY_LEAST + (1.0 - HEAVY_LEAST) * self.correlation * self.correlation,
         }
     }
 }
@@ -260,7 +412,10 @@ impl Topic {
                 .collect();
             Pool::learn(season, &compared)
         };
-        Topic { per_post: if has_posts { pool(true) } else { Pool::alone(season) }, per_window: pool(false) }
+        // Without denominators only where some are missing.
+        let all_denominated = has_posts && regions.iter().all(|windows| windows.iter().all(|window| enough(window.population)));
+        let unlearnt = Pool::alone(season);
+        Topic { per_post: if has_posts { pool(true) } else { unlearnt }, per_window: if all_denominated { unlearnt } else { pool(false) } }
     }
 
     /// Of a topic of which nothing is known.
@@ -280,7 +435,12 @@ impl Topic {
             .iter()
             .filter_map(|window| past(window, population.is_some(), own, pool.season.relative(window.day, now.day)))
             .collect();
-        let mut prior = pool.prior(own * pool.season.factor(now.day), Some(shipped(population)));
+        let exposure = own * pool.season.factor(now.day);
+        let shipped = Some(shipped(population));
+        let (counted, exposed) =
+            past.iter().fold((0.0, 0.0), |(counted, exposed), past| (counted + past.observed, exposed + past.exposure));
+        let usual = pool.prior(exposure, shipped, 1.0);
+        let mut prior = pool.prior(exposure, shipped, (counted + usual.shape) / (exposed + usual.shape / usual.middle));
         prior.exposure_variance += population.map_or(0.0, |posts| 1.0 / posts);
         Prepared { past, prior, has_denominator: population.is_some() }
     }
@@ -295,3 +455,6 @@ fn past(window: &Window, by_posts: bool, own: f64, factor: f64) -> Option<Past> 
     let exposure = if by_posts { window.population.filter(|posts| *posts >= DENOMINATOR_LEAST)? / own } else { 1.0 };
     Some(Past { observed: window.observed, exposure: exposure * factor, age: window.age })
 }
+
+#[cfg(test)]
+mod tests;

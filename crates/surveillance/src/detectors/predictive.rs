@@ -15,25 +15,31 @@
 //!
 //! Units are counts. Everything is libm and fixed order: the same bits everywhere. Knows no topics, regions or clocks.
 
-use super::distribution::{negative_binomial_upper, normal_quantile};
+use super::distribution::{negative_binomial_upper, normal_quantile, poisson_upper};
 use super::parameters::Parameters;
 use super::{Judgement, Observations, ParamError, Range, Reason};
 use libm::{exp, lgamma, log, log1p, sqrt};
 
 /// Sizes of the negative-binomial law, from bursty to (nearly) Poisson.
-pub const SIZES: [f64; 13] = [0.5, 0.9, 1.5, 2.5, 4.0, 7.0, 12.0, 22.0, 50.0, 150.0, 600.0, 3000.0, POISSON];
+pub const SIZES: [f64; 16] = [0.06, 0.12, 0.25, 0.5, 0.9, 1.5, 2.5, 4.0, 7.0, 12.0, 22.0, 50.0, 150.0, 600.0, 3000.0, POISSON];
 /// So large a size that it is a Poisson law.
 const POISSON: f64 = 1e9;
 /// Before anything is known of a topic: most series of hashtags are near Poisson at the counts that they have.
-const SIZES_PRIOR: [f64; SIZES.len()] = [0.04, 0.05, 0.07, 0.08, 0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.08, 0.06, 0.08];
+const SIZES_PRIOR: [f64; SIZES.len()] = [0.01, 0.015, 0.025, 0.04, 0.05, 0.07, 0.08, 0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.08, 0.06, 0.08];
+/// Noise is at least this likely to have a heavier tail than a gamma law.
+pub(super) const HEAVY_LEAST: f64 = 0.05;
 /// Sizes that weigh less than this against the likeliest are left out.
 const WEIGHT_LEAST: f64 = 1e-5;
 /// The logarithm of what a size must not fall behind the likeliest by.
 const EVIDENCE_SPAN: f64 = 15.0;
 /// Where the mean count is below this share of a size, its law can't be told from Poisson's.
 const ALIKE: f64 = 0.002;
-/// Most parts of the mixture: three nodes for each size.
-const PARTS_MAX: usize = 3 * SIZES.len();
+/// Most parts of the mixture: for each size three nodes, each for usual and for wild windows.
+const PARTS_MAX: usize = 6 * SIZES.len();
+/// In a heavy-tailed law this share of the windows is wild: their size is smaller than the law's by [`WILD_SIZE`], that of the
+/// others so much larger that the variance is the law's. Close to lognormal noise up to its 99.9 % quantile.
+const WILD_SHARE: f64 = 0.1;
+const WILD_SIZE: f64 = 0.4;
 /// With fewer counts than this in the baseline a trend can't be told: it stays what the topic's is.
 const TREND_COUNTS_LEAST: f64 = 20.0;
 /// Tails are summed term by term up to here, and computed as incomplete beta functions beyond.
@@ -71,6 +77,8 @@ pub struct Prior {
     pub exposure_variance: f64,
     /// By how much the level's variance is larger than independent windows would have it: (1 + ρ) / (1 − ρ).
     pub dependence: f64,
+    /// How likely the noise has a heavier tail than a gamma law.
+    pub heavy: f64,
 }
 
 impl Default for Prior {
@@ -84,6 +92,7 @@ impl Default for Prior {
             shift: 1.0,
             exposure_variance: 0.0,
             dependence: 1.0,
+            heavy: HEAVY_LEAST,
         }
     }
 }
@@ -100,8 +109,9 @@ pub struct Forecast {
     shape: f64,
     /// Logarithm of each size's marginal likelihood, prior weights left out.
     evidence: [f64; SIZES.len()],
-    /// Relative growth a day.
+    /// Relative growth a day, and the variance of what is known of it.
     trend: f64,
+    trend_variance: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -117,8 +127,9 @@ struct Fit {
     /// Logarithm of the level now.
     level: f64,
     trend: f64,
-    /// Variance of `level`.
+    /// Variance of `level`, and of `trend`.
     variance: f64,
+    trend_variance: f64,
     /// From −1 (as Poisson counts leave it: a gamma law) to 1 (as very bursty ones do: an inverse gamma law).
     skew: f64,
     evidence: f64,
@@ -130,7 +141,7 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let with_trend = counted >= TREND_COUNTS_LEAST && prior.trend_sd > 0.0;
     let exposed: f64 = past.iter().map(|window| window.exposure).sum();
     let first = log((counted + prior.shape) / (exposed + prior.shape / prior.middle));
-    let mut fits = [Fit { level: first, trend: prior.trend, variance: 0.0, skew: -1.0, evidence: 0.0 }; SIZES.len()];
+    let mut fits = [Fit { level: first, trend: prior.trend, variance: 0.0, trend_variance: 0.0, skew: -1.0, evidence: 0.0 }; SIZES.len()];
     let mut before = fits[0];
     let mut best = f64::NEG_INFINITY;
     let sizes = SIZES.map(|size| if size < POISSON { size * prior.shift } else { size });
@@ -158,8 +169,10 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     for (nth, weight) in weights.iter_mut().enumerate() {
         *weight = prior.sizes[nth] * exp(evidence[nth] - largest);
     }
+    // Even where the past can't tell a size from Poisson's law, what may come can.
+    let usual = exp(first);
     for (nth, &size) in sizes.iter().enumerate().rev().skip(1) {
-        if counted < size * ALIKE * past.len() as f64 {
+        if usual < size * ALIKE {
             weights[SIZES.len() - 1] += weights[nth];
             weights[nth] = 0.0;
         }
@@ -172,8 +185,16 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     // How much of the trend's uncertainty the extrapolation from the baseline's middle adds where it was not fitted.
     let middle = past.iter().map(|window| window.age * window.exposure).sum::<f64>() / exposed.max(f64::MIN_POSITIVE);
     let extrapolated = if with_trend { 0.0 } else { (prior.trend_sd * middle) * (prior.trend_sd * middle) };
-    let mut forecast =
-        Forecast { parts: [Part::default(); PARTS_MAX], len: 0, mean: 0.0, level_shape: 0.0, shape: 0.0, evidence, trend: 0.0 };
+    let mut forecast = Forecast {
+        parts: [Part::default(); PARTS_MAX],
+        len: 0,
+        mean: 0.0,
+        level_shape: 0.0,
+        shape: 0.0,
+        evidence,
+        trend: 0.0,
+        trend_variance: 0.0,
+    };
     let (mut square, mut level_square) = (0.0, 0.0);
     for ((fit, &size), weight) in fits.iter().zip(&sizes).zip(weights).filter(|(_, weight)| *weight > 0.0) {
         let weight = weight / total;
@@ -184,9 +205,17 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
         let level_shape = (1.0 / (variance * (1.0 + 2.0 * above)).max(1e-9)).clamp(1e-3, 1e9);
         forecast.mean += weight * mean;
         forecast.trend += weight * fit.trend;
+        forecast.trend_variance += weight * if with_trend { fit.trend_variance } else { prior.trend_sd * prior.trend_sd };
         level_square += weight * mean * mean * (1.0 + 1.0 / level_shape);
         square += weight * mean * mean * (1.0 + 1.0 / level_shape) * (1.0 + 1.0 / size);
-        forecast.add(weight, mean, level_shape, size);
+        if size >= POISSON {
+            forecast.add(weight, mean, level_shape, size);
+        } else {
+            let wild = WILD_SHARE * prior.heavy;
+            let tame_size = (1.0 - wild) / (1.0 - wild / WILD_SIZE);
+            forecast.add(weight * (1.0 - wild), mean, level_shape, size * tame_size);
+            forecast.add(weight * wild, mean, level_shape, size * WILD_SIZE);
+        }
     }
     let of_square = |square: f64, mean: f64| 1.0 / (square / (mean * mean) - 1.0).max(1e-9);
     forecast.level_shape = of_square(level_square, forecast.mean);
@@ -253,7 +282,7 @@ fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) ->
         skewed += weight * (mean - size) / (mean + size);
     }
     let skew = if weights > 0.0 { skewed / weights } else { -1.0 };
-    Fit { level, trend, variance: of_trend / determinant, skew, evidence }
+    Fit { level, trend, variance: of_trend / determinant, trend_variance: of_level / determinant, skew, evidence }
 }
 
 /// exp(−trend × age) for one age after another; most are a day older than the one before.
@@ -312,6 +341,11 @@ impl Forecast {
     /// Relative growth a day.
     pub fn trend(&self) -> f64 {
         self.trend
+    }
+
+    /// What is left open of it.
+    pub fn trend_variance(&self) -> f64 {
+        self.trend_variance
     }
 
     /// The logarithms of the marginal likelihoods of [`SIZES`].
@@ -373,6 +407,17 @@ impl Forecast {
     pub fn randomised(&self, observed: f64, u: f64) -> f64 {
         let above = self.upper(observed + 1.0);
         above + u * (self.upper(observed) - above)
+    }
+
+    /// How often [`Forecast::randomised`] is at or below `p` if the count's law is in truth negative-binomial with this mean and size
+    /// (infinite: Poisson). What simulation would find in the long run, without its noise.
+    pub fn exceeded(&self, p: f64, mean: f64, size: f64) -> f64 {
+        let bound = self.bound(p);
+        let truly = |count: f64| if size.is_finite() { part_upper(count, mean, size) } else { poisson_upper(count, mean) };
+        let (above, at_least) = (self.upper(bound + 1.0), self.upper(bound));
+        let share = ((p - above) / (at_least - above).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
+        let truly_above = truly(bound + 1.0);
+        truly_above + share * (truly(bound) - truly_above)
     }
 
     /// The largest count that is not in alarm at `p`: the least U with P(count > U) ≤ `p`.

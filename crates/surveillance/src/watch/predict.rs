@@ -293,6 +293,7 @@ fn named(prior: &Prior) -> Vec<(String, f64)> {
         ("exposure-variance", prior.exposure_variance),
         ("dependence", prior.dependence),
         ("size-shift", prior.shift),
+        ("heavy", prior.heavy),
     ];
     let sizes = SIZES.iter().zip(prior.sizes).map(|(size, weight)| (format!("weight-of-size-{size}"), weight));
     numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).chain(sizes).collect()
@@ -314,6 +315,7 @@ pub(crate) fn predicted_again(grounds: &Grounds, window_end: Micros, observed: u
         exposure_variance: number("exposure-variance")?,
         dependence: number("dependence")?,
         shift: number("size-shift")?,
+        heavy: number("heavy")?,
     };
     let past: Vec<Past> = grounds
         .baseline
