@@ -11,6 +11,7 @@ mod conformance;
 mod crisis;
 mod demo;
 mod detect;
+mod evaluate;
 mod live;
 mod notify;
 mod places;
