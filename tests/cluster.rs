@@ -425,7 +425,9 @@ fn of_two_that_may_tell_one_does_and_the_other_goes_on_when_it_is_killed() {
         let of_alert: BTreeSet<&String> = ids.iter().filter(|id| id.contains(alert.as_str())).collect();
         assert!(!of_alert.is_empty(), "nobody was told of {alert}: {ids:?}");
     }
-    assert_eq!(ids[0], ids[1], "what is owed keeps its id, whoever sends it");
+    // What was never answered is told again as new, by whoever is left; in a later revision if there is one by then.
+    let again = |id: &String| id.split('-').nth(1) == ids[0].split('-').nth(1) && id.ends_with("-new");
+    assert!(ids[1..].iter().any(again), "{ids:?}");
     tell(&format!("two notifiers over Kafka, one killed: {} calls for {} alerts, lost 0", ids.len(), alerts.len()));
 }
 

@@ -38,6 +38,7 @@ pub fn holds(fresh: Fresh, seeds: u64) {
     a_series_shows_its_latest_verdicts(fresh);
     a_map_shows_the_latest_verdicts_of_many_series(fresh);
     coverage_totals_and_references_are_asked_by_their_keys(fresh);
+    published_days_are_asked_by_topic_region_and_day(fresh);
     history_holds_closings_and_revisions(fresh);
     exports_are_sorted_and_quoted(fresh);
     unknown_tables_are_refused_with_a_hint(fresh);
@@ -389,6 +390,57 @@ pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
         [reference("b", "DE", MONDAY), reference("a", "DE", MONDAY + DAY), reference("a", "DE", MONDAY), reference("a", "FR", MONDAY)];
     warehouse.write_reference(&rows).expect("write");
     assert_eq!(warehouse.references("DE").expect("ask"), [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
+}
+
+/// What the public may see: whole days, a number or its being withheld, nothing of other topics.
+pub fn published_days_are_asked_by_topic_region_and_day(fresh: Fresh) {
+    let warehouse = fresh();
+    let day = |topic: &str, region: &str, days: i64, accounts: Option<u32>, version: u64| PublicCount {
+        topic: topic.to_owned(),
+        region: region.to_owned(),
+        level: if region == record::region::WORLD { -1 } else { i8::from(region.contains('-')) },
+        day: MONDAY + days * DAY,
+        accounts,
+        version: Version(version),
+    };
+    let rows = [
+        day("flu", "DE-BY", 1, Some(15), 6),
+        day("flu", "DE", 1, Some(25), 5),
+        day("flu", "001", 1, None, 4),
+        day("flu", "001", 0, Some(40), 1),
+        day("fever", "001", 0, Some(60), 2),
+        day("fever", "DE", 2, Some(10), 9),
+        day("cough", "DE", 0, Some(500), 3),
+    ];
+    warehouse.write(&rows.map(Record::PublicCount), &[]).expect("write public counts");
+    // The same once more, and an older word on one of them: nothing changes.
+    let again = [day("flu", "DE", 1, Some(25), 5), day("fever", "DE", 2, None, 8)];
+    warehouse.write(&again.map(Record::PublicCount), &[]).expect("write some again");
+    let asked = |topics: &[&str], region: Option<&str>, from: Micros| -> Vec<String> {
+        let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let found = warehouse.published(&topics, region, from).expect("read public counts");
+        let shown = |one: &Published| {
+            let accounts = one.accounts.map_or("withheld".to_owned(), |accounts| accounts.to_string());
+            format!("{} {} {} {} {accounts}", one.topic, one.region, one.level, (one.day - MONDAY) / DAY)
+        };
+        found.iter().map(shown).collect()
+    };
+    let of_flu = ["flu 001 -1 0 40", "flu 001 -1 1 withheld", "flu DE 0 1 25", "flu DE-BY 1 1 15"];
+    assert_eq!(asked(&["flu"], None, MONDAY - DAY), of_flu);
+    assert_eq!(asked(&["flu"], None, 0), of_flu, "from long before");
+    let both = ["fever 001 -1 0 60", "fever DE 0 2 10", "flu 001 -1 0 40", "flu 001 -1 1 withheld", "flu DE 0 1 25", "flu DE-BY 1 1 15"];
+    assert_eq!(asked(&["flu", "fever", "flu"], None, MONDAY), both, "by topic, each once");
+    assert_eq!(
+        asked(&["flu", "fever"], Some("001"), MONDAY + 1),
+        ["flu 001 -1 1 withheld"],
+        "a day that has begun before is not asked for"
+    );
+    assert_eq!(asked(&["flu", "fever"], Some("DE"), MONDAY + DAY), ["fever DE 0 2 10", "flu DE 0 1 25"]);
+    for (topics, region, from) in
+        [(&["flu"][..], Some("FR"), MONDAY), (&["nothing"], None, MONDAY), (&[], None, MONDAY), (&["flu"], None, MONDAY + 2 * DAY)]
+    {
+        assert_eq!(asked(topics, region, from), [""; 0], "{topics:?} {region:?}");
+    }
 }
 
 pub fn history_holds_closings_and_revisions(fresh: Fresh) {

@@ -93,7 +93,9 @@ function Log({ alert, revisions }) {
   return html`<section class="panel" aria-labelledby="h-log"><header><h2 id="h-log">${t("what-happened")}</h2></header><ol class="log">${lines.slice(0, 20).map((line) => html`<li><time>${moment(line.at)}</time><span>${line.text}</span></li>`)}</ol></section>`;
 }
 
-function factsOf(alert, window, series) {
+const known = (value) => value !== null && value !== undefined;
+
+function factsOf(alert, window, usual) {
   const grounds = alert.grounds ?? {};
   const ratio = alert.observed / Math.max(alert.expected, 0.1);
   const of = (count) => (alert.sampled ? `${percent(count / alert.sampled)} · ${t("n-of", { n: number(count), of: number(alert.sampled) })}` : "–");
@@ -103,8 +105,8 @@ function factsOf(alert, window, series) {
     [t("expected"), number(alert.expected), "", grounds.baseline?.length ? t("expected-means", { n: number(grounds.baseline.length), span: span(alert.window_seconds) }) : t("expected-means-plain")],
     [t("bound"), number(alert.upperbound), "", t("bound-means")],
     [t("ratio"), times(ratio), grounds.expected_low !== null && grounds.expected_low !== undefined ? `${number(grounds.expected_low / Math.max(alert.expected, 0.1), 1)}–${number(grounds.expected_high / Math.max(alert.expected, 0.1), 1)} ×` : "", t("ratio-means")],
-    [t("per-million"), alert.population ? number((alert.posts * 1e6) / alert.population) : "–", "", alert.population ? t("per-million-means", { n: number(alert.population), place: place(alert.region) }) : t("no-denominator")],
-    [t("first-person-share"), of(alert.first_person), "", t("first-person-means")],
+    [t("per-million"), alert.population ? number((alert.posts * 1e6) / alert.population) : "–", known(usual.posts_per_million) ? number(usual.posts_per_million) : "", alert.population ? t("per-million-means", { n: number(alert.population), place: place(alert.region) }) : t("no-denominator")],
+    [t("first-person-share"), of(alert.first_person), known(usual.first_person) ? percent(usual.first_person) : "", t("first-person-means")],
     [t("news-share"), of(alert.news), "", t("news-means")],
     [t("near-copies"), alert.sampled ? t("n-of", { n: number(alert.near_copies), of: number(alert.sampled) }) : "–", "", t("near-copies-means")],
     [t("coverage"), percent(alert.coverage), "≥ 80 %", t("coverage-means")],
@@ -197,7 +199,7 @@ export function AlertPage({ id, session, status, go, keys }) {
   const marks = points.length > 1 ? campaigns(topicList, points[0].end, alert.window_end) : [];
   const during = [...new Set(campaigns(topicList, alert.window_end - length, alert.window_end).map((one) => one.name))];
   const coinciding = during.length ? [t("check-campaign", { names: during.join(", ") })] : [];
-  const facts = factsOf(alert, eight?.windows.at(-1), status?.series);
+  const facts = factsOf(alert, eight?.windows.at(-1), data.usual);
   const title = t("eight-weeks");
   return html`<div class="wrap"><nav class="crumb" aria-label=${t("place-in-inbox")}><a href="/">${t("inbox")}</a>${index >= 0 ? html`<span>${t("n-of", { n: number(index + 1), of: number(open.length) })}</span>` : null}
     ${open[index - 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index - 1].id)}`}>${t("previous")}</a>` : null}${index >= 0 && open[index + 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index + 1].id)}`}>${t("next")}</a>` : null}</nav>

@@ -78,7 +78,7 @@ export function Map({ view, cells, label, on, mark, named = null, height = 400, 
       projection = d3.geoConicEqualArea().rotate([-centre[0], 0]).parallels([centre[1] - 8, centre[1] + 8]).fitExtent(inner, all);
     }
     const path = d3.geoPath(projection).digits(1);
-    return features.map((feature) => ({ code: feature.id, d: path(feature), centre: path.centroid(feature) })).filter((shape) => shape.d);
+    return features.map((feature) => ({ code: feature.id, d: path(feature), centre: path.centroid(feature), box: path.bounds(feature) })).filter((shape) => shape.d);
   }, [ready, view, width, height]);
   const walk = (event) => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -96,12 +96,15 @@ export function Map({ view, cells, label, on, mark, named = null, height = 400, 
   const shown = drawn.filter((shape) => cells[shape.code]).sort((one, other) => place(one.code).localeCompare(place(other.code)));
   const back = drawn.filter((shape) => !cells[shape.code]);
   const label_ = named && drawn.find((shape) => shape.code === named.code);
+  // A name never covers what it names: beside a shape that is narrower it stands above it.
+  const half = label_ ? named.text.length * 3.4 : 0;
+  const isSmall = label_ && label_.box[1][0] - label_.box[0][0] < 2 * half;
   return html`<svg class="map" viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${label} onKeyDown=${walk}>
     ${back.length ? html`<path class="land" d=${back.map((shape) => shape.d).join("")}/>` : null}
     ${shown.map((shape, index) => html`<path key=${shape.code} data-code=${shape.code} tabindex=${index ? -1 : 0} role="img" aria-label=${`${place(shape.code)}: ${words(cells[shape.code])}`} class=${`${classOf(cells[shape.code])}${on === shape.code ? " on" : ""}`} d=${shape.d}
       onFocus=${() => mark?.(shape.code)} onBlur=${() => mark?.(null)} onPointerEnter=${() => mark?.(shape.code)} onPointerLeave=${() => mark?.(null)}><title>${place(shape.code)}: ${words(cells[shape.code])}</title></path>`)}
     <g class="rims" aria-hidden="true">${shown.filter((shape) => cells[shape.code].answer === "alarm").map((shape) => html`<path d=${shape.d}/>`)}${on && shown.find((shape) => shape.code === on) ? html`<path class="on" d=${shown.find((shape) => shape.code === on).d}/>` : null}</g>
-    ${label_ ? html`<text x=${label_.centre[0]} y=${label_.centre[1]} text-anchor="middle" class="named">${named.text}</text>` : null}
+    ${label_ ? html`<text x=${Math.max(half, Math.min(width - half, label_.centre[0]))} y=${isSmall ? Math.max(12, label_.box[0][1] - 6) : label_.centre[1]} text-anchor="middle" class="named">${named.text}</text>` : null}
   </svg>`;
 }
 

@@ -45,6 +45,8 @@ const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
 const TRENDS_MAX: usize = 30;
 const TREND_WINDOWS: i64 = 28;
+/// Of fewer posts nothing is said of what is usual.
+const USUAL_POSTS_LEAST: f64 = 20.0;
 /// Baselines of seven windows are what detectors need at least.
 const BASELINE_LEAST: Micros = 7 * DAY;
 const GUARDBAND_USUAL: Micros = 48 * HOUR;
@@ -209,6 +211,33 @@ pub(crate) struct OneAlert {
     simulated: bool,
     alert: AlertShown,
     revisions: Vec<AlertShown>,
+    usual: Usual,
+}
+
+/// What was usual here in the eight weeks before it; nothing of fewer than 20 posts.
+#[derive(Serialize, JsonSchema, Default)]
+struct Usual {
+    /// Of accounts a pane, the share that spoke of themselves.
+    first_person: Option<f64>,
+    posts_per_million: Option<f64>,
+}
+
+impl Usual {
+    fn before(warehouse: &dyn Reading, alert: &Alert) -> Result<Usual, WarehouseError> {
+        let (from, to) = (alert.opened_at - 56 * DAY, alert.opened_at);
+        let query = SeriesQuery { topic: alert.topic.clone(), region: alert.region.clone(), from, to, limit: POINTS_MAX };
+        let panes = warehouse.series(&query)?.panes;
+        let sum = |of: fn(&warehouse::Cell) -> u32| panes.iter().map(|pane| f64::from(of(pane))).sum::<f64>();
+        let posts = sum(|pane| pane.posts);
+        if posts < USUAL_POSTS_LEAST {
+            return Ok(Usual::default());
+        }
+        let all: u64 = warehouse.totals(std::slice::from_ref(&alert.region), from, to)?.iter().map(|(_, posts)| *posts).sum();
+        Ok(Usual {
+            first_person: Some(sum(|pane| pane.authors_self) / sum(|pane| pane.authors).max(1.0)),
+            posts_per_million: (all > 0).then(|| posts * 1e6 / all as f64),
+        })
+    }
 }
 
 /// The fields of an alert's line, and how it reads.
@@ -332,18 +361,17 @@ pub(crate) async fn alert(asked: Asked) -> Answer {
     let story = room
         .ask(move |warehouse| {
             let Some(story) = warehouse.alert(&id)? else { return Ok(None) };
-            let woken = match story.revisions.last() {
-                Some(last) => warehouse::woken(warehouse, last, &story.events)?.is_some(),
-                None => false,
-            };
-            Ok(Some((story, woken)))
+            let Some(last) = story.revisions.last() else { return Ok(None) };
+            let woken = warehouse::woken(warehouse, last, &story.events)?.is_some();
+            let usual = Usual::before(warehouse, last)?;
+            Ok(Some((story, woken, usual)))
         })
         .await?;
-    let Some((story, woken)) = story else { return Err(Problem::not_found("there is no alert with this id")) };
+    let Some((story, woken, usual)) = story else { return Err(Problem::not_found("there is no alert with this id")) };
     let Some(last) = story.revisions.last() else { return Err(Problem::not_found("there is no alert with this id")) };
     let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(&room.words, alert, &[], false, None)).collect();
     let alert = shown(&room.words, last, &story.events, woken, None);
-    asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions })
+    asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -86,6 +86,8 @@ pub struct SubscriptionKept {
     pub revision: u32,
     pub by: String,
     pub at: Option<record::Micros>,
+    /// Alerts that found no room among those sent at once, and wait for its digest.
+    pub waiting: usize,
     /// What it says, without secrets.
     pub subscription: serde_json::Value,
 }

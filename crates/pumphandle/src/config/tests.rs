@@ -192,8 +192,15 @@ fn panes_and_windows_of_a_topic_belong_to_its_kind() {
         .iter()
         .map(|kind| format!("[[topic]]\nid = \"a-{0}\"\nkind = \"{0}\"\nname = \"{0}\"\ntags = {{ any = [\"{0}\"] }}\n", kind.name()))
         .collect();
-    let config = "[topics]\nfiles = [\"t.toml\"]\n[panes]\nlength = \"10m\"\nwindows = [\"12h\"]\n";
-    let settings = load_files(config, &[("t.toml", &topics)], &[], &[]).unwrap_or_else(|problems| panic!("{problems:#?}")).settings();
+    // A crisis is about a polygon, for a while.
+    let crisis = "crisis = { region = \"x:flood\", inhabitants = 20_000, from = \"2026-01-05T00:00:00Z\", until = \"2026-01-20T00:00:00Z\", reason = \"a flood\", by = \"duty\" }\n";
+    let topics = topics.replace("kind = \"crisis\"\n", &format!("kind = \"crisis\"\n{crisis}"));
+    let polygon = "{\"type\": \"FeatureCollection\", \"features\": [{\"type\": \"Feature\", \"properties\": {\"code\": \"x:flood\"}, \
+                   \"geometry\": {\"type\": \"Polygon\", \"coordinates\": [[[13, 50], [14, 50], [14, 51], [13, 51], [13, 50]]]}}]}";
+    let config = "[topics]\nfiles = [\"t.toml\"]\n[panes]\nlength = \"10m\"\nwindows = [\"12h\"]\n[atlas]\nregions = [\"flood.geojson\"]\n";
+    let settings = load_files(config, &[("t.toml", &topics), ("flood.geojson", polygon)], &[], &[])
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
+        .settings();
     assert_eq!(settings.topics.len(), Kind::ALL.len());
     for topic in &settings.topics {
         let ours = matches!(topic.kind, Kind::Symptom | Kind::Disease);

@@ -20,7 +20,7 @@ use notify::channel::webhook::Secret;
 use notify::channel::{alertmanager, cap, mail, webhook};
 use notify::message::{Bar, Frame, Occasion, Pulse, TREND_BARS};
 use notify::outbox::{Due, Head, Item, Tries};
-use notify::plan::Budget;
+use notify::plan::{Budget, Planned};
 use notify::subscription::World;
 use notify::words::{Language, Names, Telling};
 use notify::{Audience, Channel, Message, Reach, SendError, Subscription, message, plan};
@@ -847,6 +847,17 @@ fn feed_key(subscription: &str) -> String {
 
 fn item_key(subscription: &str, alert: &str) -> String {
     format!("{PREFIX}item/{subscription}/{alert}")
+}
+
+/// Alerts that wait for the digest of a subscription.
+pub(crate) fn waiting(journal: &dyn Journal, subscription: &str) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for key in again(|| journal.keys(Stream::State, &item_key(subscription, "")))? {
+        let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
+        let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        count += usize::from(item.told.is_none() && !item.given_up && matches!(item.planned, Planned::Digest { .. }));
+    }
+    Ok(count)
 }
 
 /// The alert with the numbers of a later window, in which it has grown.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::{SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
 
+use super::notifier;
 use crate::config::Config;
 use crate::drive::again;
 
@@ -111,23 +112,22 @@ impl Book<'_> {
     }
 
     fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
-        let of_file = |subscription: &Subscription| SubscriptionKept {
+        let of_page = kept(self.journal)?.into_iter().map(|(name, kept)| {
+            let Kept { revision, by, at, subscription } = kept;
+            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), waiting: 0, subscription }
+        });
+        let of_files = self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
             name: subscription.name.clone(),
             of_file: true,
             revision: 0,
             by: String::new(),
             at: None,
+            waiting: 0,
             subscription: subscription.written(),
-        };
-        let mut all: BTreeMap<String, SubscriptionKept> = kept(self.journal)?
-            .into_iter()
-            .map(|(name, kept)| {
-                let Kept { revision, by, at, subscription } = kept;
-                (name.clone(), SubscriptionKept { name, of_file: false, revision, by, at: Some(at), subscription })
-            })
-            .collect();
-        all.extend(self.config.notify.subscriptions.iter().map(|subscription| (subscription.name.clone(), of_file(subscription))));
-        Ok(all.into_values().collect())
+        });
+        // Files come last: of a name that both have, theirs holds.
+        let all: BTreeMap<String, SubscriptionKept> = of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
+        all.into_values().map(|kept| Ok(SubscriptionKept { waiting: notifier::waiting(self.journal, &kept.name)?, ..kept })).collect()
     }
 
     /// By the same rules as a file; and what is named must be there, since nobody runs `check` over a page.

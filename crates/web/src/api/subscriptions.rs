@@ -28,15 +28,17 @@ struct SubscriptionShown {
     /// Who wrote it last, on the page.
     by: String,
     at: Option<i64>,
+    /// Alerts that wait for its digest, beyond those that were sent at once.
+    waiting: usize,
     /// As in a file of subscriptions, with what is usual filled in; of addresses of machines only the host.
     subscription: Value,
 }
 
 impl From<SubscriptionKept> for SubscriptionShown {
     fn from(kept: SubscriptionKept) -> SubscriptionShown {
-        let SubscriptionKept { name, of_file, revision, by, at, subscription } = kept;
+        let SubscriptionKept { name, of_file, revision, by, at, waiting, subscription } = kept;
         let source = if of_file { "file" } else { "page" };
-        SubscriptionShown { name, source, revision, by, at: at.map(|at| at.div_euclid(SECOND)), subscription }
+        SubscriptionShown { name, source, revision, by, at: at.map(|at| at.div_euclid(SECOND)), waiting, subscription }
     }
 }
 

@@ -618,6 +618,7 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
                 revision: 3,
                 by: HOSTILE.to_owned(),
                 at: Some(MONDAY),
+                waiting: 2,
                 subscription: serde_json::json!({ "channel": "feed" }),
             };
             let _ = answer.send(match &wish {
@@ -662,6 +663,42 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     let seen = keeper.await.unwrap();
     assert_eq!(seen.len(), 6, "what was refused at the door is not asked: {seen:?}");
     assert_eq!((seen[0].1.as_str(), seen[1].1.as_str()), ("a official", "a operator"));
+}
+
+#[tokio::test]
+async fn an_alert_says_what_was_usual_before_it_where_there_was_enough() {
+    let mut rows = filled();
+    let opened_at = MONDAY - 2 * DAY;
+    rows.push(Record::Alert(Alert { topic: "flu".to_owned(), region: "DE-BY".to_owned(), opened_at, ..alert("grown") }));
+    rows.push(Record::Alert(Alert { topic: "flu".to_owned(), region: "FR".to_owned(), opened_at, ..alert("new") }));
+    for hour in -24 * 20..0 {
+        rows.push(Record::Count(Count {
+            posts: 2,
+            authors: 2,
+            authors_self: 1,
+            total_posts: 500,
+            version: Version(9),
+            ..count("flu", "DE-BY", hour, 9)
+        }));
+        rows.push(Record::Total(record::Total {
+            region: "DE-BY".to_owned(),
+            pane_start: MONDAY + hour * HOUR,
+            pane_length: HOUR,
+            posts: 500,
+            last: true,
+            version: Version(9),
+            sampled: 500,
+        }));
+    }
+    let served = Served::start(&rows, |_| {}).await;
+    let usual = |id: &'static str| {
+        let served = &served;
+        async move { served.get(&format!("/api/v1/alerts/{id}")).await.json()["usual"].clone() }
+    };
+    assert_eq!(usual("grown").await, serde_json::json!({ "first_person": 0.5, "posts_per_million": 4000.0 }));
+    assert_eq!(usual("new").await, serde_json::json!({ "first_person": null, "posts_per_million": null }));
+    served.stop.send(()).unwrap();
+    served.server.await.unwrap().unwrap();
 }
 
 #[tokio::test]
