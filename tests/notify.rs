@@ -414,6 +414,14 @@ fn a_subscription_made_on_the_page_is_told_without_a_restart_and_one_taken_away_
         let feed = until(LONG, &format!("the feed {name}: {}", running.log()), || std::fs::read_to_string(&file).ok());
         assert!(feed.contains("influenza") || feed.contains("Influenza"), "{feed}");
     }
+    // What is taken away is no longer told to whoever asks for it, nor what is for others now to those it was for.
+    assert_eq!(asked(&running, "DELETE", "/api/v1/subscriptions/late?after=1", &Value::Null).0, 200);
+    let others = json!({ "channel": "feed", "audience": "public", "topics": ["measles"] });
+    assert_eq!(put(&running, "moved", 2, others).0, 200);
+    for name in ["late", "moved"] {
+        until(LONG, &format!("the end of the feed {name}"), || running.get(&format!("/feeds/{name}.atom")).is_none().then_some(()));
+    }
+    assert!(running.get("/feeds/berlin.atom").is_some());
     running.signal("TERM");
     running.ends(0);
     for name in ["france", "gone"] {

@@ -377,9 +377,13 @@ impl<'a> Notifier<'a> {
         let wanted = subscribers::of_page(&pages, of_files);
         let gone: Vec<String> = self.pages.keys().filter(|name| !pages.contains_key(*name)).cloned().collect();
         self.pages = pages;
+        let before: BTreeMap<String, Audience> = self.subscriptions.iter().map(|one| (one.name.clone(), one.audience)).collect();
         self.subscriptions.truncate(of_files.len());
         for subscription in wanted {
             let name = subscription.name.clone();
+            if before.get(&name).is_some_and(|audience| *audience != subscription.audience) {
+                self.withdraw_feed(&name)?;
+            }
             // It may cover now what it did not.
             self.passed_over.retain(|(of, ..)| *of != name);
             match self.heads.get(&name).cloned() {
@@ -398,6 +402,7 @@ impl<'a> Notifier<'a> {
             }
         }
         for name in gone.into_iter().filter(|name| self.subscriptions.iter().all(|subscription| subscription.name != *name)) {
+            self.withdraw_feed(&name)?;
             self.heads.remove(&name);
             self.items.retain(|(of, _), _| *of != name);
             // A later one of this name begins anew.
@@ -795,9 +800,25 @@ impl<'a> Notifier<'a> {
             std::fs::rename(&part, folder.join(name))
         };
         for message in sent.iter().filter(|message| message.alert == alert.id) {
-            write(format!("{}-{}-{}.cap.xml", subscription.name, message.alert, message.revision), &message.xml)?;
+            write(cap_file(&subscription.name, message), &message.xml)?;
         }
         write(format!("{}.atom", subscription.name), &cap::atom(&subscription.name, &sender, &sent, now))?;
+        Ok(())
+    }
+
+    /// Takes a feed's files away, which were for others or for nobody any more; what is kept of it stays.
+    fn withdraw_feed(&self, name: &str) -> anyhow::Result<()> {
+        let kept = again(|| self.journal.get(Stream::State, &feed_key(name)))?;
+        let sent: Vec<cap::Sent> = kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
+        let messages = sent.iter().map(|sent| cap_file(name, sent));
+        for file in messages.chain([format!("{name}.atom")]) {
+            let path = self.equipment.feeds.join(file);
+            if let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, file = %path.display(), "a file of a feed stays");
+            }
+        }
         Ok(())
     }
 
@@ -843,6 +864,10 @@ fn head_key(subscription: &str) -> String {
 /// What a feed has said.
 fn feed_key(subscription: &str) -> String {
     format!("{PREFIX}feed/{subscription}")
+}
+
+fn cap_file(subscription: &str, sent: &cap::Sent) -> String {
+    format!("{subscription}-{}-{}.cap.xml", sent.alert, sent.revision)
 }
 
 fn item_key(subscription: &str, alert: &str) -> String {
