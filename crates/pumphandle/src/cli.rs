@@ -236,6 +236,9 @@ pub(crate) struct Evaluate {
     pub(crate) short: bool,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// One part of it alone; what is heard after the budget needs the null year and the outbreaks, and comes with the whole only.
+    #[arg(long, value_name = "PART", value_parser = ["calibration", "null-year", "outbreaks", "early"])]
+    pub(crate) only: Option<String>,
     /// Where a plot of outbreaks caught is written, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,

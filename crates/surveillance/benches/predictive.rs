@@ -25,16 +25,15 @@ const MEGABYTES_MAX: f64 = 400.0;
 
 fn main() -> ExitCode {
     let mut random = Random::new(1);
-    // One topic's regions; the others are the same counts in another order, since drawing all would take longer than judging them.
-    let regions: Vec<(Vec<Window>, Window)> = (0..REGIONS).map(|_| series(&mut random)).collect();
-    let total: Vec<Window> = (0..BASELINE).map(|nth| sum(regions.iter().map(|(past, _)| past[nth]))).collect();
+    let topics: Vec<Vec<(Vec<Window>, Window)>> = (0..TOPICS).map(|_| (0..REGIONS).map(|_| series(&mut random)).collect()).collect();
     let began = cpu_seconds();
     let (mut alarms, mut rises) = (0, 0.0);
     let mut held = Vec::new();
-    for topic in 0..TOPICS {
-        let asked: Vec<&[Window]> = (0..ASKED).map(|nth| regions[(topic + nth * REGIONS / ASKED) % REGIONS].0.as_slice()).collect();
+    for regions in &topics {
+        let total: Vec<Window> = (0..BASELINE).map(|nth| sum(regions.iter().map(|(past, _)| past[nth]))).collect();
+        let asked: Vec<&[Window]> = (0..ASKED).map(|nth| regions[nth * REGIONS / ASKED].0.as_slice()).collect();
         let learnt = Topic::learn(&total, &asked);
-        for (past, now) in &regions {
+        for (past, now) in regions {
             let prepared = learnt.prepare(past, now, |_| (0.3, 0.5));
             let forecast = forecast(&prepared.past, &prepared.prior);
             let bound = forecast.bound(5e-4);

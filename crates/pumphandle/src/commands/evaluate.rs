@@ -52,7 +52,7 @@ struct Size {
 }
 
 const FULL: Size =
-    Size { calibration: [6, 5], means: &MEANS, first_seen: 20_000, topics: 20, operating: 4, outbreaks: 12, early: 10, calm: 2, days: 365 };
+    Size { calibration: [6, 5], means: &MEANS, first_seen: 20_000, topics: 20, operating: 4, outbreaks: 10, early: 10, calm: 2, days: 365 };
 const SHORT: Size =
     Size { calibration: [3, 1], means: &[0.2, 5.0], first_seen: 500, topics: 3, operating: 1, outbreaks: 1, early: 2, calm: 1, days: 42 };
 
@@ -67,16 +67,30 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         out.write_all(calm::operating_table(size, args.seed).as_bytes())?;
         return Ok(());
     }
-    out.write_all(HEAD.as_bytes())?;
-    out.write_all(calibration::table(size, args.seed).as_bytes())?;
-    out.write_all(calibration::first_seen(size, args.seed).as_bytes())?;
-    let year = calm::null_year(size, args.seed);
-    out.write_all(year.table().as_bytes())?;
-    let scores = outbreaks::scores(size, args.seed, &year)?;
-    out.write_all(scores.table().as_bytes())?;
-    out.write_all(early::table(size, args.seed).as_bytes())?;
-    if let Some(path) = &args.plot {
-        std::fs::write(path, scores.plot()).with_context(|| format!("failed to write `{}`", path.display()))?;
+    let wanted = |part: &str| args.only.as_deref().is_none_or(|only| only == part);
+    if args.only.is_none() {
+        out.write_all(HEAD.as_bytes())?;
+    }
+    if wanted("calibration") {
+        out.write_all(calibration::table(size, args.seed).as_bytes())?;
+        out.write_all(calibration::first_seen(size, args.seed).as_bytes())?;
+    }
+    let year = wanted("null-year").then(|| calm::null_year(size, args.seed));
+    if let Some(year) = &year {
+        out.write_all(year.table().as_bytes())?;
+    }
+    if wanted("outbreaks") {
+        let scores = outbreaks::scores(size, args.seed)?;
+        out.write_all(scores.table().as_bytes())?;
+        if let Some(path) = &args.plot {
+            std::fs::write(path, scores.plot()).with_context(|| format!("failed to write `{}`", path.display()))?;
+        }
+        if let Some(year) = &year {
+            out.write_all(scores.after_budget(year, args.seed).as_bytes())?;
+        }
+    }
+    if wanted("early") {
+        out.write_all(early::table(size, args.seed).as_bytes())?;
     }
     Ok(())
 }

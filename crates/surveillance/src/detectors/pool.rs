@@ -217,10 +217,8 @@ impl Spread {
         let shift = if self.clumped > 0.5 {
             let best = CLUMPINGS.iter().zip(self.clumpings).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(clumping, _)| *clumping);
             let size = mean / (best * self.clumping_shift);
-            let nearest = SIZES[..SIZES.len() - 1]
-                .iter()
-                .min_by(|a, b| libm::fabs(libm::log(**a / size)).total_cmp(&libm::fabs(libm::log(**b / size))));
-            nearest.map_or(1.0, |nearest| (size / nearest).clamp(0.6, 1.7))
+            let nearest = SIZES[(libm::round(position(size)) as usize).min(SIZES.len() - 2)];
+            (size / nearest).clamp(0.6, 1.7)
         } else {
             self.shift
         };
@@ -330,16 +328,22 @@ impl Pool {
         SIZES[best] * if best + 1 < SIZES.len() { shift } else { 1.0 }
     }
 
-    /// What is known of a window before its series' own past is looked at. `exposure` is the judged window's, in the units that
-    /// [`Pool::learn`] was given; `shipped` is the middle and shape to go by where the topic has too few regions; `mean` is the
-    /// count of a usual window.
-    pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
+    /// Middle and shape of the law of a window's level.
+    fn levels(&self, exposure: f64, shipped: Option<(f64, f64)>) -> (f64, f64) {
         let defaults = Prior::default();
         let (middle, shape) = match (self.level, shipped) {
             (Some(level), _) => (level * exposure, LEVEL_SHAPE),
             (None, Some(shipped)) => shipped,
             (None, None) => (defaults.middle, defaults.shape),
         };
+        (middle.clamp(1e-6, 1e9), shape)
+    }
+
+    /// What is known of a window before its series' own past is looked at. `exposure` is the judged window's, in the units that
+    /// [`Pool::learn`] was given; `shipped` is the middle and shape to go by where the topic has too few regions; `mean` is the
+    /// count of a usual window.
+    pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
+        let (middle, shape) = self.levels(exposure, shipped);
         let (sizes, shift) = self.spread.sizes(mean.max(1e-3));
         let likeliest = (0..SIZES.len()).max_by(|a, b| sizes[*a].total_cmp(&sizes[*b])).map_or(1.0, |nth| SIZES[nth] * shift);
         let moved = mean / (mean + likeliest);
@@ -352,7 +356,7 @@ impl Pool {
             None => TOPIC_TREND_SD * TOPIC_TREND_SD,
         };
         Prior {
-            middle: middle.clamp(1e-6, 1e9),
+            middle,
             shape,
             trend: self.season.trend,
             trend_sd: libm::sqrt(trend_variance),
@@ -439,8 +443,8 @@ impl Topic {
         let shipped = Some(shipped(population));
         let (counted, exposed) =
             past.iter().fold((0.0, 0.0), |(counted, exposed), past| (counted + past.observed, exposed + past.exposure));
-        let usual = pool.prior(exposure, shipped, 1.0);
-        let mut prior = pool.prior(exposure, shipped, (counted + usual.shape) / (exposed + usual.shape / usual.middle));
+        let (middle, shape) = pool.levels(exposure, shipped);
+        let mut prior = pool.prior(exposure, shipped, (counted + shape) / (exposed + shape / middle));
         prior.exposure_variance += population.map_or(0.0, |posts| 1.0 / posts);
         Prepared { past, prior, has_denominator: population.is_some() }
     }

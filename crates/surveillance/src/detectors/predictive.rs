@@ -29,9 +29,9 @@ const SIZES_PRIOR: [f64; SIZES.len()] = [0.01, 0.015, 0.025, 0.04, 0.05, 0.07, 0
 /// Noise is at least this likely to have a heavier tail than a gamma law.
 pub(super) const HEAVY_LEAST: f64 = 0.05;
 /// Sizes that weigh less than this against the likeliest are left out.
-const WEIGHT_LEAST: f64 = 1e-5;
-/// The logarithm of what a size must not fall behind the likeliest by.
-const EVIDENCE_SPAN: f64 = 15.0;
+const WEIGHT_LEAST: f64 = 1e-4;
+/// The logarithm of what a size, with its weight, must not fall behind the likeliest by; that of [`WEIGHT_LEAST`].
+const EVIDENCE_SPAN: f64 = 9.3;
 /// Where the mean count is below this share of a size, its law can't be told from Poisson's.
 const ALIKE: f64 = 0.002;
 /// Most parts of the mixture: for each size three nodes, each for usual and for wild windows.
@@ -142,27 +142,36 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let exposed: f64 = past.iter().map(|window| window.exposure).sum();
     let first = log((counted + prior.shape) / (exposed + prior.shape / prior.middle));
     let mut fits = [Fit { level: first, trend: prior.trend, variance: 0.0, trend_variance: 0.0, skew: -1.0, evidence: 0.0 }; SIZES.len()];
-    let mut before = fits[0];
-    let mut best = f64::NEG_INFINITY;
     let sizes = SIZES.map(|size| if size < POISSON { size * prior.shift } else { size });
-    // From the Poisson end: each fit begins where the last one ended.
-    for (nth, &size) in sizes.iter().enumerate().rev() {
-        if size < POISSON && counted < size * ALIKE * past.len() as f64 {
-            // No different from a Poisson law, which stands for it.
-            fits[nth] = Fit { evidence: fits[SIZES.len() - 1].evidence, ..before };
-            continue;
-        }
-        before = fit(past, prior, size, with_trend, before);
-        best = best.max(before.evidence);
-        fits[nth] = before;
-        if before.evidence < best - EVIDENCE_SPAN {
-            // Evidence has one peak: what is burstier still is less likely still.
-            for rest in &mut fits[..nth] {
-                *rest = Fit { evidence: best - 2.0 * EVIDENCE_SPAN, ..before };
+    // From here on the past can't tell a size from Poisson's law, whose fit stands for theirs.
+    let alike = sizes.iter().position(|size| *size >= POISSON || counted < size * ALIKE * past.len() as f64).unwrap_or(SIZES.len() - 1);
+    let weight = |nth: usize| if nth < alike { prior.sizes[nth] } else { prior.sizes[alike..].iter().copied().fold(0.0, f64::max) };
+    let start = (0..=alike).max_by(|a, b| weight(*a).total_cmp(&weight(*b))).unwrap_or(alike);
+    let fit_of = |nth: usize, from: Fit| fit(past, prior, if nth < alike { sizes[nth] } else { POISSON }, with_trend, from);
+    fits[start] = fit_of(start, fits[start]);
+    let mut best = (log(weight(start)) + fits[start].evidence, fits[start].evidence);
+    // From the size that is likeliest beforehand to both sides; each fit begins where the last one ended. Evidence has one peak: once it
+    // falls and what is left has no weight to speak of, it is less likely still.
+    for upwards in [true, false] {
+        let mut before = fits[start];
+        let mut unlikely = false;
+        let side = if upwards { start + 1..alike + 1 } else { 0..start };
+        for step in 0..side.len() {
+            let nth = if upwards { side.start + step } else { side.end - 1 - step };
+            if unlikely {
+                fits[nth] = Fit { evidence: best.1 - 2.0 * EVIDENCE_SPAN, ..before };
+                continue;
             }
-            break;
+            let fitted = fit_of(nth, before);
+            best = (best.0.max(log(weight(nth)) + fitted.evidence), best.1.max(fitted.evidence));
+            let left = if upwards { nth..alike + 1 } else { 0..nth + 1 };
+            let most = left.map(weight).fold(0.0, f64::max);
+            unlikely = fitted.evidence < before.evidence && log(most) + fitted.evidence < best.0 - EVIDENCE_SPAN;
+            (before, fits[nth]) = (fitted, fitted);
         }
     }
+    let poisson = fits[alike];
+    fits[alike..].fill(poisson);
     let evidence = fits.map(|fit| fit.evidence);
     let largest = evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut weights = [0.0; SIZES.len()];
@@ -273,14 +282,16 @@ fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) ->
     }
     let mut decay = Decay::new(trend);
     let (mut skewed, mut weights) = (0.0, 0.0);
+    let mut law = Law::new(size);
     for window in past {
         let log_mean = level - trend * window.age;
         let mean = base * decay.after(window.age) * window.exposure;
-        evidence += log_probability(window.observed, log_mean, mean, size);
+        evidence += law.log_probability(window.observed, log_mean, mean);
         let weight = mean * size / (size + mean);
         weights += weight;
         skewed += weight * (mean - size) / (mean + size);
     }
+    evidence += law.rest();
     let skew = if weights > 0.0 { skewed / weights } else { -1.0 };
     Fit { level, trend, variance: of_trend / determinant, trend_variance: of_level / determinant, skew, evidence }
 }
@@ -310,26 +321,47 @@ impl Decay {
     }
 }
 
-/// Of a count under a mean (its logarithm without the exposure's, which no size changes), up to what no size changes.
-fn log_probability(observed: f64, log_mean: f64, mean: f64, size: f64) -> f64 {
-    if size >= POISSON {
-        return observed * log_mean - mean;
-    }
-    rising(observed, size) + observed * log_mean - (observed + size) * log1p(mean / size)
+/// Probabilities of counts of one size. Logarithms are taken of products where they can be.
+struct Law {
+    size: f64,
+    /// ln Γ(k) and ln k, once they are asked for.
+    constants: Option<(f64, f64)>,
+    product: f64,
 }
 
-/// ln Γ(y + k) − ln Γ(k) − y ln k.
-fn rising(observed: f64, size: f64) -> f64 {
-    if observed <= 12.0 {
-        let mut product = 1.0;
-        let mut nth = 0.0;
-        while nth < observed {
-            product *= 1.0 + nth / size;
-            nth += 1.0;
-        }
-        return log(product);
+impl Law {
+    fn new(size: f64) -> Law {
+        Law { size, constants: None, product: 1.0 }
     }
-    lgamma(observed + size) - lgamma(size) - observed * log(size)
+
+    /// Of a count under a mean (its logarithm without the exposure's, which no size changes), up to what no size changes, and up to
+    /// what [`Law::rest`] gives for all counts together.
+    fn log_probability(&mut self, observed: f64, log_mean: f64, mean: f64) -> f64 {
+        if self.size >= POISSON {
+            return observed * log_mean - mean;
+        }
+        self.rising(observed) + observed * log_mean - (observed + self.size) * log1p(mean / self.size)
+    }
+
+    /// ln Γ(y + k) − ln Γ(k) − y ln k; of small counts only the product, whose logarithm comes with the rest.
+    fn rising(&mut self, observed: f64) -> f64 {
+        if observed <= 12.0 {
+            let mut nth = 1.0;
+            while nth < observed {
+                self.product *= 1.0 + nth / self.size;
+                nth += 1.0;
+            }
+            return if self.product > 1e200 { self.rest() } else { 0.0 };
+        }
+        let (gamma, log_size) = *self.constants.get_or_insert_with(|| (lgamma(self.size), log(self.size)));
+        lgamma(observed + self.size) - gamma - observed * log_size
+    }
+
+    fn rest(&mut self) -> f64 {
+        let rest = log(self.product);
+        self.product = 1.0;
+        rest
+    }
 }
 
 impl Forecast {

@@ -62,8 +62,8 @@ pub(super) struct Scores {
     calm_years: f64,
     /// The default last.
     methods: Vec<Score>,
-    told: BTreeMap<&'static str, Vec<Told>>,
-    at_once_a_week: f64,
+    /// By kind of outbreak: the onset, and the default's first alarm at the operating threshold, judged hourly.
+    alarms: BTreeMap<&'static str, Vec<(usize, Option<Look>)>>,
 }
 
 /// What people hear of an outbreak that the default catches at the operating threshold.
@@ -75,7 +75,7 @@ struct Told {
     told: Option<(f64, bool)>,
 }
 
-pub(super) fn scores(size: &Size, seed: u64, year: &NullYear) -> Result<Scores, Failure> {
+pub(super) fn scores(size: &Size, seed: u64) -> Result<Scores, Failure> {
     let methods: Vec<(&'static str, Option<Method>)> = CLASSICS
         .iter()
         .map(|name| Ok((*name, Some(Method::parse(name, &[]).map_err(|why| Failure::usage(why.to_string(), String::new()))?))))
@@ -114,10 +114,8 @@ pub(super) fn scores(size: &Size, seed: u64, year: &NullYear) -> Result<Scores, 
         false_a_year,
         calm_years,
         methods: methods.iter().map(|(method, _)| Score { method, cells: Cells::new() }).collect(),
-        told: BTreeMap::new(),
-        at_once_a_week: at_once_a_week(year),
+        alarms: BTreeMap::new(),
     };
-    let mut random = Random::stream(seed, 6_000);
     for (generator_name, generator) in &background {
         for mean in size.means {
             for (rise_name, rise) in Rise::ALL {
@@ -127,7 +125,7 @@ pub(super) fn scores(size: &Size, seed: u64, year: &NullYear) -> Result<Scores, 
                     let onset = (WARM_UP + 7 + nth as usize % 7) * HOURS + (nth as usize * 5) % HOURS;
                     let mut means = vec![*mean; 3];
                     means.extend(panels::spread_of_means(7, seed));
-                    let days = WARM_UP + 14 + rise.length() / HOURS;
+                    let days = WARM_UP + 17 + rise.length() / HOURS;
                     let spec = PanelSpec { days, generator: *generator, means, growth_per_week: 0.0, outbreak: Some((rise, onset)) };
                     let panel = drawn(&spec, seed);
                     let within = IN_TIME.max(rise.length());
@@ -146,7 +144,7 @@ pub(super) fn scores(size: &Size, seed: u64, year: &NullYear) -> Result<Scores, 
                         let least = -operating_p().ln();
                         let looks = panel.looks(hourly, regions);
                         let first = looks.iter().filter_map(|looks| caught(looks, least, onset, IN_TIME)).min_by_key(|look| look.end);
-                        scores.told.entry(rise_name).or_default().push(told(first, onset, year, random.below(year.hours as u64) as usize));
+                        scores.alarms.entry(rise_name).or_default().push((onset, first));
                     }
                 }
                 steps.inc(1);
@@ -261,7 +259,7 @@ impl Scores {
             }
             let _ = writeln!(text, " {:.0} |", stratified(cells, |_| true, |trial| trial.delay).value);
         }
-        text + &self.lost(own) + &self.after_budget()
+        text + &self.lost(own)
     }
 
     /// Cells in which a classic clearly catches more.
@@ -296,7 +294,16 @@ impl Scores {
         text + "\n"
     }
 
-    fn after_budget(&self) -> String {
+    /// What people hear of outbreaks that begin at any hour of a year's false episodes.
+    pub(super) fn after_budget(&self, year: &NullYear, seed: u64) -> String {
+        let mut random = Random::stream(seed, 6_000);
+        let mut by_kind: BTreeMap<&'static str, Vec<Told>> = BTreeMap::new();
+        for (kind, alarms) in &self.alarms {
+            let of_kind = by_kind.entry(kind).or_default();
+            for (onset, first) in alarms {
+                of_kind.push(told(*first, *onset, year, random.below(year.hours as u64) as usize));
+            }
+        }
         let mut text = format!(
             "## What people hear of them\n\nThe default at the operating threshold, judged hourly, in an installation of {SERIES} series in \
              which the null year's false episodes ask for tokens too: {PER_WEEK} a week, at most {} at a time; what is rarer than a year \
@@ -304,10 +311,10 @@ impl Scores {
              {IN_TIME} h of the onset, mean hours of those that are caught.\n\n\
              | outbreak | caught | told at once | told at all | hours to the alarm | hours until told |\n|---|---|---|---|---|---|\n",
             notify::plan::BURST,
-            self.at_once_a_week
+            at_once_a_week(year)
         );
-        let all: Vec<Told> = self.told.values().flatten().copied().collect();
-        for (name, told) in self.told.iter().map(|(name, told)| (*name, told)).chain([("all", &all)]) {
+        let all: Vec<Told> = by_kind.values().flatten().copied().collect();
+        for (name, told) in by_kind.iter().map(|(name, told)| (*name, told)).chain([("all", &all)]) {
             let share = |of: &dyn Fn(&Told) -> bool| told.iter().filter(|told| of(told)).count() as f64 / (told.len() as f64).max(1.0);
             let in_time = |hours: f64| hours <= IN_TIME as f64;
             let at_once = share(&|told| told.told.is_some_and(|(hours, at_once)| at_once && in_time(hours)));
