@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// With what must be said of the data that is compiled in.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\n", atlas::attribution!());
@@ -227,6 +227,19 @@ pub(crate) struct Simulate {
     /// Spreads the posts over this many days instead of by the usual rate.
     #[arg(long, value_name = "DAYS")]
     pub(crate) days: Option<f64>,
+    /// What happens beyond people's daily round.
+    #[arg(long, value_enum, default_value_t = Happening::All)]
+    pub(crate) events: Happening,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Happening {
+    /// Outbreaks, news, bots, outages, growth.
+    All,
+    /// Nothing: every alert is a false one.
+    Nothing,
+    /// Nothing of health: a language grows tenfold in three days, and 20 h are lost and then read at once.
+    Platform,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ pub use demo::{DemoOptions, DemoWorld};
 pub use event::{Event, EventKind, Shape};
 pub use options::{Shares, Until, WorldOptions};
 pub use places::regions;
+pub use plan::Plan;
 pub use random::Random;
 pub use samplers::{exponential, gamma, log_uniform, negative_binomial, normal, poisson};
 pub use words::Topic;

@@ -9,6 +9,39 @@ use crate::random::Random;
 use crate::words::Topic;
 use crate::{DAY_US, HOUR_US};
 
+/// What may happen in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Some of everything, drawn by the seed.
+    All,
+    /// Nothing: whatever is found was not there.
+    Nothing,
+    /// Nothing that concerns health, but a language that grows tenfold in three days, and a day without lines that are then read at once.
+    Platform,
+}
+
+impl Plan {
+    /// None where the world draws its own.
+    pub fn events(self, options: &WorldOptions) -> Option<Vec<Event>> {
+        match self {
+            Plan::All => None,
+            Plan::Nothing => Some(Vec::new()),
+            Plan::Platform => Some(platform(options)),
+        }
+    }
+}
+
+/// From the middle on Japan grows tenfold within three days; at three quarters of the world nothing arrives for 20 h.
+fn platform(options: &WorldOptions) -> Vec<Event> {
+    const STEPS: i64 = 72;
+    let at = |quarters: i64| options.start_us + options.span_us() / 4 * quarters;
+    let event = |kind, region, start_us, end_us, factor| Event { kind, topic: None, region, start_us, end_us, factor };
+    let factor = libm::pow(10.0, 1.0 / STEPS as f64);
+    let growth = (0..STEPS).map(|step| event(EventKind::Jump, "JP", at(2) + step * HOUR_US, i64::MAX, factor));
+    let outage = event(EventKind::Outage { catch_up: true }, "001", at(3), at(3) + 20 * HOUR_US, 0.0);
+    growth.chain([outage]).collect()
+}
+
 /// What happens in a world when nobody says: some of everything, more in longer ones.
 pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
     let mut random = Random::stream(seed, 20);

@@ -116,6 +116,7 @@ impl Panel {
         Window {
             observed: track.counts[end] - track.counts[end - DAY],
             population: Some(track.totals[end] - track.totals[end - DAY]).filter(|posts| *posts > 0.0),
+            share: 1.0,
             day: (end / DAY) as i64,
             age: (judged - end) as f64 / DAY as f64,
         }

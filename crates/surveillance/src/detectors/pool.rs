@@ -377,8 +377,11 @@ pub const DENOMINATOR_LEAST: f64 = 500.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     pub observed: f64,
-    /// All posts of whole feeds; none where they aren't measured.
+    /// All posts of whole feeds where there are enough of them to be measured: of the region, or of one around it; none where they
+    /// aren't measured.
     pub population: Option<f64>,
+    /// The region's share of these.
+    pub share: f64,
     /// The number of the day that it ends in, and days before the judged window.
     pub day: i64,
     pub age: f64,
@@ -389,6 +392,8 @@ pub struct Window {
 pub struct Topic {
     per_post: Pool,
     per_window: Pool,
+    /// Counts and posts of the whole, where it has denominators.
+    total: (f64, f64),
 }
 
 /// A window ready to be forecast.
@@ -419,12 +424,17 @@ impl Topic {
         // Without denominators only where some are missing.
         let all_denominated = has_posts && regions.iter().all(|windows| windows.iter().all(|window| enough(window.population)));
         let unlearnt = Pool::alone(season);
-        Topic { per_post: if has_posts { pool(true) } else { unlearnt }, per_window: if all_denominated { unlearnt } else { pool(false) } }
+        let of_all = |of: fn(&Window) -> f64| if has_posts { total.iter().map(of).sum() } else { 0.0 };
+        Topic {
+            per_post: if has_posts { pool(true) } else { unlearnt },
+            per_window: if all_denominated { unlearnt } else { pool(false) },
+            total: (of_all(|window| window.observed), of_all(|window| window.population.unwrap_or(0.0))),
+        }
     }
 
     /// Of a topic of which nothing is known.
     pub fn unknown() -> Topic {
-        Topic { per_post: Pool::alone(Season::FLAT), per_window: Pool::alone(Season::FLAT) }
+        Topic { per_post: Pool::alone(Season::FLAT), per_window: Pool::alone(Season::FLAT), total: (0.0, 0.0) }
     }
 
     /// What a window of a series is to be forecast from. `shipped` gives middle and shape of what is known of topics in general, for
@@ -432,21 +442,24 @@ impl Topic {
     pub fn prepare(&self, windows: &[Window], now: &Window, shipped: impl Fn(Option<f64>) -> (f64, f64)) -> Prepared {
         // With denominators if most of the past has them too.
         let denominated = windows.iter().filter(|window| enough(window.population)).count();
-        let population = now.population.filter(|posts| *posts >= DENOMINATOR_LEAST && 2 * denominated >= windows.len());
-        let pool = if population.is_some() { &self.per_post } else { &self.per_window };
-        let own = population.unwrap_or(1.0);
-        let past: Vec<Past> = windows
-            .iter()
-            .filter_map(|window| past(window, population.is_some(), own, pool.season.relative(window.day, now.day)))
-            .collect();
+        let measured = now.population.filter(|posts| *posts >= DENOMINATOR_LEAST && 2 * denominated >= windows.len());
+        let has_denominator = measured.is_some();
+        let pool = if has_denominator { &self.per_post } else { &self.per_window };
+        let own = measured.map_or(1.0, |posts| posts * now.share);
+        let past: Vec<Past> =
+            windows.iter().filter_map(|window| past(window, has_denominator, own, pool.season.relative(window.day, now.day))).collect();
+        let (middle, shape) = shipped(measured.map(|_| own));
+        // Its share of all posts everywhere says more of a region than what topics in general have; what is shipped counts as much as
+        // its shape.
+        let (counted, posts) = if has_denominator { self.total } else { (0.0, 0.0) };
+        let shipped = Some(((counted + shape) / (posts / own + shape / middle), shape));
         let exposure = own * pool.season.factor(now.day);
-        let shipped = Some(shipped(population));
         let (counted, exposed) =
             past.iter().fold((0.0, 0.0), |(counted, exposed), past| (counted + past.observed, exposed + past.exposure));
         let (middle, shape) = pool.levels(exposure, shipped);
         let mut prior = pool.prior(exposure, shipped, (counted + shape) / (exposed + shape / middle));
-        prior.exposure_variance += population.map_or(0.0, |posts| 1.0 / posts);
-        Prepared { past, prior, has_denominator: population.is_some() }
+        prior.exposure_variance += measured.map_or(0.0, |posts| 1.0 / posts);
+        Prepared { past, prior, has_denominator }
     }
 }
 
@@ -456,7 +469,7 @@ fn enough(population: Option<f64>) -> bool {
 
 /// A window's past in units of `own` posts, or of windows.
 fn past(window: &Window, by_posts: bool, own: f64, factor: f64) -> Option<Past> {
-    let exposure = if by_posts { window.population.filter(|posts| *posts >= DENOMINATOR_LEAST)? / own } else { 1.0 };
+    let exposure = if by_posts { window.population.filter(|posts| *posts >= DENOMINATOR_LEAST)? * window.share / own } else { 1.0 };
     Some(Past { observed: window.observed, exposure: exposure * factor, age: window.age })
 }
 

@@ -74,6 +74,8 @@ impl Alarm {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Episode {
+    /// The country, or what stands for one.
+    group: String,
     alert: Alert,
     /// What was last said of it; none before the first word.
     told: Option<Alert>,
@@ -96,8 +98,9 @@ pub(crate) struct Episodes {
 }
 
 impl Episodes {
-    /// An alarm rose, or a later stage bore it out. Nothing is said of it before [`Episodes::tell`].
-    pub(crate) fn alarm(&mut self, alarm: Alarm, version: Version) {
+    /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for the first time. Nothing is said of
+    /// it before [`Episodes::tell`].
+    pub(crate) fn alarm(&mut self, alarm: Alarm, now: Micros, version: Version) {
         let group = alarm.group();
         let own = (alarm.topic.clone(), group.clone());
         if group == BESIDE
@@ -111,11 +114,24 @@ impl Episodes {
             return;
         }
         let at = (alarm.region.clone(), alarm.window_end);
+        if !self.open.contains_key(&own)
+            && let Some(episode) = self.over.values_mut().find(|episode| episode.takes(&own, &alarm))
+            && now - alarm.window_end.max(episode.last_end) >= QUIET
+        {
+            // A revision of what is over: it stays so.
+            episode.take(at, alarm);
+            return;
+        }
+        let resumed = self.over.iter().find(|(_, episode)| episode.takes(&own, &alarm)).map(|(id, _)| id.clone());
         let episode = self.open.entry(own).or_insert_with(|| {
+            if let Some(before) = resumed.and_then(|id| self.over.remove(&id)) {
+                return before;
+            }
             let alert = first_alert(&alarm, &group, version);
             match self.over.remove(&alert.id) {
                 Some(before) => Episode { alert: Alert { state: AlertState::Open, ..before.alert.clone() }, ..before },
                 None => Episode {
+                    group: group.clone(),
                     alert,
                     told: None,
                     alarms: BTreeMap::new(),
@@ -126,18 +142,7 @@ impl Episodes {
             }
         });
         episode.alert.state = AlertState::Open;
-        episode.last_end = episode.last_end.max(alarm.window_end);
-        let alarm = match episode.alarms.get(&at) {
-            // The later stage has the better numbers, the earlier one said when it was certain.
-            Some(known) if known.fired_at < alarm.fired_at => Alarm { fired_at: known.fired_at, ..alarm },
-            _ => alarm,
-        };
-        episode.alarms.insert(at, alarm);
-        let revised_from = episode.last_end - ALARMS_KEPT;
-        let held = episode.alarms.len();
-        episode.alarms.retain(|(_, end), _| *end >= revised_from);
-        episode.lasting |= episode.alarms.len() < held;
-        episode.describe();
+        episode.take(at, alarm);
     }
 
     /// A window that was in alarm is not any more: its close, or a revision, did not bear it out.
@@ -208,6 +213,31 @@ impl Episodes {
 }
 
 impl Episode {
+    /// Whether an alarm is of this episode, which was over: no quiet day lies between them.
+    fn takes(&self, (topic, group): &(String, String), alarm: &Alarm) -> bool {
+        let first = self.alarms.keys().map(|(_, end)| *end).min().unwrap_or(self.last_end);
+        self.alert.state == AlertState::Closed
+            && self.alert.topic == *topic
+            && self.group == *group
+            && alarm.window_end < self.last_end + QUIET
+            && alarm.window_end > first - QUIET
+    }
+
+    fn take(&mut self, at: (String, Micros), alarm: Alarm) {
+        self.last_end = self.last_end.max(alarm.window_end);
+        let alarm = match self.alarms.get(&at) {
+            // The later stage has the better numbers, the earlier one said when it was certain.
+            Some(known) if known.fired_at < alarm.fired_at => Alarm { fired_at: known.fired_at, ..alarm },
+            _ => alarm,
+        };
+        self.alarms.insert(at, alarm);
+        let revised_from = self.last_end - ALARMS_KEPT;
+        let held = self.alarms.len();
+        self.alarms.retain(|(_, end), _| *end >= revised_from);
+        self.lasting |= self.alarms.len() < held;
+        self.describe();
+    }
+
     fn close_if_quiet(&mut self, end: Micros) {
         if end - self.last_end >= QUIET && self.alert.state == AlertState::Open {
             self.alert.state = AlertState::Closed;

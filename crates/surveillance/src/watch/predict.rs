@@ -3,16 +3,17 @@
 //! Everything here rests on final windows only, since baselines end a guardband (at least the horizon) before the window they
 //! judge; so early, closed and final verdicts of one window have the same baseline, and differ by counts and denominators alone.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 
-use record::region::Level;
+use record::region::{Level, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR};
 use record::{Grounds, Micros, PastWindow, Suspect};
 use serde::{Deserialize, Serialize};
 
 use super::{HISTORY, Pasts, Series, Side, Watch};
 use crate::detectors::operating;
-use crate::detectors::pool::{Prepared, Topic, Window};
+use crate::detectors::pool::{DENOMINATOR_LEAST, Prepared, Topic, Window};
 use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
 use crate::detectors::{Judgement, Reason};
 
@@ -44,23 +45,37 @@ pub(super) struct Denominators {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Hours {
     first: Micros,
-    posts: std::collections::VecDeque<u32>,
+    /// All posts before the first hour and before the end of each: from any beginning, without what is above 32 bits, since only
+    /// differences are asked for.
+    before: u32,
+    until: VecDeque<u32>,
+    /// Posts of the fullest hour so far.
+    fullest: u32,
+}
+
+impl Hours {
+    /// All posts before an hour that is at hand, or just after the last.
+    fn before(&self, hour: usize) -> u32 {
+        hour.checked_sub(1).and_then(|hour| self.until.get(hour)).copied().unwrap_or(self.before)
+    }
 }
 
 impl Denominators {
+    /// Hours come in order, each once.
     pub(super) fn put(&mut self, region: &str, hour: Micros, posts: u64) {
         let hours = match self.regions.get_mut(region) {
             Some(hours) => hours,
             None => self.regions.entry(region.to_owned()).or_insert_with(|| Hours { first: hour, ..Hours::default() }),
         };
         let at = (hour - hours.first).div_euclid(HOUR);
-        let Ok(at) = usize::try_from(at) else { return };
-        if hours.posts.len() <= at {
-            hours.posts.resize(at + 1, 0);
-        }
-        hours.posts[at] = u32::try_from(posts).unwrap_or(u32::MAX);
+        let Some(at) = usize::try_from(at).ok().filter(|at| *at >= hours.until.len()) else { return };
+        let posts = u32::try_from(posts).unwrap_or(u32::MAX);
+        let until = hours.before(hours.until.len());
+        hours.until.resize(at, until);
+        hours.until.push_back(until.wrapping_add(posts));
+        hours.fullest = hours.fullest.max(posts);
         while hours.first < hour - HISTORY {
-            hours.posts.pop_front();
+            hours.before = hours.until.pop_front().unwrap_or(hours.before);
             hours.first += HOUR;
         }
     }
@@ -71,15 +86,23 @@ impl Denominators {
             return None;
         }
         let hours = self.regions.get(region)?;
-        let place = |instant: Micros| usize::try_from((instant - hours.first).max(0) / HOUR).unwrap_or(usize::MAX).min(hours.posts.len());
+        let place = |instant: Micros| usize::try_from((instant - hours.first).max(0) / HOUR).unwrap_or(usize::MAX).min(hours.until.len());
         let (from, to) = (place(from), place(to));
-        (to > from).then(|| hours.posts.range(from..to).map(|posts| f64::from(*posts)).sum())
+        (to > from).then(|| f64::from(hours.before(to).wrapping_sub(hours.before(from))))
     }
 
-    /// The fullest hour that is held.
+    /// The fullest hour.
     fn fullest(&self, region: &str) -> Option<f64> {
-        self.regions.get(region)?.posts.iter().max().map(|posts| f64::from(*posts))
+        self.regions.get(region).map(|hours| f64::from(hours.fullest))
     }
+}
+
+/// See [`Watch::offset`].
+struct Offset<'a> {
+    measured: Cow<'a, str>,
+    share: f64,
+    /// Posts measured in a window of the baseline.
+    mean: f64,
 }
 
 /// What holds for all regions of a topic at one window end.
@@ -115,6 +138,7 @@ impl Watch {
     pub(super) fn view(&self, topic: &str, pasts: &Pasts) -> View {
         let end = pasts.end;
         let age = self.head.first_coverage.map_or(0, |first| end - first);
+        // What began later may not be known yet by all who judge this window, at whatever stage.
         let guardband = self.rules(end - 1).map_or(0, |rules| rules.settings.detect.guardband);
         let counts = |series: &Series| series.began_for_good.is_some_and(|began| began < end - guardband);
         let series = self.series.values().filter(|series| counts(series)).count();
@@ -123,15 +147,18 @@ impl Watch {
         let params = self.rules(end - 1).map(|rules| rules.settings.detect.params.as_slice()).unwrap_or_default();
         let given = params.iter().find(|(name, _)| name == "alpha").and_then(|(_, value)| value.parse().ok());
         let days = |key: &(String, String)| {
-            let series = self.series.get(key)?;
+            let series = self.series.get(key).filter(|series| counts(series))?;
             let past = self.past(key, series, pasts.shortest, end, &pasts.baseline_shortest);
-            Some(self.windows(&key.1, pasts.shortest, end, &pasts.baseline_shortest, &past))
+            let offset = self.offset(&key.1, pasts.shortest, &pasts.baseline_shortest);
+            Some(self.windows(&offset, pasts.shortest, end, &pasts.baseline_shortest, &past))
         };
         let keys = self.keys(topic);
-        let total = days(&(topic.to_owned(), record::region::WORLD.to_owned())).unwrap_or_default();
+        let total = days(&(topic.to_owned(), WORLD.to_owned())).unwrap_or_default();
         let learn = |level: Level| {
-            let of_level: Vec<&(String, String)> =
-                keys.iter().filter(|key| self.table.level(&key.1) == level && key.1 != record::region::UNLOCATED).collect();
+            let is_asked = |key: &&(String, String)| {
+                self.table.level(&key.1) == level && key.1 != UNLOCATED && self.series.get(*key).is_some_and(counts)
+            };
+            let of_level: Vec<&(String, String)> = keys.iter().filter(is_asked).collect();
             let every = of_level.len().div_ceil(ASKED_MAX).max(1);
             let asked: Vec<Vec<Window>> = of_level.into_iter().step_by(every).filter_map(days).collect();
             Topic::learn(&total, &asked.iter().map(Vec::as_slice).collect::<Vec<_>>())
@@ -145,12 +172,34 @@ impl Watch {
         }
     }
 
+    /// By whose posts a region's counts are set in proportion: its own, or where these are too few the country's, or the world's, times
+    /// the region's share of them over the whole baseline. A language that grows takes its regions along, however small they are.
+    fn offset<'a>(&self, region: &'a str, length: Micros, ends: &[(Micros, bool)]) -> Offset<'a> {
+        let sum = |of: &str| -> f64 {
+            let windows = ends.iter().filter(|(_, observed)| *observed);
+            windows.filter_map(|(end, _)| self.head.denominators.sum(of, end - length, *end)).sum()
+        };
+        let observed = ends.iter().filter(|(_, observed)| *observed).count();
+        let own = sum(region);
+        let country = self.table.country(region).unwrap_or_default();
+        for measured in [region, country.as_str(), WORLD] {
+            let all = if measured == region { own } else { sum(measured) };
+            if all >= DENOMINATOR_LEAST * observed.max(1) as f64 {
+                let share = if measured == region { 1.0 } else { ((own + 1.0) / all).min(1.0) };
+                let measured = if measured == region { Cow::Borrowed(region) } else { Cow::Owned(measured.to_owned()) };
+                return Offset { measured, share, mean: all / observed.max(1) as f64 };
+            }
+        }
+        Offset { measured: Cow::Borrowed(region), share: 1.0, mean: 0.0 }
+    }
+
     /// Past windows with their denominators.
-    fn windows(&self, region: &str, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
+    fn windows(&self, offset: &Offset, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
         let of_end = |((window_end, _), observed): (&(Micros, bool), &Option<f64>)| {
             let observed = (*observed)?;
-            let population = self.head.denominators.sum(region, window_end - length, *window_end);
-            Some(Window { observed, population, day: window_end.div_euclid(DAY), age: (end - window_end) as f64 / DAY as f64 })
+            let population = self.head.denominators.sum(&offset.measured, window_end - length, *window_end);
+            let (day, age) = (window_end.div_euclid(DAY), (end - window_end) as f64 / DAY as f64);
+            Some(Window { observed, population, share: offset.share, day, age })
         };
         let windows = ends.iter().zip(past).filter_map(of_end);
         // Newest first.
@@ -204,16 +253,17 @@ impl Watch {
         observed: u32,
     ) -> Opinion {
         let end = pasts.end;
-        let windows = self.windows(&key.1, length, end, ends, past);
+        let offset = self.offset(&key.1, length, ends);
+        let windows = self.windows(&offset, length, end, ends, past);
+        let measured = self.population(side, &offset.measured, end - length, end) as f64;
         let population = match side {
-            Side::Aligned => self.population(side, &key.1, end - length, end) as f64,
-            // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much.
-            Side::Open => {
-                self.population(side, &key.1, end - length, end) as f64
-                    + HOUR_FORECAST * self.head.denominators.fullest(&key.1).unwrap_or(0.0)
-            }
+            Side::Aligned => measured,
+            // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much; and what is
+            // missing may be read yet, as after an outage.
+            Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&offset.measured).unwrap_or(0.0)).max(offset.mean),
         };
-        let now = Window { observed: f64::from(observed), population: Some(population), day: end.div_euclid(DAY), age: 0.0 };
+        let (observed_now, day) = (f64::from(observed), end.div_euclid(DAY));
+        let now = Window { observed: observed_now, population: Some(population), share: offset.share, day, age: 0.0 };
         let topic = if self.table.level(&key.1) == Level::First { &view.firsts } else { &view.countries };
         let scale = length as f64 / pasts.shortest as f64;
         let shipped =
@@ -328,4 +378,38 @@ pub(crate) fn predicted_again(grounds: &Grounds, window_end: Micros, observed: u
         })
         .collect();
     Some(judge_by(&forecast(&past, &prior), Some(f64::from(observed)), grounds.threshold?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::naive::streams::Rng;
+
+    #[test]
+    fn sums_of_denominators_are_those_of_their_hours() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let mut denominators = Denominators::default();
+            let mut naive: BTreeMap<Micros, u64> = BTreeMap::new();
+            let mut hour = rng.between(0, 100) * HOUR;
+            for _ in 0..rng.between(1, 2_000) {
+                let posts = if rng.chance(1) { 4_000_000_000 } else { rng.below(1_000) };
+                denominators.put("DE", hour, posts);
+                naive.insert(hour, posts);
+                naive.retain(|start, _| *start >= hour - HISTORY);
+                hour += rng.pick(&[HOUR, HOUR, HOUR, 5 * HOUR]);
+            }
+            let first = naive.keys().next().copied().unwrap_or(0);
+            for _ in 0..20 {
+                let from = first + rng.between(0, 1_500) * HOUR;
+                let to = from + rng.between(1, 200) * HOUR;
+                let due: u64 = naive.range(from..to).map(|(_, posts)| posts).sum();
+                if due <= u64::from(u32::MAX) {
+                    assert_eq!(denominators.sum("DE", from, to).unwrap_or(0.0), due as f64, "{seed}");
+                }
+            }
+            assert_eq!(denominators.sum("DE", first, first + HOUR / 2), None);
+            assert_eq!(denominators.sum("FR", first, first + HOUR), None);
+        }
+    }
 }

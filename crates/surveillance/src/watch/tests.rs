@@ -94,6 +94,11 @@ impl Pipeline {
 
     /// A post by an author in a region; ticks come before it, each ten seconds of arrival.
     fn post(&mut self, at: Micros, author: u64, path: &str, topic: Option<&str>) {
+        self.post_late(at, at, author, path, topic);
+    }
+
+    /// The same for one that arrives after it was written.
+    fn post_late(&mut self, event_time: Micros, at: Micros, author: u64, path: &str, topic: Option<&str>) {
         let border = at.div_euclid(10 * SECOND) * 10 * SECOND;
         if border > self.reached {
             self.tick(border);
@@ -103,11 +108,11 @@ impl Pipeline {
             settings: 1,
             feed: 0,
             op: Op::Create,
-            id: PostId(u128::from(at as u64) << 64 | u128::from(author) << 32 | 1),
+            id: PostId(u128::from(event_time as u64) << 64 | u128::from(author) << 32 | 1),
             alias: None,
             author: Some(Author(author)),
             author_before: None,
-            event_time: at,
+            event_time,
             arrival: at,
             places: vec![Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 }],
             overlays: vec![],

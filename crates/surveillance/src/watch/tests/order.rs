@@ -114,6 +114,24 @@ fn neither_partitions_nor_the_order_of_reading_them_can_be_seen() {
     each_stream(2000, log, partitions_cannot_be_seen);
 }
 
+fn finals_of(log: &[Item], mode: Mode, partitions: u32) -> Result<BTreeSet<Vec<u8>>, String> {
+    let records: Vec<Record> = tallies(log, partitions).into_iter().map(|(_, record)| record).collect();
+    let told = verdicts(&run(mode, &records).map_err(|why| why.to_string())?);
+    let finals = told.into_values().filter(|verdict| verdict.stage == Stage::Final);
+    // How often a window was judged before is the only thing that may differ.
+    Ok(finals.map(|verdict| unversioned(&Record::Verdict(Verdict { revision: 0, ..verdict })).encode()).collect())
+}
+
+fn what_is_final_is_what_a_batch_says(log: &[Item], mut rng: Rng) -> Result<(), String> {
+    let (live, batch) = (finals_of(log, rng.pick(&[Mode::Live, Mode::AsLive]), rng.pick(&[1, 2, 3]))?, finals_of(log, Mode::Batch, 1)?);
+    if live == batch { Ok(()) } else { Err(first_difference(&live, &batch)) }
+}
+
+#[test]
+fn final_verdicts_are_those_of_a_batch() {
+    each_stream(2000, log, what_is_final_is_what_a_batch_says);
+}
+
 fn a_restart_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
     let mode = rng.pick(&[Mode::Live, Mode::Live, Mode::AsLive, Mode::Batch]);
     let told = tallies(log, rng.pick(&[1, 2, 3]));

@@ -103,3 +103,74 @@ fn a_platform_that_grows_tenfold_raises_nothing() {
     let has_denominator = |record: &&Record| matches!(record, Record::Verdict(verdict) if verdict.window_end > MONDAY + 25 * DAY && verdict.reason != "no-denominator");
     assert!(pipeline.out.iter().filter(has_denominator).count() > 100);
 }
+
+#[test]
+fn a_region_with_few_posts_grows_with_its_country() {
+    let mut pipeline = by_default(Mode::Batch, 1);
+    for hour in 0..30 * 24 {
+        // From day 20 on ten times as much of everything.
+        let times = if hour < 20 * 24 { 1 } else { 10 };
+        let at = MONDAY + hour * HOUR;
+        for nth in 0..40 * times {
+            pipeline.post(at + nth as i64 * SECOND, 1_000 + (hour as u64 * 7 + nth) % 4_000, "DE/DE-BE", None);
+        }
+        // A post an hour: too few to tell by themselves how many there are; on the topic one in twelve.
+        for nth in 0..times {
+            let topic = (hour % 12 == 5).then_some("flu");
+            pipeline.post(at + 30 * MINUTE + nth as i64 * SECOND, 100_000 + hour as u64 * 10 + nth, "DE/DE-HB", topic);
+        }
+    }
+    pipeline.end();
+    assert_eq!(alerts(&pipeline.out), "");
+    let last = |region: &str| {
+        let mut verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+        verdicts.rfind(|verdict| verdict.region == region && verdict.window_end == MONDAY + 26 * DAY).cloned().unwrap()
+    };
+    let small = last("DE-HB");
+    assert_eq!((small.observed, small.reason.as_str()), (20, ""), "{small:?}");
+    assert!(small.expected.unwrap() > 8.0, "{small:?}");
+}
+
+#[test]
+fn posts_that_come_after_an_outage_raise_nothing_early() {
+    let mut pipeline = by_default(Mode::AsLive, 2);
+    let mut author = 0;
+    let mut quarter_of = |pipeline: &mut Pipeline, quarter: i64, arrives: Option<Micros>| {
+        for nth in 0..12 {
+            author += 1;
+            let written = MONDAY + quarter * 15 * MINUTE + nth * MINUTE;
+            // Now and then one more than usual: some windows have half as many again as others.
+            let topic = (nth == 3 && quarter % 4 == 0 || nth == 4 && quarter / 96 % 3 == 0 && quarter % 8 == 0).then_some("flu");
+            pipeline.post_late(written, arrives.map_or(written, |at| at + nth * SECOND), author, "DE/DE-BE", topic);
+        }
+    };
+    let (from, to) = (17 * 96 + 30, 17 * 96 + 110);
+    for quarter in 0..from {
+        quarter_of(&mut pipeline, quarter, None);
+    }
+    // Twenty hours are read within as many minutes, in the order in which they were written.
+    let back = MONDAY + to * 15 * MINUTE;
+    for quarter in from..to {
+        quarter_of(&mut pipeline, quarter, Some(back + (quarter - from) * 15 * SECOND));
+    }
+    for quarter in to + 2..to + 96 * 3 {
+        quarter_of(&mut pipeline, quarter, None);
+    }
+    pipeline.end();
+    assert_eq!(alerts(&pipeline.out), "");
+}
+
+#[test]
+fn a_revision_joins_the_alert_of_its_neighbours() {
+    let mut pipeline = by_default(Mode::AsLive, 1);
+    let noon = quiet_fortnight(&mut pipeline) + 12 * HOUR;
+    for author in 0..12 {
+        pipeline.post(noon + author as i64 * MINUTE, author, "DE/DE-BE", Some("flu"));
+    }
+    // A day and a half later, when windows of the day before are judged for the last time.
+    for hour in 1..120 {
+        pipeline.post(noon + hour * HOUR, 5_000 + hour as u64, "DE/DE-BE", None);
+    }
+    pipeline.end();
+    assert_eq!(last_alerts(&pipeline.out).len(), 1, "{}", alerts(&pipeline.out));
+}

@@ -1,0 +1,216 @@
+//! Early firing: an open window whose count has passed its bound is in alarm before it closes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use record::region::{Level, UNLOCATED};
+use record::time::DAY;
+use record::{Frame, Grounds, Micros, Record, Stage, Step, TopicSetting, Version, WindowChange};
+
+use super::episodes::Alarm;
+use super::judging::{above_floors, explained_by, judge};
+use super::predict::{Opinion, View};
+use super::{Bound, Finding, Pasts, Rules, Series, Side, Watch, explain};
+use crate::detectors::Judgement;
+
+impl Watch {
+    /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
+    pub(super) fn fire_early(&mut self, frame: &Frame, version: Version, out: &mut Vec<Record>) {
+        let Some(watermark) = frame.watermark else { return };
+        let mut fired = Vec::new();
+        let mut pasts: BTreeMap<(Vec<Micros>, Micros), Pasts> = BTreeMap::new();
+        for change in &frame.series {
+            let Some(topic) = self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned() else { continue };
+            let key = (change.topic.clone(), change.region.clone());
+            for window in change.windows.iter().filter(|window| window.end > watermark) {
+                // After a deletion a frame has no steps; what it says of a window that is open now stands all the same.
+                let from = window.end - window.length;
+                let counted =
+                    window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
+                if !window.steps.is_empty() || counted {
+                    fired.extend(self.early_alarm(&topic, &key, window, frame.partition, watermark, &mut pasts));
+                }
+            }
+        }
+        fired.sort_by_key(|(alarm, _)| alarm.country.is_none());
+        for (mut alarm, finding) in fired {
+            if alarm.country.is_none() {
+                alarm.explained_by = explained_by(&self.open_excess(&alarm), &alarm);
+            }
+            let key = (alarm.topic.clone(), alarm.region.clone());
+            out.push(Record::Verdict(finding.verdict(&key, &alarm.method, 0, version)));
+            let now = alarm.window_end;
+            self.head.episodes.alarm(alarm, now, version);
+        }
+        self.head.episodes.tell(version, out);
+    }
+
+    fn early_alarm(
+        &mut self,
+        topic: &TopicSetting,
+        key: &(String, String),
+        window: &WindowChange,
+        partition: u32,
+        watermark: Micros,
+        pasts: &mut BTreeMap<(Vec<Micros>, Micros), Pasts>,
+    ) -> Option<(Alarm, Finding)> {
+        let rules = Arc::clone(self.rules(window.end - 1)?);
+        let known = self.series.get(key)?.bounds.get(&window.end).copied();
+        let bound = match known {
+            Some(bound) => bound,
+            None if rules.predicts() => {
+                if window.end - topic.pane > watermark || topic.windows.first() != Some(&window.length) {
+                    return None;
+                }
+                let (pasts, view) = &*self.open_view(topic, window.end, &rules);
+                let opinion = self.early_opinion(key, self.series.get(key)?, pasts, view, 0);
+                let upperbound = opinion.judgement.upperbound.filter(|_| opinion.judgement.alarm.is_some() || !opinion.is_learning());
+                Bound { length: opinion.length, expected: opinion.judgement.expected.unwrap_or(0.0), upperbound, fired: false }
+            }
+            None => {
+                let pasts = pasts.entry((topic.windows.clone(), window.end)).or_insert_with(|| self.pasts(&topic.windows, window.end));
+                let (length, past) = self.window_length(key, self.series.get(key)?, pasts);
+                let judgement = judge(&rules.method, past, 0);
+                let expected = judgement.expected.unwrap_or(0.0);
+                Bound { length, expected, upperbound: judgement.upperbound, fired: false }
+            }
+        };
+        let series = self.series.get(key)?;
+        let (from, length, end) = (window.end - window.length, window.length, window.end);
+        let others = series.open.windows.get(&(length, end));
+        let other_authors = others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
+        let other_posts = series.open.posts(from, end, Some(partition));
+        let as_told = Step {
+            event_time: series
+                .open
+                .panes
+                .range(from..end)
+                .flat_map(|(_, parts)| parts.values())
+                .map(|pane| pane.newest)
+                .max()
+                .unwrap_or(from),
+            authors: window.authors,
+            authors_self: window.authors_self,
+            posts: series.open.posts(from, end, None) - other_posts,
+        };
+        let steps = if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
+        // What other partitions have counted already came before this step.
+        let others = series.open.panes.range(from..end).filter_map(|(_, parts)| parts.newest_without(partition));
+        let others_newest = others.max().unwrap_or(from);
+        let first_above = |bound: &Bound| {
+            let upperbound = bound.upperbound.filter(|_| bound.length == length && !bound.fired)?;
+            steps.iter().map(|step| (step.event_time.max(others_newest), other_authors + step.authors, other_posts + step.posts)).find(
+                |(_, observed, posts)| {
+                    f64::from(*observed) > upperbound && above_floors(&rules.settings, topic.kind, *observed, *posts, bound.expected)
+                },
+            )
+        };
+        let mut bound = bound;
+        let mut certain = first_above(&bound);
+        if certain.is_some() && rules.predicts() {
+            // More posts may have come than the bound was fixed for, as when an outage is caught up with.
+            let fresh = self.opinion_again(key, series, topic, end, 0).judgement;
+            bound.upperbound = bound.upperbound.zip(fresh.upperbound).map(|(fixed, fresh)| fixed.max(fresh));
+            bound.expected = bound.expected.max(fresh.expected.unwrap_or(0.0));
+            certain = first_above(&bound);
+        }
+        let fired = certain.and_then(|(fired_at, observed, posts)| {
+            // What has not come yet can't be missing.
+            let coverage = self.coverage(Side::Open, from, watermark.clamp(from + 1, end));
+            let (grounds, recurrence) = if rules.predicts() {
+                let opinion = self.opinion_again(key, series, topic, end, observed);
+                (opinion.grounds, opinion.recurrence)
+            } else {
+                (Grounds::default(), None)
+            };
+            let finding = Finding {
+                stage: Stage::Early,
+                end,
+                length,
+                observed,
+                posts,
+                population: self.population(Side::Open, &key.1, from, end),
+                judgement: Judgement {
+                    expected: Some(bound.expected),
+                    upperbound: bound.upperbound,
+                    alarm: Some(true),
+                    ..Judgement::default()
+                },
+                reason: grounds.reason.clone(),
+                coverage,
+                grounds,
+                recurrence,
+            };
+            (coverage >= rules.settings.detect.coverage).then_some((fired_at, finding))
+        });
+        let fired_once = fired.is_some();
+        let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
+        let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
+            let explanation = explain::explain(&series.open, from, end);
+            let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
+            let grounds = self.grounds(key, series, pasts, &finding);
+            (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)
+        });
+        let fired = bound.fired || fired_once;
+        self.series.get_mut(key)?.bounds.insert(end, Bound { fired, ..bound });
+        alarm
+    }
+
+    /// What a topic's regions know at the end of an open window. Kept from frame to frame where all that it rests on is final.
+    fn open_view(&mut self, topic: &TopicSetting, end: Micros, rules: &Rules) -> Arc<(Pasts, View)> {
+        let name = (topic.id.clone(), end);
+        if let Some(known) = self.views.get(&name) {
+            return Arc::clone(known);
+        }
+        let pasts = self.pasts(&topic.windows, end);
+        let view = self.view(&topic.id, &pasts);
+        let made = Arc::new((pasts, view));
+        let settings = &rules.settings;
+        if settings.detect.guardband >= settings.horizon + 2 * topic.pane {
+            self.views.retain(|(_, known), _| *known > end - DAY);
+            self.views.insert(name, Arc::clone(&made));
+        }
+        made
+    }
+
+    /// What the default says of an open window now.
+    fn opinion_again(&self, key: &(String, String), series: &Series, topic: &TopicSetting, end: Micros, observed: u32) -> Opinion {
+        let made = match self.views.get(&(topic.id.clone(), end)) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let pasts = self.pasts(&topic.windows, end);
+                let view = self.view(&topic.id, &pasts);
+                Arc::new((pasts, view))
+            }
+        };
+        self.early_opinion(key, series, &made.0, &made.1, observed)
+    }
+
+    /// For each country what its open window has above its expectation.
+    fn open_excess(&self, alarm: &Alarm) -> BTreeMap<String, f64> {
+        let (length, end) = (alarm.window_length, alarm.window_end);
+        let Some(rules) = self.rules(end - 1) else { return BTreeMap::new() };
+        let ends = self.past_ends(length, end, 0);
+        let keys = self.keys(&alarm.topic);
+        let countries = keys.iter().filter(|(_, region)| self.table.level(region) == Level::Country && region != UNLOCATED);
+        countries
+            .filter_map(|key| {
+                let series = self.series.get(key)?;
+                let observed = Watch::window(series, Side::Open, length, end).authors;
+                let past = self.past(key, series, length, end, &ends);
+                let expected = if rules.predicts() {
+                    // Near enough to say which country brings most: what the last window that was judged expected.
+                    series.judged.values().next_back().map_or_else(|| mean(&past), |judged| judged.expected)
+                } else {
+                    judge(&rules.method, past, 0).expected.unwrap_or(0.0)
+                };
+                Some((key.1.clone(), f64::from(observed) - expected))
+            })
+            .collect()
+    }
+}
+
+fn mean(past: &[Option<f64>]) -> f64 {
+    let known: Vec<f64> = past.iter().flatten().copied().collect();
+    known.iter().sum::<f64>() / (known.len() as f64).max(1.0)
+}
