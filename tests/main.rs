@@ -17,6 +17,7 @@ mod notify;
 mod places;
 mod program;
 mod public;
+mod quiet;
 mod recount;
 mod rejects;
 mod replay;

@@ -131,6 +131,7 @@ pub(crate) enum Check<'a> {
     Tags(&'a str),
     OneLink,
     Growth,
+    SlowRise(u32),
     Elsewhere(&'a str),
     Coverage(&'a str),
     Open,
@@ -227,6 +228,9 @@ pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
     let mut checks = Vec::new();
     if alert.stage == Stage::Early && alert.state == AlertState::Open {
         checks.push(book.check(&Check::Open));
+    }
+    if let Some(days) = alert.grounds.rising_days() {
+        checks.push(book.check(&Check::SlowRise(days)));
     }
     if is_suspect(Suspect::OneAccount) || is_much(explanation.most_by_one) {
         checks.push(book.check(&Check::OneAuthor { posts: explanation.most_by_one, of }));

@@ -256,8 +256,11 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
     /// Counts of placebo tags, as `replay --counts` writes them: the calibration of these instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "slow_rises"])]
     pub(crate) recorded: Option<PathBuf>,
+    /// Only the table from which the limit of slow rises is read: false episodes a series and year above each height of their chart.
+    #[arg(long)]
+    pub(crate) slow_rises: bool,
     /// Only the table from which the operating threshold is read: false episodes a series and year at each p.
     #[arg(long)]
     pub(crate) operating: bool,

@@ -235,6 +235,16 @@ pub struct Grounds {
     pub model: Vec<(String, f64)>,
 }
 
+impl Grounds {
+    /// Under this name in `model` stands for how many days a slow rise has lasted.
+    pub const RISING_DAYS: &'static str = "rising-days";
+
+    /// Where no single window is in alarm but many days together are: how many.
+    pub fn rising_days(&self) -> Option<u32> {
+        self.model.iter().find(|(name, _)| name == Grounds::RISING_DAYS).map(|(_, days)| *days as u32)
+    }
+}
+
 /// A baseline window as a method was given it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PastWindow {

@@ -60,7 +60,7 @@ fn series(random: &mut Random) -> (Vec<Window>, Window) {
     let mut window = |age: f64| {
         let population = negative_binomial(random, 1_000.0 * mean + 2_000.0, 200.0) as f64;
         let observed = negative_binomial(random, mean, 5.0) as f64;
-        Window { observed, population: Some(population), day: 700 - age as i64, age }
+        Window { observed, population: Some(population), share: 1.0, day: 700 - age as i64, age }
     };
     let now = window(0.0);
     ((0..BASELINE).map(|nth| window(2.0 + nth as f64)).collect(), now)

@@ -28,6 +28,7 @@ mod reference;
 mod rki;
 mod rogerson;
 mod run_length;
+pub mod slow;
 pub mod space;
 #[cfg(test)]
 mod tests;
@@ -236,6 +237,8 @@ pub enum Reason {
     Learning,
     /// Not in alarm, but only a rise beyond tenfold would have been seen: no reason to call it calm.
     TooFewPosts,
+    /// In alarm by the sum of many days, none of which need be so by itself.
+    SlowRise,
 }
 
 impl Reason {
@@ -258,6 +261,7 @@ impl Reason {
         Reason::NoDenominator,
         Reason::Learning,
         Reason::TooFewPosts,
+        Reason::SlowRise,
     ];
 
     /// The stable text, as it stands in verdicts and in the output of `detect`.
@@ -280,6 +284,7 @@ impl Reason {
             Reason::NoDenominator => "no-denominator",
             Reason::Learning => "learning",
             Reason::TooFewPosts => "too-few-posts",
+            Reason::SlowRise => "slow-rise",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! until every partition has passed it, so that what is closed doesn't depend on the order in which partitions were read.
 //! Here, where sums are first seen, cells under the floor of their topic's kind end. Knows no posts, no clock, no store.
 
+mod chart;
 mod early;
 mod episodes;
 mod explain;
@@ -29,6 +30,7 @@ use thiserror::Error;
 use crate::detectors::{Judgement, Method};
 use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
 use crate::tally::AHEAD_MAX;
+use chart::Chart;
 use episodes::Episodes;
 use fold::{Parts, SeriesFold, Total as TotalParts, Window};
 pub(crate) use predict::predicted_again;
@@ -185,6 +187,7 @@ struct Series {
     began_for_good: Option<Micros>,
     /// Window end → what was last said of it, until it is final.
     judged: BTreeMap<Micros, Judged>,
+    chart: Chart,
     /// Open window's end → its bound.
     bounds: BTreeMap<Micros, Bound>,
 }

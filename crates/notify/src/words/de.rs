@@ -157,6 +157,9 @@ impl Book for German {
             }
             Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite weitergereicht?".to_owned(),
             Check::Growth => "Alle Beiträge stiegen wie dieses Thema: wuchs das Netz, nicht das Thema?".to_owned(),
+            Check::SlowRise(days) => {
+                format!("Kein einzelner Tag fällt auf, zusammen sind die letzten {days} zu viel: was nimmt seitdem zu?")
+            }
             Check::Tags(tags) => format!("Neben dem Thema steht: {tags}. Ist die Krankheit gemeint?"),
             Check::Elsewhere(places) => format!("Auch über der Schranke: {places}."),
             Check::Coverage(percent) => format!("Nur {percent} der Beiträge wurden gesehen: fehlte eine Quelle?"),

@@ -136,6 +136,9 @@ impl Book for English {
             Check::News { posts, of, domain: None } => format!("{posts} of {of} sampled posts link to news: do people talk of a report?"),
             Check::OneLink => "One link stands in most of the posts: do people pass on one page?".to_owned(),
             Check::Growth => "All posts rose as this did: is it the network that grew, and not the topic?".to_owned(),
+            Check::SlowRise(days) => {
+                format!("No day stands out by itself; the last {days} together are too many: what has been rising since?")
+            }
             Check::Tags(tags) => format!("What stands beside the topic: {tags}. Is it the illness that is meant?"),
             Check::Elsewhere(places) => format!("Above its bound too: {places}."),
             Check::Coverage(percent) => format!("Only {percent} of posts were seen: was a source away?"),

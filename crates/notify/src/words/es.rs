@@ -146,6 +146,9 @@ impl Book for Spanish {
             }
             Check::OneLink => "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned(),
             Check::Growth => "Todos los mensajes aumentaron igual: ¿crece la red y no el tema?".to_owned(),
+            Check::SlowRise(days) => {
+                format!("Ningún día destaca por sí solo; los últimos {days} juntos son demasiado: ¿qué aumenta desde entonces?")
+            }
             Check::Tags(tags) => format!("Junto al tema: {tags}. ¿Se trata de la enfermedad?"),
             Check::Elsewhere(places) => format!("También por encima del umbral: {places}."),
             Check::Coverage(percent) => format!("Solo se vio el {percent} de los mensajes: ¿faltaba una fuente?"),

@@ -158,6 +158,9 @@ impl Book for French {
             }
             Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée ?".to_owned(),
             Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui grandit, et non le sujet ?".to_owned(),
+            Check::SlowRise(days) => {
+                format!("Aucun jour ne ressort seul ; les {days} derniers ensemble sont de trop : qu’est-ce qui monte depuis ?")
+            }
             Check::Tags(tags) => format!("À côté du sujet : {tags}. Est-ce bien de la maladie qu’il s’agit ?"),
             Check::Elsewhere(places) => format!("Au-dessus du seuil aussi : {places}."),
             Check::Coverage(percent) => format!("Seuls {percent} des messages ont été vus : une source était-elle absente ?"),

@@ -67,6 +67,10 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         out.write_all(calm::operating_table(size, args.seed).as_bytes())?;
         return Ok(());
     }
+    if args.slow_rises {
+        out.write_all(calm::slow_table(size, args.seed).as_bytes())?;
+        return Ok(());
+    }
     let wanted = |part: &str| args.only.as_deref().is_none_or(|only| only == part);
     if args.only.is_none() {
         out.write_all(HEAD.as_bytes())?;

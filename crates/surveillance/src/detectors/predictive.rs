@@ -370,6 +370,11 @@ impl Forecast {
         self.mean
     }
 
+    /// Gamma shape of the intensity: the count's variance is mean + mean² / shape.
+    pub fn shape(&self) -> f64 {
+        self.shape
+    }
+
     /// Relative growth a day.
     pub fn trend(&self) -> f64 {
         self.trend

@@ -43,6 +43,7 @@ impl Watch {
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
             let pasts = &*pasts_by_windows.entry(topic.windows.clone()).or_insert_with(|| self.pasts(&topic.windows, end));
             let view = rules.predicts().then(|| self.view(&topic.id, pasts));
+            let days = if rules.predicts() { self.days_to_chart(&topic, end) } else { Vec::new() };
             for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
                 let before = series.judged.get(&end);
@@ -53,8 +54,9 @@ impl Watch {
                     continue;
                 }
                 let observed_of = |length: Micros| Watch::window(series, Side::Aligned, length, end).authors;
+                let (chart, charted) = self.chart(&key, series, &days);
                 let Opinion { length, mut judgement, grounds, recurrence } = match &view {
-                    Some(view) => self.opinion(&key, series, pasts, view, Side::Aligned, observed_of),
+                    Some(view) => self.opinion(&key, series, pasts, view, charted.as_ref(), observed_of),
                     None => {
                         let (length, past) = self.window_length(&key, series, pasts);
                         let judgement = judge(&rules.method, past, observed_of(length));
@@ -104,6 +106,9 @@ impl Watch {
                 let judged = Judged { length, observed, population, expected: finding.expected(), raised, revision };
                 if let Some(series) = self.series.get_mut(&key) {
                     series.judged.insert(end, judged);
+                    if stage == Stage::Final {
+                        series.chart = chart;
+                    }
                     series.bounds = series.bounds.split_off(&(end + 1));
                 }
             }

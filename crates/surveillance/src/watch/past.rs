@@ -100,17 +100,21 @@ impl Watch {
     ) -> Vec<Option<f64>> {
         ends.iter()
             .map(|(window_end, observed)| {
-                let excluded = self.head.exclusions.iter().any(|exclusion| {
-                    exclusion.topic == key.0
-                        && end >= exclusion.valid_from
-                        && window_end - length < exclusion.to
-                        && *window_end > exclusion.from
-                        && self.stands_below(&key.1, &exclusion.region)
-                });
-                let value = f64::from(Watch::window(series, Side::Aligned, length, *window_end).authors);
-                (*observed && !excluded).then_some(value)
+                let serves = *observed && !self.is_excluded(key, window_end - length, *window_end, end);
+                serves.then(|| f64::from(Watch::window(series, Side::Aligned, length, *window_end).authors))
             })
             .collect()
+    }
+
+    /// Whether people have taken a part of `[from, to)` out of the baselines of windows that end at `judged`.
+    pub(super) fn is_excluded(&self, key: &(String, String), from: Micros, to: Micros, judged: Micros) -> bool {
+        self.head.exclusions.iter().any(|exclusion| {
+            exclusion.topic == key.0
+                && judged >= exclusion.valid_from
+                && from < exclusion.to
+                && to > exclusion.from
+                && self.stands_below(&key.1, &exclusion.region)
+        })
     }
 
     /// Overlays stand beside the tree: below nothing but the world.

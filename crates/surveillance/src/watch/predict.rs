@@ -3,7 +3,6 @@
 //! Everything here rests on final windows only, since baselines end a guardband (at least the horizon) before the window they
 //! judge; so early, closed and final verdicts of one window have the same baseline, and differ by counts and denominators alone.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use record::region::{Level, UNLOCATED, WORLD};
@@ -11,11 +10,11 @@ use record::time::{DAY, HOUR};
 use record::{Grounds, Micros, PastWindow, Suspect};
 use serde::{Deserialize, Serialize};
 
+use super::chart::Charted;
 use super::{HISTORY, Pasts, Series, Side, Watch};
-use crate::detectors::operating;
 use crate::detectors::pool::{DENOMINATOR_LEAST, Prepared, Topic, Window};
 use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
-use crate::detectors::{Judgement, Reason};
+use crate::detectors::{Judgement, Reason, operating, slow};
 
 /// A new installation says nothing for this long, and nothing but provisional things until [`PROVISIONAL`].
 const LEARNING: Micros = 3 * DAY;
@@ -34,6 +33,10 @@ const SHIPPED_PER_POST: f64 = 30e-6;
 const GROWTH: f64 = 2.0;
 /// The last hour of a window that is still open may have this many times the posts of the fullest hour at hand.
 const HOUR_FORECAST: f64 = 1.5;
+
+/// Names of what a chart of slow rises stood at before the day, and of its limit, among an alert's numbers.
+const CHART_BEFORE: &str = "chart-before";
+const CHART_LIMIT: &str = "chart-limit";
 
 /// Final denominators by the hour, for as long as baselines reach.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -97,9 +100,9 @@ impl Denominators {
     }
 }
 
-/// See [`Watch::offset`].
-struct Offset<'a> {
-    measured: Cow<'a, str>,
+/// See [`Watch::basis`].
+struct Basis {
+    measured: String,
     share: f64,
     /// Posts measured in a window of the baseline.
     mean: f64,
@@ -112,6 +115,8 @@ pub(super) struct View {
     firsts: Topic,
     /// The p at or below which a window is in alarm.
     pub(super) threshold: f64,
+    /// The height above which a chart of slow rises is.
+    pub(super) limit: f64,
     /// Series that are judged, among which false episodes are shared.
     series: usize,
     /// How long the installation has been reading.
@@ -125,6 +130,12 @@ pub(super) struct Opinion {
     pub(super) judgement: Judgement,
     pub(super) grounds: Grounds,
     pub(super) recurrence: Option<f64>,
+}
+
+impl View {
+    pub(super) fn is_learning(&self) -> bool {
+        self.age < LEARNING
+    }
 }
 
 impl Opinion {
@@ -149,8 +160,8 @@ impl Watch {
         let days = |key: &(String, String)| {
             let series = self.series.get(key).filter(|series| counts(series))?;
             let past = self.past(key, series, pasts.shortest, end, &pasts.baseline_shortest);
-            let offset = self.offset(&key.1, pasts.shortest, &pasts.baseline_shortest);
-            Some(self.windows(&offset, pasts.shortest, end, &pasts.baseline_shortest, &past))
+            let basis = self.basis(&key.1, pasts.shortest, &pasts.baseline_shortest);
+            Some(self.windows(&basis, pasts.shortest, end, &pasts.baseline_shortest, &past))
         };
         let keys = self.keys(topic);
         let total = days(&(topic.to_owned(), WORLD.to_owned())).unwrap_or_default();
@@ -167,39 +178,42 @@ impl Watch {
             countries: learn(Level::Country),
             firsts: learn(Level::First),
             threshold: given.unwrap_or_else(|| operating::threshold(series, per_week)),
+            limit: slow::limit(series, per_week),
             series,
             age,
         }
     }
 
-    /// By whose posts a region's counts are set in proportion: its own, or where these are too few the country's, or the world's, times
+    /// By whose posts a region's counts are set in proportion: its own, or where these are too few in any window the country's, or the world's, times
     /// the region's share of them over the whole baseline. A language that grows takes its regions along, however small they are.
-    fn offset<'a>(&self, region: &'a str, length: Micros, ends: &[(Micros, bool)]) -> Offset<'a> {
-        let sum = |of: &str| -> f64 {
+    fn basis(&self, region: &str, length: Micros, ends: &[(Micros, bool)]) -> Basis {
+        let posts = |of: &str| -> Vec<f64> {
             let windows = ends.iter().filter(|(_, observed)| *observed);
-            windows.filter_map(|(end, _)| self.head.denominators.sum(of, end - length, *end)).sum()
+            windows.map(|(end, _)| self.head.denominators.sum(of, end - length, *end).unwrap_or(0.0)).collect()
         };
-        let observed = ends.iter().filter(|(_, observed)| *observed).count();
-        let own = sum(region);
+        let own = posts(region);
+        let own_posts: f64 = own.iter().sum();
         let country = self.table.country(region).unwrap_or_default();
         for measured in [region, country.as_str(), WORLD] {
-            let all = if measured == region { own } else { sum(measured) };
-            if all >= DENOMINATOR_LEAST * observed.max(1) as f64 {
-                let share = if measured == region { 1.0 } else { ((own + 1.0) / all).min(1.0) };
-                let measured = if measured == region { Cow::Borrowed(region) } else { Cow::Owned(measured.to_owned()) };
-                return Offset { measured, share, mean: all / observed.max(1) as f64 };
+            let all = if measured == region { own.clone() } else { posts(measured) };
+            // Where some windows had enough and others not, what changed is not known of those that hadn't.
+            if !all.is_empty() && all.iter().all(|posts| *posts >= DENOMINATOR_LEAST) {
+                let all_posts: f64 = all.iter().sum();
+                let mean = all_posts / all.len() as f64;
+                let share = if measured == region { 1.0 } else { ((own_posts + 1.0) / all_posts).min(1.0) };
+                return Basis { measured: measured.to_owned(), share, mean };
             }
         }
-        Offset { measured: Cow::Borrowed(region), share: 1.0, mean: 0.0 }
+        Basis { measured: region.to_owned(), share: 1.0, mean: 0.0 }
     }
 
     /// Past windows with their denominators.
-    fn windows(&self, offset: &Offset, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
+    fn windows(&self, basis: &Basis, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
         let of_end = |((window_end, _), observed): (&(Micros, bool), &Option<f64>)| {
             let observed = (*observed)?;
-            let population = self.head.denominators.sum(&offset.measured, window_end - length, *window_end);
+            let population = self.head.denominators.sum(&basis.measured, window_end - length, *window_end);
             let (day, age) = (window_end.div_euclid(DAY), (end - window_end) as f64 / DAY as f64);
-            Some(Window { observed, population, share: offset.share, day, age })
+            Some(Window { observed, population, share: basis.share, day, age })
         };
         let windows = ends.iter().zip(past).filter_map(of_end);
         // Newest first.
@@ -214,17 +228,22 @@ impl Watch {
         series: &Series,
         pasts: &Pasts,
         view: &View,
-        side: Side,
+        charted: Option<&Charted>,
         observed: impl Fn(Micros) -> u32,
     ) -> Opinion {
         let (length, _) = self.window_length(key, series, pasts);
         let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
-        let of_days = || self.judged(key, pasts.shortest, &pasts.baseline_shortest, &days, pasts, view, side, observed(pasts.shortest));
+        let of_days = || {
+            let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
+            let forecast = self.forecast(&key.1, pasts.shortest, past, pasts.end, view, Side::Aligned);
+            opinion_of(&forecast, view, observed(pasts.shortest), charted)
+        };
         if length == pasts.shortest {
             return of_days();
         }
         let weeks = self.past(key, series, length, pasts.end, &pasts.baseline_longest);
-        let of_weeks = self.judged(key, length, &pasts.baseline_longest, &weeks, pasts, view, side, observed(length));
+        let forecast = self.forecast(&key.1, length, (&pasts.baseline_longest, &weeks), pasts.end, view, Side::Aligned);
+        let of_weeks = opinion_of(&forecast, view, observed(length), None);
         if of_weeks.judgement.alarm != Some(true) {
             let short = of_days();
             if short.judgement.alarm == Some(true) {
@@ -237,70 +256,70 @@ impl Watch {
     /// What the shortest window is to be compared with while it is still open.
     pub(super) fn early_opinion(&self, key: &(String, String), series: &Series, pasts: &Pasts, view: &View, observed: u32) -> Opinion {
         let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
-        self.judged(key, pasts.shortest, &pasts.baseline_shortest, &days, pasts, view, Side::Open, observed)
+        let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
+        opinion_of(&self.forecast(&key.1, pasts.shortest, past, pasts.end, view, Side::Open), view, observed, None)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one window's past, its topic and its present; a struct of them would be made once")]
-    fn judged(
+    /// Of a region's window, from past ones: their ends and values.
+    pub(super) fn forecast(
         &self,
-        key: &(String, String),
+        region: &str,
         length: Micros,
-        ends: &[(Micros, bool)],
-        past: &[Option<f64>],
-        pasts: &Pasts,
+        (ends, past): (&[(Micros, bool)], &[Option<f64>]),
+        end: Micros,
         view: &View,
         side: Side,
-        observed: u32,
-    ) -> Opinion {
-        let end = pasts.end;
-        let offset = self.offset(&key.1, length, ends);
-        let windows = self.windows(&offset, length, end, ends, past);
-        let measured = self.population(side, &offset.measured, end - length, end) as f64;
+    ) -> Forecasted {
+        let basis = self.basis(region, length, ends);
+        let windows = self.windows(&basis, length, end, ends, past);
+        let measured = self.population(side, &basis.measured, end - length, end) as f64;
         let population = match side {
             Side::Aligned => measured,
             // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much; and what is
             // missing may be read yet, as after an outage.
-            Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&offset.measured).unwrap_or(0.0)).max(offset.mean),
+            Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&basis.measured).unwrap_or(0.0)).max(basis.mean),
         };
-        let (observed_now, day) = (f64::from(observed), end.div_euclid(DAY));
-        let now = Window { observed: observed_now, population: Some(population), share: offset.share, day, age: 0.0 };
-        let topic = if self.table.level(&key.1) == Level::First { &view.firsts } else { &view.countries };
-        let scale = length as f64 / pasts.shortest as f64;
-        let shipped =
-            |population: Option<f64>| (population.map_or(SHIPPED_MIDDLE * scale, |posts| SHIPPED_PER_POST * posts), SHIPPED_SHAPE);
+        let now = Window { observed: 0.0, population: Some(population), share: basis.share, day: end.div_euclid(DAY), age: 0.0 };
+        let topic = if self.table.level(region) == Level::First { &view.firsts } else { &view.countries };
+        let shipped = |population: Option<f64>| (population.map_or(SHIPPED_MIDDLE, |posts| SHIPPED_PER_POST * posts), SHIPPED_SHAPE);
         let mut prepared = topic.prepare(&windows, &now, shipped);
         if !prepared.has_denominator {
-            prepared.prior.middle *= scale;
+            // What regions know together is by the day.
+            prepared.prior.middle *= length as f64 / DAY as f64;
         }
-        let forecast = forecast(&prepared.past, &prepared.prior);
-        opinion_of(&forecast, &prepared, &windows, length, end, view, observed)
+        Forecasted { forecast: forecast(&prepared.past, &prepared.prior), prepared, windows, length, end }
     }
 }
 
-fn opinion_of(
-    forecast: &Forecast,
-    prepared: &Prepared,
-    windows: &[Window],
+/// A window's forecast, and what it comes from.
+pub(super) struct Forecasted {
+    pub(super) forecast: Forecast,
+    prepared: Prepared,
+    windows: Vec<Window>,
     length: Micros,
     end: Micros,
-    view: &View,
-    observed: u32,
-) -> Opinion {
-    let observed = f64::from(observed);
+}
+
+/// What the default says of a window by itself; a day may be in alarm by its chart too.
+fn opinion_of(forecasted: &Forecasted, view: &View, observed: u32, charted: Option<&Charted>) -> Opinion {
+    let Forecasted { forecast, prepared, windows, length, end } = forecasted;
+    let (length, end, observed) = (*length, *end, f64::from(observed));
     let bound = forecast.bound(view.threshold);
     let p = forecast.upper(observed);
     let rise = forecast.detectable_rise(bound);
-    let learning = view.age < LEARNING;
     let mut judgement = Judgement {
         expected: Some(forecast.expected()),
-        upperbound: Some(bound),
+        upperbound: Some(charted.map_or(bound, |charted| charted.bound.min(bound))),
         alarm: Some(observed > bound),
         pvalue: Some(p),
         statistic: None,
         reason: (!prepared.has_denominator).then_some(Reason::NoDenominator),
     };
-    if learning {
+    let rising = charted.filter(|charted| observed <= bound && observed > charted.bound);
+    if view.is_learning() {
         judgement = Judgement { alarm: None, reason: Some(Reason::Learning), ..judgement };
+    } else if rising.is_some() {
+        judgement = Judgement { alarm: Some(true), reason: Some(Reason::SlowRise), ..judgement };
     } else if observed <= bound && rise > RISE_TO_TELL {
         judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
     }
@@ -314,6 +333,13 @@ fn opinion_of(
     let in_alarm = judgement.alarm == Some(true);
     let exposure = prepared.past.iter().map(|past| past.exposure).sum::<f64>();
     let has_grown = prepared.has_denominator && !prepared.past.is_empty() && exposure * GROWTH < prepared.past.len() as f64;
+    // Only what is raised is ever computed again.
+    let mut model = if in_alarm { named(&prepared.prior) } else { Vec::new() };
+    if let Some(charted) = rising.filter(|_| in_alarm) {
+        let days = (end - charted.since) as f64 / DAY as f64;
+        let numbers = [(CHART_BEFORE, charted.before), (CHART_LIMIT, view.limit), (Grounds::RISING_DAYS, days)];
+        model.extend(numbers.map(|(name, number)| (name.to_owned(), number)));
+    }
     let grounds = Grounds {
         pvalue: Some(p),
         threshold: Some(view.threshold),
@@ -324,13 +350,16 @@ fn opinion_of(
         baseline_to: baseline().max(),
         provisional: view.age < PROVISIONAL,
         reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
-        // Only what is raised is ever computed again.
         baseline: if in_alarm { windows.iter().zip(&prepared.past).map(past_window).rev().collect() } else { Vec::new() },
-        model: if in_alarm { named(&prepared.prior) } else { Vec::new() },
+        model,
         suspect: if has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
         ..Grounds::default()
     };
-    Opinion { length, judgement, grounds, recurrence: operating::recurrence_days(p, view.series) }
+    let recurrence = match rising {
+        Some(charted) => Some(slow::recurrence_days(charted.value, view.series)),
+        None => operating::recurrence_days(p, view.series),
+    };
+    Opinion { length, judgement, grounds, recurrence }
 }
 
 /// A prior's numbers by name; [`predicted_again`] reads them.
@@ -377,7 +406,13 @@ pub(crate) fn predicted_again(grounds: &Grounds, window_end: Micros, observed: u
             age: (window_end - window.end) as f64 / DAY as f64,
         })
         .collect();
-    Some(judge_by(&forecast(&past, &prior), Some(f64::from(observed)), grounds.threshold?))
+    let forecast = forecast(&past, &prior);
+    let judgement = judge_by(&forecast, Some(f64::from(observed)), grounds.threshold?);
+    let Some((before, limit)) = number(CHART_BEFORE).zip(number(CHART_LIMIT)) else { return Some(judgement) };
+    let day = slow::Day { observed: f64::from(observed), mean: forecast.expected(), shape: forecast.shape() };
+    let upperbound = day.bound(before, limit);
+    let alarm = f64::from(observed) > upperbound;
+    Some(Judgement { upperbound: Some(upperbound), alarm: Some(alarm), reason: alarm.then_some(Reason::SlowRise), ..judgement })
 }
 
 #[cfg(test)]

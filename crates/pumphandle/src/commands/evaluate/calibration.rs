@@ -115,8 +115,8 @@ pub(super) fn first_seen(size: &Size, seed: u64) -> String {
     let mut random = Random::stream(seed, 5_000);
     for days in [1usize, 3, 7] {
         let past: Vec<Window> =
-            (0..days).map(|day| Window { observed: 0.0, population: None, day: day as i64, age: 2.0 + day as f64 }).collect();
-        let now = Window { observed: 0.0, population: None, day: 9, age: 0.0 };
+            (0..days).map(|day| Window { observed: 0.0, population: None, share: 1.0, day: day as i64, age: 2.0 + day as f64 }).collect();
+        let now = Window { observed: 0.0, population: None, share: 1.0, day: 9, age: 0.0 };
         let prepared = Topic::unknown().prepare(&past, &now, |_| (0.3, 0.5));
         let forecast = forecast(&prepared.past, &prepared.prior);
         let mut shares = [Share::default(); 4];

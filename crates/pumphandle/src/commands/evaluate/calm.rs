@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use simulation::panels::{self, Generator, PanelSpec};
+use surveillance::detectors::slow;
 use surveillance::evaluation::{Schedule, episodes, first_alarms};
 
 use super::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
 
 const REGIONS: usize = 25;
+/// What the tables of thresholds are drawn from.
+const IN_CONTROL: [Generator; 3] =
+    [Generator::Poisson, Generator::NegativeBinomial { size: 10.0 }, Generator::NegativeBinomial { size: 2.0 }];
+/// Charts are looked at once a day, so that many times as many topics cost no more.
+const SLOW_TIMES: u64 = 12;
 
 /// False episodes of an installation in which nothing happens.
 pub(super) struct NullYear {
@@ -80,9 +86,8 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     let levels: Vec<f64> = (0..13).map(|nth| 10f64.powf(-2.0 - 0.25 * f64::from(nth))).collect();
     let mut found = vec![0usize; levels.len()];
     let mut years = 0.0;
-    let generators = [Generator::Poisson, Generator::NegativeBinomial { size: 10.0 }, Generator::NegativeBinomial { size: 2.0 }];
-    let steps = bar(generators.len() as u64 * size.operating);
-    for generator in generators {
+    let steps = bar(IN_CONTROL.len() as u64 * size.operating);
+    for generator in IN_CONTROL {
         for topic in 0..size.operating {
             let seed = seed + 30_000 + topic;
             let means = panels::spread_of_means(25, seed);
@@ -117,6 +122,37 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     );
     for (level, rate) in rows {
         let _ = writeln!(text, "    ({level:.4e}, {rate:.4e}),");
+    }
+    text + "]\n"
+}
+
+/// Rows of `detectors/slow/table.in`.
+pub(super) fn slow_table(size: &Size, seed: u64) -> String {
+    let limits: Vec<f64> = (2..=18).map(|half| f64::from(half) / 2.0).collect();
+    let mut found = vec![0usize; limits.len()];
+    let mut years = 0.0;
+    let topics = SLOW_TIMES * size.operating;
+    let steps = bar(IN_CONTROL.len() as u64 * topics);
+    for generator in IN_CONTROL {
+        for topic in 0..topics {
+            let seed = seed + 40_000 + topic;
+            let means = panels::spread_of_means(REGIONS, seed);
+            let panel = drawn(&PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
+            for days in panel.days(WARM_UP * HOURS, panel.hours()) {
+                for (found, limit) in found.iter_mut().zip(&limits) {
+                    *found += slow::episodes(&days, *limit);
+                }
+                years += days.len() as f64 / 365.25;
+            }
+            steps.inc(1);
+        }
+    }
+    steps.finish_and_clear();
+    let mut text = format!(
+        "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > crates/surveillance/src/detectors/slow/table.in`\n"
+    );
+    for (limit, found) in limits.iter().zip(found).filter(|(_, found)| *found >= 20) {
+        let _ = writeln!(text, "    ({limit:.1}, {:.4e}),", found as f64 / years);
     }
     text + "]\n"
 }

@@ -98,14 +98,14 @@ proptest! {
     ) {
         let windows = |past: &Vec<(f64, Option<f64>)>| -> Vec<Window> {
             let window = |(nth, (observed, population)): (usize, &(f64, Option<f64>))| {
-                Window { observed: *observed, population: *population, day: 500 - nth as i64, age: 2.0 + nth as f64 }
+                Window { observed: *observed, population: *population, share: 1.0, day: 500 - nth as i64, age: 2.0 + nth as f64 }
             };
             past.iter().enumerate().map(window).collect()
         };
         let regions: Vec<Vec<Window>> = regions.iter().map(windows).collect();
         let slices: Vec<&[Window]> = regions.iter().map(Vec::as_slice).collect();
         let topic = Topic::learn(regions.first().map_or(&[][..], Vec::as_slice), &slices);
-        let now = Window { observed: now.0, population: now.1, day: 502, age: 0.0 };
+        let now = Window { observed: now.0, population: now.1, share: 1.0, day: 502, age: 0.0 };
         for region in &regions {
             let prepared = topic.prepare(region, &now, |_| (0.3, 0.5));
             let forecast = forecast(&prepared.past, &prepared.prior);

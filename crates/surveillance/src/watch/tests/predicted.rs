@@ -123,7 +123,8 @@ fn a_region_with_few_posts_grows_with_its_country() {
     pipeline.end();
     assert_eq!(alerts(&pipeline.out), "");
     let last = |region: &str| {
-        let mut verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+        let mut verdicts =
+            pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
         verdicts.rfind(|verdict| verdict.region == region && verdict.window_end == MONDAY + 26 * DAY).cloned().unwrap()
     };
     let small = last("DE-HB");
@@ -173,4 +174,56 @@ fn a_revision_joins_the_alert_of_its_neighbours() {
     }
     pipeline.end();
     assert_eq!(last_alerts(&pipeline.out).len(), 1, "{}", alerts(&pipeline.out));
+}
+
+/// Twenty accounts a day, give or take some, and from the fifth week on half as many again; all posts stay as they are.
+fn slow_rise(pipeline: &mut Pipeline) {
+    for day in 0..42_i64 {
+        let accounts = 20 + (day * 7) % 11 - 5 + if day < 28 { 0 } else { 10 };
+        for quarter in 0..96 {
+            let at = MONDAY + day * DAY + quarter * 15 * MINUTE;
+            for nth in 0..8 {
+                pipeline.post(at + nth * SECOND, 1_000 + (quarter * 8 + nth) as u64, "DE/DE-BE", None);
+            }
+            if quarter < accounts {
+                pipeline.post(at + 5 * MINUTE, 5_000 + (day * 96 + quarter) as u64, "DE/DE-BE", Some("flu"));
+            }
+        }
+    }
+    pipeline.end();
+}
+
+#[test]
+fn days_add_up_to_a_slow_rise_that_none_of_them_shows() {
+    let told: Vec<Pipeline> = [(Mode::Batch, 1), (Mode::AsLive, 1), (Mode::AsLive, 3)]
+        .into_iter()
+        .map(|(mode, partitions)| {
+            let mut pipeline = by_default(mode, partitions);
+            slow_rise(&mut pipeline);
+            pipeline
+        })
+        .collect();
+    let finals = |pipeline: &Pipeline| -> BTreeMap<(String, String, Micros), Verdict> {
+        let verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+        let finals = verdicts.filter(|verdict| verdict.stage == Stage::Final);
+        let plain = |verdict: &Verdict| Verdict { revision: 0, version: Version::default(), ..verdict.clone() };
+        finals.map(|verdict| ((verdict.topic.clone(), verdict.region.clone(), verdict.window_end), plain(verdict))).collect()
+    };
+    assert_eq!(finals(&told[0]), finals(&told[1]));
+    assert_eq!(finals(&told[0]), finals(&told[2]));
+    let risen: Vec<Verdict> =
+        finals(&told[0]).into_values().filter(|verdict| verdict.reason == "slow-rise" && verdict.region == "DE-BE").collect();
+    let first = risen.first().unwrap_or_else(|| panic!("{}", alerts(&told[0].out)));
+    assert!((MONDAY + 28 * DAY..MONDAY + 40 * DAY).contains(&first.window_end), "{first:?}");
+    for verdict in &risen {
+        assert!(verdict.alarm == Some(true) && verdict.window_end % DAY == 0 && verdict.window_length == DAY, "{verdict:?}");
+        assert!(f64::from(verdict.observed) > verdict.upperbound.unwrap() && verdict.pvalue.unwrap() > 0.001, "{verdict:?}");
+    }
+    for pipeline in &told {
+        for alert in last_alerts(&pipeline.out).iter().filter(|alert| alert.grounds.reason == "slow-rise") {
+            let judged = crate::recompute(alert, &[]).unwrap();
+            assert_eq!((judged.alarm, judged.upperbound), (Some(true), Some(alert.upperbound)));
+            assert_eq!(judged.expected, Some(alert.expected));
+        }
+    }
 }
