@@ -59,7 +59,7 @@ impl Zone {
         let zone = if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters.to_owned() };
         let there = at + self.offset(at);
         let day = there.div_euclid(DAY);
-        let (year, month, day_of_month) = date(day);
+        let (year, month, day_of_month) = record::time::date(day);
         Local {
             day,
             minute: u32::try_from(there.rem_euclid(DAY) / MINUTE).unwrap_or(0),
@@ -92,19 +92,6 @@ impl Zone {
         }
         after + 7 * DAY
     }
-}
-
-/// The civil date of a day (Hinnant, "chrono-compatible low-level date algorithms").
-fn date(day: i64) -> (i64, u8, u8) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), u8::try_from(month).unwrap_or(1), u8::try_from(day_of_month).unwrap_or(1))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod detect;
 mod evaluate;
 mod export;
 mod health;
+mod lines;
 mod locate;
 mod outputs;
 mod reference;

@@ -193,5 +193,19 @@ pub fn display(instant: Micros) -> String {
     }
 }
 
+/// Year, month and day of the month of a day since 1970-01-01, in the Gregorian calendar (Hinnant, *chrono-compatible low-level date
+/// algorithms*, `civil_from_days`); any day at all.
+pub fn date(day: i64) -> (i64, u8, u8) {
+    let shifted = day.saturating_add(719_468);
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day_of_month = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), u8::try_from(month).unwrap_or(1), u8::try_from(day_of_month).unwrap_or(1))
+}
+
 #[cfg(test)]
 mod tests;

@@ -570,23 +570,14 @@ fn push_escaped(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Year, month and day of a day since 1970 (Hinnant, *chrono-compatible low-level date algorithms*,
-/// `civil_from_days`).
+/// `2026-01-05`.
 fn date(day: i64) -> String {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day_of_month) = record::time::date(day);
     let mut out = String::with_capacity(10);
     push_padded(&mut out, year, 4);
     out.push('-');
-    push_padded(&mut out, month, 2);
+    push_padded(&mut out, i64::from(month), 2);
     out.push('-');
-    push_padded(&mut out, day_of_month, 2);
+    push_padded(&mut out, i64::from(day_of_month), 2);
     out
 }

@@ -1,13 +1,10 @@
 //! `locate`: which region coordinates or a text mean, a line of JSON each.
 
-use std::io::{BufRead, BufWriter, Read, Write, stdin, stdout};
-
-use anyhow::{Context, anyhow};
 use atlas::{Atlas, Located, Meaning, Provenance};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use super::tags::Lossy;
+use super::lines::{self, Lossy};
 use crate::cli;
 use crate::config::Config;
 
@@ -64,31 +61,10 @@ pub(crate) fn run(config: &Config, args: &cli::Locate) -> Result<(), Failure> {
         "mention" => Meaning::Mentioned,
         _ => Meaning::AuthorHome,
     };
-    let mut out = BufWriter::new(stdout().lock());
-    let mut input = stdin().lock();
-    let bytes_max = config.limits.line_bytes;
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let bounded = (&mut input).take(bytes_max as u64 + 1).read_until(b'\n', &mut line);
-        if bounded.with_context(|| format!("failed to read line {number} of standard input"))? == 0 {
-            break;
-        }
-        if line.len() > bytes_max {
-            return Err(anyhow!("line {number} of standard input is longer than {bytes_max} bytes").into());
-        }
-        let text = String::from_utf8_lossy(&line);
-        if text.trim().is_empty() {
-            continue;
-        }
-        let shape = || format!("line {number} of standard input is not {SHAPE}");
-        let question: Question = serde_json::from_str(&text).with_context(shape)?;
-        let located = locate(&config.places.placing.atlas, &question, meaning).map_err(|why| anyhow!("{}: {why}", shape()))?;
-        serde_json::to_writer(&mut out, &Answer::of(located)).context("failed to write")?;
-        out.write_all(b"\n")?;
-    }
-    out.flush()?;
-    Ok(())
+    lines::answered(config, SHAPE, |question: Question| {
+        let located = locate(&config.places.placing.atlas, &question, meaning)?;
+        lines::json(&Answer::of(located))
+    })
 }
 
 fn locate<'a>(atlas: &'a Atlas, question: &Question, meaning: Meaning) -> Result<Located<'a>, &'static str> {

@@ -2,17 +2,13 @@
 //!
 //! Takes what posts may hold: unpaired surrogates and bytes that are no UTF-8 become U+FFFD, as they do when posts are read.
 
-use std::fmt;
-use std::io::{BufRead, BufWriter, Read, Write, stdin, stdout};
-
-use anyhow::{Context, anyhow};
 use lexicon::extract::hashtags;
 use lexicon::{Reading, TAG_BYTES_MAX, TAGS_MAX};
 use record::Voice;
-use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use super::lines::{self, Lossy};
 use crate::config::Config;
 
 #[derive(Debug, Deserialize)]
@@ -48,25 +44,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
-    let mut out = BufWriter::new(stdout().lock());
-    let mut input = stdin().lock();
-    let bytes_max = config.limits.line_bytes;
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let bounded = (&mut input).take(bytes_max as u64 + 1).read_until(b'\n', &mut line);
-        if bounded.with_context(|| format!("failed to read line {number} of standard input"))? == 0 {
-            break;
-        }
-        if line.len() > bytes_max {
-            return Err(anyhow!("line {number} of standard input is longer than {bytes_max} bytes").into());
-        }
-        let text = String::from_utf8_lossy(&line);
-        if text.trim().is_empty() {
-            continue;
-        }
-        let question: Question =
-            serde_json::from_str(&text).with_context(|| format!("line {number} of standard input is not `{{\"text\":…}}`"))?;
+    lines::answered(config, "`{\"text\":…}`", |question: Question| {
         let langs: Vec<&str> = question.lang.iter().map(|lang| lang.0.as_str()).collect();
         let reading = config.topics.lexicon.read(Some(&question.text.0), &[], &langs, config.topics.segment);
         let answer = Answer {
@@ -76,11 +54,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
             voice: voice(reading.topics.iter().map(|hit| hit.voice)),
             dropped: reading.dropped_tags,
         };
-        serde_json::to_writer(&mut out, &answer).context("failed to write")?;
-        out.write_all(b"\n")?;
-    }
-    out.flush()?;
-    Ok(())
+        lines::json(&answer)
+    })
 }
 
 /// Of several voices the most telling one.
@@ -97,33 +72,5 @@ pub(super) fn voice_name(voice: Voice) -> &'static str {
         Voice::Asks => "asks",
         Voice::Asserts => "asserts",
         Voice::Counters => "counters",
-    }
-}
-
-/// A string in which JSON may have spelt what UTF-8 can't.
-#[derive(Debug)]
-pub(super) struct Lossy(pub(super) String);
-
-impl<'de> Deserialize<'de> for Lossy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lossy, D::Error> {
-        deserializer.deserialize_bytes(LossyVisitor)
-    }
-}
-
-struct LossyVisitor;
-
-impl Visitor<'_> for LossyVisitor {
-    type Value = Lossy;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Lossy, E> {
-        Ok(Lossy(text.to_owned()))
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Lossy, E> {
-        Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
     }
 }

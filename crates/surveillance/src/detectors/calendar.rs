@@ -3,6 +3,8 @@
 //! Dates are days since 1970-01-01, in order; out of order they find nothing. Follows R's `seq.Date`: a year back from 29 February is 1 March;
 //! weekly points move to the nearest same weekday, monthly ones to the same day of the month.
 
+use record::time::date;
+
 /// Days beyond this are no dates, and are not reckoned with: 270,000 years.
 pub(super) const DAYS_MAX: u64 = 100_000_000;
 
@@ -41,14 +43,14 @@ pub(super) fn windows(days: &[i64], k: usize, years: usize, half_width: usize, f
 
 pub(super) fn years_back(day: i64, years: i64) -> i64 {
     let (year, month, of_month) = date(day);
-    day_of(year - years, month, of_month)
+    day_of(year - years, i64::from(month), i64::from(of_month))
 }
 
 /// Months on, on the same day of the month; beyond the month's end it runs on into the next.
 pub(super) fn months_on(day: i64, months: i64) -> i64 {
     let (year, month, of_month) = date(day);
-    let since = year * 12 + month - 1 + months;
-    day_of(since.div_euclid(12), since.rem_euclid(12) + 1, of_month)
+    let since = year * 12 + i64::from(month) - 1 + months;
+    day_of(since.div_euclid(12), since.rem_euclid(12) + 1, i64::from(of_month))
 }
 
 pub(super) fn nearest_same_weekday(day: i64, like: i64) -> i64 {
@@ -56,20 +58,7 @@ pub(super) fn nearest_same_weekday(day: i64, like: i64) -> i64 {
     if on < 7 - on { day + on } else { day + on - 7 }
 }
 
-/// Year, month and day of the month in the Gregorian calendar.
-pub(super) fn date(day: i64) -> (i64, i64, i64) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, of_month)
-}
-
-/// The inverse of `date`; a day of the month beyond its end runs on into the next month.
+/// The inverse of [`date`]; a day of the month beyond its end runs on into the next month.
 pub(super) fn day_of(year: i64, month: i64, of_month: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);

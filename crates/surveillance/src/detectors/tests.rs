@@ -253,17 +253,17 @@ fn the_anscombe_integral_equals_a_plain_quadrature() {
 #[test]
 fn the_calendar_goes_there_and_back() {
     for day in (-800_000..800_000).step_by(97) {
-        let (year, month, of_month) = calendar::date(day);
-        assert_eq!(calendar::day_of(year, month, of_month), day);
+        let (year, month, of_month) = date(day);
+        assert_eq!(calendar::day_of(year, i64::from(month), i64::from(of_month)), day);
     }
-    assert_eq!(calendar::date(0), (1970, 1, 1));
+    assert_eq!(date(0), (1970, 1, 1));
     let leap_day = calendar::day_of(2024, 2, 29);
-    assert_eq!(calendar::date(calendar::years_back(leap_day, 1)), (2023, 3, 1));
-    assert_eq!(calendar::date(calendar::months_on(calendar::day_of(2023, 12, 1), 3)), (2024, 3, 1));
+    assert_eq!(date(calendar::years_back(leap_day, 1)), (2023, 3, 1));
+    assert_eq!(date(calendar::months_on(calendar::day_of(2023, 12, 1), 3)), (2024, 3, 1));
     // A Monday looks for the Monday nearest to Saturday and to Thursday a year before.
     let monday = calendar::day_of(2026, 11, 23);
-    assert_eq!(calendar::date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 22), monday)), (2025, 11, 24));
-    assert_eq!(calendar::date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 20), monday)), (2025, 11, 17));
+    assert_eq!(date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 22), monday)), (2025, 11, 24));
+    assert_eq!(date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 20), monday)), (2025, 11, 17));
 }
 
 #[test]

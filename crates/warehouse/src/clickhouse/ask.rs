@@ -48,26 +48,6 @@ struct CellRow {
 
 #[derive(Debug, Row, Deserialize)]
 struct JudgedRow {
-    window_end: u32,
-    window_seconds: u32,
-    method: String,
-    stage: String,
-    observed: u32,
-    population: u64,
-    expected: Option<f64>,
-    upperbound: Option<f64>,
-    pvalue: Option<f64>,
-    alarm: Option<u8>,
-    reason: String,
-    coverage: f64,
-    expected_low: Option<f64>,
-    expected_high: Option<f64>,
-    detectable_rise: Option<f64>,
-    provisional: u8,
-}
-
-#[derive(Debug, Row, Deserialize)]
-struct PlacedRow {
     topic: String,
     region: String,
     window_end: u32,
@@ -220,29 +200,11 @@ impl Reading for ClickHouse {
     fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError> {
         let (client, query) = (self.client(), query.clone());
         let rows = self.run("read", async move { placed(&client, &query).await })?;
-        rows.into_iter()
-            .map(|row| {
-                let judged = JudgedRow {
-                    window_end: row.window_end,
-                    window_seconds: row.window_seconds,
-                    method: row.method,
-                    stage: row.stage,
-                    observed: row.observed,
-                    population: row.population,
-                    expected: row.expected,
-                    upperbound: row.upperbound,
-                    pvalue: row.pvalue,
-                    alarm: row.alarm,
-                    reason: row.reason,
-                    coverage: row.coverage,
-                    expected_low: row.expected_low,
-                    expected_high: row.expected_high,
-                    detectable_rise: row.detectable_rise,
-                    provisional: row.provisional,
-                };
-                Ok(Placed { topic: row.topic, region: row.region, judged: judged_of(judged).map_err(|why| self.misread(why))? })
-            })
-            .collect()
+        let found = rows.into_iter().map(|mut row| {
+            let (topic, region) = (std::mem::take(&mut row.topic), std::mem::take(&mut row.region));
+            Ok(Placed { topic, region, judged: judged_of(row).map_err(|why| self.misread(why))? })
+        });
+        found.collect()
     }
 
     fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
@@ -346,7 +308,7 @@ async fn verdicts(client: &Client, query: &SeriesQuery) -> Result<Vec<JudgedRow>
 }
 
 /// In pieces, as many series at once as a question may name.
-async fn placed(client: &Client, query: &JudgedQuery) -> Result<Vec<PlacedRow>, clickhouse::error::Error> {
+async fn placed(client: &Client, query: &JudgedQuery) -> Result<Vec<JudgedRow>, clickhouse::error::Error> {
     let mut series = query.series.clone();
     series.sort();
     series.dedup();
@@ -361,10 +323,10 @@ async fn placed(client: &Client, query: &JudgedQuery) -> Result<Vec<PlacedRow>, 
             ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY topic, region, window_end, window_seconds, method
         )
         ORDER BY topic, region, window_end, window_seconds, method";
-    let mut rows: Vec<PlacedRow> = Vec::new();
+    let mut rows: Vec<JudgedRow> = Vec::new();
     for series in series.chunks(KEYS_A_QUESTION) {
         let asked = client.query(sql).bind(series).bind(least).bind(greatest).bind(&ends).bind(length).bind(length);
-        rows.extend(asked.fetch_all::<PlacedRow>().await?);
+        rows.extend(asked.fetch_all::<JudgedRow>().await?);
     }
     Ok(rows)
 }
