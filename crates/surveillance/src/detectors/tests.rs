@@ -1,6 +1,8 @@
 //! What no oracle row says: the golden vectors of epitweetr, the floors, the reasons, and that no
 //! input whatever brings forth a panic or a number that is none.
 
+use record::time::date;
+
 use super::distribution::{
     beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
     poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
