@@ -4,7 +4,7 @@
 //! coverage, one that is excluded from baselines and one on which the installation is still learning change nothing.
 
 use record::time::DAY;
-use record::{Micros, TopicSetting};
+use record::{Micros, Stage, TopicSetting};
 use serde::{Deserialize, Serialize};
 
 use super::predict::View;
@@ -49,7 +49,7 @@ impl Watch {
     }
 
     /// The chart after these days, and how it stands at the last of them; none where that day changes nothing.
-    pub(super) fn chart(&self, key: &(String, String), series: &Series, days: &[(Pasts, View)]) -> (Chart, Option<Charted>) {
+    pub(super) fn chart(&self, key: &(String, String), series: &Series, days: &[(Pasts, View)], stage: Stage) -> (Chart, Option<Charted>) {
         let mut chart = series.chart;
         let mut charted = None;
         for (pasts, view) in days.iter().filter(|(pasts, _)| pasts.end > series.chart.until) {
@@ -63,7 +63,8 @@ impl Watch {
                 continue;
             }
             let past = self.past(key, series, DAY, end, &pasts.baseline_shortest);
-            let forecast = self.forecast(&key.1, DAY, (&pasts.baseline_shortest, &past), end, view, Side::Aligned).forecast;
+            let forecast =
+                self.forecast(&key.1, DAY, (&pasts.baseline_shortest, &past), end, view, (Side::Aligned, stage == Stage::Final)).forecast;
             let observed = f64::from(Watch::window(series, Side::Aligned, DAY, end).authors);
             let day = Day { observed, mean: forecast.expected(), shape: forecast.shape() };
             let before = chart.value;

@@ -54,9 +54,9 @@ impl Watch {
                     continue;
                 }
                 let observed_of = |length: Micros| Watch::window(series, Side::Aligned, length, end).authors;
-                let (chart, charted) = self.chart(&key, series, &days);
+                let (chart, charted) = self.chart(&key, series, &days, stage);
                 let Opinion { length, mut judgement, grounds, recurrence } = match &view {
-                    Some(view) => self.opinion(&key, series, pasts, view, charted.as_ref(), observed_of),
+                    Some(view) => self.opinion(&key, series, pasts, view, (stage, charted.as_ref()), observed_of),
                     None => {
                         let (length, past) = self.window_length(&key, series, pasts);
                         let judgement = judge(&rules.method, past, observed_of(length));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use record::region::{Level, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR};
-use record::{Grounds, Micros, PastWindow, Suspect};
+use record::{Grounds, Micros, PastWindow, Stage, Suspect};
 use serde::{Deserialize, Serialize};
 
 use super::chart::Charted;
@@ -33,6 +33,9 @@ const SHIPPED_PER_POST: f64 = 30e-6;
 const GROWTH: f64 = 2.0;
 /// The last hour of a window that is still open may have this many times the posts of the fullest hour at hand.
 const HOUR_FORECAST: f64 = 1.5;
+
+/// Fewer posts than this share of a usual window are taken for this many as long as more may come.
+const BELIEVED_LEAST: f64 = 0.8;
 
 /// Names of what a chart of slow rises stood at before the day, and of its limit, among an alert's numbers.
 const CHART_BEFORE: &str = "chart-before";
@@ -228,21 +231,22 @@ impl Watch {
         series: &Series,
         pasts: &Pasts,
         view: &View,
-        charted: Option<&Charted>,
+        (stage, charted): (Stage, Option<&Charted>),
         observed: impl Fn(Micros) -> u32,
     ) -> Opinion {
         let (length, _) = self.window_length(key, series, pasts);
         let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
         let of_days = || {
             let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
-            let forecast = self.forecast(&key.1, pasts.shortest, past, pasts.end, view, Side::Aligned);
+            let forecast = self.forecast(&key.1, pasts.shortest, past, pasts.end, view, (Side::Aligned, stage == Stage::Final));
             opinion_of(&forecast, view, observed(pasts.shortest), charted)
         };
         if length == pasts.shortest {
             return of_days();
         }
         let weeks = self.past(key, series, length, pasts.end, &pasts.baseline_longest);
-        let forecast = self.forecast(&key.1, length, (&pasts.baseline_longest, &weeks), pasts.end, view, Side::Aligned);
+        let forecast =
+            self.forecast(&key.1, length, (&pasts.baseline_longest, &weeks), pasts.end, view, (Side::Aligned, stage == Stage::Final));
         let of_weeks = opinion_of(&forecast, view, observed(length), None);
         if of_weeks.judgement.alarm != Some(true) {
             let short = of_days();
@@ -257,7 +261,7 @@ impl Watch {
     pub(super) fn early_opinion(&self, key: &(String, String), series: &Series, pasts: &Pasts, view: &View, observed: u32) -> Opinion {
         let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
         let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
-        opinion_of(&self.forecast(&key.1, pasts.shortest, past, pasts.end, view, Side::Open), view, observed, None)
+        opinion_of(&self.forecast(&key.1, pasts.shortest, past, pasts.end, view, (Side::Open, false)), view, observed, None)
     }
 
     /// Of a region's window, from past ones: their ends and values.
@@ -268,13 +272,15 @@ impl Watch {
         (ends, past): (&[(Micros, bool)], &[Option<f64>]),
         end: Micros,
         view: &View,
-        side: Side,
+        (side, is_final): (Side, bool),
     ) -> Forecasted {
         let basis = self.basis(region, length, ends);
         let windows = self.windows(&basis, length, end, ends, past);
         let measured = self.population(side, &basis.measured, end - length, end) as f64;
         let population = match side {
-            Side::Aligned => measured,
+            Side::Aligned if is_final => measured,
+            // What is read late comes with its posts in any order: what would be an outage is not believed before it is final.
+            Side::Aligned => measured.max(BELIEVED_LEAST * basis.mean),
             // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much; and what is
             // missing may be read yet, as after an outage.
             Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&basis.measured).unwrap_or(0.0)).max(basis.mean),
