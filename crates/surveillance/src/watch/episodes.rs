@@ -114,18 +114,20 @@ impl Episodes {
             return;
         }
         let at = (alarm.region.clone(), alarm.window_end);
+        let mut taking = None;
         if !self.open.contains_key(&own)
-            && let Some(episode) = self.over.values_mut().find(|episode| episode.takes(&own, &alarm))
-            && now - alarm.window_end.max(episode.last_end) >= QUIET
+            && let Some((id, episode)) = self.over.iter_mut().find(|(_, episode)| episode.takes(&own, &alarm))
         {
-            // A revision of what is over: it stays so.
-            episode.take(at, alarm);
-            return;
+            if now - alarm.window_end.max(episode.last_end) >= QUIET {
+                // A revision of what is over: it stays so.
+                episode.take(at, alarm);
+                return;
+            }
+            taking = Some(id.clone());
         }
-        let resumed = self.over.iter().find(|(_, episode)| episode.takes(&own, &alarm)).map(|(id, _)| id.clone());
         let episode = self.open.entry(own).or_insert_with(|| {
-            if let Some(before) = resumed.and_then(|id| self.over.remove(&id)) {
-                return before;
+            if let Some(resumed) = taking.and_then(|id| self.over.remove(&id)) {
+                return resumed;
             }
             let alert = first_alert(&alarm, &group, version);
             match self.over.remove(&alert.id) {
