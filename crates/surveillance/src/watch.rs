@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use record::region::RegionTable;
-use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
+use record::time::{DAY, HOUR, SECOND, pane_border, pane_start};
 use record::{
     Coverage, Exclusion, Frame, Grounds, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, TopicSetting, Version,
 };
@@ -34,7 +34,7 @@ use chart::Chart;
 use episodes::Episodes;
 use fold::{Parts, SeriesFold, Total as TotalParts, Window};
 pub(crate) use predict::predicted_again;
-use predict::{Denominators, View};
+use predict::{Denominators, Known};
 
 const STAGE: &str = "watch";
 
@@ -44,20 +44,6 @@ const OPEN_EVERY: Micros = 2 * SECOND;
 const AGAIN_AFTER: Micros = 6 * HOUR;
 /// Window values are kept this long as baselines.
 const HISTORY: Micros = 60 * DAY;
-/// With a greater share of a window's posts waiting for their place, no region below the world can be called calm.
-const PENDING_MAX: f64 = 0.1;
-/// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
-const SHORT_PANE: Micros = 5 * MINUTE;
-/// Denominators and coverage are kept for the longest window and the horizon, generously.
-const TOTALS_KEPT: Micros = 10 * DAY;
-/// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
-const PAST_WINDOWS: i64 = 28;
-/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than this of its sample,
-/// from this many sampled posts on.
-const DOUBTFUL_SHARE: f64 = 0.3;
-const SAMPLED_LEAST: u32 = 5;
-/// Fewest past windows from which any detector gives an answer.
-const BASELINE_LEAST: usize = 3;
 
 /// What watch says, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +87,7 @@ pub struct Watch {
     /// (topic, region) → series.
     series: BTreeMap<(String, String), Series>,
     /// What topics know at open window ends; follows from the rest.
-    views: BTreeMap<(String, Micros), Arc<(Pasts, View)>>,
+    views: BTreeMap<(String, Micros), Arc<Known>>,
     known_chunks: BTreeSet<ChunkName>,
 }
 

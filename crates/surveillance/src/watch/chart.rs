@@ -4,11 +4,12 @@
 //! coverage, one that is excluded from baselines and one on which the installation is still learning change nothing.
 
 use record::time::DAY;
-use record::{Micros, Stage, TopicSetting};
+use record::{Micros, TopicSetting};
 use serde::{Deserialize, Serialize};
 
-use super::predict::View;
+use super::predict::{Known, View};
 use super::{Pasts, Series, Side, Watch};
+use crate::detectors::predictive::Forecast;
 use crate::detectors::slow::Day;
 
 /// A series' chart after its last final day.
@@ -32,52 +33,58 @@ pub(super) struct Charted {
 }
 
 impl Watch {
-    /// The days that end at or before `end` and aren't final, and what the topic's regions know of each; none where no day ends.
-    pub(super) fn days_to_chart(&self, topic: &TopicSetting, end: Micros) -> Vec<(Pasts, View)> {
+    /// The days before the one that ends at `end` which aren't final, with what the topic's regions know of each; none where no day ends.
+    pub(super) fn open_days(&self, topic: &TopicSetting, end: Micros) -> Option<Vec<Known>> {
         if end.rem_euclid(DAY) != 0 || topic.windows.first() != Some(&DAY) {
-            return Vec::new();
+            return None;
         }
         let horizon = self.newest().map_or(0, |settings| settings.horizon);
-        let days = (0..=horizon / DAY + 1).rev().map(|back| end - back * DAY);
-        let open = days.filter(|day| *day == end || !self.is_final(day - topic.pane, topic.pane));
-        let known = open.map(|day| {
-            let pasts = self.pasts(&topic.windows, day);
-            let view = self.view(&topic.id, &pasts);
-            (pasts, view)
-        });
-        known.collect()
+        let days = (1..=horizon / DAY + 1).rev().map(|back| end - back * DAY);
+        let open = days.filter(|day| !self.is_final(day - topic.pane, topic.pane));
+        Some(open.map(|day| self.known(topic, day)).collect())
     }
 
-    /// The chart after these days, and how it stands at the last of them; none where that day changes nothing.
-    pub(super) fn chart(&self, key: &(String, String), series: &Series, days: &[(Pasts, View)], stage: Stage) -> (Chart, Option<Charted>) {
+    /// The chart before a day is added, from the days since the last final one.
+    pub(super) fn chart_after(&self, key: &(String, String), series: &Series, days: &[Known], is_final: bool) -> Chart {
         let mut chart = series.chart;
-        let mut charted = None;
-        for (pasts, view) in days.iter().filter(|(pasts, _)| pasts.end > series.chart.until) {
-            let end = pasts.end;
-            chart.until = end;
-            let least = self.rules(end - 1).map_or(0.0, |rules| rules.settings.detect.coverage);
-            let counts =
-                !view.is_learning() && self.coverage(Side::Aligned, end - DAY, end) >= least && !self.is_excluded(key, end - DAY, end, end);
-            charted = None;
-            if !counts {
-                continue;
-            }
-            let past = self.past(key, series, DAY, end, &pasts.baseline_shortest);
-            let forecast =
-                self.forecast(&key.1, DAY, (&pasts.baseline_shortest, &past), end, view, (Side::Aligned, stage == Stage::Final)).forecast;
-            let observed = f64::from(Watch::window(series, Side::Aligned, DAY, end).authors);
-            let day = Day { observed, mean: forecast.expected(), shape: forecast.shape() };
-            let before = chart.value;
-            if before == 0.0 {
-                chart.since = end - DAY;
-            }
-            chart.value = day.after(before);
-            charted = Some(Charted { before, value: chart.value, bound: day.bound(before, view.limit), since: chart.since });
-            if chart.value > view.limit {
-                // It has said so, and begins anew.
-                chart.value = 0.0;
-            }
+        for Known { pasts, view } in days {
+            let forecasted = self.day_forecast(key, series, pasts, view, (Side::Aligned, is_final));
+            self.add_day(&mut chart, key, series, pasts, view, &forecasted.forecast);
         }
-        (chart, charted)
+        chart
+    }
+
+    /// Adds a day as it was forecast, and says how the chart stands at it; nothing where the day changes nothing.
+    pub(super) fn add_day(
+        &self,
+        chart: &mut Chart,
+        key: &(String, String),
+        series: &Series,
+        pasts: &Pasts,
+        view: &View,
+        forecast: &Forecast,
+    ) -> Option<Charted> {
+        let end = pasts.end;
+        if end <= chart.until {
+            return None;
+        }
+        chart.until = end;
+        let least = self.rules(end - 1).map_or(0.0, |rules| rules.settings.detect.coverage);
+        if view.is_learning() || self.coverage(Side::Aligned, end - DAY, end) < least || self.is_excluded(key, end - DAY, end, end) {
+            return None;
+        }
+        let observed = f64::from(Watch::window(series, Side::Aligned, DAY, end).authors);
+        let day = Day { observed, mean: forecast.expected(), shape: forecast.shape() };
+        let before = chart.value;
+        if before == 0.0 {
+            chart.since = end - DAY;
+        }
+        chart.value = day.after(before);
+        let charted = Charted { before, value: chart.value, bound: day.bound(before, view.limit), since: chart.since };
+        if chart.value > view.limit {
+            // It has said so, and begins anew.
+            chart.value = 0.0;
+        }
+        Some(charted)
     }
 }

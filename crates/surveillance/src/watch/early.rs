@@ -9,8 +9,8 @@ use record::{Frame, Grounds, Micros, Record, Stage, Step, TopicSetting, Version,
 
 use super::episodes::Alarm;
 use super::judging::{above_floors, explained_by, judge};
-use super::predict::{Opinion, View};
-use super::{Bound, Finding, Pasts, Rules, Series, Side, Watch, explain};
+use super::predict::Known;
+use super::{Bound, Finding, Pasts, Rules, Side, Watch, explain};
 use crate::detectors::Judgement;
 
 impl Watch {
@@ -62,9 +62,10 @@ impl Watch {
                 if window.end - topic.pane > watermark || topic.windows.first() != Some(&window.length) {
                     return None;
                 }
-                let (pasts, view) = &*self.open_view(topic, window.end, &rules);
-                let opinion = self.early_opinion(key, self.series.get(key)?, pasts, view, 0);
-                let upperbound = opinion.judgement.upperbound.filter(|_| opinion.judgement.alarm.is_some() || !opinion.is_learning());
+                self.keep_known(topic, window.end, &rules);
+                let Known { pasts, view } = &*self.known_while_open(topic, window.end);
+                let opinion = self.day_forecast(key, self.series.get(key)?, pasts, view, (Side::Open, false)).opinion(view, 0, None);
+                let upperbound = opinion.judgement.upperbound.filter(|_| !view.is_learning());
                 Bound { length: opinion.length, expected: opinion.judgement.expected.unwrap_or(0.0), upperbound, fired: false }
             }
             None => {
@@ -107,9 +108,13 @@ impl Watch {
         };
         let mut bound = bound;
         let mut certain = first_above(&bound);
-        if certain.is_some() && rules.predicts() {
+        let again = (certain.is_some() && rules.predicts()).then(|| {
+            let known = self.known_while_open(topic, end);
+            (self.day_forecast(key, series, &known.pasts, &known.view, (Side::Open, false)), known)
+        });
+        if let Some((forecasted, known)) = &again {
             // More posts may have come than the bound was fixed for, as when an outage is caught up with.
-            let fresh = self.opinion_again(key, series, topic, end, 0).judgement;
+            let fresh = forecasted.opinion(&known.view, 0, None).judgement;
             bound.upperbound = bound.upperbound.zip(fresh.upperbound).map(|(fixed, fresh)| fixed.max(fresh));
             bound.expected = bound.expected.max(fresh.expected.unwrap_or(0.0));
             certain = first_above(&bound);
@@ -117,12 +122,10 @@ impl Watch {
         let fired = certain.and_then(|(fired_at, observed, posts)| {
             // What has not come yet can't be missing.
             let coverage = self.coverage(Side::Open, from, watermark.clamp(from + 1, end));
-            let (grounds, recurrence) = if rules.predicts() {
-                let opinion = self.opinion_again(key, series, topic, end, observed);
+            let (grounds, recurrence) = again.map_or((Grounds::default(), None), |(forecasted, known)| {
+                let opinion = forecasted.opinion(&known.view, observed, None);
                 (opinion.grounds, opinion.recurrence)
-            } else {
-                (Grounds::default(), None)
-            };
+            });
             let finding = Finding {
                 stage: Stage::Early,
                 end,
@@ -156,34 +159,20 @@ impl Watch {
         alarm
     }
 
-    /// What a topic's regions know at the end of an open window. Kept from frame to frame where all that it rests on is final.
-    fn open_view(&mut self, topic: &TopicSetting, end: Micros, rules: &Rules) -> Arc<(Pasts, View)> {
-        let name = (topic.id.clone(), end);
-        if let Some(known) = self.views.get(&name) {
-            return Arc::clone(known);
-        }
-        let pasts = self.pasts(&topic.windows, end);
-        let view = self.view(&topic.id, &pasts);
-        let made = Arc::new((pasts, view));
+    /// Keeps what a topic's regions know at the end of an open window from frame to frame, where all that it rests on is final.
+    fn keep_known(&mut self, topic: &TopicSetting, end: Micros, rules: &Rules) {
         let settings = &rules.settings;
-        if settings.detect.guardband >= settings.horizon + 2 * topic.pane {
+        let name = (topic.id.clone(), end);
+        if settings.detect.guardband >= settings.horizon + 2 * topic.pane && !self.views.contains_key(&name) {
+            let known = Arc::new(self.known(topic, end));
             self.views.retain(|(_, known), _| *known > end - DAY);
-            self.views.insert(name, Arc::clone(&made));
+            self.views.insert(name, known);
         }
-        made
     }
 
-    /// What the default says of an open window now.
-    fn opinion_again(&self, key: &(String, String), series: &Series, topic: &TopicSetting, end: Micros, observed: u32) -> Opinion {
-        let made = match self.views.get(&(topic.id.clone(), end)) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let pasts = self.pasts(&topic.windows, end);
-                let view = self.view(&topic.id, &pasts);
-                Arc::new((pasts, view))
-            }
-        };
-        self.early_opinion(key, series, &made.0, &made.1, observed)
+    fn known_while_open(&self, topic: &TopicSetting, end: Micros) -> Arc<Known> {
+        let kept = self.views.get(&(topic.id.clone(), end)).cloned();
+        kept.unwrap_or_else(|| Arc::new(self.known(topic, end)))
     }
 
     /// For each country what its open window has above its expectation.

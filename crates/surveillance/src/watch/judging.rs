@@ -8,8 +8,15 @@ use record::{Explanation, Grounds, Micros, PastWindow, Record, Settings, Stage, 
 
 use super::episodes::Alarm;
 use super::predict::Opinion;
-use super::{DOUBTFUL_SHARE, Finding, Judged, Mode, PENDING_MAX, Pasts, SAMPLED_LEAST, Series, Side, Watch, explain};
+use super::{Finding, Judged, Mode, Pasts, Series, Side, Watch, explain};
 use crate::detectors::{Judgement, Method, judge_last};
+
+/// With a greater share of a window's posts waiting for their place, no region below the world can be called calm.
+const PENDING_MAX: f64 = 0.1;
+/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than this of its sample,
+/// from this many sampled posts on.
+const DOUBTFUL_SHARE: f64 = 0.3;
+const SAMPLED_LEAST: u32 = 5;
 
 impl Watch {
     /// How telling a region is as the headline of an alert: deeper in the tree is more so, a language more than no place.
@@ -43,7 +50,7 @@ impl Watch {
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
             let pasts = &*pasts_by_windows.entry(topic.windows.clone()).or_insert_with(|| self.pasts(&topic.windows, end));
             let view = rules.predicts().then(|| self.view(&topic.id, pasts));
-            let days = if rules.predicts() { self.days_to_chart(&topic, end) } else { Vec::new() };
+            let open_days = if rules.predicts() { self.open_days(&topic, end) } else { None };
             for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
                 let before = series.judged.get(&end);
@@ -54,13 +61,12 @@ impl Watch {
                     continue;
                 }
                 let observed_of = |length: Micros| Watch::window(series, Side::Aligned, length, end).authors;
-                let (chart, charted) = self.chart(&key, series, &days, stage);
-                let Opinion { length, mut judgement, grounds, recurrence } = match &view {
-                    Some(view) => self.opinion(&key, series, pasts, view, (stage, charted.as_ref()), observed_of),
+                let (Opinion { length, mut judgement, grounds, recurrence }, chart) = match &view {
+                    Some(view) => self.opinion(&key, series, pasts, view, (stage, open_days.as_deref()), observed_of),
                     None => {
                         let (length, past) = self.window_length(&key, series, pasts);
                         let judgement = judge(&rules.method, past, observed_of(length));
-                        Opinion { length, judgement, grounds: Grounds::default(), recurrence: None }
+                        (Opinion { length, judgement, grounds: Grounds::default(), recurrence: None }, series.chart)
                     }
                 };
                 let observed = observed_of(length);

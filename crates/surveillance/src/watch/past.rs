@@ -2,10 +2,17 @@
 
 use record::Micros;
 use record::region::WORLD;
-use record::time::{HOUR, pane_border, pane_start};
+use record::time::{HOUR, MINUTE, pane_border, pane_start};
 
 use super::fold::{SeriesFold, Window};
-use super::{BASELINE_LEAST, HISTORY, PAST_WINDOWS, Pasts, SHORT_PANE, Series, Shared, Side, Watch};
+use super::{HISTORY, Pasts, Series, Shared, Side, Watch};
+
+/// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
+const SHORT_PANE: Micros = 5 * MINUTE;
+/// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
+const PAST_WINDOWS: i64 = 28;
+/// Fewest past windows from which any detector gives an answer.
+const BASELINE_LEAST: usize = 3;
 
 impl Watch {
     pub(super) fn side(series: &Series, side: Side) -> &SeriesFold {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use record::region::{Level, UNLOCATED, WORLD};
 use record::time::{DAY, HOUR};
-use record::{Grounds, Micros, PastWindow, Stage, Suspect};
+use record::{Grounds, Micros, PastWindow, Stage, Suspect, TopicSetting};
 use serde::{Deserialize, Serialize};
 
-use super::chart::Charted;
+use super::chart::{Chart, Charted};
 use super::{HISTORY, Pasts, Series, Side, Watch};
 use crate::detectors::pool::{DENOMINATOR_LEAST, Prepared, Topic, Window};
 use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
@@ -126,6 +126,13 @@ pub(super) struct View {
     age: Micros,
 }
 
+/// What is at hand of a topic when windows that end at one instant are judged.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) pasts: Pasts,
+    pub(super) view: View,
+}
+
 /// What the default says of one window.
 #[derive(Debug, Clone)]
 pub(super) struct Opinion {
@@ -141,13 +148,13 @@ impl View {
     }
 }
 
-impl Opinion {
-    pub(super) fn is_learning(&self) -> bool {
-        self.judgement.reason == Some(Reason::Learning)
-    }
-}
-
 impl Watch {
+    pub(super) fn known(&self, topic: &TopicSetting, end: Micros) -> Known {
+        let pasts = self.pasts(&topic.windows, end);
+        let view = self.view(&topic.id, &pasts);
+        Known { pasts, view }
+    }
+
     /// What a topic's regions know together when windows that end at `end` are judged.
     pub(super) fn view(&self, topic: &str, pasts: &Pasts) -> View {
         let end = pasts.end;
@@ -224,48 +231,56 @@ impl Watch {
     }
 
     /// Judges a series' window by rule: 7 d where fewer than one a day is expected and there are such windows, unless the last 24 h
-    /// alone are in alarm; `observed` gives the count of a window by its length.
+    /// alone are in alarm; `observed` gives the count of a window by its length. With it the chart of slow rises, where a day ends
+    /// before which `open_days` aren't final.
     pub(super) fn opinion(
         &self,
         key: &(String, String),
         series: &Series,
         pasts: &Pasts,
         view: &View,
-        (stage, charted): (Stage, Option<&Charted>),
+        (stage, open_days): (Stage, Option<&[Known]>),
         observed: impl Fn(Micros) -> u32,
-    ) -> Opinion {
+    ) -> (Opinion, Chart) {
+        let is_final = stage == Stage::Final;
         let (length, _) = self.window_length(key, series, pasts);
-        let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
-        let of_days = || {
-            let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
-            let forecast = self.forecast(&key.1, pasts.shortest, past, pasts.end, view, (Side::Aligned, stage == Stage::Final));
-            opinion_of(&forecast, view, observed(pasts.shortest), charted)
-        };
+        let forecasted = self.day_forecast(key, series, pasts, view, (Side::Aligned, is_final));
+        let mut chart = open_days.map_or(series.chart, |days| self.chart_after(key, series, days, is_final));
+        let charted = open_days.and_then(|_| self.add_day(&mut chart, key, series, pasts, view, &forecasted.forecast));
+        let of_day = || forecasted.opinion(view, observed(pasts.shortest), charted.as_ref());
         if length == pasts.shortest {
-            return of_days();
+            return (of_day(), chart);
         }
         let weeks = self.past(key, series, length, pasts.end, &pasts.baseline_longest);
-        let forecast =
-            self.forecast(&key.1, length, (&pasts.baseline_longest, &weeks), pasts.end, view, (Side::Aligned, stage == Stage::Final));
-        let of_weeks = opinion_of(&forecast, view, observed(length), None);
-        if of_weeks.judgement.alarm != Some(true) {
-            let short = of_days();
-            if short.judgement.alarm == Some(true) {
-                return short;
+        let of_week = self.forecast(&key.1, length, (&pasts.baseline_longest, &weeks), pasts.end, view, (Side::Aligned, is_final)).opinion(
+            view,
+            observed(length),
+            None,
+        );
+        if of_week.judgement.alarm != Some(true) {
+            let of_day = of_day();
+            if of_day.judgement.alarm == Some(true) {
+                return (of_day, chart);
             }
         }
-        of_weeks
+        (of_week, chart)
     }
 
-    /// What the shortest window is to be compared with while it is still open.
-    pub(super) fn early_opinion(&self, key: &(String, String), series: &Series, pasts: &Pasts, view: &View, observed: u32) -> Opinion {
+    /// What a series' shortest window, a day, is to be compared with.
+    pub(super) fn day_forecast(
+        &self,
+        key: &(String, String),
+        series: &Series,
+        pasts: &Pasts,
+        view: &View,
+        from: (Side, bool),
+    ) -> Forecasted {
         let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.baseline_shortest);
-        let past = (pasts.baseline_shortest.as_slice(), days.as_slice());
-        opinion_of(&self.forecast(&key.1, pasts.shortest, past, pasts.end, view, (Side::Open, false)), view, observed, None)
+        self.forecast(&key.1, pasts.shortest, (&pasts.baseline_shortest, &days), pasts.end, view, from)
     }
 
     /// Of a region's window, from past ones: their ends and values.
-    pub(super) fn forecast(
+    fn forecast(
         &self,
         region: &str,
         length: Micros,
@@ -306,66 +321,68 @@ pub(super) struct Forecasted {
     end: Micros,
 }
 
-/// What the default says of a window by itself; a day may be in alarm by its chart too.
-fn opinion_of(forecasted: &Forecasted, view: &View, observed: u32, charted: Option<&Charted>) -> Opinion {
-    let Forecasted { forecast, prepared, windows, length, end } = forecasted;
-    let (length, end, observed) = (*length, *end, f64::from(observed));
-    let bound = forecast.bound(view.threshold);
-    let p = forecast.upper(observed);
-    let rise = forecast.detectable_rise(bound);
-    let mut judgement = Judgement {
-        expected: Some(forecast.expected()),
-        upperbound: Some(charted.map_or(bound, |charted| charted.bound.min(bound))),
-        alarm: Some(observed > bound),
-        pvalue: Some(p),
-        statistic: None,
-        reason: (!prepared.has_denominator).then_some(Reason::NoDenominator),
-    };
-    let rising = charted.filter(|charted| observed <= bound && observed > charted.bound);
-    if view.is_learning() {
-        judgement = Judgement { alarm: None, reason: Some(Reason::Learning), ..judgement };
-    } else if rising.is_some() {
-        judgement = Judgement { alarm: Some(true), reason: Some(Reason::SlowRise), ..judgement };
-    } else if observed <= bound && rise > RISE_TO_TELL {
-        judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
+impl Forecasted {
+    /// What the default says of a window by itself; a day may be in alarm by its chart too.
+    pub(super) fn opinion(&self, view: &View, observed: u32, charted: Option<&Charted>) -> Opinion {
+        let Forecasted { forecast, prepared, windows, length, end } = self;
+        let (length, end, observed) = (*length, *end, f64::from(observed));
+        let bound = forecast.bound(view.threshold);
+        let p = forecast.upper(observed);
+        let rise = forecast.detectable_rise(bound);
+        let mut judgement = Judgement {
+            expected: Some(forecast.expected()),
+            upperbound: Some(charted.map_or(bound, |charted| charted.bound.min(bound))),
+            alarm: Some(observed > bound),
+            pvalue: Some(p),
+            statistic: None,
+            reason: (!prepared.has_denominator).then_some(Reason::NoDenominator),
+        };
+        let rising = charted.filter(|charted| observed <= bound && observed > charted.bound);
+        if view.is_learning() {
+            judgement = Judgement { alarm: None, reason: Some(Reason::Learning), ..judgement };
+        } else if rising.is_some() {
+            judgement = Judgement { alarm: Some(true), reason: Some(Reason::SlowRise), ..judgement };
+        } else if observed <= bound && rise > RISE_TO_TELL {
+            judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
+        }
+        let (low, high) = forecast.interval();
+        let baseline = || windows.iter().map(|window| end - (window.age * DAY as f64) as Micros);
+        let past_window = |(window, past): (&Window, &Past)| PastWindow {
+            end: end - (window.age * DAY as f64) as Micros,
+            observed: window.observed as u32,
+            exposure: past.exposure,
+        };
+        let in_alarm = judgement.alarm == Some(true);
+        let exposure = prepared.past.iter().map(|past| past.exposure).sum::<f64>();
+        let has_grown = prepared.has_denominator && !prepared.past.is_empty() && exposure * GROWTH < prepared.past.len() as f64;
+        // Only what is raised is ever computed again.
+        let mut model = if in_alarm { named(&prepared.prior) } else { Vec::new() };
+        if let Some(charted) = rising.filter(|_| in_alarm) {
+            let days = (end - charted.since) as f64 / DAY as f64;
+            let numbers = [(CHART_BEFORE, charted.before), (CHART_LIMIT, view.limit), (Grounds::RISING_DAYS, days)];
+            model.extend(numbers.map(|(name, number)| (name.to_owned(), number)));
+        }
+        let grounds = Grounds {
+            pvalue: Some(p),
+            threshold: Some(view.threshold),
+            expected_low: Some(low),
+            expected_high: Some(high),
+            detectable_rise: Some(rise),
+            baseline_from: baseline().min().map(|oldest| oldest - length),
+            baseline_to: baseline().max(),
+            provisional: view.age < PROVISIONAL,
+            reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
+            baseline: if in_alarm { windows.iter().zip(&prepared.past).map(past_window).rev().collect() } else { Vec::new() },
+            model,
+            suspect: if has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
+            ..Grounds::default()
+        };
+        let recurrence = match rising {
+            Some(charted) => Some(slow::recurrence_days(charted.value, view.series)),
+            None => operating::recurrence_days(p, view.series),
+        };
+        Opinion { length, judgement, grounds, recurrence }
     }
-    let (low, high) = forecast.interval();
-    let baseline = || windows.iter().map(|window| end - (window.age * DAY as f64) as Micros);
-    let past_window = |(window, past): (&Window, &Past)| PastWindow {
-        end: end - (window.age * DAY as f64) as Micros,
-        observed: window.observed as u32,
-        exposure: past.exposure,
-    };
-    let in_alarm = judgement.alarm == Some(true);
-    let exposure = prepared.past.iter().map(|past| past.exposure).sum::<f64>();
-    let has_grown = prepared.has_denominator && !prepared.past.is_empty() && exposure * GROWTH < prepared.past.len() as f64;
-    // Only what is raised is ever computed again.
-    let mut model = if in_alarm { named(&prepared.prior) } else { Vec::new() };
-    if let Some(charted) = rising.filter(|_| in_alarm) {
-        let days = (end - charted.since) as f64 / DAY as f64;
-        let numbers = [(CHART_BEFORE, charted.before), (CHART_LIMIT, view.limit), (Grounds::RISING_DAYS, days)];
-        model.extend(numbers.map(|(name, number)| (name.to_owned(), number)));
-    }
-    let grounds = Grounds {
-        pvalue: Some(p),
-        threshold: Some(view.threshold),
-        expected_low: Some(low),
-        expected_high: Some(high),
-        detectable_rise: Some(rise),
-        baseline_from: baseline().min().map(|oldest| oldest - length),
-        baseline_to: baseline().max(),
-        provisional: view.age < PROVISIONAL,
-        reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
-        baseline: if in_alarm { windows.iter().zip(&prepared.past).map(past_window).rev().collect() } else { Vec::new() },
-        model,
-        suspect: if has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
-        ..Grounds::default()
-    };
-    let recurrence = match rising {
-        Some(charted) => Some(slow::recurrence_days(charted.value, view.series)),
-        None => operating::recurrence_days(p, view.series),
-    };
-    Opinion { length, judgement, grounds, recurrence }
 }
 
 /// A prior's numbers by name; [`predicted_again`] reads them.

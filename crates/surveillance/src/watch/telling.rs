@@ -6,8 +6,11 @@ use record::time::{DAY, HOUR, pane_border, pane_start};
 use record::{Count, CoverageRow, Micros, PublicCount, Record, Stage, TagCount, TopicSetting, Total, Version, WindowCount};
 
 use super::fold::{Parts, Total as TotalParts};
-use super::{CellName, HISTORY, Side, TOTALS_KEPT, Watch, fold};
+use super::{CellName, HISTORY, Side, Watch, fold};
 use crate::publish;
+
+/// Denominators and coverage are kept for the longest window and the horizon, generously.
+const TOTALS_KEPT: Micros = 10 * DAY;
 
 impl Watch {
     /// Whether what began then, in panes of this length, has been told for good already.
