@@ -97,7 +97,6 @@ pub(crate) enum JournalKind {
 
 /// What only [`JournalKind::Kafka`] needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "checked in every build, used in those that have it"))]
 pub(crate) struct Kafka {
     pub(crate) brokers: String,
     pub(crate) prefix: String,
@@ -118,7 +117,6 @@ pub(crate) struct Warehouse {
 
 /// What only [`WarehouseKind::ClickHouse`] needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "clickhouse"), expect(dead_code, reason = "checked in every build, used in those that have it"))]
 pub(crate) struct ClickHouse {
     pub(crate) url: String,
     pub(crate) database: String,
