@@ -32,6 +32,11 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Config, Problem};
 use crate::roles::cluster::{self, Role};
 
+/// Who does something from a terminal: as they say, else as the system knows them.
+fn actor(said: Option<String>) -> String {
+    said.or_else(|| std::env::var("USER").ok()).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "terminal".to_owned())
+}
+
 /// How a command fails: by what the user wrote, or by what happened.
 #[derive(Debug)]
 pub(crate) enum Failure {

@@ -10,6 +10,7 @@ mod roles;
 #[cfg(test)]
 mod simulated;
 mod tokens;
+mod whole;
 
 use std::process::ExitCode;
 

@@ -2,15 +2,16 @@
 //!
 //! Tokens are 256 random bits, so that a plain hash can't be turned back. A running page sees a change of the file at once.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use web::{Holder, Role, Tokens};
+
+use crate::whole;
 
 const FILE: &str = "tokens";
 const PREFIX: &str = "ph_";
@@ -79,17 +80,9 @@ fn hash(token: &str) -> String {
     blake3::hash(token.as_bytes()).to_hex().to_string()
 }
 
-/// Whole or not at all, for its owner's eyes only.
 fn write(file: &Path, tokens: &[Token]) -> anyhow::Result<()> {
-    let failed = || format!("failed to write `{}`", file.display());
-    let beside = file.with_extension("part");
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).with_context(failed)?;
-    }
     let lines = tokens.iter().map(|token| format!("{}\t{}\t{}\t{}\n", token.name, token.role, token.hash, token.made));
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).with_context(failed)?;
-    out.write_all(lines.collect::<String>().as_bytes()).and_then(|()| out.sync_all()).with_context(failed)?;
-    fs::rename(&beside, file).with_context(failed)
+    whole::write(file, lines.collect::<String>().as_bytes(), whole::SECRET).with_context(|| format!("failed to write `{}`", file.display()))
 }
 
 /// Asks the file, and reads it again when it has changed; one that can't be read opens nothing.

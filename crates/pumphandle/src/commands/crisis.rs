@@ -16,10 +16,11 @@ use record::kind::{CRISIS_INHABITANTS_LEAST, Kind};
 use record::{Micros, time};
 use serde_json::{Value, json};
 
-use super::{Failure, export};
+use super::{Failure, actor, export};
 use crate::cli::{CrisisCommand, CrisisStart};
 use crate::config::{self, Config};
 use crate::roles::now;
+use crate::whole;
 
 const AUDIT: &str = "audit.ndjson";
 /// Fewer placed posts a day than this show hardly anything.
@@ -61,24 +62,17 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
         let message = format!("a crisis needs a polygon in which at least {CRISIS_INHABITANTS_LEAST} people live");
         return Err(Failure::usage(message, "say how many do: `--inhabitants 120000`"));
     };
-    let crisis = Crisis { region, inhabitants, from, until, reason: args.reason.trim().to_owned(), by: author(args.by.clone()) };
+    let crisis = Crisis { region, inhabitants, from, until, reason: args.reason.trim().to_owned(), by: actor(args.by.clone()) };
     let topic = Topic { id, crisis: Some(crisis), ..topic(args)? };
     let topic = Topic { name: args.name.clone().unwrap_or_else(|| topic.name.clone()), ..topic };
     lint(&topic)?;
     let files = Files::of(&config.topics.crises, &topic.id);
-    fs::create_dir_all(&config.topics.crises).with_context(|| format!("failed to make `{}`", config.topics.crises.display()))?;
     files.write(&topic, &shape)?;
     // Read as `run` will read it: everything that is wrong comes out now, and nothing wrong stays.
     let config = load().inspect_err(|_| files.remove())?;
     let expected = expected::of(&config, &topic);
-    note(
-        &config,
-        "start",
-        &topic,
-        &topic.crisis.as_ref().map(|crisis| crisis.reason.clone()).unwrap_or_default(),
-        &author(args.by.clone()),
-    )
-    .inspect_err(|_| files.remove())?;
+    note(&config, "start", &topic, &topic.crisis.as_ref().map(|crisis| crisis.reason.clone()).unwrap_or_default(), &actor(args.by.clone()))
+        .inspect_err(|_| files.remove())?;
     let mut out = stdout().lock();
     writeln!(out, "crisis `{}`: {}, until {}", topic.id, topic.name, time::display(until))?;
     writeln!(out, "  {} and {}", files.topic.display(), files.polygon.display())?;
@@ -130,10 +124,6 @@ fn lint(topic: &Topic) -> Result<(), Failure> {
     let found = lexicon::lint(std::slice::from_ref(topic)).into_iter().filter(|problem| !problem.message.contains(" has no tags"));
     let found: Vec<String> = found.map(|problem| problem.message).collect();
     if found.is_empty() { Ok(()) } else { Err(Failure::usage(found.join("; "), "words that everybody uses tell nothing of a crisis")) }
-}
-
-fn author(by: Option<String>) -> String {
-    by.or_else(|| std::env::var("USER").ok()).filter(|by| !by.trim().is_empty()).unwrap_or_else(|| "terminal".to_owned())
 }
 
 /// A polygon as it was handed in.
@@ -188,9 +178,7 @@ impl Files {
         let feature = json!({"type": "Feature", "properties": {"code": code, "name": topic.name}, "geometry": shape.geometry});
         let polygon = json!({"type": "FeatureCollection", "features": [feature]});
         let write = |path: &Path, text: String| {
-            let part = path.with_extension("part");
-            let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
-            written.with_context(|| format!("failed to write `{}`", path.display()))
+            whole::write(path, text.as_bytes(), whole::PLAIN).with_context(|| format!("failed to write `{}`", path.display()))
         };
         write(&self.polygon, polygon.to_string())?;
         write(&self.topic, written(topic)).inspect_err(|_| self.remove())
@@ -284,7 +272,7 @@ fn stop(config: &Config, id: &str, reason: &str, by: Option<String>) -> Result<(
     let Some((topic, _)) = crises(config).find(|(topic, _)| topic.id == id && Path::new(&topic.file) == files.topic) else {
         return Err(Failure::usage(format!("no crisis `{id}`"), "`pumphandle crisis list` names them all"));
     };
-    note(config, "stop", topic, reason.trim(), &author(by))?;
+    note(config, "stop", topic, reason.trim(), &actor(by))?;
     files.remove();
     writeln!(stdout().lock(), "crisis `{id}` is not watched any more; what was counted stays")?;
     Ok(writeln!(std::io::stderr().lock(), "{NEXT}")?)

@@ -1,13 +1,13 @@
 //! The secrets behind pseudonyms: two files of 32 bytes in hexadecimal, made when first needed, never shown.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use record::pseudonym::Key;
 
 use crate::config::Config;
+use crate::whole;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
@@ -48,21 +48,10 @@ fn read(text: &str) -> Option<Key> {
     Some(Key::new(*blake3::Hash::from_hex(text).ok()?.as_bytes()))
 }
 
-/// Written whole under another name first: a kill never leaves half a key.
+/// A kill never leaves half a key.
 fn make(file: &Path) -> anyhow::Result<Key> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let beside = file.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = options.open(&beside)?;
-    writeln!(out, "{}", blake3::Hash::from_bytes(bytes).to_hex())?;
-    out.sync_all()?;
-    fs::rename(&beside, file)?;
+    whole::write(file, format!("{}\n", blake3::Hash::from_bytes(bytes).to_hex()).as_bytes(), whole::SECRET)?;
     Ok(Key::new(bytes))
 }

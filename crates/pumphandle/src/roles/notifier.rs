@@ -34,6 +34,7 @@ use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
 use crate::drive::again;
+use crate::whole;
 
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -793,17 +794,14 @@ impl<'a> Notifier<'a> {
             self.put(key, Some(serde_json::to_vec(&sent)?))?;
         }
         let folder = &self.equipment.feeds;
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
         let write = |name: String, text: &str| {
-            let part = folder.join(format!("{name}.part"));
-            std::fs::write(&part, text)?;
-            std::fs::rename(&part, folder.join(name))
+            let file = folder.join(name);
+            whole::write(&file, text.as_bytes(), whole::PLAIN).with_context(|| format!("failed to write `{}`", file.display()))
         };
         for message in sent.iter().filter(|message| message.alert == alert.id) {
             write(cap_file(&subscription.name, message), &message.xml)?;
         }
-        write(format!("{}.atom", subscription.name), &cap::atom(&subscription.name, &sender, &sent, now))?;
-        Ok(())
+        write(format!("{}.atom", subscription.name), &cap::atom(&subscription.name, &sender, &sent, now))
     }
 
     /// Takes a feed's files away, which were for others or for nobody any more; what is kept of it stays.

@@ -24,7 +24,7 @@ fn a_token_opens_until_it_is_revoked_and_stands_nowhere() {
     revoke(&file, "board").unwrap();
     // Some file systems know times only by the second.
     let later = SystemTime::now() + std::time::Duration::from_secs(2);
-    OpenOptions::new().append(true).open(&file).unwrap().set_modified(later).unwrap();
+    fs::OpenOptions::new().append(true).open(&file).unwrap().set_modified(later).unwrap();
     assert_eq!(tokens(&viewer), None);
     assert!(tokens(&official).is_some());
     assert!(revoke(&file, "board").unwrap_err().to_string().contains("no token `board`"));

@@ -11,7 +11,7 @@ use record::{AlertChange, AlertEvent, Handling, Outcome, Refused};
 use serde_json::{Value, json};
 
 use crate::cli::Ack;
-use crate::commands::{Failure, export};
+use crate::commands::{Failure, actor, export};
 use crate::config::Config;
 use crate::roles::desk::Desk;
 use crate::roles::{now, stores};
@@ -69,8 +69,7 @@ fn on_streams(config: &Config, args: &Ack, change: AlertChange) -> Result<Value,
     let known = desk.fold().get(&args.id).map_or(0, |(_, events)| events.len());
     let after = args.after.unwrap_or(u32::try_from(known)?);
     let change = AlertChange { after, ..triaged_if_new(change, known) };
-    let actor = args.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "terminal".to_owned());
-    match desk.change(&args.id, &change, &actor) {
+    match desk.change(&args.id, &change, &actor(args.actor.clone())) {
         Ok(event) => Ok(shown(&event)),
         Err(Refused::Invalid(why)) => Err(Failure::usage(why, "")),
         Err(refused) => Err(anyhow!(refused).into()),
