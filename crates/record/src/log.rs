@@ -1,4 +1,4 @@
-//! What ingest and tally say to the next stage: ticks, frames, exclusions.
+//! What ingest, tally and people say to the next stage: ticks, frames, exclusions and what lifts them.
 
 use serde::{Deserialize, Serialize};
 
@@ -170,5 +170,15 @@ pub struct Exclusion {
     pub from: Micros,
     pub to: Micros,
     /// Windows that end at or after this pane end are judged with it.
+    pub valid_from: Micros,
+    /// The alert whose episode it is.
+    pub alert: String,
+}
+
+/// Takes back what was excluded for an alert before: it was no event after all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    pub alert: String,
+    /// Windows that end at or after this pane end are judged by the whole past again.
     pub valid_from: Micros,
 }

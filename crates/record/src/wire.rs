@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::log::{Exclusion, Frame, Tick};
+use crate::log::{Exclusion, Frame, Lift, Tick};
 use crate::output::{Alert, AlertEvent, Count, CoverageRow, PublicCount, Reject, TagCount, Total, Verdict, WindowCount};
 use crate::post::Post;
 use crate::settings::Settings;
@@ -35,6 +35,7 @@ pub enum Record {
     AlertEvent(AlertEvent),
     Reject(Reject),
     PublicCount(PublicCount),
+    Lift(Lift),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -107,6 +108,7 @@ kinds! {
     13 "alert event" AlertEvent;
     14 "reject" Reject;
     15 "public count" PublicCount;
+    16 "lift" Lift;
 }
 
 /// The wire form of a post without wrapping it first: the hot path of ingest.

@@ -118,7 +118,7 @@ struct Head {
     open: Shared,
     aligned: Shared,
     first_coverage: Option<Micros>,
-    exclusions: Vec<Exclusion>,
+    exclusions: Vec<Excluded>,
     denominators: Denominators,
     episodes: Episodes,
     told_at: Option<Micros>,
@@ -128,6 +128,13 @@ struct Head {
     changed_coverage: BTreeSet<(Micros, String)>,
     /// Cells of kinds with a floor that have been told: they are told as empty should they fall below it.
     told_cells: BTreeSet<(String, String, Micros)>,
+}
+
+/// What people took out of baselines, and from which pane end on it is back in them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Excluded {
+    what: Exclusion,
+    lifted_from: Option<Micros>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -333,8 +340,13 @@ impl Watch {
                 out.extend(news.then(|| record.clone()));
             }
             Record::Frame(frame) => self.frame(position, frame, out)?,
-            Record::Exclusion(exclusion) if !self.head.exclusions.contains(exclusion) => {
-                self.head.exclusions.push(exclusion.clone());
+            Record::Exclusion(what) if !self.head.exclusions.iter().any(|known| known.what == *what && known.lifted_from.is_none()) => {
+                self.head.exclusions.push(Excluded { what: what.clone(), lifted_from: None });
+                self.views.clear();
+            }
+            Record::Lift(lift) => {
+                let held = self.head.exclusions.iter_mut().filter(|known| known.what.alert == lift.alert && known.lifted_from.is_none());
+                held.for_each(|known| known.lifted_from = Some(lift.valid_from));
                 self.views.clear();
             }
             _ => {}

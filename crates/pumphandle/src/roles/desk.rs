@@ -2,7 +2,8 @@
 //!
 //! One path for page, API and terminal. A change becomes a record that names what it was made against; it is appended, and the stream
 //! is read on until that record has come by: only then is it known whether it holds or another was faster, whoever wrote that.
-//! What was decided to be an event, or was known, leaves later baselines by an exclusion record in `tallies`.
+//! What was decided to be an event, or was known, leaves later baselines by an exclusion record in `tallies`, and comes back into them by
+//! a lift once that is corrected.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use anyhow::{Context, anyhow};
 use journal::{Entry, Journal, Stream};
 use record::region::WORLD;
 use record::time::{DAY, HOUR, pane_border};
-use record::{Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Micros, Position, Record, Refused};
+use record::{Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused};
 
 use super::log::{self, LogState};
 use crate::drive::again;
@@ -19,7 +20,7 @@ use crate::drive::again;
 /// Changes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 64;
 const READ_BYTES_MAX: usize = 1 << 20;
-/// What has been excluded, in the stream `feeds`: it is made anew together with `tallies`.
+/// What has been excluded and lifted, in the stream `feeds`: it is made anew together with `tallies`.
 const EXCLUDED: &str = "excluded/";
 /// Baselines don't reach further back, so neither need exclusions.
 const BASELINES_REACH: Micros = 400 * DAY;
@@ -29,20 +30,28 @@ pub(crate) struct Desk<'a> {
     journal: &'a dyn Journal,
     fold: AlertFold,
     next: Position,
-    /// Alert → the end up to which its exclusion reaches.
-    excluded: BTreeMap<String, Micros>,
+    /// Alert → what was said of it in `tallies` last.
+    said: BTreeMap<String, Said>,
     clock: fn() -> Micros,
+}
+
+/// What was said of an alert in `tallies`, and after how many changes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    changes: usize,
+    /// Up to where its episode is excluded; none once that is lifted.
+    to: Option<Micros>,
 }
 
 impl<'a> Desk<'a> {
     /// Reads everything there is; alerts are kept for ever, and there are few.
     pub(crate) fn open(journal: &'a dyn Journal, clock: fn() -> Micros) -> anyhow::Result<Desk<'a>> {
         let next = again(|| journal.extent(Stream::Alerts, 0))?.start;
-        let mut desk = Desk { journal, fold: AlertFold::default(), next, excluded: BTreeMap::new(), clock };
+        let mut desk = Desk { journal, fold: AlertFold::default(), next, said: BTreeMap::new(), clock };
         for key in again(|| journal.keys(Stream::Feeds, EXCLUDED))? {
             let id = &key[EXCLUDED.len()..];
-            if let Some(to) = excluded_to(journal, id)? {
-                desk.excluded.insert(id.to_owned(), to);
+            if let Some(said) = said_of(journal, id)? {
+                desk.said.insert(id.to_owned(), said);
             }
         }
         desk.read_on()?;
@@ -53,12 +62,12 @@ impl<'a> Desk<'a> {
         &self.fold
     }
 
-    /// Reads what has come, and excludes what was decided since.
+    /// Reads what has come, and says to watch what was decided since.
     pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
         loop {
             let batch = again(|| self.journal.read(Stream::Alerts, 0, self.next, READ_BYTES_MAX, Duration::ZERO))?;
             if batch.records.is_empty() {
-                return self.exclude();
+                return self.tell_watch();
             }
             for (position, bytes) in &batch.records {
                 match Record::decode(bytes).with_context(|| format!("record {position} of `alerts`"))? {
@@ -86,51 +95,106 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Appends what decided episodes take out of baselines. After a kill before it was noted it is appended again: watch takes an
-    /// exclusion that it knows for nothing new.
-    fn exclude(&mut self) -> anyhow::Result<()> {
+    /// Appends what decided episodes take out of baselines, and what corrected ones put back. After a kill before it was noted it is
+    /// appended again: watch takes what it knows for nothing new. What another desk said with less knowledge is said anew.
+    fn tell_watch(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         let mut due = Vec::new();
         for (alert, events) in self.fold.entries() {
-            let Some(last) = events.last().filter(|event| event.outcome.is_some_and(record::Outcome::leaves_baselines)) else { continue };
-            let covered = self.excluded.get(&alert.id).copied().unwrap_or(Micros::MIN);
-            if alert.window_end > covered && now - alert.window_end < BASELINES_REACH {
-                due.push((alert.id.clone(), alert.window_end, exclusions(alert, last)));
+            let wanted = wanted(alert, events);
+            let is_done = wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.said.get(&alert.id)));
+            if let Some(wanted) = wanted.filter(|_| !is_done && now - alert.window_end < BASELINES_REACH) {
+                due.push((alert.id.clone(), events.len(), wanted));
             }
         }
         // A log that has ended takes no more; the next one begins without this note, and is told then.
         if due.is_empty() || log::state(self.journal)? != LogState::Open {
             return Ok(());
         }
-        for (id, to, exclusions) in due {
-            // Another desk may have been faster.
-            if let Some(noted) = excluded_to(self.journal, &id)?.filter(|noted| *noted >= to) {
-                self.excluded.insert(id, noted);
+        for (id, changes, wanted) in due {
+            // Another desk may have been faster, or know more.
+            if let Some(said) = said_of(self.journal, &id)?.filter(|said| said.changes > changes || wanted.is_in(Some(said))) {
+                self.said.insert(id, said);
                 continue;
             }
-            let entries: Vec<Entry> =
-                exclusions.into_iter().map(|exclusion| Entry { partition: 0, bytes: Record::Exclusion(exclusion).encode() }).collect();
+            let (records, to) = match wanted {
+                Wanted::Excluded { to, exclusions, .. } => (exclusions.into_iter().map(Record::Exclusion).collect(), Some(to)),
+                Wanted::Lifted { lift, .. } => (vec![Record::Lift(lift)], None),
+            };
+            let entries: Vec<Entry> = records.iter().map(|record| Entry { partition: 0, bytes: record.encode() }).collect();
             again(|| self.journal.append(Stream::Tallies, &entries))?;
-            again(|| self.journal.put(Stream::Feeds, &[(format!("{EXCLUDED}{id}"), Some(to.to_string().into_bytes()))]))?;
-            tracing::info!(alert = id, to = record::time::display(to), "an episode leaves later baselines");
-            self.excluded.insert(id, to);
+            let said = Said { changes, to };
+            again(|| self.journal.put(Stream::Feeds, &[(format!("{EXCLUDED}{id}"), Some(said.written().into_bytes()))]))?;
+            match to {
+                Some(to) => tracing::info!(alert = id, to = record::time::display(to), "an episode leaves later baselines"),
+                None => tracing::info!(alert = id, "an episode was none after all, and is in later baselines again"),
+            }
+            self.said.insert(id, said);
         }
         Ok(())
     }
 }
 
-/// Up to where an episode has been excluded.
-fn excluded_to(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Micros>> {
+impl Said {
+    fn written(self) -> String {
+        format!("{} {}", self.changes, self.to.map_or("lifted".to_owned(), |to| to.to_string()))
+    }
+
+    fn parse(text: &str) -> Option<Said> {
+        let (changes, to) = text.split_once(' ')?;
+        let to = if to == "lifted" { None } else { Some(to.parse().ok()?) };
+        Some(Said { changes: changes.parse().ok()?, to })
+    }
+}
+
+/// What was said of an alert.
+fn said_of(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Said>> {
     let key = format!("{EXCLUDED}{id}");
     let Some(value) = again(|| journal.get(Stream::Feeds, &key))? else { return Ok(None) };
-    let to = String::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    to.with_context(|| format!("`{key}` holds no instant")).map(Some)
+    let said = String::from_utf8(value).ok().and_then(|text| Said::parse(&text));
+    said.with_context(|| format!("`{key}` says nothing of an exclusion")).map(Some)
+}
+
+/// What watch should know of an episode.
+enum Wanted {
+    Excluded {
+        to: Micros,
+        exclusions: Vec<Exclusion>,
+    },
+    /// After so many changes it was no event any more.
+    Lifted {
+        changes: usize,
+        lift: Lift,
+    },
+}
+
+impl Wanted {
+    fn is_in(&self, said: Option<&Said>) -> bool {
+        match (self, said) {
+            (Wanted::Excluded { to, .. }, Some(said)) => said.to.is_some_and(|said| said >= *to),
+            // An exclusion may stand in the log without its note.
+            (Wanted::Lifted { changes, .. }, Some(said)) => said.to.is_none() && said.changes >= *changes,
+            (_, None) => false,
+        }
+    }
+}
+
+/// Nothing of an alert that was never an event.
+fn wanted(alert: &Alert, events: &[AlertEvent]) -> Option<Wanted> {
+    let leaves = |event: &AlertEvent| event.outcome.is_some_and(record::Outcome::leaves_baselines);
+    let decided = events.iter().rposition(leaves)?;
+    let valid_from = |event: &AlertEvent| pane_border(event.at.max(alert.window_end), HOUR) + HOUR;
+    Some(match events.get(decided + 1) {
+        None => Wanted::Excluded { to: alert.window_end, exclusions: exclusions(alert, valid_from(&events[decided])) },
+        Some(corrected) => {
+            Wanted::Lifted { changes: decided + 2, lift: Lift { alert: alert.id.clone(), valid_from: valid_from(corrected) } }
+        }
+    })
 }
 
 /// The regions of an episode, from the start of the window that raised it to the end of the last one told of. The world only if it is
 /// what was in alarm itself: it covers everything, also where nothing happened.
-fn exclusions(alert: &Alert, decided: &AlertEvent) -> Vec<Exclusion> {
-    let valid_from = pane_border(decided.at.max(alert.window_end), HOUR) + HOUR;
+fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
     let regions = alert.regions.iter().filter(|region| region.as_str() != WORLD || alert.region == WORLD);
     regions
         .map(|region| Exclusion {
@@ -139,6 +203,7 @@ fn exclusions(alert: &Alert, decided: &AlertEvent) -> Vec<Exclusion> {
             from: alert.opened_at,
             to: alert.window_end,
             valid_from,
+            alert: alert.id.clone(),
         })
         .collect()
 }

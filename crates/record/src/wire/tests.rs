@@ -35,11 +35,14 @@ fn golden() -> Vec<(&'static str, Record)> {
         at: 5,
         feeds: vec![FeedTick { feed: "bluesky".into(), epoch: 2, from: 3, reached: 4, span: Span::Silent, ended: true }],
     };
+    let exclusion = Exclusion { topic: "influenza".into(), region: "DE".into(), from: 5, to: 7, valid_from: 8, alert: "a1".into() };
     vec![
         ("post", Record::Post(post())),
         ("tick", Record::Tick(tick)),
         ("end", Record::End),
         ("settings", Record::Settings(Settings::default())),
+        ("exclusion", Record::Exclusion(exclusion)),
+        ("lift", Record::Lift(Lift { alert: "a1".into(), valid_from: 9 })),
         ("frame", Record::Frame(Frame { partition: 3, position: 9, previous: Some(4), ..Frame::default() })),
     ]
 }

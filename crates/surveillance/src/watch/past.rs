@@ -5,7 +5,7 @@ use record::region::WORLD;
 use record::time::{HOUR, MINUTE, pane_border, pane_start};
 
 use super::fold::{SeriesFold, Window};
-use super::{HISTORY, Pasts, Series, Shared, Side, Watch};
+use super::{Excluded, HISTORY, Pasts, Series, Shared, Side, Watch};
 
 /// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
 const SHORT_PANE: Micros = 5 * MINUTE;
@@ -115,9 +115,10 @@ impl Watch {
 
     /// Whether people have taken a part of `[from, to)` out of the baselines of windows that end at `judged`.
     pub(super) fn is_excluded(&self, key: &(String, String), from: Micros, to: Micros, judged: Micros) -> bool {
-        self.head.exclusions.iter().any(|exclusion| {
+        self.head.exclusions.iter().any(|Excluded { what: exclusion, lifted_from }| {
             exclusion.topic == key.0
                 && judged >= exclusion.valid_from
+                && lifted_from.is_none_or(|lifted| judged < lifted)
                 && from < exclusion.to
                 && to > exclusion.from
                 && self.stands_below(&key.1, &exclusion.region)

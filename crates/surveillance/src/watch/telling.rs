@@ -199,7 +199,7 @@ impl Watch {
                 shared.coverage.pop_first();
             }
         }
-        self.head.exclusions.retain(|exclusion| exclusion.to > end - HISTORY);
+        self.head.exclusions.retain(|excluded| excluded.what.to > end - HISTORY);
         while self.rules.get(1).is_some_and(|next| next.settings.from <= end - HISTORY) {
             self.rules.remove(0);
             self.relearn();

@@ -112,7 +112,13 @@ impl Batch {
                     let Version(version) = Version::new(settings.generation, settings.number.into());
                     batch.meta.push(MetaRow { key: "settings", value: serde_json::to_string(settings)?, version });
                 }
-                Record::Post(_) | Record::Tick(_) | Record::End | Record::Frame(_) | Record::Exclusion(_) | Record::Reject(_) => {}
+                Record::Post(_)
+                | Record::Tick(_)
+                | Record::End
+                | Record::Frame(_)
+                | Record::Exclusion(_)
+                | Record::Lift(_)
+                | Record::Reject(_) => {}
             }
         }
         if let Some(newest) = newest.and_then(|newest| u64::try_from(newest).ok()) {

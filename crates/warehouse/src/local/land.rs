@@ -169,7 +169,13 @@ fn land(transaction: &Transaction, rows: &[Record], progress: &[Progress]) -> ru
             Record::Alert(alert) => statements.alert(alert)?,
             Record::AlertEvent(event) => statements.alert_event(event)?,
             Record::Settings(settings) => statements.settings(settings)?,
-            Record::Post(_) | Record::Tick(_) | Record::End | Record::Frame(_) | Record::Exclusion(_) | Record::Reject(_) => {}
+            Record::Post(_)
+            | Record::Tick(_)
+            | Record::End
+            | Record::Frame(_)
+            | Record::Exclusion(_)
+            | Record::Lift(_)
+            | Record::Reject(_) => {}
         }
     }
     if let Some(newest) = newest {

@@ -29,7 +29,8 @@ pub(crate) struct Fact {
 pub(crate) struct Model {
     /// Oldest first.
     pub(crate) settings: Vec<Settings>,
-    pub(crate) exclusions: Vec<Exclusion>,
+    /// Each with the end from which it is lifted.
+    pub(crate) exclusions: Vec<(Exclusion, Option<Micros>)>,
     pub(crate) facts: Vec<Fact>,
     /// Places of ticks and the watermark after them; the end of the log is the last of them.
     pub(crate) ticks: Vec<(usize, Option<Micros>)>,
@@ -73,8 +74,16 @@ impl Model {
             .filter_map(|record| if let Record::Settings(settings) = record { Some(settings.clone()) } else { None })
             .collect();
         let horizon = settings[0].horizon;
-        let exclusions =
-            records.iter().filter_map(|record| if let Record::Exclusion(exclusion) = record { Some(exclusion.clone()) } else { None });
+        let lifted = |at: usize, alert: &str| {
+            records[at..].iter().find_map(|record| match record {
+                Record::Lift(lift) if lift.alert == alert => Some(lift.valid_from),
+                _ => None,
+            })
+        };
+        let exclusions = records.iter().enumerate().filter_map(|(at, record)| match record {
+            Record::Exclusion(exclusion) => Some((exclusion.clone(), lifted(at, &exclusion.alert))),
+            _ => None,
+        });
         let marks = watermarks(log);
         // Whether the pane that holds an instant could take nothing more when a record came.
         let is_final = |index: usize, instant: Micros, pane: Micros| {
@@ -135,12 +144,13 @@ impl Model {
                 }
             }
         }
+        let exclusions = exclusions.collect();
         Model {
+            exclusions,
             by_series,
             by_region,
             shares: RefCell::default(),
             firsts: RefCell::default(),
-            exclusions: exclusions.collect(),
             facts,
             ticks,
             end,
@@ -285,10 +295,11 @@ impl Model {
 
     fn excluded(&self, key: &(String, String), from: Micros, to: Micros, judged: Micros) -> bool {
         let table = self.first().region_table();
-        self.exclusions.iter().any(|exclusion| {
+        self.exclusions.iter().any(|(exclusion, lifted)| {
             let overlay = key.1.contains(':');
+            let holds = judged >= exclusion.valid_from && lifted.is_none_or(|lifted| judged < lifted);
             let subtree = exclusion.region == "001" || exclusion.region == key.1 || (!overlay && table.within(&key.1, &exclusion.region));
-            exclusion.topic == key.0 && judged >= exclusion.valid_from && subtree && from < exclusion.to && exclusion.from < to
+            exclusion.topic == key.0 && holds && subtree && from < exclusion.to && exclusion.from < to
         })
     }
 

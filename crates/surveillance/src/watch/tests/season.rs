@@ -5,7 +5,7 @@
 
 use record::kind::Kind;
 use record::region::OwnRegion;
-use record::time::{DAY, HOUR, MINUTE};
+use record::time::{DAY, HOUR, MINUTE, pane_border};
 use record::*;
 
 use crate::Tally;
@@ -205,7 +205,39 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
         ticked += tick_every.max(10 * MINUTE);
         tick(&mut items, ticked, &mut rng);
     }
-    items
+    if rng.chance(50) { decide(items, &ids, &mut rng) } else { items }
+}
+
+/// People decide now and then that something was an event, and that it was none after all.
+fn decide(items: Vec<Item>, topics: &[String], rng: &mut Rng) -> Vec<Item> {
+    const REGIONS: [&str; 8] = ["001", "DE", "DE", "DE-BE", "MITTE", "US-TX", "ZZ", "lang:de"];
+    let begin = items.iter().find_map(|item| if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None });
+    let ticks = items.iter().filter(|item| matches!(item.record, Record::Tick(_))).count() as u64;
+    let mut decided = Vec::new();
+    for item in items {
+        let at = if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None };
+        decided.push(item);
+        let (Some(at), Some(begin)) = (at, begin) else { continue };
+        if !rng.chance((800 / ticks.max(8)).max(1)) {
+            continue;
+        }
+        // The coming end of a pane, or a later one.
+        let valid_from = pane_border(at, HOUR) + HOUR + rng.pick(&[0, 0, HOUR, 5 * HOUR]);
+        let alert = rng.pick(&["one", "two", "three"]).to_owned();
+        let record = if rng.chance(40) {
+            Record::Lift(Lift { alert, valid_from })
+        } else {
+            let from = rng.between(begin, at.max(begin + 1));
+            let to = from + rng.pick(&[HOUR, 3 * HOUR, DAY]);
+            Record::Exclusion(Exclusion { topic: rng.pick(topics), region: rng.pick(&REGIONS).to_owned(), from, to, valid_from, alert })
+        };
+        decided.push(Item::everywhere(record));
+        if rng.chance(10) {
+            // Said again after a kill.
+            decided.extend(decided.last().cloned());
+        }
+    }
+    decided
 }
 
 fn hit(rng: &mut Rng, id: &str) -> TopicMatch {
@@ -240,14 +272,14 @@ pub(crate) fn post(id: u64, author: u64, path: &str) -> Post {
     }
 }
 
-/// What the tallies say of a log that ends: (partition, record) in the order of the log; of no partition are settings and exclusions.
+/// What the tallies say of a log that ends: (partition, record) in the order of the log; of no partition are settings, exclusions and lifts.
 pub(crate) fn tallies(log: &[Item], partitions: u32) -> Vec<(Option<u32>, Record)> {
     let mut tallies: Vec<Tally> = (0..partitions).map(Tally::new).collect();
     let mut told = Vec::new();
     let end = [Item::everywhere(Record::End)];
     for (position, item) in (5..).zip(log.iter().chain(&end)) {
         let record = match &item.record {
-            Record::Exclusion(_) => {
+            Record::Exclusion(_) | Record::Lift(_) => {
                 told.push((None, item.record.clone()));
                 continue;
             }
