@@ -38,6 +38,7 @@ pub fn holds(fresh: Fresh, seeds: u64) {
     a_series_shows_its_latest_verdicts(fresh);
     a_map_shows_the_latest_verdicts_of_many_series(fresh);
     coverage_totals_and_references_are_asked_by_their_keys(fresh);
+    posts_that_link_to_news_are_counted_by_series(fresh);
     published_days_are_asked_by_topic_region_and_day(fresh);
     history_holds_closings_and_revisions(fresh);
     exports_are_sorted_and_quoted(fresh);
@@ -390,6 +391,15 @@ pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
         [reference("b", "DE", MONDAY), reference("a", "DE", MONDAY + DAY), reference("a", "DE", MONDAY), reference("a", "FR", MONDAY)];
     warehouse.write_reference(&rows).expect("write");
     assert_eq!(warehouse.references("DE").expect("ask"), [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
+}
+
+pub fn posts_that_link_to_news_are_counted_by_series(fresh: Fresh) {
+    let warehouse = fresh();
+    let cell = |region: &str, hour, posts_news| Record::Count(Count { posts: 10, posts_news, ..count("flu", region, hour, 1) });
+    let again = Record::Count(Count { posts: 10, posts_news: 4, ..count("flu", "DE", 1, 2) });
+    warehouse.write(&[cell("DE", 0, 1), cell("DE", 1, 2), cell("DE", 2, 9), cell("FR", 1, 7), again], &[]).expect("write");
+    assert_eq!(warehouse.news("flu", "DE", MONDAY, MONDAY + 2 * HOUR).expect("ask"), (20, 5));
+    assert_eq!(warehouse.news("flu", "US", MONDAY, MONDAY + 2 * HOUR).expect("ask"), (0, 0));
 }
 
 /// What the public may see: whole days, a number or its being withheld, nothing of other topics.
@@ -902,6 +912,9 @@ impl<W: Reading, K: Send + Sync> Reading for Kept<W, K> {
     }
     fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
         self.warehouse.totals(regions, from, to)
+    }
+    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
+        self.warehouse.news(topic, region, from, to)
     }
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
         self.warehouse.published(topics, region, from)

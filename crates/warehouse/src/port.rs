@@ -72,6 +72,9 @@ pub trait Reading: Send + Sync {
     /// All posts of whole feeds in panes that begin in `[from, to)`, of each region that has any.
     fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError>;
 
+    /// The posts of a series in panes that begin in `[from, to)`, and those of them that link to news.
+    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError>;
+
     /// What the public may see, of days that begin at or after an instant, by topic, region and day: of some topics, and of one region
     /// or of all.
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError>;

@@ -9,6 +9,8 @@ import { Chip, Failed, Nothing, Panel, Waiting } from "/parts.js";
 import { clock, instant, lasted, moment, n, number, percent, place, range, rarity, sentence, span, t, times, year, zoned } from "/words.js";
 
 const DAY = 86400;
+/** The same weekdays a year ago. */
+const YEAR = 364 * DAY;
 const STATES = ["new", "triaged", "verifying", "decided", "closed"];
 const OUTCOMES = ["health-event", "known", "talk-only", "artefact", "could-not-tell"];
 
@@ -107,7 +109,7 @@ function factsOf(alert, window, usual) {
     [t("ratio"), times(ratio), grounds.expected_low !== null && grounds.expected_low !== undefined ? `${number(grounds.expected_low / Math.max(alert.expected, 0.1), 1)}–${number(grounds.expected_high / Math.max(alert.expected, 0.1), 1)} ×` : "", t("ratio-means")],
     [t("per-million"), alert.population ? number((alert.posts * 1e6) / alert.population) : "–", known(usual.posts_per_million) ? number(usual.posts_per_million) : "", alert.population ? t("per-million-means", { n: number(alert.population), place: place(alert.region) }) : t("no-denominator")],
     [t("first-person-share"), of(alert.first_person), known(usual.first_person) ? percent(usual.first_person) : "", t("first-person-means")],
-    [t("news-share"), of(alert.news), "", t("news-means")],
+    [t("news-share"), of(alert.news), known(usual.news) ? percent(usual.news) : "", t("news-means")],
     [t("near-copies"), alert.sampled ? t("n-of", { n: number(alert.near_copies), of: number(alert.sampled) }) : "–", "", t("near-copies-means")],
     [t("coverage"), percent(alert.coverage), "≥ 80 %", t("coverage-means")],
     [t("located"), percent(grounds.located_share), "", t("located-means")],
@@ -115,7 +117,7 @@ function factsOf(alert, window, usual) {
   ];
 }
 
-const tableOf = (points) => [["end", "observed", "expected", "expected_low", "expected_high", "upperbound"], ...points.map((point) => [new Date(point.end * 1000).toISOString(), point.observed, point.expected, point.low, point.high, point.bound])];
+const tableOf = (points) => [["end", "observed", "expected", "expected_low", "expected_high", "upperbound", "observed_last_year"], ...points.map((point) => [new Date(point.end * 1000).toISOString(), point.observed, point.expected, point.low, point.high, point.bound, point.earlier])];
 
 function Where({ alert }) {
   const country = /^[A-Z]{2}/.test(alert.region) ? alert.region.slice(0, 2) : null;
@@ -165,6 +167,7 @@ export function AlertPage({ id, session, status, go, keys }) {
   const alert = data?.alert;
   const length = alert?.window_seconds ?? DAY;
   const eight = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 56 * Math.max(DAY, length / 7), to: alert.window_end + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
+  const before = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - YEAR - 56 * Math.max(DAY, length / 7), to: alert.window_end - YEAR + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
   const hours = useAnswer(alert && length <= DAY ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 36 * 3600, to: alert.window_end + 1, seconds: length })}` : null).data;
   const beside = useAnswer(alert ? `/api/v1/verdicts?${query({ topic: alert.topic, end: alert.window_end, seconds: length })}` : null).data;
   const topicList = useAnswer("/api/v1/topics").data?.topics;
@@ -185,6 +188,8 @@ export function AlertPage({ id, session, status, go, keys }) {
   const index = open.findIndex((one) => one.id === id);
   const every = Math.max(DAY, length);
   const points = eight ? filled(eight.windows, alert.window_end - 56 * Math.max(DAY, length / 7), alert.window_end, every) : [];
+  const lastYear = before ? new globalThis.Map(before.windows.map((window) => [window.end + YEAR, pointOf(window).observed])) : new globalThis.Map();
+  for (const point of points) point.earlier = lastYear.get(point.end) ?? null;
   const zoom = hours ? filled(hours.windows, alert.window_end - 36 * 3600, alert.window_end, 3600) : [];
   const grounds = alert.grounds ?? {};
   const baseline = grounds.baseline_from ? { from: grounds.baseline_from / 1e6, to: grounds.baseline_to / 1e6, text: t("baseline", { n: number(grounds.baseline?.length ?? 0), gap: span(Math.max(3600, Math.round((alert.window_end - length - grounds.baseline_to / 1e6) / 3600) * 3600)) }) } : null;

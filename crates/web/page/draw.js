@@ -54,6 +54,18 @@ function area(points, x, low, high) {
 
 const known = (value) => value !== null && value !== undefined;
 const usual = (point) => (known(point.low) && known(point.high) ? [point.low, point.high] : [null, null]);
+/** Windows that are not known, side by side as one; `gap` says why, where one of them does. */
+function unknown(points, step) {
+  const runs = [];
+  for (const point of points) {
+    if (known(point.observed)) continue;
+    const run = runs.at(-1);
+    if (run && point.end - run.last <= step * 1.01) Object.assign(run, { last: point.end, gap: run.gap ?? point.gap });
+    else runs.push({ end: point.end, last: point.end, gap: point.gap });
+  }
+  return runs;
+}
+
 const isOver = (point) => known(point.bound) && point.observed > point.bound;
 
 export function Hatches() {
@@ -81,7 +93,8 @@ export function campaigns(topics, from, to) {
 }
 
 /**
- * Observed against range and bound over time. Points: {end, observed (null: no answer), expected, low, high, bound, gap: "outage" | …}.
+ * Observed against range and bound over time. Points: {end, observed (null: no answer), expected, low, high, bound, gap: "outage" | …,
+ * earlier: what was observed a year before}.
  * `baseline` [from, to] and `gap` are drawn below; `marks` [{from, to, name}] behind; `fired` {at, observed, lines} is a rule.
  */
 export function Plot({ points, label, height = 250, stepped = false, baseline = null, marks = [], fired = null, ticks = "day", open = false, dots = true }) {
@@ -92,7 +105,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
   const first = points[0]?.end ?? 0;
   const last = points.at(-1);
   const length = Math.max(1, (last?.end ?? 1) - first);
-  const top = Math.max(4, ...points.flatMap((point) => [point.observed ?? 0, point.bound ?? 0, point.high ?? 0])) * 1.06;
+  const top = Math.max(4, ...points.flatMap((point) => [point.observed ?? 0, point.bound ?? 0, point.high ?? 0, point.earlier ?? 0])) * 1.06;
   const x = (point) => edge.left + ((point.end - first) / length) * inner[0];
   const at = (seconds) => edge.left + Math.max(0, Math.min(1, (seconds - first) / length)) * inner[0];
   const level = (value) => edge.top + inner[1] - (value / top) * inner[1];
@@ -106,6 +119,8 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
     if (known(last.bound)) labels.push({ y: level(last.bound), text: t("bound-n", { n: number(last.bound) }), kind: "hottext" });
     if (known(last.expected)) labels.push({ y: level(last.expected), text: t("expected-n", { n: number(last.expected) }), kind: "key", second: known(last.low) ? `(${number(Math.floor(last.low))}–${number(Math.ceil(last.high))})` : null });
   }
+  const then = points.findLast((point) => known(point.earlier));
+  if (then) labels.push({ y: level(then.earlier), text: t("last-year-n", { n: number(then.earlier) }), kind: "" });
   labels.sort((one, other) => one.y - other.y);
   labels.forEach((one, index) => { if (index) one.y = Math.max(one.y, labels[index - 1].y + (labels[index - 1].second ? 30 : 15)); });
   const low = edge.top + inner[1] - 4;
@@ -117,13 +132,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
   const count = narrow ? 3 : 5;
   const tick = (share) => first + share * length;
   const bottom = edge.top + inner[1];
-  const gaps = [];
-  for (const point of points) {
-    if (known(point.observed)) continue;
-    const run = gaps.at(-1);
-    if (run && point.end - run.last <= step * 1.01) Object.assign(run, { last: point.end, gap: run.gap ?? point.gap });
-    else gaps.push({ end: point.end, last: point.end, gap: point.gap });
-  }
+  const gaps = unknown(points, step);
   return html`<figure class="plot" ref=${box}><svg width=${width} height=${bottom + edge.bottom} role="img" aria-label=${label}>
     ${marks.map((mark, index) => { const end = at(mark.from) > edge.left + inner[0] * 0.6; const fits = !index || at(mark.from) - at(marks[index - 1].from) > 7 * mark.name.length; return html`<g><rect class="camp" x=${at(mark.from)} y=${edge.top} width=${Math.max(2, at(mark.to) - at(mark.from))} height=${inner[1]}><title>${mark.name}</title></rect>${fits ? html`<text class="camp-text" x=${end ? at(mark.to) : at(mark.from)} y=${edge.top - 8} text-anchor=${end ? "end" : "start"}>${mark.name}</text>` : null}</g>`; })}
     ${ys.map((value) => html`<g><line class="grid" x1=${edge.left} x2=${edge.left + inner[0]} y1=${level(value)} y2=${level(value)}/><text x=${edge.left - 8} y=${level(value) + 4} text-anchor="end">${number(value)}</text></g>`)}
@@ -131,6 +140,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
     <path class="exp" d=${path(points, x, of("expected"), stepped)}/>
     ${gaps.map((run) => html`<rect class="out" x=${x(run) - (step / length) * inner[0] / 2} y=${edge.top} width=${Math.max(2, ((run.last - run.end + step) / length) * inner[0])} height=${inner[1]}/>`)}
     ${gaps.length ? html`<text x=${x(gaps[0])} y=${edge.top - 8} text-anchor="middle">${t(gaps.some((run) => run.gap === "outage") ? "outage" : "no-answer")}</text>` : null}
+    ${then ? html`<path class="then" d=${path(points, x, of("earlier"))}/>` : null}
     <path class="bound" d=${path(points, x, of("bound"), stepped)}/>
     <path class="obs" d=${path(points, x, of("observed"), stepped)}/>
     ${dots && !stepped && points.length <= 90 ? points.map((point) => known(point.observed) && html`<circle class=${isOver(point) ? "dot over" : "dot"} cx=${x(point)} cy=${level(point.observed)} r=${isOver(point) ? 3 : 1.8}><title>${moment(point.end)}: ${number(point.observed)}</title></circle>`) : null}
@@ -144,7 +154,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
 }
 
 /** A small trend: range and bound are two marks here too. */
-export function Spark({ points, height = 36, label, cursor = null }) {
+export function Spark({ points, height = 36, label, cursor = null, marks = [], gaps = false }) {
   const [box, width] = useWidth(140);
   const inner = width - 8;
   const first = points[0]?.end ?? 0;
@@ -154,7 +164,12 @@ export function Spark({ points, height = 36, label, cursor = null }) {
   const level = (value) => height - 3 - (value / top) * (height - 8);
   const of = (name) => (point) => (known(point[name]) ? level(point[name]) : null);
   const last = points.at(-1);
+  const step = points.length > 1 ? length / (points.length - 1) : length;
+  const inside = (seconds) => Math.max(first - step / 2, Math.min(first + length + step / 2, seconds));
+  const wide = (from, to) => ({ x: x({ end: inside(from) }), width: Math.max(2, x({ end: inside(to) }) - x({ end: inside(from) })) });
   return html`<div class="spark" ref=${box}><svg width=${width} height=${height} role="img" aria-label=${label}>
+    ${marks.map((mark) => html`<rect class="camp" ...${wide(mark.from, mark.to)} height=${height}><title>${mark.name}</title></rect>`)}
+    ${gaps ? unknown(points, step).map((run) => html`<rect class="out" ...${wide(run.end - step / 2, run.last + step / 2)} height=${height}><title>${t(run.gap === "outage" ? "outage" : "no-answer")}</title></rect>`) : null}
     <path class="band" d=${area(points, x, of("low"), of("high"))}/>
     ${points.every((point) => !known(point.low)) ? html`<path class="exp" d=${path(points, x, of("expected"))}/>` : null}
     <path class="bound" d=${path(points, x, of("bound"))}/><path class="obs" d=${path(points, x, of("observed"))}/>

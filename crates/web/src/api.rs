@@ -41,6 +41,8 @@ const NAME_BYTES_MAX: usize = 200;
 const ALERTS_DEFAULT: usize = 100;
 const ALERTS_MAX: usize = 500;
 const POINTS_MAX: usize = 10_000;
+/// Among so many verdicts one of a length that is judged is found.
+const LATEST_LOOKED_AT: usize = 200;
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
 const TRENDS_MAX: usize = 30;
@@ -220,6 +222,8 @@ struct Usual {
     /// Of accounts a pane, the share that spoke of themselves.
     first_person: Option<f64>,
     posts_per_million: Option<f64>,
+    /// Of posts, the share that linked to news.
+    news: Option<f64>,
 }
 
 impl Usual {
@@ -232,10 +236,12 @@ impl Usual {
         if posts < USUAL_POSTS_LEAST {
             return Ok(Usual::default());
         }
+        let (of_all, news) = warehouse.news(&alert.topic, &alert.region, from, to)?;
         let all: u64 = warehouse.totals(std::slice::from_ref(&alert.region), from, to)?.iter().map(|(_, posts)| *posts).sum();
         Ok(Usual {
             first_person: Some(sum(|pane| pane.authors_self) / sum(|pane| pane.authors).max(1.0)),
             posts_per_million: (all > 0).then(|| posts * 1e6 / all as f64),
+            news: (of_all > 0).then(|| news as f64 / of_all as f64),
         })
     }
 }
@@ -474,13 +480,17 @@ pub(crate) async fn series(asked: Asked) -> Answer {
         return Err(Problem::bad_request("`from` is not before `to`"));
     }
     let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX };
-    let series = room.ask(move |warehouse| warehouse.series(&query)).await?;
-    let last =
-        series.verdicts.iter().filter(|judged| length.is_none_or(|length| judged.length == length * SECOND)).map(|judged| judged.end).max();
-    let fits = |judged: &Judged| {
-        let Some(length) = length else { return true };
-        judged.length == length.saturating_mul(SECOND) && last.is_some_and(|last| (last - judged.end) % every == 0)
-    };
+    let length = length.map(|length| length.saturating_mul(SECOND));
+    let series = room
+        .ask(move |warehouse| match length {
+            Some(length) if every >= HOUR => spaced(warehouse, &query, length, every),
+            _ => warehouse.series(&query),
+        })
+        .await?;
+    let of_length = |judged: &Judged| length.is_none_or(|length| judged.length == length);
+    let last = series.verdicts.iter().filter(|judged| of_length(judged)).map(|judged| judged.end).max();
+    let fits =
+        |judged: &Judged| of_length(judged) && (length.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0));
     let panes = series.panes.iter().filter(|_| length.is_none()).map(|cell| PaneShown {
         start: cell.start.div_euclid(SECOND),
         seconds: cell.length.div_euclid(SECOND),
@@ -502,6 +512,21 @@ pub(crate) async fn series(asked: Asked) -> Answer {
         panes: panes.collect(),
         windows: series.verdicts.into_iter().filter(fits).map(WindowShown::from).collect(),
     })
+}
+
+/// Windows of one length whose ends are `every` apart: points of the key, so that a year of days reads no year of hours.
+fn spaced(warehouse: &dyn Reading, query: &SeriesQuery, length: Micros, every: Micros) -> Result<warehouse::Series, WarehouseError> {
+    let latest = warehouse.series(&SeriesQuery { limit: LATEST_LOOKED_AT, ..query.clone() })?;
+    let Some(last) = latest.verdicts.iter().rfind(|judged| judged.length == length).map(|judged| judged.end) else {
+        // None among the latest: all have to be looked at.
+        return if latest.cut { warehouse.series(query) } else { Ok(warehouse::Series::default()) };
+    };
+    let ends = (0..).map(|back| last - every.saturating_mul(back)).take_while(|end| *end >= query.from);
+    let ends: Vec<Micros> = ends.take(query.limit + 1).collect();
+    let cut = ends.len() > query.limit;
+    let judged = JudgedQuery { series: vec![(query.topic.clone(), query.region.clone())], ends, length: Some(length) };
+    let verdicts = warehouse.judged(&judged)?.into_iter().map(|placed| placed.judged);
+    Ok(warehouse::Series { panes: Vec::new(), verdicts: verdicts.collect(), cut })
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -69,6 +69,12 @@ struct JudgedRow {
 }
 
 #[derive(Debug, Row, Deserialize)]
+struct NewsRow {
+    all: u64,
+    news: u64,
+}
+
+#[derive(Debug, Row, Deserialize)]
 struct TotalRow {
     region: String,
     total: u64,
@@ -229,6 +235,17 @@ impl Reading for ClickHouse {
             totals.extend(rows.into_iter().map(|row| (row.region, row.total)));
         }
         Ok(regions.iter().filter_map(|region| Some((region.clone(), *totals.get(region)?))).collect())
+    }
+
+    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
+        let (client, topic, region) = (self.client(), topic.to_owned(), region.to_owned());
+        let sql = "
+            SELECT sum(posts) AS all, sum(posts_news) AS news FROM counts FINAL
+            WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC')";
+        let row: NewsRow = self.run("read", async move {
+            client.query(sql).bind(&topic).bind(&region).bind(instant(from)).bind(instant(to)).fetch_one().await
+        })?;
+        Ok((row.all, row.news))
     }
 
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {

@@ -127,6 +127,17 @@ impl Reading for Local {
         })
     }
 
+    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
+        self.question(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT coalesce(sum(posts), 0), coalesce(sum(posts_news), 0) FROM counts
+                 WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4",
+            )?;
+            let asked = params![topic, region, units_from(from, 1), units_from(to, 1)];
+            statement.query_row(asked, |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
+        })
+    }
+
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
