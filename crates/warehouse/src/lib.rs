@@ -21,7 +21,7 @@ mod line;
 pub use line::{AlertLine, Share};
 
 mod why;
-pub use why::{Hold, WhyNot, why_not};
+pub use why::{Excluded, Hold, WhyNot, why_not};
 
 mod woken;
 pub use woken::woken;

@@ -5,16 +5,18 @@
 
 use std::fmt;
 
-use record::region::RegionTable;
+use record::region::{RegionTable, WORLD};
 use record::time::{DAY, HOUR, display};
-use record::{Alert, AlertState, Micros, Settings, Suspect};
+use record::{Alert, AlertState, Micros, Outcome, Settings, Suspect};
 
 use crate::error::WarehouseError;
-use crate::port::{AlertQuery, Judged, Reading, SeriesQuery};
+use crate::port::{AlertEntry, AlertQuery, Judged, Reading, SeriesQuery};
 
 /// Panes of the longest window, by the hour, and verdicts of as many hours.
 const ROWS_MAX: usize = 7 * 24 * 12;
 const ALERTS_MAX: usize = 1_000;
+/// No baseline begins earlier.
+const BASELINES_REACH: Micros = 60 * DAY;
 
 /// What is known of a series and of what kept it from being an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +33,23 @@ pub struct WhyNot {
     pub holds: Vec<Hold>,
     /// The alert that it is in, the open one first.
     pub alert: Option<Alert>,
+    /// What people took out of the baselines of its latest windows, latest first.
+    pub excluded: Vec<Excluded>,
+}
+
+/// Days of a decided alert that are in no baseline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Excluded {
+    pub alert: String,
+    pub from: Micros,
+    pub to: Micros,
 }
 
 /// A thing that stands between a series and an alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hold {
+    /// No settings have landed, so it isn't known what is watched.
+    NothingYet,
     /// Nothing watches the topic.
     UnknownTopic { known: Vec<String> },
     /// There is no such region, or none as deep as this.
@@ -72,6 +86,7 @@ impl Hold {
     /// What it is, in a word that programs know it by.
     pub fn name(&self) -> &'static str {
         match self {
+            Hold::NothingYet => "nothing-yet",
             Hold::UnknownTopic { .. } => "unknown-topic",
             Hold::UnknownRegion { .. } => "unknown-region",
             Hold::Level { .. } => "level",
@@ -102,9 +117,15 @@ pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<Why
         panes.map(|pane| pane.posts).sum()
     });
     let alerts = AlertQuery { topic: Some(topic.to_owned()), limit: ALERTS_MAX, ..AlertQuery::default() };
-    let alerts: Vec<Alert> = warehouse.alerts(&alerts)?.into_iter().map(|entry| entry.alert).collect();
-    let settings = warehouse.settings()?.unwrap_or_default();
-    let mut why = WhyNot { topic: topic.to_owned(), region, window, posts, needed: None, holds: Vec::new(), alert: None };
+    let entries = warehouse.alerts(&alerts)?;
+    let (needed, holds, excluded) = (None, Vec::new(), Vec::new());
+    let mut why = WhyNot { topic: topic.to_owned(), region, window, posts, needed, holds, alert: None, excluded };
+    let Some(settings) = warehouse.settings()? else {
+        why.holds.push(Hold::NothingYet);
+        return Ok(why);
+    };
+    why.excluded = why.taken_out(&settings.region_table(), &entries);
+    let alerts: Vec<Alert> = entries.into_iter().map(|entry| entry.alert).collect();
     why.find(&settings, &alerts, !series.panes.is_empty());
     Ok(why)
 }
@@ -178,15 +199,34 @@ impl WhyNot {
         }
     }
 
+    fn taken_out(&self, table: &RegionTable, entries: &[AlertEntry]) -> Vec<Excluded> {
+        let Some(window) = &self.window else { return Vec::new() };
+        let is_out = |entry: &&AlertEntry| {
+            let AlertEntry { alert, events } = entry;
+            // The world of an alert that other places explain is not taken out.
+            let covers = |above: &String| (above != WORLD || alert.region == WORLD) && stands_below(table, &self.region, above);
+            let is_before = alert.opened_at < window.end - window.length && alert.window_end > window.end - BASELINES_REACH;
+            let leaves = events.last().and_then(|event| event.outcome).is_some_and(Outcome::leaves_baselines);
+            leaves && is_before && alert.regions.iter().any(covers)
+        };
+        let out = entries.iter().filter(is_out).map(|entry| &entry.alert);
+        out.map(|alert| Excluded { alert: alert.id.clone(), from: alert.opened_at, to: alert.window_end }).collect()
+    }
+
     /// How many accounts more it would have taken.
     pub fn more(&self) -> Option<u32> {
         Some(self.needed?.saturating_sub(self.window.as_ref()?.observed))
     }
 }
 
+/// Overlays stand beside the tree: below nothing but the world.
+fn stands_below(table: &RegionTable, region: &str, above: &str) -> bool {
+    region == above || above == WORLD || (!region.contains(':') && table.within(region, above))
+}
+
 /// The known region that stands nearest above an unknown code.
 fn unknown(table: &RegionTable, region: &str) -> Option<String> {
-    if region == record::region::WORLD || region.contains(':') {
+    if region == WORLD || region.contains(':') {
         return None;
     }
     let (path, is_unknown) = table.path(region);
@@ -196,6 +236,7 @@ fn unknown(table: &RegionTable, region: &str) -> Option<String> {
 impl fmt::Display for Hold {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Hold::NothingYet => write!(out, "nothing yet: no settings have landed, so it isn't known what is watched"),
             Hold::UnknownTopic { known } => write!(out, "topic: nothing watches it; topics are `{}`", known.join("`, `")),
             Hold::UnknownRegion { nearest } => write!(out, "region: unknown; what is there counts as `{nearest}`"),
             Hold::Level { kind } => write!(out, "kind: {kind} topics are not counted at this level"),
@@ -251,10 +292,13 @@ impl fmt::Display for WhyNot {
                 if alert.grounds.provisional {
                     writeln!(out, "held back: provisional, in a new installation's first fortnight: for the digest unless it is large")?;
                 }
-                writeln!(out, "budget:    whether it was sent at once or waits for a digest is each subscription's to say")
             }
-            None => self.holds.iter().try_for_each(|hold| writeln!(out, "held back: {hold}")),
+            None => self.holds.iter().try_for_each(|hold| writeln!(out, "held back: {hold}"))?,
         }
+        self.excluded.iter().try_for_each(|excluded| {
+            let (from, to) = (display(excluded.from), display(excluded.to));
+            writeln!(out, "baseline:  without {from} to {to}, which alert {} took out", excluded.alert)
+        })
     }
 }
 

@@ -86,10 +86,40 @@ pub struct SubscriptionKept {
     pub revision: u32,
     pub by: String,
     pub at: Option<record::Micros>,
-    /// Alerts that found no room among those sent at once, and wait for its digest.
-    pub waiting: usize,
+    /// The alerts that it covers, with what it hears of each.
+    pub owed: Vec<Owed>,
     /// What it says, without secrets.
     pub subscription: serde_json::Value,
+}
+
+/// What a subscription hears of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    pub alert: String,
+    pub hears: Hears,
+    /// When it was told, or before when it will not be.
+    pub at: record::Micros,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    Told,
+    AtOnce,
+    /// It found no room among those sent at once, or is doubtful, or all of the subscription's go so.
+    Digest,
+    /// Its channel took nothing for days.
+    GivenUp,
+}
+
+impl Hears {
+    pub fn name(self) -> &'static str {
+        match self {
+            Hears::Told => "told",
+            Hears::AtOnce => "at-once",
+            Hears::Digest => "digest",
+            Hears::GivenUp => "given-up",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

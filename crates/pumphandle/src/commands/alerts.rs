@@ -1,6 +1,7 @@
 //! `alerts`: the loop from a terminal.
 
 mod ack;
+mod heard;
 mod recompute;
 
 use std::io::{BufWriter, Write, stdout};
@@ -49,10 +50,19 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
 
 fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
     let why = warehouse::why_not(&*super::export::open(config)?, topic, region)?;
+    if let [hold @ Hold::NothingYet] = why.holds.as_slice() {
+        return Err(Failure::usage(hold.to_string(), "run `pumphandle run` first"));
+    }
     if let [hold @ (Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
         return Err(Failure::usage(format!("`{topic}` in `{region}`: {hold}"), String::new()));
     }
-    write!(stdout(), "{why}")?;
+    let mut out = stdout().lock();
+    write!(out, "{why}")?;
+    if let Some(alert) = &why.alert {
+        for line in heard::lines(config, &alert.id, topic, region)? {
+            writeln!(out, "budget:    {line}")?;
+        }
+    }
     Ok(())
 }
 

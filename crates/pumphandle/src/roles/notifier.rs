@@ -29,6 +29,7 @@ use record::region::RegionTable;
 use record::time::DAY;
 use record::{Alert, AlertEvent, Micros, Outcome, Settings, Version};
 use warehouse::{Judged, Reading, SeriesHead, SeriesQuery};
+use web::{Hears, Owed};
 
 use super::desk::Desk;
 use super::subscribers::{self, Pages};
@@ -872,15 +873,21 @@ fn item_key(subscription: &str, alert: &str) -> String {
     format!("{PREFIX}item/{subscription}/{alert}")
 }
 
-/// Alerts that wait for the digest of a subscription.
-pub(crate) fn waiting(journal: &dyn Journal, subscription: &str) -> anyhow::Result<usize> {
-    let mut count = 0;
+/// What a subscription hears of alerts, by alert.
+pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Owed>> {
+    let mut found = Vec::new();
     for key in again(|| journal.keys(Stream::State, &item_key(subscription, "")))? {
         let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
         let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
-        count += usize::from(item.told.is_none() && !item.given_up && matches!(item.planned, Planned::Digest { .. }));
+        let (hears, at) = match (item.told, item.planned) {
+            (Some(told), _) => (Hears::Told, told.first_at),
+            (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => (Hears::GivenUp, at),
+            (None, Planned::AtOnce { from }) => (Hears::AtOnce, from),
+            (None, Planned::Digest { at }) => (Hears::Digest, at),
+        };
+        found.push(Owed { alert: item.alert, hears, at });
     }
-    Ok(count)
+    Ok(found)
 }
 
 /// The alert with the numbers of a later window, in which it has grown.

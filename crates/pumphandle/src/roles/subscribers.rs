@@ -3,7 +3,7 @@
 //! What the page made stands in the compacted stream `state`, a key each, in the form in which a file would say it; the notifier looks
 //! there every few seconds, so a change needs no restart. A name belongs to one subscription, and files come first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use journal::{Journal, Stream};
@@ -56,6 +56,12 @@ pub(crate) fn kept(journal: &dyn Journal) -> anyhow::Result<Pages> {
         found.insert(key[PREFIX.len()..].to_owned(), kept);
     }
     Ok(found)
+}
+
+/// Of files and of the page.
+pub(crate) fn names(journal: &dyn Journal, config: &Config) -> anyhow::Result<BTreeSet<String>> {
+    let of_files = config.notify.subscriptions.iter().map(|subscription| subscription.name.clone());
+    Ok(kept(journal)?.into_keys().chain(of_files).collect())
 }
 
 /// Answers wishes until nobody can have any more.
@@ -114,7 +120,7 @@ impl Book<'_> {
     fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
         let of_page = kept(self.journal)?.into_iter().map(|(name, kept)| {
             let Kept { revision, by, at, subscription } = kept;
-            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), waiting: 0, subscription }
+            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), owed: Vec::new(), subscription }
         });
         let of_files = self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
             name: subscription.name.clone(),
@@ -122,12 +128,12 @@ impl Book<'_> {
             revision: 0,
             by: String::new(),
             at: None,
-            waiting: 0,
+            owed: Vec::new(),
             subscription: subscription.written(),
         });
         // Files come last: of a name that both have, theirs holds.
         let all: BTreeMap<String, SubscriptionKept> = of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
-        all.into_values().map(|kept| Ok(SubscriptionKept { waiting: notifier::waiting(self.journal, &kept.name)?, ..kept })).collect()
+        all.into_values().map(|kept| Ok(SubscriptionKept { owed: notifier::owed(self.journal, &kept.name)?, ..kept })).collect()
     }
 
     /// By the same rules as a file; and what is named must be there, since nobody runs `check` over a page.

@@ -2,7 +2,7 @@
 
 use record::kind::Kind;
 use record::time::SECOND;
-use record::{Count, Grounds, Record, Stage, TopicSetting, Verdict, Version};
+use record::{AlertEvent, Count, Grounds, Handling, Outcome, Record, Stage, TopicSetting, Verdict, Version};
 
 use super::*;
 use crate::contract::{MONDAY, alert, count, verdict};
@@ -94,6 +94,46 @@ fn what_was_never_judged_says_why() {
 }
 
 #[test]
+fn before_anything_has_landed_nothing_is_known_of_topics() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+    assert_eq!(why_not(&warehouse, "flu", "FR").unwrap().holds, [Hold::NothingYet]);
+}
+
+#[test]
+fn days_that_people_took_out_of_the_baseline_are_named_until_they_are_back() {
+    let told = |region: &str, days: i64, outcomes: &[Outcome]| {
+        let mut raised = alert("past");
+        raised.topic = "flu".to_owned();
+        raised.region = region.to_owned();
+        raised.regions = vec!["001".to_owned(), region.to_owned()];
+        raised.opened_at = MONDAY - (days + 1) * DAY;
+        raised.window_end = MONDAY - days * DAY;
+        raised.state = AlertState::Closed;
+        let decided = (0..).zip(outcomes).map(|(after, outcome)| {
+            let (alert, state, outcome) = ("past".to_owned(), Handling::Decided, Some(*outcome));
+            Record::AlertEvent(AlertEvent { alert, after, state, outcome, actor: "duty".to_owned(), ..AlertEvent::default() })
+        });
+        let posts = Record::Count(Count { posts: 9, authors: 7, ..count("flu", "FR", 3, 1) });
+        let rows = [posts, Record::Verdict(judged(7, 5.2, 12.4, Some(false))), Record::Alert(raised)];
+        asked("flu", "FR", &rows.into_iter().chain(decided).collect::<Vec<_>>())
+    };
+    let event = [Outcome::HealthEvent];
+    let out = told("FR", 9, &event).to_string();
+    assert!(out.ends_with("baseline:  without 2025-12-26T00:00:00Z to 2025-12-27T00:00:00Z, which alert past took out\n"), "{out}");
+    assert_eq!(told("001", 9, &event).excluded.len(), 1, "the world covers France");
+    for (region, days, outcomes) in [
+        ("FR", 9, &[Outcome::TalkOnly][..]),
+        ("FR", 9, &[Outcome::Known, Outcome::TalkOnly]),
+        ("DE", 9, &event),
+        ("FR", 90, &event),
+        ("FR", 9, &[]),
+    ] {
+        assert_eq!(told(region, days, outcomes).excluded, [], "{region} {days} days ago, {outcomes:?}");
+    }
+}
+
+#[test]
 fn an_alert_of_the_time_is_named() {
     let found = |regions: &[&str], state: AlertState, observed: u32| {
         let mut raised = alert("a1");
@@ -110,7 +150,7 @@ fn an_alert_of_the_time_is_named() {
     };
     let own = found(&["FR", "FR-IDF"], AlertState::Open, 20).to_string();
     assert!(own.starts_with("flu in FR: in an alert") && own.contains("alert:     a1 (open), headed FR"), "{own}");
-    assert!(own.contains("suspect (near-copies)") && own.contains("first fortnight") && own.contains("budget:"), "{own}");
+    assert!(own.contains("suspect (near-copies)") && own.contains("first fortnight"), "{own}");
     let joined = found(&["DE"], AlertState::Open, 20).holds;
     assert_eq!(joined, [Hold::Joined { alert: "a1".to_owned(), region: "DE".to_owned() }]);
     let withdrawn = found(&["FR"], AlertState::Withdrawn, 3).holds;

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use record::AlertState;
 use record::region::{self, RegionTable};
 use record::time::{DAY, HOUR, Micros, SECOND};
 use schemars::JsonSchema;
 use serde::Serialize;
-use warehouse::{Hold, JudgedQuery, Placed, SeriesHead};
+use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
 
-use super::{Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds};
+use super::{ALERTS_MAX, Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds, subscriptions};
+use crate::access::Role;
 use crate::problem::Problem;
 use crate::words::LANGUAGES;
+use crate::{Hears, Owed};
 
 /// Windows of a map: days times regions.
 const CELLS_MAX: usize = 12_000;
@@ -326,6 +329,26 @@ pub(crate) struct Below {
     from: Option<i64>,
     to: Option<i64>,
     windows: Vec<Missed>,
+    /// Alerts that found no room among those that subscriptions are sent at once, and wait for a digest; latest first.
+    waiting: Vec<WaitingShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct WaitingShown {
+    alert: String,
+    topic: String,
+    topic_name: String,
+    region: String,
+    region_name: String,
+    fired_at: i64,
+    observed: u32,
+    expected: f64,
+    upperbound: f64,
+    /// When the first digest leaves that takes it along.
+    digest_at: i64,
+    /// How many subscriptions it waits in, and to officials which.
+    subscriptions: usize,
+    names: Vec<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -359,8 +382,40 @@ pub(crate) async fn below(asked: Asked) -> Answer {
         more_needed: needed(one.judged.observed, one.judged.upperbound),
         placed: placed(&asked.room, &overview, one),
     });
-    let windows = windows.collect();
-    asked.json(&Below { simulated: asked.room.web.simulated, from: seconds(to.map(|to| to - 7 * DAY)), to: seconds(to), windows })
+    let (windows, waiting) = (windows.collect(), waiting(&asked).await?);
+    asked.json(&Below { simulated: asked.room.web.simulated, from: seconds(to.map(|to| to - 7 * DAY)), to: seconds(to), windows, waiting })
+}
+
+async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
+    let mut owed: BTreeMap<String, (Micros, Vec<String>)> = BTreeMap::new();
+    for (name, Owed { alert, at, .. }) in subscriptions::owed(asked).await.into_iter().filter(|(_, owed)| owed.hears == Hears::Digest) {
+        let (first, names) = owed.entry(alert).or_insert((at, Vec::new()));
+        *first = at.min(*first);
+        names.push(name);
+    }
+    if owed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = AlertQuery { limit: ALERTS_MAX, ..AlertQuery::default() };
+    let alerts = asked.room.ask(move |warehouse| warehouse.alerts(&query)).await?.into_iter().map(|entry| entry.alert);
+    let waiting = alerts.filter(|alert| alert.state != AlertState::Withdrawn).filter_map(|alert| {
+        let (digest_at, names) = owed.remove(&alert.id)?;
+        Some(WaitingShown {
+            region_name: asked.room.words.region(&alert.region),
+            fired_at: alert.fired_at.div_euclid(SECOND),
+            observed: alert.observed,
+            expected: alert.expected,
+            upperbound: alert.upperbound,
+            digest_at: digest_at.div_euclid(SECOND),
+            subscriptions: names.len(),
+            names: if asked.holder.role >= Role::Official { names } else { Vec::new() },
+            alert: alert.id,
+            topic: alert.topic,
+            topic_name: alert.topic_name,
+            region: alert.region,
+        })
+    });
+    Ok(waiting.collect())
 }
 
 /// How many more than were observed pass a bound.
@@ -383,8 +438,26 @@ pub(crate) struct WhyNot {
     more_needed: Option<u32>,
     /// All that stands between the series and an alert.
     held_back: Vec<HoldShown>,
-    /// The alert that it is in.
+    /// The alert that it is in, and to officials what each subscription hears of it.
     alert: Option<String>,
+    heard: Vec<HeardShown>,
+    /// Days that people took out of its baseline.
+    excluded: Vec<ExcludedShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct HeardShown {
+    subscription: String,
+    /// `told`, `at-once` (not before `at`), `digest` (that leaves at `at`) or `given-up`.
+    hears: &'static str,
+    at: i64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ExcludedShown {
+    alert: String,
+    from: i64,
+    to: i64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -401,10 +474,24 @@ pub(crate) async fn why_not(asked: Asked) -> Answer {
     let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
     let place = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
     let why = asked.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
-    if let [hold @ (Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
+    if let [hold @ (Hold::NothingYet | Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
         return Err(Problem::not_found(hold.to_string()));
     }
+    let heard = match &why.alert {
+        Some(alert) if asked.holder.role >= Role::Official => {
+            let of_alert = subscriptions::owed(&asked).await.into_iter().filter(|(_, owed)| owed.alert == alert.id);
+            of_alert
+                .map(|(subscription, owed)| HeardShown { subscription, hears: owed.hears.name(), at: owed.at.div_euclid(SECOND) })
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    let excluded = why.excluded.iter();
+    let excluded =
+        excluded.map(|one| ExcludedShown { alert: one.alert.clone(), from: one.from.div_euclid(SECOND), to: one.to.div_euclid(SECOND) });
     asked.json(&WhyNot {
+        heard,
+        excluded: excluded.collect(),
         simulated: asked.room.web.simulated,
         region_name: asked.room.words.region(&why.region),
         posts: why.posts,

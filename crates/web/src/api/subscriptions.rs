@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Asked, PATIENCE, name};
 use crate::problem::Problem;
-use crate::{SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
+use crate::{Hears, Owed, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Subscriptions {
@@ -36,7 +36,8 @@ struct SubscriptionShown {
 
 impl From<SubscriptionKept> for SubscriptionShown {
     fn from(kept: SubscriptionKept) -> SubscriptionShown {
-        let SubscriptionKept { name, of_file, revision, by, at, waiting, subscription } = kept;
+        let SubscriptionKept { name, of_file, revision, by, at, owed, subscription } = kept;
+        let waiting = owed.iter().filter(|owed| owed.hears == Hears::Digest).count();
         let source = if of_file { "file" } else { "page" };
         SubscriptionShown { name, source, revision, by, at: at.map(|at| at.div_euclid(SECOND)), waiting, subscription }
     }
@@ -72,7 +73,18 @@ pub(crate) async fn remove(asked: Asked) -> Answer {
     answer(&asked, SubscriptionWish::Remove { name, after }).await
 }
 
+/// What subscriptions hear of alerts, each with the subscription's name; nothing where none are kept, or they can't be asked now.
+pub(super) async fn owed(asked: &Asked) -> Vec<(String, Owed)> {
+    let kept = ask(asked, SubscriptionWish::List).await.unwrap_or_default();
+    kept.into_iter().flat_map(|kept| kept.owed.into_iter().map(move |owed| (kept.name.clone(), owed))).collect()
+}
+
 async fn answer(asked: &Asked, wish: SubscriptionWish) -> Answer {
+    let kept = ask(asked, wish).await?;
+    asked.json(&Subscriptions { subscriptions: kept.into_iter().map(SubscriptionShown::from).collect() })
+}
+
+async fn ask(asked: &Asked, wish: SubscriptionWish) -> Result<Vec<SubscriptionKept>, Problem> {
     let Some(book) = asked.room.web.subscriptions.clone() else {
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "this server keeps no subscriptions: it has no streams"));
     };
@@ -81,7 +93,7 @@ async fn answer(asked: &Asked, wish: SubscriptionWish) -> Answer {
     let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the streams take nothing at the moment, try again");
     timeout(PATIENCE, book.send(SubscriptionAsked { wish, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;
     match timeout(PATIENCE, answered).await {
-        Ok(Ok(Ok(kept))) => asked.json(&Subscriptions { subscriptions: kept.into_iter().map(SubscriptionShown::from).collect() }),
+        Ok(Ok(Ok(kept))) => Ok(kept),
         Ok(Ok(Err(refused))) => Err(refusal(refused)),
         Ok(Err(_)) | Err(_) => Err(busy()),
     }

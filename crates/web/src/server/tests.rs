@@ -12,7 +12,10 @@ use tokio::task::JoinHandle;
 use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
-use crate::{Access, Change, Holder, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish, Web, routes, serve};
+use crate::{
+    Access, Change, Hears, Holder, Owed, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish, Web, routes,
+    serve,
+};
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
 
@@ -191,6 +194,36 @@ async fn series_topics_and_status_are_answered() {
     assert_eq!(status["latest"], MONDAY / SECOND - 3_600);
     assert_eq!(status["learning"], false);
     assert_eq!(status["feeds"][0]["share"], 0.97);
+}
+
+/// Windows of a day or a week that were judged at any hours: what is asked for by length and distance is what a filter of all leaves.
+#[tokio::test]
+async fn windows_a_distance_apart_are_those_that_a_filter_of_all_leaves() {
+    let lengths = [DAY, 7 * DAY];
+    for seed in 0..40_i64 {
+        let judged = |hour: i64| (hour * 37 + seed * 11) % 7 > 1 && hour % (5 + seed) != 0;
+        // The last ones may be of another length than what is asked for.
+        let length = |hour: i64| lengths[usize::from(if hour > -(seed % 3) * 150 { seed % 2 == 0 } else { (hour + seed) % 3 == 0 })];
+        let verdicts = (-400..0).filter(|hour| judged(*hour)).map(|hour| {
+            let judged = verdict("flu", "DE");
+            Record::Verdict(Verdict {
+                window_end: MONDAY + hour * HOUR,
+                window_length: length(hour),
+                observed: (500 + hour) as u32,
+                ..judged
+            })
+        });
+        let rows: Vec<Record> = verdicts.chain([Record::Count(count("flu", "DE", 0, 1))]).collect();
+        let served = Served::start(&rows, |_| {}).await;
+        let whole = served.get("/api/v1/series?topic=flu&region=DE").await.json();
+        for (seconds, every) in [(86_400, 3_600), (86_400, 86_400), (604_800, 7_200), (604_800, 86_400), (3_600, 86_400)] {
+            let answer = served.get(&format!("/api/v1/series?topic=flu&region=DE&seconds={seconds}&every={every}")).await.json();
+            let of_length: Vec<&Value> = whole["windows"].as_array().unwrap().iter().filter(|one| one["seconds"] == seconds).collect();
+            let last = of_length.last().map_or(0, |one| one["end"].as_i64().unwrap());
+            let fits: Vec<&Value> = of_length.into_iter().filter(|one| (last - one["end"].as_i64().unwrap()) % every == 0).collect();
+            assert_eq!(answer["windows"].as_array().unwrap().iter().collect::<Vec<_>>(), fits, "seed {seed}, {seconds} s every {every} s");
+        }
+    }
 }
 
 #[tokio::test]
@@ -618,7 +651,9 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
                 revision: 3,
                 by: HOSTILE.to_owned(),
                 at: Some(MONDAY),
-                waiting: 2,
+                owed: [("flu-by", Hears::Digest), ("old one", Hears::Digest), ("flu-by-2", Hears::Told)]
+                    .map(|(alert, hears)| Owed { alert: alert.to_owned(), hears, at: MONDAY + DAY })
+                    .to_vec(),
                 subscription: serde_json::json!({ "channel": "feed" }),
             };
             let _ = answer.send(match &wish {
@@ -646,6 +681,19 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     assert_eq!((refused.status, refused.json()["detail"].as_str()), (422, Some(HOSTILE)));
     assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=3", "official", "").await.status, 200);
     assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=1", "official", "").await.status, 404);
+    // What waits for a digest is known to viewers, in whose digest to officials.
+    for (token, names) in [("viewer", serde_json::json!([])), ("official", serde_json::json!(["bavaria"]))] {
+        let below = ask("GET", "/api/v1/below", token, "").await.json();
+        assert_eq!(below["waiting"].as_array().unwrap().len(), 1, "one of them was taken back: {below}");
+        let one = &below["waiting"][0];
+        assert_eq!((&one["alert"], &one["subscriptions"], &one["names"]), (&"flu-by".into(), &1.into(), &names));
+        assert_eq!(one["digest_at"], MONDAY / SECOND + 86_400);
+    }
+    let path = "/api/v1/why-not?topic=flu&region=DE-BY";
+    let heard = ask("GET", path, "official", "").await.json();
+    let digest = serde_json::json!([{ "subscription": "bavaria", "hears": "digest", "at": MONDAY / SECOND + 86_400 }]);
+    assert_eq!((&heard["alert"], &heard["heard"]), (&"flu-by".into(), &digest));
+    assert_eq!(ask("GET", path, "viewer", "").await.json()["heard"], serde_json::json!([]));
     for (method, path, body) in [
         ("DELETE", "/api/v1/subscriptions/bavaria", ""),
         ("DELETE", "/api/v1/subscriptions/bavaria?after=x", ""),
@@ -661,7 +709,7 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     served.stop.send(()).unwrap();
     served.server.await.unwrap().unwrap();
     let seen = keeper.await.unwrap();
-    assert_eq!(seen.len(), 6, "what was refused at the door is not asked: {seen:?}");
+    assert_eq!(seen.len(), 9, "what was refused at the door is not asked: {seen:?}");
     assert_eq!((seen[0].1.as_str(), seen[1].1.as_str()), ("a official", "a operator"));
 }
 
@@ -676,6 +724,7 @@ async fn an_alert_says_what_was_usual_before_it_where_there_was_enough() {
             posts: 2,
             authors: 2,
             authors_self: 1,
+            posts_news: u32::from(hour % 2 == 0),
             total_posts: 500,
             version: Version(9),
             ..count("flu", "DE-BY", hour, 9)
@@ -695,8 +744,8 @@ async fn an_alert_says_what_was_usual_before_it_where_there_was_enough() {
         let served = &served;
         async move { served.get(&format!("/api/v1/alerts/{id}")).await.json()["usual"].clone() }
     };
-    assert_eq!(usual("grown").await, serde_json::json!({ "first_person": 0.5, "posts_per_million": 4000.0 }));
-    assert_eq!(usual("new").await, serde_json::json!({ "first_person": null, "posts_per_million": null }));
+    assert_eq!(usual("grown").await, serde_json::json!({ "first_person": 0.5, "posts_per_million": 4000.0, "news": 0.25 }));
+    assert_eq!(usual("new").await, serde_json::json!({ "first_person": null, "posts_per_million": null, "news": null }));
     served.stop.send(()).unwrap();
     served.server.await.unwrap().unwrap();
 }

@@ -16,22 +16,26 @@ use crate::config::Config;
 use crate::roles::desk::Desk;
 use crate::roles::{now, stores};
 
-const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
-const TOKEN: &str = "PUMPHANDLE_TOKEN";
+pub(super) const TOKEN: &str = "PUMPHANDLE_TOKEN";
 
 pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
     let change = change(args)?;
-    let at = config.web.listen;
-    // A page that listens on all addresses is asked on one of them.
-    let at = if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at };
+    let at = page(config);
     let done = match TcpStream::connect_timeout(&at, CONNECT_WITHIN) {
         Ok(_) => by_api(at, args, change)?,
         Err(_) => on_streams(config, args, change)?,
     };
     writeln!(std::io::stdout().lock(), "{done}")?;
     Ok(())
+}
+
+/// Where the page is asked: one that listens on all addresses, on one of them.
+pub(super) fn page(config: &Config) -> SocketAddr {
+    let at = config.web.listen;
+    if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at }
 }
 
 fn change(args: &Ack) -> Result<AlertChange, Failure> {
@@ -120,7 +124,7 @@ fn problem(status: u16, answer: &Value, token: Option<&str>) -> anyhow::Error {
     anyhow!("the API answers {status}: {detail}{hint}")
 }
 
-fn ask(at: SocketAddr, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
+pub(super) fn ask(at: SocketAddr, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
     let asked = || format!("failed to ask `http://{at}{path}`");
     let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
