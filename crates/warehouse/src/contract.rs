@@ -14,7 +14,7 @@ use record::{
 use crate::error::WarehouseError;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, JudgedQuery, Landing, Placed, Progress, Published, Reading, Series,
-    SeriesHead, SeriesQuery, Warehouse,
+    SeriesHead, SeriesQuery, Voices, Warehouse,
 };
 use crate::reference::{Reference, load_reference};
 use crate::tables::TABLES;
@@ -38,7 +38,7 @@ pub fn holds(fresh: Fresh, seeds: u64) {
     a_series_shows_its_latest_verdicts(fresh);
     a_map_shows_the_latest_verdicts_of_many_series(fresh);
     coverage_totals_and_references_are_asked_by_their_keys(fresh);
-    posts_that_link_to_news_are_counted_by_series(fresh);
+    voices_are_summed_by_series(fresh);
     published_days_are_asked_by_topic_region_and_day(fresh);
     history_holds_closings_and_revisions(fresh);
     exports_are_sorted_and_quoted(fresh);
@@ -289,7 +289,7 @@ pub fn a_series_shows_its_latest_verdicts(fresh: Fresh) {
         verdict(MONDAY + 2 * HOUR, Stage::Early, 8, 4),
     ];
     warehouse.write(&rows, &[]).expect("write");
-    let query = SeriesQuery { topic: "flu".to_owned(), region: "DE".to_owned(), from: MONDAY, to: MONDAY + DAY, limit: 100 };
+    let query = SeriesQuery { topic: "flu".to_owned(), region: "DE".to_owned(), from: MONDAY, to: MONDAY + DAY, limit: 100, only: None };
     let series = warehouse.series(&query).expect("ask");
     assert_eq!(series.panes.iter().map(|cell| cell.start).collect::<Vec<_>>(), [MONDAY, MONDAY + HOUR]);
     let judged: Vec<_> = series.verdicts.iter().map(|judged| (judged.end, judged.stage, judged.observed, judged.upperbound)).collect();
@@ -297,6 +297,17 @@ pub fn a_series_shows_its_latest_verdicts(fresh: Fresh) {
     assert!(!series.cut);
     let latest = warehouse.series(&SeriesQuery { limit: 1, ..query.clone() }).expect("ask");
     assert_eq!((latest.panes[0].start, latest.verdicts[0].end, latest.cut), (MONDAY + HOUR, MONDAY + 2 * HOUR, true));
+    warehouse
+        .write(&[Record::Verdict(Verdict { window_end: MONDAY + 2 * HOUR, window_length: 2 * DAY, ..self::verdict("flu", "DE") })], &[])
+        .expect("write");
+    let only = |length, limit| {
+        let series = warehouse.series(&SeriesQuery { only: Some(length), limit, ..query.clone() }).expect("ask");
+        assert_eq!(series.panes, []);
+        series.verdicts.iter().map(|judged| (judged.end - MONDAY, judged.length)).collect::<Vec<_>>()
+    };
+    assert_eq!(only(DAY, 100), [(HOUR, DAY), (2 * HOUR, DAY)]);
+    assert_eq!(only(DAY, 1), [(2 * HOUR, DAY)]);
+    assert_eq!(only(2 * DAY, 1), [(2 * HOUR, 2 * DAY)]);
     let half_open = warehouse.series(&SeriesQuery { to: MONDAY + HOUR, ..query.clone() }).expect("ask");
     assert_eq!((half_open.panes.len(), half_open.verdicts.len()), (1, 0));
     let nothing = warehouse.series(&SeriesQuery { topic: "no such topic".to_owned(), ..query }).expect("ask");
@@ -393,13 +404,16 @@ pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
     assert_eq!(warehouse.references("DE").expect("ask"), [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
 }
 
-pub fn posts_that_link_to_news_are_counted_by_series(fresh: Fresh) {
+pub fn voices_are_summed_by_series(fresh: Fresh) {
     let warehouse = fresh();
-    let cell = |region: &str, hour, posts_news| Record::Count(Count { posts: 10, posts_news, ..count("flu", region, hour, 1) });
-    let again = Record::Count(Count { posts: 10, posts_news: 4, ..count("flu", "DE", 1, 2) });
+    let cell = |region: &str, hour, posts_news| {
+        Record::Count(Count { posts: 10, authors: 8, authors_self: 3, posts_news, ..count("flu", region, hour, 1) })
+    };
+    let again = Record::Count(Count { posts: 10, authors: 6, posts_news: 4, ..count("flu", "DE", 1, 2) });
     warehouse.write(&[cell("DE", 0, 1), cell("DE", 1, 2), cell("DE", 2, 9), cell("FR", 1, 7), again], &[]).expect("write");
-    assert_eq!(warehouse.news("flu", "DE", MONDAY, MONDAY + 2 * HOUR).expect("ask"), (20, 5));
-    assert_eq!(warehouse.news("flu", "US", MONDAY, MONDAY + 2 * HOUR).expect("ask"), (0, 0));
+    let told = warehouse.voices("flu", "DE", MONDAY, MONDAY + 2 * HOUR).expect("ask");
+    assert_eq!(told, Voices { posts: 20, authors: 14, authors_self: 3, news: 5 });
+    assert_eq!(warehouse.voices("flu", "US", MONDAY, MONDAY + 2 * HOUR).expect("ask"), Voices::default());
 }
 
 /// What the public may see: whole days, a number or its being withheld, nothing of other topics.
@@ -913,8 +927,8 @@ impl<W: Reading, K: Send + Sync> Reading for Kept<W, K> {
     fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
         self.warehouse.totals(regions, from, to)
     }
-    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
-        self.warehouse.news(topic, region, from, to)
+    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
+        self.warehouse.voices(topic, region, from, to)
     }
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
         self.warehouse.published(topics, region, from)

@@ -14,7 +14,7 @@ pub use tables::{TABLES, Table};
 mod port;
 pub use port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, JudgedQuery, Landing, Placed, Progress, Published,
-    Reading, Series, SeriesHead, SeriesQuery, TopicOverview, Warehouse,
+    Reading, Series, SeriesHead, SeriesQuery, TopicOverview, Voices, Warehouse,
 };
 
 mod line;

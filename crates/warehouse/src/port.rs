@@ -72,8 +72,8 @@ pub trait Reading: Send + Sync {
     /// All posts of whole feeds in panes that begin in `[from, to)`, of each region that has any.
     fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError>;
 
-    /// The posts of a series in panes that begin in `[from, to)`, and those of them that link to news.
-    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError>;
+    /// Who spoke in panes of a series that begin in `[from, to)`.
+    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError>;
 
     /// What the public may see, of days that begin at or after an instant, by topic, region and day: of some topics, and of one region
     /// or of all.
@@ -191,6 +191,8 @@ pub struct SeriesQuery {
     pub to: Micros,
     /// At most this many panes, and as many verdicts: the latest ones.
     pub limit: usize,
+    /// Only windows of this length, and no panes.
+    pub only: Option<Micros>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -254,6 +256,16 @@ pub struct Placed {
     pub topic: String,
     pub region: String,
     pub judged: Judged,
+}
+
+/// Sums over panes: an account counts in each that it posted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Voices {
+    pub posts: u64,
+    pub authors: u64,
+    pub authors_self: u64,
+    /// Posts that link to news.
+    pub news: u64,
 }
 
 /// A published day of a topic in a region.

@@ -12,9 +12,11 @@ use record::{Alert, AlertState, Micros, Outcome, Settings, Suspect};
 use crate::error::WarehouseError;
 use crate::port::{AlertEntry, AlertQuery, Judged, Reading, SeriesQuery};
 
-/// Panes of the longest window, by the hour, and verdicts of as many hours.
-const ROWS_MAX: usize = 7 * 24 * 12;
+/// Of the longest window, in the shortest panes.
+const PANES_MAX: usize = 7 * 24 * 12;
 const ALERTS_MAX: usize = 1_000;
+/// What verdicts say where only a rise of ten times or more would be seen.
+const TOO_FEW_POSTS: &str = "too-few-posts";
 /// No baseline begins earlier.
 const BASELINES_REACH: Micros = 60 * DAY;
 
@@ -65,7 +67,11 @@ pub enum Hold {
     /// Too little of the window was seen to say anything.
     Coverage { share: f64, least: f64 },
     /// There was no answer, for this reason.
-    NoAnswer { reason: String },
+    NoAnswer {
+        reason: String,
+        /// The smallest rise, as a multiple of what is expected, that would have been seen.
+        detectable: Option<f64>,
+    },
     /// Not above the method's bound.
     Bound { bound: f64 },
     /// Too few accounts for an alert.
@@ -109,13 +115,16 @@ impl Hold {
 /// Asks for the latest window of a series.
 pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<WhyNot, WarehouseError> {
     let region = if region.contains(':') { region.to_ascii_lowercase() } else { region.to_ascii_uppercase() };
-    let query = SeriesQuery { topic: topic.to_owned(), region: region.clone(), from: Micros::MIN, to: Micros::MAX, limit: ROWS_MAX };
-    let series = warehouse.series(&query)?;
-    let window = series.verdicts.last().cloned();
-    let posts = window.as_ref().map_or(0, |window| {
-        let panes = series.panes.iter().filter(|pane| (window.end - window.length..window.end).contains(&pane.start));
-        panes.map(|pane| pane.posts).sum()
-    });
+    let query = SeriesQuery { topic: topic.to_owned(), region: region.clone(), from: Micros::MIN, to: Micros::MAX, limit: 1, only: None };
+    let latest = warehouse.series(&query)?;
+    let window = latest.verdicts.last().cloned();
+    let posts = match &window {
+        None => 0,
+        Some(window) => {
+            let of_window = SeriesQuery { from: window.end - window.length, to: window.end, limit: PANES_MAX, ..query };
+            warehouse.series(&of_window)?.panes.iter().map(|pane| pane.posts).sum()
+        }
+    };
     let alerts = AlertQuery { topic: Some(topic.to_owned()), limit: ALERTS_MAX, ..AlertQuery::default() };
     let entries = warehouse.alerts(&alerts)?;
     let (needed, holds, excluded) = (None, Vec::new(), Vec::new());
@@ -126,7 +135,7 @@ pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<Why
     };
     why.excluded = why.taken_out(&settings.region_table(), &entries);
     let alerts: Vec<Alert> = entries.into_iter().map(|entry| entry.alert).collect();
-    why.find(&settings, &alerts, !series.panes.is_empty());
+    why.find(&settings, &alerts, !latest.panes.is_empty());
     Ok(why)
 }
 
@@ -177,7 +186,12 @@ impl WhyNot {
             None if window.coverage < settings.detect.coverage => {
                 self.holds.push(Hold::Coverage { share: window.coverage, least: settings.detect.coverage });
             }
-            None => self.holds.push(Hold::NoAnswer { reason: window.reason.clone() }),
+            None => {
+                self.holds.push(Hold::NoAnswer { reason: window.reason.clone(), detectable: window.detectable_rise });
+                // An answer all the same, but none that calm could be told from.
+                let bound = window.upperbound.filter(|bound| window.reason == TOO_FEW_POSTS && observed <= *bound);
+                self.holds.extend(bound.map(|bound| Hold::Bound { bound }));
+            }
             Some(false) => self.holds.push(Hold::Bound { bound: window.upperbound.unwrap_or(expected) }),
             Some(true) => {}
         }
@@ -246,7 +260,13 @@ impl fmt::Display for Hold {
             Hold::Coverage { share, least } => {
                 write!(out, "coverage: {:.0} % of the window was seen, {:.0} % are needed", share * 100.0, least * 100.0)
             }
-            Hold::NoAnswer { reason } => match reason.as_str() {
+            Hold::NoAnswer { reason, detectable } => match reason.as_str() {
+                TOO_FEW_POSTS => {
+                    write!(out, "too few posts: calm can't be told here")?;
+                    detectable.map_or(Ok(()), |rise| write!(out, ", only {} times what is expected would be seen", short(rise)))
+                }
+                "pending" => write!(out, "pending: too many of its posts wait for a place"),
+                "baseline-too-short" => write!(out, "history: too few earlier windows to compare with"),
                 "learning" => write!(out, "learning: a new installation gives no answer in its first days"),
                 reason => write!(out, "no answer: {reason}"),
             },

@@ -19,7 +19,14 @@ pub fn woken(warehouse: &dyn Reading, alert: &Alert, events: &[AlertEvent]) -> R
     }
     // A window that was open when it was snoozed may have grown since.
     let from = at - alert.window_length;
-    let query = SeriesQuery { topic: alert.topic.clone(), region: alert.region.clone(), from, to: Micros::MAX, limit: VERDICTS_MAX };
+    let query = SeriesQuery {
+        topic: alert.topic.clone(),
+        region: alert.region.clone(),
+        from,
+        to: Micros::MAX,
+        limit: VERDICTS_MAX,
+        only: Some(alert.window_length),
+    };
     let found = warehouse.series(&query)?.verdicts.into_iter().rev().find(|judged| {
         let is_its = judged.length == alert.window_length && judged.method == alert.method;
         is_its && judged.end >= alert.window_end && judged.expected.is_some_and(|expected| snooze.is_outgrown(judged.observed, expected))

@@ -12,7 +12,7 @@ use super::rows::{AlertEventRow, AlertRow, micros, stage};
 use crate::error::WarehouseError;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
-    SeriesQuery,
+    SeriesQuery, Voices,
 };
 use crate::reference::Reference;
 use crate::tables::{seconds, units_from};
@@ -69,8 +69,10 @@ struct JudgedRow {
 }
 
 #[derive(Debug, Row, Deserialize)]
-struct NewsRow {
-    all: u64,
+struct VoicesRow {
+    posts: u64,
+    authors: u64,
+    authors_self: u64,
     news: u64,
 }
 
@@ -150,7 +152,10 @@ impl Reading for ClickHouse {
     fn series(&self, query: &SeriesQuery) -> Result<Series, WarehouseError> {
         let (client, query) = (self.client(), query.clone());
         let limit = query.limit;
-        let (panes, verdicts) = self.run("read", async move { Ok((panes(&client, &query).await?, verdicts(&client, &query).await?)) })?;
+        let (panes, verdicts) = self.run("read", async move {
+            let panes = if query.only.is_some() { Vec::new() } else { panes(&client, &query).await? };
+            Ok((panes, verdicts(&client, &query).await?))
+        })?;
         let cut = panes.len() > limit || verdicts.len() > limit;
         let mut panes: Vec<Cell> = panes.into_iter().take(limit).map(cell).collect();
         let mut verdicts =
@@ -237,15 +242,16 @@ impl Reading for ClickHouse {
         Ok(regions.iter().filter_map(|region| Some((region.clone(), *totals.get(region)?))).collect())
     }
 
-    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
+    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
         let (client, topic, region) = (self.client(), topic.to_owned(), region.to_owned());
         let sql = "
-            SELECT sum(posts) AS all, sum(posts_news) AS news FROM counts FINAL
+            SELECT sum(c.posts) AS posts, sum(c.authors) AS authors, sum(c.authors_self) AS authors_self, sum(c.posts_news) AS news
+            FROM counts AS c FINAL
             WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC')";
-        let row: NewsRow = self.run("read", async move {
+        let row: VoicesRow = self.run("read", async move {
             client.query(sql).bind(&topic).bind(&region).bind(instant(from)).bind(instant(to)).fetch_one().await
         })?;
-        Ok((row.all, row.news))
+        Ok(Voices { posts: row.posts, authors: row.authors, authors_self: row.authors_self, news: row.news })
     }
 
     fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
@@ -317,11 +323,14 @@ async fn verdicts(client: &Client, query: &SeriesQuery) -> Result<Vec<JudgedRow>
         SELECT ?fields FROM (
             SELECT * FROM verdicts FINAL
             WHERE topic = ? AND region = ? AND window_end >= toDateTime(?, 'UTC') AND window_end < toDateTime(?, 'UTC')
+              AND (? = 0 OR window_seconds = ?)
             ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY window_end, window_seconds, method
         )
         ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?";
     let (from, to) = (instant(query.from), instant(query.to));
-    client.query(sql).bind(&query.topic).bind(&query.region).bind(from).bind(to).bind(one_more(query.limit)).fetch_all().await
+    let only = query.only.map_or(0, seconds);
+    let asked = client.query(sql).bind(&query.topic).bind(&query.region).bind(from).bind(to).bind(only).bind(only);
+    asked.bind(one_more(query.limit)).fetch_all().await
 }
 
 /// In pieces, as many series at once as a question may name.

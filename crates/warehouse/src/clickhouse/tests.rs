@@ -263,7 +263,8 @@ fn hostile_text_and_numbers_land_and_come_back() {
         Record::End,
     ];
     warehouse.write(&rows, &[]).unwrap();
-    let query = SeriesQuery { topic: text.to_owned(), region: text.to_owned(), from: i64::MIN, to: i64::MAX, limit: usize::MAX };
+    let query =
+        SeriesQuery { topic: text.to_owned(), region: text.to_owned(), from: i64::MIN, to: i64::MAX, limit: usize::MAX, only: None };
     let series = warehouse.series(&query).unwrap();
     assert_eq!(series.panes[0].posts, u32::MAX);
     assert_eq!((series.verdicts[0].expected, series.verdicts[0].upperbound, series.verdicts[0].coverage), (None, None, 0.0));

@@ -3,13 +3,13 @@
 use std::io::Write;
 
 use record::{Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Settings, Snooze, Stage, Version};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::Local;
 use crate::error::WarehouseError;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
-    SeriesQuery,
+    SeriesQuery, Voices,
 };
 use crate::reference::Reference;
 use crate::tables::{micros, seconds, units_from};
@@ -39,7 +39,7 @@ impl Reading for Local {
 
     fn series(&self, query: &SeriesQuery) -> Result<Series, WarehouseError> {
         self.question(|connection| {
-            let mut panes = panes(connection, query)?;
+            let mut panes = if query.only.is_some() { Vec::new() } else { panes(connection, query)? };
             let mut verdicts = verdicts(connection, query)?;
             let cut = panes.len() > query.limit || verdicts.len() > query.limit;
             panes.truncate(query.limit);
@@ -53,12 +53,14 @@ impl Reading for Local {
     fn alerts(&self, query: &AlertQuery) -> Result<Vec<AlertEntry>, WarehouseError> {
         self.question(|connection| {
             let sql = format!(
-                "SELECT {ALERT_COLUMNS} FROM alerts AS a
-                 WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, b.revision) > (a.version, a.revision))
-                   AND (?1 IS NULL OR a.topic = ?1) AND (?2 IS NULL OR a.region = ?2)
-                   AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR a.fired_at_us >= ?4)
-                   AND (?6 IS NULL OR a.fired_at_us < ?6 OR (a.fired_at_us = ?6 AND a.id > ?7))
-                 ORDER BY a.fired_at_us DESC, a.id LIMIT ?5"
+                "SELECT {ALERT_COLUMNS} FROM (
+                     SELECT a.id AS id, a.revision AS revision FROM alerts AS a
+                     WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, b.revision) > (a.version, a.revision))
+                       AND (?1 IS NULL OR a.topic = ?1) AND (?2 IS NULL OR a.region = ?2)
+                       AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR a.fired_at_us >= ?4)
+                       AND (?6 IS NULL OR a.fired_at_us < ?6 OR (a.fired_at_us = ?6 AND a.id > ?7))
+                     ORDER BY a.fired_at_us DESC, a.id LIMIT ?5
+                 ) AS k JOIN alerts AS a ON a.id = k.id AND a.revision = k.revision ORDER BY a.fired_at_us DESC, a.id"
             );
             let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
             let (after, after_id) = query.after.as_ref().map(|(at, id)| (*at, id.as_str())).unzip();
@@ -127,14 +129,16 @@ impl Reading for Local {
         })
     }
 
-    fn news(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<(u64, u64), WarehouseError> {
+    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT coalesce(sum(posts), 0), coalesce(sum(posts_news), 0) FROM counts
-                 WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4",
+                "SELECT coalesce(sum(posts), 0), coalesce(sum(authors), 0), coalesce(sum(authors_self), 0), coalesce(sum(posts_news), 0)
+                 FROM counts WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4",
             )?;
-            let asked = params![topic, region, units_from(from, 1), units_from(to, 1)];
-            statement.query_row(asked, |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
+            statement.query_row(params![topic, region, units_from(from, 1), units_from(to, 1)], |row| {
+                let sum = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+                Ok(Voices { posts: sum(0)?, authors: sum(1)?, authors_self: sum(2)?, news: sum(3)? })
+            })
         })
     }
 
@@ -252,35 +256,26 @@ fn panes(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<C
     rows.collect()
 }
 
-/// Latest first, one more than the limit; of the stages of one verdict the one with the highest version.
+const JUDGED_COLUMNS: &str = "window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, \
+     coverage, expected_low, expected_high, detectable_rise, provisional, version, revision";
+
+/// Latest first, one more than the limit.
 fn verdicts(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Judged>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage,
-                expected_low, expected_high, detectable_rise, provisional
-         FROM verdicts AS v
-         WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4
-           AND NOT EXISTS (SELECT 1 FROM verdicts AS o
-                           WHERE o.topic = v.topic AND o.region = v.region AND o.window_end = v.window_end
-                             AND o.window_seconds = v.window_seconds AND o.method = v.method AND (o.version, o.revision, o.stage) > (v.version, v.revision, v.stage))
-         ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?5",
-    )?;
-    let (from, to, limit) = bounds(query);
-    let rows = statement.query_map(params![query.topic, query.region, from, to, limit], judged)?;
-    rows.collect()
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JUDGED_COLUMNS} FROM verdicts
+         WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4 AND (?5 IS NULL OR window_seconds = ?5)
+         ORDER BY window_end DESC, window_seconds DESC, method DESC",
+    ))?;
+    let (from, to, _) = bounds(query);
+    latest(statement.query(params![query.topic, query.region, from, to, query.only.map(seconds)])?, query.limit.saturating_add(1))
 }
 
 /// A point of the clustered key each: a map is some hundred of them.
 fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<Placed>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, coverage,
-                expected_low, expected_high, detectable_rise, provisional
-         FROM verdicts AS v
-         WHERE topic = ?1 AND region = ?2 AND window_end = ?3 AND (?4 IS NULL OR window_seconds = ?4)
-           AND NOT EXISTS (SELECT 1 FROM verdicts AS o
-                           WHERE o.topic = v.topic AND o.region = v.region AND o.window_end = v.window_end
-                             AND o.window_seconds = v.window_seconds AND o.method = v.method AND (o.version, o.revision, o.stage) > (v.version, v.revision, v.stage))
-         ORDER BY window_seconds, method",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JUDGED_COLUMNS} FROM verdicts
+         WHERE topic = ?1 AND region = ?2 AND window_end = ?3 AND (?4 IS NULL OR window_seconds = ?4) ORDER BY window_seconds, method",
+    ))?;
     let mut series = query.series.clone();
     series.sort();
     series.dedup();
@@ -291,12 +286,36 @@ fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<
     let mut placed = Vec::new();
     for (topic, region) in &series {
         for end in &ends {
-            for judged in statement.query_map(params![topic, region, end, length], judged)? {
-                placed.push(Placed { topic: topic.clone(), region: region.clone(), judged: judged? });
+            for judged in latest(statement.query(params![topic, region, end, length])?, usize::MAX)? {
+                placed.push(Placed { topic: topic.clone(), region: region.clone(), judged });
             }
         }
     }
     Ok(placed)
+}
+
+/// Of the stages of each verdict, which follow each other, the one with the highest version; at most so many verdicts.
+fn latest(mut rows: Rows<'_>, limit: usize) -> rusqlite::Result<Vec<Judged>> {
+    let mut found: Vec<Judged> = Vec::new();
+    let mut held = (0, 0, "");
+    while let Some(row) = rows.next()? {
+        let one = judged(row)?;
+        let version = (row.get::<_, i64>(16)?, row.get::<_, i64>(17)?, one.stage.name());
+        let is_full = found.len() == limit;
+        match found.last_mut() {
+            Some(last) if (last.end, last.length, &last.method) == (one.end, one.length, &one.method) => {
+                if version > held {
+                    (*last, held) = (one, version);
+                }
+            }
+            _ if is_full => break,
+            _ => {
+                found.push(one);
+                held = version;
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn judged(row: &Row) -> rusqlite::Result<Judged> {

@@ -48,7 +48,7 @@ fn a_newer_a_changed_and_a_foreign_file_are_refused() {
         file
     };
     let newer = made("newer", "INSERT INTO schema_migrations VALUES (99, 'x')");
-    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 5, .. }));
+    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 6, .. }));
     assert!(matches!(Local::open_to_read(&newer).unwrap_err(), WarehouseError::NewerSchema { .. }));
     let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x' WHERE number = 1");
     assert!(matches!(Local::open(&changed).unwrap_err(), WarehouseError::ChangedMigration { number: 1, .. }));
@@ -98,7 +98,8 @@ fn hostile_text_and_numbers_land_and_come_back() {
         Record::End,
     ];
     local.write(&rows, &[]).unwrap();
-    let query = SeriesQuery { topic: text.to_owned(), region: text.to_owned(), from: i64::MIN, to: i64::MAX, limit: usize::MAX };
+    let query =
+        SeriesQuery { topic: text.to_owned(), region: text.to_owned(), from: i64::MIN, to: i64::MAX, limit: usize::MAX, only: None };
     let series = local.series(&query).unwrap();
     assert_eq!(series.panes[0].posts, u32::MAX);
     assert_eq!((series.verdicts[0].expected, series.verdicts[0].upperbound, series.verdicts[0].coverage), (None, None, 0.0));
@@ -222,7 +223,8 @@ fn rows_land_fast() {
         assert_eq!(local.heads().unwrap().len(), 500);
         println!("heads of 500 series in {:?}", start.elapsed());
         let start = Instant::now();
-        let query = SeriesQuery { topic: "flu".to_owned(), region: "R100".to_owned(), from: MONDAY, to: i64::MAX, limit: 10_000 };
+        let query =
+            SeriesQuery { topic: "flu".to_owned(), region: "R100".to_owned(), from: MONDAY, to: i64::MAX, limit: 10_000, only: None };
         assert_eq!(local.series(&query).unwrap().panes.len(), 200);
         println!("a series of 200 panes in {:?}", start.elapsed());
         assert!(per_second > 10_000.0, "{per_second:.0} rows a second");

@@ -79,6 +79,11 @@ fn what_held_it_back_is_said_with_how_much_more_was_needed() {
     );
     let learning = Verdict { reason: "learning".to_owned(), upperbound: None, expected: None, ..judged(9, 0.0, 0.0, None) };
     assert_eq!(holds(9, learning), (vec!["learning: a new installation gives no answer in its first days".to_owned()], None));
+    let few = Verdict { reason: "too-few-posts".to_owned(), detectable_rise: Some(26.0), ..judged(3, 0.4, 4.0, None) };
+    let said = ["too few posts: calm can't be told here, only 26 times what is expected would be seen", "bound: not above 4"];
+    assert_eq!(holds(9, few), (said.map(str::to_owned).to_vec(), Some(2)));
+    let short = Verdict { reason: "baseline-too-short".to_owned(), upperbound: None, expected: None, ..judged(9, 0.0, 0.0, None) };
+    assert_eq!(holds(9, short), (vec!["history: too few earlier windows to compare with".to_owned()], None));
     assert_eq!(holds(9, judged(9, 1.0, 4.0, Some(true))).0, ["nothing: it is above all of these, and its alert has not landed yet"]);
 }
 
