@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useMemo, useRef, useState } from "/vendor/preact-htm.js";
 import { AlertPage } from "/alert.js";
-import { ask, listen, useAnswer } from "/ask.js";
+import { ask, listen, refresh, useAnswer } from "/ask.js";
 import { Hatches } from "/draw.js";
 import { Explorer, SeriesPage } from "/explorer.js";
 import { Inbox } from "/inbox.js";
@@ -114,6 +114,7 @@ function Page() {
     await load(code);
     translate();
     redraw((count) => count + 1);
+    refresh();
   };
   const shared = { session, status, route, go, keys, setHelp };
   const signed = (who, out) => {

@@ -1,6 +1,7 @@
 // Asking the server, and asking again when it says that something is new.
 
 import { useEffect, useRef, useState } from "/vendor/preact-htm.js";
+import { language } from "/words.js";
 
 export class Refusal extends Error {
   constructor(status, detail) {
@@ -10,7 +11,7 @@ export class Refusal extends Error {
 }
 
 export async function ask(path, options = {}) {
-  const answer = await fetch(path, { cache: "no-cache", headers: { accept: "application/json", ...(options.body && { "content-type": "application/json" }) }, ...options });
+  const answer = await fetch(path, { cache: "no-cache", headers: { accept: "application/json", "accept-language": language(), ...(options.body && { "content-type": "application/json" }) }, ...options });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refusal(answer.status, body.detail ?? answer.statusText);
   return body;

@@ -153,7 +153,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
   </svg></figure>`;
 }
 
-/** A small trend: range and bound are two marks here too. */
+/** A small trend: range and bound are two marks here too. What comes before the first window judged is no gap. */
 export function Spark({ points, height = 36, label, cursor = null, marks = [], gaps = false }) {
   const [box, width] = useWidth(140);
   const inner = width - 8;
@@ -169,7 +169,7 @@ export function Spark({ points, height = 36, label, cursor = null, marks = [], g
   const wide = (from, to) => ({ x: x({ end: inside(from) }), width: Math.max(2, x({ end: inside(to) }) - x({ end: inside(from) })) });
   return html`<div class="spark" ref=${box}><svg width=${width} height=${height} role="img" aria-label=${label}>
     ${marks.map((mark) => html`<rect class="camp" ...${wide(mark.from, mark.to)} height=${height}><title>${mark.name}</title></rect>`)}
-    ${gaps ? unknown(points, step).map((run) => html`<rect class="out" ...${wide(run.end - step / 2, run.last + step / 2)} height=${height}><title>${t(run.gap === "outage" ? "outage" : "no-answer")}</title></rect>`) : null}
+    ${gaps ? unknown(points, step).filter((run) => run.end > first || run.gap).map((run) => html`<rect class="out" ...${wide(run.end - step / 2, run.last + step / 2)} height=${height}><title>${t(run.gap === "outage" ? "outage" : "no-answer")}</title></rect>`) : null}
     <path class="band" d=${area(points, x, of("low"), of("high"))}/>
     ${points.every((point) => !known(point.low)) ? html`<path class="exp" d=${path(points, x, of("expected"))}/>` : null}
     <path class="bound" d=${path(points, x, of("bound"))}/><path class="obs" d=${path(points, x, of("observed"))}/>

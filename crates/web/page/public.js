@@ -45,7 +45,7 @@ export function Public({ route, go }) {
   const parts = useAnswer(data && shown ? `/api/v1/public?${query({ topic: shown.topic, under: code })}` : null).data;
   const places = useMemo(() => (parts?.places ?? []).map((one) => ({ ...one, ...wordOf(one.accounts.map((accounts) => ({ accounts })), (parts?.days.length ?? 0) - 1) })).sort((one, other) => place(one.region).localeCompare(place(other.region))), [parts]);
   const cells = Object.fromEntries(places.map((one) => [one.region, { answer: one.word === "few" ? "none" : "calm", observed: one.accounts ?? 0, expected: one.usual ?? 0, plain: CLASS[one.word] }]));
-  const title = !data || !date ? t("public") : up.length === 0 ? t("public-usual") : up.length === 1 ? t("public-one", { topic: up[0].name }) : t("public-many", { topics: up.slice(0, 3).map((topic) => topic.name).join(", ") });
+  const title = !data || !date ? t("public") : now.every((topic) => topic.word === "few") ? t("public-nothing", { place: place(code) }) : up.length === 0 ? t("public-usual") : up.length === 1 ? t("public-one", { topic: up[0].name }) : t("public-many", { topics: up.slice(0, 3).map((topic) => topic.name).join(", ") });
   const choose = (event) => go(event.target.value === "001" ? "/public" : `/public/${event.target.value}`);
   return html`<main id="main" class="plain" tabindex="-1">
     <header><p class="when"><label>${t("place")} <select onChange=${choose}>${[...new Set(["001", code, ...(data?.countries ?? [])])].map((one) => html`<option value=${one} selected=${one === code}>${place(one)}</option>`)}</select></label>${date ? ` · ${t("latest-day", { day: whole(date) })}` : ""}</p>
@@ -54,7 +54,8 @@ export function Public({ route, go }) {
     <${Failed} error=${error}/>
     ${!data && !error ? html`<${Waiting} height=${260}/>` : null}
     ${data && !date ? html`<${Nothing} title=${t("no-day")}>${t("no-day-why")}</${Nothing}>` : null}
-    ${date ? html`<section aria-labelledby="h-all"><h2 id="h-all">${t("all-topics-head")}</h2><table><thead><tr><th scope="col">${t("topic")}</th><th scope="col">${t("on-day", { day: utcDay(date) })}</th><th scope="col">${t("last-14")}</th><th scope="col" class="n opt">${t("accounts-head")}</th><th scope="col" class="n opt">${t("usual")}</th></tr></thead><tbody>
+    ${date && !now.length ? html`<p class="intro">${t("public-nothing-why")}</p>` : null}
+    ${date && now.length ? html`<section aria-labelledby="h-all"><h2 id="h-all">${t("all-topics-head")}</h2><table><thead><tr><th scope="col">${t("topic")}</th><th scope="col">${t("on-day", { day: utcDay(date) })}</th><th scope="col">${t("last-14")}</th><th scope="col" class="n opt">${t("accounts-head")}</th><th scope="col" class="n opt">${t("usual")}</th></tr></thead><tbody>
       ${now.map((topic) => html`<tr><th scope="row">${topic.name}</th><td class="word"><${Mark} word=${topic.word}/> ${topic.word.endsWith("more") ? html`<b>${t(`public-${topic.word}`)}</b>` : t(`public-${topic.word}`)}</td><td><${Strip14} days=${topic.days} at=${at}/></td><td class="n opt">${about(topic.accounts)}</td><td class="n opt quiet">${topic.usual === null ? "" : t("about", { n: number(topic.usual) })}</td></tr>`)}</tbody></table>
       <ul class="legend" aria-label=${t("legend")}>${["less", "usual", "more", "much-more", "few"].map((word) => html`<li><svg width="14" height="12" aria-hidden="true"><rect class=${CLASS[word]} width="14" height="12"/></svg>${t(`public-${word}`)}</li>`)}</ul></section>` : null}
     ${shown && places.length ? html`<section aria-labelledby="h-parts"><h2 id="h-parts">${t("place-by-place", { topic: shown.name })}</h2><div class="cols"><div><${Map} view=${code === "001" ? "001" : code} cells=${cells} label=${t("public-map")} width=${300} height=${code === "001" ? 170 : 380}/></div>

@@ -22,8 +22,8 @@ use crate::events::News;
 use crate::guard::Hosts;
 use crate::limits::Limits;
 use crate::problem::Problem;
-use crate::words::Words;
-use crate::{Counter, Web};
+use crate::words::{LANGUAGES, Words};
+use crate::{Counter, Told, Web};
 
 pub(crate) mod feeds;
 pub(crate) mod handling;
@@ -41,14 +41,14 @@ const NAME_BYTES_MAX: usize = 200;
 const ALERTS_DEFAULT: usize = 100;
 const ALERTS_MAX: usize = 500;
 const POINTS_MAX: usize = 10_000;
-/// Among so many verdicts one of a length that is judged is found.
-const LATEST_LOOKED_AT: usize = 200;
+/// The reason of a verdict on a window of which too little was seen.
+const OUTAGE: &str = "coverage";
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
 const TRENDS_MAX: usize = 30;
 const TREND_WINDOWS: i64 = 28;
 /// Of fewer posts nothing is said of what is usual.
-const USUAL_POSTS_LEAST: f64 = 20.0;
+const USUAL_POSTS_LEAST: u64 = 20;
 /// Baselines of seven windows are what detectors need at least.
 const BASELINE_LEAST: Micros = 7 * DAY;
 const GUARDBAND_USUAL: Micros = 48 * HOUR;
@@ -73,7 +73,7 @@ impl Room {
         let refused =
             web.metrics.counter("pumphandle_http_questions_refused_total", "Questions that waited too long for the warehouse.", &[]);
         Room {
-            words: Words::new(web.region_names.clone()),
+            words: Words::new(web.region_names.clone(), web.topic_names.clone()),
             hosts,
             sessions: Sessions::new(web.access.clone()),
             limits: Limits::new(web.requests_a_minute),
@@ -170,6 +170,14 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// The first language that is wished for and known: names of topics and places come in it, where they have one.
+    pub(crate) fn language(&self) -> &'static str {
+        let wished = self.headers.get(header::ACCEPT_LANGUAGE).and_then(|wished| wished.to_str().ok()).unwrap_or_default();
+        let known =
+            |wish: &str| LANGUAGES.into_iter().find(|known| wish.trim().get(..2).is_some_and(|wish| wish.eq_ignore_ascii_case(known)));
+        wished.split(',').find_map(known).unwrap_or(LANGUAGES[0])
+    }
+
     pub(crate) fn text(&self, parameter: &str) -> Option<String> {
         self.parameters.get(parameter).cloned()
     }
@@ -191,7 +199,12 @@ impl Asked {
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let tag = format!("W/\"{:016x}\"", hasher.finish());
-        let fresh = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, "application/json")];
+        let fresh = [
+            (header::ETAG, tag.as_str()),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_TYPE, "application/json"),
+            (header::VARY, "accept-language"),
+        ];
         let known = self.headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
         if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
             return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
@@ -229,24 +242,19 @@ struct Usual {
 impl Usual {
     fn before(warehouse: &dyn Reading, alert: &Alert) -> Result<Usual, WarehouseError> {
         let (from, to) = (alert.opened_at - 56 * DAY, alert.opened_at);
-        let query = SeriesQuery { topic: alert.topic.clone(), region: alert.region.clone(), from, to, limit: POINTS_MAX };
-        let panes = warehouse.series(&query)?.panes;
-        let sum = |of: fn(&warehouse::Cell) -> u32| panes.iter().map(|pane| f64::from(of(pane))).sum::<f64>();
-        let posts = sum(|pane| pane.posts);
-        if posts < USUAL_POSTS_LEAST {
+        let voices = warehouse.voices(&alert.topic, &alert.region, from, to)?;
+        if voices.posts < USUAL_POSTS_LEAST {
             return Ok(Usual::default());
         }
-        let (of_all, news) = warehouse.news(&alert.topic, &alert.region, from, to)?;
         let all: u64 = warehouse.totals(std::slice::from_ref(&alert.region), from, to)?.iter().map(|(_, posts)| *posts).sum();
         Ok(Usual {
-            first_person: Some(sum(|pane| pane.authors_self) / sum(|pane| pane.authors).max(1.0)),
-            posts_per_million: (all > 0).then(|| posts * 1e6 / all as f64),
-            news: (of_all > 0).then(|| news as f64 / of_all as f64),
+            first_person: Some(voices.authors_self as f64 / voices.authors.max(1) as f64),
+            posts_per_million: (all > 0).then(|| voices.posts as f64 * 1e6 / all as f64),
+            news: Some(voices.news as f64 / voices.posts as f64),
         })
     }
 }
 
-/// The fields of an alert's line, and how it reads.
 #[derive(Serialize, JsonSchema)]
 struct AlertShown {
     #[serde(flatten)]
@@ -276,16 +284,18 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
-fn shown(words: &Words, alert: &Alert, events: &[AlertEvent], woken: bool, trend: Option<Vec<TrendPoint>>) -> AlertShown {
+fn shown(room: &Room, language: &str, alert: &Alert, events: &[AlertEvent], woken: bool, trend: Option<Vec<TrendPoint>>) -> AlertShown {
+    let (words, Told { sentence, rest, rarity }) = (&room.words, (room.web.teller)(alert));
     let events = events.iter().map(EventShown::from);
+    let line = AlertLine::from(alert);
     AlertShown {
-        line: AlertLine::from(alert),
+        line: AlertLine { topic_name: words.topic(&line.topic, &line.topic_name, language), ..line },
         region_name: words.region(&alert.region),
         region_names: alert.regions.iter().map(|code| words.region(code)).collect(),
-        title: words.title(alert),
-        sentence: words.sentence(alert),
-        rest: words.rest(alert),
-        rarity: words.rarity(alert),
+        title: words.title(alert, language),
+        sentence,
+        rest,
+        rarity,
         events: events.collect(),
         woken,
         trend,
@@ -329,10 +339,16 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
         })
         .await?;
     let (entries, trends, woken) = entries;
+    let language = asked.language();
     let mut trends = trends.into_iter();
     let next = entries.last().filter(|_| entries.len() == limit).map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
-    let alerts = entries.iter().zip(woken);
-    let alerts = alerts.map(|(AlertEntry { alert, events }, woken)| shown(&room.words, alert, events, woken, trends.next())).collect();
+    let alerts = entries.into_iter().zip(woken);
+    let alerts = alerts.map(|(AlertEntry { mut alert, events }, woken)| {
+        // What it was computed from, and weighs most, is for its own page.
+        alert.grounds.baseline = Vec::new();
+        shown(room, language, &alert, &events, woken, trends.next())
+    });
+    let alerts = alerts.collect();
     asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
@@ -344,8 +360,8 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, Ware
         ends: (0..=TREND_WINDOWS).map(|back| alert.window_end.saturating_sub(length.saturating_mul(back))).collect(),
         length: Some(alert.window_length),
     };
-    // No answer is a gap.
-    let fits = |judged: &Judged| judged.method == alert.method && judged.alarm.is_some();
+    // What was not seen is a gap; a place with too few posts to tell calm has a count all the same.
+    let fits = |judged: &Judged| judged.method == alert.method && judged.reason != OUTAGE;
     let verdicts = warehouse.judged(&query)?.into_iter().map(|placed| placed.judged);
     Ok(verdicts
         .filter(fits)
@@ -375,8 +391,9 @@ pub(crate) async fn alert(asked: Asked) -> Answer {
         .await?;
     let Some((story, woken, usual)) = story else { return Err(Problem::not_found("there is no alert with this id")) };
     let Some(last) = story.revisions.last() else { return Err(Problem::not_found("there is no alert with this id")) };
-    let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(&room.words, alert, &[], false, None)).collect();
-    let alert = shown(&room.words, last, &story.events, woken, None);
+    let language = asked.language();
+    let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(room, language, alert, &[], false, None)).collect();
+    let alert = shown(room, language, last, &story.events, woken, None);
     asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
 
@@ -479,19 +496,17 @@ pub(crate) async fn series(asked: Asked) -> Answer {
     if from >= to {
         return Err(Problem::bad_request("`from` is not before `to`"));
     }
-    let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX };
-    let length = length.map(|length| length.saturating_mul(SECOND));
+    let only = length.map(|length| length.saturating_mul(SECOND));
+    let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX, only };
     let series = room
-        .ask(move |warehouse| match length {
-            Some(length) if every >= HOUR => spaced(warehouse, &query, length, every),
+        .ask(move |warehouse| match only {
+            Some(length) if every >= DAY => spaced(warehouse, &query, length, every),
             _ => warehouse.series(&query),
         })
         .await?;
-    let of_length = |judged: &Judged| length.is_none_or(|length| judged.length == length);
-    let last = series.verdicts.iter().filter(|judged| of_length(judged)).map(|judged| judged.end).max();
-    let fits =
-        |judged: &Judged| of_length(judged) && (length.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0));
-    let panes = series.panes.iter().filter(|_| length.is_none()).map(|cell| PaneShown {
+    let last = series.verdicts.last().map(|judged| judged.end);
+    let fits = |judged: &Judged| only.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0);
+    let panes = series.panes.iter().map(|cell| PaneShown {
         start: cell.start.div_euclid(SECOND),
         seconds: cell.length.div_euclid(SECOND),
         posts: cell.posts,
@@ -516,11 +531,8 @@ pub(crate) async fn series(asked: Asked) -> Answer {
 
 /// Windows of one length whose ends are `every` apart: points of the key, so that a year of days reads no year of hours.
 fn spaced(warehouse: &dyn Reading, query: &SeriesQuery, length: Micros, every: Micros) -> Result<warehouse::Series, WarehouseError> {
-    let latest = warehouse.series(&SeriesQuery { limit: LATEST_LOOKED_AT, ..query.clone() })?;
-    let Some(last) = latest.verdicts.iter().rfind(|judged| judged.length == length).map(|judged| judged.end) else {
-        // None among the latest: all have to be looked at.
-        return if latest.cut { warehouse.series(query) } else { Ok(warehouse::Series::default()) };
-    };
+    let latest = warehouse.series(&SeriesQuery { limit: 1, ..query.clone() })?;
+    let Some(last) = latest.verdicts.last().map(|judged| judged.end) else { return Ok(warehouse::Series::default()) };
     let ends = (0..).map(|back| last - every.saturating_mul(back)).take_while(|end| *end >= query.from);
     let ends: Vec<Micros> = ends.take(query.limit + 1).collect();
     let cut = ends.len() > query.limit;
@@ -566,13 +578,13 @@ pub(crate) async fn topics(asked: Asked) -> Answer {
         let heads = overview.heads.iter().filter(|head| head.topic == topic.topic);
         let regions = heads.map(|head| TopicRegion {
             region: head.region.clone(),
-            name: asked.room.words.region(&head.region),
+            name: asked.room.words.region_in(&head.region, asked.language()),
             level: head.level,
             newest: seconds(Some(head.newest)),
         });
         TopicShown {
             topic: topic.topic.clone(),
-            name: topic.name.as_deref().unwrap_or(&topic.topic).to_owned(),
+            name: overview.topic_name(&asked, &topic.topic),
             kind: topic.kind.map(record::kind::Kind::name),
             pane_seconds: topic.pane_length.div_euclid(SECOND),
             first: seconds(topic.first),

@@ -15,7 +15,7 @@ mod metrics;
 pub use metrics::{Counter, Gauge, Metrics};
 
 mod words;
-pub use words::{Words, sentence};
+pub use words::Words;
 
 mod problem;
 
@@ -132,6 +132,20 @@ pub enum SubscriptionRefused {
     Failed(String),
 }
 
+/// An alert in words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// What an official reads first.
+    pub sentence: String,
+    /// What follows it.
+    pub rest: String,
+    /// How often chance alone would do it; none until it has been measured.
+    pub rarity: Option<String>,
+}
+
+/// Says an alert in words, as messages do.
+pub type Teller = Arc<dyn Fn(&record::Alert) -> Told + Send + Sync>;
+
 /// Where feeds stand as files, and whether the text of one is for everybody.
 #[derive(Debug, Clone)]
 pub struct Feeds {
@@ -150,6 +164,8 @@ pub struct Web {
     pub hosts: Vec<String>,
     /// What regions are called, beside the countries and languages that are known here: a code, then a language, then its name.
     pub region_names: BTreeMap<String, BTreeMap<String, String>>,
+    /// What topics are called in other languages than their files': an id, then a language, then its name.
+    pub topic_names: BTreeMap<String, BTreeMap<String, String>>,
     /// Campaigns and the days of every year that they are about, as topic files write them.
     pub campaigns: BTreeMap<String, Vec<String>>,
     pub ready: Option<ReadyCheck>,
@@ -158,6 +174,7 @@ pub struct Web {
     /// Where subscriptions are asked for; none where no stream is at hand.
     pub subscriptions: Option<tokio::sync::mpsc::Sender<SubscriptionAsked>>,
     pub feeds: Option<Feeds>,
+    pub teller: Teller,
     pub version: String,
     /// Who may see and do what.
     pub access: Access,
@@ -173,11 +190,13 @@ impl Web {
             simulated: false,
             hosts: Vec::new(),
             region_names: BTreeMap::new(),
+            topic_names: BTreeMap::new(),
             campaigns: BTreeMap::new(),
             ready: None,
             changes: None,
             subscriptions: None,
             feeds: None,
+            teller: Arc::new(|_| Told::default()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             access: Access::default(),
             requests_a_minute: 1_200,

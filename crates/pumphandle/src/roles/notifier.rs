@@ -22,7 +22,8 @@ use notify::message::{Bar, Frame, Occasion, Pulse, TREND_BARS};
 use notify::outbox::{Due, Head, Item, Tries};
 use notify::plan::{Budget, Planned};
 use notify::subscription::World;
-use notify::words::{Language, Names, Telling};
+use notify::words::{self, Language, Names, Telling};
+use notify::zone::Zone;
 use notify::{Audience, Channel, Message, Reach, SendError, Subscription, message, plan};
 use record::kind::Kind;
 use record::region::RegionTable;
@@ -162,6 +163,16 @@ impl World for Places {
 /// Names of the topics that come with the program, a topic a line.
 const TOPIC_NAMES: &str = include_str!("notifier/topics.txt");
 
+/// By topic and language.
+pub(crate) fn topic_names() -> BTreeMap<String, BTreeMap<String, String>> {
+    let named = TOPIC_NAMES.lines().filter_map(|line| {
+        let (id, names) = line.split_once('|')?;
+        let names = ["fr", "es", "de"].into_iter().zip(names.split('|'));
+        Some((id.to_owned(), names.map(|(language, name)| (language.to_owned(), name.to_owned())).collect()))
+    });
+    named.collect()
+}
+
 impl Names for Places {
     fn region(&self, code: &str, language: Language) -> Option<String> {
         let known = self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
@@ -181,6 +192,15 @@ impl Names for Places {
         };
         names.split('|').nth(column).map(str::to_owned)
     }
+}
+
+/// What the page's API says of an alert: what messages say, in English and of one series.
+pub(crate) fn teller(config: &Config) -> web::Teller {
+    let places = Places::new(&config.settings(), config);
+    Arc::new(move |alert| {
+        let telling = Telling { language: Language::English, zone: &Zone::utc(), names: &places, series: 1, history: &[] };
+        web::Told { sentence: words::headline(alert, &telling), rest: words::rest(alert, &telling), rarity: words::rarity(alert, &telling) }
+    })
 }
 
 /// What the warehouse said last.
@@ -925,6 +945,7 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Vec<Bar> {
         from: ends.first().copied().unwrap_or(alert.window_end),
         to: alert.window_end + 1,
         limit: 5_000,
+        only: None,
     };
     let Ok(series) = warehouse.series(&query) else { return Vec::new() };
     let observed = |end: Micros| {

@@ -25,8 +25,10 @@ pub(crate) fn web(
         metrics,
         hosts: config.web.hosts.clone(),
         region_names: config.places.names(),
+        topic_names: notifier::topic_names(),
         campaigns: campaigns(config),
         feeds: Some(Feeds { folder: notifier::feeds(config), is_public: notify::channel::cap::is_public }),
+        teller: notifier::teller(config),
         access: access(config, simulated, address)?,
         requests_a_minute: config.web.requests_per_minute,
         ..Web::new(warehouse)

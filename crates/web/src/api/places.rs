@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
 
-use super::{ALERTS_MAX, Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds, subscriptions};
+use super::{ALERTS_MAX, Answer, Asked, OUTAGE, Overview, Room, WindowShown, name, region_code, seconds, subscriptions};
 use crate::access::Role;
 use crate::problem::Problem;
 use crate::words::LANGUAGES;
@@ -88,9 +88,10 @@ struct PlacedShown {
 }
 
 impl Overview {
-    fn topic_name(&self, id: &str) -> String {
-        let named = self.topics.iter().find(|topic| topic.topic == id).and_then(|topic| topic.name.clone());
-        named.unwrap_or_else(|| id.to_owned())
+    /// In the language that whoever asks wishes for.
+    pub(super) fn topic_name(&self, asked: &Asked, id: &str) -> String {
+        let named = self.topics.iter().find(|topic| topic.topic == id).and_then(|topic| topic.name.as_deref());
+        asked.room.words.topic(id, named.unwrap_or(id), asked.language())
     }
 
     /// The end of the latest day's window that has been judged, at the given hour's phase.
@@ -99,10 +100,10 @@ impl Overview {
     }
 }
 
-fn placed(room: &Room, overview: &Overview, placed: Placed) -> PlacedShown {
+fn placed(asked: &Asked, overview: &Overview, placed: Placed) -> PlacedShown {
     PlacedShown {
-        topic_name: overview.topic_name(&placed.topic),
-        region_name: room.words.region(&placed.region),
+        topic_name: overview.topic_name(asked, &placed.topic),
+        region_name: asked.room.words.region_in(&placed.region, asked.language()),
         topic: placed.topic,
         region: placed.region,
         window: WindowShown::from(placed.judged),
@@ -125,7 +126,7 @@ pub(crate) async fn verdicts(asked: Asked) -> Answer {
     let series: Vec<_> = overview.heads.iter().filter(fits).map(|head| (head.topic.clone(), head.region.clone())).collect();
     let query = JudgedQuery { series, ends: end.into_iter().collect(), length: Some(length) };
     let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
-    let verdicts = found.into_iter().map(|one| placed(&asked.room, &overview, one)).collect();
+    let verdicts = found.into_iter().map(|one| placed(&asked, &overview, one)).collect();
     asked.json(&Verdicts { simulated: asked.room.web.simulated, end: seconds(end), seconds: length / SECOND, verdicts })
 }
 
@@ -203,7 +204,7 @@ pub(crate) async fn map(asked: Asked) -> Answer {
         place.answer[at] = Some(match window.alarm {
             Some(true) => "alarm",
             Some(false) => "calm",
-            None if window.reason == "coverage" => "outage",
+            None if window.reason == OUTAGE => "outage",
             None => "none",
         });
     }
@@ -218,7 +219,7 @@ pub(crate) async fn map(asked: Asked) -> Answer {
     });
     asked.json(&Map {
         simulated: asked.room.web.simulated,
-        topic_name: overview.topic_name(&topic),
+        topic_name: overview.topic_name(&asked, &topic),
         topic,
         under,
         seconds: length / SECOND,
@@ -378,10 +379,10 @@ pub(crate) async fn below(asked: Asked) -> Answer {
     }
     let mut nearest: Vec<(f64, Placed)> = nearest.into_values().collect();
     nearest.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let windows = nearest.into_iter().take(NEAR_MAX).map(|(_, one)| Missed {
-        more_needed: needed(one.judged.observed, one.judged.upperbound),
-        placed: placed(&asked.room, &overview, one),
-    });
+    let windows = nearest
+        .into_iter()
+        .take(NEAR_MAX)
+        .map(|(_, one)| Missed { more_needed: needed(one.judged.observed, one.judged.upperbound), placed: placed(&asked, &overview, one) });
     let (windows, waiting) = (windows.collect(), waiting(&asked).await?);
     asked.json(&Below { simulated: asked.room.web.simulated, from: seconds(to.map(|to| to - 7 * DAY)), to: seconds(to), windows, waiting })
 }
@@ -410,8 +411,8 @@ async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
             subscriptions: names.len(),
             names: if asked.holder.role >= Role::Official { names } else { Vec::new() },
             alert: alert.id,
+            topic_name: asked.room.words.topic(&alert.topic, &alert.topic_name, asked.language()),
             topic: alert.topic,
-            topic_name: alert.topic_name,
             region: alert.region,
         })
     });

@@ -82,10 +82,9 @@ pub(crate) async fn days(asked: Asked) -> Answer {
     let (mut topics, mut places) = (Vec::new(), Vec::new());
     if place.is_some() {
         for (topic, rows) in by {
-            let named = overview.topics.iter().find(|one| one.topic == topic).and_then(|one| one.name.clone());
             let accounts = series(&rows);
             if has_any(&accounts) {
-                topics.push(TopicDays { name: named.unwrap_or_else(|| topic.to_owned()), topic: topic.to_owned(), accounts });
+                topics.push(TopicDays { name: overview.topic_name(&asked, topic), topic: topic.to_owned(), accounts });
             }
         }
     } else {
