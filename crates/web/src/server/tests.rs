@@ -632,6 +632,16 @@ async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
     let hostile = format!("{{\"after\":1,\"note\":{}}}", Value::from(HOSTILE));
     assert_eq!(post("flu-by", "operator", hostile).await.status, 200);
     assert_eq!(post("flu-by", "official", format!("{{\"after\":1,\"note\":\"{}\"}}", "x".repeat(20_000))).await.status, 413);
+    // One that says nothing of its length is read up to the bound, and a head has one too.
+    let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+    let endless = format!(
+        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer official\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{}0\r\n\r\n",
+        chunk.repeat(5)
+    );
+    assert_eq!(served.raw(&endless).await.status, 413);
+    let long = format!("GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\nConnection: close\r\n\r\n", "x".repeat(600_000));
+    assert_eq!(served.raw(&long).await.status, 431);
     let form = served
         .raw("POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer official\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"after\":1}")
         .await;
