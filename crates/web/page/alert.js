@@ -193,6 +193,12 @@ export function AlertPage({ id, session, status, go, keys }) {
   const zoom = hours ? filled(hours.windows, alert.window_end - 36 * 3600, alert.window_end, 3600) : [];
   const grounds = alert.grounds ?? {};
   const baseline = grounds.baseline_from ? { from: grounds.baseline_from / 1e6, to: grounds.baseline_to / 1e6, text: t("baseline", { n: number(grounds.baseline?.length ?? 0), gap: span(Math.max(3600, Math.round((alert.window_end - length - grounds.baseline_to / 1e6) / 3600) * 3600)) }) } : null;
+  // Days in the baseline's span that it was computed without: outages, and what people decided was an event.
+  const used = new Set((grounds.baseline ?? []).map((one) => Math.round(one.end / 1e6)));
+  if (baseline && used.size) {
+    baseline.without = points.filter((point) => point.end > baseline.from && point.end <= baseline.to && !used.has(point.end)).map((point) => point.end);
+    if (baseline.without.length) baseline.text = n("baseline-without", baseline.without.length, { text: baseline.text });
+  }
   const parent = alert.region.includes("-") ? alert.region.slice(0, 2) : null;
   const overlay = alert.region.includes(":");
   const near = (beside?.verdicts ?? []).filter((one) => (parent ? one.region.startsWith(`${parent}-`) || one.region === parent : overlay ? one.region.startsWith("lang:") : /^[A-Z]{2}$/.test(one.region) && one.region !== "ZZ") && one.expected !== null)

@@ -95,7 +95,7 @@ export function campaigns(topics, from, to) {
 /**
  * Observed against range and bound over time. Points: {end, observed (null: no answer), expected, low, high, bound, gap: "outage" | …,
  * earlier: what was observed a year before}.
- * `baseline` [from, to] and `gap` are drawn below; `marks` [{from, to, name}] behind; `fired` {at, observed, lines} is a rule.
+ * `baseline` {from, to, text, without: ends that it leaves out} is drawn below; `marks` [{from, to, name}] behind; `fired` {at, observed, lines} is a rule.
  */
 export function Plot({ points, label, height = 250, stepped = false, baseline = null, marks = [], fired = null, ticks = "day", open = false, dots = true }) {
   const [box, width] = useWidth(720);
@@ -149,7 +149,7 @@ export function Plot({ points, label, height = 250, stepped = false, baseline = 
     ${last && known(last.observed) ? html`<circle class=${open ? "dot open" : isOver(last) ? "dot over" : "dot"} cx=${x(last)} cy=${level(last.observed)} r="5"/>` : null}
     ${labels.map((one) => html`<g><text class=${one.kind} x=${edge.left + inner[0] + 10} y=${one.y + 4}>${one.text}</text>${one.second ? html`<text x=${edge.left + inner[0] + 10} y=${one.y + 19}>${one.second}</text>` : null}</g>`)}
     ${Array.from({ length: count }, (_, index) => index / (count - 1)).map((share) => html`<text x=${edge.left + share * inner[0]} y=${bottom + 18} text-anchor="middle">${ticks === "hour" ? (share === 0 || length > 86400 * 1.2 ? `${weekday(tick(share)).split(" ")[0]} ${clock(tick(share))}` : clock(tick(share))) : day(tick(share))}</text>`)}
-    ${baseline && baseline.to > first ? html`<g><path class="brace" d=${`M${at(baseline.from)} ${bottom + 28}v6H${at(baseline.to)}v-6`}/><text x=${Math.max(edge.left + 60, (at(baseline.from) + at(baseline.to)) / 2)} y=${bottom + 48} text-anchor="middle">${baseline.text}</text></g>` : null}
+    ${baseline && baseline.to > first ? html`<g>${(baseline.without ?? []).map((end) => html`<rect class="out" x=${at(end - step / 2)} y=${bottom + 24} width=${Math.max(2, at(end + step / 2) - at(end - step / 2))} height="9"><title>${day(end)}</title></rect>`)}<path class="brace" d=${`M${at(baseline.from)} ${bottom + 28}v6H${at(baseline.to)}v-6`}/><text x=${Math.max(edge.left + 60, (at(baseline.from) + at(baseline.to)) / 2)} y=${bottom + 48} text-anchor="middle">${baseline.text}</text></g>` : null}
   </svg></figure>`;
 }
 
