@@ -1,6 +1,6 @@
 // One alert explained: a sentence, what to check, the picture, the numbers, and what people did.
 
-import { html, useEffect, useMemo, useState } from "/vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { Bars, campaigns, Forest, Plot } from "/draw.js";
 import { act, acknowledge, checks, Checks, group, handling, isSnoozed, last, rank, rest, StageTag } from "/inbox.js";
@@ -174,7 +174,7 @@ export function AlertPage({ id, session, status, go, keys }) {
   const others = useAnswer(alert ? `/api/v1/verdicts?${query({ region: alert.region, end: alert.window_end, seconds: length })}` : null).data;
   useEffect(() => { document.title = `${alert ? `${alert.topic_name} · ${place(alert.region)}` : t("alert")} · pumphandle`; }, [alert?.id]);
   const now = status?.latest ?? Date.now() / 1000;
-  useEffect(() => {
+  useLayoutEffect(() => {
     keys.current = alert && session.acts ? {
       a: () => handling(alert) === "new" && acknowledge(alert, session),
       v: () => act(alert, { state: "verifying" }),

@@ -1,6 +1,6 @@
 // The inbox: ranked by rarity, the selected alert beside the list, everything by keyboard.
 
-import { html, useEffect, useMemo, useState } from "/vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { ask, query, refresh, useAnswer } from "/ask.js";
 import { Spark } from "/draw.js";
 import { Chip, Failed, Nothing, Waiting, say as speak } from "/parts.js";
@@ -175,7 +175,8 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
   const selected = listed.find((alert) => alert.id === at) ?? listed[0] ?? null;
   const choose = (id) => change({ at: id });
   useEffect(() => { document.title = `${open.length ? `(${open.length}) ` : ""}${t("inbox")} · pumphandle`; }, [open.length]);
-  useEffect(() => {
+  // Before anybody sees the rows: a key that is pressed at once must not be lost.
+  useLayoutEffect(() => {
     const step = (by) => {
       const index = listed.findIndex((alert) => alert.id === selected?.id);
       const next = listed[Math.max(0, Math.min(listed.length - 1, index + by))];
