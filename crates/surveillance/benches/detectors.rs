@@ -8,12 +8,14 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark says what it measured, and stops at what it cannot read")]
 
+mod cost;
+
+use cost::cpu_seconds;
 use flate2::read::GzDecoder;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 use surveillance::detectors::{Method, Series, detect_series};
 
 /// Microseconds of CPU that a point of `farrington-flexible` may take.
@@ -62,14 +64,6 @@ fn main() -> ExitCode {
     }
     println!("farrington-flexible: at most {slowest_farrington:.1} us CPU a point of {BUDGET} allowed");
     if slowest_farrington <= BUDGET { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Seconds that this thread has had of a processor; of the clock where that isn't told.
-fn cpu_seconds() -> f64 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = told.and_then(|text| text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()));
-    nanos.map_or_else(|| BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64(), |nanos| nanos / 1e9)
 }
 
 /// Where the series come from, and their counts.

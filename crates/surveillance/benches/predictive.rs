@@ -7,9 +7,11 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark says what it measured, and stops at what it cannot read")]
 
+mod cost;
+
+use cost::cpu_seconds;
 use simulation::{Random, log_uniform, negative_binomial};
 use std::process::ExitCode;
-use std::time::Instant;
 use surveillance::detectors::pool::{Topic, Window};
 use surveillance::detectors::predictive::forecast;
 
@@ -74,14 +76,6 @@ fn sum(windows: impl Iterator<Item = Window>) -> Window {
             ..sum
         })
         .unwrap()
-}
-
-/// Seconds that this thread has had of a processor; of the clock where that isn't told.
-fn cpu_seconds() -> f64 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = told.and_then(|text| text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()));
-    nanos.map_or_else(|| BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64(), |nanos| nanos / 1e9)
 }
 
 /// The most that this process has held; 0 where that isn't told.
