@@ -64,10 +64,10 @@ impl Season {
             season.trend_variance = fitted.trend_variance();
             let mut seen = [WEEKDAY_COUNTS; 7];
             let mut due = [WEEKDAY_COUNTS; 7];
-            let likeliest = likeliest_size(&fitted);
+            let size = SIZES[likeliest(fitted.evidence())];
             for (past, day) in windows {
                 let mean = fitted.expected() * past.exposure * libm::exp(-fitted.trend() * past.age);
-                let weight = likeliest / (likeliest + mean);
+                let weight = size / (size + mean);
                 seen[day.rem_euclid(7) as usize] += past.observed * weight;
                 due[day.rem_euclid(7) as usize] += mean * weight;
             }
@@ -101,16 +101,16 @@ impl Season {
     }
 }
 
-fn likeliest_size(fitted: &Forecast) -> f64 {
-    let best = SIZES.iter().zip(fitted.evidence()).max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(1.0, |(size, _)| *size)
+/// Where the largest of some numbers stands; the last of equal ones, the first place where there are none.
+fn likeliest(numbers: &[f64]) -> usize {
+    (0..numbers.len()).max_by(|a, b| numbers[*a].total_cmp(&numbers[*b])).unwrap_or(0)
 }
 
 /// By what to multiply the numbers of a grid so that one of them is the likeliest; the evidence is that of the shifted ones then. What
 /// many regions say together is sharper than the grid is fine, and its nearest size would be wrong by a fifth of the variance.
 /// Evidence is nearest to a parabola over the noise's standard deviation, which goes with this `power` of the grid.
 fn shift_to_peak(evidence: &mut [f64], grid: &[f64], power: f64) -> f64 {
-    let Some((peak, _)) = evidence.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else { return 1.0 };
+    let peak = likeliest(evidence);
     // What follows the grid, Poisson's law, is no size between others.
     if peak == 0 || peak + 1 >= grid.len() {
         return 1.0;
@@ -215,8 +215,7 @@ impl Spread {
         }
         // The sizes of the likeliest clumpings lie on the grid if clumping is what counts.
         let shift = if self.clumped > 0.5 {
-            let best = CLUMPINGS.iter().zip(self.clumpings).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(clumping, _)| *clumping);
-            let size = mean / (best * self.clumping_shift);
+            let size = mean / (CLUMPINGS[likeliest(&self.clumpings)] * self.clumping_shift);
             let nearest = SIZES[(libm::round(position(size)) as usize).min(SIZES.len() - 2)];
             (size / nearest).clamp(0.6, 1.7)
         } else {
@@ -323,8 +322,11 @@ impl Pool {
 
     fn likeliest_size(&self, told: &Told) -> f64 {
         let (weights, shift) = self.spread.sizes(told.mean.max(1e-3));
-        let weigh = |nth: usize| libm::log(weights[nth].max(1e-12)) + told.own.evidence()[nth];
-        let best = (0..SIZES.len()).max_by(|a, b| weigh(*a).total_cmp(&weigh(*b))).unwrap_or(0);
+        let mut evidence = *told.own.evidence();
+        for (evidence, weight) in evidence.iter_mut().zip(weights) {
+            *evidence += libm::log(weight.max(1e-12));
+        }
+        let best = likeliest(&evidence);
         SIZES[best] * if best + 1 < SIZES.len() { shift } else { 1.0 }
     }
 
@@ -345,8 +347,7 @@ impl Pool {
     pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
         let (middle, shape) = self.levels(exposure, shipped);
         let (sizes, shift) = self.spread.sizes(mean.max(1e-3));
-        let likeliest = (0..SIZES.len()).max_by(|a, b| sizes[*a].total_cmp(&sizes[*b])).map_or(1.0, |nth| SIZES[nth] * shift);
-        let moved = mean / (mean + likeliest);
+        let moved = mean / (mean + SIZES[likeliest(&sizes)] * shift);
         let dependence = 1.0 + 2.0 * moved * self.correlation / (1.0 - self.correlation);
         // Windows that are alike spread less about their own mean than about the true one.
         let narrowed = 1.0 - LEVEL_AND_TREND * (dependence - 1.0) / (BASELINE_LENGTH - LEVEL_AND_TREND);
