@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use simulation::panels::{self, Generator, PanelSpec};
 use surveillance::detectors::slow;
-use surveillance::evaluation::{Schedule, episodes, first_alarms};
+use surveillance::evaluation::{Panel, Schedule, episodes, first_alarms};
 
 use super::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
 
@@ -86,23 +86,15 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     let levels: Vec<f64> = (0..13).map(|nth| 10f64.powf(-2.0 - 0.25 * f64::from(nth))).collect();
     let mut found = vec![0usize; levels.len()];
     let mut years = 0.0;
-    let steps = bar(IN_CONTROL.len() as u64 * size.operating);
-    for generator in IN_CONTROL {
-        for topic in 0..size.operating {
-            let seed = seed + 30_000 + topic;
-            let means = panels::spread_of_means(25, seed);
-            let panel = drawn(&PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
-            let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: 1 };
-            for looks in panel.looks(schedule, usize::MAX) {
-                for (found, level) in found.iter_mut().zip(&levels) {
-                    *found += episodes(&looks, -level.ln());
-                }
-                years += schedule.years();
+    for_each_in_control(size, size.operating, seed + 30_000, |panel| {
+        let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: 1 };
+        for looks in panel.looks(schedule, usize::MAX) {
+            for (found, level) in found.iter_mut().zip(&levels) {
+                *found += episodes(&looks, -level.ln());
             }
-            steps.inc(1);
+            years += schedule.years();
         }
-    }
-    steps.finish_and_clear();
+    });
     let mut rows: Vec<(f64, f64)> =
         levels.iter().zip(&found).filter(|(_, found)| **found >= 20).map(|(level, found)| (*level, *found as f64 / years)).collect();
     rows.reverse();
@@ -131,23 +123,14 @@ pub(super) fn slow_table(size: &Size, seed: u64) -> String {
     let limits: Vec<f64> = (2..=18).map(|half| f64::from(half) / 2.0).collect();
     let mut found = vec![0usize; limits.len()];
     let mut years = 0.0;
-    let topics = SLOW_TIMES * size.operating;
-    let steps = bar(IN_CONTROL.len() as u64 * topics);
-    for generator in IN_CONTROL {
-        for topic in 0..topics {
-            let seed = seed + 40_000 + topic;
-            let means = panels::spread_of_means(REGIONS, seed);
-            let panel = drawn(&PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
-            for days in panel.days(WARM_UP * HOURS, panel.hours()) {
-                for (found, limit) in found.iter_mut().zip(&limits) {
-                    *found += slow::episodes(&days, *limit);
-                }
-                years += days.len() as f64 / 365.25;
+    for_each_in_control(size, SLOW_TIMES * size.operating, seed + 40_000, |panel| {
+        for days in panel.days(WARM_UP * HOURS, panel.hours()) {
+            for (found, limit) in found.iter_mut().zip(&limits) {
+                *found += slow::episodes(&days, *limit);
             }
-            steps.inc(1);
+            years += days.len() as f64 / 365.25;
         }
-    }
-    steps.finish_and_clear();
+    });
     let mut text = format!(
         "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > crates/surveillance/src/detectors/slow/table.in`\n"
     );
@@ -155,4 +138,18 @@ pub(super) fn slow_table(size: &Size, seed: u64) -> String {
         let _ = writeln!(text, "    ({limit:.1}, {:.4e}),", found as f64 / years);
     }
     text + "]\n"
+}
+
+/// Draws the panels that tables of thresholds are read from: so many topics of each generator.
+fn for_each_in_control(size: &Size, topics: u64, first_seed: u64, mut look: impl FnMut(&Panel)) {
+    let steps = bar(IN_CONTROL.len() as u64 * topics);
+    for generator in IN_CONTROL {
+        for seed in first_seed..first_seed + topics {
+            let means = panels::spread_of_means(REGIONS, seed);
+            let days = size.days + WARM_UP;
+            look(&drawn(&PanelSpec { days, generator, means, growth_per_week: 0.0, outbreak: None }, seed));
+            steps.inc(1);
+        }
+    }
+    steps.finish_and_clear();
 }
