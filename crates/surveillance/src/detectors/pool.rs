@@ -4,16 +4,23 @@
 //! bursty they are. A region with little past of its own is judged by these; one with much is not moved by them.
 
 use super::predictive::{Forecast, HEAVY_LEAST, Past, Prior, SIZES, forecast};
+use libm::lgamma;
 
-/// Weight of "no weekday is different", in counts for each weekday: a standard deviation of 15 %.
-const WEEKDAY_COUNTS: f64 = 44.0;
+/// How far weekdays are apart, and how far regions' growth a day is from their topic's, is learnt: standard deviations of these times
+/// one of [`SPREADS`].
+const WEEKDAY_SD: f64 = 0.08;
+const REGION_TREND_SD: f64 = 0.004;
+const SPREADS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+/// Beforehand they are weighed so: wide ones are rare. Together they are as wide as 12 % between weekdays, 4 % a week between regions.
+const SPREADS_PRIOR: [f64; SPREADS.len()] = [0.25, 0.25, 0.25, 0.17, 0.08];
+/// Where less than two weeks are known, weekdays are apart by this.
+const WEEKDAY_SD_UNKNOWN: f64 = 0.15;
 /// Before the topic's total is looked at, its growth a day is 0, give or take this: 10 % a week.
 const TOPIC_TREND_SD: f64 = 0.014;
-/// Regions grow as their topic does, give or take this a day: 5 % a week.
-const REGION_TREND_SD: f64 = 0.007;
 /// Of the law of a topic's levels, whose middle is put so many times above that of its regions: a law that bends among them would
-/// pull small levels down and large ones up, and with them how often they are in alarm.
-const LEVEL_SHAPE: f64 = 0.6;
+/// pull small levels down and large ones up, and with them how often they are in alarm. With the shape of Jeffreys' law, ½, four weeks of
+/// Poisson counts are in alarm up to 1.24 times too often at means near 0.1 a day, with 0.6 down to 0.71 times at 0.05: in between both err alike.
+const LEVEL_SHAPE: f64 = 0.52;
 const LEVEL_ABOVE: f64 = 4.0;
 /// However well weekdays and denominators are known, what they are to the topic is not: 1 %.
 const EXPOSURE_VARIANCE_LEAST: f64 = 1e-4;
@@ -23,8 +30,12 @@ const CLUMPED_LEAST: f64 = 0.02;
 const REGIONS_LEAST: usize = 5;
 /// What all regions say of dispersion counts as much as this many, since each may have its own.
 const BORROWED: f64 = 24.0;
-/// Windows by which "no window is like the one before it" is held.
-const CORRELATION_PRIOR: f64 = 28.0;
+/// Windows by which "no window is like the one before it" is held: correlations of 0.3 are nothing unusual.
+const CORRELATION_PRIOR: f64 = 10.0;
+/// A region whose past adds less than this to what is known of its trend beforehand says nothing of how regions' trends differ.
+const TREND_TOLD_LEAST: f64 = 0.05;
+/// Squared standard deviations by which one region's trend may be off at most, whatever it is.
+const TREND_OFF_MOST: f64 = 9.0;
 /// What one region may say against a size, in nats.
 const EVIDENCE_EACH: f64 = 3.0;
 /// Whatever the regions say, a size keeps this weight.
@@ -52,7 +63,8 @@ impl Season {
         let days: Vec<i64> = windows.iter().map(|(_, day)| *day).collect();
         let span = days.iter().max().zip(days.iter().min()).map_or(0, |(newest, oldest)| newest - oldest + 1);
         if span < 14 {
-            return Season { variance: 0.15 * 0.15, trend_variance: TOPIC_TREND_SD * TOPIC_TREND_SD, ..Season::FLAT };
+            let variance = WEEKDAY_SD_UNKNOWN * WEEKDAY_SD_UNKNOWN;
+            return Season { variance, trend_variance: TOPIC_TREND_SD * TOPIC_TREND_SD, ..Season::FLAT };
         }
         let prior = Prior { trend_sd: TOPIC_TREND_SD, ..Prior::default() };
         let mut season = Season::FLAT;
@@ -62,8 +74,8 @@ impl Season {
             let fitted = forecast(&past, &prior);
             season.trend = fitted.trend();
             season.trend_variance = fitted.trend_variance();
-            let mut seen = [WEEKDAY_COUNTS; 7];
-            let mut due = [WEEKDAY_COUNTS; 7];
+            // In counts as a Poisson law would have them: bursty ones say less.
+            let (mut seen, mut due) = ([0.0; 7], [0.0; 7]);
             let size = SIZES[likeliest(fitted.evidence())];
             for (past, day) in windows {
                 let mean = fitted.expected() * past.exposure * libm::exp(-fitted.trend() * past.age);
@@ -71,12 +83,9 @@ impl Season {
                 seen[day.rem_euclid(7) as usize] += past.observed * weight;
                 due[day.rem_euclid(7) as usize] += mean * weight;
             }
-            for weekday in 0..7 {
-                season.factors[weekday] = seen[weekday] / due[weekday];
-            }
+            (season.factors, season.variance) = weekday_factors(&seen, &due);
             let mean = season.factors.iter().sum::<f64>() / 7.0;
             season.factors = season.factors.map(|factor| factor / mean);
-            season.variance = due.iter().map(|due| 1.0 / due).sum::<f64>() / 7.0;
         }
         season
     }
@@ -99,6 +108,44 @@ impl Season {
     pub fn trend(&self) -> f64 {
         self.trend
     }
+}
+
+/// Factors with their mean variance, from what was seen and due on each weekday: gamma laws of mean 1, as wide as the seven together
+/// make likely.
+fn weekday_factors(seen: &[f64; 7], due: &[f64; 7]) -> ([f64; 7], f64) {
+    // A spread is so many counts in favour of "as every day".
+    let counts = SPREADS.map(|spread| 1.0 / (spread * WEEKDAY_SD * spread * WEEKDAY_SD));
+    let evidence = counts.map(|counts| {
+        let of_day = |(seen, due): (&f64, &f64)| {
+            let both = counts + due;
+            lgamma(counts + seen) - lgamma(counts) + counts * libm::log(counts / both) + seen * libm::log(due.max(f64::MIN_POSITIVE) / both)
+        };
+        seen.iter().zip(due).map(of_day).sum()
+    });
+    let weights = weigh_spreads(&evidence);
+    let (mut factors, mut variance) = ([0.0; 7], 0.0);
+    for (factor, (seen, due)) in factors.iter_mut().zip(seen.iter().zip(due)) {
+        let of_spread = |counts: f64| ((counts + seen) / (counts + due), 1.0 / (counts + due));
+        let mut square = 0.0;
+        for (counts, weight) in counts.iter().zip(weights) {
+            let (mean, own) = of_spread(*counts);
+            *factor += weight * mean;
+            square += weight * (mean * mean + own);
+        }
+        variance += (square - *factor * *factor) / 7.0;
+    }
+    (factors, variance)
+}
+
+/// Weights of [`SPREADS`], from the logarithms of how likely each makes what was seen.
+fn weigh_spreads(evidence: &[f64; SPREADS.len()]) -> [f64; SPREADS.len()] {
+    let largest = evidence[likeliest(evidence)];
+    let mut weights = SPREADS_PRIOR;
+    for (weight, evidence) in weights.iter_mut().zip(evidence) {
+        *weight *= libm::exp(evidence - largest);
+    }
+    let total: f64 = weights.iter().sum();
+    weights.map(|weight| weight / total)
 }
 
 /// Where the largest of some numbers stands; the last of equal ones, the first place where there are none.
@@ -146,6 +193,8 @@ pub struct Pool {
     spread: Spread,
     /// How alike a window's excess is to that of the window before it, beyond what counting makes of both.
     correlation: f64,
+    /// Variance of the regions' growth a day about the topic's.
+    trend_variance: f64,
 }
 
 /// How bursty a topic's regions are: either all have one size (posts follow common ups and downs: variance μ + μ²/k), or all have
@@ -233,6 +282,11 @@ impl Spread {
     }
 }
 
+/// The share of a window's variance that is not counting.
+fn moved(mean: f64, size: f64) -> f64 {
+    mean / (mean + size)
+}
+
 /// Where a size stands among [`SIZES`], on logarithms; between the last two, halfway to Poisson.
 fn position(size: f64) -> f64 {
     let last = SIZES.len() - 1;
@@ -254,13 +308,14 @@ fn between_sizes(evidence: &[f64; SIZES.len()], size: f64) -> f64 {
 }
 
 /// A region's past as its topic looks at it.
-struct Told<'a> {
-    past: &'a [Past],
+struct Told {
+    /// Exposures are multiples of the region's usual window.
+    past: Vec<Past>,
     own: Forecast,
     mean: f64,
 }
 
-impl Told<'_> {
+impl Told {
     fn means(&self) -> impl Iterator<Item = (f64, f64)> {
         let of_window =
             |window: &Past| (window.observed, self.own.expected() * window.exposure * libm::exp(-self.own.trend() * window.age));
@@ -270,7 +325,7 @@ impl Told<'_> {
 
 impl Pool {
     pub fn alone(season: Season) -> Pool {
-        Pool { season, level: None, spread: Spread::unknown(), correlation: 0.0 }
+        Pool { season, level: None, spread: Spread::unknown(), correlation: 0.0, trend_variance: 0.0 }
     }
 
     /// From the pasts of regions, with exposures that can be compared between them (windows, or posts).
@@ -290,20 +345,32 @@ impl Pool {
         let regions_told = (logs.len() as f64).max(1.0);
         let middle = logs.iter().sum::<f64>() / regions_told;
         pool.level = Some(LEVEL_ABOVE * libm::exp(middle));
-        let prior = pool.prior(1.0, None, 1.0);
+        // Beforehand, as long as nothing is known of how they differ.
+        pool.trend_variance = SPREADS.iter().zip(SPREADS_PRIOR).map(|(spread, weight)| weight * spread * spread).sum::<f64>()
+            * REGION_TREND_SD
+            * REGION_TREND_SD;
         let told: Vec<Told> = regions
             .iter()
             .map(|past| {
-                let mean = past.iter().map(|window| window.observed).sum::<f64>() / past.len() as f64;
-                Told { past, own: forecast(past, &prior), mean }
+                let sum = |of: fn(&Past) -> f64| past.iter().map(of).sum::<f64>();
+                let usual = (sum(|window| window.exposure) / past.len() as f64).max(f64::MIN_POSITIVE);
+                let past: Vec<Past> = past.iter().map(|window| Past { exposure: window.exposure / usual, ..*window }).collect();
+                let own = forecast(&past, &pool.prior(usual, None, 1.0));
+                Told { own, mean: sum(|window| window.observed) / past.len() as f64, past }
             })
             .collect();
         pool.spread = Spread::learn(&told.iter().map(|told| (told.mean.max(1e-3), *told.own.evidence())).collect::<Vec<_>>());
+        pool.correlation = pool.correlation(&told);
+        pool.trend_variance = pool.trend_variance(&told);
+        pool
+    }
+
+    /// Of windows that follow each other.
+    fn correlation(&self, told: &[Told]) -> f64 {
         let (mut together, mut apart) = (0.0, CORRELATION_PRIOR);
-        for told in &told {
-            let size = pool.likeliest_size(told);
-            // Of a window's variance so much is not counting.
-            let moved = told.mean / (told.mean + size);
+        for told in told {
+            let size = self.likeliest_size(told);
+            let moved = moved(told.mean, size);
             // Pearson residuals of windows that follow each other.
             let mut before: Option<f64> = None;
             for (observed, mean) in told.means() {
@@ -315,9 +382,49 @@ impl Pool {
         }
         let correlation = together / apart;
         // A mean and a trend were taken off, which makes neighbours look less alike than they are (Marriott and Pope 1954).
-        pool.correlation =
-            (correlation + (2.0 + 4.0 * correlation) / BASELINE_LENGTH * (apart - CORRELATION_PRIOR) / apart).clamp(0.0, 0.8);
-        pool
+        let taken_off = (LEVEL_AND_TREND + 4.0 * correlation) / BASELINE_LENGTH;
+        (correlation + taken_off * (apart - CORRELATION_PRIOR) / apart).clamp(0.0, 0.8)
+    }
+
+    /// How far regions' trends are apart, beyond what their own pasts leave open: normal laws about the topic's trend, which may be off
+    /// for all of them alike (DerSimonian and Laird 1986, with all spreads weighed instead of one found).
+    fn trend_variance(&self, told: &[Told]) -> f64 {
+        let prior_variance = self.trend_variance + self.season.trend_variance;
+        let trends: Vec<(f64, f64)> = told
+            .iter()
+            .filter_map(|told| {
+                let precision = 1.0 / told.own.trend_variance() - 1.0 / prior_variance;
+                if precision * prior_variance < TREND_TOLD_LEAST {
+                    return None;
+                }
+                // What the past says by itself: the prior's pull taken back.
+                let off = (told.own.trend() - self.season.trend) / (told.own.trend_variance() * precision);
+                Some((off, self.dependence(told.mean, self.likeliest_size(told)) / precision))
+            })
+            .collect();
+        let variances = SPREADS.map(|spread| spread * REGION_TREND_SD * spread * REGION_TREND_SD);
+        let evidence = variances.map(|variance| {
+            let precisions = trends.iter().map(|(_, own)| 1.0 / (own + variance));
+            let total: f64 = precisions.clone().sum();
+            let middle = trends.iter().zip(precisions.clone()).map(|((off, _), precision)| off * precision).sum::<f64>() / total.max(1e-9);
+            let common = 1.0 + self.season.trend_variance * total;
+            let of_all = -0.5 * (libm::log(common) + middle * middle * total / common);
+            let of_each = |((off, _), precision): (&(f64, f64), f64)| {
+                0.5 * (libm::log(precision) - ((off - middle) * (off - middle) * precision).min(TREND_OFF_MOST))
+            };
+            of_all + trends.iter().zip(precisions).map(of_each).sum::<f64>()
+        });
+        weigh_spreads(&evidence).iter().zip(variances).map(|(weight, variance)| weight * variance).sum()
+    }
+
+    /// By how much the variance of a mean of windows is larger than if they were independent of each other.
+    fn dependence(&self, mean: f64, size: f64) -> f64 {
+        1.0 + moved(mean, size) * self.waves()
+    }
+
+    /// The same of what isn't counting, less one.
+    fn waves(&self) -> f64 {
+        2.0 * self.correlation / (1.0 - self.correlation)
     }
 
     fn likeliest_size(&self, told: &Told) -> f64 {
@@ -347,13 +454,12 @@ impl Pool {
     pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
         let (middle, shape) = self.levels(exposure, shipped);
         let (sizes, shift) = self.spread.sizes(mean.max(1e-3));
-        let moved = mean / (mean + SIZES[likeliest(&sizes)] * shift);
-        let dependence = 1.0 + 2.0 * moved * self.correlation / (1.0 - self.correlation);
-        // Windows that are alike spread less about their own mean than about the true one.
-        let narrowed = 1.0 - LEVEL_AND_TREND * (dependence - 1.0) / (BASELINE_LENGTH - LEVEL_AND_TREND);
+        let dependence = self.dependence(mean, SIZES[likeliest(&sizes)] * shift);
+        // Windows that are alike spread less about their own mean than about the true one; what counting adds does not.
+        let narrowed = 1.0 - LEVEL_AND_TREND * self.waves() / (BASELINE_LENGTH - LEVEL_AND_TREND);
         let trend_variance = match self.level {
             // What the topic's total leaves open, and that regions differ.
-            Some(_) => REGION_TREND_SD * REGION_TREND_SD + self.season.trend_variance,
+            Some(_) => self.trend_variance + self.season.trend_variance,
             None => TOPIC_TREND_SD * TOPIC_TREND_SD,
         };
         Prior {

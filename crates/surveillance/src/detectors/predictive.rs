@@ -127,8 +127,9 @@ struct Fit {
     /// Logarithm of the level now.
     level: f64,
     trend: f64,
-    /// Variance of `level`, and of `trend`.
+    /// Variance of `level`, what it would be if the trend were known, and of `trend`.
     variance: f64,
+    variance_alone: f64,
     trend_variance: f64,
     /// From −1 (as Poisson counts leave it: a gamma law) to 1 (as very bursty ones do: an inverse gamma law).
     skew: f64,
@@ -141,7 +142,9 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let with_trend = counted >= TREND_COUNTS_LEAST && prior.trend_sd > 0.0;
     let exposed: f64 = past.iter().map(|window| window.exposure).sum();
     let first = log((counted + prior.shape) / (exposed + prior.shape / prior.middle));
-    let mut fits = [Fit { level: first, trend: prior.trend, variance: 0.0, trend_variance: 0.0, skew: -1.0, evidence: 0.0 }; SIZES.len()];
+    let mut fits =
+        [Fit { level: first, trend: prior.trend, variance: 0.0, variance_alone: 0.0, trend_variance: 0.0, skew: -1.0, evidence: 0.0 };
+            SIZES.len()];
     let sizes = SIZES.map(|size| if size < POISSON { size * prior.shift } else { size });
     // From here on the past can't tell a size from Poisson's law, whose fit stands for theirs.
     let alike = sizes.iter().position(|size| *size >= POISSON || counted < size * ALIKE * past.len() as f64).unwrap_or(SIZES.len() - 1);
@@ -208,8 +211,10 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     for ((fit, &size), weight) in fits.iter().zip(&sizes).zip(weights).filter(|(_, weight)| *weight > 0.0) {
         let weight = weight / total;
         let variance = fit.variance * prior.dependence + extrapolated + prior.exposure_variance;
-        // The second term of Laplace's expansion: bursty counts leave more room above than below.
-        let above = (0.5 * variance * (1.0 + fit.skew)).min(1.0);
+        // The second term of Laplace's expansion: bursty counts leave more room above than below. A trend is off by a normal law on the
+        // logarithm, whose mean lies half its variance above; the law of exposures has the mean that they were given.
+        let of_trend = (fit.variance - fit.variance_alone) * prior.dependence + extrapolated;
+        let above = (0.5 * fit.variance_alone * prior.dependence * (1.0 + fit.skew) + 0.5 * of_trend).min(1.0);
         let mean = (exp(fit.level) * (1.0 + above)).clamp(1e-9, 1e12);
         let level_shape = (1.0 / (variance * (1.0 + 2.0 * above)).max(1e-9)).clamp(1e-3, 1e9);
         forecast.mean += weight * mean;
@@ -293,7 +298,8 @@ fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) ->
     }
     evidence += law.rest();
     let skew = if weights > 0.0 { skewed / weights } else { -1.0 };
-    Fit { level, trend, variance: of_trend / determinant, trend_variance: of_level / determinant, skew, evidence }
+    let (variance, trend_variance) = (of_trend / determinant, of_level / determinant);
+    Fit { level, trend, variance, variance_alone: 1.0 / of_level, trend_variance, skew, evidence }
 }
 
 /// exp(−trend × age) for one age after another; most are a day older than the one before.
