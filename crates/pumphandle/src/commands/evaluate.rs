@@ -15,7 +15,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use simulation::panels::{self, PanelSpec};
 use surveillance::detectors::operating;
-use surveillance::evaluation::{Panel, Share, Track};
+use surveillance::evaluation::{Panel, Track};
 
 use super::Failure;
 use crate::cli::Evaluate;
@@ -51,10 +51,19 @@ struct Size {
     days: usize,
 }
 
-const FULL: Size =
-    Size { calibration: [6, 5], means: &MEANS, first_seen: 20_000, topics: 20, operating: 4, outbreaks: 10, early: 10, calm: 2, days: 365 };
+const FULL: Size = Size {
+    calibration: [24, 12],
+    means: &MEANS,
+    first_seen: 100_000,
+    topics: 20,
+    operating: 4,
+    outbreaks: 10,
+    early: 10,
+    calm: 2,
+    days: 365,
+};
 const SHORT: Size =
-    Size { calibration: [3, 1], means: &[0.2, 5.0], first_seen: 500, topics: 3, operating: 1, outbreaks: 1, early: 2, calm: 1, days: 42 };
+    Size { calibration: [3, 2], means: &[0.2, 5.0], first_seen: 5_000, topics: 3, operating: 1, outbreaks: 1, early: 2, calm: 1, days: 42 };
 
 pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
     let size = if args.short { &SHORT } else { &FULL };
@@ -113,11 +122,6 @@ fn drawn(spec: &PanelSpec, seed: u64) -> Panel {
 fn panel_of(drawn: &panels::Panel) -> Panel {
     let track = |track: &panels::Track| Track::new(&track.counts, &track.seen, &track.totals, &track.totals_seen);
     Panel { regions: drawn.regions.iter().map(track).collect(), covered: drawn.covered.clone(), replayed: drawn.replayed.clone() }
-}
-
-fn ratio(share: Share, nominal: f64) -> String {
-    let (low, high) = share.interval();
-    format!("{:.2} ({:.2}-{:.2})", share.value() / nominal, low / nominal, high / nominal)
 }
 
 fn bar(steps: u64) -> ProgressBar {

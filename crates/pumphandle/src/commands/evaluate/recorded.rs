@@ -9,7 +9,7 @@ use simulation::Random;
 use surveillance::evaluation::{Panel, Schedule, Share, Track, episodes};
 
 use super::super::Failure;
-use super::{HOURS, WARM_UP, operating_p, ratio};
+use super::{HOURS, WARM_UP, operating_p};
 
 /// Hour → accounts on the topic and all posts.
 type Hours = BTreeMap<i64, (u32, u32)>;
@@ -91,4 +91,9 @@ pub(super) fn table(path: &std::path::Path) -> Result<String, Failure> {
         );
     }
     Ok(text)
+}
+
+fn ratio(share: Share, nominal: f64) -> String {
+    let (low, high) = share.interval();
+    format!("{:.2} ({:.2}-{:.2})", share.value() / nominal, low / nominal, high / nominal)
 }
