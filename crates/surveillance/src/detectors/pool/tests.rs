@@ -62,6 +62,57 @@ fn waves_make_windows_alike_and_days_of_their_own_do_not() {
 }
 
 #[test]
+fn what_regions_know_together_is_the_same_in_windows_and_in_posts() {
+    for generator in [Generator::NegativeBinomial { size: 2.0 }, Generator::LognormalWaves { sd: 0.4, days: 2.0 }] {
+        let windows = pasts(generator, 3);
+        let in_posts = |past: &Vec<Past>| past.iter().map(|window| Past { exposure: 2e5 * window.exposure, ..*window }).collect();
+        let (by_window, by_post) =
+            (Pool::learn(Season::FLAT, &windows), Pool::learn(Season::FLAT, &windows.iter().map(in_posts).collect::<Vec<_>>()));
+        assert!((by_window.correlation - by_post.correlation).abs() < 0.01, "{} {}", by_window.correlation, by_post.correlation);
+        assert!((by_window.trend_variance / by_post.trend_variance - 1.0).abs() < 0.05);
+        assert!((likeliest(&by_window, 10.0) / likeliest(&by_post, 10.0) - 1.0).abs() < 0.05);
+    }
+}
+
+#[test]
+fn trends_that_differ_are_told_from_those_that_do_not() {
+    let season = Season { trend_variance: 1e-6, ..Season::FLAT };
+    let grown = |nth: usize, past: Vec<Past>, each: f64| -> Vec<Past> {
+        let growth = if nth.is_multiple_of(2) { each } else { -each };
+        past.into_iter()
+            .map(|window| Past { observed: (window.observed * (growth * (16.0 - window.age)).exp()).round(), ..window })
+            .collect()
+    };
+    let learnt = |each: f64| {
+        let pools: Vec<Pool> = (0..8)
+            .map(|seed| {
+                let regions = pasts(Generator::Poisson, seed).into_iter().enumerate().map(|(nth, past)| grown(nth, past, each));
+                Pool::learn(season, &regions.collect::<Vec<_>>())
+            })
+            .collect();
+        mean(&pools, |pool| pool.trend_variance).sqrt()
+    };
+    let (alike, apart) = (learnt(0.0), learnt(0.012));
+    assert!(alike < 0.004 && (0.007..0.02).contains(&apart), "{alike} {apart}");
+}
+
+#[test]
+fn weekdays_are_as_far_apart_as_they_are_seen_to_be() {
+    let learnt = |each: f64, weekend: f64| {
+        let window = |nth: i64| {
+            let day = 700 - nth;
+            let observed = if day.rem_euclid(7) >= 5 { each * weekend } else { each };
+            (Past { observed: observed.round(), exposure: 1.0, age: (2 + nth) as f64 }, day)
+        };
+        Season::learn(&(0..28).map(window).collect::<Vec<_>>())
+    };
+    let (flat, steep, unsure) = (learnt(1_000.0, 1.0), learnt(1_000.0, 0.5), learnt(3.0, 1.0));
+    assert!((0..7).all(|day| (flat.factor(day) - 1.0).abs() < 0.005) && flat.variance() < 5e-4, "{flat:?}");
+    assert!((steep.relative(5, 2) - 0.5).abs() < 0.05 && steep.variance() < 0.01, "{steep:?}");
+    assert!(unsure.variance() > 10.0 * flat.variance(), "{unsure:?}");
+}
+
+#[test]
 fn a_window_is_exceeded_as_often_as_draws_exceed_it() {
     let prior = Prior::default();
     let past: Vec<Past> = (0..28).map(|day| Past { observed: f64::from(day * 5 % 7), exposure: 1.0, age: 2.0 + f64::from(day) }).collect();
