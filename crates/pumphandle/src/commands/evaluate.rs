@@ -58,7 +58,7 @@ const FULL: Size = Size {
     topics: 20,
     operating: 4,
     outbreaks: 10,
-    early: 10,
+    early: 40,
     calm: 2,
     days: 365,
 };
