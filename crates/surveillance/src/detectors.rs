@@ -17,6 +17,7 @@ mod eears;
 mod essence;
 mod farrington;
 mod glr;
+pub mod holidays;
 mod least_squares;
 pub mod operating;
 mod outbreakp;

@@ -14,7 +14,7 @@ use super::chart::{Chart, Charted};
 use super::{HISTORY, Pasts, Series, Side, Watch};
 use crate::detectors::pool::{DENOMINATOR_LEAST, Prepared, Topic, Window};
 use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
-use crate::detectors::{Judgement, Reason, operating, slow};
+use crate::detectors::{Judgement, Reason, holidays, operating, slow};
 
 /// A new installation says nothing for this long, and nothing but provisional things until [`PROVISIONAL`].
 const LEARNING: Micros = 3 * DAY;
@@ -105,10 +105,18 @@ impl Denominators {
 
 /// See [`Watch::basis`].
 struct Basis {
+    country: String,
     measured: String,
     share: f64,
     /// Posts measured in a window of the baseline.
     mean: f64,
+}
+
+impl Basis {
+    /// The day that a window is taken for: weeks have one day of each kind, whichever is a holiday.
+    fn day(&self, length: Micros, end: Micros) -> i64 {
+        if length == DAY { holidays::day(&self.country, end) } else { end.div_euclid(DAY) }
+    }
 }
 
 /// What holds for all regions of a topic at one window end.
@@ -211,10 +219,10 @@ impl Watch {
                 let all_posts: f64 = all.iter().sum();
                 let mean = all_posts / all.len() as f64;
                 let share = if measured == region { 1.0 } else { ((own_posts + 1.0) / all_posts).min(1.0) };
-                return Basis { measured: measured.to_owned(), share, mean };
+                return Basis { measured: measured.to_owned(), share, mean, country: country.clone() };
             }
         }
-        Basis { measured: region.to_owned(), share: 1.0, mean: 0.0 }
+        Basis { measured: region.to_owned(), share: 1.0, mean: 0.0, country }
     }
 
     /// Past windows with their denominators.
@@ -222,8 +230,8 @@ impl Watch {
         let of_end = |((window_end, _), observed): (&(Micros, bool), &Option<f64>)| {
             let observed = (*observed)?;
             let population = self.head.denominators.sum(&basis.measured, window_end - length, *window_end);
-            let (day, age) = (window_end.div_euclid(DAY), (end - window_end) as f64 / DAY as f64);
-            Some(Window { observed, population, share: basis.share, day, age })
+            let age = (end - window_end) as f64 / DAY as f64;
+            Some(Window { observed, population, share: basis.share, day: basis.day(length, *window_end), age })
         };
         let windows = ends.iter().zip(past).filter_map(of_end);
         // Newest first.
@@ -300,7 +308,7 @@ impl Watch {
             // missing may be read yet, as after an outage.
             Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&basis.measured).unwrap_or(0.0)).max(basis.mean),
         };
-        let now = Window { observed: 0.0, population: Some(population), share: basis.share, day: end.div_euclid(DAY), age: 0.0 };
+        let now = Window { observed: 0.0, population: Some(population), share: basis.share, day: basis.day(length, end), age: 0.0 };
         let topic = if self.table.level(region) == Level::First { &view.firsts } else { &view.countries };
         let shipped = |population: Option<f64>| (population.map_or(SHIPPED_MIDDLE, |posts| SHIPPED_PER_POST * posts), SHIPPED_SHAPE);
         let mut prepared = topic.prepare(&windows, &now, shipped);
@@ -442,6 +450,15 @@ pub(crate) fn predicted_again(grounds: &Grounds, window_end: Micros, observed: u
 mod tests {
     use super::*;
     use crate::naive::streams::Rng;
+
+    #[test]
+    fn days_of_a_country_are_taken_for_sundays_on_its_holidays_and_weeks_never_are() {
+        let basis = Basis { country: "FR".to_owned(), measured: "FR-IDF".to_owned(), share: 1.0, mean: 0.0 };
+        // Tuesday 2026-07-14 ends; the Sunday after it ends on Monday.
+        let end = 20_649 * DAY;
+        assert_eq!(record::time::date(20_648), (2026, 7, 14));
+        assert_eq!((basis.day(DAY, end), basis.day(7 * DAY, end), basis.day(DAY, end + DAY)), (20_654, 20_649, 20_650));
+    }
 
     #[test]
     fn sums_of_denominators_are_those_of_their_hours() {
