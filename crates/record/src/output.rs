@@ -258,7 +258,7 @@ pub struct PastWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Suspect {
-    /// One account wrote more than 30 % of the sampled posts.
+    /// One account wrote more than 30 % of the sampled posts, or accounts wrote three and more each, so that a few wrote most.
     OneAccount,
     /// One link stands in more than 30 % of them.
     OneLink,
@@ -295,7 +295,7 @@ pub struct Explanation {
     pub tags: Vec<(String, u32)>,
     pub langs: Vec<(String, u32)>,
     pub link_domains: Vec<(String, u32)>,
-    /// Largest number of sampled posts by one author.
+    /// So many sampled posts at least are by one author.
     pub most_by_one: u32,
     /// Largest group of near-copies.
     pub near_copies: u32,

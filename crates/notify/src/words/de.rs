@@ -139,7 +139,9 @@ impl Book for German {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Ein Konto schrieb {posts} von {of} Beiträgen der Stichprobe: ein Bot, oder jemand mit einem Anliegen?")
+                format!(
+                    "Mindestens {posts} von {of} Beiträgen der Stichprobe sind von einem Konto: ein Bot, oder jemand mit einem Anliegen?"
+                )
             }
             Check::NearCopies { posts, of } => {
                 format!("{posts} von {of} Beiträgen der Stichprobe sind fast gleich: ein Text, der weitergereicht wird?")

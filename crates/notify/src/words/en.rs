@@ -127,7 +127,9 @@ impl Book for English {
 
     fn check(&self, check: &Check<'_>) -> String {
         match check {
-            Check::OneAuthor { posts, of } => format!("One account wrote {posts} of {of} sampled posts: a bot, or somebody who campaigns?"),
+            Check::OneAuthor { posts, of } => {
+                format!("At least {posts} of {of} sampled posts are by one account: a bot, or somebody who campaigns?")
+            }
             Check::NearCopies { posts, of } => format!("{posts} of {of} sampled posts are near-copies: one text passed on?"),
             Check::NewAccounts { posts, of } => format!("{posts} of {of} sampled posts are by new accounts: a wave of sign-ups, or bots?"),
             Check::News { posts, of, domain: Some(domain) } => {

@@ -132,7 +132,7 @@ impl Book for Spanish {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Una sola cuenta escribió {posts} de {of} mensajes examinados: ¿un bot, o alguien en campaña?")
+                format!("Al menos {posts} de {of} mensajes examinados son de una sola cuenta: ¿un bot, o alguien en campaña?")
             }
             Check::NearCopies { posts, of } => format!("{posts} de {of} mensajes examinados son casi copias: ¿un texto que se reenvía?"),
             Check::NewAccounts { posts, of } => {

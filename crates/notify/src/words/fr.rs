@@ -144,7 +144,7 @@ impl Book for French {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Un seul compte a écrit {posts} des {of} messages examinés : un robot, ou quelqu’un qui milite ?")
+                format!("Au moins {posts} des {of} messages examinés viennent d’un seul compte : un robot, ou quelqu’un qui milite ?")
             }
             Check::NearCopies { posts, of } => format!("{posts} des {of} messages examinés sont des quasi-copies : un texte relayé ?"),
             Check::NewAccounts { posts, of } => {

@@ -149,7 +149,7 @@ impl Watch {
         let fired_once = fired.is_some();
         let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
         let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
-            let explanation = explain::explain(&series.open, from, end);
+            let explanation = explain::explain(&series.open, from, end, finding.observed);
             let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
             let grounds = self.grounds(key, series, pasts, &finding);
             (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)

@@ -15,8 +15,8 @@ const SAMPLE_POSTS_MAX: usize = 64;
 /// Two texts whose simhashes differ in at most this many of 64 bits are near-copies (Manku, Jain, Das Sarma 2007).
 const NEAR_BITS_MAX: u32 = 3;
 
-/// Sums up the samples of the panes that begin in `[from, to)`.
-pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros) -> Explanation {
+/// Sums up the samples of the panes that begin in `[from, to)`, a window in which so many accounts were counted.
+pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros, accounts: u32) -> Explanation {
     // An author is known within one pane and partition only; so accounts are counted there, never added up.
     let mut posts: Vec<((Micros, usize, u32), Sampled)> = Vec::new();
     for (start, parts) in fold.panes.range(from..to.max(from)) {
@@ -31,6 +31,11 @@ pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros) -> Explanatio
     for (author, _) in &posts {
         *by_author.entry(*author).or_default() += 1;
     }
+    // Whoever posts in every pane is not known to be one; but so few accounts can't share all these posts without one having this many.
+    // Accounts of filtered feeds, which are sampled too, are known by the pane only.
+    let filtered =
+        fold.panes.range(from..to.max(from)).flat_map(|(_, parts)| parts.values()).map(|pane| pane.authors_filtered).sum::<u32>();
+    let shared = (posts.len() as u32).div_ceil((accounts + filtered).max(1));
     Explanation {
         sampled: posts.len() as u32,
         own: count(|post| post.own),
@@ -38,7 +43,7 @@ pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros) -> Explanatio
         tags: most_used(&posts, |post| post.tags.iter().collect()),
         langs: most_used(&posts, |post| post.langs.iter().collect()),
         link_domains: most_used(&posts, |post| post.link_domain.iter().collect()),
-        most_by_one: by_author.values().copied().max().unwrap_or(0),
+        most_by_one: by_author.values().copied().max().map_or(0, |most| most.max(shared)),
         near_copies: near_copies(&posts.iter().map(|(_, post)| post.simhash).collect::<Vec<_>>()),
         new_accounts: count(|post| post.account_new),
     }
@@ -70,4 +75,76 @@ type AccountsByPane = BTreeMap<Micros, BTreeSet<(usize, u32)>>;
 fn near_copies(simhashes: &[u64]) -> u32 {
     let near = |a: u64| simhashes.iter().filter(|b| **b != 0 && (a ^ **b).count_ones() <= NEAR_BITS_MAX).count() as u32;
     simhashes.iter().filter(|a| **a != 0).map(|a| near(*a)).max().filter(|copies| *copies > 1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use record::PaneChange;
+    use record::time::HOUR;
+
+    use super::*;
+    use crate::naive::streams::Rng;
+
+    /// Posts of accounts: (hour, account).
+    fn told(posts: &[(Micros, u32)]) -> Explanation {
+        let mut fold = SeriesFold::default();
+        let mut panes: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
+        for (hour, account) in posts {
+            panes.entry(hour * HOUR).or_default().push(*account);
+        }
+        let mut print = 0;
+        for (start, accounts) in panes {
+            let known: Vec<u32> = accounts.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+            let sampled = |account: &u32| {
+                print += 1;
+                let author = known.iter().position(|of| of == account).unwrap_or_default() as u32;
+                let text = u64::wrapping_mul(print, 0x9e37_79b9_7f4a_7c15);
+                Sampled { print, author, simhash: text, own: false, news: false, ..blank() }
+            };
+            let sample: Vec<Sampled> = accounts.iter().map(sampled).collect();
+            let (posts, authors) = (accounts.len() as u32, known.len() as u32);
+            fold.set_pane(0, &PaneChange { start, posts, authors, sample: Some(sample), ..PaneChange::default() });
+        }
+        let accounts: BTreeSet<u32> = posts.iter().map(|(_, account)| *account).collect();
+        explain(&fold, 0, 24 * HOUR, accounts.len() as u32)
+    }
+
+    fn blank() -> Sampled {
+        Sampled {
+            print: 0,
+            author: 0,
+            tags: Vec::new(),
+            langs: Vec::new(),
+            link_domain: None,
+            simhash: 0,
+            account_new: false,
+            own: false,
+            news: false,
+            sealed_link: None,
+        }
+    }
+
+    #[test]
+    fn an_account_that_posts_once_in_each_pane_is_found_by_how_few_there_are() {
+        let mut posts: Vec<(Micros, u32)> = (0..24).map(|hour| (hour, 0)).collect();
+        posts.extend([(3, 1), (9, 2)]);
+        let explanation = told(&posts);
+        assert_eq!((explanation.sampled, explanation.most_by_one), (26, 9));
+    }
+
+    #[test]
+    fn nobody_is_said_to_have_written_more_than_somebody_did() {
+        for seed in 0..500 {
+            let mut rng = Rng::new(seed);
+            let accounts = rng.between(1, 12) as u64;
+            let loud = rng.between(0, 80) as u64;
+            let posts: Vec<(Micros, u32)> = (0..rng.between(1, 64))
+                .map(|_| (rng.between(0, 23), if rng.chance(loud) { 0 } else { rng.below(accounts) as u32 }))
+                .collect();
+            let most = (0..12).map(|account| posts.iter().filter(|(_, by)| *by == account).count()).max().unwrap_or(0) as u32;
+            let in_a_pane = posts.iter().map(|post| posts.iter().filter(|other| *other == post).count()).max().unwrap_or(0) as u32;
+            let explanation = told(&posts);
+            assert!((in_a_pane..=most).contains(&explanation.most_by_one), "{seed}: {posts:?}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ const PENDING_MAX: f64 = 0.1;
 /// from this many sampled posts on.
 const DOUBTFUL_SHARE: f64 = 0.3;
 const SAMPLED_LEAST: u32 = 5;
+/// Where accounts wrote so many posts each, few of them wrote most, whoever it was in which pane.
+const POSTS_EACH_MOST: u32 = 3;
 
 impl Watch {
     /// How telling a region is as the headline of an alert: deeper in the tree is more so, a language more than no place.
@@ -105,7 +107,7 @@ impl Watch {
                 if !raised {
                     calms.push(key.clone());
                 } else if !raised_before || self.head.episodes.holds(&key.0, &key.1, end) {
-                    let explanation = explain::explain(&series.aligned, end - length, end);
+                    let explanation = explain::explain(&series.aligned, end - length, end, observed);
                     let grounds = self.grounds(&key, series, pasts, &finding);
                     alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation, grounds));
                 }
@@ -242,6 +244,9 @@ impl Watch {
             (Suspect::NewAccounts, explanation.new_accounts),
         ];
         grounds.suspect.extend(found.into_iter().filter(|(_, count)| doubtful(*count)).map(|(suspect, _)| suspect));
+        if finding.posts >= POSTS_EACH_MOST * finding.observed && !grounds.suspect.contains(&Suspect::OneAccount) {
+            grounds.suspect.push(Suspect::OneAccount);
+        }
         grounds.suspect.sort();
         grounds
     }
