@@ -6,9 +6,6 @@ use serde_json::Value;
 
 use crate::program::Folder;
 
-/// 2026-01-05T00:00:00Z, when simulated worlds begin.
-const MONDAY: f64 = 1_767_571_200.0;
-
 /// Each alert as it was last told.
 fn alerts(folder: &Folder, simulated: &[&str], replayed: &[&str]) -> Vec<Value> {
     let lines = folder.output(&[&["simulate"], simulated].concat()).ends(0).stdout();
@@ -33,15 +30,18 @@ fn the_first_fortnight_of_an_installation_gives_five_alerts_at_most_if_nothing_h
 
 #[test]
 fn a_language_that_grows_tenfold_and_a_day_that_is_read_late_are_no_matter_of_health() {
-    let folder = Folder::new();
-    let raised = alerts(&folder, &["--posts", "1200000", "--days", "28", "--seed", "5", "--events", "platform"], &["--as-live"]);
-    let of_japan = |alert: &&Value| alert["region"].as_str().is_some_and(|region| region.starts_with("JP") || region == "lang:ja");
-    let japan: Vec<&Value> = raised.iter().filter(of_japan).filter(|alert| alert["severity"].as_u64() > Some(1)).collect();
-    assert!(japan.is_empty(), "{japan:#?}");
-    // What was read late, at the end of day 22, made no crowd of alarms that its windows, once whole, didn't bear out.
-    let days = |alert: &&Value| (alert["fired_at"].as_f64().expect("an instant") - MONDAY) / 86_400.0;
-    let withdrawn = raised.iter().filter(|alert| alert["state"] == "withdrawn" && (21.0..22.5).contains(&days(alert))).count();
-    assert!(withdrawn <= 1, "{raised:#?}");
-    // Five a week are what the settings allow.
-    assert!(raised.len() <= 20, "{}", raised.len());
+    // Japan has 1,500 posts a day at first, and then so few that a denominator of its own is only just one.
+    for (posts, days) in [("1200000", "28"), ("600000", "42")] {
+        let folder = Folder::new();
+        let raised = alerts(&folder, &["--posts", posts, "--days", days, "--seed", "5", "--events", "platform"], &["--as-live"]);
+        let of_japan = |alert: &&Value| alert["region"].as_str().is_some_and(|region| region.starts_with("JP") || region == "lang:ja");
+        let is_notice = |alert: &Value| alert["grounds"]["suspect"].as_array().is_some_and(|why| why.contains(&"platform-growth".into()));
+        let japan: Vec<&Value> = raised.iter().filter(of_japan).filter(|alert| !is_notice(alert)).collect();
+        assert!(japan.is_empty(), "{japan:#?}");
+        // What was read late, two days after the language has grown, made no crowd of alarms that its windows, once whole, didn't bear out.
+        let withdrawn = raised.iter().filter(|alert| alert["state"] == "withdrawn").count();
+        assert!(withdrawn <= 1, "{raised:#?}");
+        // Five a week are what the settings allow.
+        assert!(raised.len() <= 20, "{}", raised.len());
+    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chart::{Chart, Charted};
 use super::{HISTORY, Pasts, Series, Side, Watch};
-use crate::detectors::pool::{DENOMINATOR_LEAST, Prepared, Topic, Window};
+use crate::detectors::pool::{Prepared, Topic, Window};
 use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
 use crate::detectors::{Judgement, Reason, holidays, operating, slow};
 
@@ -34,6 +34,8 @@ const GROWTH: f64 = 2.0;
 /// The last hour of a window that is still open may have this many times the posts of the fullest hour at hand.
 const HOUR_FORECAST: f64 = 1.5;
 
+/// A region's share of the posts of the one above it changes from window to window by about one part in the root of this: 14 %.
+const SHARE_POSTS: f64 = 50.0;
 /// Fewer posts than this share of a usual window are taken for this many as long as more may come.
 const BELIEVED_LEAST: f64 = 0.8;
 
@@ -64,6 +66,16 @@ impl Hours {
     fn before(&self, hour: usize) -> u32 {
         hour.checked_sub(1).and_then(|hour| self.until.get(hour)).copied().unwrap_or(self.before)
     }
+
+    /// All posts of `[from, to)`; none where hours are cut.
+    fn sum(&self, from: Micros, to: Micros) -> Option<f64> {
+        if from.rem_euclid(HOUR) != 0 || to.rem_euclid(HOUR) != 0 {
+            return None;
+        }
+        let place = |instant: Micros| usize::try_from((instant - self.first).max(0) / HOUR).unwrap_or(usize::MAX).min(self.until.len());
+        let (from, to) = (place(from), place(to));
+        (to > from).then(|| f64::from(self.before(to).wrapping_sub(self.before(from))))
+    }
 }
 
 impl Denominators {
@@ -86,36 +98,60 @@ impl Denominators {
         }
     }
 
-    /// All posts of `[from, to)`; none where hours are cut.
-    fn sum(&self, region: &str, from: Micros, to: Micros) -> Option<f64> {
-        if from.rem_euclid(HOUR) != 0 || to.rem_euclid(HOUR) != 0 {
-            return None;
-        }
-        let hours = self.regions.get(region)?;
-        let place = |instant: Micros| usize::try_from((instant - hours.first).max(0) / HOUR).unwrap_or(usize::MAX).min(hours.until.len());
-        let (from, to) = (place(from), place(to));
-        (to > from).then(|| f64::from(hours.before(to).wrapping_sub(hours.before(from))))
-    }
-
     /// The fullest hour.
     fn fullest(&self, region: &str) -> Option<f64> {
         self.regions.get(region).map(|hours| f64::from(hours.fullest))
     }
 }
 
-/// See [`Watch::basis`].
+/// By which posts a region's counts are set in proportion: see [`Watch::basis`].
 struct Basis {
     country: String,
-    measured: String,
+    /// From the widest region, whose posts are counted, to the one that is judged.
+    levels: Vec<Share>,
+    windows: Vec<Measured>,
+}
+
+/// Posts of a window.
+#[derive(Clone, Copy)]
+struct Measured {
+    /// Of the widest region.
+    all: Option<f64>,
+    /// The part of them that is the judged region's.
     share: f64,
-    /// Posts measured in a window of the baseline.
+}
+
+/// A region among the posts of the one above it.
+struct Share {
+    region: String,
+    /// Over the whole baseline; 1 for the widest.
+    usual: f64,
+    /// Posts in a window of the baseline.
     mean: f64,
+}
+
+impl Share {
+    /// Posts of a window from those that were counted and those of the region above. Few say little, and then the usual share of the
+    /// region above says more: the mean of a Poisson rate about a gamma prior.
+    fn estimate(&self, counted: f64, above: f64) -> f64 {
+        let usual = self.usual * above;
+        usual * (counted + SHARE_POSTS) / (usual + SHARE_POSTS)
+    }
 }
 
 impl Basis {
     /// The day that a window is taken for: weeks have one day of each kind, whichever is a holiday.
     fn day(&self, length: Micros, end: Micros) -> i64 {
         if length == DAY { holidays::day(&self.country, end) } else { end.div_euclid(DAY) }
+    }
+
+    /// Past windows with their denominators, newest first.
+    fn windows(&self, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
+        let of_end = |(((window_end, _), observed), posts): ((&(Micros, bool), &Option<f64>), &Measured)| {
+            let (observed, age) = ((*observed)?, (end - window_end) as f64 / DAY as f64);
+            Some(Window { observed, population: posts.all, share: posts.share, day: self.day(length, *window_end), age })
+        };
+        ends.iter().zip(past).zip(&self.windows).rev().filter_map(of_end).collect()
     }
 }
 
@@ -179,7 +215,7 @@ impl Watch {
             let series = self.series.get(key).filter(|series| counts(series))?;
             let past = self.past(key, series, pasts.shortest, end, &pasts.baseline_shortest);
             let basis = self.basis(&key.1, pasts.shortest, &pasts.baseline_shortest);
-            Some(self.windows(&basis, pasts.shortest, end, &pasts.baseline_shortest, &past))
+            Some(basis.windows(pasts.shortest, end, &pasts.baseline_shortest, &past))
         };
         let keys = self.keys(topic);
         let total = days(&(topic.to_owned(), WORLD.to_owned())).unwrap_or_default();
@@ -202,40 +238,58 @@ impl Watch {
         }
     }
 
-    /// By whose posts a region's counts are set in proportion: its own, or where these are too few in any window the country's, or the world's, times
-    /// the region's share of them over the whole baseline. A language that grows takes its regions along, however small they are.
+    /// By which posts a region's counts are set in proportion: the world's, of them the share of its country, and of that its own. Shares
+    /// are those of the window itself where posts are many, else rather the usual ones: a language that grows takes its regions along,
+    /// however small they are.
     fn basis(&self, region: &str, length: Micros, ends: &[(Micros, bool)]) -> Basis {
-        let posts = |of: &str| -> Vec<f64> {
-            let windows = ends.iter().filter(|(_, observed)| *observed);
-            windows.map(|(end, _)| self.head.denominators.sum(of, end - length, *end).unwrap_or(0.0)).collect()
-        };
-        let own = posts(region);
-        let own_posts: f64 = own.iter().sum();
         let country = self.table.country(region).unwrap_or_default();
-        for measured in [region, country.as_str(), WORLD] {
-            let all = if measured == region { own.clone() } else { posts(measured) };
-            // Where some windows had enough and others not, what changed is not known of those that hadn't.
-            if !all.is_empty() && all.iter().all(|posts| *posts >= DENOMINATOR_LEAST) {
-                let all_posts: f64 = all.iter().sum();
-                let mean = all_posts / all.len() as f64;
-                let share = if measured == region { 1.0 } else { ((own_posts + 1.0) / all_posts).min(1.0) };
-                return Basis { measured: measured.to_owned(), share, mean, country: country.clone() };
+        let mut levels: Vec<Share> = Vec::new();
+        let mut windows = vec![Measured { all: None, share: 1.0 }; ends.len()];
+        let has_past = ends.iter().any(|(_, observed)| *observed);
+        for level in [WORLD, country.as_str(), region].into_iter().filter(|level| !level.is_empty()) {
+            if levels.last().is_some_and(|above| above.region == level) || (!has_past && level != region) {
+                continue;
             }
+            let hours = self.head.denominators.regions.get(level);
+            let counted: Vec<Option<f64>> = ends.iter().map(|(end, _)| hours.and_then(|hours| hours.sum(end - length, *end))).collect();
+            let observed = || ends.iter().zip(&counted).zip(&windows).filter(|(((_, observed), _), _)| *observed);
+            let posts: f64 = observed().filter_map(|((_, counted), _)| *counted).sum();
+            let above: f64 = observed().map(|(_, above)| above.all.unwrap_or(0.0) * above.share).sum();
+            let usual = if levels.is_empty() { 1.0 } else { ((posts + 1.0) / (above + 1.0)).min(1.0) };
+            let share = Share { region: level.to_owned(), usual, mean: posts / observed().count().max(1) as f64 };
+            for (window, counted) in windows.iter_mut().zip(counted) {
+                if levels.is_empty() {
+                    window.all = counted;
+                } else if let Some(all) = window.all.filter(|all| *all > 0.0) {
+                    window.share = share.estimate(counted.unwrap_or(0.0), all * window.share) / all;
+                }
+            }
+            levels.push(share);
         }
-        Basis { measured: region.to_owned(), share: 1.0, mean: 0.0, country }
+        Basis { country, levels, windows }
     }
 
-    /// Past windows with their denominators.
-    fn windows(&self, basis: &Basis, length: Micros, end: Micros, ends: &[(Micros, bool)], past: &[Option<f64>]) -> Vec<Window> {
-        let of_end = |((window_end, _), observed): (&(Micros, bool), &Option<f64>)| {
-            let observed = (*observed)?;
-            let population = self.head.denominators.sum(&basis.measured, window_end - length, *window_end);
-            let age = (end - window_end) as f64 / DAY as f64;
-            Some(Window { observed, population, share: basis.share, day: basis.day(length, *window_end), age })
-        };
-        let windows = ends.iter().zip(past).filter_map(of_end);
-        // Newest first.
-        windows.rev().collect()
+    /// All posts of the widest region in the window that is judged, and the judged region's share of them.
+    fn posts_now(&self, basis: &Basis, length: Micros, end: Micros, (side, is_final): (Side, bool)) -> (f64, f64) {
+        let mut all = 0.0;
+        let mut own = 0.0;
+        for (nth, level) in basis.levels.iter().enumerate() {
+            let counted = self.population(side, &level.region, end - length, end) as f64;
+            let counted = match side {
+                Side::Aligned if is_final => counted,
+                // What is read late comes with its posts in any order: what would be an outage is not believed before it is final.
+                Side::Aligned => counted.max(BELIEVED_LEAST * level.mean),
+                // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much; and what
+                // is missing may be read yet, as after an outage.
+                Side::Open => (counted + HOUR_FORECAST * self.head.denominators.fullest(&level.region).unwrap_or(0.0)).max(level.mean),
+            };
+            if nth == 0 {
+                (all, own) = (counted, counted);
+            } else {
+                own = level.estimate(counted, own);
+            }
+        }
+        (all, if all > 0.0 { own / all } else { 1.0 })
     }
 
     /// Judges a series' window by rule: 7 d where fewer than one a day is expected and there are such windows, unless the last 24 h
@@ -298,23 +352,17 @@ impl Watch {
         (side, is_final): (Side, bool),
     ) -> Forecasted {
         let basis = self.basis(region, length, ends);
-        let windows = self.windows(&basis, length, end, ends, past);
-        let measured = self.population(side, &basis.measured, end - length, end) as f64;
-        let population = match side {
-            Side::Aligned if is_final => measured,
-            // What is read late comes with its posts in any order: what would be an outage is not believed before it is final.
-            Side::Aligned => measured.max(BELIEVED_LEAST * basis.mean),
-            // What is still to come of the last pane is taken at its most, so that no close can lower the bound by much; and what is
-            // missing may be read yet, as after an outage.
-            Side::Open => (measured + HOUR_FORECAST * self.head.denominators.fullest(&basis.measured).unwrap_or(0.0)).max(basis.mean),
-        };
-        let now = Window { observed: 0.0, population: Some(population), share: basis.share, day: basis.day(length, end), age: 0.0 };
+        let windows = basis.windows(length, end, ends, past);
+        let (population, share) = self.posts_now(&basis, length, end, (side, is_final));
+        let now = Window { observed: 0.0, population: Some(population), share, day: basis.day(length, end), age: 0.0 };
         let topic = if self.table.level(region) == Level::First { &view.firsts } else { &view.countries };
         let shipped = |population: Option<f64>| (population.map_or(SHIPPED_MIDDLE, |posts| SHIPPED_PER_POST * posts), SHIPPED_SHAPE);
         let mut prepared = topic.prepare(&windows, &now, shipped);
         if !prepared.has_denominator {
             // What regions know together is by the day.
             prepared.prior.middle *= length as f64 / DAY as f64;
+        } else if basis.levels.len() > 1 {
+            prepared.prior.exposure_variance += 1.0 / (population * share + SHARE_POSTS);
         }
         Forecasted { forecast: forecast(&prepared.past, &prepared.prior), prepared, windows, length, end }
     }
@@ -453,11 +501,31 @@ mod tests {
 
     #[test]
     fn days_of_a_country_are_taken_for_sundays_on_its_holidays_and_weeks_never_are() {
-        let basis = Basis { country: "FR".to_owned(), measured: "FR-IDF".to_owned(), share: 1.0, mean: 0.0 };
+        let basis = Basis { country: "FR".to_owned(), levels: Vec::new(), windows: Vec::new() };
         // Tuesday 2026-07-14 ends; the Sunday after it ends on Monday.
         let end = 20_649 * DAY;
         assert_eq!(record::time::date(20_648), (2026, 7, 14));
         assert_eq!((basis.day(DAY, end), basis.day(7 * DAY, end), basis.day(DAY, end + DAY)), (20_654, 20_649, 20_650));
+    }
+
+    #[test]
+    fn posts_of_a_window_lie_between_what_was_counted_and_what_is_usual_and_nearer_to_the_count_the_more_there_are() {
+        for seed in 0..2_000 {
+            let mut rng = Rng::new(seed);
+            let usual = rng.between(1, 1_000) as f64 / 1_000.0;
+            let share = Share { region: "JP".to_owned(), usual, mean: 0.0 };
+            let (above, counted) = (rng.between(0, 20_000) as f64, rng.between(0, 20_000) as f64);
+            let usual = usual * above;
+            let posts = share.estimate(counted, above);
+            assert!(posts >= usual.min(counted) - 1e-6 && posts <= usual.max(counted) + 1e-6, "{usual} {counted}: {posts}");
+            let missed = |times: f64| {
+                let share = Share { region: "JP".to_owned(), usual: times * usual / above.max(1.0), mean: 0.0 };
+                (share.estimate(times * counted, above) - times * counted).abs() / times
+            };
+            assert!(above == 0.0 || missed(10.0) <= missed(1.0) + 1e-6, "{usual} {counted}");
+            // Neither an outage nor a growth, early or late, turns what is more into what is less.
+            assert!(share.estimate(counted + 1.0, above) >= posts && share.estimate(counted, above + 1.0) >= posts);
+        }
     }
 
     #[test]
@@ -475,16 +543,16 @@ mod tests {
                 hour += rng.pick(&[HOUR, HOUR, HOUR, 5 * HOUR]);
             }
             let first = naive.keys().next().copied().unwrap_or(0);
+            let sum = |from, to| denominators.regions["DE"].sum(from, to);
             for _ in 0..20 {
                 let from = first + rng.between(0, 1_500) * HOUR;
                 let to = from + rng.between(1, 200) * HOUR;
                 let due: u64 = naive.range(from..to).map(|(_, posts)| posts).sum();
                 if due <= u64::from(u32::MAX) {
-                    assert_eq!(denominators.sum("DE", from, to).unwrap_or(0.0), due as f64, "{seed}");
+                    assert_eq!(sum(from, to).unwrap_or(0.0), due as f64, "{seed}");
                 }
             }
-            assert_eq!(denominators.sum("DE", first, first + HOUR / 2), None);
-            assert_eq!(denominators.sum("FR", first, first + HOUR), None);
+            assert_eq!(sum(first, first + HOUR / 2), None);
         }
     }
 }
