@@ -364,7 +364,8 @@ impl Watch {
         } else if basis.levels.len() > 1 {
             prepared.prior.exposure_variance += 1.0 / (population * share + SHARE_POSTS);
         }
-        Forecasted { forecast: forecast(&prepared.past, &prepared.prior), prepared, windows, length, end }
+        let posts = population * share;
+        Forecasted { forecast: forecast(&prepared.past, &prepared.prior), prepared, windows, posts, length, end }
     }
 }
 
@@ -373,6 +374,8 @@ pub(super) struct Forecasted {
     pub(super) forecast: Forecast,
     prepared: Prepared,
     windows: Vec<Window>,
+    /// The region's posts in the window.
+    posts: f64,
     length: Micros,
     end: Micros,
 }
@@ -380,7 +383,7 @@ pub(super) struct Forecasted {
 impl Forecasted {
     /// What the default says of a window by itself; a day may be in alarm by its chart too.
     pub(super) fn opinion(&self, view: &View, observed: u32, charted: Option<&Charted>) -> Opinion {
-        let Forecasted { forecast, prepared, windows, length, end } = self;
+        let Forecasted { forecast, prepared, windows, posts, length, end } = self;
         let (length, end, observed) = (*length, *end, f64::from(observed));
         let bound = forecast.bound(view.threshold);
         let p = forecast.upper(observed);
@@ -410,7 +413,8 @@ impl Forecasted {
         };
         let in_alarm = judgement.alarm == Some(true);
         let exposure = prepared.past.iter().map(|past| past.exposure).sum::<f64>();
-        let has_grown = prepared.has_denominator && !prepared.past.is_empty() && exposure * GROWTH < prepared.past.len() as f64;
+        let usual = exposure / prepared.past.len().max(1) as f64;
+        let has_grown = prepared.has_denominator && !prepared.past.is_empty() && has_grown(*posts, observed, usual);
         // Only what is raised is ever computed again.
         let mut model = if in_alarm { named(&prepared.prior) } else { Vec::new() };
         if let Some(charted) = rising.filter(|_| in_alarm) {
@@ -439,6 +443,12 @@ impl Forecasted {
         };
         Opinion { length, judgement, grounds, recurrence }
     }
+}
+
+/// Whether a region's posts are many more than usual, a multiple of its posts now, and not because so many accounts took up the topic: an
+/// outbreak in a small country is most of what is said there.
+fn has_grown(posts: f64, observed: f64, usual: f64) -> bool {
+    GROWTH * usual * posts < posts - observed
 }
 
 /// A prior's numbers by name; [`predicted_again`] reads them.
@@ -526,6 +536,14 @@ mod tests {
             // Neither an outage nor a growth, early or late, turns what is more into what is less.
             assert!(share.estimate(counted + 1.0, above) >= posts && share.estimate(counted, above + 1.0) >= posts);
         }
+    }
+
+    #[test]
+    fn a_platform_has_grown_where_other_posts_have() {
+        // Usually 70 posts; now 210, and 140 of them about the topic, or few.
+        assert!(!has_grown(210.0, 120.0, 70.0 / 210.0));
+        assert!(has_grown(210.0, 8.0, 70.0 / 210.0));
+        assert!(!has_grown(100.0, 8.0, 70.0 / 100.0));
     }
 
     #[test]
