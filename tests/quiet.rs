@@ -34,8 +34,8 @@ fn the_first_fortnight_of_an_installation_gives_five_alerts_at_most_if_nothing_h
 #[test]
 fn a_language_that_grows_tenfold_and_a_day_that_is_read_late_are_no_matter_of_health() {
     // Japan has 1,500 posts a day at first, and then so few that a denominator of its own is only just one.
-    let days = 28;
-    for posts in [1_200_000, 400_000] {
+    let days = 21;
+    for posts in [900_000, 300_000] {
         let folder = Folder::new();
         let world = ["--posts", &posts.to_string(), "--days", &days.to_string(), "--seed", "5", "--events", "platform"];
         let raised = alerts(&folder, &world, &["--as-live"]);
@@ -51,6 +51,6 @@ fn a_language_that_grows_tenfold_and_a_day_that_is_read_late_are_no_matter_of_he
         let withdrawn = raised.iter().filter(|alert| alert["state"] == "withdrawn" && late.contains(&day(alert))).count();
         assert!(withdrawn <= 1, "{raised:#?}");
         // Five a week are what the settings allow.
-        assert!(raised.len() <= 20, "{}", raised.len());
+        assert!(raised.len() <= 15, "{}", raised.len());
     }
 }
