@@ -100,4 +100,9 @@ fn an_official_is_told_what_was_missing_and_an_alert_is_computed_again() {
     let gap = stored.expect("a bound") - alert["upperbound"].as_f64().expect("a bound");
     assert!(gap.abs() < 1e-9, "{again}");
     assert!(said(&["alerts", "recompute", "none"], 1).contains("no alert `none`"));
+    // While a run holds the streams, and its page can't be found, the alert is explained without them.
+    let running = folder.start(&["run", "--config", "run.toml"]);
+    running.page();
+    let why = said(&["alerts", "why-not", "influenza", "DE-BY"], 0);
+    assert!(why.starts_with("influenza in DE-BY: in an alert\n") && why.contains("\nbudget:    not known now: data folder"), "{why}");
 }

@@ -20,7 +20,13 @@ pub(super) fn lines(config: &Config, alert: &str, topic: &str, region: &str) -> 
             Some(found) => found,
             None => return Ok(vec![format!("the page says it to officials: give a token by {}", ack::TOKEN)]),
         },
-        Err(_) => on_streams(config, alert)?,
+        Err(_) => match on_streams(config, alert) {
+            Ok(found) => found,
+            // Whoever reads the streams may listen elsewhere; what is known of the alert stands all the same.
+            Err(why) => {
+                return Ok(vec![format!("not known now: {why:#}; where its page listens elsewhere, say so by `--set web.listen=`")]);
+            }
+        },
     };
     if found.is_empty() {
         return Ok(vec!["no subscription covers it, or none has heard of it yet".to_owned()]);
@@ -57,7 +63,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-fn on_streams(config: &Config, alert: &str) -> Result<Vec<Heard>, Failure> {
+fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Heard>> {
     let journal = stores::journal(config)?;
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
