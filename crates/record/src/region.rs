@@ -108,9 +108,10 @@ impl RegionTable {
         path.split('/').next().filter(|country| *country != UNLOCATED).map(str::to_owned)
     }
 
-    /// Whether `below` is `above` or stands under it in the tree.
+    /// Whether `below` is `above` or stands under it in the tree. Overlays stand beside the tree: below nothing but the world.
     pub fn within(&self, below: &str, above: &str) -> bool {
-        above == WORLD || below == above || self.path(below).0.split('/').any(|code| code == above)
+        let in_tree = || !below.contains(':') && self.path(below).0.split('/').any(|code| code == above);
+        above == WORLD || below == above || in_tree()
     }
 }
 

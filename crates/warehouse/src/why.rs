@@ -218,7 +218,7 @@ impl WhyNot {
         let is_out = |entry: &&AlertEntry| {
             let AlertEntry { alert, events } = entry;
             // The world of an alert that other places explain is not taken out.
-            let covers = |above: &String| (above != WORLD || alert.region == WORLD) && stands_below(table, &self.region, above);
+            let covers = |above: &String| (above != WORLD || alert.region == WORLD) && table.within(&self.region, above);
             let is_before = alert.opened_at < window.end - window.length && alert.window_end > window.end - BASELINES_REACH;
             let leaves = events.last().and_then(|event| event.outcome).is_some_and(Outcome::leaves_baselines);
             leaves && is_before && alert.regions.iter().any(covers)
@@ -231,11 +231,6 @@ impl WhyNot {
     pub fn more(&self) -> Option<u32> {
         Some(self.needed?.saturating_sub(self.window.as_ref()?.observed))
     }
-}
-
-/// Overlays stand beside the tree: below nothing but the world.
-fn stands_below(table: &RegionTable, region: &str, above: &str) -> bool {
-    region == above || above == WORLD || (!region.contains(':') && table.within(region, above))
 }
 
 /// The known region that stands nearest above an unknown code.

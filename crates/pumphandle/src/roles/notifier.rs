@@ -156,7 +156,7 @@ impl World for Places {
     }
 
     fn is_within(&self, region: &str, above: &str) -> bool {
-        if region.contains(':') { region == above || above == record::region::WORLD } else { self.table.within(region, above) }
+        self.table.within(region, above)
     }
 }
 

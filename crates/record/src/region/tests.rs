@@ -26,3 +26,15 @@ fn a_language_is_its_primary_subtag() {
     assert_eq!(language("haw").as_deref(), Some("haw"));
     assert_eq!([language(""), language("x"), language("engl"), language("12"), language("日本")], [None, None, None, None, None]);
 }
+
+#[test]
+fn a_region_is_within_what_stands_above_it_and_an_overlay_within_the_world_only() {
+    let table = RegionTable::new(&[OwnRegion { code: "VALLEY".to_owned(), parent: Some("DE-BY".to_owned()) }]);
+    for (below, above) in [("DE-BY", "DE"), ("VALLEY", "DE-BY"), ("VALLEY", "DE"), ("DE", "DE"), ("ZZ", "ZZ"), ("lang:de", "lang:de")] {
+        assert!(table.within(below, above) && table.within(below, WORLD), "{below} {above}");
+    }
+    for (below, above) in [("DE", "DE-BY"), ("DE", "FR"), ("lang:de", "DE"), ("lang:de", UNLOCATED), ("x:flood", UNLOCATED), (WORLD, "DE")]
+    {
+        assert!(!table.within(below, above), "{below} {above}");
+    }
+}

@@ -1,7 +1,6 @@
 //! What has been counted: windows of either fold or of history, denominators, coverage, and the past that a window is judged by.
 
 use record::Micros;
-use record::region::WORLD;
 use record::time::{HOUR, MINUTE, pane_border, pane_start};
 
 use super::fold::{SeriesFold, Window};
@@ -121,13 +120,8 @@ impl Watch {
                 && lifted_from.is_none_or(|lifted| judged < lifted)
                 && from < exclusion.to
                 && to > exclusion.from
-                && self.stands_below(&key.1, &exclusion.region)
+                && self.table.within(&key.1, &exclusion.region)
         })
-    }
-
-    /// Overlays stand beside the tree: below nothing but the world.
-    pub(super) fn stands_below(&self, region: &str, above: &str) -> bool {
-        region == above || above == WORLD || (!region.contains(':') && self.table.within(region, above))
     }
 
     /// Which past windows are asked for when windows that end at `end` are judged; the same for all series.
