@@ -22,6 +22,7 @@ mod token;
 mod topics;
 
 use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,6 +36,11 @@ use crate::roles::cluster::{self, Role};
 /// Who does something from a terminal: as they say, else as the system knows them.
 fn actor(said: Option<String>) -> String {
     said.or_else(|| std::env::var("USER").ok()).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "terminal".to_owned())
+}
+
+/// Where a page is asked: one that listens on all addresses, on one of them.
+fn reached_at(listens: SocketAddr) -> SocketAddr {
+    if listens.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, listens.port()).into() } else { listens }
 }
 
 /// How a command fails: by what the user wrote, or by what happened.

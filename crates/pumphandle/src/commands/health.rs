@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::Failure;
+use super::{Failure, reached_at};
 use crate::config::Config;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -20,9 +20,7 @@ pub(crate) fn run(config: &Config, address: Option<&str>) -> Result<(), Failure>
 
 fn ask(address: &str) -> anyhow::Result<()> {
     let asked = || format!("failed to ask `http://{address}/readyz`");
-    let at = address.to_socket_addrs().with_context(asked)?.next().with_context(asked)?;
-    // A page that listens on all addresses is asked on one of them.
-    let at = if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at };
+    let at = reached_at(address.to_socket_addrs().with_context(asked)?.next().with_context(asked)?);
     let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").with_context(asked)?;

@@ -11,7 +11,7 @@ use record::{AlertChange, AlertEvent, Handling, Outcome, Refused};
 use serde_json::{Value, json};
 
 use crate::cli::Ack;
-use crate::commands::{Failure, actor, export};
+use crate::commands::{Failure, actor, export, reached_at};
 use crate::config::Config;
 use crate::roles::desk::Desk;
 use crate::roles::{now, stores};
@@ -23,19 +23,13 @@ pub(super) const TOKEN: &str = "PUMPHANDLE_TOKEN";
 
 pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
     let change = change(args)?;
-    let at = page(config);
+    let at = reached_at(config.web.listen);
     let done = match TcpStream::connect_timeout(&at, CONNECT_WITHIN) {
         Ok(_) => by_api(at, args, change)?,
         Err(_) => on_streams(config, args, change)?,
     };
     writeln!(std::io::stdout().lock(), "{done}")?;
     Ok(())
-}
-
-/// Where the page is asked: one that listens on all addresses, on one of them.
-pub(super) fn page(config: &Config) -> SocketAddr {
-    let at = config.web.listen;
-    if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at }
 }
 
 fn change(args: &Ack) -> Result<AlertChange, Failure> {

@@ -6,7 +6,7 @@ use record::{Micros, time};
 use web::{Hears, Owed};
 
 use super::ack;
-use crate::commands::Failure;
+use crate::commands::{Failure, reached_at};
 use crate::config::Config;
 use crate::roles::{notifier, stores, subscribers};
 
@@ -15,7 +15,7 @@ type Heard = (String, String, Micros);
 
 /// A line for each subscription that covers the alert, or one that says why there is none.
 pub(super) fn lines(config: &Config, alert: &str, topic: &str, region: &str) -> Result<Vec<String>, Failure> {
-    let found = match TcpStream::connect_timeout(&ack::page(config), ack::CONNECT_WITHIN) {
+    let found = match TcpStream::connect_timeout(&reached_at(config.web.listen), ack::CONNECT_WITHIN) {
         Ok(_) => match by_api(config, topic, region)? {
             Some(found) => found,
             None => return Ok(vec![format!("the page says it to officials: give a token by {}", ack::TOKEN)]),
@@ -47,7 +47,7 @@ pub(super) fn lines(config: &Config, alert: &str, topic: &str, region: &str) -> 
 fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Heard>>, Failure> {
     let token = std::env::var(ack::TOKEN).ok();
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
-    let ask = |path: &str| ack::ask(ack::page(config), token.as_deref().map(str::trim), "GET", path, None);
+    let ask = |path: &str| ack::ask(reached_at(config.web.listen), token.as_deref().map(str::trim), "GET", path, None);
     let ((status, answer), (_, who)) = (ask(&path)?, ask("/api/v1/session")?);
     if status != 200 || !matches!(who["role"].as_str(), Some("official" | "operator")) {
         return Ok(None);

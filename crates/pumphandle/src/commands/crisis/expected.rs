@@ -14,7 +14,7 @@ use lexicon::Topic;
 use record::time::{DAY, HOUR};
 use record::{Micros, Op, Provenance, Record};
 
-use crate::commands::{Failure, export};
+use crate::commands::{Failure, export, reached_at};
 use crate::config::{Config, JournalKind, Places};
 use crate::drive::each_retained;
 use crate::roles::stores;
@@ -128,9 +128,7 @@ fn landed(config: &Config, countries: Vec<String>) -> Option<(BTreeMap<String, f
 }
 
 fn with_coordinates(config: &Config) -> Option<f64> {
-    let at = config.web.listen;
-    // A page that listens on all addresses is asked on one of them.
-    let at = if at.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, at.port()).into() } else { at };
+    let at = reached_at(config.web.listen);
     let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).ok()?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
     write!(stream, "GET /metrics HTTP/1.0\r\nHost: {at}\r\n\r\n").ok()?;
