@@ -160,6 +160,12 @@ impl WatchStage {
     pub(crate) fn of(_partition: u32) -> WatchStage {
         WatchStage { watch: Watch::new(Mode::Live), records: Vec::new() }
     }
+
+    /// Number of series held.
+    #[cfg(test)]
+    pub(crate) fn series(&self) -> usize {
+        self.watch.series_held()
+    }
 }
 
 impl Stage for WatchStage {

@@ -9,6 +9,8 @@ mod drive;
 mod roles;
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod soak;
 mod tokens;
 mod whole;
 

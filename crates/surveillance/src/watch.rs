@@ -301,6 +301,11 @@ impl Watch {
         self.head.passed
     }
 
+    /// Number of (topic, region) series held.
+    pub fn series_held(&self) -> usize {
+        self.series.len()
+    }
+
     /// Running totals over all partitions.
     pub fn handled(&self) -> Handled {
         self.head.partitions.iter().fold(Handled::default(), |sum, partition| {
