@@ -91,7 +91,10 @@ impl Default for Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Handled {
     pub posts: u64,
+    /// Read a second time: what came first counts.
     pub duplicates: u64,
+    /// Appended once more with the answer about their author's profile.
+    pub resent: u64,
     pub late: u64,
     pub after_final: u64,
     pub deletes: u64,

@@ -308,6 +308,7 @@ impl Watch {
             Handled {
                 posts: sum.posts + of.posts,
                 duplicates: sum.duplicates + of.duplicates,
+                resent: sum.resent + of.resent,
                 late: sum.late + of.late,
                 after_final: sum.after_final + of.after_final,
                 deletes: sum.deletes + of.deletes,
