@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// With what must be said of the data that is compiled in.
-const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\n", atlas::attribution!());
+const LONG_VERSION: &str = concat!(env!("PUMPHANDLE_RELEASE"), "\n", atlas::attribution!());
 
 #[derive(Debug, Parser)]
 #[command(
     name = "pumphandle",
-    version,
+    version = crate::RELEASE,
     long_version = LONG_VERSION,
     about = "Counts health hashtags per region and event-time window, and alerts when one spikes.",
     max_term_width = 120
@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Shows the whole pipeline at work on simulated posts: no network, no key, no account.
     #[command(
-        after_help = "Example:\n  pumphandle demo\n\nFills three weeks of simulated history, then goes on at a quickened clock, with a page on http://127.0.0.1:8080.\nIt keeps its data in a folder of its own that is emptied at every start: a second start begins anew."
+        after_help = "Example:\n  pumphandle demo\n\nFills three weeks of simulated history, then goes on at a quickened clock, with a page on http://127.0.0.1:8080.\nIt keeps its data in a folder of its own that is emptied at every start: a second start begins anew.\n`--config` and `--set` are obeyed, a configuration file only where `--config` names it; streams and tables are always local, and the one feed is the simulated network. Subscriptions receive messages that are marked as simulated."
     )]
     Demo(Demo),
     /// Runs all roles in one process: reads the configured feeds, counts, judges, alerts, and serves the page.
@@ -160,9 +160,9 @@ pub(crate) enum TokenCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Where the page listens.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub(crate) listen: String,
+    /// Where the page listens; without it, as `web.listen` says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
     /// How many seconds of the simulated world pass in one of ours.
     #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) speed: u32,
@@ -174,6 +174,9 @@ pub(crate) struct Demo {
     /// Ends by itself after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_after: Option<u64>,
+    /// Prints alerts as lines of JSON, every revision, at a terminal too. Anywhere else they always are.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +184,9 @@ pub(crate) struct Run {
     /// Ends with 0 when every finite feed has been read and has landed; the log then takes no more.
     #[arg(long)]
     pub(crate) until_drained: bool,
+    /// Prints alerts as lines of JSON at a terminal too. Anywhere else they always are.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -428,14 +434,22 @@ pub(crate) struct Alerts {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
-    /// One line of JSON an alert, last fired first.
+    /// One line an alert, last fired first: a sentence at a terminal, JSON elsewhere.
     List {
+        /// Lines of JSON at a terminal too.
+        #[arg(long)]
+        json: bool,
         /// From the stream of alerts instead of the warehouse, which may be away or behind.
         #[arg(long)]
         log: bool,
     },
-    /// All revisions of one alert.
-    Show { id: String },
+    /// All revisions of one alert, as `list` prints them.
+    Show {
+        id: String,
+        /// Lines of JSON at a terminal too.
+        #[arg(long)]
+        json: bool,
+    },
     /// Says why a topic is in no alert in a region: what was observed, the bound, how much more was needed, and what held it back.
     #[command(after_help = "Example:\n  pumphandle alerts why-not influenza FR")]
     WhyNot { topic: String, region: String },
@@ -453,6 +467,9 @@ pub(crate) enum AlertsCommand {
 pub(crate) struct Ack {
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+    /// Prints what was written down as JSON at a terminal too.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// `new`, `triaged`, `verifying`, `decided` or `closed`.
     #[arg(long, value_name = "STATE")]
     pub(crate) state: Option<String>,

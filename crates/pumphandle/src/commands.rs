@@ -31,6 +31,7 @@ use anyhow::Error;
 use crate::EX_USAGE;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config, Problem};
+use crate::logging;
 use crate::roles::cluster::{self, Role};
 
 /// Who does something from a terminal: as they say, else as the system knows them.
@@ -72,6 +73,9 @@ impl Failure {
         if matches!(self, Failure::Other(error) if is_broken_pipe(error)) {
             return;
         }
+        if self.is_logged() {
+            return;
+        }
         let mut stderr = std::io::stderr().lock();
         // Where standard error is closed there is nobody left to tell.
         let _ = match self {
@@ -82,6 +86,16 @@ impl Failure {
             }
             Failure::Other(error) => writeln!(stderr, "error: {error:#}"),
         };
+    }
+
+    /// Where the log is JSON, the last line of a role is too.
+    fn is_logged(&self) -> bool {
+        match self {
+            Failure::Configuration(_) => false,
+            Failure::Usage { message, hint: None } => logging::end_with(message),
+            Failure::Usage { message, hint: Some(hint) } => logging::end_with(&format!("{message}\nhint: {hint}")),
+            Failure::Other(error) => logging::end_with(&format!("{error:#}")),
+        }
     }
 
     pub(crate) fn code(&self) -> ExitCode {
@@ -99,23 +113,27 @@ fn is_broken_pipe(error: &Error) -> bool {
 }
 
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    let load = || load(cli.config.as_deref(), &cli.set);
+    let load = || {
+        let config = load(cli.config.as_deref(), &cli.set)?;
+        logging::start(&config.log);
+        Ok(config)
+    };
     match cli.command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Run(args) => run::run(load()?, args.until_drained),
-        Command::Ingest(args) => run::role(&load()?, Role::Ingest, args.until_drained),
-        Command::Tally(args) => run::role(&load()?, Role::Tally, args.until_drained),
-        Command::Watch(args) => run::role(&load()?, Role::Watch, args.until_drained),
-        Command::Land(args) => run::role(&load()?, Role::Land, args.until_drained),
-        Command::Serve(args) => run::role(&load()?, Role::Serve, args.until_drained),
+        Command::Demo(args) => demo::run(&args, cli.config.as_deref(), &cli.set),
+        Command::Run(args) => run::run(load()?, args.until_drained, args.json),
+        Command::Ingest(args) => run::role(&load()?, Role::Ingest, args.until_drained, args.json),
+        Command::Tally(args) => run::role(&load()?, Role::Tally, args.until_drained, args.json),
+        Command::Watch(args) => run::role(&load()?, Role::Watch, args.until_drained, args.json),
+        Command::Land(args) => run::role(&load()?, Role::Land, args.until_drained, args.json),
+        Command::Serve(args) => run::role(&load()?, Role::Serve, args.until_drained, args.json),
         Command::Migrate => Ok(cluster::migrate(&load()?)?),
         Command::Replay(args) => replay::run(&load()?, &args),
-        Command::Simulate(args) => simulate::run(&args),
+        Command::Simulate(args) => default_log(|| simulate::run(&args)),
         Command::Tags => tags::run(&load()?),
         Command::Locate(args) => locate::run(&load()?, &args),
         Command::Regions(args) => regions::run(load, &args.command),
-        Command::Detect(args) => detect::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Detect(args) => default_log(|| detect::run(&args)),
+        Command::Evaluate(args) => default_log(|| evaluate::run(&args)),
         Command::Topics(args) => topics::run(&load()?, &args.command),
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
         Command::Crisis(args) => crisis::run(load, &args.command),
@@ -126,6 +144,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Health { address } => health::run(&load()?, address.as_deref()),
         Command::Export(args) => export::run(&load()?, &args),
     }
+}
+
+/// For commands that read no configuration.
+fn default_log(run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    logging::start(&config::Log::default());
+    run()
 }
 
 fn load(file: Option<&Path>, sets: &[String]) -> Result<Config, Failure> {

@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) rejects: Rejects,
     pub(crate) ingest: Ingest,
     pub(crate) places: Places,
+    pub(crate) log: Log,
+    pub(crate) metrics: MetricsListener,
     /// What is allowed but should be known.
     pub(crate) warnings: Vec<Problem>,
 }
@@ -321,6 +323,30 @@ pub(crate) struct Ingest {
     pub(crate) outage_hold: Micros,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: &'static str,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Text, level: "info" }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricsListener {
+    /// None: only the page shows metrics.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 /// The configuration, or everything that is wrong with it.
 ///
 /// Without a path it is `pumphandle.toml` or `config/pumphandle.toml` in the working directory, else the defaults.
@@ -334,21 +360,31 @@ pub(crate) fn load(
         Some(path) => Some(path.to_owned()),
         None => USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()),
     };
-    load_layers(path, sets, environment)
+    load_layers(path, &[], sets, environment)
 }
 
 /// The built-in defaults and `sets` over them, whatever stands in the working directory.
+#[cfg(test)]
 pub(crate) fn built_in(sets: &[String]) -> Result<Config, Vec<Problem>> {
-    load_layers(None, sets, std::iter::empty())
+    load_layers(None, &[], sets, std::iter::empty())
 }
 
+/// The defaults, over them `usual`, the file if one is named, and `sets`: neither the working directory nor the environment say
+/// anything.
+pub(crate) fn load_named(path: Option<&Path>, usual: &[String], sets: &[String]) -> Result<Config, Vec<Problem>> {
+    load_layers(path.map(Path::to_owned), usual, sets, std::iter::empty())
+}
+
+/// `usual`: what stands in for the defaults, in the form of `sets`.
 fn load_layers(
     path: Option<PathBuf>,
+    usual: &[String],
     sets: &[String],
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, Vec<Problem>> {
     let (mut root, mut problems) = written::parse(DEFAULT, |line| Place::Default { line });
     let feed_defaults = feed_defaults(&root);
+    lay_sets_over(&mut root, usual, &mut problems);
     if let Some(path) = &path {
         let file = path.display().to_string();
         let text = read_text(path, FILE_BYTES_MAX).map_err(|error| vec![error.of_configuration(&file)])?;
@@ -456,6 +492,8 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let rejects = reader.section("rejects", |section| Some(Rejects { share_max: section.number("share-max", 0.0..=1.0)?.value }));
     let ingest = reader.section("ingest", |section| Some(Ingest { outage_hold: section.duration("outage-hold", 0..=6 * HOUR)?.value }));
     let places = places::read(reader, topics.as_ref(), file.as_deref());
+    let log = reader.section("log", read_log);
+    let metrics = reader.section("metrics", |section| read_metrics(section, &mut warnings));
     if reader.is_sound() {
         compare(reader, panes.as_ref(), detect.as_ref(), privacy.as_ref(), retention.as_ref());
     }
@@ -483,6 +521,8 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
         rejects: rejects?,
         ingest: ingest?,
         places: places?,
+        log: log?,
+        metrics: metrics?,
         warnings,
     })
 }
@@ -912,6 +952,28 @@ fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<We
     })
 }
 
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+fn read_log(section: &mut Section<'_>) -> Option<Log> {
+    let format = section.word("format", &["text", "json"]);
+    let level = section.word("level", &LOG_LEVELS);
+    Some(Log { format: [LogFormat::Text, LogFormat::Json][format?.value], level: LOG_LEVELS[level?.value] })
+}
+
+fn read_metrics(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<MetricsListener> {
+    let Some(written) = section.optional_text("listen")? else { return Some(MetricsListener { listen: None }) };
+    let Ok(listen) = written.value.trim().parse::<SocketAddr>() else {
+        let message = format!("bad value {} for `listen`", written::quoted(&written.value));
+        section.problem(&written.place, &message, Some("an address and a port, such as `127.0.0.1:9464`, or empty for none"));
+        return None;
+    };
+    if !listen.ip().is_loopback() {
+        let message = format!("`listen`, {listen}, lets other machines read the metrics, in `[metrics]`");
+        warnings.push(Problem::new(&written.place, message).hint("use `127.0.0.1`, or see that only your Prometheus reaches it"));
+    }
+    Some(MetricsListener { listen: Some(listen) })
+}
+
 struct DetectRead {
     settings: DetectSettings,
     guardband: At<Micros>,
@@ -1159,6 +1221,7 @@ impl Config {
             regions: self.places.placing.atlas.own().map(atlas::OwnRegions::table).unwrap_or_default(),
             detect: self.detect.clone(),
             author_epoch: self.privacy.author_key_epoch,
+            cells_max: self.limits.cells as u64,
             key_fingerprints: Vec::new(),
             lexicon: self.topics.meaning.clone(),
             places: self.places.meaning.clone(),

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use journal::{Batch, Change, Entry, Journal, JournalError, Membership, Stream};
 use record::wire::DecodeError;
-use record::{Frame, Micros, Position, Record, Settings};
+use record::{Frame, Position, Record, Settings};
 use surveillance::snapshot::ChunkName;
 use surveillance::{Manifest, Mode, RestoreError, Snapshot, Tally, Watch};
 
+use crate::logging::Outage;
 use crate::roles::log;
 
 /// A snapshot at least so often, and at a clean stop.
@@ -269,6 +270,8 @@ struct Driven<S> {
     epoch: String,
     /// What it said last has been said of its end, too.
     ended: bool,
+    /// Whether it goes on from a snapshot.
+    restored: bool,
 }
 
 impl<S: Stage> Driver<S> {
@@ -293,11 +296,17 @@ impl<S: Stage> Driver<S> {
                 Change::Given(partition) => {
                     let fresh = (self.fresh)(partition);
                     let driven = take_on(journal, fresh).with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
-                    tracing::debug!(stage = S::NAME, partition, next = driven.stage.next(), epoch = driven.epoch, "taken on");
+                    tracing::info!(
+                        stage = S::NAME,
+                        partition,
+                        next = driven.stage.next(),
+                        restored = driven.restored,
+                        "partition taken over"
+                    );
                     self.driven.insert(partition, driven);
                 }
                 Change::Taken(partition) => {
-                    tracing::debug!(stage = S::NAME, partition, "let go");
+                    tracing::info!(stage = S::NAME, partition, "partition lost to another process");
                     self.driven.remove(&partition);
                 }
             }
@@ -415,12 +424,16 @@ fn append(journal: &dyn Journal, out: &mut Vec<(Stream, Record)>) -> anyhow::Res
 /// Calls again, ever less often, as long as the journal says that it may help.
 pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> anyhow::Result<T> {
     let mut wait = RETRY_FIRST;
+    let mut outage = Outage::new("the journal");
     loop {
         match call() {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                outage.ended();
+                return Ok(value);
+            }
             // A server that is away comes back; a disk that fails for so long doesn't.
             Err(error) if error.retry() && (matches!(error, JournalError::Unreachable { .. }) || wait <= RETRY_LAST) => {
-                tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "journal call failed, trying again");
+                outage.failed(&error);
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(RETRY_LAST + Duration::from_millis(1));
             }
@@ -518,12 +531,12 @@ fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S
                 let copies: Vec<(String, Option<Vec<u8>>)> =
                     chunks.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes))).collect();
                 again(|| journal.put(Stream::State, &copies))?;
-                return Ok(Driven { stage, epoch, ended: false });
+                return Ok(Driven { stage, epoch, ended: false, restored: true });
             }
             tracing::warn!(key, "incomplete snapshot passed over");
         }
         if manifests == seen {
-            return Ok(Driven { stage: fresh, epoch, ended: false });
+            return Ok(Driven { stage: fresh, epoch, ended: false, restored: false });
         }
         // They may have been replaced while we looked.
         seen = manifests;
@@ -546,11 +559,6 @@ fn restore<S: Stage>(journal: &dyn Journal, key: &str, partition: u32) -> anyhow
     }
     let stage = S::restore(&manifest, &chunks)?;
     Ok(Some((stage, manifest.chunks.into_iter().zip(chunks).collect())))
-}
-
-/// An instant as the metrics show it.
-pub(crate) fn seconds(instant: Micros) -> f64 {
-    instant as f64 / 1e6
 }
 
 #[cfg(test)]

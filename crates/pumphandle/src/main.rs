@@ -6,6 +6,9 @@ mod cli;
 mod commands;
 mod config;
 mod drive;
+mod logging;
+mod monitor;
+mod printer;
 mod roles;
 #[cfg(test)]
 mod simulated;
@@ -17,6 +20,9 @@ mod whole;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+/// What this program is: the release, and the revision it was built of where that is known.
+pub(crate) const RELEASE: &str = env!("PUMPHANDLE_RELEASE");
 
 /// Bad usage or configuration (sysexits.h).
 const EX_USAGE: u8 = 64;
@@ -31,7 +37,6 @@ fn main() -> ExitCode {
             return if bad { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    log_to_stderr();
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -39,10 +44,4 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
-}
-
-/// Logs go to standard error, as lines; `RUST_LOG` says how much.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).compact().init();
 }

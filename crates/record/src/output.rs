@@ -437,6 +437,21 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
+    pub const ALL: [RejectReason; 12] = [
+        RejectReason::Json,
+        RejectReason::Utf8,
+        RejectReason::Length,
+        RejectReason::Depth,
+        RejectReason::Shape,
+        RejectReason::Field,
+        RejectReason::Time,
+        RejectReason::TimeRange,
+        RejectReason::Arrival,
+        RejectReason::Region,
+        RejectReason::Tags,
+        RejectReason::Record,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             RejectReason::Json => "json",

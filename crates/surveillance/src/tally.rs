@@ -282,8 +282,16 @@ impl Tally {
         }
         let print = post.id.print();
         if let Some(known) = self.identities.find(print, post.event_time) {
-            self.head.handled.duplicates += 1;
-            if !self.precedes(post, &known, print) {
+            let precedes = self.precedes(post, &known, print);
+            let is_same = (known.arrival, known.event_time) == (post.arrival, post.event_time);
+            // Without a place in the answer, and without a topic, nothing tells the second record from the first.
+            let is_answer = post.flags.by_profile && !post.flags.pending && (precedes || post.topics.is_empty());
+            if is_same && is_answer {
+                self.head.handled.resent += 1;
+            } else {
+                self.head.handled.duplicates += 1;
+            }
+            if !precedes {
                 return;
             }
             self.take_back(&known, print);

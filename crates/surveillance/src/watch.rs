@@ -313,6 +313,7 @@ impl Watch {
             Handled {
                 posts: sum.posts + of.posts,
                 duplicates: sum.duplicates + of.duplicates,
+                resent: sum.resent + of.resent,
                 late: sum.late + of.late,
                 after_final: sum.after_final + of.after_final,
                 deletes: sum.deletes + of.deletes,
@@ -321,6 +322,7 @@ impl Watch {
                 clamped: sum.clamped + of.clamped,
                 refused: sum.refused + of.refused,
                 lost: sum.lost + of.lost,
+                cells: sum.cells + of.cells,
             }
         })
     }

@@ -662,7 +662,7 @@ pub(crate) async fn status(asked: Asked) -> Answer {
 
 /// `GET /metrics`.
 pub(crate) fn metrics(room: &Room) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], room.web.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, crate::monitor::METRICS_TYPE)], room.web.metrics.render()).into_response()
 }
 
 /// `GET /readyz`: a real query, and the binary's own check.

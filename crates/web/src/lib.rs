@@ -14,6 +14,9 @@ use warehouse::Reading;
 mod metrics;
 pub use metrics::{Counter, Gauge, Metrics};
 
+mod monitor;
+pub use monitor::{Health, serve_monitor};
+
 mod words;
 pub use words::Words;
 

@@ -4,7 +4,7 @@
 //! asking again gives the same number.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +15,16 @@ const SERIES_MAX: usize = 2_000;
 pub struct Metrics {
     families: Mutex<BTreeMap<String, Family>>,
     hidden: AtomicU64,
+    collectors: Mutex<Vec<Collector>>,
+}
+
+/// Sets gauges that are only known at the moment of a scrape, such as ages. Must be quick, and wait for nothing.
+struct Collector(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Collector")
+    }
 }
 
 #[derive(Debug)]
@@ -50,11 +60,27 @@ impl Counter {
     }
 }
 
-/// Rises and falls.
+/// Rises and falls. Not shown as long as it is not known.
 #[derive(Debug, Clone)]
 pub struct Gauge(Arc<AtomicU64>);
 
+/// A gauge that is not known: a NaN that no computation gives.
+const UNKNOWN: u64 = 0x7ff8_0000_756e_6b6e;
+
 impl Gauge {
+    /// Known or not, as the case may be.
+    pub fn set_or_clear(&self, number: Option<f64>) {
+        match number {
+            Some(number) => self.set(number),
+            None => self.clear(),
+        }
+    }
+
+    /// Not known any more: not shown until it is set again.
+    pub fn clear(&self) {
+        self.0.store(UNKNOWN, Ordering::Relaxed);
+    }
+
     pub fn set(&self, number: f64) {
         self.0.store(number.to_bits(), Ordering::Relaxed);
     }
@@ -70,9 +96,14 @@ impl Metrics {
         Counter(self.series(Kind::Counter, name, help, labels))
     }
 
-    /// As [`Metrics::counter`]; 0 until it is set.
+    /// As [`Metrics::counter`]; not shown until it is set.
     pub fn gauge(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Gauge {
         Gauge(self.series(Kind::Gauge, name, help, labels))
+    }
+
+    /// Calls `collect` before each [`Metrics::render`].
+    pub fn before_render(&self, collect: impl Fn() + Send + Sync + 'static) {
+        self.collectors.lock().unwrap_or_else(PoisonError::into_inner).push(Collector(Arc::new(collect)));
     }
 
     fn series(&self, kind: Kind, name: &str, help: &str, labels: &[(&str, &str)]) -> Arc<AtomicU64> {
@@ -92,11 +123,21 @@ impl Metrics {
             self.hidden.fetch_add(1, Ordering::Relaxed);
             return Arc::default();
         }
-        family.series.entry(labels).or_default().clone()
+        let unset = match kind {
+            Kind::Counter => 0,
+            Kind::Gauge => UNKNOWN,
+        };
+        family.series.entry(labels).or_insert_with(|| Arc::new(AtomicU64::new(unset))).clone()
     }
 
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
+        // Collectors ask for series themselves: no lock is held while they run.
+        let collectors: Vec<_> = {
+            let collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
+            collectors.iter().map(|collector| collector.0.clone()).collect()
+        };
+        collectors.iter().for_each(|collect| collect());
         let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         for (name, family) in &*families {
@@ -104,11 +145,18 @@ impl Metrics {
                 Kind::Counter => "counter",
                 Kind::Gauge => "gauge",
             };
+            let shown = |bits: &u64| family.kind == Kind::Counter || *bits != UNKNOWN;
+            if !family.series.values().any(|number| shown(&number.load(Ordering::Relaxed))) {
+                continue;
+            }
             let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
             // Writing to a string can't fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for (labels, number) in &family.series {
                 let bits = number.load(Ordering::Relaxed);
+                if !shown(&bits) {
+                    continue;
+                }
                 let _ = match family.kind {
                     Kind::Counter => writeln!(text, "{name}{labels} {bits}"),
                     Kind::Gauge => writeln!(text, "{name}{labels} {}", prometheus_float(f64::from_bits(bits))),

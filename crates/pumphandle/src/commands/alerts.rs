@@ -7,18 +7,19 @@ mod recompute;
 use std::io::{BufWriter, Write, stdout};
 
 use journal::{Journal, Stream};
-use record::{Alert, AlertFold, Record};
+use record::{Alert, AlertEvent, AlertFold, Record};
 use warehouse::{AlertLine, AlertQuery, Hold};
 
 use super::Failure;
 use crate::cli::AlertsCommand;
 use crate::config::Config;
 use crate::drive::each_retained;
+use crate::printer::{self, Sentences};
 use crate::roles::stores;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
     match command {
-        AlertsCommand::List { log: true } => return list_log(&*stores::journal(config)?),
+        AlertsCommand::List { log: true, json } => return list_log(&*stores::journal(config)?, config, *json),
         AlertsCommand::Ack(args) => return ack::run(config, args),
         AlertsCommand::WhyNot { topic, region } => return why_not(config, topic, region),
         AlertsCommand::Recompute { id } => return recompute::run(config, id),
@@ -27,25 +28,58 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
     let warehouse = super::export::open(config)?;
     let mut out = BufWriter::new(stdout().lock());
     match command {
-        AlertsCommand::List { .. } => {
+        AlertsCommand::List { json, .. } => {
+            let mut lines = Lines::new(config, *json);
             for entry in warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })? {
-                serde_json::to_writer(&mut out, &AlertLine::from(&entry.alert))?;
-                out.write_all(b"\n")?;
+                lines.write(&entry.alert, &entry.events, &mut out)?;
             }
+            lines.end("no alerts", &mut out)?;
         }
-        AlertsCommand::Show { id } => {
+        AlertsCommand::Show { id, json } => {
             let Some(story) = warehouse.alert(id)? else {
                 return Err(anyhow::anyhow!("no alert `{id}`").into());
             };
+            let mut lines = Lines::new(config, *json);
             for alert in &story.revisions {
-                serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
-                out.write_all(b"\n")?;
+                lines.write(alert, &story.events, &mut out)?;
             }
         }
         AlertsCommand::WhyNot { .. } | AlertsCommand::Recompute { .. } | AlertsCommand::Ack(_) => {}
     }
     out.flush()?;
     Ok(())
+}
+
+/// Alerts as this run prints them.
+struct Lines {
+    sentences: Option<Sentences>,
+    count: usize,
+}
+
+impl Lines {
+    fn new(config: &Config, json: bool) -> Lines {
+        Lines { sentences: printer::is_for_people(json).then(|| Sentences::of(config)), count: 0 }
+    }
+
+    fn write(&mut self, alert: &Alert, events: &[AlertEvent], out: &mut impl Write) -> Result<(), Failure> {
+        self.count += 1;
+        match &self.sentences {
+            Some(sentences) => writeln!(out, "{}", sentences.listed(alert, events))?,
+            None => {
+                serde_json::to_writer(&mut *out, &AlertLine::from(alert))?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A person who sees nothing can't know that it is all.
+    fn end(&self, nothing: &str, out: &mut impl Write) -> Result<(), Failure> {
+        if self.sentences.is_some() && self.count == 0 {
+            writeln!(out, "{nothing}")?;
+        }
+        Ok(())
+    }
 }
 
 fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
@@ -67,7 +101,7 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
 }
 
 /// Alerts are kept in their stream for ever, and stand there as soon as they are fired.
-fn list_log(journal: &dyn Journal) -> Result<(), Failure> {
+fn list_log(journal: &dyn Journal, config: &Config, json: bool) -> Result<(), Failure> {
     let mut fold = AlertFold::default();
     each_retained(journal, Stream::Alerts, 0, |record| {
         match record {
@@ -77,13 +111,14 @@ fn list_log(journal: &dyn Journal) -> Result<(), Failure> {
         };
         Ok::<(), Failure>(())
     })?;
-    let mut alerts: Vec<&Alert> = fold.alerts().collect();
-    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.fired_at), &alert.id));
+    let mut alerts: Vec<_> = fold.entries().collect();
+    alerts.sort_by_key(|(alert, _)| (std::cmp::Reverse(alert.fired_at), &alert.id));
+    let mut lines = Lines::new(config, json);
     let mut out = BufWriter::new(stdout().lock());
-    for alert in alerts {
-        serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
-        out.write_all(b"\n")?;
+    for (alert, events) in alerts {
+        lines.write(alert, events, &mut out)?;
     }
+    lines.end("no alerts", &mut out)?;
     out.flush()?;
     Ok(())
 }

@@ -1,36 +1,46 @@
 //! `demo`: the real pipeline on a simulated network, with its page.
 
+use std::io::Write;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use record::Micros;
 use simulation::{DemoOptions, DemoWorld};
+use web::Metrics;
 
 use super::Failure;
 use crate::cli;
-use crate::config;
+use crate::config::{self, Config, Feed, FeedKind};
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::ingest::WorldSource;
 use crate::roles::{self, Stop};
+use crate::{logging, monitor, printer};
 
 /// The name of the feed, labelled so that it can't be taken for a real one.
 const FEED: &str = "simulated";
 /// Marks a folder as the demo's own, so that only such a one is ever emptied.
 const MARK: &str = "simulated-data";
 
-pub(crate) fn run(args: &cli::Demo) -> Result<(), Failure> {
+pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Result<(), Failure> {
+    let for_people = printer::is_for_people(args.json);
     let folder = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("pumphandle-demo-{}", std::process::id())));
+    let config = configured(args, file, sets, &folder, for_people)?;
+    logging::start(&config.log);
     prepare(&folder)?;
-    let sets = [format!("journal.data={}", folder.display()), "journal.partitions=1".to_owned(), format!("web.listen={}", args.listen)];
-    let mut config = config::built_in(&sets).map_err(Failure::Configuration)?;
-    config.feeds.truncate(1);
-    config.feeds[0].name = FEED.to_owned();
+    logging::introduce("demo", &config);
+    let metrics = Arc::new(Metrics::default());
+    monitor::start("demo", &config, &metrics, monitor::always_ready())?;
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let stop = Stop::default();
     super::run::stop_on_signals(&stop)?;
-    tracing::info!(page = format!("http://{}", listener.local_addr()?), "serving simulated posts; Ctrl-C ends");
+    let page = format!("http://{}", listener.local_addr()?);
+    tracing::info!(page, "serving simulated posts; Ctrl-C ends");
+    if for_people {
+        greet(&page, args.speed)?;
+    }
     if let Some(seconds) = args.stop_after {
         let stop = stop.clone();
         std::thread::spawn(move || {
@@ -53,13 +63,51 @@ pub(crate) fn run(args: &cli::Demo) -> Result<(), Failure> {
         live + Micros::try_from(began.elapsed().as_micros()).unwrap_or(0) * speed
     };
     let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
-    let embedded = Embedded { config, until_drained: false, worlds: vec![(FEED.to_owned(), world)], simulated: true, clock: roles::now };
+    let embedded = Embedded {
+        config,
+        until_drained: false,
+        worlds: vec![(FEED.to_owned(), world)],
+        simulated: true,
+        clock: roles::now,
+        metrics,
+        json: args.json,
+    };
     let result = embedded::run(embedded, &stop, Some(listener));
     if args.data.is_none() {
         // Best effort: what is left in a folder for temporary files is the system's to remove.
         let _ = std::fs::remove_dir_all(&folder);
     }
     Ok(result?)
+}
+
+/// Defaults, the file and the sets that were named; streams, tables and the one feed are the demo's own.
+fn configured(args: &cli::Demo, file: Option<&Path>, sets: &[String], folder: &Path, for_people: bool) -> Result<Config, Failure> {
+    let mut usual = vec!["journal.partitions=1".to_owned()];
+    if for_people {
+        // Sentences are not to be looked for between lines of the log.
+        usual.push("log.level=warn".to_owned());
+    }
+    let mut sets = sets.to_vec();
+    sets.push(format!("journal.data={}", folder.display()));
+    sets.extend(["journal.kind=local", "warehouse.kind=local"].map(str::to_owned));
+    sets.extend(args.listen.as_ref().map(|listen| format!("web.listen={listen}")));
+    let mut config = config::load_named(file, &usual, &sets).map_err(Failure::Configuration)?;
+    config.feeds = vec![Feed { name: FEED.to_owned(), whole: true, kind: FeedKind::File { paths: Vec::new(), follow: true } }];
+    Ok(config)
+}
+
+/// What a person at a terminal should know.
+fn greet(page: &str, speed: u32) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "This is pumphandle on a simulated network: made-up posts, nothing is sent or fetched unless you configured it.")?;
+    writeln!(out, "The page: {page}")?;
+    writeln!(
+        out,
+        "First it reads three weeks of history, which takes some seconds; then {speed} simulated seconds pass in each real one."
+    )?;
+    writeln!(out, "Soon after, fever rises in Berlin: the first alert comes within a minute, as a line here and on the page.")?;
+    writeln!(out, "Ctrl-C ends it.")?;
+    Ok(())
 }
 
 /// Empties the folder if it is a demo's, refuses it if it is anything else's.

@@ -1,16 +1,23 @@
 //! `run`: all roles in one process, on the configured feeds; and each role as a process of its own.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use anyhow::Context;
+use web::Metrics;
 
 use super::Failure;
 use crate::config::Config;
+use crate::logging;
+use crate::monitor;
 use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::{self, Stop};
 
-pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
+pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(), Failure> {
+    logging::introduce("run", &config);
+    let metrics = Arc::new(Metrics::default());
+    monitor::start("run", &config, &metrics, monitor::always_ready())?;
     let stop = Stop::default();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen));
     // A job that ends by itself needs no page.
@@ -19,19 +26,20 @@ pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
         tracing::info!(page = format!("http://{address}"), "serving");
     }
     stop_on_signals(&stop)?;
-    let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock: roles::now };
+    let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock: roles::now, metrics, json };
     embedded::run(embedded, &stop, listener)?;
     Ok(())
 }
 
 /// One role, until a signal or until drained.
-pub(crate) fn role(config: &Config, role: Role, until_drained: bool) -> Result<(), Failure> {
+pub(crate) fn role(config: &Config, role: Role, until_drained: bool, json: bool) -> Result<(), Failure> {
+    logging::introduce(role.name(), config);
     if let Some((message, hint)) = role.refusal(config) {
         return Err(Failure::usage(message, hint));
     }
     let stop = Stop::default();
     stop_on_signals(&stop)?;
-    cluster::run(config, role, until_drained, &stop)?;
+    cluster::run(config, role, until_drained, json, &stop)?;
     Ok(())
 }
 

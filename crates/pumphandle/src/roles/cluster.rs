@@ -19,6 +19,8 @@ use super::log::LogState;
 use super::{Stop, desk, land, log, notifier, stores, subscribers};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
+use crate::monitor::{self, Deliveries, Landed};
+use crate::printer::Printer;
 
 /// A role that may run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +61,22 @@ impl Role {
 }
 
 /// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and landed.
-pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop) -> anyhow::Result<()> {
+pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, stop: &Stop) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::default());
+    monitor::start(role.name(), config, &metrics, monitor::always_ready())?;
     if role == Role::Serve {
-        return run_serve(config, until_drained, stop);
+        return run_serve(config, until_drained, metrics, stop);
     }
     let journal = stores::journal(config)?;
     let journal = &*journal;
-    let seen = Seen::default();
+    let seen = Arc::new(Seen::default());
+    monitor::of_stages(&metrics, &seen, super::now, role == Role::Watch);
     let gaps = Gaps::of(config.journal.accept_gaps);
     let ends_at = |past: LogState| move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past));
     match role {
         Role::Ingest => {
             let settings = log::held(journal, &held_settings(config)?)?;
             let keys = Keys::open(config)?;
-            let metrics = Arc::new(Metrics::default());
             Ingest::start(journal, config, &settings, &keys, super::now, Vec::new(), metrics)?.run(stop, until_drained)
         }
         Role::Tally => {
@@ -90,7 +94,9 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop)
         Role::Land => {
             let warehouse = stores::warehouse(config)?;
             let told = ends_at(LogState::Drained);
-            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &|| {}, config.alerts.stdout)
+            let mut printer = Printer::of(config, json);
+            let landed = Landed::new(&metrics);
+            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &|| {}, &mut |rows| printer.print(rows), &landed)
         }
         Role::Serve => Ok(()),
     }
@@ -103,7 +109,7 @@ fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings
     log::held(journal, &Settings { key_fingerprints, ..config.settings() })
 }
 
-fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Result<()> {
+fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: &Stop) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
@@ -111,7 +117,10 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
     let address = listener.local_addr()?;
     tracing::info!(page = format!("http://{address}"), "serving");
     let page_stop = Stop::default();
+    let deliveries = Deliveries::new(&metrics);
     std::thread::scope(|scope| {
+        let (figures, figures_stop, asked) = (Arc::clone(&metrics), page_stop.clone(), Arc::clone(&warehouse));
+        scope.spawn(move || monitor::watch_warehouse(&figures, &*asked, journal, super::now, &figures_stop));
         let changes = journal.map(|journal| {
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
             scope.spawn(move || {
@@ -132,13 +141,13 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
             scope.spawn(move || -> anyhow::Result<()> {
                 let reading: Arc<dyn Reading> = warehouse;
                 let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
-                let equipment = notifier::Equipment::of(config, &settings, reading, false, super::now)?;
+                let equipment = notifier::Equipment::of(config, &settings, reading, false, super::now, deliveries)?;
                 notifier::run(journal, &equipment, &|| notify_stop.asked()).context("the notifier stopped")
             })
         });
-        let page = super::page::web(config, warehouse, Arc::new(Metrics::default()), false, address, changes);
+        let page = super::page::web(config, warehouse, metrics, false, address, changes);
         let page = page.map(|page| Web { subscriptions, ..page });
-        let page = scope.spawn(|| serve(listener, page?, &Seen::default(), page_stop.clone()));
+        let page = scope.spawn(|| serve(listener, page?, page_stop.clone()));
         loop {
             let drained = match journal {
                 Some(journal) if until_drained => log::state(journal)? == LogState::Drained,

@@ -20,7 +20,9 @@ use super::keys::Keys;
 use super::log::{self, LogState};
 use super::{Stop, desk, land, notifier, stores, subscribers};
 use crate::config::Config;
-use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
+use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
+use crate::monitor::{self, Deliveries, Landed};
+use crate::printer::Printer;
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
@@ -29,18 +31,25 @@ pub(crate) struct Embedded {
     pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
     pub(crate) clock: fn() -> Micros,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Alerts are printed as JSON, at a terminal too.
+    pub(crate) json: bool,
 }
 
 /// Runs until asked to stop, or until drained.
 pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::TcpListener>) -> anyhow::Result<()> {
-    let Embedded { config, until_drained, worlds, simulated, clock } = embedded;
+    let Embedded { config, until_drained, worlds, simulated, clock, metrics, json } = embedded;
+    let mut printer = Printer::of(&config, json);
+    let seen = Arc::new(Seen::default());
+    monitor::of_stages(&metrics, &seen, clock, true);
+    let show = Show { metrics: &metrics, seen: &seen };
     std::fs::create_dir_all(&config.journal.data)
         .with_context(|| format!("failed to make the data folder `{}`", config.journal.data.display()))?;
     let mut journal = stores::local_journal(&config)?;
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
         let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
-        pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true)?;
+        pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true, &show, &mut printer)?;
         if until_drained {
             return Ok(());
         }
@@ -53,11 +62,17 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
         tracing::info!(generation, "the log had ended, a new one begins");
     }
     let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
-    pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false)
+    pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false, &show, &mut printer)
 }
 
 pub(crate) fn held_settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings { key_fingerprints: Keys::open(config)?.fingerprints(), ..config.settings() })
+}
+
+/// Where a pipeline shows what it does.
+struct Show<'a> {
+    metrics: &'a Arc<Metrics>,
+    seen: &'a Arc<Seen>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "what the one caller has at hand, twice")]
@@ -72,10 +87,13 @@ fn pipeline(
     listener: Option<std::net::TcpListener>,
     simulated: bool,
     ended: bool,
+    show: &Show<'_>,
+    printer: &mut Printer,
 ) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
-    let metrics = Arc::new(Metrics::default());
-    let seen = Arc::new(Seen::default());
+    let (metrics, seen) = (Arc::clone(show.metrics), Arc::clone(show.seen));
+    let landed = Landed::new(&metrics);
+    let deliveries = Deliveries::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(config)?;
     let tally_flow = Flow::default();
@@ -122,7 +140,8 @@ fn pipeline(
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
                 };
-                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &enforce, config.alerts.stdout)
+                landed.begun();
+                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &enforce, &mut |rows| printer.print(rows), &landed)
                     .context("land stopped")
                     .inspect_err(|_| stop.ask())
             }
@@ -130,8 +149,7 @@ fn pipeline(
         // On a page somebody may subscribe at any time.
         let has_subscriptions = !config.notify.subscriptions.is_empty() || listener.is_some();
         let page = listener.map(|listener| {
-            let (warehouse, metrics, page_stop, seen) =
-                (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone(), Arc::clone(&seen));
+            let (warehouse, metrics, page_stop) = (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone());
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
             let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
             scope.spawn(move || subscribers::run(shared, config, clock, wishes));
@@ -143,7 +161,7 @@ fn pipeline(
             scope.spawn(move || {
                 let page = super::page::web(config, warehouse, metrics, simulated, listener.local_addr()?, Some(changes))?;
                 let page = Web { subscriptions: Some(subscriptions), ..page };
-                serve(listener, page, &seen, page_stop)
+                serve(listener, page, page_stop)
             })
         });
         let notify_stop = Stop::default();
@@ -151,12 +169,15 @@ fn pipeline(
             let (warehouse, notify_stop, settings) = (Arc::clone(&warehouse), notify_stop.clone(), settings.clone());
             scope.spawn(move || {
                 let reading: Arc<dyn Reading> = warehouse;
-                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock)?;
+                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock, deliveries)?;
                 notifier::run(shared, &equipment, &|| notify_stop.asked())
                     .context("the notifier stopped")
                     .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nobody is told of alerts any more"))
             })
         });
+        let figures_stop = page_stop.clone();
+        let (figures, asked) = (Arc::clone(&metrics), Arc::clone(&warehouse));
+        scope.spawn(move || monitor::watch_warehouse(&figures, &*asked, None, clock, &figures_stop));
         let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
         notify_stop.ask();
         let notify = notify.map(|notify| ("notify", notify.join()));
@@ -185,8 +206,7 @@ impl Drop for OnDrop<'_> {
     }
 }
 
-pub(crate) fn serve(listener: std::net::TcpListener, page: Web, seen: &Seen, stop: Stop) -> anyhow::Result<()> {
-    let metrics = Arc::clone(&page.metrics);
+pub(crate) fn serve(listener: std::net::TcpListener, page: Web, stop: Stop) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
@@ -201,7 +221,6 @@ pub(crate) fn serve(listener: std::net::TcpListener, page: Web, seen: &Seen, sto
             tokio::select! {
                 result = &mut server => return result.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from),
                 _ = every.tick() => {
-                    show(seen, &metrics);
                     if stop.asked() && let Some(ended) = ended.take() {
                         // The server may have ended by itself.
                         let _ = ended.send(());
@@ -210,26 +229,4 @@ pub(crate) fn serve(listener: std::net::TcpListener, page: Web, seen: &Seen, sto
             }
         }
     })
-}
-
-fn show(seen: &Seen, metrics: &Metrics) {
-    let watermark = seen.watermark.load(Ordering::Relaxed);
-    metrics
-        .gauge("pumphandle_watermark_seconds", "The instant before which no more arrivals are expected.", &[])
-        .set(seconds(watermark as Micros));
-    let Ok(handled) = seen.handled.lock().map(|handled| *handled) else { return };
-    for (what, count) in [
-        ("counted", handled.posts),
-        ("duplicate", handled.duplicates),
-        ("late", handled.late),
-        ("after-final", handled.after_final),
-        ("deletion", handled.deletes),
-        ("removal", handled.removals),
-        ("edit", handled.edits),
-        ("clamped", handled.clamped),
-        ("refused", handled.refused),
-        ("lost", handled.lost),
-    ] {
-        metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]).raise_to(count);
-    }
 }

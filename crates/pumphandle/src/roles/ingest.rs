@@ -30,6 +30,8 @@ use super::keys::Keys;
 use super::log::{self, LogState};
 use crate::config::{Config, FeedKind, Wire};
 use crate::drive::again;
+use crate::logging::Outage;
+use crate::monitor::{self, FeedFigures};
 
 /// Lines taken from one feed before the next one's turn.
 const LINES_A_TURN: usize = 2_000;
@@ -71,6 +73,8 @@ struct Running {
     located: web::Counter,
     by_coordinates: web::Counter,
     pending: web::Counter,
+    figures: Arc<FeedFigures>,
+    outage: Outage,
     /// Lines read and lines rejected since the start.
     lines: u64,
     rejected: u64,
@@ -234,6 +238,9 @@ impl<'a> Ingest<'a> {
                     self.shares.remove(&share);
                     // What was read of it and not ticked is read again by whoever has it now.
                     let (feeds, planned) = (&mut self.feeds, &self.planned);
+                    for feed in planned.iter().filter(|planned| planned.share == share) {
+                        tracing::info!(feed = feed.name, "feed lost to another process");
+                    }
                     feeds.retain(|feed| planned.iter().all(|planned| planned.name != feed.name || planned.share != share));
                 }
             }
@@ -271,7 +278,11 @@ impl<'a> Ingest<'a> {
         let located = of_feed("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer.");
         let by_coordinates = of_feed("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates.");
         let pending = of_feed("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for.");
-        tracing::debug!(feed = name, epoch, "taken on");
+        let resumed = cursor.is_some();
+        tracing::info!(feed = name, resumed, "feed taken over");
+        let is_live = matches!(source, Source::Live(_));
+        let figures = FeedFigures::new(&self.metrics, &name, is_live);
+        let outage = Outage::new(format!("feed `{name}`"));
         self.feeds.push(Running {
             name,
             epoch,
@@ -284,6 +295,8 @@ impl<'a> Ingest<'a> {
             located,
             by_coordinates,
             pending,
+            figures,
+            outage,
             lines: 0,
             rejected: 0,
             ended_ticked: false,
@@ -417,6 +430,7 @@ impl<'a> Ingest<'a> {
                     let ended_before = self.feeds[index].progress.has_ended();
                     if !ended_before {
                         self.feeds[index].progress.on_end();
+                        self.feeds[index].figures.connected.set(0.0);
                         tracing::info!(feed = name, "read to its end");
                     }
                     Ok(false)
@@ -469,12 +483,18 @@ impl<'a> Ingest<'a> {
                             why,
                             "gap: these arrivals are lost"
                         );
-                        self.metrics
-                            .counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more.", &[("feed", &feed.name)])
-                            .add(1);
+                        feed.figures.gaps.add(1);
                     }
-                    Message::Disconnected { why, .. } => tracing::warn!(feed = feed.name, why, "disconnected, trying again"),
-                    Message::Connected { .. } => tracing::info!(feed = feed.name, "connected"),
+                    Message::Disconnected { why, .. } => {
+                        feed.figures.connected.set(0.0);
+                        feed.figures.disconnects.add(1);
+                        feed.outage.failed(why);
+                    }
+                    Message::Connected { .. } => {
+                        feed.figures.connected.set(1.0);
+                        feed.outage.ended();
+                        tracing::info!(feed = feed.name, "connected");
+                    }
                     Message::Failed { why } => tracing::error!(feed = feed.name, why, "a part of the source could not be read"),
                     _ => {}
                 }
@@ -492,6 +512,7 @@ impl<'a> Ingest<'a> {
         if let Some(why) = failed {
             tracing::warn!(feed = feed.name, why, "profiles could not be asked, trying again");
         }
+        feed.figures.resent.add(posts.len() as u64);
         for (routing, post) in posts {
             if post.path() != UNLOCATED {
                 self.feeds[index].located.add(1);
@@ -522,6 +543,8 @@ impl<'a> Ingest<'a> {
             }
             self.feeds[index].progress.on_arrival(arrival, now);
         }
+        let feed = &self.feeds[index];
+        feed.figures.heard(outcome.arrival().filter(|_| matches!(feed.source, Source::Live(_))), now);
         let Outcome::Post { routing, post, .. } = outcome else { return };
         self.put(routing, &post);
         let feed = &self.feeds[index];
@@ -536,10 +559,11 @@ impl<'a> Ingest<'a> {
     }
 
     fn reject(&mut self, index: usize, reject: &Reject, cursor: Cursor) {
-        let labels = [("feed", reject.feed.as_str()), ("reason", reject.reason.name())];
-        self.metrics.counter("pumphandle_rejects_total", "Lines set aside, by reason.", &labels).add(1);
+        monitor::rejects(&self.metrics, &reject.feed, reject.reason).add(1);
         self.rejects.push(Entry { partition: 0, bytes: Record::Reject(reject.clone()).encode() });
+        let now = (self.clock)();
         let feed = &mut self.feeds[index];
+        feed.figures.heard(None, now);
         feed.cursor = Some(cursor);
         feed.lines += 1;
         feed.rejected += 1;

@@ -1,15 +1,16 @@
 //! The land role: streams into the warehouse, each batch together with the position it was read up to.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use journal::{Change, Group, Journal, Membership, Stream};
 use record::{Position, Record};
-use warehouse::{AlertLine, Landing, Progress, WarehouseError};
+use warehouse::{Landing, Progress, WarehouseError};
 
 use super::log;
 use crate::drive::{Ends, Gaps, Kept, again, kept};
+use crate::logging::Outage;
+use crate::monitor::Landed;
 
 /// What lands.
 const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
@@ -18,8 +19,10 @@ const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 1 << 20;
 const WAIT: Duration = Duration::from_millis(200);
-/// Wait before a failed write is tried again; the warehouse being away delays its readers, and nobody else. Unit tests don't wait.
-const RETRY: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
+/// First wait before a failed write is tried again, doubled up to the last; the warehouse being away delays its readers, and nobody
+/// else. Unit tests don't wait.
+const RETRY_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(500) };
+const RETRY_LAST: Duration = Duration::from_secs(8);
 /// Once all others have ended it is tried so often before the program ends too: what hasn't landed stays in the log.
 const LAST_TRIES: u32 = 5;
 /// What retention has passed is deleted now and then.
@@ -31,7 +34,8 @@ pub(crate) fn run(
     ends: &Ends<'_>,
     gaps: Gaps,
     enforce_retention: &dyn Fn(),
-    print_alerts: bool,
+    show: &mut dyn FnMut(&[Record]) -> anyhow::Result<()>,
+    landed: &Landed,
 ) -> anyhow::Result<()> {
     let mut membership = again(|| journal.join(Group::Land))?;
     let mut lander = Lander::new(gaps);
@@ -42,8 +46,13 @@ pub(crate) fn run(
         let began = Instant::now();
         let wait = if upstream_done { Duration::ZERO } else { WAIT };
         let rows = lander.turn(journal, warehouse, &mut *membership, ends, &mut next_look, wait)?;
-        if print_alerts {
-            print(&rows)?;
+        show(&rows)?;
+        match lander.place {
+            Some(_) => {
+                landed.begun();
+                landed.landed(rows.len(), began);
+            }
+            None => landed.lost(),
         }
         if (rows.is_empty() && upstream_done) || ends.told(&mut next_look)? {
             return Ok(());
@@ -83,8 +92,15 @@ impl Lander {
     ) -> anyhow::Result<Vec<Record>> {
         for change in again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))? {
             match change {
-                Change::Given(_) => self.place = Some(landed(warehouse, ends, next_look)?),
-                Change::Taken(_) => self.place = None,
+                Change::Given(_) => {
+                    let place = landed(warehouse, ends, next_look)?;
+                    tracing::info!(stage = "land", counts = place[0], alerts = place[1], "landing taken over");
+                    self.place = Some(place);
+                }
+                Change::Taken(_) => {
+                    tracing::info!(stage = "land", "landing lost to another process");
+                    self.place = None;
+                }
             }
         }
         let Some(next) = &mut self.place else { return Ok(Vec::new()) };
@@ -141,31 +157,24 @@ fn land(
     Ok(rows)
 }
 
-/// Alerts as lines of JSON, a line a revision; after a kill the last ones may be printed again, with the same id and revision.
-fn print(rows: &[Record]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for row in rows {
-        if let Record::Alert(alert) = row {
-            serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
-            out.write_all(b"\n")?;
-        }
-    }
-    out.flush()?;
-    Ok(())
-}
-
 /// Calls again for as long as that may help: what hasn't landed stays in the log.
 fn patiently<T>(ends: &Ends<'_>, next_look: &mut Instant, call: impl Fn() -> Result<T, WarehouseError>) -> anyhow::Result<T> {
     let mut tries_left = LAST_TRIES;
+    let mut wait = RETRY_FIRST;
+    let mut outage = Outage::new("the warehouse");
     loop {
         match call() {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                outage.ended();
+                return Ok(value);
+            }
             Err(error) if error.try_again() && tries_left > 0 && !ends.told(next_look)? => {
-                tracing::warn!(%error, "the warehouse can't be reached, trying again");
+                outage.failed(&error);
                 if ends.upstream_done() {
                     tries_left -= 1;
                 }
-                std::thread::sleep(RETRY);
+                std::thread::sleep(wait);
+                wait = (wait * 2).min(RETRY_LAST);
             }
             Err(error) => return Err(error.into()),
         }

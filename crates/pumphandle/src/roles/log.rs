@@ -3,6 +3,8 @@
 //! Settings are appended to every partition of `posts` and to `tallies`. A copy in `feeds` says what the log holds; it is written
 //! before they are appended and once more after, so that a kill in between is mended at the next start.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, anyhow, bail};
 use journal::{Entry, Journal, Stream};
 use record::time::{HOUR, pane_border};
@@ -15,6 +17,8 @@ const SETTINGS_APPENDED: &str = "settings-appended";
 const STATE: &str = "log";
 /// Up to where `counts` and `alerts` hold everything that was judged.
 const JUDGED: &str = "log-judged";
+/// Of a changed set of names so many are logged.
+const NAMES_LOGGED_MAX: usize = 20;
 
 /// Where the log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,10 +124,40 @@ pub(crate) fn settle(journal: &dyn Journal, configured: &Settings, reached: Opti
             return Ok(held);
         }
         let from = reached.map_or(held.from, |reached| pane_border(reached, HOUR).max(held.from));
-        return begin(journal, Settings { number: held.number + 1, generation: held.generation, from, ..configured.clone() });
+        let settings = Settings { number: held.number + 1, generation: held.generation, from, ..configured.clone() };
+        log_change(&held, &settings);
+        return begin(journal, settings);
     }
     let generation = journal.generation();
     begin(journal, Settings { number: 1, generation, from: record::time::EARLIEST, ..configured.clone() })
+}
+
+/// What counts from now on that did not, and the reverse.
+fn log_change(held: &Settings, settings: &Settings) {
+    let topics = |of: &Settings| of.topics.iter().map(|topic| topic.id.clone()).collect::<BTreeSet<_>>();
+    let feeds = |of: &Settings| of.feeds.iter().map(|feed| feed.name.clone()).collect::<BTreeSet<_>>();
+    let difference = |new: BTreeSet<String>, old: BTreeSet<String>| {
+        let named = |names: Vec<&String>| {
+            let shown: Vec<&str> = names.iter().take(NAMES_LOGGED_MAX).map(|name| name.as_str()).collect();
+            let more = names.len() - shown.len();
+            if more > 0 { format!("{} and {more} more", shown.join(" ")) } else { shown.join(" ") }
+        };
+        (named(new.difference(&old).collect()), named(old.difference(&new).collect()))
+    };
+    let (topics_added, topics_removed) = difference(topics(settings), topics(held));
+    let (feeds_added, feeds_removed) = difference(feeds(settings), feeds(held));
+    tracing::info!(
+        number = settings.number,
+        from = record::time::display(settings.from),
+        topics_added,
+        topics_removed,
+        lexicon_changed = settings.lexicon != held.lexicon,
+        regions_changed = settings.places != held.places || settings.regions != held.regions,
+        detection_changed = settings.detect != held.detect,
+        feeds_added,
+        feeds_removed,
+        "changed settings apply from now on"
+    );
 }
 
 fn begin(journal: &dyn Journal, settings: Settings) -> anyhow::Result<Settings> {

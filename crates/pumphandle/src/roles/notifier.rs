@@ -36,6 +36,7 @@ use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
 use crate::drive::again;
+use crate::monitor::Deliveries;
 use crate::whole;
 
 const TURN_EVERY: Duration = Duration::from_millis(200);
@@ -61,6 +62,7 @@ pub(crate) struct Equipment {
     feeds: PathBuf,
     simulated: bool,
     clock: fn() -> Micros,
+    deliveries: Deliveries,
 }
 
 impl Equipment {
@@ -71,6 +73,7 @@ impl Equipment {
         warehouse: Arc<dyn Reading>,
         simulated: bool,
         clock: fn() -> Micros,
+        deliveries: Deliveries,
     ) -> anyhow::Result<Equipment> {
         let notify = config.notify.clone();
         let pem =
@@ -117,6 +120,7 @@ impl Equipment {
             feeds,
             simulated,
             clock,
+            deliveries,
         })
     }
 
@@ -466,6 +470,9 @@ impl<'a> Notifier<'a> {
                 is_idle = false;
             }
         }
+        let items = self.items.values().filter(|item| item.tries.failed > 0 && !item.given_up).count();
+        let heads = self.heads.values().filter(|head| head.tries.failed > 0).count();
+        self.equipment.deliveries.waiting(items + heads);
         Ok(is_idle)
     }
 
@@ -730,6 +737,10 @@ impl<'a> Notifier<'a> {
             Err(SendError::Later { after, .. }) => (false, after.map(|after| Micros::try_from(after.as_micros()).unwrap_or(Micros::MAX))),
             Err(SendError::Never { .. }) => (true, None),
         };
+        match &result {
+            Ok(()) => self.equipment.deliveries.sent(),
+            Err(_) => self.equipment.deliveries.failed(for_good),
+        }
         if let Err(error) = &result {
             tracing::warn!(subscription = name, %error, for_good, "a message didn't go out");
         }

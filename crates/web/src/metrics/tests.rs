@@ -38,3 +38,29 @@ fn a_family_has_a_bound() {
     assert_eq!(text.lines().filter(|line| line.starts_with("pumphandle_many_total{")).count(), 2_000);
     assert!(text.ends_with("pumphandle_metrics_hidden 10\n"));
 }
+
+#[test]
+fn unknown_gauge_is_not_shown() {
+    let metrics = Metrics::default();
+    let lag = metrics.gauge("pumphandle_lag_seconds", "Behind.", &[]);
+    let shown = || metrics.render().contains("pumphandle_lag_seconds");
+    assert!(!shown());
+    lag.set(0.0);
+    assert!(metrics.render().contains("\npumphandle_lag_seconds 0\n"));
+    lag.clear();
+    assert!(!shown());
+    lag.set(f64::NAN);
+    assert!(metrics.render().contains("\npumphandle_lag_seconds NaN\n"), "not a number is not unknown");
+}
+
+#[test]
+fn collectors_run_before_each_render() {
+    let metrics = std::sync::Arc::new(Metrics::default());
+    let weak = std::sync::Arc::downgrade(&metrics);
+    metrics.before_render(move || {
+        let Some(metrics) = weak.upgrade() else { return };
+        metrics.counter("pumphandle_scrapes_total", "Scrapes.", &[]).add(1);
+    });
+    assert!(metrics.render().contains("pumphandle_scrapes_total 1"));
+    assert!(metrics.render().contains("pumphandle_scrapes_total 2"));
+}

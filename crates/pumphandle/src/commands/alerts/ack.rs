@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::Ack;
 use crate::commands::{Failure, actor, export, reached_at};
 use crate::config::Config;
+use crate::printer;
 use crate::roles::desk::Desk;
 use crate::roles::{now, stores};
 
@@ -28,7 +29,12 @@ pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
         Ok(_) => by_api(at, args, change)?,
         Err(_) => on_streams(config, args, change)?,
     };
-    writeln!(std::io::stdout().lock(), "{done}")?;
+    let mut out = std::io::stdout().lock();
+    if printer::is_for_people(args.json) {
+        writeln!(out, "{}", printer::acknowledged(&done))?;
+    } else {
+        writeln!(out, "{done}")?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,378 @@
+//! The metrics of roles: what each is called, what it says, and where it comes from; and the listener that serves them.
+//!
+//! A function for each source. Counters exist from the start, so that a rate can be computed over the first event; gauges are shown
+//! once they are known. Ages are computed at the moment of a scrape.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use journal::{Journal, Stream};
+use record::time::SECOND;
+use record::{Micros, Position, RejectReason};
+use warehouse::{AlertQuery, Warehouse};
+use web::{Counter, Gauge, Health, Metrics};
+
+use crate::config::Config;
+use crate::drive::Seen;
+use crate::roles::{self, Stop};
+
+/// How often the warehouse is asked for its figures.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A stop is noticed within this time.
+const STOP_WITHIN: Duration = Duration::from_millis(200);
+
+/// What every process has: its release, when it began, its memory, and the free space of the data folder. Begins to serve them
+/// where `[metrics] listen` says so, until the process ends.
+pub(crate) fn start(role: &'static str, config: &Config, metrics: &Arc<Metrics>, health: Health) -> anyhow::Result<()> {
+    of_process(role, metrics);
+    of_disk(&config.journal.data, metrics);
+    let Some(listen) = config.metrics.listen else { return Ok(()) };
+    let listener = TcpListener::bind(listen).with_context(|| format!("failed to listen on `{listen}` for `metrics.listen`"))?;
+    listener.set_nonblocking(true)?;
+    tracing::info!(metrics = format!("http://{}/metrics", listener.local_addr()?), "serving metrics");
+    let metrics = Arc::clone(metrics);
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            web::serve_monitor(listener, metrics, health, std::future::pending()).await;
+            Ok::<_, std::io::Error>(())
+        })
+    })?;
+    Ok(())
+}
+
+/// A process that is alive and knows no reason not to be ready.
+pub(crate) fn always_ready() -> Health {
+    Arc::new(|| Ok("ok\n".to_owned()))
+}
+
+fn of_process(role: &'static str, metrics: &Arc<Metrics>) {
+    let labels = [("role", role), ("version", env!("CARGO_PKG_VERSION")), ("revision", env!("PUMPHANDLE_REVISION_BUILT"))];
+    metrics.gauge("pumphandle_build_info", "Always 1; the labels name the role and the release.", &labels).set(1.0);
+    let began = metrics.gauge("process_start_time_seconds", "When the process began, in seconds since 1970.", &[]);
+    began.set(seconds(roles::now()));
+    let resident = metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", &[]);
+    let files = metrics.gauge("process_open_fds", "Open file descriptors of the process.", &[]);
+    metrics.before_render(move || {
+        resident.set_or_clear(resident_bytes());
+        files.set_or_clear(std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64));
+    });
+}
+
+/// None where there is no `/proc`.
+fn resident_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok())?;
+    Some(kilobytes * 1024.0)
+}
+
+fn of_disk(folder: &Path, metrics: &Arc<Metrics>) {
+    let folder: PathBuf = folder.to_owned();
+    let free = metrics.gauge("pumphandle_disk_free_bytes", "Space left to us on the disk of the data folder.", &[]);
+    let size = metrics.gauge("pumphandle_disk_size_bytes", "Size of the disk of the data folder.", &[]);
+    metrics.before_render(move || {
+        free.set_or_clear(fs4::available_space(&folder).ok().map(|bytes| bytes as f64));
+        size.set_or_clear(fs4::total_space(&folder).ok().map(|bytes| bytes as f64));
+    });
+}
+
+// ---- feeds: ingest ----
+
+/// What is known of one feed's connection.
+#[derive(Debug)]
+pub(crate) struct FeedFigures {
+    pub(crate) connected: Gauge,
+    pub(crate) disconnects: Counter,
+    pub(crate) gaps: Counter,
+    pub(crate) resent: Counter,
+    lag: Gauge,
+    /// When its last event came, by a clock that is never set.
+    heard: Mutex<Option<Instant>>,
+}
+
+impl FeedFigures {
+    /// Of a feed that this process reads from now on. `is_live`: its events happen now, so that their lag means something.
+    pub(crate) fn new(metrics: &Arc<Metrics>, feed: &str, is_live: bool) -> Arc<FeedFigures> {
+        let labels = [("feed", feed)];
+        for reason in RejectReason::ALL {
+            rejects(metrics, feed, reason);
+        }
+        let figures = Arc::new(FeedFigures {
+            connected: metrics.gauge("pumphandle_feed_connected", "1 while the feed's connection or file is open, else 0.", &labels),
+            disconnects: metrics.counter("pumphandle_feed_disconnects_total", "Connections that ended or failed.", &labels),
+            gaps: metrics.counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more.", &labels),
+            resent: metrics.counter(
+                "pumphandle_posts_resent_total",
+                "Posts appended once more with the answer about their author's profile.",
+                &labels,
+            ),
+            lag: metrics.gauge(
+                "pumphandle_feed_lag_seconds",
+                "How far the source's time stamp of the last event was behind our clock; negative if ahead of it.",
+                &labels,
+            ),
+            heard: Mutex::new(None),
+        });
+        figures.connected.set(if is_live { 0.0 } else { 1.0 });
+        let age = metrics.gauge("pumphandle_feed_last_event_age_seconds", "Time since the feed's last event came.", &labels);
+        let known = Arc::downgrade(&figures);
+        metrics.before_render(move || {
+            let heard = known.upgrade().and_then(|figures| *figures.heard.lock().unwrap_or_else(PoisonError::into_inner));
+            age.set_or_clear(heard.map(|heard| heard.elapsed().as_secs_f64()));
+        });
+        figures
+    }
+
+    /// An event came; `arrival` is the source's stamp, where it lives.
+    pub(crate) fn heard(&self, arrival: Option<Micros>, now: Micros) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if let Some(arrival) = arrival {
+            self.lag.set(seconds(now.saturating_sub(arrival)));
+        }
+    }
+}
+
+impl Drop for FeedFigures {
+    fn drop(&mut self) {
+        // Another process has it now.
+        self.connected.clear();
+        self.lag.clear();
+    }
+}
+
+pub(crate) fn rejects(metrics: &Metrics, feed: &str, reason: RejectReason) -> Counter {
+    let labels = [("feed", feed), ("reason", reason.name())];
+    metrics.counter("pumphandle_rejects_total", "Lines set aside, by reason.", &labels)
+}
+
+// ---- stages: tally and watch ----
+
+/// What `drive` shows of the stages of this process; `judges`: watch is among them, which alone knows totals over all partitions.
+pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() -> Micros, judges: bool) {
+    if !judges {
+        return;
+    }
+    let seen = Arc::clone(seen);
+    let watermark = metrics.gauge("pumphandle_watermark_seconds", "The instant before which no more arrivals are expected.", &[]);
+    let age = metrics.gauge("pumphandle_watermark_age_seconds", "How far the watermark is behind the clock.", &[]);
+    let records =
+        |what: &str| metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]);
+    type Part = fn(&record::Handled) -> u64;
+    let parts: [(&str, Part); 12] = [
+        ("counted", |handled| handled.posts),
+        ("duplicate", |handled| handled.duplicates),
+        ("resent", |handled| handled.resent),
+        ("late", |handled| handled.late),
+        ("after-final", |handled| handled.after_final),
+        ("deletion", |handled| handled.deletes),
+        ("removal", |handled| handled.removals),
+        ("edit", |handled| handled.edits),
+        ("clamped", |handled| handled.clamped),
+        ("refused", |handled| handled.refused),
+        ("lost", |handled| handled.lost),
+        ("cells", |handled| handled.cells),
+    ];
+    let parts = parts.map(|(what, part)| (records(what), part));
+    metrics.before_render(move || {
+        let reached = match seen.watermark.load(Ordering::Relaxed) {
+            0 => None,
+            reached => Some(reached as Micros),
+        };
+        watermark.set_or_clear(reached.map(seconds));
+        age.set_or_clear(reached.map(|reached| seconds(clock() - reached)));
+        let Ok(handled) = seen.handled.lock().map(|handled| *handled) else { return };
+        for (counter, part) in &parts {
+            counter.raise_to(part(&handled));
+        }
+    });
+}
+
+// ---- landing ----
+
+/// How far landing is behind the streams, as the one that lands knows it.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    /// Everything that had been written by then has landed.
+    level_at: Mutex<Option<Instant>>,
+    rows: Counter,
+}
+
+const LANDING_LAG: (&str, &str) =
+    ("pumphandle_landing_lag_seconds", "How long ago everything that was in the streams then had reached the warehouse.");
+
+impl Landed {
+    pub(crate) fn new(metrics: &Arc<Metrics>) -> Arc<Landed> {
+        let landed = Arc::new(Landed {
+            level_at: Mutex::new(None),
+            rows: metrics.counter("pumphandle_landed_records_total", "Records of counts and alerts written into the warehouse.", &[]),
+        });
+        let lag = metrics.gauge(LANDING_LAG.0, LANDING_LAG.1, &[]);
+        let shared = Arc::clone(&landed);
+        metrics.before_render(move || {
+            let level_at = *shared.level_at.lock().unwrap_or_else(PoisonError::into_inner);
+            lag.set_or_clear(level_at.map(|at| at.elapsed().as_secs_f64()));
+        });
+        landed
+    }
+
+    /// It is ours to land from now on.
+    pub(crate) fn begun(&self) {
+        let mut level_at = self.level_at.lock().unwrap_or_else(PoisonError::into_inner);
+        level_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Another process lands.
+    pub(crate) fn lost(&self) {
+        *self.level_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// So many records have landed; none: there was nothing left at `looked`.
+    pub(crate) fn landed(&self, rows: usize, looked: Instant) {
+        self.rows.add(rows as u64);
+        if rows == 0 {
+            *self.level_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
+        }
+    }
+}
+
+/// The same as seen from outside, by a process that reads the streams and the warehouse but does not land: after which look
+/// everything that it found in the streams has landed.
+#[derive(Debug, Default)]
+pub(crate) struct LandingProbe {
+    /// When the streams ended where.
+    looks: VecDeque<(Instant, BTreeMap<Stream, Position>)>,
+    level_at: Option<Instant>,
+}
+
+/// So many looks are remembered: the lag of a longer outage is that of its oldest look.
+const LOOKS_MAX: usize = 720;
+
+impl LandingProbe {
+    /// Takes a look into account; how long landing is behind, once that is known.
+    pub(crate) fn look(&mut self, now: Instant, ends: BTreeMap<Stream, Position>, landed: &BTreeMap<Stream, Position>) -> Option<Duration> {
+        self.looks.push_back((now, ends));
+        let is_landed =
+            |ends: &BTreeMap<Stream, Position>| ends.iter().all(|(stream, end)| landed.get(stream).copied().unwrap_or(0) >= *end);
+        while let Some((at, _)) = self.looks.front().filter(|(_, ends)| is_landed(ends)) {
+            self.level_at = Some(*at);
+            self.looks.pop_front();
+        }
+        if self.looks.len() > LOOKS_MAX {
+            self.looks.pop_back();
+        }
+        let oldest = self.looks.front().map(|(at, _)| *at);
+        self.level_at.or(oldest).map(|at| now - at)
+    }
+}
+
+// ---- warehouse: whoever serves a page ----
+
+/// Asks the warehouse now and then for what only it knows, until `stop`; `journal`, where landing is another process's.
+pub(crate) fn watch_warehouse(
+    metrics: &Metrics,
+    warehouse: &dyn Warehouse,
+    journal: Option<&dyn Journal>,
+    clock: fn() -> Micros,
+    stop: &Stop,
+) {
+    let up = metrics.gauge("pumphandle_warehouse_up", "1 if the warehouse answered when it was asked last, else 0.", &[]);
+    let open = metrics.gauge("pumphandle_alerts_open", "Alerts that are open.", &[]);
+    let age =
+        metrics.gauge("pumphandle_landed_event_age_seconds", "How far the newest event time in the warehouse is behind the clock.", &[]);
+    let judged = metrics.gauge("pumphandle_judged_until_seconds", "Latest end of a window that was judged after its close.", &[]);
+    let lag = journal.map(|_| metrics.gauge(LANDING_LAG.0, LANDING_LAG.1, &[]));
+    let mut probe = LandingProbe::default();
+    let mut next = Instant::now();
+    while !stop.asked() {
+        if Instant::now() < next {
+            std::thread::sleep(STOP_WITHIN);
+            continue;
+        }
+        next = Instant::now() + LOOK_EVERY;
+        let query = AlertQuery { open: Some(true), limit: usize::MAX, ..AlertQuery::default() };
+        let ask = || Ok::<_, warehouse::WarehouseError>((warehouse.alerts(&query)?.len(), warehouse.latest()?, warehouse.closed_until()?));
+        match ask() {
+            Ok((alerts, latest, closed_until)) => {
+                up.set(1.0);
+                open.set(alerts as f64);
+                age.set_or_clear(latest.map(|latest| seconds(clock() - latest)));
+                judged.set_or_clear(closed_until.map(seconds));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the warehouse could not be asked for its figures");
+                up.set(0.0);
+                [&open, &age, &judged].into_iter().for_each(Gauge::clear);
+            }
+        }
+        if let (Some(journal), Some(lag)) = (journal, &lag) {
+            lag.set_or_clear(landing_lag(&mut probe, journal, warehouse).map(|lag| lag.as_secs_f64()));
+        }
+    }
+}
+
+fn landing_lag(probe: &mut LandingProbe, journal: &dyn Journal, warehouse: &dyn Warehouse) -> Option<Duration> {
+    let now = Instant::now();
+    let mut ends = BTreeMap::new();
+    for stream in [Stream::Counts, Stream::Alerts] {
+        ends.insert(stream, journal.extent(stream, 0).ok()?.end);
+    }
+    let landed = warehouse.progress().unwrap_or_default();
+    let landed = ends.keys().filter_map(|stream| {
+        let progress = landed.iter().find(|progress| progress.stream == stream.name())?;
+        Some((*stream, progress.next))
+    });
+    let landed = landed.collect();
+    probe.look(now, ends, &landed)
+}
+
+// ---- deliveries: the notifier ----
+
+/// What became of messages to subscribers.
+#[derive(Debug, Clone)]
+pub(crate) struct Deliveries {
+    sent: Counter,
+    failed: Counter,
+    refused: Counter,
+    waiting: Gauge,
+}
+
+impl Deliveries {
+    pub(crate) fn new(metrics: &Metrics) -> Deliveries {
+        let of = |result: &str| {
+            metrics.counter("pumphandle_deliveries_total", "Messages to subscribers, by what came of them.", &[("result", result)])
+        };
+        Deliveries {
+            sent: of("sent"),
+            failed: of("failed"),
+            refused: of("refused"),
+            waiting: metrics.gauge("pumphandle_deliveries_waiting", "Messages that could not be sent and will be tried again.", &[]),
+        }
+    }
+
+    pub(crate) fn sent(&self) {
+        self.sent.add(1);
+    }
+
+    /// It will be tried again, unless it was refused for good.
+    pub(crate) fn failed(&self, for_good: bool) {
+        if for_good { self.refused.add(1) } else { self.failed.add(1) }
+    }
+
+    pub(crate) fn waiting(&self, messages: usize) {
+        self.waiting.set(messages as f64);
+    }
+}
+
+/// An instant or span as metrics show it.
+fn seconds(micros: Micros) -> f64 {
+    micros as f64 / SECOND as f64
+}
+
+#[cfg(test)]
+mod tests;
