@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod drive;
+mod near;
 mod roles;
 #[cfg(test)]
 mod simulated;

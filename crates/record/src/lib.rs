@@ -11,6 +11,8 @@ pub mod region;
 
 pub mod text;
 
+pub mod lines;
+
 pub mod kind;
 
 pub mod pseudonym;
