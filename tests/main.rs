@@ -24,5 +24,6 @@ mod replay;
 mod run;
 mod tidy;
 mod topics;
+mod web;
 mod websocket;
 mod why;

@@ -7,7 +7,7 @@ hash_of() {
     printf %s "$(cat "$1")" | sha256sum | cut -d ' ' -f 1
 }
 
-for user in writer analyst; do
+for user in writer reader analyst; do
     file=/run/secrets/clickhouse_$user
     if [ ! -s "$file" ]; then
         echo "error: no password in $file" >&2
@@ -15,6 +15,7 @@ for user in writer analyst; do
     fi
 done
 PUMPHANDLE_WRITER_SHA256=$(hash_of /run/secrets/clickhouse_writer)
+PUMPHANDLE_READER_SHA256=$(hash_of /run/secrets/clickhouse_reader)
 PUMPHANDLE_ANALYST_SHA256=$(hash_of /run/secrets/clickhouse_analyst)
-export PUMPHANDLE_WRITER_SHA256 PUMPHANDLE_ANALYST_SHA256
+export PUMPHANDLE_WRITER_SHA256 PUMPHANDLE_READER_SHA256 PUMPHANDLE_ANALYST_SHA256
 exec "${1:-/entrypoint.sh}"

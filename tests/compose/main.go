@@ -150,6 +150,14 @@ func check(project *types.Project) (problems []string) {
 				broken("`%s` names a secret that isn't given to it", key)
 			}
 		}
+		if slices.Contains(service.Command, "serve") {
+			if slices.ContainsFunc(service.Secrets, func(given types.ServiceSecretConfig) bool { return given.Source == "clickhouse_writer" }) {
+				broken("faces users, and may change tables")
+			}
+			if !slices.ContainsFunc(named(service), func(volume types.ServiceVolumeConfig) bool { return volume.Target == "/data" }) {
+				broken("its tokens aren't on a volume with a name")
+			}
+		}
 		for _, volume := range service.Volumes {
 			switch {
 			case volume.Type == types.VolumeTypeVolume && volume.Source == "":

@@ -429,7 +429,7 @@ fn instant(written: &Written<'_>) -> Result<Micros, TimeError> {
 /// When a post was made: a line without that can't be counted.
 fn created(written: &Written<'_>) -> Result<Micros, Rejected> {
     instant(written).map_err(|err| match err {
-        TimeError::Unreadable => Rejected::new(RejectReason::Time, "created_at missing or unreadable"),
+        TimeError::Unreadable | TimeError::NoDate => Rejected::new(RejectReason::Time, "created_at missing or unreadable"),
         TimeError::OutOfRange => Rejected::new(RejectReason::TimeRange, "created_at outside 2000 to 2099"),
     })
 }

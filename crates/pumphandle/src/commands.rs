@@ -108,8 +108,17 @@ impl Failure {
     }
 }
 
+/// Writers of CSV and JSON wrap what the pipe said and don't name it as their cause.
 fn is_broken_pipe(error: &Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let csv = cause.downcast_ref::<csv::Error>().and_then(|error| match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        });
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        [io, csv, json].contains(&Some(std::io::ErrorKind::BrokenPipe))
+    })
 }
 
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {

@@ -206,9 +206,12 @@ pub(crate) struct Web {
     pub(crate) hosts: Vec<String>,
     /// What those may who prove nothing.
     pub(crate) anonymous: web::Role,
-    /// Proxies whose word on users and roles is taken.
+    /// Proxies whose word on a client's address is believed.
     pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// Holds the secret with which their word on users and roles is believed too.
+    pub(crate) proxy_secret_file: Option<PathBuf>,
     pub(crate) requests_per_minute: u32,
+    pub(crate) connections_per_address: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,6 +307,15 @@ impl Places {
         let atlas = &self.placing.atlas;
         let language = code.strip_prefix("lang:").is_some_and(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_lowercase()));
         language || matches!(code, record::region::WORLD | record::region::UNLOCATED) || atlas.name(code).is_some()
+    }
+
+    /// Whether a code is a region's: of ISO 3166, of the operator's own, the world, or a language's.
+    pub(crate) fn knows(&self, code: &str) -> bool {
+        let language = code.strip_prefix("lang:");
+        let is_language = language.is_some_and(|code| (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase()));
+        let own = || self.placing.atlas.own().is_some_and(|own| own.each().any(|own| own.code.eq_ignore_ascii_case(code)));
+        let is_special = code == record::region::WORLD || code == record::region::UNLOCATED;
+        is_special || is_language || self.placing.atlas.region(code).is_some() || own()
     }
 
     /// What every region is called in the languages of the page, own ones included.
@@ -482,7 +494,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let panes = reader.section("panes", read_panes);
     let topics = read_topics(reader, journal.as_ref(), file.as_deref());
     let feeds = read_feeds(reader, feed_defaults, file.as_deref(), &mut warnings);
-    let web = reader.section("web", |section| read_web(section, &mut warnings));
+    let web = reader.section("web", |section| read_web(section, file.as_deref(), &mut warnings));
     let detect = reader.section("detect", read_detect);
     let alerts = reader.section("alerts", |section| Some(Alerts { stdout: section.boolean("stdout")?.value }));
     let notify = notify_section::read(reader, file.as_deref());
@@ -919,13 +931,15 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
     Some(FeedKind::File { paths, follow })
 }
 
-fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<Web> {
+fn read_web(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<Web> {
     let listen = section.parsed::<SocketAddr>("listen", "an address and a port, such as `127.0.0.1:8080`");
     let hosts = section.texts("hosts");
     let roles = web::Role::ALL.map(web::Role::name);
     let anonymous = section.word("anonymous", &roles);
     let proxies = section.texts("trusted-proxies");
+    let proxy_secret_file = read_proxy_secret(section, file);
     let requests_per_minute = section.whole_number("requests-per-minute", 10..=1_000_000);
+    let connections_per_address = section.whole_number("connections-per-address", 4..=512);
     let listen = listen?;
     if !listen.value.ip().is_loopback() {
         let message = format!("`listen`, {}, lets other machines in, in `[web]`", listen.value);
@@ -935,7 +949,7 @@ fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<We
     let mut trusted_proxies = Vec::new();
     for proxy in proxies? {
         match proxy.value.parse() {
-            Ok(address) => trusted_proxies.push(address),
+            Ok(address) => trusted_proxies.push(IpAddr::to_canonical(&address)),
             Err(_) => section.problem(
                 &proxy.place,
                 &format!("`trusted-proxies` names `{}`, no address,", proxy.value),
@@ -948,7 +962,9 @@ fn read_web(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<We
         hosts: hosts?.into_iter().map(|host| host.value).collect(),
         anonymous,
         trusted_proxies,
+        proxy_secret_file: proxy_secret_file?,
         requests_per_minute: requests_per_minute?.value,
+        connections_per_address: connections_per_address?.value,
     })
 }
 
@@ -972,6 +988,26 @@ fn read_metrics(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Optio
         warnings.push(Problem::new(&written.place, message).hint("use `127.0.0.1`, or see that only your Prometheus reaches it"));
     }
     Some(MetricsListener { listen: Some(listen) })
+}
+
+/// A short secret could be guessed by whoever reaches the port, and makes an operator.
+const PROXY_SECRET_BYTES_LEAST: usize = 16;
+
+fn read_proxy_secret(section: &mut Section<'_>, file: Option<&Path>) -> Option<Option<PathBuf>> {
+    let key = "proxy-secret-file";
+    let hint = "name a file whose only line is the secret that the proxy sends, such as 64 random hexadecimal digits";
+    let place = section.place_of(key);
+    let path = read_secret_file(section, key, file, hint)?;
+    let Some(path) = path else { return Some(None) };
+    let problem = match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim_end().lines().count() > 1 => "has more than one line",
+        Ok(text) if text.trim_end().len() < PROXY_SECRET_BYTES_LEAST => "is shorter than 16 characters",
+        Ok(text) if !text.trim_end().bytes().all(|byte| byte.is_ascii_graphic()) => "holds what no header can carry",
+        Ok(_) => return Some(Some(path)),
+        Err(_) => "can't be read as text",
+    };
+    section.problem(&place, &format!("`{}` {problem}, for `{key}`", path.display()), Some(hint));
+    None
 }
 
 struct DetectRead {

@@ -8,6 +8,7 @@ mod config;
 mod drive;
 mod logging;
 mod monitor;
+mod near;
 mod printer;
 mod roles;
 #[cfg(test)]

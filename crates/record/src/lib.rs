@@ -11,6 +11,8 @@ pub mod region;
 
 pub mod text;
 
+pub mod lines;
+
 pub mod kind;
 
 pub mod pseudonym;
@@ -20,8 +22,8 @@ pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Prov
 
 mod log;
 pub use log::{
-    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange,
-    WindowChange,
+    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick,
+    TotalChange, WindowChange,
 };
 
 mod settings;

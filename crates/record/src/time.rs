@@ -27,6 +27,8 @@ pub const LATEST: Micros = 4_102_444_800 * SECOND;
 pub enum TimeError {
     #[error("not a date and time (RFC 3339) or unix seconds")]
     Unreadable,
+    #[error("not a date, a date and time (RFC 3339) or unix seconds")]
+    NoDate,
     #[error("outside the years 2000 to 2099")]
     OutOfRange,
 }
@@ -39,6 +41,24 @@ pub fn parse(text: &str) -> Result<Micros, TimeError> {
         None => parse_calendar(text.as_bytes()).ok_or(TimeError::Unreadable)?,
     };
     in_range(instant)
+}
+
+/// As [`parse`]; a date alone is its midnight in UTC.
+pub fn parse_or_date(text: &str) -> Result<Micros, TimeError> {
+    let text = text.trim_ascii();
+    match parse(text) {
+        Err(TimeError::Unreadable) if is_date(text) => parse(&format!("{text}T00:00:00Z")).map_err(|error| match error {
+            TimeError::Unreadable => TimeError::NoDate,
+            error => error,
+        }),
+        Err(TimeError::Unreadable) => Err(TimeError::NoDate),
+        parsed => parsed,
+    }
+}
+
+/// Whether a text has the shape of `2026-01-05`.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
 }
 
 /// Only instants of the years 2000 to 2099 are counted.

@@ -15,6 +15,7 @@ use clickhouse::error::Error;
 use clickhouse::{Client, Compression};
 use tokio::runtime::Runtime;
 
+use crate::deadline;
 use crate::error::WarehouseError;
 
 mod schema;
@@ -128,7 +129,8 @@ impl ClickHouse {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let (sender, answer) = mpsc::sync_channel(1);
-        let after = self.settings.answer_max;
+        let deadline = deadline::current();
+        let after = deadline.as_ref().map_or(self.settings.answer_max, |deadline| deadline.remaining().min(self.settings.answer_max));
         let runtime = self.runtime.as_ref().expect("there is a runtime until it is dropped");
         runtime.spawn(async move {
             // The receiver waits below, so that it is there.
@@ -141,8 +143,13 @@ impl ClickHouse {
         }
     }
 
+    /// At the deadline of this thread the server stops a query by itself, also one whose connection is gone.
     fn client(&self) -> Client {
-        self.server.0.clone()
+        let client = self.server.0.clone();
+        match deadline::current() {
+            Some(deadline) => client.with_setting("max_execution_time", deadline.remaining().as_secs().max(1).to_string()),
+            None => client,
+        }
     }
 
     fn failed(&self, doing: &'static str, source: Error) -> WarehouseError {

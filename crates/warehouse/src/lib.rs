@@ -8,6 +8,9 @@
 mod error;
 pub use error::{Cause, WarehouseError};
 
+mod deadline;
+pub use deadline::Deadline;
+
 mod tables;
 pub use tables::{TABLES, Table};
 
@@ -27,7 +30,7 @@ mod woken;
 pub use woken::woken;
 
 mod reference;
-pub use reference::{Reference, ReferenceError, load_reference};
+pub use reference::{Reference, ReferenceError, RegionCheck, load_reference};
 
 mod lines;
 

@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
 
     pub(crate) fn header(&mut self) -> io::Result<()> {
         match self {
-            Lines::Csv { columns, out } => out.write_record(columns.iter().map(|column| &column.name)).map_err(io::Error::other),
+            Lines::Csv { columns, out } => out.write_record(columns.iter().map(|column| &column.name)).map_err(io::Error::from),
             Lines::Ndjson { .. } => Ok(()),
         }
     }
@@ -57,9 +57,9 @@ impl<'a> Lines<'a> {
         match self {
             Lines::Csv { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {
-                    out.write_field(field(value(at)?, column.guarded).as_ref()).map_err(io::Error::other)?;
+                    out.write_field(field(value(at)?, column.guarded).as_ref()).map_err(io::Error::from)?;
                 }
-                out.write_record(None::<&[u8]>).map_err(io::Error::other)?;
+                out.write_record(None::<&[u8]>).map_err(io::Error::from)?;
             }
             Lines::Ndjson { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {

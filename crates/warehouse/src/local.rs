@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::deadline::{self, Deadline};
 use crate::error::WarehouseError;
 
 mod schema;
@@ -26,6 +27,8 @@ const CACHE_KIBIBYTES: i64 = 2_000;
 const LOG_BYTES_KEPT: i64 = 16 << 20;
 const BUSY_MAX: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 32;
+/// Operations of SQLite between two looks at the deadline: well below a millisecond.
+const OPERATIONS_A_LOOK: i32 = 4_000;
 
 #[derive(Debug)]
 pub struct Local {
@@ -70,15 +73,30 @@ impl Local {
         }
     }
 
-    /// Runs one question in one read transaction, so that all its statements see the same state.
+    /// Runs one question in one read transaction, so that all its statements see the same state. At the deadline of the thread it is
+    /// interrupted.
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, WarehouseError>) -> Result<T, WarehouseError> {
+        let deadline = deadline::current();
+        let timed_out = |deadline: &Deadline| WarehouseError::TimedOut { place: self.file.display().to_string(), after: deadline.limit() };
+        if let Some(deadline) = deadline.as_ref().filter(|deadline| deadline.is_over()) {
+            return Err(timed_out(deadline));
+        }
         let mut connection = self.reader()?;
+        let watched = deadline.clone().map(|deadline| move || deadline.is_over());
+        let has_deadline = watched.is_some();
+        connection.progress_handler(OPERATIONS_A_LOOK, watched).map_err(|source| self.failed("read", source))?;
         let answer = match connection.transaction() {
             Ok(transaction) => question(&transaction),
             Err(source) => Err(self.failed("read", source)),
         };
-        self.give_back(connection);
-        answer
+        // A connection that still looks at a deadline of the past would answer nothing more.
+        if !has_deadline || connection.progress_handler(0, None::<fn() -> bool>).is_ok() {
+            self.give_back(connection);
+        }
+        match (answer, deadline) {
+            (Err(_), Some(deadline)) if deadline.is_over() => Err(timed_out(&deadline)),
+            (answer, _) => answer,
+        }
     }
 
     fn reader(&self) -> Result<Connection, WarehouseError> {

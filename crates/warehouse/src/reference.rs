@@ -34,8 +34,8 @@ const ROWS_A_WRITE: usize = 10_000;
 
 #[derive(Debug, Error)]
 pub enum ReferenceError {
-    #[error("failed to read the reference file")]
-    Read(#[source] csv::Error),
+    #[error("failed to read the reference file, line {line}")]
+    Read { line: u64, source: csv::Error },
     #[error("nothing was loaded: {}", listed(.0))]
     Problems(Vec<Problem>),
     #[error(transparent)]
@@ -60,9 +60,14 @@ fn listed(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
+/// Whether a region's code is known, or why its rows would never be found.
+pub type RegionCheck<'a> = &'a dyn Fn(&str) -> Result<(), String>;
+
 /// Reads a CSV file and writes its rows; returns how many.
-pub fn load_reference(warehouse: &dyn Landing, reader: impl io::Read) -> Result<u64, ReferenceError> {
-    let rows = read(reader)?;
+pub fn load_reference(warehouse: &dyn Landing, mut reader: impl io::Read, regions: RegionCheck<'_>) -> Result<u64, ReferenceError> {
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text).map_err(|error| ReferenceError::Read { line: 1, source: error.into() })?;
+    let rows = read(&text, regions)?;
     for rows in rows.chunks(ROWS_A_WRITE) {
         warehouse.write_reference(rows)?;
     }
@@ -72,26 +77,40 @@ pub fn load_reference(warehouse: &dyn Landing, reader: impl io::Read) -> Result<
 const FIELDS: [&str; 6] = ["series", "region", "date", "value", "unit", "source"];
 const REQUIRED: usize = 4;
 
-fn read(reader: impl io::Read) -> Result<Vec<Reference>, ReferenceError> {
-    let mut lines = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
-    let header = lines.headers().map_err(ReferenceError::Read)?.clone();
-    let places = places(&header)?;
+fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, ReferenceError> {
+    let mut lines = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text);
+    let line_of = |position: Option<&csv::Position>| {
+        let byte = position.map_or(0, csv::Position::byte);
+        record::lines::line_at(text, usize::try_from(byte).unwrap_or(usize::MAX))
+    };
+    let failed = |source: csv::Error| ReferenceError::Read { line: line_of(source.position()), source };
+    let header = lines.headers().map_err(failed)?.clone();
+    let places = places(&header, line_of(header.position()))?;
     let mut problems = Vec::new();
     let mut rows = Vec::new();
-    let mut seen: BTreeMap<(String, String, Micros), u64> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, String, Micros), csv::Position> = BTreeMap::new();
     for line in lines.records() {
-        let line = line.map_err(ReferenceError::Read)?;
-        let number = line.position().map_or(0, csv::Position::line);
-        let problem = |field, why| Problem { line: number, field, why };
+        let line = line.map_err(failed)?;
+        let problem = |field, why| Problem { line: line_of(line.position()), field, why };
         if line.len() != header.len() {
             problems.push(problem("series", format!("{} fields instead of {}", line.len(), header.len())));
         } else {
-            match row(&line, &places) {
+            let row = row(&line, &places).and_then(|row| match regions(&row.region) {
+                Ok(()) => Ok(row),
+                Err(why) => Err(("region", why)),
+            });
+            match row {
                 Err((field, why)) => problems.push(problem(field, why)),
-                Ok(row) => match seen.insert((row.series.clone(), row.region.clone(), row.date), number) {
-                    Some(first) => problems.push(problem("date", format!("line {first} has a value of the same series, region and date"))),
-                    None => rows.push(row),
-                },
+                Ok(row) => {
+                    let position = line.position().cloned().unwrap_or_else(csv::Position::new);
+                    match seen.insert((row.series.clone(), row.region.clone(), row.date), position) {
+                        Some(first) => {
+                            let first = line_of(Some(&first));
+                            problems.push(problem("date", format!("line {first} has a value of the same series, region and date")));
+                        }
+                        None => rows.push(row),
+                    }
+                }
             }
         }
         if problems.len() >= PROBLEMS_MAX {
@@ -102,22 +121,22 @@ fn read(reader: impl io::Read) -> Result<Vec<Reference>, ReferenceError> {
 }
 
 /// Where each field stands.
-fn places(header: &csv::StringRecord) -> Result<[Option<usize>; FIELDS.len()], ReferenceError> {
+fn places(header: &csv::StringRecord, line: u64) -> Result<[Option<usize>; FIELDS.len()], ReferenceError> {
     let mut places = [None; FIELDS.len()];
     let mut problems = Vec::new();
     for (at, name) in header.iter().enumerate() {
         match FIELDS.iter().position(|field| *field == name.trim_start_matches('\u{feff}')) {
             Some(field) if places[field].is_none() => places[field] = Some(at),
-            Some(field) => problems.push(Problem { line: 1, field: FIELDS[field], why: "stands in the header twice".to_owned() }),
+            Some(field) => problems.push(Problem { line, field: FIELDS[field], why: "stands in the header twice".to_owned() }),
             None => problems.push(Problem {
-                line: 1,
+                line,
                 field: "header",
                 why: format!("unknown column `{}`; the columns are {}", shortened(name), FIELDS.join(", ")),
             }),
         }
     }
     for (field, _) in FIELDS.iter().zip(places).take(REQUIRED).filter(|(_, place)| place.is_none()) {
-        problems.push(Problem { line: 1, field, why: "is missing in the header".to_owned() });
+        problems.push(Problem { line, field, why: "is missing in the header".to_owned() });
     }
     if problems.is_empty() { Ok(places) } else { Err(ReferenceError::Problems(problems)) }
 }

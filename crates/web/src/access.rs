@@ -70,13 +70,17 @@ pub struct Access {
     pub tokens: Tokens,
     /// Opens one session as operator, once.
     pub start: Option<String>,
-    /// Addresses whose [`USER_HEADER`] and [`ROLE_HEADER`] are believed.
+    /// Addresses whose word on the client's address is believed.
     pub proxies: Vec<IpAddr>,
+    /// With this secret in [`PROXY_SECRET_HEADER`] their [`USER_HEADER`] and [`ROLE_HEADER`] are believed too; without one, never.
+    pub proxy_secret: Option<String>,
+    /// Whether people come by https only: then the cookie is for this host and https alone.
+    pub https: bool,
 }
 
 impl Default for Access {
     fn default() -> Access {
-        Access { anonymous: Role::Public, tokens: Arc::new(|_| None), start: None, proxies: Vec::new() }
+        Access { anonymous: Role::Public, tokens: Arc::new(|_| None), start: None, proxies: Vec::new(), proxy_secret: None, https: false }
     }
 }
 
@@ -88,8 +92,11 @@ impl fmt::Debug for Access {
 
 pub const USER_HEADER: &str = "x-pumphandle-user";
 pub const ROLE_HEADER: &str = "x-pumphandle-role";
+pub const PROXY_SECRET_HEADER: &str = "x-pumphandle-proxy-secret";
 
 const COOKIE: &str = "pumphandle-session";
+/// A browser takes a cookie of such a name only with `Secure`, `Path=/` and from this very host.
+const HOST_COOKIE: &str = "__Host-pumphandle-session";
 const SESSIONS_MAX: usize = 1_000;
 const SESSION_AGE_MAX: Duration = Duration::from_secs(12 * 3_600);
 const NAME_CHARS_MAX: usize = 80;
@@ -120,7 +127,7 @@ impl Sessions {
             let holder = token.and_then(|token| (self.access.tokens)(token.trim()));
             return holder.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "this token opens nothing"));
         }
-        if peer.is_some_and(|peer| self.access.proxies.contains(&peer)) {
+        if peer.is_some_and(|peer| self.believes(peer)) && self.has_proxy_secret(headers) {
             let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
             if let (Some(name), Some(role)) = (said(USER_HEADER), said(ROLE_HEADER).and_then(Role::parse)) {
                 return Ok(Holder { name: name.chars().take(NAME_CHARS_MAX).collect(), role });
@@ -134,7 +141,7 @@ impl Sessions {
     }
 
     fn session(&self, headers: &HeaderMap) -> Option<Holder> {
-        let key = *print(cookie(headers)?).as_bytes();
+        let key = *print(cookie(headers, self.cookie_name())?).as_bytes();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (holder, since) = open.get(&key)?;
         if since.elapsed() > SESSION_AGE_MAX {
@@ -161,25 +168,44 @@ impl Sessions {
             oldest.and_then(|oldest| open.remove(&oldest));
         }
         open.insert(*print(&key).as_bytes(), (holder.clone(), Instant::now()));
-        Some((holder, format!("{COOKIE}={key}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_AGE_MAX.as_secs())))
+        Some((holder, self.cookie_of(&key, SESSION_AGE_MAX)))
     }
 
     /// Ends a session; returns what takes the cookie away.
     pub(crate) fn close(&self, headers: &HeaderMap) -> String {
-        if let Some(key) = cookie(headers) {
+        if let Some(key) = cookie(headers, self.cookie_name()) {
             self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(print(key).as_bytes());
         }
-        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+        self.cookie_of("", Duration::ZERO)
     }
 
+    fn cookie_name(&self) -> &'static str {
+        if self.access.https { HOST_COOKIE } else { COOKIE }
+    }
+
+    fn cookie_of(&self, key: &str, age: Duration) -> String {
+        let secure = if self.access.https { "; Secure" } else { "" };
+        format!("{}={key}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={}", self.cookie_name(), age.as_secs())
+    }
+
+    /// Whether an address is a trusted proxy's.
     pub(crate) fn believes(&self, peer: IpAddr) -> bool {
-        self.access.proxies.contains(&peer)
+        self.access.proxies.contains(&peer.to_canonical())
+    }
+
+    fn has_proxy_secret(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(PROXY_SECRET_HEADER).iter();
+        let secret = self.access.proxy_secret.as_deref().filter(|secret| !secret.is_empty());
+        match (secret, given.next().and_then(|given| given.to_str().ok()), given.next()) {
+            (Some(secret), Some(given), None) => print(secret) == print(given),
+            _ => false,
+        }
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Whether a change may come from the page that sent it: a browser names the origin of every change, and only ours is taken.
@@ -194,7 +220,7 @@ pub(crate) fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
             origin.split_once("://").is_some_and(|(scheme, origin)| matches!(scheme, "http" | "https") && origin == host)
         }
         // No browser: then nothing is sent along that its holder didn't mean to send.
-        None => cookie(headers).is_none(),
+        None => [COOKIE, HOST_COOKIE].iter().all(|name| cookie(headers, name).is_none()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! API v1: JSON over the read port, every parameter bounded. Instants are unix seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,14 @@ use record::time::{DAY, HOUR, Micros, SECOND};
 use record::{Alert, AlertEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::Semaphore;
-use warehouse::{AlertEntry, AlertLine, AlertQuery, Judged, JudgedQuery, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warehouse::{
+    AlertEntry, AlertLine, AlertQuery, Deadline, Judged, JudgedQuery, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError,
+};
 
 use self::handling::EventShown;
 use crate::access::{Holder, Sessions};
+use crate::connections::Connections;
 use crate::events::News;
 use crate::guard::Hosts;
 use crate::limits::Limits;
@@ -32,8 +36,12 @@ pub(crate) mod published;
 pub(crate) mod subscriptions;
 pub(crate) mod tables;
 
-/// Questions under way at once; the others wait, and give up after [`PATIENCE`].
+/// Queries of the warehouse at once; the others wait, and give up after [`PATIENCE`].
 const QUESTIONS_MAX: usize = 4;
+/// Exports of which something is unsent, each with its file.
+const EXPORTS_MAX: usize = 4;
+/// The time for the query of `/readyz`, which has a permit of its own.
+const READY_MAX: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How old the overview of topics may be.
 const OVERVIEW_AGE_MAX: Duration = Duration::from_secs(2);
@@ -62,43 +70,100 @@ pub(crate) struct Room {
     pub(crate) hosts: Hosts,
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) news: News,
-    questions: Semaphore,
+    /// API requests answered at once.
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) exports: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
+    ready: Arc<Semaphore>,
     overview: Mutex<Option<(Instant, Arc<Overview>)>>,
     refused: Counter,
+    interrupted: Counter,
+    pub(crate) too_many: Counter,
 }
 
 impl Room {
     pub(crate) fn new(web: Web, hosts: Hosts) -> Room {
         let refused =
             web.metrics.counter("pumphandle_http_questions_refused_total", "Questions that waited too long for the warehouse.", &[]);
+        let interrupted = web.metrics.counter("pumphandle_http_queries_interrupted_total", "Queries stopped at their deadline.", &[]);
+        let too_many = web.metrics.counter(
+            "pumphandle_http_requests_refused_total",
+            "Requests refused because `limits.requests` were under way.",
+            &[],
+        );
         Room {
             words: Words::new(web.region_names.clone(), web.topic_names.clone()),
             hosts,
             sessions: Sessions::new(web.access.clone()),
             limits: Limits::new(web.requests_a_minute),
+            connections: Connections::new(web.connections_per_address, web.access.proxies.clone(), &web.metrics),
             news: News::new(&web.metrics),
-            questions: Semaphore::new(QUESTIONS_MAX),
+            requests: Arc::new(Semaphore::new(web.requests_at_once)),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            ready: Arc::new(Semaphore::new(1)),
             overview: Mutex::default(),
             refused,
+            interrupted,
+            too_many,
             web,
         }
     }
 
-    /// Asks the warehouse on a thread that may wait.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.sessions.believes(address)
+    }
+
+    /// Queries the warehouse on a thread that may wait.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Reading) -> Result<T, WarehouseError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, self.questions.acquire()).await else {
+        self.ask_within(self.web.query_max, question).await
+    }
+
+    /// As [`Room::ask`], for at most so long.
+    pub(crate) async fn ask_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        question: impl FnOnce(&dyn Reading) -> Result<T, WarehouseError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.with_permit_of(&self.questions, limit, question).await
+    }
+
+    /// Whether the warehouse answers a query, however many others wait for it.
+    async fn ask_ready(&self) -> Result<(), Problem> {
+        self.with_permit_of(&self.ready, READY_MAX, |warehouse| warehouse.ready()).await
+    }
+
+    /// The permit belongs to the query, not to whoever waits for it: it is given back when the query ends. A query nobody waits for any
+    /// more is interrupted, as is one that takes too long.
+    async fn with_permit_of<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        limit: Duration,
+        question: impl FnOnce(&dyn Reading) -> Result<T, WarehouseError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, permits.clone().acquire_owned()).await else {
             self.refused.add(1);
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many questions at once, try again"));
+            return Err(Problem::busy("too many questions at once, try again"));
         };
         let warehouse = self.web.warehouse.clone();
-        match tokio::task::spawn_blocking(move || question(&*warehouse)).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the question ended without an answer")),
-        }
+        let deadline = Deadline::new(limit);
+        let _waiting = CancelOnDrop(deadline.clone());
+        let answered = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            deadline.run(|| question(&*warehouse))
+        });
+        let answer = answered.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the question ended without an answer"))?;
+        answer.map_err(|error| {
+            if matches!(error, WarehouseError::TimedOut { .. }) {
+                self.interrupted.add(1);
+            }
+            Problem::from(error)
+        })
     }
 
     pub(crate) async fn overview(&self) -> Result<Arc<Overview>, Problem> {
@@ -109,6 +174,14 @@ impl Room {
         let overview = Arc::new(self.ask(Overview::read).await?);
         *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), overview.clone()));
         Ok(overview)
+    }
+}
+
+struct CancelOnDrop(Deadline);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -124,6 +197,8 @@ pub(crate) struct Overview {
     feeds: Vec<warehouse::FeedCoverage>,
     /// How much history a series needs before it can be judged.
     needed: Micros,
+    /// Codes of the operator's own regions, in upper case.
+    own: BTreeSet<String>,
     /// False episodes a week that all series together may give.
     false_episodes_a_week: Option<f64>,
 }
@@ -140,8 +215,34 @@ impl Overview {
             closed_until: warehouse.closed_until()?,
             feeds: passed(warehouse)?,
             needed: guardband + BASELINE_LEAST,
+            own: settings.iter().flat_map(|settings| &settings.regions).map(|region| region.code.to_ascii_uppercase()).collect(),
             false_episodes_a_week: settings.map(|settings| settings.detect.false_episodes_per_week),
         })
+    }
+}
+
+impl Overview {
+    /// Whether a topic is watched, or was and has counts. Before anything has landed every one may be.
+    pub(crate) fn knows_topic(&self, topic: &str) -> bool {
+        self.knows_nothing() || self.topics.iter().any(|known| known.topic == topic)
+    }
+
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// Whether the public may see numbers of a topic.
+    pub(crate) fn is_public_topic(&self, topic: &str) -> bool {
+        self.topics.iter().any(|known| known.topic == topic && known.kind.is_some_and(|kind| kind.public_floor().is_some()))
+    }
+
+    /// Whether there is such a region: of ISO 3166, of the operator's own, a language, or one that has counts.
+    pub(crate) fn knows_region(&self, code: &str, words: &Words) -> bool {
+        let upper = code.to_ascii_uppercase();
+        let is_special = code == record::region::WORLD || code == record::region::NO_LANGUAGE;
+        let has_counts = || self.heads.iter().any(|head| head.region == code);
+        let in_tree = || !code.contains(':') && !self.regions.path(code).1;
+        self.knows_nothing() || is_special || in_tree() || self.own.contains(&upper) || words.knows(code) || has_counts()
     }
 }
 
@@ -167,6 +268,8 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) holder: Holder,
+    /// One of `limits.requests`, until the answer is made.
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 impl Asked {
@@ -188,7 +291,7 @@ impl Asked {
     }
 
     pub(crate) fn instant(&self, parameter: &str) -> Result<Option<Micros>, Problem> {
-        let parse = |text| record::time::parse(text).map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")));
+        let parse = |text| record::time::parse_or_date(text).map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")));
         self.parameters.get(parameter).map(|text| parse(text)).transpose()
     }
 
@@ -667,7 +770,7 @@ pub(crate) fn metrics(room: &Room) -> Response {
 
 /// `GET /readyz`: a real query, and the binary's own check.
 pub(crate) async fn ready(room: &Room) -> Result<&'static str, Problem> {
-    room.ask(|warehouse| warehouse.ready()).await?;
+    room.ask_ready().await?;
     if let Some(check) = &room.web.ready {
         check().map_err(|why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))?;
     }
@@ -683,7 +786,7 @@ fn name(parameter: &str, value: String) -> Result<String, Problem> {
 }
 
 /// Codes of the tree are upper-case; overlays are written as they are.
-fn region_code(code: String) -> String {
+pub(crate) fn region_code(code: String) -> String {
     if code.contains(':') { code } else { code.to_ascii_uppercase() }
 }
 

@@ -63,7 +63,8 @@ pub(crate) async fn events(asked: Asked) -> Answer {
     let known = receiver.borrow_and_update().clone();
     let listener = Listener { receiver, known, waiting: Vec::new(), _permit: permit };
     let events = stream::unfold(listener, Listener::next);
-    Ok(answer(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))))
+    // A proxy that buffers answers would hold events back.
+    Ok(answer(([("x-accel-buffering", "no")], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))))
 }
 
 fn answer(response: impl IntoResponse) -> Response {

@@ -7,7 +7,9 @@
 //! Everything shown came from strangers at some point: JSON only, and the page sets text, never markup.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use warehouse::Reading;
 
@@ -23,9 +25,13 @@ pub use words::Words;
 mod problem;
 
 mod access;
-pub use access::{Access, Holder, ROLE_HEADER, Role, Tokens, USER_HEADER};
+pub use access::{Access, Holder, PROXY_SECRET_HEADER, ROLE_HEADER, Role, Tokens, USER_HEADER};
 
 mod limits;
+
+mod connections;
+
+mod spool;
 
 mod guard;
 
@@ -39,6 +45,9 @@ mod routes;
 
 mod server;
 pub use server::serve;
+
+/// The code of a known topic or region that a text may mean, such as `influenza` for `flu`.
+pub type Suggest = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A check that the binary adds to `/readyz`: what is wrong, if anything.
 pub type ReadyCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -152,7 +161,7 @@ pub type Teller = Arc<dyn Fn(&record::Alert) -> Told + Send + Sync>;
 /// Where feeds stand as files, and whether the text of one is for everybody.
 #[derive(Debug, Clone)]
 pub struct Feeds {
-    pub folder: std::path::PathBuf,
+    pub folder: PathBuf,
     pub is_public: fn(&str) -> bool,
 }
 
@@ -183,6 +192,22 @@ pub struct Web {
     pub access: Access,
     /// Questions that one address may ask a minute; half of them at once.
     pub requests_a_minute: u32,
+    /// API requests answered at once; further ones get 503.
+    pub requests_at_once: usize,
+    /// Connections of one address; trusted proxies are exempt, and their clients' requests are counted instead.
+    pub connections_per_address: usize,
+    /// How long the head of a request may take, and how long a connection may stay open without a request.
+    pub head_max: Duration,
+    /// How long the body of a request may take.
+    pub body_max: Duration,
+    /// How long a query of the warehouse may take before it is interrupted.
+    pub query_max: Duration,
+    /// Where exports are written before they are sent.
+    pub spool: PathBuf,
+    /// What an unknown topic may mean.
+    pub suggest_topic: Suggest,
+    /// What an unknown region may mean.
+    pub suggest_region: Suggest,
 }
 
 impl Web {
@@ -203,6 +228,14 @@ impl Web {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             access: Access::default(),
             requests_a_minute: 1_200,
+            requests_at_once: 64,
+            connections_per_address: 64,
+            head_max: Duration::from_secs(10),
+            body_max: Duration::from_secs(10),
+            query_max: Duration::from_secs(20),
+            spool: std::env::temp_dir(),
+            suggest_topic: Arc::new(|_| None),
+            suggest_region: Arc::new(|_| None),
         }
     }
 

@@ -36,7 +36,7 @@ impl Limits {
             let quiet = buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(key, _)| *key);
             quiet.and_then(|key| buckets.remove(&key));
         }
-        let bucket = buckets.entry(key(address)).or_insert(Bucket { left: full, at: now });
+        let bucket = buckets.entry(address_key(address)).or_insert(Bucket { left: full, at: now });
         let filled = now.saturating_duration_since(bucket.at).as_secs_f64() * self.a_minute / 60.0;
         *bucket = Bucket { left: (bucket.left + filled).min(full), at: now.max(bucket.at) };
         if bucket.left < cost {
@@ -47,7 +47,8 @@ impl Limits {
     }
 }
 
-fn key(address: IpAddr) -> [u8; 16] {
+/// An address to count by: that of IPv4, also where it comes mapped, and the /64 of IPv6.
+pub(crate) fn address_key(address: IpAddr) -> [u8; 16] {
     let mut octets = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),

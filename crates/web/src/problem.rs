@@ -24,6 +24,11 @@ impl Problem {
         Problem { retry: Some(wait), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
+    /// For what another moment may answer.
+    pub(crate) fn busy(detail: impl Into<String>) -> Problem {
+        Problem { retry: Some(Duration::ZERO), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
     pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -36,7 +41,9 @@ impl Problem {
 /// The cause is the operator's to know: it is on their disk, and names paths.
 impl From<WarehouseError> for Problem {
     fn from(error: WarehouseError) -> Problem {
-        if error.try_again() {
+        if matches!(error, WarehouseError::TimedOut { .. }) {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the query took too long and was stopped; ask for a shorter span, or later")
+        } else if error.try_again() {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the warehouse can't be read at the moment")
         } else {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the warehouse gave no answer")

@@ -1,10 +1,9 @@
 //! Every endpoint of the API in one table: the router, the check of parameters and roles, and `/api/openapi.json` are made of it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,11 +18,16 @@ use serde_json::{Value, json};
 use crate::access::{self, Role};
 use crate::api::{self, Answer, Asked, Room, feeds, handling, places, published, subscriptions, tables};
 use crate::problem::Problem;
-use crate::server::Peer;
+use crate::server::{Client, Peer};
+use crate::words::LANGUAGES;
 use crate::{events, session};
 
 /// Bytes of a question's body; longer ones are refused unread.
 const BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a parameter.
+const TEXT_BYTES_MAX: usize = 200;
+/// Characters of a wrong value that a message quotes.
+const TEXT_SHOWN_CHARS: usize = 120;
 
 type Handler = fn(Asked) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 type Schema = fn(&mut SchemaGenerator) -> schemars::Schema;
@@ -45,7 +49,72 @@ pub(crate) struct Endpoint {
 struct Parameter {
     name: &'static str,
     required: bool,
-    says: &'static str,
+    takes: Takes,
+}
+
+/// What a parameter takes: its check, and its schema in the description.
+#[derive(Debug, Clone, Copy)]
+enum Takes {
+    Text(&'static str),
+    /// A topic's id.
+    Topic,
+    /// A region's code.
+    Region,
+    /// A region's code, or a word.
+    RegionOr(&'static str, &'static str),
+    Instant,
+    Whole {
+        least: i64,
+        most: i64,
+        says: &'static str,
+    },
+    Word(&'static [&'static str]),
+}
+
+impl Takes {
+    fn says(self) -> String {
+        match self {
+            Takes::Text(says) | Takes::RegionOr(_, says) | Takes::Whole { says, .. } => says.to_owned(),
+            Takes::Topic => "a topic's id".to_owned(),
+            Takes::Region => REGION.to_owned(),
+            Takes::Instant => "a date, RFC 3339, or unix seconds".to_owned(),
+            Takes::Word(words) => either(words),
+        }
+    }
+
+    fn schema(self) -> Value {
+        let text = || json!({ "type": "string", "minLength": 1, "maxLength": TEXT_BYTES_MAX });
+        match self {
+            Takes::Text(_) | Takes::Topic | Takes::Region | Takes::RegionOr(..) | Takes::Instant => text(),
+            Takes::Whole { least, most, .. } => json!({ "type": "integer", "format": "int64", "minimum": least, "maximum": most }),
+            Takes::Word(words) => json!({ "type": "string", "enum": words }),
+        }
+    }
+
+    /// Whether a value has the form; what it names is looked up later.
+    fn check(self, name: &str, value: &str) -> Result<(), Problem> {
+        match self {
+            Takes::Word(words) if !words.contains(&value) => Err(Problem::bad_request(format!("`{name}` is {}", either(words)))),
+            Takes::Whole { least, most, .. } => match value.parse::<i64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(()),
+                Ok(_) if most < i64::MAX => Err(Problem::bad_request(format!("`{name}` is between {least} and {most}"))),
+                Ok(_) => Err(Problem::bad_request(format!("`{name}` is at least {least}"))),
+                Err(_) => Err(Problem::bad_request(format!("`{name}` is no whole number in range"))),
+            },
+            Takes::Word(_) => Ok(()),
+            _ if (1..=TEXT_BYTES_MAX).contains(&value.len()) => Ok(()),
+            _ => Err(Problem::bad_request(format!("`{name}` has between 1 and {TEXT_BYTES_MAX} bytes"))),
+        }
+    }
+}
+
+/// `a`, `b` or `c`.
+fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => quoted.concat(),
+    }
 }
 
 enum Answers {
@@ -53,16 +122,20 @@ enum Answers {
     Other(&'static str),
 }
 
-const fn may(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, required: false, says }
+const fn may(name: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, required: false, takes }
 }
 
-const fn must(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, required: true, says }
+const fn must(name: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, required: true, takes }
 }
 
-const INSTANT: &str = "RFC 3339 or unix seconds";
-const TOPIC: &str = "a topic's id";
+const fn at_least(least: i64, says: &'static str) -> Takes {
+    Takes::Whole { least, most: i64::MAX, says }
+}
+
+const INSTANT: Takes = Takes::Instant;
+const TOPIC: Takes = Takes::Topic;
 const REGION: &str = "`001`, a code of ISO 3166-1 or 3166-2, the operator's own, or `lang:xx`";
 const TABLE: &str = "counts, verdicts, alerts and the other tables and views";
 
@@ -93,10 +166,10 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was seen", [], Json(schema::<api::Status>), api::status),
         endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts for", [], Json(schema::<api::Topics>), api::topics),
         endpoint!(GET "/api/v1/regions", Viewer, "Regions with counts and what they are called",
-            [may("language", "en, fr, es or de")], Json(schema::<places::Regions>), places::regions),
+            [may("language", Takes::Word(&LANGUAGES))], Json(schema::<places::Regions>), places::regions),
         endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired first",
-            [may("state", "`open`, `ended` or `all`"), may("topic", TOPIC), may("region", REGION), may("from", INSTANT), may("limit", "1 to 500"),
-             may("after", "`next` of the page before")], Json(schema::<api::Alerts>), api::alerts),
+            [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
+             may("after", Takes::Text("`next` of the page before"))], Json(schema::<api::Alerts>), api::alerts),
         endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people did with it", [],
             Json(schema::<api::OneAlert>), api::alert),
         Endpoint {
@@ -112,36 +185,36 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 Json(schema::<subscriptions::Subscriptions>), subscriptions::set)
         },
         endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
-            [must("after", "the revision that was looked at")], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
+            [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision that was looked at" })], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
-            [may("topic", TOPIC), may("region", REGION)], Json(schema::<handling::FiguresShown>), handling::figures_of),
+            [may("topic", TOPIC), may("region", Takes::Region)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
-            [must("topic", TOPIC), must("region", REGION), may("from", INSTANT), may("to", INSTANT),
-             may("seconds", "only windows of this length, and no panes"), may("every", "only windows whose ends are so many seconds apart")],
+            [must("topic", TOPIC), must("region", Takes::Region), may("from", INSTANT), may("to", INSTANT),
+             may("seconds", at_least(1, "only windows of this length, and no panes")), may("every", at_least(1, "only windows whose ends are so many seconds apart"))],
             Json(schema::<api::Series>), api::series),
         endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's every region, or of a region's every topic",
-            [may("topic", TOPIC), may("region", REGION), may("end", INSTANT), may("seconds", "length of the windows")],
+            [may("topic", TOPIC), may("region", Takes::Region), may("end", INSTANT), may("seconds", at_least(1, "length of the windows"))],
             Json(schema::<places::Verdicts>), places::verdicts),
         endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or languages, day by day",
-            [must("topic", TOPIC), may("under", "`001`, a country, or `lang`"), may("to", INSTANT), may("days", "1 to 90")],
+            [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
             Json(schema::<places::Map>), places::map),
         endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
             [may("from", INSTANT)], Json(schema::<places::Coverage>), places::coverage),
         endpoint!(GET "/api/v1/why-not", Viewer, "Why a series is in no alert",
-            [must("topic", TOPIC), must("region", REGION)], Json(schema::<places::WhyNot>), places::why_not),
+            [must("topic", TOPIC), must("region", Takes::Region)], Json(schema::<places::WhyNot>), places::why_not),
         endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their bound without passing it",
             [], Json(schema::<places::Below>), places::below),
         endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a region with",
-            [must("region", REGION)], Json(schema::<places::References>), places::references),
+            [must("region", Takes::Region)], Json(schema::<places::References>), places::references),
         Endpoint {
             cost: 10.0,
             ..endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
-                [may("from", INSTANT), may("to", INSTANT), may("format", "`csv` or `ndjson`")], Other("text/csv"), tables::export)
+                [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Other("text/csv"), tables::export)
         },
         endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and `latest`", [],
             Other("text/event-stream"), events::events),
         endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a region's topics, or of a topic's places",
-            [may("region", REGION), may("topic", TOPIC), may("under", "with `topic`: `001` or a country")], Json(schema::<published::Days>),
+            [may("region", Takes::Region), may("topic", TOPIC), may("under", Takes::RegionOr("001", "with `topic`: `001` or a country"))], Json(schema::<published::Days>),
             published::days),
         endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP messages; those that are not public take a token",
             [], Other("application/atom+xml"), feeds::file),
@@ -181,14 +254,14 @@ async fn answer(
 }
 
 async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, request: Request) -> Result<Asked, Problem> {
-    let peer = peer(&room, &request);
-    if let Some(peer) = peer {
-        room.limits.take(peer, endpoint.cost, Instant::now()).map_err(Problem::too_many)?;
+    // Behind a trusted proxy each client has a bucket of its own.
+    if let Some(Client(client)) = request.extensions().get::<Client>() {
+        room.limits.take(*client, endpoint.cost, Instant::now()).map_err(Problem::too_many)?;
     }
     if !access::is_ours(request.method(), request.headers()) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "a change comes from this server's own page, or with a token"));
     }
-    let direct = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
+    let direct = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.address.ip());
     let holder = room.sessions.holder(request.headers(), direct)?;
     if holder.role < endpoint.role {
         let (status, what) =
@@ -198,44 +271,78 @@ async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, reque
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map_err(|why| Problem::bad_request(why.body_text()))?;
     let mut parameters = BTreeMap::new();
     for (name, value) in pairs {
-        if !endpoint.parameters.iter().any(|parameter| parameter.name == name) {
+        let Some(parameter) = endpoint.parameters.iter().find(|parameter| parameter.name == name) else {
             let known: Vec<&str> = endpoint.parameters.iter().map(|parameter| parameter.name).collect();
             let known = if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) };
             return Err(Problem::bad_request(format!("unknown parameter; {known}")));
-        }
-        if parameters.insert(name, value).is_some() {
+        };
+        if parameters.contains_key(&name) {
             return Err(Problem::bad_request("duplicate parameter"));
         }
+        parameter.takes.check(&name, &value)?;
+        parameters.insert(name, value);
     }
+    if let Some(missing) = endpoint.parameters.iter().find(|parameter| parameter.required && !parameters.contains_key(parameter.name)) {
+        return Err(Problem::bad_request(format!("`{}` is missing", missing.name)));
+    }
+    check_names(&room, endpoint, &parameters, holder.role).await?;
     let path = path.iter().next().map(|(_, value)| value.to_owned());
     let (parts, body) = request.into_parts();
-    let body = if endpoint.method.is_safe() { Bytes::new() } else { read(&parts.headers, body).await? };
-    Ok(Asked { room, parameters, path, headers: parts.headers, body, holder })
+    let body = if endpoint.method.is_safe() { Bytes::new() } else { read(&parts.headers, body, room.web.body_max).await? };
+    // After the body, so that slow senders take nobody's place.
+    let Ok(permit) = room.requests.clone().try_acquire_owned() else {
+        room.too_many.add(1);
+        return Err(Problem::busy("too many requests at once, try again"));
+    };
+    Ok(Asked { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+/// Refuses topics and regions that there are not: an empty answer to a misspelt name would look like calm.
+/// The public is not told whether there is a topic of which it may see no number.
+async fn check_names(room: &Room, endpoint: &Endpoint, parameters: &BTreeMap<String, String>, role: Role) -> Result<(), Problem> {
+    for parameter in endpoint.parameters {
+        let Some(value) = parameters.get(parameter.name) else { continue };
+        let (is_known, what, suggest) = match parameter.takes {
+            Takes::Topic if role == Role::Public => {
+                let overview = room.overview().await?;
+                if overview.is_public_topic(value) || overview.knows_nothing() {
+                    continue;
+                }
+                return Err(Problem::not_found("there is no topic of this name with published numbers"));
+            }
+            Takes::Topic => (room.overview().await?.knows_topic(value), "topic", &room.web.suggest_topic),
+            Takes::RegionOr(word, _) if value.eq_ignore_ascii_case(word) => continue,
+            Takes::Region | Takes::RegionOr(..) => {
+                let code = api::region_code(value.clone());
+                (room.overview().await?.knows_region(&code, &room.words), "region", &room.web.suggest_region)
+            }
+            _ => continue,
+        };
+        if !is_known {
+            let hint = suggest(value).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let shown: String = value.chars().take(TEXT_SHOWN_CHARS).collect();
+            return Err(Problem::not_found(format!("there is no {what} `{shown}`{hint}")));
+        }
+    }
+    Ok(())
+}
+
+async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Problem> {
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes"));
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|said| said > BODY_BYTES_MAX) {
         return Err(too_long());
     }
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_long())?;
+    let Ok(body) = tokio::time::timeout(within, axum::body::to_bytes(body, BODY_BYTES_MAX)).await else {
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"));
+    };
+    let body = body.map_err(|_| too_long())?;
     let is_json =
         headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.starts_with("application/json"));
     if !body.is_empty() && !is_json {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is `application/json`"));
     }
     Ok(body)
-}
-
-/// Whose bucket a question is taken from: behind a proxy that is trusted, the address that it names last.
-fn peer(room: &Room, request: &Request) -> Option<IpAddr> {
-    let direct = request.extensions().get::<ConnectInfo<Peer>>()?.0.0.ip();
-    if !room.sessions.believes(direct) {
-        return Some(direct);
-    }
-    let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    Some(forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).unwrap_or(direct))
 }
 
 /// `GET /api/openapi.json`: made of the table above and of the types of the answers.
@@ -252,7 +359,10 @@ pub(crate) fn description(version: &str) -> Value {
         let mut parameters: Vec<Value> = endpoint
             .parameters
             .iter()
-            .map(|one| json!({ "name": one.name, "in": "query", "required": one.required, "description": one.says, "schema": { "type": "string" } }))
+            .map(|one| {
+                let (says, schema) = (one.takes.says(), one.takes.schema());
+                json!({ "name": one.name, "in": "query", "required": one.required, "description": says, "schema": schema })
+            })
             .collect();
         if let Some(name) = endpoint.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name) {
             let says = match name {
@@ -261,7 +371,8 @@ pub(crate) fn description(version: &str) -> Value {
                 "file" => "as feeds call it",
                 _ => "an alert's id",
             };
-            parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": { "type": "string" } }));
+            let schema = json!({ "type": "string", "minLength": 1 });
+            parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": schema }));
         }
         let content = match &endpoint.answers {
             Answers::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),

@@ -50,6 +50,11 @@ impl Words {
         }
     }
 
+    /// Whether a region or language has a name here.
+    pub(crate) fn knows(&self, code: &str) -> bool {
+        self.name(code).is_some()
+    }
+
     fn name(&self, code: &str) -> Option<&str> {
         self.named(code, "en").or_else(|| KNOWN.get(code).copied())
     }

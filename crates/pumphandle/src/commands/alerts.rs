@@ -14,6 +14,7 @@ use super::Failure;
 use crate::cli::AlertsCommand;
 use crate::config::Config;
 use crate::drive::each_retained;
+use crate::near;
 use crate::printer::{self, Sentences};
 use crate::roles::stores;
 
@@ -87,8 +88,16 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
     if let [hold @ Hold::NothingYet] = why.holds.as_slice() {
         return Err(Failure::usage(hold.to_string(), "run `pumphandle run` first"));
     }
-    if let [hold @ (Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
-        return Err(Failure::usage(format!("`{topic}` in `{region}`: {hold}"), String::new()));
+    if let [Hold::UnknownTopic { .. }] = why.holds.as_slice() {
+        let hint = near::hint(near::topic(&config.topics.lexicon, topic), "`pumphandle topics list` names all that are watched");
+        return Err(Failure::usage(format!("no topic `{}` is watched", quoted(topic)), hint));
+    }
+    let is_unknown = matches!(why.holds.as_slice(), [Hold::UnknownRegion { .. }]);
+    // A language that nobody writes in has no posts; `lang:Bavarian` is none.
+    let is_unknown = is_unknown || (!config.places.knows(&why.region) && matches!(why.holds.as_slice(), [Hold::NoPosts]));
+    if is_unknown {
+        let hint = near::hint(near::region(&config.places.placing.atlas, region), "`pumphandle regions list` names all that are known");
+        return Err(Failure::usage(format!("there is no region `{}`", quoted(region)), hint));
     }
     let mut out = stdout().lock();
     write!(out, "{why}")?;
@@ -98,6 +107,10 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().take(120).collect()
 }
 
 /// Alerts are kept in their stream for ever, and stand there as soon as they are fired.

@@ -1,7 +1,7 @@
 //! `detect`: judges series of counts from CSV, or finds clusters among places.
 
 use std::collections::BTreeMap;
-use std::io::{Write, stderr, stdin, stdout};
+use std::io::{Read, Write, stderr, stdin, stdout};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -188,7 +188,9 @@ fn write_cluster(out: &mut csv::Writer<impl Write>, rank: usize, input: &Input, 
 }
 
 fn read() -> Result<Input, Failure> {
-    let mut input = csv::ReaderBuilder::new().flexible(true).from_reader(stdin().lock());
+    let mut text = Vec::new();
+    stdin().lock().read_to_end(&mut text).context("failed to read standard input")?;
+    let mut input = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let header = input.headers().context("failed to read the header of standard input")?.clone();
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
     let [Some(series), Some(time), Some(observed), population, expected] = COLUMNS.map(column) else {
@@ -197,13 +199,22 @@ fn read() -> Result<Input, Failure> {
     };
     let mut read = Input::default();
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    for (row, line) in input.records().zip(2u64..) {
-        let row = row.with_context(|| format!("failed to read line {line} of standard input"))?;
-        let field = |at: usize| row.get(at).map(str::trim).ok_or_else(|| anyhow!("line {line} of standard input has too few fields"));
+    for row in input.records() {
+        let row = row.map_err(|error| {
+            let line = line_of(&text, error.position());
+            anyhow::Error::from(error).context(format!("failed to read line {line} of standard input"))
+        })?;
+        let line = || line_of(&text, row.position());
+        let field = |at: usize| row.get(at).map(str::trim).ok_or_else(|| anyhow!("line {} of standard input has too few fields", line()));
         let optional = |at: Option<usize>, column: &str| match at {
             Some(at) => number(row.get(at).unwrap_or("").trim(), column, line),
             None => Ok(None),
         };
+        let written = field(time)?;
+        if moment(written).is_none() {
+            let message = format!("line {} of standard input: `{}` in column `time` is no date and no number", line(), quoted(written));
+            return Err(Failure::usage(message, "write dates as 2026-01-05, oldest first in each series"));
+        }
         let name = field(series)?;
         let index = match known.get(name) {
             Some(index) => *index,
@@ -215,7 +226,7 @@ fn read() -> Result<Input, Failure> {
         };
         read.rows.push(Row {
             series: index,
-            time: field(time)?.to_owned(),
+            time: written.to_owned(),
             written: field(observed)?.to_owned(),
             observed: number(field(observed)?, "observed", line)?,
             population: optional(population, "population")?,
@@ -228,7 +239,8 @@ fn read() -> Result<Input, Failure> {
 /// Where each series is, and whether by longitude and latitude.
 fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> {
     let shown = file.display();
-    let mut input = csv::ReaderBuilder::new().from_path(file).with_context(|| format!("failed to open `{shown}`"))?;
+    let text = std::fs::read(file).with_context(|| format!("failed to open `{shown}`"))?;
+    let mut input = csv::ReaderBuilder::new().from_reader(text.as_slice());
     let header = input.headers().with_context(|| format!("failed to read the header of `{shown}`"))?.clone();
     let column = |names: &[&str]| header.iter().position(|column| names.contains(&column.trim()));
     let degrees = (column(&["lon", "longitude"]), column(&["lat", "latitude"]));
@@ -242,45 +254,84 @@ fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> 
         }
     };
     let mut places = BTreeMap::new();
-    for (row, line) in input.records().zip(2u64..) {
-        let row = row.with_context(|| format!("failed to read line {line} of `{shown}`"))?;
+    for row in input.records() {
+        let row = row.map_err(|error| {
+            let line = line_of(&text, error.position());
+            anyhow::Error::from(error).context(format!("failed to read line {line} of `{shown}`"))
+        })?;
+        let line = || line_of(&text, row.position());
         let coordinate = |at: usize| -> anyhow::Result<f64> {
             let text = row.get(at).unwrap_or("").trim();
             let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
-            value.ok_or_else(|| anyhow!("line {line} of `{shown}`: `{text}` is not a number"))
+            value.ok_or_else(|| anyhow!("line {} of `{shown}`: `{}` is not a number", line(), quoted(text)))
         };
         let place = Place { x: coordinate(x)?, y: coordinate(y)? };
         if by_degrees && !((-180.0..=180.0).contains(&place.x) && (-90.0..=90.0).contains(&place.y)) {
-            return Err(anyhow!("line {line} of `{shown}`: {},{} is not a longitude and a latitude", place.x, place.y).into());
+            return Err(anyhow!("line {} of `{shown}`: {},{} is not a longitude and a latitude", line(), place.x, place.y).into());
         }
         let name = row.get(series).unwrap_or("").trim();
         if places.insert(name.to_owned(), place).is_some() {
-            return Err(anyhow!("line {line} of `{shown}`: series `{name}` has a place already").into());
+            return Err(anyhow!("line {} of `{shown}`: series `{}` has a place already", line(), quoted(name)).into());
         }
     }
     Ok((places, by_degrees))
 }
 
 /// Empty and `NA` are missing; what is a number but no count is left to the method to refuse.
-fn number(text: &str, column: &str, line: u64) -> Result<Option<f64>, Failure> {
+fn number(text: &str, column: &str, line: impl Fn() -> u64) -> Result<Option<f64>, Failure> {
     match text {
         "" | "NA" => Ok(None),
         _ => match text.parse() {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(anyhow!("line {line} of standard input: `{text}` in column `{column}` is not a number").into()),
+            Err(_) => {
+                let (line, text) = (line(), quoted(text));
+                Err(anyhow!("line {line} of standard input: `{text}` in column `{column}` is not a number").into())
+            }
         },
     }
 }
 
-/// Days since 1970-01-01, where a time is a date.
+/// The line of a record, as an editor shows it.
+fn line_of(text: &[u8], position: Option<&csv::Position>) -> u64 {
+    let byte = position.map_or(0, csv::Position::byte);
+    record::lines::line_at(text, usize::try_from(byte).unwrap_or(usize::MAX))
+}
+
+/// What a message quotes of something wrong.
+fn quoted(text: &str) -> String {
+    text.chars().take(120).collect()
+}
+
+/// Days since 1970-01-01, where a time is a date; of any year, since old series are judged, too.
 fn days(time: &str) -> Option<i64> {
-    if time.len() != 10 || time.as_bytes().get(4) != Some(&b'-') {
-        return None;
-    }
-    record::time::parse(&format!("{time}T00:00:00Z")).ok().map(|instant| instant.div_euclid(record::time::DAY))
+    lexicon::Date::parse(time).filter(|_| time.len() == 10)?;
+    let mut parts = time.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    // Years begin in March, so that a leap day ends one.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    Some(year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468)
 }
 
 /// A time as a number that grows with it: a date in days, or the number itself.
 fn moment(time: &str) -> Option<f64> {
     days(time).map(|day| day as f64).or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::days;
+
+    #[test]
+    fn dates_are_days_of_any_year() {
+        for (date, number) in
+            [("1970-01-01", 0), ("1969-12-31", -1), ("2000-02-29", 11_016), ("2026-01-05", 20_458), ("1854-08-31", -42_126)]
+        {
+            assert_eq!(days(date), Some(number), "{date}");
+        }
+        for wrong in ["1/5/2026", "05.01.2026", "2026-1-5", "2026-02-30", "2026-W02", "20260105", ""] {
+            assert_eq!(days(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -45,8 +45,7 @@ pub(crate) fn run(config: &Config, args: &cli::Export) -> Result<(), Failure> {
 /// A date is its midnight in UTC.
 pub(super) fn instant(option: &str, written: &Option<String>) -> Result<Option<Micros>, Failure> {
     let Some(text) = written else { return Ok(None) };
-    let parsed = record::time::parse(text).or_else(|error| record::time::parse(&format!("{text}T00:00:00Z")).map_err(|_| error));
-    parsed
+    record::time::parse_or_date(text)
         .map(Some)
         .map_err(|error| Failure::usage(format!("`{option} {text}`: {error}"), "write 2026-01-05, 2026-01-05T09:00:00Z or unix seconds"))
 }

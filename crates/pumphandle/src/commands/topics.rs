@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{Failure, check, tags};
 use crate::cli::TopicsCommand;
 use crate::config::{self, Config, Problem, display_duration};
+use crate::near;
 
 pub(crate) fn run(config: &Config, command: &TopicsCommand) -> Result<(), Failure> {
     match command {
@@ -43,11 +44,7 @@ fn print(text: &str) -> Result<(), Failure> {
 fn topic<'config>(config: &'config Config, id: &str) -> Result<&'config Topic, Failure> {
     let topics = config.topics.lexicon.topics();
     topics.iter().find(|topic| topic.id == id).ok_or_else(|| {
-        let nearest = topics.iter().map(|topic| (strsim::damerau_levenshtein(id, &topic.id), topic.id.as_str())).min();
-        let hint = match nearest {
-            Some((distance, nearest)) if distance <= 2 || distance * 3 <= nearest.len() => format!("did you mean `{nearest}`?"),
-            _ => "`pumphandle topics list` names them all".to_owned(),
-        };
+        let hint = near::hint(near::topic(&config.topics.lexicon, id), "`pumphandle topics list` names them all");
         Failure::usage(format!("no topic `{id}`"), hint)
     })
 }

@@ -11,6 +11,7 @@ use super::problem::{Place, Problem};
 use super::reader::{At, Reader};
 use super::topics::{in_folder, matches};
 use super::{Places, Topics, base_of, read_text};
+use crate::near;
 
 const POPULATION_BYTES_MAX: u64 = 16 << 20;
 
@@ -165,16 +166,20 @@ fn read_populations(file: &Named, atlas: &Atlas, populations: &mut BTreeMap<Stri
         );
         return;
     };
+    let line_of = |position: Option<&csv::Position>| {
+        let byte = position.map_or(0, csv::Position::byte);
+        record::lines::line_at(file.text.as_bytes(), usize::try_from(byte).unwrap_or(usize::MAX)) as usize
+    };
     for row in rows.records() {
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                let line = error.position().map_or(1, |position| position.line() as usize);
+                let line = line_of(error.position());
                 problems.push(Problem::new(&at(line), "a line that is no CSV").hint("each line has as many fields as the first"));
                 continue;
             }
         };
-        let line = row.position().map_or(1, |position| position.line() as usize);
+        let line = line_of(row.position());
         let (region, population) = (row.get(region).unwrap_or_default(), row.get(population).unwrap_or_default());
         let code = if region.contains(':') { region.to_owned() } else { region.to_ascii_uppercase() };
         let Ok(population) = population.parse::<u64>() else {
@@ -182,9 +187,8 @@ fn read_populations(file: &Named, atlas: &Atlas, populations: &mut BTreeMap<Stri
             continue;
         };
         if atlas.name(&code).is_none() {
-            problems.push(
-                Problem::new(&at(line), format!("unknown region `{code}`")).hint("`pumphandle regions list` names all that are known"),
-            );
+            let hint = near::hint(near::region(atlas, region), "`pumphandle regions list` names all that are known");
+            problems.push(Problem::new(&at(line), format!("unknown region `{code}`")).hint(hint));
         } else if populations.insert(code.clone(), population).is_some() {
             problems.push(Problem::new(&at(line), format!("region `{code}` twice")).hint("keep one line of each region"));
         }

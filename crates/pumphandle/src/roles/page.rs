@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use warehouse::Warehouse;
 use web::{Access, Changes, Feeds, Metrics, Role, Web};
 
 use crate::config::Config;
-use crate::roles::notifier;
+use crate::near;
+use crate::roles::{notifier, stores};
 use crate::tokens;
 
 pub(crate) fn web(
@@ -31,8 +34,30 @@ pub(crate) fn web(
         teller: notifier::teller(config),
         access: access(config, simulated, address)?,
         requests_a_minute: config.web.requests_per_minute,
+        requests_at_once: config.limits.requests,
+        connections_per_address: config.web.connections_per_address,
+        spool: spool(config)?,
+        suggest_topic: Arc::new(suggest_topic(config)),
+        suggest_region: Arc::new(suggest_region(config)),
         ..Web::new(warehouse)
     })
+}
+
+/// Exports wait for their readers in the data folder: a folder for temporary files may be small, and in memory.
+fn spool(config: &Config) -> anyhow::Result<PathBuf> {
+    let data = config.journal.data.clone();
+    std::fs::create_dir_all(&data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
+    Ok(data)
+}
+
+fn suggest_topic(config: &Config) -> impl Fn(&str) -> Option<String> + use<> {
+    let lexicon = Arc::clone(&config.topics.lexicon);
+    move |written| near::topic(&lexicon, written)
+}
+
+fn suggest_region(config: &Config) -> impl Fn(&str) -> Option<String> + use<> {
+    let atlas = Arc::clone(&config.places.placing.atlas);
+    move |written| near::region(&atlas, written)
 }
 
 fn campaigns(config: &Config) -> BTreeMap<String, Vec<String>> {
@@ -46,7 +71,9 @@ fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Resu
     let file = tokens::file(&config.journal.data);
     let proxies = config.web.trusted_proxies.clone();
     let anonymous = if simulated { Role::Official } else { config.web.anonymous };
-    let start = if anonymous < Role::Official && proxies.is_empty() && tokens::read(&file)?.is_empty() {
+    let https = config.notify.page.as_deref().is_some_and(|page| page.starts_with("https://"));
+    let proxy_secret = config.web.proxy_secret_file.as_deref().map(stores::secret).transpose()?;
+    let start = if anonymous < Role::Official && proxy_secret.is_none() && tokens::read(&file)?.is_empty() {
         let secret = tokens::random()?;
         // Who listens everywhere is called by the name that works here.
         let host = if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
@@ -56,5 +83,5 @@ fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Resu
     } else {
         None
     };
-    Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies })
+    Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies, proxy_secret, https })
 }

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::Local;
 use crate::contract::{self, Kept, MONDAY, count, csv, verdict};
+use crate::deadline::Deadline;
 use crate::error::WarehouseError;
 use crate::port::{AlertQuery, Export, Format, Landing, Progress, Reading, SeriesQuery, Warehouse};
 
@@ -48,7 +49,7 @@ fn a_newer_a_changed_and_a_foreign_file_are_refused() {
         file
     };
     let newer = made("newer", "INSERT INTO schema_migrations VALUES (99, 'x')");
-    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 6, .. }));
+    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 7, .. }));
     assert!(matches!(Local::open_to_read(&newer).unwrap_err(), WarehouseError::NewerSchema { .. }));
     let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x' WHERE number = 1");
     assert!(matches!(Local::open(&changed).unwrap_err(), WarehouseError::ChangedMigration { number: 1, .. }));
@@ -235,4 +236,44 @@ fn a_row_of_each_series(hour: i64) -> impl Iterator<Item = Record> {
     (0..250).flat_map(move |region| {
         ["cough", "flu"].into_iter().map(move |topic| Record::Count(count(topic, &format!("R{region:03}"), hour, hour as u64)))
     })
+}
+
+#[test]
+fn a_query_is_interrupted_at_its_deadline_or_when_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+    let endless = || {
+        warehouse.ask(|connection| {
+            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+            connection.query_row(sql, [], |_| Ok(())).map_err(|source| warehouse.failed("read", source))
+        })
+    };
+    let soon = Deadline::new(Duration::from_millis(20));
+    assert!(matches!(soon.run(endless), Err(WarehouseError::TimedOut { .. })));
+    assert!(matches!(soon.run(|| warehouse.ready()), Err(WarehouseError::TimedOut { .. })), "of all queries together");
+    // The connection answers again, and a deadline holds for its own thread and call only.
+    warehouse.ready().unwrap();
+    let late = Deadline::new(Duration::from_secs(3_600));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| late.run(endless));
+        late.cancel();
+        assert!(matches!(asking.join().unwrap(), Err(WarehouseError::TimedOut { .. })));
+    });
+    warehouse.ready().unwrap();
+}
+
+#[test]
+fn views_need_no_function_that_other_readers_lack() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+    let views = warehouse.ask(|connection| {
+        let failed = |source| warehouse.failed("read", source);
+        let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'view'").map_err(failed)?;
+        let views = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
+        views.collect::<Result<Vec<_>, _>>().map_err(failed)
+    });
+    let views = views.unwrap();
+    assert!(views.len() >= 4, "{views:?}");
+    // DuckDB calls it `count_star`, which SQLite doesn't know.
+    assert!(views.iter().all(|view| !view.contains("count(*)")), "{views:?}");
 }

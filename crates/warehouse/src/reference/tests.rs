@@ -23,9 +23,13 @@ impl Landing for Taken {
     }
 }
 
+fn known(region: &str) -> Result<(), String> {
+    if region == "EL" { Err("there is no region `EL`; did you mean `GR`?".to_owned()) } else { Ok(()) }
+}
+
 fn check(text: &str, expected: Expect) {
     let taken = Taken::default();
-    let said = match load_reference(&taken, text.as_bytes()) {
+    let said = match load_reference(&taken, text.as_bytes(), &known) {
         Ok(count) => {
             let rows: Vec<String> = taken.0.lock().unwrap().iter().map(|row| format!("{row:?}\n")).collect();
             assert_eq!(rows.len() as u64, count);
@@ -83,6 +87,19 @@ fn a_header_is_needed_and_its_names_are_known() {
 
 #[test]
 fn bytes_that_are_no_text_are_refused() {
-    let error = load_reference(&Taken::default(), b"series,region,date,value\n\xff,DE,2026-01-05,1\n".as_slice()).unwrap_err();
+    let error = load_reference(&Taken::default(), b"series,region,date,value\n\xff,DE,2026-01-05,1\n".as_slice(), &known).unwrap_err();
     assert!(error.to_string().starts_with("failed to read the reference file"), "{error}");
+}
+
+#[test]
+fn lines_are_those_of_an_editor_and_regions_are_known() {
+    let wanted = || {
+        expect![[r#"
+            nothing was loaded: 
+              line 3, `region`: there is no region `EL`; did you mean `GR`?
+              line 6, `value`: `many` is no number"#]]
+    };
+    let text = "series,region,date,value\na,DE,2026-01-05,1\na,el,2026-01-05,1\n\na,DE,2026-01-12,1\na,DE,2026-01-19,many\n";
+    check(text, wanted());
+    check(&text.replace('\n', "\r\n"), wanted());
 }

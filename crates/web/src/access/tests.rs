@@ -5,6 +5,8 @@ fn sessions(proxies: &[&str]) -> Sessions {
         tokens: Arc::new(|token| (token == "good").then(|| Holder { name: "duty".to_owned(), role: Role::Official })),
         start: Some("first".to_owned()),
         proxies: proxies.iter().map(|address| address.parse().unwrap()).collect(),
+        proxy_secret: Some("shared".to_owned()),
+        https: false,
         anonymous: Role::Public,
     })
 }
@@ -53,14 +55,53 @@ fn sessions_are_bounded_and_guessing_opens_none() {
 }
 
 #[test]
+fn behind_https_the_cookie_is_for_this_host_and_https_alone() {
+    let tokens: Tokens = Arc::new(|token| (token == "good").then(|| Holder { name: "duty".to_owned(), role: Role::Official }));
+    let sessions = Sessions::new(Access { tokens, https: true, ..Access::default() });
+    let cookie = sessions.open("good").unwrap().1;
+    assert!(cookie.starts_with("__Host-pumphandle-session=") && cookie.contains("; Secure"), "{cookie}");
+    assert!(cookie.contains("; Path=/") && !cookie.contains("Domain"), "{cookie}");
+    let with = headers(&[("cookie", &key_of(&cookie))]);
+    assert_eq!(sessions.holder(&with, None).unwrap().role, Role::Official);
+    // One that anything on a neighbouring host could have set is none.
+    let plain = key_of(&cookie).replace("__Host-", "");
+    assert_eq!(sessions.holder(&headers(&[("cookie", &plain)]), None).unwrap().role, Role::Public);
+    assert!(!is_ours(&Method::POST, &headers(&[("host", "localhost"), ("cookie", &key_of(&cookie))])));
+    let gone = sessions.close(&with);
+    assert!(gone.starts_with("__Host-pumphandle-session=;") && gone.contains("; Secure"), "{gone}");
+    assert_eq!(sessions.holder(&with, None).unwrap().role, Role::Public);
+}
+
+#[test]
 fn a_proxys_word_counts_only_from_its_address() {
-    let said = headers(&[(USER_HEADER, "Duty officer"), (ROLE_HEADER, "operator")]);
+    let said = headers(&[(USER_HEADER, "Duty officer"), (ROLE_HEADER, "operator"), (PROXY_SECRET_HEADER, "shared")]);
     let sessions = sessions(&["127.0.0.1"]);
     assert_eq!(sessions.holder(&said, "127.0.0.1".parse().ok()).unwrap().role, Role::Operator);
     assert_eq!(sessions.holder(&said, "192.0.2.1".parse().ok()).unwrap().role, Role::Public);
     assert_eq!(sessions.holder(&said, None).unwrap().role, Role::Public);
-    let odd = headers(&[(USER_HEADER, "x"), (ROLE_HEADER, "root")]);
+    let odd = headers(&[(USER_HEADER, "x"), (ROLE_HEADER, "root"), (PROXY_SECRET_HEADER, "shared")]);
     assert_eq!(sessions.holder(&odd, "127.0.0.1".parse().ok()).unwrap().role, Role::Public);
+}
+
+#[test]
+fn a_proxy_without_the_secret_gives_nobody_a_role() {
+    let (user, role) = ((USER_HEADER, "Duty officer"), (ROLE_HEADER, "operator"));
+    let sessions = sessions(&["127.0.0.1"]);
+    let proxy = || "127.0.0.1".parse().ok();
+    for given in [vec![], vec!["share"], vec![""], vec!["shared", "shared"], vec!["Shared"]] {
+        let mut pairs = vec![user, role];
+        pairs.extend(given.iter().map(|secret| (PROXY_SECRET_HEADER, *secret)));
+        let mut said = headers(&[]);
+        for (name, value) in pairs {
+            said.append(name, value.parse().unwrap());
+        }
+        assert_eq!(sessions.holder(&said, proxy()).unwrap().role, Role::Public, "{given:?}");
+    }
+    let none = Sessions::new(Access { proxies: vec!["127.0.0.1".parse().unwrap()], ..Access::default() });
+    let empty = headers(&[user, role, (PROXY_SECRET_HEADER, "")]);
+    assert_eq!(none.holder(&empty, proxy()).unwrap().role, Role::Public);
+    let blank = Access { proxies: vec!["127.0.0.1".parse().unwrap()], proxy_secret: Some(String::new()), ..Access::default() };
+    assert_eq!(Sessions::new(blank).holder(&empty, proxy()).unwrap().role, Role::Public);
 }
 
 #[test]

@@ -1,20 +1,17 @@
-//! Whole tables: exports, streamed as they are read.
+//! Whole tables: exports, written to a file while they are read and sent from there.
 
-use std::io::{self, Write};
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use futures_util::stream;
-use tokio::sync::mpsc;
-use warehouse::{Export, Format, Reading, Table, WarehouseError};
+use warehouse::{Export, Format, Table, WarehouseError};
 
 use super::{Answer, Asked};
 use crate::problem::Problem;
+use crate::spool::{self, Spool};
 
-/// Pieces that wait for a slow reader; the table is read no faster.
-const PIECES_WAITING: usize = 4;
-const PIECE_BYTES: usize = 64 << 10;
+/// How long the query of an export may take.
+const EXPORT_MAX: Duration = Duration::from_secs(600);
 
 /// `GET /api/v1/export/{table}?from=&to=&format=csv|ndjson`: a table or view; in CSV, text that strangers typed can't be run by a spreadsheet.
 pub(crate) async fn export(asked: Asked) -> Answer {
@@ -29,44 +26,30 @@ pub(crate) async fn export(asked: Asked) -> Answer {
         Some(_) => return Err(Problem::bad_request("`format` is `csv` or `ndjson`")),
     };
     let export = Export { table, from: asked.instant("from")?, to: asked.instant("to")?, format };
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(PIECES_WAITING);
-    let warehouse = asked.room.web.warehouse.clone();
-    tokio::task::spawn_blocking(move || write(&*warehouse, &export, sender));
-    let pieces = stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|piece| (piece, receiver)));
+    let busy = || Problem::busy("too many exports at once, try again");
+    let permit = asked.room.exports.clone().try_acquire_owned().map_err(|_| busy())?;
+    let folder = asked.room.web.spool.clone();
+    let written = asked.room.ask_within(EXPORT_MAX, move |warehouse| {
+        let mut spool = Spool::new(&folder)?;
+        match warehouse.export(&export, &mut spool) {
+            Ok(_) => Ok(Some(spool)),
+            Err(WarehouseError::Output(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let Some(spool) = written.await? else {
+        let detail = format!("the table is longer than {} GiB; `from` and `to` make it shorter", spool::BYTES_MAX >> 30);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    };
+    let length = spool.length().to_string();
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the table can't be sent");
+    let body = spool.into_body(permit).map_err(failed)?;
     let name = format!("attachment; filename=\"{}.{ending}\"", known.name);
-    let head = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name.as_str()), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, head, Body::from_stream(pieces)).into_response())
-}
-
-fn write(warehouse: &dyn Reading, export: &Export, sender: mpsc::Sender<Result<Bytes, io::Error>>) {
-    let mut pieces = Pieces { sender, piece: Vec::with_capacity(PIECE_BYTES) };
-    let written = warehouse.export(export, &mut pieces).map_err(|error: WarehouseError| io::Error::other(error.to_string()));
-    let ended = written.and_then(|_| pieces.flush());
-    if let Err(error) = ended {
-        // Whoever reads sees that it was cut short; if nobody reads any more, nobody need know.
-        let _ = pieces.sender.blocking_send(Err(error));
-    }
-}
-
-struct Pieces {
-    sender: mpsc::Sender<Result<Bytes, io::Error>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::take(&mut self.piece);
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
+    let head = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_LENGTH, &length),
+        (header::CONTENT_DISPOSITION, name.as_str()),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((StatusCode::OK, head, body).into_response())
 }

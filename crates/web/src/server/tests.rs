@@ -52,6 +52,8 @@ impl Served {
         let mut web = Web::new(Arc::new(warehouse));
         web.access.anonymous = Role::Operator;
         web.requests_a_minute = 1_000_000;
+        web.connections_per_address = 400;
+        web.spool = folder.path().to_owned();
         change(&mut web);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -327,13 +329,15 @@ async fn strangers_names_are_refused() {
         let served = &served;
         async move { served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await }
     };
-    for path in ["/", "/api/v1/alerts", "/metrics", "/app.js"] {
+    for path in ["/", "/api/v1/alerts", "/app.js"] {
         let answer = asked("Host: evil.example\r\n", path).await;
         assert_eq!((answer.status, answer.header("content-type")), (421, Some("application/problem+json")), "{path}");
         assert!(!answer.body.contains("influenza"));
         assert_eq!(asked("Host: pump.example:8080\r\n", path).await.status, 200);
     }
-    assert_eq!(asked("Host: evil.example\r\n", "/healthz").await.status, 200);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(asked("Host: serve:8080\r\n", path).await.status, 200, "{path}");
+    }
     assert_eq!(asked("", "/").await.status, 421);
     assert_eq!(asked("Host: localhost\r\nHost: evil.example\r\n", "/").await.status, 421);
     assert_eq!(served.raw("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.status, 421);
@@ -860,6 +864,7 @@ async fn two_hundred_streams_hear_of_a_new_alert() {
     let warehouse = Arc::new(Local::open(&folder.path().join("warehouse.sqlite")).unwrap());
     let mut web = Web::new(warehouse.clone());
     web.access.anonymous = Role::Viewer;
+    web.connections_per_address = STREAMS + 1;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -885,6 +890,7 @@ async fn two_hundred_streams_hear_of_a_new_alert() {
             text.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
         assert!(text.contains("\"id\":\"new\""), "{text}");
+        assert!(text.contains("x-accel-buffering: no\r\n"), "{text}");
     }
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
@@ -913,4 +919,272 @@ async fn slow_clients_hold_nobody_up() {
     assert_eq!(served.get("/api/v1/status").await.status, 200);
     assert_eq!(served.get("/").await.status, 200);
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+impl Served {
+    /// From another address of this machine.
+    async fn get_from(&self, from: [u8; 4], path: &str, headers: &str) -> Option<Answer> {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let mut stream = socket.connect(self.address.parse().unwrap()).await.ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n").as_bytes()).await.ok()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.ok()?;
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok())?;
+        Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn dripping_heads_from_one_address_hold_up_no_other() {
+    let served = Served::start(&filled(), |web| web.connections_per_address = 32).await;
+    let mut dripping = Vec::new();
+    for _ in 0..512 {
+        let mut stream = TcpStream::connect(&served.address).await.unwrap();
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nX: ").await;
+        dripping.push(stream);
+    }
+    for path in ["/healthz", "/readyz", "/", "/api/v1/status"] {
+        let began = std::time::Instant::now();
+        let answer = served.get_from([127, 0, 0, 2], path, "").await.expect("an answer");
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{path}: {:?}", began.elapsed());
+    }
+    let text = served.get_from([127, 0, 0, 2], "/metrics", "").await.unwrap().body;
+    assert!(text.contains("pumphandle_http_connections_refused_total{reason=\"address\"}"), "{text}");
+    // The same address has places for health, which a head that doesn't come holds for 2 s only.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(6);
+    while served.get_from([127, 0, 0, 1], "/healthz", "").await.is_none_or(|answer| answer.status != 200) {
+        assert!(std::time::Instant::now() < deadline, "no answer to the same address");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(served.get_from([127, 0, 0, 1], "/", "").await.is_none_or(|answer| answer.status == 503));
+}
+
+#[tokio::test]
+async fn a_head_and_a_body_must_come_in_time() {
+    let served = Served::start(&filled(), |web| {
+        web.head_max = std::time::Duration::from_millis(300);
+        web.body_max = std::time::Duration::from_millis(300);
+    })
+    .await;
+    let open = async |request: &'static [u8]| {
+        let mut stream = TcpStream::connect(&served.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        stream
+    };
+    let mut idle = open(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut head = open(b"GET /healthz HTTP/1.1\r\nX: ").await;
+    let mut silent = open(b"").await;
+    let mut body =
+        open(b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{").await;
+    let mut text = [0; 4_096];
+    let read = idle.read(&mut text).await.unwrap();
+    assert!(String::from_utf8_lossy(&text[..read]).starts_with("HTTP/1.1 200"));
+    assert_eq!(served.get("/healthz").await.status, 200);
+    for stream in [&mut idle, &mut head, &mut silent, &mut body] {
+        let mut answer = Vec::new();
+        // Far beyond every limit.
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(9), stream.read_to_end(&mut answer)).await;
+        ended.expect("closed in time").unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn clients_behind_a_trusted_proxy_have_limits_of_their_own() {
+    let limited = |trusted: &'static [&'static str]| {
+        Served::start(&[], move |web| {
+            web.requests_a_minute = 20;
+            web.access.proxies = trusted.iter().map(|address| address.parse().unwrap()).collect();
+        })
+    };
+    let ask = async |served: &Served, forwarded: &str| {
+        served.get_from([127, 0, 0, 3], "/api/v1/session", forwarded).await.map_or(0, |answer| answer.status)
+    };
+    let served = limited(&["127.0.0.3", "10.0.0.7"]).await;
+    for header in [
+        "X-Forwarded-For: 192.0.2.1\r\n",
+        "X-Forwarded-For: 1.1.1.1, 192.0.2.2\r\n",
+        "X-Forwarded-For: 192.0.2.3:4711, 10.0.0.7\r\n",
+        "X-Forwarded-For: [2001:db8::1]:4711\r\n",
+        "Forwarded: for=\"[2001:db8:0:9::1]:47\";proto=https\r\n",
+    ] {
+        for _ in 0..10 {
+            assert_eq!(ask(&served, header).await, 200, "{header}");
+        }
+        assert_eq!(ask(&served, header).await, 429, "{header}");
+    }
+    // What a client writes before the proxy's own word makes no new bucket.
+    assert_eq!(ask(&served, "X-Forwarded-For: 7.7.7.7, 192.0.2.1\r\n").await, 429);
+    // From an address that isn't trusted it is nothing.
+    let served = limited(&[]).await;
+    let statuses: Vec<u16> = {
+        let mut statuses = Vec::new();
+        for number in 0..11 {
+            statuses.push(ask(&served, &format!("X-Forwarded-For: 192.0.2.{number}\r\n")).await);
+        }
+        statuses
+    };
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_are_told_to_come_back() {
+    let (changes, mut asked) = tokio::sync::mpsc::channel(8);
+    let served = Served::start(&filled(), |web| {
+        web.requests_at_once = 1;
+        web.changes = Some(changes);
+    })
+    .await;
+    let body = "{\"after\":1,\"state\":\"triaged\"}";
+    let request = format!(
+        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut held = TcpStream::connect(&served.address).await.unwrap();
+    held.write_all(request.as_bytes()).await.unwrap();
+    let change: Change = asked.recv().await.unwrap();
+    let refused = served.get("/api/v1/status").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert!(refused.body.contains("too many requests at once"), "{}", refused.body);
+    for path in ["/healthz", "/readyz", "/metrics", "/"] {
+        assert_eq!(served.get(path).await.status, 200, "{path}");
+    }
+    drop(change);
+    let mut answer = Vec::new();
+    held.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(served.get("/api/v1/status").await.status, 200);
+    assert!(served.get("/metrics").await.body.contains("pumphandle_http_requests_refused_total 1\n"));
+}
+
+#[tokio::test]
+async fn a_query_ends_at_its_deadline_and_frees_its_permit() {
+    let rows: Vec<Record> = (0..20_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
+    let served = Served::start(&rows, |web| web.query_max = std::time::Duration::from_nanos(1)).await;
+    for _ in 0..12 {
+        let answer = served.get("/api/v1/alerts").await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.body.contains("the query took too long"), "{}", answer.body);
+    }
+    assert!(served.get("/metrics").await.body.contains("pumphandle_http_queries_interrupted_total 12\n"));
+    assert_eq!(served.get("/readyz").await.status, 200, "it has a time and a permit of its own");
+}
+
+/// A client that reads nothing of an export holds no query: everything can be written to the main file meanwhile.
+#[tokio::test]
+async fn an_export_that_nobody_reads_holds_no_read_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Arc::new(Local::open(&folder.path().join("warehouse.sqlite")).unwrap());
+    let rows: Vec<Record> = (0..40_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
+    warehouse.write(&rows, &[]).unwrap();
+    let served = Served::start(&[], |web| {
+        web.warehouse = warehouse.clone();
+        web.spool = folder.path().to_owned();
+    })
+    .await;
+    let mut slow = TcpStream::connect(&served.address).await.unwrap();
+    slow.write_all(b"GET /api/v1/export/counts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut head = [0; 400];
+    slow.read_exact(&mut head).await.unwrap();
+    assert!(String::from_utf8_lossy(&head).contains("content-length: "));
+    warehouse.write(&[Record::Count(count("flu", "FR", 0, 1))], &[]).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("warehouse.sqlite")).unwrap();
+    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    assert_eq!(busy, 0, "a reader pins the log");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().contains("export")), "{names:?}");
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).await.unwrap();
+    let lines = String::from_utf8_lossy(&rest).matches("\nflu,").count() + String::from_utf8_lossy(&head).matches("\nflu,").count();
+    assert!((39_998..=40_000).contains(&lines), "{lines}");
+}
+
+#[tokio::test]
+async fn an_unknown_topic_or_region_is_not_found() {
+    let served = Served::start(&filled(), |web| {
+        web.suggest_topic = Arc::new(|written| (written == "grippe").then(|| "flu".to_owned()));
+        web.suggest_region = Arc::new(|written| (written == "Bavaria").then(|| "DE-BY".to_owned()));
+    })
+    .await;
+    for (path, says) in [
+        ("/api/v1/series?topic=nope&region=DE", "there is no topic `nope`"),
+        ("/api/v1/series?topic=grippe&region=DE", "there is no topic `grippe`; did you mean `flu`?"),
+        ("/api/v1/series?topic=flu&region=XX", "there is no region `XX`"),
+        ("/api/v1/why-not?topic=flu&region=Bavaria", "there is no region `Bavaria`; did you mean `DE-BY`?"),
+        ("/api/v1/alerts?region=DE-XX", "no region `DE-XX`"),
+        ("/api/v1/alerts?topic=nope", "no topic `nope`"),
+        ("/api/v1/verdicts?topic=nope", "no topic"),
+        ("/api/v1/map?topic=flu&under=QQ", "no region `QQ`"),
+        ("/api/v1/figures?region=lang:qq", "no region `lang:qq`"),
+        ("/api/v1/references?region=EL", "no region `EL`"),
+        ("/api/v1/public?region=Nowhere", "no region"),
+        ("/api/v1/public?topic=nope", "no topic"),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")), "{path}: {}", answer.body);
+        assert!(answer.json()["detail"].as_str().unwrap().contains(says), "{path}: {}", answer.body);
+    }
+    for path in [
+        "/api/v1/series?topic=flu&region=DE",
+        "/api/v1/series?topic=flu&region=de-by",
+        "/api/v1/series?topic=flu&region=001",
+        "/api/v1/series?topic=flu&region=ZZ",
+        "/api/v1/alerts?region=lang:de",
+        "/api/v1/map?topic=flu&under=lang",
+        "/api/v1/public?topic=flu",
+    ] {
+        assert_eq!(served.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_public_is_not_told_of_topics_without_published_numbers() {
+    let quiet = TopicSetting {
+        id: "quiet".to_owned(),
+        name: "A quiet illness".to_owned(),
+        kind: record::kind::Kind::Sensitive,
+        pane: 7 * DAY,
+        windows: vec![7 * DAY],
+    };
+    let served = Served::start(&[Record::Settings(Settings { topics: vec![quiet], ..Settings::default() })], |web| {
+        web.access.anonymous = Role::Public;
+    })
+    .await;
+    let [known, unknown] = [served.get("/api/v1/public?topic=quiet").await, served.get("/api/v1/public?topic=nope").await];
+    assert_eq!((known.status, known.body), (404, unknown.body));
+}
+
+#[tokio::test]
+async fn dates_are_instants_at_midnight() {
+    let served = Served::start(&filled(), |_| {}).await;
+    let series = |from: &str| format!("/api/v1/series?topic=flu&region=DE-BY&from={from}");
+    let [date, instant] = [served.get(&series("2026-01-02")).await, served.get(&series("2026-01-02T00:00:00Z")).await];
+    assert_eq!((date.status, date.body), (200, instant.body));
+    assert_eq!(served.get("/api/v1/export/v_counts?from=2026-01-05").await.status, 200);
+    for wrong in ["2026-02-30", "02.01.2026", "1/2/2026", "2026-1-2"] {
+        let answer = served.get(&series(wrong)).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(answer.body.contains("`from` is not a date, a date and time"), "{wrong}: {}", answer.body);
+    }
+}
+
+#[test]
+fn parameters_are_described_as_they_are_checked() {
+    let description = routes::description("0");
+    let of = |path: &str, name: &str| {
+        let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap();
+        parameters.iter().find(|one| one["name"] == name).unwrap()["schema"].clone()
+    };
+    assert_eq!(of("/api/v1/series", "topic")["minLength"], 1);
+    assert_eq!(of("/api/v1/series", "region")["minLength"], 1);
+    assert_eq!(of("/api/v1/series", "seconds")["type"], "integer");
+    assert_eq!(of("/api/v1/series", "every")["minimum"], 1);
+    assert_eq!(of("/api/v1/alerts", "limit"), serde_json::json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 500 }));
+    assert_eq!(of("/api/v1/regions", "language")["enum"], serde_json::json!(["en", "fr", "es", "de"]));
+    assert_eq!(of("/api/v1/alerts", "state")["enum"], serde_json::json!(["open", "ended", "all"]));
 }

@@ -16,7 +16,8 @@ type Hours = BTreeMap<i64, (u32, u32)>;
 
 /// From counts as `replay --counts` writes them.
 pub(super) fn table(path: &std::path::Path) -> Result<String, Failure> {
-    let mut input = csv::Reader::from_path(path).with_context(|| format!("failed to open `{}`", path.display()))?;
+    let text = std::fs::read(path).with_context(|| format!("failed to open `{}`", path.display()))?;
+    let mut input = csv::Reader::from_reader(text.as_slice());
     let header = input.headers().with_context(|| format!("failed to read the header of `{}`", path.display()))?.clone();
     let column = |name: &str| {
         let found = header.iter().position(|column| column == name);
@@ -28,11 +29,12 @@ pub(super) fn table(path: &std::path::Path) -> Result<String, Failure> {
     let (topic, region, start, authors, total) = (topic?, region?, start?, authors?, total?);
     let mut cells: BTreeMap<String, BTreeMap<String, Hours>> = BTreeMap::new();
     let (mut first, mut last) = (i64::MAX, i64::MIN);
-    for (row, line) in input.records().zip(2u64..) {
-        let row = row.with_context(|| format!("failed to read line {line} of `{}`", path.display()))?;
+    for row in input.records() {
+        let row = row.with_context(|| format!("failed to read `{}`", path.display()))?;
+        let line = || record::lines::line_at(&text, row.position().map_or(0, |position| position.byte() as usize));
         let number = |at: usize| -> Result<i64, Failure> {
             let text = row.get(at).unwrap_or_default();
-            text.parse().map_err(|_| Failure::usage(format!("`{}`, line {line}: `{text}` is no number", path.display()), ""))
+            text.parse().map_err(|_| Failure::usage(format!("`{}`, line {}: `{text}` is no number", path.display(), line()), ""))
         };
         let hour = number(start)?.div_euclid(HOUR / SECOND);
         let (authors, total) = (number(authors)?.max(0) as u32, number(total)?.clamp(0, i64::from(u32::MAX)) as u32);

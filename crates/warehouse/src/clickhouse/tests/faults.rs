@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::deadline::Deadline;
 
 #[test]
 fn a_server_that_is_not_there_or_does_not_answer_is_tried_again() {
@@ -114,7 +115,7 @@ fn as_deployed(user: &str, databases: &ClickHouseSettings) -> String {
         .replace("pumphandle.", &format!("{}.", databases.database))
         .replace("public.", &format!("{}.", databases.public_database))
         .replace("DEFINER ON writer", "DEFINER ON default");
-    let quota = if user == "writer" { "unlimited" } else { user };
+    let quota = if user == "analyst" { user } else { "unlimited" };
     format!(
         "<clickhouse>
            <user_directories><users_xml><path>{{file}}</path></users_xml></user_directories>
@@ -173,6 +174,57 @@ fn the_writer_of_deploy_can_do_all_and_the_analyst_only_reads() {
         let error = analyst.statement(refused.to_owned()).unwrap_err();
         assert!(!error.try_again(), "{refused}: {error:?}");
     }
+    engine.kill();
+}
+
+/// What the page and its exports ask, each under the deadline that they ask with; and nothing that changes a table.
+#[test]
+fn the_reader_of_deploy_answers_all_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let named = settings("http://127.0.0.1:1");
+    let Some(mut engine) = engine_with(&data, &as_deployed("writer", &named)) else {
+        engine::absent::<()>("no ClickHouse engine of our own");
+        return;
+    };
+    let writer = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() }).unwrap();
+    writer.migrate().unwrap();
+    writer.write(&batch(1), &[progress(1)]).unwrap();
+    drop(writer);
+    engine.kill();
+
+    let mut engine = engine_with(&data, &as_deployed("reader", &named)).unwrap();
+    let reader = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() }).unwrap();
+    reader.check_schema().unwrap();
+    Deadline::new(Duration::from_secs(20)).run(|| {
+        reader.ready().unwrap();
+        reader.settings().unwrap();
+        reader.latest().unwrap();
+        reader.closed_until().unwrap();
+        assert!(!reader.heads().unwrap().is_empty());
+        reader.topics().unwrap();
+        reader.alerts(&AlertQuery::default()).unwrap();
+        reader.coverage().unwrap();
+        reader.references("DE").unwrap();
+        reader.published(&["flu".to_owned()], None, 0).unwrap();
+    });
+    for table in TABLES {
+        Deadline::new(Duration::from_secs(600)).run(|| csv(&reader, table));
+    }
+    for refused in [
+        "INSERT INTO counts (topic) VALUES ('x')",
+        "DROP TABLE counts",
+        "TRUNCATE TABLE counts",
+        "DROP VIEW v_counts",
+        "ALTER TABLE counts DELETE WHERE 1",
+        "CREATE TABLE mine (a UInt8) ENGINE = Memory",
+        "SELECT 1 SETTINGS max_execution_time = 3600",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'TSV', 'a String')",
+    ] {
+        let error = reader.statement(refused.to_owned()).unwrap_err();
+        assert!(!error.try_again(), "{refused}: {error:?}");
+    }
+    assert!(reader.write(&batch(2), &[progress(2)]).is_err());
     engine.kill();
 }
 

@@ -97,7 +97,7 @@ fn fill(warehouse: &ClickHouse) {
                  influenza cases,DE,2026-01-12,16100,cases a week,a register\n\
                  influenza cases,DE,2026-01-19,30500,cases a week,a register\n\
                  influenza cases,FR,2026-01-12,9900,cases a week,a register\n";
-    assert_eq!(load_reference(warehouse, io::Cursor::new(cases)).unwrap(), 4);
+    assert_eq!(load_reference(warehouse, io::Cursor::new(cases), &|_| Ok(())).unwrap(), 4);
     for (region, day, accounts) in [("DE", "2026-01-12", "45"), ("DE-BY", "2026-01-12", "20"), ("DE-BE", "2026-01-12", "NULL")] {
         let values = format!("('influenza', '{region}', {}, '{day}', {accounts}, 1)", i8::from(region != "DE"));
         warehouse.statement(format!("INSERT INTO public_counts (topic, region, level, day, accounts, version) VALUES {values}")).unwrap();
