@@ -174,6 +174,25 @@ fn requests_beyond_their_bound_are_told_to_come_back() {
     assert!(ask(&run, "/api/v1/status", &format!("Authorization: Bearer {token}\r\n")).is_some_and(|(status, _)| status == 200));
 }
 
+/// The first answer but a large rise comes when there are two days before the guardband, and a few hours later where posts are few.
+#[test]
+fn status_says_how_much_history_an_answer_takes() {
+    let (_folder, run, token) = served(&[]);
+    let headers = format!("Authorization: Bearer {token}\r\n");
+    let (_, status) = ask(&run, "/api/v1/status", &headers).expect("an answer");
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let needed = status["history_needed_seconds"].as_i64().expect("a number");
+    assert_eq!((needed, &status["learning"]), (4 * 86_400, &serde_json::Value::Bool(false)));
+    let first_answer = until(LONG, "an answer", || {
+        let (_, verdicts) = ask(&run, "/api/v1/export/verdicts?format=ndjson", &headers)?;
+        let rows = verdicts.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let answers = rows.filter(|row| row["stage"] == "closed" && row["region"] == "001" && !row["alarm"].is_null());
+        answers.filter_map(|row| row["window_end"].as_i64()).min()
+    });
+    let history = first_answer - MONDAY;
+    assert!((needed..=needed + 86_400).contains(&history), "{history}");
+}
+
 #[test]
 fn the_guides_requests_answer() {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {

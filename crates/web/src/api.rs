@@ -57,8 +57,10 @@ const TRENDS_MAX: usize = 30;
 const TREND_WINDOWS: i64 = 28;
 /// Of fewer posts nothing is said of what is usual.
 const USUAL_POSTS_LEAST: u64 = 20;
-/// Baselines of seven windows are what detectors need at least.
-const BASELINE_LEAST: Micros = 7 * DAY;
+/// Days before the guardband from which calm can be told: by the default detector, and by those that take a baseline of three windows.
+const BASELINE_LEAST: Micros = 2 * DAY;
+const BASELINE_LEAST_OF_CLASSICS: Micros = 3 * DAY;
+const METHOD_USUAL: &str = "nb-predictive";
 const GUARDBAND_USUAL: Micros = 48 * HOUR;
 
 pub(crate) type Answer = Result<Response, Problem>;
@@ -195,7 +197,7 @@ pub(crate) struct Overview {
     closed_until: Option<Micros>,
     /// Of the last day, panes that have passed.
     feeds: Vec<warehouse::FeedCoverage>,
-    /// How much history a series needs before it can be judged.
+    /// How much history there must be before a series can be called calm.
     needed: Micros,
     /// Codes of the operator's own regions, in upper case.
     own: BTreeSet<String>,
@@ -207,6 +209,7 @@ impl Overview {
     fn read(warehouse: &dyn Reading) -> Result<Overview, WarehouseError> {
         let settings = warehouse.settings()?;
         let guardband = settings.as_ref().map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
+        let is_usual = settings.as_ref().is_none_or(|settings| settings.detect.method == METHOD_USUAL);
         Ok(Overview {
             topics: warehouse.topics()?,
             heads: warehouse.heads()?,
@@ -214,7 +217,7 @@ impl Overview {
             latest: warehouse.latest()?,
             closed_until: warehouse.closed_until()?,
             feeds: passed(warehouse)?,
-            needed: guardband + BASELINE_LEAST,
+            needed: guardband + if is_usual { BASELINE_LEAST } else { BASELINE_LEAST_OF_CLASSICS },
             own: settings.iter().flat_map(|settings| &settings.regions).map(|region| region.code.to_ascii_uppercase()).collect(),
             false_episodes_a_week: settings.map(|settings| settings.detect.false_episodes_per_week),
         })

@@ -195,7 +195,7 @@ async fn series_topics_and_status_are_answered() {
             "total_posts": 500, "final": false
         })
     );
-    let none = served.get("/api/v1/series?topic=none&region=DE").await;
+    let none = served.get("/api/v1/series?topic=flu&region=FR").await;
     assert_eq!((none.status, none.json()["panes"].as_array().unwrap().len()), (200, 0));
     let topics = served.get("/api/v1/topics").await.json();
     assert_eq!(topics["topics"][0]["name"], "Influenza");
@@ -204,7 +204,7 @@ async fn series_topics_and_status_are_answered() {
     assert_eq!(topics["topics"][0]["regions"][0]["name"], "DE-BY (Germany)");
     let status = served.get("/api/v1/status").await.json();
     assert_eq!(status["latest"], MONDAY / SECOND - 3_600);
-    assert_eq!(status["learning"], false);
+    assert_eq!((&status["learning"], &status["history_needed_seconds"]), (&Value::Bool(false), &Value::from(5 * 86_400)));
     assert_eq!(status["feeds"][0]["share"], 0.97);
 }
 
