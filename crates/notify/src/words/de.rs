@@ -1,5 +1,6 @@
 //! The phrase book in German.
 
+use record::public::Rise;
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};
@@ -14,6 +15,22 @@ const NUMBERS: [&str; 6] = ["drei", "vier", "fünf", "sechs", "sieben", "acht"];
 impl Book for German {
     fn accounts(&self, number: u64, shown: &str) -> String {
         if number == 1 { format!("{shown} Konto schrieb") } else { format!("{shown} Konten schrieben") }
+    }
+
+    fn rise(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "Mehr Konten als üblich schrieben",
+            Rise::Several => "Mehrmals so viele Konten wie üblich schrieben",
+            Rise::Many => "Vielmals so viele Konten wie üblich schrieben",
+        }
+    }
+
+    fn level(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "über dem üblichen Stand",
+            Rise::Several => "ein Mehrfaches des üblichen Stands",
+            Rise::Many => "ein Vielfaches des üblichen Stands",
+        }
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
