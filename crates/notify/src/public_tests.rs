@@ -11,7 +11,7 @@ use crate::outbox::{Due, Item};
 use crate::plan::Planned;
 use crate::sample::{Europe, TUESDAY, fever, subscription};
 use crate::subscription::{Face, World};
-use crate::words::{Language, Telling};
+use crate::words::{self, Language, Telling};
 use crate::{Audience, Subscription};
 
 /// A world in which topics are called like their kinds.
@@ -104,6 +104,21 @@ fn no_channel_sends_the_public_a_number_of_any_kind() {
             }
         }
     }
+}
+
+#[test]
+fn the_public_reads_a_level_in_each_language() {
+    let alert = Alert { observed: 80, ..fever() };
+    let face = public("").face(&alert, &[], &Europe).unwrap();
+    let zone = &subscription("").zone;
+    let texts = Language::ALL.map(|language| {
+        let telling = Telling { language, zone, names: &Europe, series: 1, history: &[], rise: face.rise };
+        let message = message::of_alert(&face.alert, Occasion::New, &telling, &Frame::default(), &[]);
+        format!("{}\n{}\n", message.subject, words::headline(&face.alert, &telling)).replace('\u{a0}', "~")
+    });
+    expect_test::expect![[r#"
+    "#]]
+    .assert_eq(&texts.concat());
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod drive;
 mod roles;
 #[cfg(test)]
 mod simulated;
+mod start_link;
 mod tokens;
 mod whole;
 

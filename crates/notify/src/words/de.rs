@@ -20,16 +20,16 @@ impl Book for German {
     fn rise(&self, rise: Rise) -> &'static str {
         match rise {
             Rise::Above => "Mehr Konten als üblich schrieben",
-            Rise::Several => "Mehrmals so viele Konten wie üblich schrieben",
-            Rise::Many => "Vielmals so viele Konten wie üblich schrieben",
+            Rise::Several => "Ein Mehrfaches der üblichen Zahl von Konten schrieb",
+            Rise::Many => "Ein Vielfaches der üblichen Zahl von Konten schrieb",
         }
     }
 
     fn level(&self, rise: Rise) -> &'static str {
         match rise {
-            Rise::Above => "über dem üblichen Stand",
-            Rise::Several => "ein Mehrfaches des üblichen Stands",
-            Rise::Many => "ein Vielfaches des üblichen Stands",
+            Rise::Above => "über dem üblichen Niveau",
+            Rise::Several => "ein Mehrfaches des üblichen Niveaus",
+            Rise::Many => "ein Vielfaches des üblichen Niveaus",
         }
     }
 

@@ -26,7 +26,7 @@ impl Book for French {
         match rise {
             Rise::Above => "Plus de comptes que d’habitude ont",
             Rise::Several => "Plusieurs fois le nombre habituel de comptes ont",
-            Rise::Many => "Un nombre de comptes bien supérieur à l’habitude a",
+            Rise::Many => "Un nombre de comptes très supérieur à l’habitude a",
         }
     }
 
@@ -34,7 +34,7 @@ impl Book for French {
         match rise {
             Rise::Above => "au-dessus du niveau habituel",
             Rise::Several => "plusieurs fois le niveau habituel",
-            Rise::Many => "bien au-dessus du niveau habituel, plus de dix fois",
+            Rise::Many => "très au-dessus du niveau habituel",
         }
     }
 

@@ -14,6 +14,7 @@ use crate::config;
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::ingest::WorldSource;
 use crate::roles::{self, Stop};
+use crate::whole;
 
 /// The name of the feed, labelled so that it can't be taken for a real one.
 const FEED: &str = "simulated";
@@ -23,7 +24,13 @@ const MARK: &str = "simulated-data";
 pub(crate) fn run(args: &cli::Demo) -> Result<(), Failure> {
     let folder = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("pumphandle-demo-{}", std::process::id())));
     prepare(&folder)?;
-    let sets = [format!("journal.data={}", folder.display()), "journal.partitions=1".to_owned(), format!("web.listen={}", args.listen)];
+    let sets = [
+        format!("journal.data={}", folder.display()),
+        // Gone with the rest of it: nothing in a simulated world is anybody's.
+        format!("privacy.keys={}", folder.join("keys").display()),
+        "journal.partitions=1".to_owned(),
+        format!("web.listen={}", args.listen),
+    ];
     let mut config = config::built_in(&sets).map_err(Failure::Configuration)?;
     config.feeds.truncate(1);
     config.feeds[0].name = FEED.to_owned();
@@ -72,7 +79,7 @@ fn prepare(folder: &PathBuf) -> anyhow::Result<()> {
         }
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to empty `{shown}`"))?;
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{shown}`"))?;
-    std::fs::write(folder.join(MARK), "made by `pumphandle demo`, emptied at every start\n")?;
+    whole::make_folder(folder).with_context(|| format!("failed to make `{shown}`"))?;
+    whole::write(&folder.join(MARK), b"made by `pumphandle demo`, emptied at every start\n", whole::SECRET)?;
     Ok(())
 }
