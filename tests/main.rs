@@ -15,6 +15,7 @@ mod evaluate;
 mod live;
 mod notify;
 mod places;
+mod privacy;
 mod program;
 mod public;
 mod quiet;

@@ -31,6 +31,26 @@ fn documents_name_only_files_that_exist() {
 }
 
 #[test]
+fn every_row_of_the_privacy_page_names_tests_that_exist() {
+    let sources: Vec<String> = tracked().iter().filter(|path| path.ends_with(".rs")).map(|path| read(path)).collect();
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for (number, line) in read("docs/privacy.md").lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+        let last = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim();
+        if last == "test" || last.starts_with("---") {
+            continue;
+        }
+        rows += 1;
+        let names: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+        let unknown = names.iter().filter(|name| !sources.iter().any(|source| source.contains(&format!("fn {name}("))));
+        wrong.extend(unknown.map(|name| format!("docs/privacy.md:{}: no test `{name}`", number + 1)));
+        if names.is_empty() {
+            wrong.push(format!("docs/privacy.md:{}: names no test", number + 1));
+        }
+    }
+    assert!(rows >= 20 && wrong.is_empty(), "{rows} rows\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn every_crate_and_module_begins_by_saying_what_it_is() {
     let sources = tracked().into_iter().filter(|path| path.ends_with(".rs"));
     // Tests of a module need no introduction: the module has one.

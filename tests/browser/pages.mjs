@@ -247,7 +247,8 @@ async function all(browser, base, pages) {
 async function entrance(browser) {
   writeFileSync(join(folder, "posts.ndjson"), '{"id":"1","author":"a","created_at":"2026-01-05T00:00:00Z","text":"#flu"}\n');
   writeFileSync(join(folder, "pumphandle.toml"), '[journal]\ndata = "entrance"\n\n[web]\nlisten = "127.0.0.1:0"\n\n[[feeds]]\nname = "file"\nkind = "file"\npath = "posts.ndjson"\nfollow = true\n');
-  const { found: link } = await start(["run", "--config", "pumphandle.toml"], /(http:\/\/[\d.:]+\/sign-in#\w+)/);
+  await start(["run", "--config", "pumphandle.toml"], /(no token has been made)/);
+  const link = readFileSync(join(folder, "entrance", "start-link"), "utf8").split("\n")[0];
   const base = new URL(link).origin;
   const context = await browser.newContext({ viewport: { width: 360, height: 800 }, locale: "en" });
   await context.addInitScript({ content: axe });

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use lexicon::Lexicon;
 use record::kind::Kind;
-use record::pseudonym::{Epoch, Key};
+use record::pseudonym::{AuthorKeys, Epoch, Key};
 use record::region::{self, OwnRegion, RegionTable, UNLOCATED};
-use record::time::{MINUTE, Micros};
+use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
 use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
 use rustc_hash::FxHashMap;
 
@@ -66,14 +66,15 @@ pub struct IntakeSettings {
     pub segment: bool,
     /// Never rotates: decides partitions and the identity of posts.
     pub routing: Key,
-    /// The keys of all epochs derive from it.
-    pub author_secret: Key,
+    pub authors: AuthorKeys,
     pub lexicon: Arc<Lexicon>,
     /// The operator's own, overlays among them.
     pub regions: Vec<OwnRegion>,
     pub placing: Placing,
     /// Topics of the kind crisis, for which a mentioned place may count.
     pub crises: BTreeSet<String>,
+    /// Topics of the kinds sensitive and patient: the record of a post that matches one holds nothing but what counting needs.
+    pub private: BTreeSet<String>,
     /// Of feeds whose authors' profiles are asked for places.
     pub profiles: Option<ProfileRules>,
     pub limits: Limits,
@@ -82,7 +83,11 @@ pub struct IntakeSettings {
 
 impl IntakeSettings {
     /// The usual ones for a feed of these settings.
-    pub fn of(settings: &Settings, feed: u16, routing: Key, author_secret: Key, lexicon: Arc<Lexicon>) -> IntakeSettings {
+    pub fn of(settings: &Settings, feed: u16, routing: Key, authors: AuthorKeys, lexicon: Arc<Lexicon>) -> IntakeSettings {
+        let of_kinds = |kinds: &[Kind]| {
+            let topics = settings.topics.iter().filter(|topic| kinds.contains(&topic.kind));
+            topics.map(|topic| topic.id.clone()).collect::<BTreeSet<String>>()
+        };
         IntakeSettings {
             number: settings.number,
             feed,
@@ -94,11 +99,12 @@ impl IntakeSettings {
             partitions: settings.partitions,
             segment: true,
             routing,
-            author_secret,
+            authors,
             lexicon,
             regions: settings.regions.clone(),
             placing: Placing::default(),
-            crises: settings.topics.iter().filter(|topic| topic.kind == Kind::Crisis).map(|topic| topic.id.clone()).collect(),
+            crises: of_kinds(&[Kind::Crisis]),
+            private: of_kinds(&[Kind::Sensitive, Kind::Patient]),
             profiles: None,
             limits: Limits::default(),
             langs_max: 16,
@@ -120,6 +126,8 @@ pub enum Outcome {
     Post {
         routing: Routing,
         post: Post,
+        /// To the microsecond; the record holds whole seconds, which name no single post of an archive.
+        arrival: Micros,
         /// Tags that a bound left out.
         tags_dropped: u32,
     },
@@ -130,7 +138,7 @@ pub enum Outcome {
 impl Outcome {
     pub fn arrival(&self) -> Option<Micros> {
         match self {
-            Outcome::Post { post, .. } => Some(post.arrival),
+            Outcome::Post { arrival, .. } => Some(*arrival),
             Outcome::Ignored { arrival, .. } => *arrival,
         }
     }
@@ -154,6 +162,7 @@ pub struct Intake {
     paths: FxHashMap<Box<str>, (Box<str>, bool)>,
     /// The author keys in use; more than a handful only in archives.
     author_keys: BTreeMap<i64, Key>,
+    similarity: Key,
     /// People write more than once an hour, and three keyed hashes are a third of the work on a line.
     authors: FxHashMap<Box<str>, Known>,
     /// For [`ArrivalRule::Greatest`].
@@ -169,6 +178,7 @@ impl Intake {
             overlays: beside.map(|region| (region.code.to_ascii_uppercase(), region.code.clone())).collect(),
             paths: FxHashMap::default(),
             author_keys: BTreeMap::new(),
+            similarity: settings.routing.derive("similarity"),
             authors: FxHashMap::default(),
             greatest: None,
             profiles: settings.profiles.map(|rules| Profiles::new(rules, &settings.routing)),
@@ -232,8 +242,12 @@ impl Intake {
             Op::Delete => arrival,
             _ => item.created_at.unwrap_or(arrival),
         };
+        // Decided to the microsecond; then the record holds whole seconds.
         let clamped = written > arrival + AHEAD_MAX;
         let event_time = if clamped { arrival } else { written };
+        let late = item.op == Op::Create && event_time < arrival - self.settings.horizon;
+        let exact = arrival;
+        let (arrival, event_time) = (pane_start(arrival, SECOND), pane_start(event_time, SECOND));
         let (routing, author, author_before) = self.authors(&item.source, &item.author, event_time);
         let mut post = Post {
             settings: self.settings.number,
@@ -253,7 +267,7 @@ impl Intake {
             link_domain: None,
             simhash: 0,
             account_age: AccountAge::Unknown,
-            flags: Flags { clamped, filtered: !self.settings.whole, ..Flags::default() },
+            flags: Flags { clamped, late, filtered: !self.settings.whole, ..Flags::default() },
             sealed_link: None,
         };
         let mut tags_dropped = item.tags_dropped;
@@ -262,13 +276,18 @@ impl Intake {
             self.place(item, &mut post);
             tags_dropped += self.describe(item, &mut post);
             self.place_in_crisis(item, &mut post);
-            self.ask_profile(item, routing, &mut post, now.unwrap_or(arrival));
+            if self.has_opted_out(item, routing, &mut post, now.unwrap_or(arrival)) {
+                return Ok(Outcome::Ignored { kind: Ignored::OptedOut, arrival: Some(exact) });
+            }
         }
-        Ok(Outcome::Post { routing, post, tags_dropped })
+        Ok(Outcome::Post { routing, post, arrival: exact, tags_dropped })
     }
 
     /// All that an author ever wrote goes; the keys are those that posts still open may carry.
-    fn removal(&mut self, source: &str, author: &str, arrival: Micros) -> Outcome {
+    pub fn removal(&mut self, source: &str, author: &str, arrival: Micros) -> Outcome {
+        let exact = arrival;
+        // Up to a whole second: what they posted within this one goes, too.
+        let arrival = pane_border(arrival, SECOND);
         let newest = Epoch::of(arrival + AHEAD_MAX, self.settings.author_epoch);
         let oldest = Epoch::of(arrival - self.settings.horizon, self.settings.author_epoch);
         let post = Post {
@@ -292,7 +311,7 @@ impl Intake {
             flags: Flags { filtered: !self.settings.whole, ..Flags::default() },
             sealed_link: None,
         };
-        Outcome::Post { routing: self.routing(source, author), post, tags_dropped: 0 }
+        Outcome::Post { routing: self.routing(source, author), post, arrival: exact, tags_dropped: 0 }
     }
 
     fn routing(&self, source: &str, author: &str) -> Routing {
@@ -331,9 +350,15 @@ impl Intake {
     }
 
     fn author(&mut self, source: &str, author: &str, epoch: Epoch) -> Author {
-        let secret = &self.settings.author_secret;
-        let key = self.author_keys.entry(epoch.0).or_insert_with(|| secret.derive(&format!("epoch {}", epoch.0)));
-        key.author(source, author)
+        let (keys, length) = (&self.settings.authors, self.settings.author_epoch);
+        self.author_keys.entry(epoch.0).or_insert_with(|| keys.epoch(epoch, length)).author(source, author)
+    }
+
+    /// Goes on with keys of which older ones were destroyed.
+    pub fn set_authors(&mut self, authors: &AuthorKeys) {
+        self.settings.authors = authors.clone();
+        self.author_keys.clear();
+        self.authors.clear();
     }
 
     /// Where it comes from: the region that its line states, else what the evidence says; and the overlays that hold it.
@@ -373,25 +398,28 @@ impl Intake {
         post.places.push(mention);
     }
 
-    /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and of a sample of authors.
-    fn ask_profile(&mut self, item: &PostItem<'_>, routing: Routing, post: &mut Post, now: Micros) {
-        let Some(profiles) = &mut self.profiles else { return };
+    /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and of a sample of authors. Whether
+    /// the profile says that its author doesn't want to be read.
+    fn has_opted_out(&mut self, item: &PostItem<'_>, routing: Routing, post: &mut Post, now: Micros) -> bool {
+        let Some(profiles) = &mut self.profiles else { return false };
         let told = item.region.is_some() || post.path() != UNLOCATED;
         if told || !self.settings.placing.evidence.contains(&Evidence::Profile) {
-            return;
+            return false;
         }
         post.flags.by_profile = true;
         post.flags.sampled = profiles.is_sampled(&item.source, &item.author);
         if !post.flags.sampled && post.topics.is_empty() {
-            return;
+            return false;
         }
         match profiles.known(&item.source, &item.author, now) {
             KnownProfile::Place(place) => profiles::give(post, place.as_ref()),
+            KnownProfile::OptedOut => return true,
             KnownProfile::NotYet => {
                 post.flags.pending = true;
                 profiles.wait(&item.author, routing, post, now);
             }
         }
+        false
     }
 
     /// Authors to be asked next, at most so many.
@@ -417,6 +445,16 @@ impl Intake {
         match &mut self.profiles {
             Some(profiles) => profiles.answer(source, author, place.as_ref(), now),
             None => Vec::new(),
+        }
+    }
+
+    /// An author's profile says that they don't want to be read: the posts that went out while it was asked for are taken back.
+    pub fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
+        let waited = self.profiles.as_mut().map(|profiles| profiles.opted_out(source, author, now)).unwrap_or_default();
+        let Some(last) = waited.iter().map(|(_, post)| post.arrival).max() else { return Vec::new() };
+        match self.removal(source, author, last + SECOND) {
+            Outcome::Post { routing, post, .. } => vec![(routing, post)],
+            Outcome::Ignored { .. } => Vec::new(),
         }
     }
 
@@ -447,7 +485,14 @@ impl Intake {
         // What only explains a topic's cells is kept only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);
-            post.simhash = item.text.as_deref().map_or(0, simhash::of);
+            post.simhash = item.text.as_deref().map_or(0, |text| simhash::of(text, &self.similarity));
+        }
+        // Of a post on HIV or on a patient's condition nothing is written that could be found again in an archive of posts.
+        if post.topics.iter().any(|hit| self.settings.private.contains(&hit.id)) {
+            post.tags.clear();
+            post.topics.iter_mut().for_each(|hit| hit.keys.clear());
+            post.link_domain = None;
+            post.simhash = 0;
         }
         u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX)
     }

@@ -134,6 +134,8 @@ pub enum Ignored {
     /// The server ends the stream.
     Failure,
     Blank,
+    /// A post of an author who has opted out.
+    OptedOut,
 }
 
 impl Ignored {
@@ -147,6 +149,7 @@ impl Ignored {
             Ignored::Kind => "kind",
             Ignored::Failure => "failure",
             Ignored::Blank => "blank",
+            Ignored::OptedOut => "opted-out",
         }
     }
 }

@@ -54,7 +54,7 @@ impl ProfileSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Each author asked, with what they say of themselves; none where there is no such profile any more.
-    Said(Vec<(String, Option<String>)>),
+    Said(Said),
     /// Ask again.
     Failed { asked: Vec<String>, why: String },
 }
@@ -151,7 +151,7 @@ async fn ask(settings: ProfileSettings, clock: fn() -> Micros, mut wanted: mpsc:
                 }
                 Answer::Said(answered)
             }
-            Err(failure) if failure.refused => Answer::Said(batch.into_iter().map(|author| (author, None)).collect()),
+            Err(failure) if failure.refused => Answer::Said(batch.into_iter().map(|author| (author, Description::Nothing)).collect()),
             Err(failure) => {
                 next = next.max(failure.until.unwrap_or(Instant::now() + back_off));
                 back_off = (back_off * 2).min(settings.back_off_max);
@@ -176,14 +176,24 @@ async fn one_by_one(
         tokio::time::sleep(pace).await;
         match request(http, settings, std::slice::from_ref(&author), clock).await {
             Ok((mut answer, _)) => all.append(&mut answer),
-            Err(failure) if failure.refused => all.push((author, None)),
+            Err(failure) if failure.refused => all.push((author, Description::Nothing)),
             Err(_) => left.push(author),
         }
     }
     (all, left)
 }
 
-type Said = Vec<(String, Option<String>)>;
+/// What a profile says for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Description {
+    Says(String),
+    /// There is no description, or no such author.
+    Nothing,
+    /// The author wants to be shown to nobody who is not signed in.
+    OptedOut,
+}
+
+pub(crate) type Said = Vec<(String, Description)>;
 
 async fn request(
     http: &Http,
@@ -212,11 +222,11 @@ async fn request(
     let body = timeout(settings.request_timeout, Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect()).await;
     let body = body.map_err(|_| failed("the answer stopped".to_owned()))?.map_err(|error| failed(format!("the answer broke: {error}")))?;
     let body: Body = sonic_rs::from_slice(&body.to_bytes()).map_err(|_| failed("the answer can't be read".to_owned()))?;
-    let mut said: Said = batch.iter().map(|author| (author.clone(), None)).collect();
+    let mut said: Said = batch.iter().map(|author| (author.clone(), Description::Nothing)).collect();
     for profile in body.profiles {
         let unseen = profile.labels.iter().any(|label| label.val == UNSEEN);
-        if let Some(of) = said.iter_mut().find(|(author, _)| *author == profile.did).filter(|_| !unseen) {
-            of.1 = profile.description;
+        if let Some(of) = said.iter_mut().find(|(author, _)| *author == profile.did) {
+            of.1 = if unseen { Description::OptedOut } else { profile.description.map_or(Description::Nothing, Description::Says) };
         }
     }
     Ok((said, until))

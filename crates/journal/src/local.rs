@@ -28,6 +28,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -261,10 +262,13 @@ fn make_folder(folder: &Path) -> Result<(), JournalError> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = fs::create_dir_all(folder).and_then(|()| match folder.parent() {
-        Some(parent) if cfg!(unix) && !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    });
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = (|| {
+        parent.map_or(Ok(()), fs::create_dir_all)?;
+        // Posts under pseudonyms are in it: its owner's alone, whatever the umask.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        parent.map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    })();
     made.map_err(|error| sqlite::io_failed(folder, "make folder", error))
 }
 

@@ -22,6 +22,9 @@ pub mod outbox;
 #[cfg(test)]
 mod sample;
 
+#[cfg(test)]
+mod public_tests;
+
 mod http;
 pub use http::Reach;
 

@@ -131,7 +131,7 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
         (AlertState::Open, Occasion::Escalation) => "alert.escalated",
     };
     let seconds = |at: Micros| at.div_euclid(SECOND);
-    json!({
+    let mut message = json!({
         "type": kind,
         "timestamp": record::time::display(seconds(alert.fired_at) * SECOND),
         "data": {
@@ -149,14 +149,7 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
             "stage": alert.stage,
             "state": alert.state,
             "severity": alert.severity,
-            "observed": alert.observed,
-            "expected": alert.expected,
-            "expected_low": alert.grounds.expected_low,
-            "expected_high": alert.grounds.expected_high,
-            "upperbound": alert.upperbound,
-            "recurrence": alert.recurrence,
             "coverage": alert.coverage,
-            "suspect": alert.grounds.suspect,
             "language": telling.language.code(),
             "headline": words::headline(alert, telling),
             "rest": words::rest(alert, telling),
@@ -165,7 +158,21 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
             "subscription": frame.subscription,
             "simulated": frame.simulated,
         },
-    })
+    });
+    let data = &mut message["data"];
+    match telling.rise {
+        Some(rise) => data["level"] = json!(rise.name()),
+        None => {
+            data["observed"] = json!(alert.observed);
+            data["expected"] = json!(alert.expected);
+            data["expected_low"] = json!(alert.grounds.expected_low);
+            data["expected_high"] = json!(alert.grounds.expected_high);
+            data["upperbound"] = json!(alert.upperbound);
+            data["recurrence"] = json!(alert.recurrence);
+            data["suspect"] = json!(alert.grounds.suspect);
+        }
+    }
+    message
 }
 
 /// A list of alerts that waited, the rarest first.
@@ -303,28 +310,28 @@ fn bars(alert: &Alert, trend: &[Bar], telling: &Telling<'_>) -> String {
     )
 }
 
-fn facts(alert: &Alert, telling: &Telling<'_>) -> String {
+fn numbers(alert: &Alert, telling: &Telling<'_>) -> Vec<(Label, String)> {
     let language = telling.language;
-    let explanation = &alert.explanation;
-    let mut facts = vec![
-        (
-            Label::Accounts,
-            format!(
-                "{}; {}; {} {}",
-                alert.observed,
-                words::expected(alert, telling),
-                label(language, Label::Bound).split(':').next_back().unwrap_or_default().trim(),
-                words::number(alert.upperbound, language)
-            ),
-        ),
+    let bound = label(language, Label::Bound).split(':').next_back().unwrap_or_default().trim();
+    let (expected, upperbound) = (words::expected(alert, telling), words::number(alert.upperbound, language));
+    let ratio = words::number(alert.ratio(), language);
+    vec![
+        (Label::Accounts, format!("{}; {expected}; {bound} {upperbound}", alert.observed)),
         (
             Label::Ratio,
             match alert.grounds.detectable_rise {
-                Some(rise) => format!("{} × (≥ {} ×)", words::number(alert.ratio(), language), words::number(rise, language)),
-                None => format!("{} ×", words::number(alert.ratio(), language)),
+                Some(rise) => format!("{ratio} × (≥ {} ×)", words::number(rise, language)),
+                None => format!("{ratio} ×"),
             },
         ),
-    ];
+    ]
+}
+
+fn facts(alert: &Alert, telling: &Telling<'_>) -> String {
+    let language = telling.language;
+    let explanation = &alert.explanation;
+    // The public gets words in the headline, and no number here.
+    let mut facts = if telling.rise.is_some() { Vec::new() } else { numbers(alert, telling) };
     if alert.population > 0 {
         let rate = f64::from(alert.posts) * 1e6 / alert.population as f64;
         facts.push((Label::PerMillion, words::number(rate, language)));

@@ -3,6 +3,7 @@
 //! A message keeps its id over all tries and restarts. It may arrive twice, after a kill between sending and noting; it is never lost,
 //! short of [`GIVE_UP_AFTER`].
 
+use record::public::Rise;
 use record::time::{DAY, HOUR, SECOND};
 use record::{Alert, AlertEvent, AlertState, Handling, Micros, Version};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::alertmanager::{self, Named};
 use crate::message::Occasion;
 use crate::plan::{Budget, Planned};
-use crate::subscription::{Channel, Subscription};
+use crate::subscription::{Audience, Channel, Subscription};
 
 /// As Standard Webhooks asks: for days.
 pub const GIVE_UP_AFTER: Micros = 3 * DAY;
@@ -48,6 +49,9 @@ pub struct Item {
     /// How many changes by people it had when it was last told that it changed.
     #[serde(default)]
     pub updated_after: Option<usize>,
+    /// The level that the public was told, and the UTC day (since 1970-01-01) on which it was: it stays for that day.
+    #[serde(default)]
+    pub told_rise: Option<(i64, Rise)>,
 }
 
 /// The last revision that went out.
@@ -100,7 +104,18 @@ impl Item {
             named: None,
             given_up: false,
             updated_after: None,
+            told_rise: None,
         }
+    }
+
+    /// The level that the public is told of the alert now: one a UTC day, so that its steps can't be timed.
+    pub fn rise(&self, alert: &Alert, now: Micros) -> Rise {
+        self.told_rise.filter(|(day, _)| *day == now.div_euclid(DAY)).map_or(Rise::of(alert), |(_, rise)| rise)
+    }
+
+    /// Whether a revision is news to the public: its state changed, or its level did and the day is another one.
+    fn is_public_news(&self, told: Told, alert: &Alert, now: Micros) -> bool {
+        alert.state != told.state || self.told_rise.is_none_or(|(_, rise)| rise != self.rise(alert, now))
     }
 
     /// Whether people who snoozed it, and to whom it has grown too large since, are still to be told so.
@@ -108,7 +123,9 @@ impl Item {
         let is_asleep = events.last().is_some_and(|event| event.snooze.is_some_and(|snooze| now < snooze.until));
         let is_told = self.updated_after == Some(events.len());
         let may = !self.given_up && now >= self.tries.not_before && !subscription.channel.is_for_machines();
-        may && is_asleep && !is_told && self.told.is_some() && alert.state == AlertState::Open
+        // What officials decided is theirs.
+        let is_public = subscription.audience == Audience::Public;
+        may && !is_public && is_asleep && !is_told && self.told.is_some() && alert.state == AlertState::Open
     }
 
     /// What is due now, if anything but the digest.
@@ -124,7 +141,8 @@ impl Item {
             let is_due = now >= from && is_worth_telling(alert) && !alert.is_snoozed(events, now);
             return is_due.then_some(Due::Tell(Occasion::New));
         };
-        let is_news = alert.revision > told.revision;
+        let is_public = subscription.audience == Audience::Public;
+        let is_news = alert.revision > told.revision && (!is_public || self.is_public_news(told, alert, now));
         let handling = events.last().map_or(Handling::New, |event| event.state);
         if let Channel::Alertmanager { .. } = subscription.channel {
             let is_open = alert.state == AlertState::Open;
@@ -170,6 +188,7 @@ impl Item {
             told: Some(Told { revision: alert.revision, severity: alert.severity, state: alert.state, at: now, first_at }),
             escalated: self.escalated || occasion == Some(Occasion::Escalation),
             tries: Tries::default(),
+            told_rise: Some((now.div_euclid(DAY), self.rise(alert, now))),
             ..self.clone()
         }
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use record::kind::Kind;
+use record::public::{self, Rise};
 use record::time::{DAY, HOUR, MINUTE};
-use record::{Alert, AlertEvent, Explanation, Micros, Outcome};
+use record::{Alert, AlertEvent, Micros};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,8 +16,6 @@ use crate::plan::Quiet;
 use crate::words::Language;
 use crate::zone::Zone;
 
-/// A public channel carries no alert of fewer accounts.
-pub const PUBLIC_ACCOUNTS_MIN: u32 = 11;
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 const RECIPIENTS_MAX: usize = 50;
 const A_WEEK_MAX: u32 = 1_000;
@@ -138,6 +137,14 @@ pub enum When {
     Weekly,
 }
 
+/// An alert as an audience may see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Face {
+    pub alert: Alert,
+    /// For the public, in place of every number.
+    pub rise: Option<Rise>,
+}
+
 /// What the world is like, as far as a subscription asks.
 pub trait World {
     fn kind(&self, topic: &str) -> Option<Kind>;
@@ -149,15 +156,7 @@ impl Subscription {
     /// Whether the alert, with what people have done about it so far, is for this reader at all.
     pub fn covers(&self, alert: &Alert, events: &[AlertEvent], world: &dyn World) -> bool {
         let kind = world.kind(&alert.topic);
-        let is_verified = events.last().is_some_and(|event| event.outcome == Some(Outcome::HealthEvent));
-        let is_for_nobody = match kind {
-            None | Some(Kind::Sensitive) => true,
-            // Public only once a person has said that it is real.
-            Some(Kind::Crisis) => !is_verified,
-            Some(_) => false,
-        };
-        let is_withheld = self.audience == Audience::Public
-            && (alert.observed < PUBLIC_ACCOUNTS_MIN || !alert.grounds.suspect.is_empty() || is_for_nobody);
+        let is_withheld = self.audience == Audience::Public && public::alert(kind, alert, events).is_none();
         !is_withheld
             && (self.topics.is_empty() || self.topics.contains(&alert.topic) || self.always.contains(&alert.topic))
             && (self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind)))
@@ -167,20 +166,14 @@ impl Subscription {
                 || self.rarity.is_none_or(|least| alert.recurrence.is_none_or(|days| days >= least)))
     }
 
-    /// The alert as this audience may see it. The public gets counts rounded to 5, nothing of the sample, and no region beside the one
-    /// that it is about: what is small must not be told by what stands around it.
-    pub fn face(&self, alert: &Alert) -> Alert {
-        if self.audience == Audience::Official {
-            return alert.clone();
-        }
-        let rounded = |count: u32| count.saturating_add(2) / 5 * 5;
-        Alert {
-            observed: rounded(alert.observed),
-            posts: rounded(alert.posts),
-            population: 0,
-            regions: vec![alert.region.clone()],
-            explanation: Explanation::default(),
-            ..alert.clone()
+    /// The alert as this audience may see it: the public by the one rule of [`record::public`], if at all.
+    pub fn face(&self, alert: &Alert, events: &[AlertEvent], world: &dyn World) -> Option<Face> {
+        match self.audience {
+            Audience::Official => Some(Face { alert: alert.clone(), rise: None }),
+            Audience::Public => {
+                let shown = public::alert(world.kind(&alert.topic), alert, events)?;
+                Some(Face { alert: shown.alert, rise: Some(shown.rise) })
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! One form for all, a phrase book for each language. Rarity in words, never p-values; every number with what was expected;
 //! posts, not cases. Text only: whoever puts it into markup escapes it.
 
+use record::public::Rise;
 use record::time::{DAY, HOUR, Micros};
 use record::{Alert, AlertState, Outcome, Stage, Suspect};
 
@@ -63,11 +64,17 @@ pub struct Telling<'a> {
     pub series: u32,
     /// Outcomes of the last alerts of this topic here, latest first.
     pub history: &'a [Outcome],
+    /// Stands in place of every number where the public is the reader.
+    pub rise: Option<Rise>,
 }
 
 /// The phrases of one language. Numbers come formatted.
 trait Book {
     fn accounts(&self, number: u64, shown: &str) -> String;
+    /// In place of [`Book::accounts`], without a number: `Many times the usual number of accounts`.
+    fn rise(&self, rise: Rise) -> &'static str;
+    /// `many times the usual level`, after a colon.
+    fn level(&self, rise: Rise) -> &'static str;
     /// `posted about fever in Bavaria in the 24 h to Tue 14:00 CET`, after the accounts.
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String;
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String;
@@ -166,12 +173,15 @@ pub(crate) enum Label {
 /// The sentence that an official reads first.
 pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
-    let accounts = book.accounts(alert.observed.into(), &whole(alert.observed.into(), book));
     let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
     let end = book.end(&telling.zone.local(alert.window_end), alert.window_length > DAY);
     let posted = book.posted(&topic(alert, telling), &place(alert, telling), &book.span(alert.window_length), &end, is_open);
-    let expected = expected(alert, telling);
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
+    if let Some(rise) = telling.rise {
+        return format!("{withdrawn}{} {posted}.", book.rise(rise));
+    }
+    let accounts = book.accounts(alert.observed.into(), &whole(alert.observed.into(), book));
+    let expected = expected(alert, telling);
     format!("{withdrawn}{accounts} {posted}; {expected}.")
 }
 
@@ -386,6 +396,9 @@ pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let accounts = book.in_sentence(book.label(Label::Accounts));
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
+    if let Some(rise) = telling.rise {
+        return format!("{withdrawn}{}: {}", title(alert, telling), book.level(rise));
+    }
     format!("{withdrawn}{}: {} {accounts}, {}", title(alert, telling), whole(alert.observed.into(), book), expected(alert, telling))
 }
 

@@ -124,6 +124,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle token create --name 'Duty officer' --role official\n  pumphandle token list\n  pumphandle token revoke 'Duty officer'\n\nRoles, each with all that those before it may: `viewer` sees everything, `analyst` takes tables away, `official` acts on alerts, `operator` does all.\nA token is shown once and kept as a hash."
     )]
     Token(Token),
+    /// Moves the secrets behind pseudonyms.
+    #[command(
+        after_help = "Example:\n  pumphandle keys move\n\nEarlier releases made them inside the data folder. `keys move` puts them into the folder that `keys` in `[privacy]` names,\nor beside the data folder: `data-keys` for `data`. Stop the program first."
+    )]
+    Keys(Keys),
+    /// Erases an author: all posts of theirs that can still be taken back leave the counts.
+    #[command(
+        after_help = "Examples:\n  pumphandle erase --author did:plc:ewvi7nxzyoun6zhxrhs64oiz\n  pumphandle erase --author posts:user-17\n\nIt does what the deletion of an account does at its source, and prints what was taken back and until when copies live.\nA running program is asked by its API, with a token of role `operator`; else it is done on the streams."
+    )]
+    Erase(Erase),
     /// Asks whether a page is ready: ends with 0 if `/readyz` answers 200.
     #[command(after_help = "Example:\n  pumphandle health 127.0.0.1:8080\n\nWithout an address it asks `web.listen`.")]
     Health {
@@ -154,8 +164,32 @@ pub(crate) enum TokenCommand {
     },
     /// Lists names, roles and the days on which tokens were made.
     List,
-    /// Ends a token.
+    /// Ends a token, and with it every session that it opened.
     Revoke { name: String },
+    /// Prints a link that opens the page once as operator, within ten minutes.
+    Link,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Moves keys out of the data folder.
+    Move,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    /// A DID of Bluesky, or `SOURCE:ID` as the posts name them.
+    #[arg(long, value_name = "AUTHOR")]
+    pub(crate) author: String,
+    /// File that holds a token for the API; else the variable `PUMPHANDLE_TOKEN` is used.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

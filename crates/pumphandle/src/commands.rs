@@ -5,9 +5,11 @@ mod check;
 mod crisis;
 mod demo;
 mod detect;
+mod erase;
 mod evaluate;
 mod export;
 mod health;
+mod keys;
 mod lines;
 mod locate;
 mod outputs;
@@ -150,6 +152,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rejects(args) => rejects::run(&load()?, &args.command),
         Command::Reference(args) => reference::run(&load()?, &args.command),
         Command::Token(args) => token::run(&load()?, &args.command),
+        Command::Keys(args) => keys::run(&load()?, &args.command),
+        Command::Erase(args) => erase::run(&load()?, &args),
         Command::Health { address } => health::run(&load()?, address.as_deref()),
         Command::Export(args) => export::run(&load()?, &args),
     }

@@ -247,9 +247,11 @@ pub(crate) struct Mail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Privacy {
     pub(crate) author_key_epoch: Micros,
-    /// None: made under the data folder.
+    /// Where keys are made; none: beside the data folder.
+    pub(crate) keys: Option<PathBuf>,
+    /// None: made in the folder of keys.
     pub(crate) author_key_file: Option<PathBuf>,
-    /// None: made under the data folder.
+    /// None: made in the folder of keys.
     pub(crate) routing_key_file: Option<PathBuf>,
 }
 
@@ -1111,11 +1113,13 @@ struct PrivacyRead {
 
 fn read_privacy(section: &mut Section<'_>, file: Option<&Path>) -> Option<PrivacyRead> {
     let author_key_epoch = section.duration("author-key-epoch", DAY..=KEY_EPOCH_MAX);
-    let left_out = "leave it out and one is made under the data folder";
+    let left_out = "leave it out and one is made beside the data folder";
+    let keys = section.optional_text("keys")?.map(|keys| resolve(base_of(&keys.place, file), &keys.value));
     let author_key_file = read_secret_file(section, "author-key-file", file, left_out);
     let routing_key_file = read_secret_file(section, "routing-key-file", file, left_out);
     let author_key_epoch = author_key_epoch?;
-    let rest = Privacy { author_key_epoch: author_key_epoch.value, author_key_file: author_key_file?, routing_key_file: routing_key_file? };
+    let rest =
+        Privacy { author_key_epoch: author_key_epoch.value, keys, author_key_file: author_key_file?, routing_key_file: routing_key_file? };
     Some(PrivacyRead { rest, author_key_epoch })
 }
 

@@ -15,6 +15,7 @@ mod roles;
 mod simulated;
 #[cfg(test)]
 mod soak;
+mod start_link;
 mod tokens;
 mod whole;
 

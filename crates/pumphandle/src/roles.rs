@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod desk;
 pub(crate) mod embedded;
+pub(crate) mod erasure;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod land;

@@ -88,7 +88,7 @@ fn write(file: &Path, tokens: &[Token]) -> anyhow::Result<()> {
 /// Asks the file, and reads it again when it has changed; one that can't be read opens nothing.
 pub(crate) fn asked(file: PathBuf) -> Tokens {
     let known: Mutex<(Option<SystemTime>, Vec<Token>)> = Mutex::default();
-    Arc::new(move |token| {
+    Arc::new(move |given| {
         let changed = fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != changed {
@@ -98,9 +98,8 @@ pub(crate) fn asked(file: PathBuf) -> Tokens {
             });
             *known = (changed, tokens);
         }
-        let given = blake3::hash(token.as_bytes());
         // Hashes compare in constant time.
-        let is_given = |known: &&Token| blake3::Hash::from_hex(&known.hash).is_ok_and(|hash| hash == given);
+        let is_given = |known: &&Token| blake3::Hash::from_hex(&known.hash).is_ok_and(|hash| hash == *given);
         known.1.iter().find(is_given).map(|token| Holder { name: token.name.clone(), role: token.role })
     })
 }

@@ -17,6 +17,8 @@ pub mod kind;
 
 pub mod pseudonym;
 
+pub mod public;
+
 mod post;
 pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, Tag, TopicMatch, Voice};
 

@@ -108,6 +108,8 @@ pub enum AccountAge {
 pub struct Flags {
     /// The author's time lay in the future and became the arrival.
     pub clamped: bool,
+    /// By the microsecond it was made longer before its arrival than the horizon.
+    pub late: bool,
     /// The author belongs to the fixed sample whose profiles are read.
     pub sampled: bool,
     /// Came by a feed that brings matched posts only.
@@ -134,6 +136,7 @@ pub struct Post {
     pub author: Option<Author>,
     /// The same author under the key of the epoch before, for the longest window after a change of keys.
     pub author_before: Option<Author>,
+    /// In whole seconds, as is the arrival: a source's exact stamp is that of one post in its archive.
     pub event_time: Micros,
     pub arrival: Micros,
     /// The first counts; others say what else is known.

@@ -156,7 +156,7 @@ impl Rules {
     }
 
     pub(crate) fn is_late(&self, post: &Post) -> bool {
-        post.event_time < post.arrival - self.newest.horizon
+        post.flags.late || post.event_time < post.arrival - self.newest.horizon
     }
 }
 

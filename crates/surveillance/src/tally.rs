@@ -287,7 +287,7 @@ impl Tally {
     }
 
     fn create(&mut self, post: &Post) {
-        if post.event_time < post.arrival - self.horizon() {
+        if post.flags.late || post.event_time < post.arrival - self.horizon() {
             self.head.handled.late += 1;
             return;
         }

@@ -4,6 +4,8 @@
 //! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut may take the last batches away,
 //! but always rows and progress together, and the streams still hold them.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +45,8 @@ impl Local {
     pub fn open(file: &Path) -> Result<Local, WarehouseError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |source| failure(file, "open", source);
+        // Its owner's alone, whatever the umask; SQLite gives its side files the mode of the file. What can't be made here it says itself.
+        let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
         let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
         prepare(&connection).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;

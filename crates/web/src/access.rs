@@ -59,8 +59,14 @@ pub struct Holder {
     pub role: Role,
 }
 
-/// Whose token this is, if anybody's.
-pub type Tokens = Arc<dyn Fn(&str) -> Option<Holder> + Send + Sync>;
+/// BLAKE3 of a token: what is compared and stored in its place. It compares in constant time.
+pub use blake3::Hash as TokenHash;
+
+/// Who holds the token of this hash now, if anybody does.
+pub type Tokens = Arc<dyn Fn(&TokenHash) -> Option<Holder> + Send + Sync>;
+
+/// Whether this is the hash of the start link's secret, which is spent by it.
+pub type StartLink = Arc<dyn Fn(&TokenHash) -> bool + Send + Sync>;
 
 /// How people prove who they are.
 #[derive(Clone)]
@@ -68,8 +74,8 @@ pub struct Access {
     /// What those may who prove nothing.
     pub anonymous: Role,
     pub tokens: Tokens,
-    /// Opens one session as operator, once.
-    pub start: Option<String>,
+    /// Opens a session as operator, once for each link that is made.
+    pub start: Option<StartLink>,
     /// Addresses whose word on the client's address is believed.
     pub proxies: Vec<IpAddr>,
     /// With this secret in [`PROXY_SECRET_HEADER`] their [`USER_HEADER`] and [`ROLE_HEADER`] are believed too; without one, never.
@@ -105,8 +111,17 @@ const NAME_CHARS_MAX: usize = 80;
 pub(crate) struct Sessions {
     access: Access,
     /// By the hash of the cookie: an order of hashes tells nobody anything.
-    open: Mutex<BTreeMap<[u8; 32], (Holder, Instant)>>,
-    start: Mutex<Option<blake3::Hash>>,
+    open: Mutex<BTreeMap<[u8; 32], Session>>,
+}
+
+struct Session {
+    /// With whose token it was opened: it ends with the token. None for the start link.
+    token: Option<TokenHash>,
+    since: Instant,
+}
+
+fn start_holder() -> Holder {
+    Holder { name: "operator".to_owned(), role: Role::Operator }
 }
 
 /// BLAKE3's hash compares in constant time.
@@ -116,15 +131,14 @@ fn print(secret: &str) -> blake3::Hash {
 
 impl Sessions {
     pub(crate) fn new(access: Access) -> Sessions {
-        let start = access.start.as_deref().map(print);
-        Sessions { access, open: Mutex::default(), start: Mutex::new(start) }
+        Sessions { access, open: Mutex::default() }
     }
 
     /// Who asks. A token that nobody has is refused rather than taken for no token.
     pub(crate) fn holder(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Holder, Problem> {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let token = given.to_str().ok().and_then(|given| given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer ")));
-            let holder = token.and_then(|token| (self.access.tokens)(token.trim()));
+            let holder = token.and_then(|token| (self.access.tokens)(&print(token.trim())));
             return holder.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "this token opens nothing"));
         }
         if peer.is_some_and(|peer| self.believes(peer)) && self.has_proxy_secret(headers) {
@@ -143,31 +157,40 @@ impl Sessions {
     fn session(&self, headers: &HeaderMap) -> Option<Holder> {
         let key = *print(cookie(headers, self.cookie_name())?).as_bytes();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (holder, since) = open.get(&key)?;
-        if since.elapsed() > SESSION_AGE_MAX {
+        let session = open.get(&key)?;
+        let is_young = session.since.elapsed() <= SESSION_AGE_MAX;
+        // Looked up at each request: a session ends with its token, and has the role that the token has now.
+        let holder = match &session.token {
+            Some(token) => (self.access.tokens)(token),
+            None => Some(start_holder()),
+        };
+        let holder = holder.filter(|_| is_young);
+        if holder.is_none() {
             open.remove(&key);
-            return None;
         }
-        Some(holder.clone())
+        holder
     }
 
     /// Opens a session for a token or, once, for the start link's secret; returns the cookie.
     pub(crate) fn open(&self, secret: &str) -> Option<(Holder, String)> {
-        let holder = (self.access.tokens)(secret).or_else(|| {
-            let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
-            start.take_if(|start| *start == print(secret))?;
-            Some(Holder { name: "operator".to_owned(), role: Role::Operator })
-        })?;
+        let hash = print(secret);
+        let (holder, token) = match (self.access.tokens)(&hash) {
+            Some(holder) => (holder, Some(hash)),
+            None => {
+                self.access.start.as_ref().filter(|start| start(&hash))?;
+                (start_holder(), None)
+            }
+        };
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).ok()?;
         let key = blake3::Hash::from_bytes(bytes).to_hex().to_string();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|_, (_, since)| since.elapsed() <= SESSION_AGE_MAX);
+        open.retain(|_, session| session.since.elapsed() <= SESSION_AGE_MAX);
         if open.len() >= SESSIONS_MAX {
-            let oldest = open.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| *key);
+            let oldest = open.iter().min_by_key(|(_, session)| session.since).map(|(key, _)| *key);
             oldest.and_then(|oldest| open.remove(&oldest));
         }
-        open.insert(*print(&key).as_bytes(), (holder.clone(), Instant::now()));
+        open.insert(*print(&key).as_bytes(), Session { token, since: Instant::now() });
         Some((holder, self.cookie_of(&key, SESSION_AGE_MAX)))
     }
 
@@ -225,4 +248,4 @@ pub(crate) fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

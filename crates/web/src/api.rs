@@ -29,6 +29,7 @@ use crate::problem::Problem;
 use crate::words::{LANGUAGES, Words};
 use crate::{Counter, Told, Web};
 
+pub(crate) mod erasures;
 pub(crate) mod feeds;
 pub(crate) mod handling;
 pub(crate) mod places;

@@ -25,7 +25,7 @@ pub use words::Words;
 mod problem;
 
 mod access;
-pub use access::{Access, Holder, PROXY_SECRET_HEADER, ROLE_HEADER, Role, Tokens, USER_HEADER};
+pub use access::{Access, Holder, PROXY_SECRET_HEADER, ROLE_HEADER, Role, StartLink, TokenHash, Tokens, USER_HEADER};
 
 mod limits;
 
@@ -88,6 +88,36 @@ pub struct SubscriptionAsked {
     pub wish: SubscriptionWish,
     pub actor: String,
     pub answer: tokio::sync::oneshot::Sender<Result<Vec<SubscriptionKept>, SubscriptionRefused>>,
+}
+
+/// Somebody wants an author erased: a DID, or `SOURCE:ID`.
+#[derive(Debug)]
+pub struct ErasureAsked {
+    pub author: String,
+    pub actor: String,
+    pub answer: tokio::sync::oneshot::Sender<Result<Erased, ErasureRefused>>,
+}
+
+/// What an erasure takes back, and until when copies live.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Erased {
+    pub author: String,
+    pub at: record::Micros,
+    pub posts: u64,
+    pub topics: u64,
+    pub cells: u64,
+    /// Posts of hours that are final, whose counts stand.
+    pub older: u64,
+    /// When retention has deleted the last record of theirs.
+    pub log_until: record::Micros,
+    /// When no state of the engine holds a pseudonym or sampled post of theirs.
+    pub state_until: record::Micros,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErasureRefused {
+    Invalid(String),
+    Failed(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -185,6 +215,8 @@ pub struct Web {
     pub changes: Option<Changes>,
     /// Where subscriptions are asked for; none where no stream is at hand.
     pub subscriptions: Option<tokio::sync::mpsc::Sender<SubscriptionAsked>>,
+    /// Where erasures are asked for; none where there are no keys.
+    pub erasures: Option<tokio::sync::mpsc::Sender<ErasureAsked>>,
     pub feeds: Option<Feeds>,
     pub teller: Teller,
     pub version: String,
@@ -223,6 +255,7 @@ impl Web {
             ready: None,
             changes: None,
             subscriptions: None,
+            erasures: None,
             feeds: None,
             teller: Arc::new(|_| Told::default()),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -16,7 +16,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::access::{self, Role};
-use crate::api::{self, Answer, Asked, Room, feeds, handling, places, published, subscriptions, tables};
+use crate::api::{self, Answer, Asked, Room, erasures, feeds, handling, places, published, subscriptions, tables};
 use crate::problem::Problem;
 use crate::server::{Client, Peer};
 use crate::words::LANGUAGES;
@@ -186,6 +186,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         },
         endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
             [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision that was looked at" })], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
+        Endpoint {
+            body: Some(schema::<erasures::Wanted>),
+            cost: 20.0,
+            ..endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back that can still be taken back", [],
+                Json(schema::<erasures::ErasedShown>), erasures::erase)
+        },
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
             [may("topic", TOPIC), may("region", Takes::Region)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",

@@ -39,6 +39,7 @@ impl Default for ProfileRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Known {
     Place(Option<Place>),
+    OptedOut,
     NotYet,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Profiles {
     rules: ProfileRules,
     sample: Key,
     names: Key,
-    known: FxHashMap<u64, (Option<Place>, Micros)>,
+    known: FxHashMap<u64, (Known, Micros)>,
     /// In the order in which they expire.
     expiring: VecDeque<(Micros, u64)>,
     /// Author → what waits for them, and since when.
@@ -81,7 +82,7 @@ impl Profiles {
     pub(super) fn known(&mut self, source: &str, author: &str, now: Micros) -> Known {
         self.expire(now);
         let name = self.names.author(source, author).0;
-        self.known.get(&name).map_or(Known::NotYet, |(place, _)| Known::Place(place.clone()))
+        self.known.get(&name).map_or(Known::NotYet, |(known, _)| known.clone())
     }
 
     fn expire(&mut self, now: Micros) {
@@ -146,15 +147,25 @@ impl Profiles {
 
     /// What an author's profile says; the posts that waited for it, as they now are.
     pub(super) fn answer(&mut self, source: &str, author: &str, place: Option<&Place>, now: Micros) -> Vec<(Routing, Post)> {
-        let (name, until) = (self.names.author(source, author).0, now + self.rules.expiry);
-        self.known.insert(name, (place.cloned(), until));
-        self.expiring.push_back((until, name));
-        self.asked.remove(author);
-        let (_, mut posts) = self.waiting.remove(author).unwrap_or_default();
-        self.waiting_posts -= posts.len();
+        let mut posts = self.learn(source, author, Known::Place(place.cloned()), now);
         for (_, post) in &mut posts {
             give(post, place);
         }
+        posts
+    }
+
+    /// The author has opted out; the posts that waited for an answer.
+    pub(super) fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
+        self.learn(source, author, Known::OptedOut, now)
+    }
+
+    fn learn(&mut self, source: &str, author: &str, known: Known, now: Micros) -> Vec<(Routing, Post)> {
+        let (name, until) = (self.names.author(source, author).0, now + self.rules.expiry);
+        self.known.insert(name, (known, until));
+        self.expiring.push_back((until, name));
+        self.asked.remove(author);
+        let (_, posts) = self.waiting.remove(author).unwrap_or_default();
+        self.waiting_posts -= posts.len();
         posts
     }
 

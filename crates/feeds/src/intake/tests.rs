@@ -36,7 +36,7 @@ pub(crate) fn settings() -> IntakeSettings {
         ],
         ..Settings::default()
     };
-    IntakeSettings::of(&settings, 0, Key::new([1; 32]), Key::new([2; 32]), Arc::new(Lexicon::new(topics).unwrap()))
+    IntakeSettings::of(&settings, 0, Key::new([1; 32]), AuthorKeys::new(Key::new([2; 32])), Arc::new(Lexicon::new(topics).unwrap()))
 }
 
 fn post_of(outcome: Outcome) -> Post {
@@ -65,20 +65,69 @@ fn jetstream(did: &str, time_us: Micros, created: Micros, body: &str) -> String 
 #[test]
 fn a_post_keeps_no_text_and_all_that_is_counted() {
     let post = read(&ours(
-        r##""text":"I caught the FLU, see https://x.example","tags":["#FluSeason2026","HIV"],"langs":["en-GB","DE","en","x-klingon"],"region":"us-tx","url":"https://www.Example.org:8080/a?b""##,
+        r##""text":"I caught the FLU, see https://x.example","tags":["#FluSeason2026"],"langs":["en-GB","DE","en","x-klingon"],"region":"us-tx","url":"https://www.Example.org:8080/a?b""##,
     ));
     assert_eq!((post.settings, post.feed, post.op), (1, 0, Op::Create));
     assert_eq!((post.event_time, post.arrival), (NINE, NINE));
     assert_eq!(post.path(), "US/US-TX");
     assert_eq!(post.langs, ["de", "en"]);
-    assert_eq!(post.tags.iter().map(|tag| &*tag.key).collect::<Vec<_>>(), ["fluseason2026"], "no sensitive key leaves");
+    assert_eq!(post.tags.iter().map(|tag| &*tag.key).collect::<Vec<_>>(), ["fluseason2026"]);
     let topics = post.topics.iter().map(|topic| (&*topic.id, topic.keys.clone())).collect::<Vec<_>>();
-    assert_eq!(topics, [("influenza", vec!["flu".to_owned()]), ("hiv", vec![])]);
+    assert_eq!(topics, [("influenza", vec!["flu".to_owned()])]);
     assert_eq!(post.link_domain.as_deref(), Some("example.org"));
     assert_ne!(post.simhash, 0);
     assert_eq!(post.flags, Flags::default());
     let bytes = record::wire::encode_post(&post);
     assert!(!bytes.windows(6).any(|window| window == b"caught"));
+}
+
+#[test]
+fn a_post_on_a_sensitive_topic_holds_its_topics_only() {
+    let settings = IntakeSettings { private: BTreeSet::from(["hiv".to_owned()]), ..settings() };
+    let line = ours(r##""text":"tested, and the flu","tags":["#FluSeason2026","HIV","Berlin"],"url":"https://example.org""##);
+    let post = post_of(Intake::new(settings).read(line.as_bytes(), None).unwrap());
+    let topics = post.topics.iter().map(|topic| (&*topic.id, topic.keys.len())).collect::<Vec<_>>();
+    assert_eq!(topics, [("influenza", 0), ("hiv", 0)]);
+    assert_eq!((post.tags, post.link_domain, post.simhash), (vec![], None, 0));
+}
+
+#[test]
+fn a_record_holds_whole_seconds_and_what_microseconds_decided() {
+    let horizon = settings().horizon;
+    let read = |arrival: Micros, created: Micros| {
+        let line = jetstream("d", arrival, created, r#""text":"""#);
+        let outcome = Intake::new(settings()).read(line.as_bytes(), None).unwrap();
+        assert_eq!(outcome.arrival(), Some(arrival), "how far the feed has come is not rounded");
+        post_of(outcome)
+    };
+    let post = read(NINE + 1_999_999, NINE + 999_999);
+    assert_eq!((post.arrival, post.event_time, post.flags), (NINE + SECOND, NINE, Flags::default()));
+    // Both lie in one second, before and after the border.
+    let (last, late) = (read(NINE + 500_000, NINE + 500_000 - horizon), read(NINE + 500_000, NINE + 499_999 - horizon));
+    assert_eq!((last.event_time, last.flags.late), (late.event_time, false));
+    assert!(late.flags.late);
+    let (at, past) = (read(NINE, NINE + AHEAD_MAX), read(NINE, NINE + AHEAD_MAX + 1));
+    assert_eq!((at.flags.clamped, past.flags.clamped, past.event_time), (false, true, NINE));
+    let removal = post_of(Intake::new(settings()).removal("bluesky", "d", NINE + 1));
+    assert_eq!(removal.arrival, NINE + SECOND, "what was posted within the second goes, too");
+}
+
+#[test]
+fn authors_stay_the_same_when_old_keys_are_destroyed() {
+    let (mut whole, mut intake) = (Intake::new(settings()), Intake::new(settings()));
+    let mut authors = settings().authors;
+    let needed = NINE - settings().horizon - settings().longest_window;
+    assert!(authors.forget_before(needed, settings().author_epoch));
+    intake.set_authors(&authors);
+    let line = |created: Micros| format!(r#"{{"id":"1","author":"a","created_at":{}}}"#, created / SECOND);
+    for created in [NINE, NINE - settings().horizon, needed, NINE + 60 * DAY] {
+        let read = |intake: &mut Intake| post_of(intake.read(line(created).as_bytes(), None).unwrap());
+        let (one, other) = (read(&mut whole), read(&mut intake));
+        assert_eq!(
+            (one.author, one.author_before.filter(|_| created > needed)),
+            (other.author, other.author_before.filter(|_| created > needed))
+        );
+    }
 }
 
 #[test]
@@ -250,13 +299,17 @@ fn no_golden_line_is_rejected() {
 
 #[test]
 fn near_copies_have_near_prints() {
-    let near = |a: &str, b: &str| (simhash::of(a) ^ simhash::of(b)).count_ones();
+    let key = Key::new([1; 32]);
+    let of = |text: &str| simhash::of(text, &key);
+    let near = |a: &str, b: &str| (of(a) ^ of(b)).count_ones();
     let text = "health officials report a sharp rise in flu cases across the county this week, schools are closing";
     assert_eq!(near(text, &text.to_uppercase()), 0);
     assert!(near(text, &format!("{text} #flu")) <= 12);
     assert!(near(text, "lovely weather at the lake today, anyone up for a swim before the storm comes in tonight?") > 16);
-    assert_eq!(simhash::of("!? …"), 0);
-    assert_eq!(simhash::of("caught the flu"), 0x122b_4214_1d48_7cd5, "kept in the log: must not change");
+    assert_eq!(of("!? …"), 0);
+    assert_eq!(of("caught the flu"), 0x6938_ed43_09e5_a052, "stored in the log: must not change");
+    let others = [2_u8, 3, 4, 5].map(|other| (of(text) ^ simhash::of(text, &Key::new([other; 32]))).count_ones());
+    assert!(others.iter().all(|bits| *bits > 12), "{others:?}: without the key no known text can be tried");
 }
 
 proptest! {
@@ -354,6 +407,21 @@ fn a_matched_post_goes_out_pending_and_again_with_its_place() {
     // That there is no place is an answer too.
     let [(_, placed)] = &intake.answered("bluesky", "did:a", None, NINE)[..] else { panic!() };
     assert_eq!(path_of(placed), ("ZZ", false));
+}
+
+#[test]
+fn who_opts_out_in_their_profile_is_taken_back_and_not_read() {
+    let mut intake = asking();
+    let line = |id: &str| by("did:a", id, r##""text":"#flu""##);
+    let post = post_of(intake.read(line("1").as_bytes(), Some(NINE)).unwrap());
+    assert_eq!(intake.questions(25), ["did:a"]);
+    let again = intake.opted_out("bluesky", "did:a", NINE);
+    let [(routing, removal)] = &again[..] else { panic!("{again:?}") };
+    assert_eq!((removal.op, removal.author, *routing), (Op::Remove, post.author, intake.routing("bluesky", "did:a")));
+    assert!(removal.arrival > post.arrival && intake.waiting() == 0);
+    let next = intake.read(line("2").as_bytes(), Some(NINE + DAY)).unwrap();
+    assert!(matches!(next, Outcome::Ignored { kind: Ignored::OptedOut, arrival: Some(_) }), "{next:?}");
+    assert!(post_of(intake.read(line("3").as_bytes(), Some(NINE + 8 * DAY)).unwrap()).flags.pending, "asked again");
 }
 
 #[test]

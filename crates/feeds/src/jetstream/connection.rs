@@ -20,7 +20,7 @@ use crate::file::hash_of;
 use crate::intake::Intake;
 use crate::line::{self, BLUESKY, Item, Rejected};
 use crate::message::{self, Message};
-use crate::profiles::{Answer, Asker, BATCH_MAX};
+use crate::profiles::{Answer, Asker, BATCH_MAX, Description};
 use crate::running::Stopping;
 
 /// Longer frames end the connection; those beyond the bound of lines are set aside one by one.
@@ -250,7 +250,11 @@ impl Connections {
         let message = match answer {
             Answer::Said(said) => {
                 let asked = said.len() as u32;
-                let posts = said.into_iter().flat_map(|(author, said)| self.intake.answered(BLUESKY, &author, said.as_deref(), now));
+                let posts = said.into_iter().flat_map(|(author, profile)| match profile {
+                    Description::OptedOut => self.intake.opted_out(BLUESKY, &author, now),
+                    Description::Says(said) => self.intake.answered(BLUESKY, &author, Some(&said), now),
+                    Description::Nothing => self.intake.answered(BLUESKY, &author, None, now),
+                });
                 Message::Placed { posts: posts.collect(), asked, failed: None }
             }
             Answer::Failed { asked, why } => {

@@ -211,7 +211,7 @@ fn until(feed: &Feed, mut last: impl FnMut(&Message) -> bool) -> Vec<Message> {
 /// Posts' stamps, in tenths of a second after nine.
 fn stamps(messages: &[Message]) -> Vec<i64> {
     let arrivals = messages.iter().filter_map(|message| match message {
-        Message::Line { outcome: Outcome::Post { post, .. }, .. } => Some((post.arrival - NINE) / (SECOND / 10)),
+        Message::Line { outcome: Outcome::Post { arrival, .. }, .. } => Some((arrival - NINE) / (SECOND / 10)),
         _ => None,
     });
     arrivals.collect()

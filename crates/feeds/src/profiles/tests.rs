@@ -109,8 +109,8 @@ fn a_batch_is_one_request_and_who_is_gone_says_nothing() {
     let said = answers(server.settings(), vec![batch.clone(), authors(&["a"])]);
     let Answer::Said(first) = &said[0] else { panic!("{said:?}") };
     assert_eq!(first.len(), BATCH_MAX);
-    assert_eq!(first[0], ("did:gone".to_owned(), None));
-    assert!(first[1..].iter().all(|(_, said)| said.as_deref() == Some("nurse | Leeds, UK")));
+    assert_eq!(first[0], ("did:gone".to_owned(), Description::Nothing));
+    assert!(first[1..].iter().all(|(_, said)| *said == Description::Says("nurse | Leeds, UK".to_owned())));
     assert_eq!(server.asked(), [batch, authors(&["a"])]);
 }
 
@@ -119,7 +119,7 @@ fn who_wants_not_to_be_seen_is_not() {
     let body = r#"{"profiles":[{"did":"did:a","description":"Leeds","labels":[{"val":"!no-unauthenticated","src":"did:a"}]},{"did":"did:b","labels":[]}]}"#;
     let server = Server::start(vec![Does::Say(body)]);
     let said = answers(server.settings(), vec![authors(&["a", "b"])]);
-    assert_eq!(said, [Answer::Said(vec![("did:a".to_owned(), None), ("did:b".to_owned(), None)])]);
+    assert_eq!(said, [Answer::Said(vec![("did:a".to_owned(), Description::OptedOut), ("did:b".to_owned(), Description::Nothing)])]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn one_author_whom_the_server_refuses_spoils_nobody_else() {
     let server = Server::start(vec![Does::RefuseOf("did:bad")]);
     let said = answers(server.settings(), vec![authors(&["a", "bad", "b"])]);
     let Answer::Said(said) = &said[0] else { panic!("{said:?}") };
-    let none = |author: &str| said.iter().any(|(asked, said)| asked == author && said.is_none());
+    let none = |author: &str| said.iter().any(|(asked, said)| asked == author && *said == Description::Nothing);
     assert!(said.len() == 3 && none("did:bad") && !none("did:a") && !none("did:b"), "{said:?}");
     assert_eq!(server.asked().len(), 4);
 }

@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use fs4::{FileExt, TryLockError};
 
-use super::sqlite::io_failed;
+use super::sqlite::{self, io_failed};
 use crate::JournalError;
 
 pub(super) struct Lock(File);
@@ -22,7 +23,8 @@ impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Lock, JournalError> {
         let path = folder.join("lock");
         let failed = |error| io_failed(&path, "lock", error);
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(sqlite::PRIVATE).open(&path).map_err(failed)?;
         match FileExt::try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -120,6 +120,7 @@ impl Meta {
     }
 
     fn connect(&self) -> Result<Connection, JournalError> {
+        sqlite::make_private(&self.path)?;
         let connection = Connection::open(&self.path).map_err(self.failed("open"))?;
         // Without a WAL, so that one small file is all there is; EXTRA makes the end of a transaction durable too.
         let settings = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = EXTRA;";

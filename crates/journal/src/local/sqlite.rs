@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, Journal
         }
     } else {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        make_private(path)?;
     }
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
@@ -60,6 +62,17 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, Journal
     let settings = format!("{own} {pages_max}");
     connection.execute_batch(&settings).map_err(failed)?;
     Ok(connection)
+}
+
+/// A file that is its owner's alone, whatever the umask; SQLite gives its side files the mode of the file.
+pub(super) const PRIVATE: u32 = 0o600;
+
+/// Makes the file, empty, where there is none: SQLite takes an empty file for a new one.
+pub(super) fn make_private(path: &Path) -> Result<(), JournalError> {
+    match fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_failed(path, "make", error)),
+        _ => Ok(()),
+    }
 }
 
 /// The version of the file's tables; 0 where making it was cut short.

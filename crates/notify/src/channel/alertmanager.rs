@@ -44,9 +44,16 @@ struct Labels<'a> {
 struct Annotations {
     summary: String,
     description: String,
-    observed: String,
-    expected: String,
-    upperbound: String,
+    #[serde(flatten)]
+    numbers: Numbers,
+}
+
+/// The public gets a word in place of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Numbers {
+    Level { level: &'static str },
+    Exact { observed: String, expected: String, upperbound: String },
 }
 
 /// What stays the same in an alert's life there.
@@ -79,9 +86,14 @@ pub fn body(alert: &Alert, named: &Named, telling: &Telling<'_>, subscription: &
         annotations: Annotations {
             summary: words::headline(alert, telling),
             description: words::rest(alert, telling),
-            observed: alert.observed.to_string(),
-            expected: format!("{:.1}", alert.expected),
-            upperbound: format!("{:.1}", alert.upperbound),
+            numbers: match telling.rise {
+                Some(rise) => Numbers::Level { level: rise.name() },
+                None => Numbers::Exact {
+                    observed: alert.observed.to_string(),
+                    expected: format!("{:.1}", alert.expected),
+                    upperbound: format!("{:.1}", alert.upperbound),
+                },
+            },
         },
         starts_at: record::time::display(alert.fired_at.min(now).div_euclid(SECOND) * SECOND),
         ends_at: record::time::display(ends_at.div_euclid(SECOND) * SECOND),

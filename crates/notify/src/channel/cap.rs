@@ -3,6 +3,7 @@
 //! A rise in posts is a signal, not a confirmed event: certainty is `Possible` at most, severity and urgency are not known, and the
 //! status is `Test` until an operator says that it is meant. An update names what it updates, a withdrawal cancels.
 
+use record::public::Rise;
 use record::time::{DAY, Micros, SECOND};
 use record::{Alert, AlertState, Stage};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,9 @@ pub struct Sender {
     pub page: Option<String>,
 }
 
-/// The message of a revision, in every language. `before`: what was said of this alert.
-pub fn message(alert: &Alert, before: &[Sent], sender: &Sender, zone: &Zone, names: &dyn Names, now: Micros) -> Sent {
+/// The message of a revision, in every language. `before`: what was said of this alert; `rise` stands in place of every number
+/// where the public is the reader.
+pub fn message(alert: &Alert, rise: Option<Rise>, before: &[Sent], sender: &Sender, zone: &Zone, names: &dyn Names, now: Micros) -> Sent {
     let msg_type = match (before.is_empty(), alert.state) {
         (true, _) => "Alert",
         (false, AlertState::Withdrawn) => "Cancel",
@@ -81,7 +83,7 @@ pub fn message(alert: &Alert, before: &[Sent], sender: &Sender, zone: &Zone, nam
             .collect();
         element("references", &references.join(" "));
     }
-    let telling = |language| Telling { language, zone, names, series: 1, history: &[] };
+    let telling = |language| Telling { language, zone, names, series: 1, history: &[], rise };
     for language in Language::ALL {
         info(&mut xml, alert, &telling(language), sender, now);
     }
@@ -119,12 +121,15 @@ fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender,
     if let Some(page) = &sender.page {
         element("web", &format!("{page}/alerts/{}", alert.id));
     }
-    let parameters = [
-        ("observed", alert.observed.to_string()),
-        ("expected", format!("{:.1}", alert.expected)),
-        ("upperbound", format!("{:.1}", alert.upperbound)),
-        ("revision", alert.revision.to_string()),
-    ];
+    let mut parameters = match telling.rise {
+        Some(rise) => vec![("level", rise.name().to_owned())],
+        None => vec![
+            ("observed", alert.observed.to_string()),
+            ("expected", format!("{:.1}", alert.expected)),
+            ("upperbound", format!("{:.1}", alert.upperbound)),
+        ],
+    };
+    parameters.push(("revision", alert.revision.to_string()));
     for (name, value) in parameters {
         xml.push_str(&format!("<parameter><valueName>{name}</valueName><value>{value}</value></parameter>"));
     }

@@ -15,7 +15,7 @@ fn trend() -> Vec<Bar> {
 
 fn told(alert: &Alert, language: Language, occasion: Occasion) -> Message {
     let zone = Zone::named("Europe/Berlin").unwrap();
-    let telling = Telling { language, zone: &zone, names: &Europe, series: 40, history: &[Outcome::TalkOnly] };
+    let telling = Telling { language, zone: &zone, names: &Europe, series: 40, history: &[Outcome::TalkOnly], rise: None };
     of_alert(alert, occasion, &telling, &frame(), &trend())
 }
 
@@ -134,7 +134,7 @@ fn a_pulse_and_a_digest() {
         Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~% (Di 13. Jan. 14:00~CET) | Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~%.
     "#]].assert_eq(&all);
     let alert = fever();
-    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[] };
+    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
     let message = digest(&[(&alert, telling)], "d", Language::English, &zone, TUESDAY, &frame());
     assert!(is_well_formed(&message.html) && message.text.contains("23 accounts posted about fever in Bavaria"));
 }

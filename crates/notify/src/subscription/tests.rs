@@ -1,4 +1,4 @@
-use record::{Grounds, Handling, Suspect};
+use record::{Grounds, Handling, Outcome, Suspect};
 
 use super::*;
 use crate::sample::{Europe, TUESDAY, fever, subscription};
@@ -79,10 +79,11 @@ fn a_public_channel_carries_no_few_no_doubtful_and_no_sensitive() {
     assert!(seen("flood", 11, Outcome::HealthEvent) && !seen("flood", 10, Outcome::HealthEvent));
     assert!(!seen("flood", 40, Outcome::TalkOnly) && !seen("hiv", 40, Outcome::HealthEvent));
     assert_eq!(Audience::default(), Audience::Public);
-    let shown = public.face(&Alert { observed: 23, posts: 27, ..fever() });
-    assert_eq!((shown.observed, shown.posts, shown.population), (25, 25, 0));
-    assert_eq!((shown.regions, shown.explanation), (vec!["DE-BY".to_owned()], Explanation::default()));
-    assert_eq!(official.face(&fever()), fever());
+    let Face { alert: shown, rise } = public.face(&Alert { observed: 23, posts: 27, ..fever() }, &[], &Europe).unwrap();
+    assert_eq!((shown.observed, shown.posts, shown.population, rise), (0, 0, 0, Some(Rise::Several)));
+    assert_eq!((shown.regions, shown.explanation), (vec!["DE-BY".to_owned()], record::Explanation::default()));
+    assert_eq!(public.face(&Alert { observed: 10, ..fever() }, &[], &Europe), None);
+    assert_eq!(official.face(&fever(), &[], &Europe), Some(Face { alert: fever(), rise: None }));
 }
 
 #[test]

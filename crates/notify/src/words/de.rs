@@ -1,5 +1,6 @@
 //! The phrase book in German.
 
+use record::public::Rise;
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};
@@ -14,6 +15,22 @@ const NUMBERS: [&str; 6] = ["drei", "vier", "fünf", "sechs", "sieben", "acht"];
 impl Book for German {
     fn accounts(&self, number: u64, shown: &str) -> String {
         if number == 1 { format!("{shown} Konto schrieb") } else { format!("{shown} Konten schrieben") }
+    }
+
+    fn rise(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "Mehr Konten als üblich schrieben",
+            Rise::Several => "Ein Mehrfaches der üblichen Zahl von Konten schrieb",
+            Rise::Many => "Ein Vielfaches der üblichen Zahl von Konten schrieb",
+        }
+    }
+
+    fn level(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "über dem üblichen Niveau",
+            Rise::Several => "ein Mehrfaches des üblichen Niveaus",
+            Rise::Many => "ein Vielfaches des üblichen Niveaus",
+        }
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {

@@ -1,5 +1,6 @@
 //! The phrase book in English.
 
+use record::public::Rise;
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};
@@ -16,6 +17,22 @@ const NUMBERS: [&str; 6] = ["three", "four", "five", "six", "seven", "eight"];
 impl Book for English {
     fn accounts(&self, number: u64, shown: &str) -> String {
         format!("{shown} {}", if number == 1 { "account" } else { "accounts" })
+    }
+
+    fn rise(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "More accounts than usual",
+            Rise::Several => "Several times the usual number of accounts",
+            Rise::Many => "Many times the usual number of accounts",
+        }
+    }
+
+    fn level(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "above the usual level",
+            Rise::Several => "several times the usual level",
+            Rise::Many => "many times the usual level",
+        }
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {

@@ -1,5 +1,6 @@
 //! The phrase book in Spanish.
 
+use record::public::Rise;
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};
@@ -14,6 +15,22 @@ const NUMBERS: [&str; 6] = ["tres", "cuatro", "cinco", "seis", "siete", "ocho"];
 impl Book for Spanish {
     fn accounts(&self, number: u64, shown: &str) -> String {
         format!("{shown} {}", if number == 1 { "cuenta publicó" } else { "cuentas publicaron" })
+    }
+
+    fn rise(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "Más cuentas de lo habitual publicaron",
+            Rise::Several => "Varias veces el número habitual de cuentas publicaron",
+            Rise::Many => "Muchas veces el número habitual de cuentas publicaron",
+        }
+    }
+
+    fn level(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "por encima del nivel habitual",
+            Rise::Several => "varias veces el nivel habitual",
+            Rise::Many => "muchas veces el nivel habitual",
+        }
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {

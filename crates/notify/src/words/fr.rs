@@ -1,5 +1,6 @@
 //! The phrase book in French.
 
+use record::public::Rise;
 use record::{Micros, Outcome};
 
 use super::{Book, Check, Label, Often, clock, hours_or_days};
@@ -19,6 +20,22 @@ const BARE: [&str; 12] = ["CU", "MT", "CY", "SG", "MG", "HT", "MC", "DJ", "MU", 
 impl Book for French {
     fn accounts(&self, number: u64, shown: &str) -> String {
         format!("{shown} {}", if number < 2 { "compte a" } else { "comptes ont" })
+    }
+
+    fn rise(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "Plus de comptes que d’habitude ont",
+            Rise::Several => "Plusieurs fois le nombre habituel de comptes ont",
+            Rise::Many => "Un nombre de comptes très supérieur à l’habitude a",
+        }
+    }
+
+    fn level(&self, rise: Rise) -> &'static str {
+        match rise {
+            Rise::Above => "au-dessus du niveau habituel",
+            Rise::Several => "plusieurs fois le niveau habituel",
+            Rise::Many => "très au-dessus du niveau habituel",
+        }
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {

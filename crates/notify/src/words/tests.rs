@@ -4,7 +4,7 @@ use super::*;
 use crate::sample::{Europe, fever};
 
 fn telling<'a>(language: Language, zone: &'a Zone, history: &'a [Outcome]) -> Telling<'a> {
-    Telling { language, zone, names: &Europe, series: 40, history }
+    Telling { language, zone, names: &Europe, series: 40, history, rise: None }
 }
 
 /// Everything that a reader gets to read of it.

@@ -17,7 +17,7 @@ use crate::config::{self, Config, Feed, FeedKind};
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::ingest::WorldSource;
 use crate::roles::{self, Stop};
-use crate::{logging, monitor, printer};
+use crate::{logging, monitor, printer, whole};
 
 /// The name of the feed, labelled so that it can't be taken for a real one.
 const FEED: &str = "simulated";
@@ -89,6 +89,8 @@ fn configured(args: &cli::Demo, file: Option<&Path>, sets: &[String], folder: &P
     }
     let mut sets = sets.to_vec();
     sets.push(format!("journal.data={}", folder.display()));
+    // Gone with the rest of the folder: no author of a simulated world is a person.
+    sets.push(format!("privacy.keys={}", folder.join("keys").display()));
     sets.extend(["journal.kind=local", "warehouse.kind=local"].map(str::to_owned));
     sets.extend(args.listen.as_ref().map(|listen| format!("web.listen={listen}")));
     let mut config = config::load_named(file, &usual, &sets).map_err(Failure::Configuration)?;
@@ -120,7 +122,7 @@ fn prepare(folder: &PathBuf) -> anyhow::Result<()> {
         }
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to empty `{shown}`"))?;
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{shown}`"))?;
-    std::fs::write(folder.join(MARK), "made by `pumphandle demo`, emptied at every start\n")?;
+    whole::make_folder(folder).with_context(|| format!("failed to make `{shown}`"))?;
+    whole::write(&folder.join(MARK), b"made by `pumphandle demo`, emptied at every start\n", whole::SECRET)?;
     Ok(())
 }

@@ -59,14 +59,14 @@ struct Tried {
 }
 
 fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
-    let settings = log::held(journal, &held_settings(config)?)?;
+    let settings = log::held(journal, &held_settings(journal, config)?)?;
     if log::state(journal)? != LogState::Open {
         return Err(Failure::usage(
             "the log has ended and takes no more",
             "start it anew: `pumphandle run`, or `pumphandle migrate` and the roles",
         ));
     }
-    let keys = Keys::open(config)?;
+    let keys = Keys::open(journal, config)?;
     let mut tried = Tried::default();
     // Feed and file → lines by number, each with the hash that it had; a line that was rejected twice is tried once.
     let mut files: BTreeMap<(String, String), BTreeMap<u64, String>> = BTreeMap::new();

@@ -12,7 +12,7 @@ use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
 use feeds::line::Rejected;
 use indicatif::{ProgressBar, ProgressStyle};
 use journal::{Journal, Stream};
-use record::pseudonym::Key;
+use record::pseudonym::{AuthorKeys, Key};
 use record::time::{DAY, HOUR, SECOND, pane_start};
 use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Op, Position, Record, RejectReason, Settings, Span, Tick, TopicMatch, Voice};
 use surveillance::{Mode, Tally, Watch};
@@ -287,7 +287,8 @@ pub(super) fn resident_bytes() -> Option<u64> {
 pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {
     // Nothing leaves this process but counts: any key will do, and always the same one gives always the same bytes.
     let key = Key::new([0; 32]);
-    let mut intake = IntakeSettings::of(settings, 0, key.derive("routing"), key.derive("authors"), Arc::clone(&config.topics.lexicon));
+    let mut intake =
+        IntakeSettings::of(settings, 0, key.derive("routing"), AuthorKeys::new(key.derive("authors")), Arc::clone(&config.topics.lexicon));
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
     intake.placing = config.places.placing.clone();

@@ -7,8 +7,8 @@ use web::Role;
 use super::Failure;
 use crate::cli::TokenCommand;
 use crate::config::Config;
-use crate::roles;
-use crate::tokens;
+use crate::roles::{self, page};
+use crate::{start_link, tokens};
 
 pub(crate) fn run(config: &Config, command: &TokenCommand) -> Result<(), Failure> {
     let file = tokens::file(&config.journal.data);
@@ -28,6 +28,10 @@ pub(crate) fn run(config: &Config, command: &TokenCommand) -> Result<(), Failure
             for token in tokens::read(&file)? {
                 writeln!(out, "{}\t{}\t{}", token.name, token.role, token.made)?;
             }
+        }
+        TokenCommand::Link => {
+            let link = start_link::file(&config.journal.data);
+            writeln!(out, "{}", start_link::make(&link, &page::address_of(config, config.web.listen), roles::now())?)?;
         }
         TokenCommand::Revoke { name } => {
             tokens::revoke(&file, name)?;

@@ -75,8 +75,8 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
     let ends_at = |past: LogState| move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past));
     match role {
         Role::Ingest => {
-            let settings = log::held(journal, &held_settings(config)?)?;
-            let keys = Keys::open(config)?;
+            let settings = log::held(journal, &held_settings(journal, config)?)?;
+            let keys = Keys::open(journal, config)?;
             Ingest::start(journal, config, &settings, &keys, super::now, Vec::new(), metrics)?.run(stop, until_drained)
         }
         Role::Tally => {
@@ -113,6 +113,7 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: 
     let warehouse = stores::warehouse(config)?;
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
+    stores::data_folder(config)?;
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let address = listener.local_addr()?;
     tracing::info!(page = format!("http://{address}"), "serving");
@@ -180,7 +181,7 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     if config.warehouse.kind == WarehouseKind::Local {
         stores::warehouse(config)?;
     }
-    let settings = log::settle(journal, &held_settings(config)?, super::ingest::reached(journal)?)?;
+    let settings = log::settle(journal, &held_settings(journal, config)?, super::ingest::reached(journal)?)?;
     tracing::info!(number = settings.number, from = record::time::display(settings.from), "settings are up to date");
     Ok(())
 }

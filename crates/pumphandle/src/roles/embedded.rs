@@ -16,9 +16,9 @@ use warehouse::Reading;
 use web::{Metrics, Web};
 
 use super::ingest::{Ingest, Worlds};
-use super::keys::Keys;
+use super::keys::{self, Keys};
 use super::log::{self, LogState};
-use super::{Stop, desk, land, notifier, stores, subscribers};
+use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Deliveries, Landed};
@@ -43,12 +43,11 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, clock, true);
     let show = Show { metrics: &metrics, seen: &seen };
-    std::fs::create_dir_all(&config.journal.data)
-        .with_context(|| format!("failed to make the data folder `{}`", config.journal.data.display()))?;
+    stores::data_folder(&config)?;
     let mut journal = stores::local_journal(&config)?;
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
-        let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
+        let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
         pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true, &show, &mut printer)?;
         if until_drained {
             return Ok(());
@@ -61,12 +60,14 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
         let generation = journal.new_generation(&[Stream::Alerts])?;
         tracing::info!(generation, "the log had ended, a new one begins");
     }
-    let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
+    let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
     pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false, &show, &mut printer)
 }
 
-pub(crate) fn held_settings(config: &Config) -> anyhow::Result<Settings> {
-    Ok(Settings { key_fingerprints: Keys::open(config)?.fingerprints(), ..config.settings() })
+/// The settings of the configuration with the fingerprints of the keys; these are made where the log is still empty.
+pub(crate) fn held_settings(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings> {
+    keys::warn_of_place(config);
+    Ok(Settings { key_fingerprints: Keys::open(journal, config)?.fingerprints(), ..config.settings() })
 }
 
 /// Where a pipeline shows what it does.
@@ -95,7 +96,7 @@ fn pipeline(
     let landed = Landed::new(&metrics);
     let deliveries = Deliveries::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
-    let keys = Keys::open(config)?;
+    let keys = Keys::open(journal, config)?;
     let tally_flow = Flow::default();
     let watch_flow = tally_flow.then();
     let land_flow = watch_flow.then();
@@ -152,7 +153,9 @@ fn pipeline(
             let (warehouse, metrics, page_stop) = (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone());
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
             let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
+            let (erasures, requests) = tokio::sync::mpsc::channel(erasure::QUEUE);
             scope.spawn(move || subscribers::run(shared, config, clock, wishes));
+            scope.spawn(move || erasure::run(shared, config, clock, requests));
             scope.spawn(move || {
                 if let Err(error) = desk::run(shared, clock, asked) {
                     tracing::error!(%error, "the desk stopped: alerts can only be looked at");
@@ -160,7 +163,7 @@ fn pipeline(
             });
             scope.spawn(move || {
                 let page = super::page::web(config, warehouse, metrics, simulated, listener.local_addr()?, Some(changes))?;
-                let page = Web { subscriptions: Some(subscriptions), ..page };
+                let page = Web { subscriptions: Some(subscriptions), erasures: Some(erasures), ..page };
                 serve(listener, page, page_stop)
             })
         });

@@ -41,6 +41,8 @@ const LINES_JUDGED_MIN: u64 = 1_000;
 const IDLE: Duration = Duration::from_millis(20);
 /// How often a worker that is to end looks whether the others' feeds have been read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether keys can be destroyed.
+const FORGET_KEYS_EVERY: Duration = Duration::from_secs(3_600);
 /// What a clean stop adds to the clock of its last tick, so that open counts are told once more.
 const LAST_TICK_AHEAD: Micros = 2 * SECOND;
 
@@ -178,6 +180,8 @@ pub(crate) struct Ingest<'a> {
     rejects: Vec<Entry>,
     ticked: bool,
     next_look: Instant,
+    /// When it is next looked whether keys of old epochs can be destroyed.
+    next_forget: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -219,6 +223,7 @@ impl<'a> Ingest<'a> {
             rejects: Vec::new(),
             ticked: false,
             next_look: Instant::now(),
+            next_forget: Instant::now(),
             metrics,
         })
     }
@@ -630,8 +635,38 @@ impl<'a> Ingest<'a> {
             }
             again(|| self.journal.put(Stream::Feeds, &places))?;
             self.forget_earlier_places()?;
+            self.forget_keys();
         }
         Ok(())
+    }
+
+    /// Destroys the author keys of epochs that no post needs any more, once every feed of ours has come so far. By our clock, too:
+    /// a stamp that is ahead must cost no key.
+    fn forget_keys(&mut self) {
+        if Instant::now() < self.next_forget {
+            return;
+        }
+        let reached = self.feeds.iter().filter(|feed| !feed.progress.has_ended()).map(|feed| feed.progress.reached()).min().flatten();
+        let Some(reached) = reached else { return };
+        self.next_forget = Instant::now() + FORGET_KEYS_EVERY;
+        match self.keys.forget(reached.min((self.clock)()), &self.settings) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("author keys of old epochs destroyed");
+                for feed in &mut self.feeds {
+                    match &mut feed.source {
+                        Source::File(_, intake) => intake.set_authors(&self.keys.authors),
+                        Source::World(world) => world.intake.iter_mut().for_each(|intake| intake.set_authors(&self.keys.authors)),
+                        // In another thread: it holds them until the next start.
+                        Source::Live(_) => {}
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "author keys of old epochs can't be destroyed: make the key file's folder writable, or replace the file by hand"
+            ),
+        }
     }
 
     /// Once the latest owner has said where it stands, what earlier ones said is of no use.

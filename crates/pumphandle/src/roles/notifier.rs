@@ -21,11 +21,12 @@ use notify::channel::{alertmanager, cap, mail, webhook};
 use notify::message::{Bar, Frame, Occasion, Pulse, TREND_BARS};
 use notify::outbox::{Due, Head, Item, Tries};
 use notify::plan::{Budget, Planned};
-use notify::subscription::World;
+use notify::subscription::{Face, World};
 use notify::words::{self, Language, Names, Telling};
 use notify::zone::Zone;
 use notify::{Audience, Channel, Message, Reach, SendError, Subscription, message, plan};
 use record::kind::Kind;
+use record::public::Rise;
 use record::region::RegionTable;
 use record::time::DAY;
 use record::{Alert, AlertEvent, Micros, Outcome, Settings, Version};
@@ -202,7 +203,7 @@ impl Names for Places {
 pub(crate) fn teller(config: &Config) -> web::Teller {
     let places = Places::new(&config.settings(), config);
     Arc::new(move |alert| {
-        let telling = Telling { language: Language::English, zone: &Zone::utc(), names: &places, series: 1, history: &[] };
+        let telling = Telling { language: Language::English, zone: &Zone::utc(), names: &places, series: 1, history: &[], rise: None };
         web::Told { sentence: words::headline(alert, &telling), rest: words::rest(alert, &telling), rarity: words::rarity(alert, &telling) }
     })
 }
@@ -544,8 +545,8 @@ impl<'a> Notifier<'a> {
             self.put(item_key(&key.0, &key.1), None)?;
             self.items.remove(&key);
         }
-        if let Some((alert, _, occasion)) = chosen {
-            self.begin_alert(subscription, alert, occasion, series, now)?;
+        if let Some((alert, events, occasion)) = chosen {
+            self.begin_alert(subscription, alert, &events, occasion, series, now)?;
             return Ok(true);
         }
         self.send_other(subscription, looked, series, now)
@@ -555,20 +556,27 @@ impl<'a> Notifier<'a> {
         &mut self,
         subscription: &Subscription,
         alert: Alert,
+        events: &[AlertEvent],
         occasion: Option<Occasion>,
         series: u32,
         now: Micros,
     ) -> anyhow::Result<()> {
         // What officials decided is theirs.
         let history = if subscription.audience == Audience::Public { Vec::new() } else { self.history(&alert) };
-        let mine = subscription.face(&for_reader(&alert, series));
+        let Some(Face { alert: mine, rise }) = self.face(subscription, &alert, events, series, now) else { return Ok(()) };
         let is_public = subscription.audience == Audience::Public;
         let sent = Sent::Alert { alert: Box::new(alert.clone()), occasion };
-        let telling =
-            Telling { language: subscription.language, zone: &subscription.zone, names: &*self.equipment.world, series, history: &history };
+        let telling = Telling {
+            language: subscription.language,
+            zone: &subscription.zone,
+            names: &*self.equipment.world,
+            series,
+            history: &history,
+            rise,
+        };
         match &subscription.channel {
             Channel::Feed => {
-                let result = self.feed(subscription, &mine, now);
+                let result = self.feed(subscription, &mine, rise, now);
                 let result = result.map_err(|error| SendError::Later { why: format!("{error:#}"), after: None });
                 return self.note(Outcomes { subscription: subscription.name.clone(), sent, result }, now);
             }
@@ -607,6 +615,7 @@ impl<'a> Notifier<'a> {
                         names: &*equipment.world,
                         series,
                         history: &history,
+                        rise,
                     };
                     let frame =
                         Frame { subscription: &subscription_of.name, page: equipment.page.as_deref(), simulated: equipment.simulated };
@@ -616,6 +625,14 @@ impl<'a> Notifier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The alert as the subscription's audience may see it now.
+    fn face(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], series: u32, now: Micros) -> Option<Face> {
+        let face = subscription.face(&for_reader(alert, series), events, &*self.equipment.world)?;
+        let item = self.items.get(&(subscription.name.clone(), alert.id.clone()));
+        let rise = face.rise.map(|rise| item.map_or(rise, |item| item.rise(alert, now)));
+        Some(Face { rise, ..face })
     }
 
     /// Digest, heartbeat, the word of silence.
@@ -642,18 +659,20 @@ impl<'a> Notifier<'a> {
                 self.heads.insert(name.clone(), head);
                 return Ok(false);
             }
-            let told: Vec<(Alert, Vec<Outcome>)> = alerts
+            let told: Vec<(Face, Vec<Outcome>)> = alerts
                 .iter()
-                .map(|alert| {
+                .filter_map(|alert| {
                     let history = if subscription.audience == Audience::Public { Vec::new() } else { self.history(alert) };
-                    (subscription.face(&for_reader(alert, series)), history)
+                    let events = self.desk.fold().get(&alert.id).map_or(&[][..], |(_, events)| events);
+                    Some((self.face(subscription, alert, events, series, now)?, history))
                 })
                 .collect();
             let tellings: Vec<(&Alert, Telling<'_>)> = told
                 .iter()
-                .map(|(alert, history)| {
+                .map(|(face, history)| {
                     let names: &dyn Names = &*self.equipment.world;
-                    (alert, Telling { language: subscription.language, zone: &subscription.zone, names, series, history })
+                    let (language, zone) = (subscription.language, &subscription.zone);
+                    (&face.alert, Telling { language, zone, names, series, history, rise: face.rise })
                 })
                 .collect();
             let id = format!("{name}-digest-{}", head.digest_at / 1_000_000);
@@ -806,7 +825,7 @@ impl<'a> Notifier<'a> {
     }
 
     /// Adds to a feed and writes its file: what is kept comes first, so that a kill in between is mended by the next message.
-    fn feed(&self, subscription: &Subscription, alert: &Alert, now: Micros) -> anyhow::Result<()> {
+    fn feed(&self, subscription: &Subscription, alert: &Alert, rise: Option<Rise>, now: Micros) -> anyhow::Result<()> {
         let key = feed_key(&subscription.name);
         let kept = again(|| self.journal.get(Stream::State, &key))?;
         let mut sent: Vec<cap::Sent> = kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
@@ -820,7 +839,7 @@ impl<'a> Notifier<'a> {
         sent.retain(|sent| cap::is_public(&sent.xml) == (subscription.audience == Audience::Public));
         if !sent.iter().any(|sent| sent.alert == alert.id && sent.revision == alert.revision) {
             let before: Vec<cap::Sent> = sent.iter().filter(|sent| sent.alert == alert.id).cloned().collect();
-            sent.push(cap::message(alert, &before, &sender, &subscription.zone, &*self.equipment.world, now));
+            sent.push(cap::message(alert, rise, &before, &sender, &subscription.zone, &*self.equipment.world, now));
             let surplus = sent.len().saturating_sub(FEED_MAX);
             sent.drain(..surplus);
             self.put(key, Some(serde_json::to_vec(&sent)?))?;
@@ -828,7 +847,7 @@ impl<'a> Notifier<'a> {
         let folder = &self.equipment.feeds;
         let write = |name: String, text: &str| {
             let file = folder.join(name);
-            whole::write(&file, text.as_bytes(), whole::PLAIN).with_context(|| format!("failed to write `{}`", file.display()))
+            whole::write(&file, text.as_bytes(), whole::SECRET).with_context(|| format!("failed to write `{}`", file.display()))
         };
         for message in sent.iter().filter(|message| message.alert == alert.id) {
             write(cap_file(&subscription.name, message), &message.xml)?;

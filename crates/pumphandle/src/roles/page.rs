@@ -1,6 +1,7 @@
 //! What the page is handed: the warehouse, names of places, and who may see and do what.
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +11,8 @@ use warehouse::Warehouse;
 use web::{Access, Changes, Feeds, Metrics, Role, Web};
 
 use crate::config::Config;
-use crate::near;
 use crate::roles::{notifier, stores};
-use crate::tokens;
+use crate::{near, start_link, tokens};
 
 pub(crate) fn web(
     config: &Config,
@@ -66,22 +66,31 @@ fn campaigns(config: &Config) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Nobody's secrets are in a simulated world: there whoever can reach the page may do what officials do.
-/// Elsewhere, while no token has been made, a link with a secret that opens once stands in the log.
+/// Elsewhere, while no token has been made, a start link is made: for a terminal and a file, never for the log.
 fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Result<Access> {
     let file = tokens::file(&config.journal.data);
     let proxies = config.web.trusted_proxies.clone();
     let anonymous = if simulated { Role::Official } else { config.web.anonymous };
     let https = config.notify.page.as_deref().is_some_and(|page| page.starts_with("https://"));
     let proxy_secret = config.web.proxy_secret_file.as_deref().map(stores::secret).transpose()?;
-    let start = if anonymous < Role::Official && proxy_secret.is_none() && tokens::read(&file)?.is_empty() {
-        let secret = tokens::random()?;
-        // Who listens everywhere is called by the name that works here.
-        let host = if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
-        let link = format!("http://{host}/sign-in#{secret}");
-        tracing::info!(link, "no token has been made: this link opens the page, once; `pumphandle token create` makes tokens");
-        Some(secret)
-    } else {
-        None
-    };
+    let link_file = start_link::file(&config.journal.data);
+    if anonymous < Role::Official && proxy_secret.is_none() && tokens::read(&file)?.is_empty() {
+        let link = start_link::make(&link_file, &address_of(config, address), super::now())?;
+        if std::io::stderr().is_terminal() {
+            writeln!(std::io::stderr().lock(), "Open this link within ten minutes, it works once: {link}")?;
+        }
+        tracing::info!(
+            file = %link_file.display(),
+            "no token has been made: a link in this file opens the page once, within ten minutes; `pumphandle token link` prints another"
+        );
+    }
+    let start = (anonymous < Role::Official).then(|| start_link::spent_by(link_file, super::now));
     Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies, proxy_secret, https })
+}
+
+/// Where people open the page: where mails say it is, else where it listens. One that listens everywhere is called by the name
+/// that works here.
+pub(crate) fn address_of(config: &Config, listens: SocketAddr) -> String {
+    let host = if listens.ip().is_unspecified() { format!("localhost:{}", listens.port()) } else { listens.to_string() };
+    config.notify.page.clone().unwrap_or_else(|| format!("http://{host}"))
 }

@@ -13,6 +13,7 @@ use warehouse::{Local, Warehouse};
 
 use super::WAREHOUSE_FILE;
 use crate::config::{Config, JournalKind, WarehouseKind};
+use crate::whole;
 
 pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
     let duration = |span: Micros| Duration::from_micros(u64::try_from(span).unwrap_or(0));
@@ -22,6 +23,18 @@ pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
         (Stream::Counts, duration(config.retention.counts)),
         (Stream::Rejects, duration(config.retention.rejects)),
     ])
+}
+
+/// Makes the data folder for its owner alone. One that is open to others was made by an earlier release, or by hand: it is tightened.
+pub(crate) fn data_folder(config: &Config) -> anyhow::Result<()> {
+    let data = &config.journal.data;
+    whole::make_folder(data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
+    match whole::tighten(data) {
+        Ok(0) => {}
+        Ok(changed) => tracing::info!(folder = %data.display(), changed, "the data folder was open to other users of this machine: closed"),
+        Err(error) => tracing::warn!(folder = %data.display(), %error, "the data folder may be open to other users of this machine"),
+    }
+    Ok(())
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
@@ -54,9 +67,8 @@ pub(crate) fn kafka(config: &Config) -> anyhow::Result<journal::kafka::KafkaSett
 pub(crate) fn warehouse(config: &Config) -> anyhow::Result<Arc<dyn Warehouse>> {
     match config.warehouse.kind {
         WarehouseKind::Local => {
-            let data = &config.journal.data;
-            std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
-            Ok(Arc::new(Local::open(&data.join(WAREHOUSE_FILE))?))
+            data_folder(config)?;
+            Ok(Arc::new(Local::open(&config.journal.data.join(WAREHOUSE_FILE))?))
         }
         #[cfg(feature = "clickhouse")]
         WarehouseKind::ClickHouse => {

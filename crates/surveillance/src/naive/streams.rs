@@ -410,6 +410,7 @@ impl World {
             sampled: by_profile && author.is_multiple_of(2),
             pending: by_profile && self.rng.chance(50),
             by_profile,
+            late: self.rng.chance(2),
             ..Flags::default()
         }
     }

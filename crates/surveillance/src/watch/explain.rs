@@ -125,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_shown_from_five_accounts_on() {
+        let shown = |accounts: u32| {
+            let post = |author| Sampled { author, tags: vec!["kita".to_owned()], ..blank() };
+            let posts: Vec<_> = (0..accounts).chain([0]).map(|author| ((0, 0, author), post(author))).collect();
+            most_used(&posts, |post| post.tags.iter().collect())
+        };
+        assert_eq!((shown(4), shown(5)), (vec![], vec![("kita".to_owned(), 6)]));
+    }
+
+    #[test]
     fn an_account_that_posts_once_in_each_pane_is_found_by_how_few_there_are() {
         let mut posts: Vec<(Micros, u32)> = (0..24).map(|hour| (hour, 0)).collect();
         posts.extend([(3, 1), (9, 2)]);

@@ -2,13 +2,19 @@ use super::*;
 
 fn sessions(proxies: &[&str]) -> Sessions {
     Sessions::new(Access {
-        tokens: Arc::new(|token| (token == "good").then(|| Holder { name: "duty".to_owned(), role: Role::Official })),
-        start: Some("first".to_owned()),
+        tokens: Arc::new(|token| (*token == print("good")).then(|| Holder { name: "duty".to_owned(), role: Role::Official })),
+        start: Some(start_link("first")),
         proxies: proxies.iter().map(|address| address.parse().unwrap()).collect(),
         proxy_secret: Some("shared".to_owned()),
         https: false,
         anonymous: Role::Public,
     })
+}
+
+/// A start link as the binary hands it in: it opens once.
+pub(crate) fn start_link(secret: &str) -> StartLink {
+    let left = Mutex::new(Some(print(secret)));
+    Arc::new(move |given| left.lock().unwrap().take_if(|left| left == given).is_some())
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -42,6 +48,27 @@ fn the_start_link_opens_one_session_and_no_second() {
     sessions.close(&with);
     assert_eq!(sessions.holder(&with, None).unwrap().role, Role::Public);
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
+}
+
+#[test]
+fn a_session_ends_with_its_token_and_has_its_role() {
+    let known: Arc<Mutex<Option<Role>>> = Arc::new(Mutex::new(Some(Role::Official)));
+    let role = Arc::clone(&known);
+    let tokens: Tokens = Arc::new(move |token| {
+        let role = (*role.lock().unwrap()).filter(|_| *token == print("good"))?;
+        Some(Holder { name: "duty".to_owned(), role })
+    });
+    let sessions = Sessions::new(Access { tokens, ..Access::default() });
+    let cookie = key_of(&sessions.open("good").unwrap().1);
+    let with = headers(&[("cookie", &cookie)]);
+    let role_now = || sessions.holder(&with, None).unwrap().role;
+    assert_eq!(role_now(), Role::Official);
+    *known.lock().unwrap() = Some(Role::Viewer);
+    assert_eq!(role_now(), Role::Viewer);
+    *known.lock().unwrap() = None;
+    assert_eq!(role_now(), Role::Public);
+    *known.lock().unwrap() = Some(Role::Official);
+    assert_eq!(role_now(), Role::Public, "it is over for good");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use record::region;
 use record::time::{DAY, SECOND};
 use schemars::JsonSchema;
 use serde::Serialize;
-use warehouse::Published;
+use warehouse::{Published, TopicOverview};
 
 use super::{Answer, Asked, name, region_code};
 use crate::problem::Problem;
@@ -42,6 +42,11 @@ struct PlaceDays {
     accounts: Vec<Option<u32>>,
 }
 
+/// Rows were decided when their day was final; a topic whose kind has no public numbers any more shows none of them.
+fn is_public(topic: &TopicOverview) -> bool {
+    topic.kind.is_none_or(record::public::has_numbers)
+}
+
 /// `GET /api/v1/public?region=` or `?topic=&under=`: the last published days.
 pub(crate) async fn days(asked: Asked) -> Answer {
     let overview = asked.room.overview().await?;
@@ -51,12 +56,12 @@ pub(crate) async fn days(asked: Asked) -> Answer {
     if topic.is_some() == place.is_some() {
         return Err(Problem::bad_request("either `region` or `topic` is given"));
     }
+    let ids: Vec<String> = overview.topics.iter().filter(|topic| is_public(topic)).map(|topic| topic.topic.clone()).collect();
     let topics: Vec<String> = match &topic {
-        Some(topic) => vec![topic.clone()],
-        None => overview.topics.iter().map(|topic| topic.topic.clone()).collect(),
+        Some(topic) => ids.iter().filter(|id| *id == topic).cloned().collect(),
+        None => ids.clone(),
     };
     let from = overview.latest.unwrap_or(0).div_euclid(DAY) * DAY - (DAYS + 2) * DAY;
-    let ids: Vec<String> = overview.topics.iter().map(|topic| topic.topic.clone()).collect();
     let region = place.clone();
     let (rows, worlds, countries) = asked
         .room

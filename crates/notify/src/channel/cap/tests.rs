@@ -25,7 +25,8 @@ fn life(sender: &Sender) -> Vec<Sent> {
     let zone = Zone::named("Europe/Berlin").unwrap();
     let mut sent = Vec::new();
     for (alert, at) in revisions.iter().zip(0..) {
-        sent.push(message(alert, &sent, sender, &zone, &Europe, TUESDAY + at * 1_500_000));
+        let rise = (sender.audience == Audience::Public).then_some(Rise::Several);
+        sent.push(message(alert, rise, &sent, sender, &zone, &Europe, TUESDAY + at * 1_500_000));
     }
     sent
 }
