@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use feeds::intake::{Intake, Outcome, Routing};
 use feeds::progress::{Progress, TickClock};
 use journal::Entry;
+use journal::memory::MemoryJournal;
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_start};
 use record::{Micros, Record, Settings, Tick, wire};
 use simulation::Random;
@@ -45,9 +46,10 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn new(plan: Plan, folder: &Path) -> Load {
         let data = format!("journal.data={}", folder.join("data").display());
-        let sets = [data, "journal.partitions=3".to_owned()];
+        let keys = format!("privacy.keys={}", folder.join("keys").display());
+        let sets = [data, keys, "journal.partitions=3".to_owned()];
         let config: Config = config::built_in(&sets).unwrap();
-        let keys = Keys::open(&config).unwrap();
+        let keys = Keys::open(&MemoryJournal::new(3), &config).unwrap();
         let settings = Settings { number: 1, ..config.settings() };
         let intake = ingest::intake(&config, &settings, &keys, 0);
         let tags = config.topics.lexicon.topics().iter().filter_map(|topic| Some(topic.tags.first()?.text.clone())).collect();

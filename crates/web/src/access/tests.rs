@@ -83,7 +83,7 @@ fn sessions_are_bounded_and_guessing_opens_none() {
 
 #[test]
 fn behind_https_the_cookie_is_for_this_host_and_https_alone() {
-    let tokens: Tokens = Arc::new(|token| (token == "good").then(|| Holder { name: "duty".to_owned(), role: Role::Official }));
+    let tokens: Tokens = Arc::new(|token| (*token == print("good")).then(|| Holder { name: "duty".to_owned(), role: Role::Official }));
     let sessions = Sessions::new(Access { tokens, https: true, ..Access::default() });
     let cookie = sessions.open("good").unwrap().1;
     assert!(cookie.starts_with("__Host-pumphandle-session=") && cookie.contains("; Secure"), "{cookie}");
