@@ -31,6 +31,8 @@ mod member;
 
 mod migration;
 
+mod deletion;
+
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +46,7 @@ use std::time::Duration;
 
 use crate::local::held;
 use crate::stream::{check_entries, check_pairs, check_partition};
-use crate::{Batch, Entry, Group, Journal, JournalError, Membership, Position, Stream};
+use crate::{Batch, Deleted, Entry, Group, Journal, JournalError, Membership, Position, Stream};
 use client::Trouble;
 use member::Member;
 use reader::Readers;
@@ -188,6 +190,16 @@ impl Journal for KafkaJournal {
         let mut positions = self.writer.append(stream, others)?;
         positions.extend(self.writer.append(stream, last)?);
         Ok(positions)
+    }
+
+    fn positions_at(&self, stream: Stream, at: u64) -> Result<Vec<Position>, JournalError> {
+        stream.expect_log("positions_at")?;
+        deletion::positions_at(self, stream, at)
+    }
+
+    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+        stream.expect_log("delete_before")?;
+        deletion::delete_before(self, stream, positions)
     }
 
     fn get(&self, stream: Stream, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
