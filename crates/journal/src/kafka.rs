@@ -210,6 +210,20 @@ impl Journal for KafkaJournal {
         held(self.table(stream, "keys")?).keys(&self.hands(), prefix)
     }
 
+    /// Sees the members of classic groups, which is what groups are unless set otherwise.
+    fn groups_at_work(&self) -> Result<Vec<Group>, JournalError> {
+        let mut found = Vec::new();
+        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land, Group::Notify] {
+            let name = self.settings.group(group);
+            let groups = self.writer.client().fetch_group_list(Some(&name), self.settings.request_timeout);
+            let groups = groups.map_err(|error| self.trouble.failed(&format!("ask who is in the group `{name}`"), None, error))?;
+            if groups.groups().iter().any(|group| !group.members().is_empty()) {
+                found.push(group);
+            }
+        }
+        Ok(found)
+    }
+
     fn join(&self, group: Group) -> Result<Box<dyn Membership>, JournalError> {
         Ok(Box::new(Member::join(&self.settings, &self.trouble, group)?))
     }

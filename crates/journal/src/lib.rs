@@ -98,6 +98,11 @@ pub trait Journal: Send + Sync {
         Ok(())
     }
 
+    /// The groups that have members now, where other processes can have joined.
+    fn groups_at_work(&self) -> Result<Vec<Group>, JournalError> {
+        Ok(Vec::new())
+    }
+
     /// Joins a group; a journal that one process has for itself gives it everything.
     fn join(&self, group: Group) -> Result<Box<dyn Membership>, JournalError> {
         let partitions = if group.stream().compacted() { 1 } else { self.partitions(group.stream()) };
