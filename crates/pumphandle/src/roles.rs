@@ -3,14 +3,19 @@
 pub(crate) mod cluster;
 pub(crate) mod desk;
 pub(crate) mod embedded;
+pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod land;
 pub(crate) mod log;
+pub(crate) mod monitor;
 pub(crate) mod notifier;
 pub(crate) mod page;
+pub(crate) mod retention;
+pub(crate) mod secrets;
 pub(crate) mod stores;
 pub(crate) mod subscribers;
+pub(crate) mod supervise;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

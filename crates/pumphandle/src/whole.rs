@@ -1,7 +1,7 @@
 //! A file that is there whole or not at all: written beside itself, then renamed.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -21,5 +21,10 @@ pub(crate) fn write(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
     out.write_all(bytes)?;
     out.sync_all()?;
-    fs::rename(&beside, file)
+    fs::rename(&beside, file)?;
+    // On some file systems the new name is not durable before its folder is: a power cut would bring the old file back.
+    match file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }

@@ -8,9 +8,12 @@ use super::Failure;
 use crate::config::Config;
 use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
+use crate::roles::secrets::{self, Uses};
 use crate::roles::{self, Stop};
 
 pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
+    warn(&config);
+    secrets::require(&config, Uses::ALL)?;
     let stop = Stop::default();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen));
     // A job that ends by itself needs no page.
@@ -24,11 +27,20 @@ pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What `check` warns of, in the log.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{}", warning.as_warning().to_string().trim_start_matches("warning: ").replace('\n', "; "));
+    }
+}
+
 /// One role, until a signal or until drained.
 pub(crate) fn role(config: &Config, role: Role, until_drained: bool) -> Result<(), Failure> {
     if let Some((message, hint)) = role.refusal(config) {
         return Err(Failure::usage(message, hint));
     }
+    warn(config);
+    secrets::require(config, role.uses())?;
     let stop = Stop::default();
     stop_on_signals(&stop)?;
     cluster::run(config, role, until_drained, &stop)?;

@@ -38,6 +38,8 @@ use crate::config::{Config, Notify};
 use crate::drive::again;
 use crate::whole;
 
+pub(crate) mod outage;
+
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked what the page has made of subscriptions.
@@ -59,6 +61,8 @@ pub(crate) struct Equipment {
     world: Arc<Places>,
     warehouse: Arc<dyn Reading>,
     feeds: PathBuf,
+    /// The data folder.
+    data: PathBuf,
     simulated: bool,
     clock: fn() -> Micros,
 }
@@ -115,6 +119,7 @@ impl Equipment {
             world,
             warehouse,
             feeds,
+            data: config.journal.data.clone(),
             simulated,
             clock,
         })
@@ -220,8 +225,9 @@ pub(crate) fn run(journal: &dyn Journal, equipment: &Equipment, stop: &dyn Fn() 
     let looked = Mutex::new(Looked::default());
     let (over, needed) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        scope.spawn(|| look(equipment, &looked, &needed, &over));
-        let result = tell(journal, equipment, &looked, &needed, stop);
+        let looking = scope.spawn(|| look(equipment, &looked, &needed, &over));
+        // A panic there is one of the role, and must not wait for its stop.
+        let result = tell(journal, equipment, &looked, &needed, &|| stop() || looking.is_finished());
         over.store(true, Ordering::SeqCst);
         result
     })
