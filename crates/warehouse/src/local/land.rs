@@ -2,7 +2,8 @@
 
 use record::time::SECOND;
 use record::{
-    Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version,
+    WindowCount,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
