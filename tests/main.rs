@@ -23,6 +23,7 @@ mod recount;
 mod rejects;
 mod replay;
 mod run;
+mod supervision;
 mod tidy;
 mod topics;
 mod web;

@@ -31,6 +31,8 @@ mod member;
 
 mod migration;
 
+mod deletion;
+
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +46,7 @@ use std::time::Duration;
 
 use crate::local::held;
 use crate::stream::{check_entries, check_pairs, check_partition};
-use crate::{Batch, Entry, Group, Journal, JournalError, Membership, Position, Stream};
+use crate::{Batch, Deleted, Entry, Group, Journal, JournalError, Membership, Position, Stream};
 use client::Trouble;
 use member::Member;
 use reader::Readers;
@@ -190,12 +192,36 @@ impl Journal for KafkaJournal {
         Ok(positions)
     }
 
+    fn positions_at(&self, stream: Stream, at: u64) -> Result<Vec<Position>, JournalError> {
+        stream.expect_log("positions_at")?;
+        deletion::positions_at(self, stream, at)
+    }
+
+    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+        stream.expect_log("delete_before")?;
+        deletion::delete_before(self, stream, positions)
+    }
+
     fn get(&self, stream: Stream, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         held(self.table(stream, "get")?).get(&self.hands(), key.as_bytes())
     }
 
     fn keys(&self, stream: Stream, prefix: &str) -> Result<Vec<String>, JournalError> {
         held(self.table(stream, "keys")?).keys(&self.hands(), prefix)
+    }
+
+    /// Sees the members of classic groups, which is what groups are unless set otherwise.
+    fn groups_at_work(&self) -> Result<Vec<Group>, JournalError> {
+        let mut found = Vec::new();
+        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land, Group::Notify] {
+            let name = self.settings.group(group);
+            let groups = self.writer.client().fetch_group_list(Some(&name), self.settings.request_timeout);
+            let groups = groups.map_err(|error| self.trouble.failed(&format!("ask who is in the group `{name}`"), None, error))?;
+            if groups.groups().iter().any(|group| !group.members().is_empty()) {
+                found.push(group);
+            }
+        }
+        Ok(found)
     }
 
     fn join(&self, group: Group) -> Result<Box<dyn Membership>, JournalError> {

@@ -31,6 +31,14 @@ pub use stream::{Batch, Entry, Position, RECORD_BYTES_MAX, Stream};
 use std::ops::Range;
 use std::time::Duration;
 
+/// What has been deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    pub records: u64,
+    pub files: usize,
+    pub bytes: u64,
+}
+
 /// Streams that are appended to and read by position, and two that keep the last value of a key.
 ///
 /// Any thread may call any method. A consumer is never reset silently: what retention has deleted is [`JournalError::Gone`],
@@ -72,6 +80,28 @@ pub trait Journal: Send + Sync {
 
     /// The keys that have a value and begin with `prefix`, sorted by bytes.
     fn keys(&self, stream: Stream, prefix: &str) -> Result<Vec<String>, JournalError>;
+
+    /// The first position of each partition that may have been appended at or after an instant, in unix seconds: all records before it
+    /// are older. A journal that knows no time takes none for old.
+    fn positions_at(&self, stream: Stream, _at: u64) -> Result<Vec<Position>, JournalError> {
+        (0..self.partitions(stream)).map(|partition| Ok(self.extent(stream, partition)?.start)).collect()
+    }
+
+    /// Deletes records before these positions, one of each partition; some of them may stay, as long as a file holds others too.
+    /// Positions go on counting.
+    fn delete_before(&self, _stream: Stream, _positions: &[Position]) -> Result<Deleted, JournalError> {
+        Ok(Deleted::default())
+    }
+
+    /// Gives back what is of no use any more, such as files of silent streams that are open. To be called now and then.
+    fn tidy(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    /// The groups that have members now, where other processes can have joined.
+    fn groups_at_work(&self) -> Result<Vec<Group>, JournalError> {
+        Ok(Vec::new())
+    }
 
     /// Joins a group; a journal that one process has for itself gives it everything.
     fn join(&self, group: Group) -> Result<Box<dyn Membership>, JournalError> {

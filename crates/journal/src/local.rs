@@ -34,7 +34,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::stream::{check_entries, check_pairs, check_partition};
-use crate::{Batch, Entry, Journal, JournalError, Position, Stream};
+use crate::{Batch, Deleted, Entry, Journal, JournalError, Position, Stream};
 use lock::Lock;
 use log::Log;
 use meta::Meta;
@@ -85,13 +85,6 @@ impl Default for Options {
     }
 }
 
-/// What retention has deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
-    pub files: usize,
-    pub bytes: u64,
-}
-
 impl LocalJournal {
     /// Opens the journal of a folder, or makes it. `partitions` of posts must be those it was made with.
     pub fn open(folder: &Path, partitions: u32, options: Options) -> Result<LocalJournal, JournalError> {
@@ -116,19 +109,25 @@ impl LocalJournal {
         Ok(self.generation)
     }
 
-    /// Deletes the files that are past the retention of their stream, at a time in unix seconds. Positions go on counting.
-    ///
-    /// To be called now and then; it also closes what a silent stream left open.
+    /// Deletes the files that are past the retention of their stream, at a time in unix seconds, whoever has read them or not.
+    /// Positions go on counting.
     pub fn enforce_retention(&self, now: u64) -> Result<Deleted, JournalError> {
         let mut deleted = Deleted::default();
         for (stream, log) in &self.logs {
-            let retention = self.options.retention.get(stream).copied();
-            log.enforce_retention(now, retention, &self.meta, &self.readers, &mut deleted)?;
+            if let Some(retention) = self.options.retention.get(stream) {
+                let until = log.positions_at(now.saturating_sub(retention.as_secs()), &self.readers)?;
+                log.delete_before(now, &until, &self.meta, &self.readers, &mut deleted)?;
+            }
         }
-        for pairs in self.pairs.values() {
-            pairs.shrink()?;
-        }
+        self.tidy_at(now)?;
         Ok(deleted)
+    }
+
+    fn tidy_at(&self, now: u64) -> Result<(), JournalError> {
+        for log in self.logs.values() {
+            log.close_if_over(now);
+        }
+        self.pairs.values().try_for_each(Pairs::shrink)
     }
 
     fn open_with(folder: &Path, partitions: u32, options: Options, anew: Option<&[Stream]>) -> Result<LocalJournal, JournalError> {
@@ -230,6 +229,21 @@ impl Journal for LocalJournal {
         let log = self.log(stream, "extent")?;
         check_partition(stream, self.partitions(stream), partition)?;
         Ok(log.extent(partition))
+    }
+
+    fn positions_at(&self, stream: Stream, at: u64) -> Result<Vec<Position>, JournalError> {
+        self.log(stream, "positions_at")?.positions_at(at, &self.readers)
+    }
+
+    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+        let mut deleted = Deleted::default();
+        let log = self.log(stream, "delete_before")?;
+        log.delete_before((self.options.clock)(), positions, &self.meta, &self.readers, &mut deleted)?;
+        Ok(deleted)
+    }
+
+    fn tidy(&self) -> Result<(), JournalError> {
+        self.tidy_at((self.options.clock)())
     }
 
     fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::stream::{check_entries, check_pairs, check_partition};
-use crate::{Batch, Entry, Journal, JournalError, Position, Stream};
+use crate::{Batch, Deleted, Entry, Journal, JournalError, Position, Stream};
 
 pub struct MemoryJournal {
     partitions: u32,
@@ -154,6 +154,17 @@ impl Journal for MemoryJournal {
         let mut kept = self.kept();
         let log = kept.logs.entry((stream, partition)).or_default();
         Ok(log.low..log.high())
+    }
+
+    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+        stream.expect_log("delete_before")?;
+        let mut deleted = Deleted::default();
+        for (partition, position) in (0..).zip(positions) {
+            let low = self.extent(stream, partition)?.start;
+            self.forget(stream, partition, *position);
+            deleted.records += self.extent(stream, partition)?.start - low;
+        }
+        Ok(deleted)
     }
 
     fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {

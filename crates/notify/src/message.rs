@@ -251,6 +251,31 @@ pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micr
     }
 }
 
+/// The notice that the process has failed; the cause is for those who may know it.
+pub fn outage(cause: Option<&str>, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+    let subject = format!("{} ({})", label(language, Label::Outage), words::instant(now, zone, language));
+    let mut sentences = vec![format!("{}.", label(language, Label::Outage))];
+    sentences.extend(cause.map(|cause| format!("{}: {cause}", label(language, Label::Cause))));
+    let foot = format!("{}: {}", label(language, Label::Change), frame.subscription);
+    let paragraph = |sentence: &String| {
+        row(&format!("<p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>", escaped(sentence)))
+    };
+    let rows: String = sentences.iter().map(paragraph).collect();
+    Message {
+        id: id.to_owned(),
+        subscription: frame.subscription.to_owned(),
+        language,
+        html: page(&subject, &sentences[0], &rows, &foot, frame, language),
+        subject,
+        text: format!("{}\n\n--\n{foot}\n", sentences.join("\n\n")),
+        json: json!({
+            "type": "system.outage",
+            "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
+            "data": { "cause": cause },
+        }),
+    }
+}
+
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())

@@ -164,6 +164,8 @@ pub(crate) enum Label {
     Heartbeat,
     NothingUnusual,
     Silence,
+    Outage,
+    Cause,
     Escalated,
     New,
     Updated,

@@ -11,6 +11,7 @@ mod places;
 mod problem;
 mod reader;
 mod topics;
+mod transport;
 mod units;
 pub(crate) use units::{display_duration, size};
 mod written;
@@ -50,6 +51,7 @@ const PANE_LENGTHS: [Micros; 5] = [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MI
 const WINDOW_MAX: Micros = 7 * DAY;
 const HORIZON_MAX: Micros = 7 * DAY;
 const RETENTION_MAX: Micros = 8 * DAY;
+const HARD_AGE_MAX: Micros = 14 * DAY;
 const KEY_EPOCH_MAX: Micros = 90 * DAY;
 const PARAMS_MAX: usize = 64;
 
@@ -261,8 +263,11 @@ pub(crate) struct Retention {
     pub(crate) tallies: Micros,
     pub(crate) counts: Micros,
     pub(crate) rejects: Micros,
-    /// In the warehouse.
-    pub(crate) cells: Micros,
+    /// From this age on records go although a stage has not read them.
+    pub(crate) hard_age: Micros,
+    /// In the warehouse; for ever where there is none.
+    pub(crate) cells: Option<Micros>,
+    pub(crate) verdicts: Option<Micros>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -513,7 +518,7 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     }
     let (panes, detect) = (panes?, detect?);
     let (privacy, retention) = (privacy?, retention?);
-    Some(Config {
+    let mut config = Config {
         file,
         journal: journal?,
         warehouse: warehouse?,
@@ -538,7 +543,9 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
         log: log?,
         metrics: metrics?,
         warnings,
-    })
+    };
+    config.warnings.extend(transport::warnings(&config));
+    Some(config)
 }
 
 fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journal> {
@@ -1148,10 +1155,19 @@ fn read_retention(section: &mut Section<'_>) -> Option<RetentionRead> {
     let tallies = section.duration("tallies", HOUR..=RETENTION_MAX);
     let counts = section.duration("counts", DAY..=3_650 * DAY);
     let rejects = section.duration("rejects", HOUR..=365 * DAY);
-    let cells = section.duration("cells", 30 * DAY..=36_500 * DAY);
+    let hard_age = section.duration("hard-age", DAY..=HARD_AGE_MAX);
+    let cells = section.optional_duration("cells", 30 * DAY..=36_500 * DAY);
+    let verdicts = section.optional_duration("verdicts", 30 * DAY..=36_500 * DAY);
     let (posts, tallies) = (posts?, tallies?);
-    let rest =
-        Retention { posts: posts.value, tallies: tallies.value, counts: counts?.value, rejects: rejects?.value, cells: cells?.value };
+    let rest = Retention {
+        posts: posts.value,
+        tallies: tallies.value,
+        counts: counts?.value,
+        rejects: rejects?.value,
+        hard_age: hard_age?.value,
+        cells: cells?.value,
+        verdicts: verdicts?.value,
+    };
     Some(RetentionRead { rest, posts, tallies })
 }
 

@@ -76,6 +76,8 @@ impl Flow {
 pub(crate) struct Seen {
     pub(crate) watermark: AtomicU64,
     pub(crate) handled: std::sync::Mutex<record::Handled>,
+    /// The first position of `tallies` that watch has not applied.
+    pub(crate) watched: AtomicU64,
 }
 
 /// A pure stage over one partition of one stream.
@@ -213,6 +215,7 @@ impl Stage for WatchStage {
     }
 
     fn show(&self, seen: &Seen) {
+        seen.watched.store(self.next(), Ordering::Relaxed);
         if let Some(watermark) = self.watch.watermark() {
             seen.watermark.store(u64::try_from(watermark).unwrap_or(0), Ordering::Relaxed);
         }
@@ -421,12 +424,25 @@ fn append(journal: &dyn Journal, out: &mut Vec<(Stream, Record)>) -> anyhow::Res
     Ok(())
 }
 
+/// Whether a call of this process waits for room on the disk.
+static DISK_IS_FULL: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn disk_is_full() -> bool {
+    DISK_IS_FULL.load(Ordering::Relaxed)
+}
+
 /// Calls again, ever less often, as long as the journal says that it may help.
 pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> anyhow::Result<T> {
     let mut wait = RETRY_FIRST;
     let mut outage = Outage::new("the journal");
     loop {
-        match call() {
+        let result = call();
+        if matches!(result, Err(JournalError::DiskFull { .. })) {
+            DISK_IS_FULL.store(true, Ordering::Relaxed);
+        } else if wait > RETRY_FIRST {
+            DISK_IS_FULL.store(false, Ordering::Relaxed);
+        }
+        match result {
             Ok(value) => {
                 outage.ended();
                 return Ok(value);
@@ -486,6 +502,14 @@ fn epoch_of_manifest(key: &str) -> &str {
 
 fn epoch_of_chunk(key: &str) -> &str {
     key.rsplit('/').nth(1).unwrap_or_default()
+}
+
+/// From where a stage needs its input: what follows the snapshot that it would go on from, all of it where there is none.
+pub(crate) fn snapshot_position<S: Stage>(journal: &dyn Journal, partition: u32) -> anyhow::Result<Position> {
+    let manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
+    // The newest may be incomplete: then an older one is gone on from, as long as it is there.
+    let position = |key: &String| key.rsplit('/').nth(1).and_then(|position| position.parse().ok()).unwrap_or(0);
+    Ok(manifests.iter().map(position).min().unwrap_or(0))
 }
 
 /// Chunks, then the manifest that names them, then what this owner and those before it don't need any more is deleted: a kill

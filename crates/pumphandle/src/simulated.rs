@@ -209,7 +209,7 @@ impl<S: Stage + Send> Role for Driver<S> {
     }
 }
 
-impl Role for Lander {
+impl Role for Lander<'_> {
     fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
         let ends = Ends::Told(&|| Ok(false));
         let warehouse = Unsteady(simulation);

@@ -218,7 +218,7 @@ struct Stack<'a> {
     settings: &'a Settings,
     tallies: Vec<(Driver<TallyStage>, Alone)>,
     watch: (Driver<WatchStage>, Alone),
-    lander: (Lander, Alone),
+    lander: (Lander<'a>, Alone),
     restarts: u64,
 }
 

@@ -43,6 +43,8 @@ pub struct ClickHouseSettings {
     pub password: String,
     /// How long rows of panes and windows are kept, in whole days; alerts and what the public sees stay for ever.
     pub cells_kept: Option<Duration>,
+    /// How long verdicts are kept, and window counts that don't end with a UTC day.
+    pub verdicts_kept: Option<Duration>,
     /// How long a call may take.
     pub answer_max: Duration,
 }
@@ -56,6 +58,7 @@ impl Default for ClickHouseSettings {
             user: "default".to_owned(),
             password: String::new(),
             cells_kept: None,
+            verdicts_kept: None,
             answer_max: Duration::from_secs(60),
         }
     }
@@ -70,6 +73,7 @@ impl fmt::Debug for ClickHouseSettings {
             .field("public_database", &self.public_database)
             .field("user", &self.user)
             .field("cells_kept", &self.cells_kept)
+            .field("verdicts_kept", &self.verdicts_kept)
             .field("answer_max", &self.answer_max)
             .finish_non_exhaustive()
     }

@@ -130,6 +130,18 @@ impl Local {
     }
 }
 
+/// Leaves one file that is whole by itself, as backups copy it, where nobody else has it open.
+impl Drop for Local {
+    fn drop(&mut self) {
+        // Whoever only reads can't write the log back, and would leave it if it were closed last.
+        self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        let Some(writer) = &mut self.writer else { return };
+        let writer = writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Where it fails, the log stays beside the file and holds the same.
+        let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_MAX)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

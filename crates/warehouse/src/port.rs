@@ -31,6 +31,12 @@ pub trait Landing: Send + Sync {
     /// Where reading goes on, sorted by stream and partition.
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError>;
 
+    /// Deletes cells, totals, coverage and window counts of panes that began, and verdicts of windows that ended, before an instant;
+    /// returns how many rows. Window counts that end within a UTC day go with the verdicts. A store that does so by itself deletes none.
+    fn delete_before(&self, _cells: Option<Micros>, _verdicts: Option<Micros>) -> Result<u64, WarehouseError> {
+        Ok(0)
+    }
+
     /// Writes numbers to compare with; of two of one series, region and date the one written last holds.
     fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError>;
 }

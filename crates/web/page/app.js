@@ -31,6 +31,7 @@ function Beat({ status, lost }) {
   return html`<section class="beat" aria-label=${t("heartbeat")}>
     ${least ? html`<span><i class=${quiet.length ? "pulse out" : "pulse"} aria-hidden="true"></i><b>${t("seen-share", { share: percent(least.share) })}</b> ${t("in-last", { span: span(least.pane_seconds), n: n("feeds", status.feeds.length) })}${quiet.length ? `, ${t("feed-silent", { feeds: quiet.map((feed) => feed.feed).join(", ") })}` : ""}</span>` : html`<span><b>${t("no-feeds")}</b></span>`}
     <span>${t("judging", { topics: number(status.topics), series: number(status.series) })}${status.learning ? `, ${t("still-learning")}` : ""}</span>
+    ${status.degraded.length ? html`<span class="degraded"><b>${t("degraded")}</b> ${status.degraded.map((reason) => `${t(`condition-${reason.what}`)}${reason.subject ? ` (${reason.subject})` : ""}`).join(", ")}</span>` : null}
     ${status.judged_until ? html`<span>${t("judged-to")} <b>${instant(status.judged_until)}</b>${status.latest ? `, ${t("newest", { time: clock(status.latest) })}` : ""}</span>` : null}
   </section>`;
 }

@@ -27,7 +27,7 @@ use crate::guard::Hosts;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::words::{LANGUAGES, Words};
-use crate::{Counter, Told, Web};
+use crate::{Counter, Readiness, Reason, Told, Web};
 
 pub(crate) mod erasures;
 pub(crate) mod feeds;
@@ -87,6 +87,10 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    pub(crate) fn readiness(&self) -> Readiness {
+        self.web.ready.as_ref().map(|check| check()).unwrap_or_default()
+    }
+
     pub(crate) fn new(web: Web, hosts: Hosts) -> Room {
         let refused =
             web.metrics.counter("pumphandle_http_questions_refused_total", "Questions that waited too long for the warehouse.", &[]);
@@ -721,6 +725,8 @@ pub(crate) struct Status {
     open_alerts: u64,
     false_episodes_a_week: Option<f64>,
     feeds: Vec<FeedNow>,
+    /// Conditions under which the program works with less.
+    degraded: Vec<Reason>,
 }
 
 /// What share of a feed's last day was seen, in panes that have passed.
@@ -764,6 +770,7 @@ pub(crate) async fn status(asked: Asked) -> Answer {
         open_alerts: overview.topics.iter().map(|topic| u64::from(topic.open_alerts)).sum(),
         false_episodes_a_week: overview.false_episodes_a_week,
         feeds,
+        degraded: asked.room.readiness().degraded,
     })
 }
 
@@ -772,13 +779,17 @@ pub(crate) fn metrics(room: &Room) -> Response {
     ([(header::CONTENT_TYPE, crate::monitor::METRICS_TYPE)], room.web.metrics.render()).into_response()
 }
 
-/// `GET /readyz`: a real query, and the binary's own check.
-pub(crate) async fn ready(room: &Room) -> Result<&'static str, Problem> {
+/// `GET /readyz`: a real query, and the conditions of the process. 503 only for what a restart can mend.
+pub(crate) async fn ready(room: &Room) -> Result<Response, Problem> {
     room.ask_ready().await?;
-    if let Some(check) = &room.web.ready {
-        check().map_err(|why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))?;
+    let Readiness { failing, degraded } = room.readiness();
+    if !failing.is_empty() {
+        let details: Vec<String> = failing.iter().map(|reason| reason.detail.clone()).collect();
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, details.join("; ")));
     }
-    Ok("ok\n")
+    let status = if degraded.is_empty() { "ready" } else { "degraded" };
+    let body = serde_json::json!({ "status": status, "reasons": degraded });
+    Ok(([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response())
 }
 
 fn name(parameter: &str, value: String) -> Result<String, Problem> {

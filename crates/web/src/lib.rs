@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use warehouse::Reading;
 
 mod metrics;
@@ -49,8 +51,27 @@ pub use server::serve;
 /// The code of a known topic or region that a text may mean, such as `influenza` for `flu`.
 pub type Suggest = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// A check that the binary adds to `/readyz`: what is wrong, if anything.
-pub type ReadyCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// What the binary adds to `/readyz`.
+pub type ReadyCheck = Arc<dyn Fn() -> Readiness + Send + Sync>;
+
+/// Conditions of the process; none where all is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What this process, or a restart of it, can mend: not ready.
+    pub failing: Vec<Reason>,
+    /// What works with less, and no restart would help: ready all the same.
+    pub degraded: Vec<Reason>,
+}
+
+/// A condition; everybody may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reason {
+    /// Its kind, as in `pumphandle_degraded{reason="…"}`.
+    pub what: String,
+    /// What it is about, such as a feed; may be empty.
+    pub subject: String,
+    pub detail: String,
+}
 
 /// A change of an alert that somebody asks for. Whoever takes it writes it into the stream of alerts and reads it back before it
 /// answers, so that an answer holds: [`record::Refused::Stale`] where another change was faster.

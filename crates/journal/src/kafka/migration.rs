@@ -21,7 +21,7 @@ use super::settings::BATCH_BYTES_MAX;
 use super::table::partition_of;
 use super::writer::Outgoing;
 use super::{KafkaJournal, KafkaSettings, check_counts};
-use crate::{Group, JournalError, Stream};
+use crate::{Journal, JournalError, Stream};
 
 /// How long to wait before the brokers are asked again whether something is done.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -35,6 +35,8 @@ pub struct Plan {
     pub feeds_partitions: u32,
     /// How long at least a record stays. A stream without one is kept for ever; compacted ones take none.
     pub retention: BTreeMap<Stream, Duration>,
+    /// After what age whoever reads deletes records itself, which files are cut by; the retention if none.
+    pub ages: BTreeMap<Stream, Duration>,
     /// Begins a new generation: deletes all streams but alerts, and makes them anew, with other partitions if so set.
     pub anew: bool,
     /// The least generation of streams that are made; above 1, streams whose record is lost are made anew too.
@@ -47,6 +49,7 @@ impl Default for Plan {
             replication: None,
             feeds_partitions: 8,
             retention: crate::local::Options::default().retention,
+            ages: BTreeMap::new(),
             anew: false,
             generation_min: 1,
         }
@@ -188,18 +191,12 @@ impl Migration<'_> {
         Ok(())
     }
 
-    /// Refuses to delete streams under roles that still work: they would go on and mix two generations. Sees the members of
-    /// classic groups, which is what groups are unless set otherwise.
+    /// Refuses to delete streams under roles that still work: they would go on and mix two generations.
     fn expect_nobody(&self) -> Result<(), JournalError> {
-        for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land, Group::Notify] {
-            let name = self.journal.settings.group(group);
-            let groups = self.journal.writer.client().fetch_group_list(Some(&name), self.journal.settings.request_timeout);
-            let groups = groups.map_err(|error| self.failed(&format!("ask who is in the group `{name}`"), error))?;
-            if groups.groups().iter().any(|group| !group.members().is_empty()) {
-                return Err(JournalError::InUse { group: name });
-            }
+        match self.journal.groups_at_work()?.first() {
+            Some(group) => Err(JournalError::InUse { group: self.journal.settings.group(*group) }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn make(&self, stream: Stream, recorded: &Recorded) -> Result<(), JournalError> {
@@ -276,9 +273,9 @@ impl Migration<'_> {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let mut properties =
             BTreeMap::from([("message.timestamp.type", "LogAppendTime".to_owned()), ("max.message.bytes", BATCH_BYTES_MAX.to_string())]);
-        if let Some(replication) = self.plan.replication.filter(|replication| *replication > 2) {
-            // What is acknowledged outlives one broker, and one broker may be away.
-            properties.insert("min.insync.replicas", (replication - 1).to_string());
+        if self.plan.replication.is_some_and(|replication| replication > 2) {
+            // What is acknowledged outlives one broker, and one broker may be away. Of two, none may be.
+            properties.insert("min.insync.replicas", "2".to_owned());
         }
         if stream.compacted() {
             properties.insert("cleanup.policy", "compact".to_owned());
@@ -293,7 +290,8 @@ impl Migration<'_> {
             properties.insert("retention.bytes", "-1".to_owned());
             properties.insert("retention.ms", retention.map_or("-1".to_owned(), |retention| millis(*retention)));
             // Kafka deletes whole files: a file of a week would hold posts for a week.
-            let file = retention.map_or(24 * HOUR, |retention| (*retention / 72).clamp(Duration::from_secs(60), 24 * HOUR));
+            let age = self.plan.ages.get(&stream).or(retention);
+            let file = age.map_or(24 * HOUR, |age| (*age / 72).clamp(Duration::from_secs(60), 24 * HOUR));
             properties.insert("segment.ms", millis(file));
         }
         properties

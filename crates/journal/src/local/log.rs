@@ -14,9 +14,9 @@ use super::hour::{Budget, HourFile};
 use super::meta::Meta;
 use super::readers::Readers;
 use super::sqlite::{self, Access};
-use super::{Deleted, held, make_folder};
+use super::{held, make_folder};
 use crate::stream::check_extent;
-use crate::{Batch, Entry, JournalError, Position, Stream};
+use crate::{Batch, Deleted, Entry, JournalError, Position, Stream};
 
 const HOUR_SECONDS: u64 = 3600;
 
@@ -150,37 +150,55 @@ impl Log {
         held(&self.marks).extents[partition as usize].clone()
     }
 
-    /// Deletes the files whose last record may be older than `retention`; for ever where there is none.
-    pub(super) fn enforce_retention(
+    /// Where the first file begins that may hold records of an instant or later.
+    pub(super) fn positions_at(&self, at: u64, readers: &Readers) -> Result<Vec<Position>, JournalError> {
+        let hours: Vec<u64> = held(&self.marks).files.keys().copied().collect();
+        match hours.into_iter().find(|hour| (hour + self.span()) * HOUR_SECONDS > at) {
+            Some(hour) => Ok(self.starts(readers, hour)?.to_vec()),
+            None => Ok(self.ends()),
+        }
+    }
+
+    /// Deletes the files of which no partition holds a position at or after these.
+    pub(super) fn delete_before(
         &self,
         now: u64,
-        retention: Option<Duration>,
+        positions: &[Position],
         meta: &Meta,
         readers: &Readers,
         deleted: &mut Deleted,
     ) -> Result<(), JournalError> {
         let hour = now / HOUR_SECONDS;
         let mut writer = held(&self.writer);
-        if let Some(over) = writer.take_if(|current| hour >= current.hour + self.span()) {
-            over.file.finish();
-        }
-        let Some(retention) = retention else {
-            return Ok(());
-        };
-        let expired = |hour: u64| (hour + self.span()) * HOUR_SECONDS + retention.as_secs() <= now;
+        let is_before = |ends: &[Position]| ends.iter().zip(positions).all(|(end, position)| end <= position);
         let hours: Vec<u64> = held(&self.marks).files.keys().copied().collect();
-        for pair in hours.windows(2).take_while(|pair| expired(pair[0])) {
+        for pair in hours.windows(2) {
+            if !is_before(&self.starts(readers, pair[1])?) {
+                return Ok(());
+            }
             self.delete(pair[0], pair[1], readers, deleted)?;
         }
         // The newest file carries the positions, so it goes only after a new one has taken them over.
-        if let Some(newest) = hours.last().copied().filter(|newest| expired(*newest))
+        if let Some(newest) = hours.last().copied().filter(|newest| hour >= newest + self.span())
+            && is_before(&self.ends())
             && *self.starts(readers, newest)? != self.ends()[..]
         {
+            if let Some(over) = writer.take() {
+                over.file.finish();
+            }
             let current = self.writer_of(hour, meta)?;
             self.delete(newest, current.hour, readers, deleted)?;
             *writer = Some(current);
         }
         Ok(())
+    }
+
+    /// Closes the file of an hour that is over.
+    pub(super) fn close_if_over(&self, now: u64) {
+        let hour = now / HOUR_SECONDS;
+        if let Some(over) = held(&self.writer).take_if(|current| hour >= current.hour + self.span()) {
+            over.file.finish();
+        }
     }
 
     /// How many hours one file covers. What is kept for ever would leave too many small ones.
@@ -304,6 +322,7 @@ impl Log {
         let mut marks = held(&self.marks);
         marks.files.remove(&hour);
         for (extent, low) in marks.extents.iter_mut().zip(lows.iter()) {
+            deleted.records += low.saturating_sub(extent.start);
             extent.start = *low;
         }
         drop(marks);

@@ -206,6 +206,8 @@ impl Book for German {
             Label::Heartbeat => "Alles in Ordnung",
             Label::NothingUnusual => "Nichts Ungewöhnliches.",
             Label::Silence => "Das System schweigt: nichts wurde beurteilt seit",
+            Label::Outage => "pumphandle ist ausgefallen: bis zum Neustart wird nichts überwacht",
+            Label::Cause => "Ursache",
             Label::Escalated => "Niemand hat das rechtzeitig übernommen.",
             Label::New => "neu",
             Label::Updated => "Aktualisierung",

@@ -185,6 +185,8 @@ impl Book for English {
             Label::Heartbeat => "All is well",
             Label::NothingUnusual => "Nothing unusual.",
             Label::Silence => "The system is silent: nothing has been judged since",
+            Label::Outage => "pumphandle has stopped: nothing is watched until it is started again",
+            Label::Cause => "Cause",
             Label::Escalated => "Nobody has taken this up in time.",
             Label::New => "new",
             Label::Updated => "update",

@@ -193,6 +193,8 @@ impl Book for Spanish {
             Label::Heartbeat => "Todo en orden",
             Label::NothingUnusual => "Nada inusual.",
             Label::Silence => "El sistema guarda silencio: nada se ha juzgado desde",
+            Label::Outage => "pumphandle se ha detenido: no se vigila nada hasta que se reinicie",
+            Label::Cause => "Causa",
             Label::Escalated => "Nadie la ha asumido a tiempo.",
             Label::New => "nueva",
             Label::Updated => "actualización",

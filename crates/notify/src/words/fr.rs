@@ -205,6 +205,8 @@ impl Book for French {
             Label::Heartbeat => "Tout va bien",
             Label::NothingUnusual => "Rien d’inhabituel.",
             Label::Silence => "Le système est muet : rien n’a été jugé depuis",
+            Label::Outage => "pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage",
+            Label::Cause => "Cause",
             Label::Escalated => "Personne ne s’en est chargé à temps.",
             Label::New => "nouvelle",
             Label::Updated => "mise à jour",

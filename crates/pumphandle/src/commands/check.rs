@@ -9,11 +9,17 @@ use record::Micros;
 
 use super::Failure;
 use crate::config::{self, Config, Problem};
+use crate::roles::secrets::{self, Uses};
 
 /// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether all is well.
 pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, out: &mut dyn Write) -> bool {
     let problems = match config::load(config, sets, config::environment()) {
         Ok(config) => {
+            let problems = secrets::problems(&config, Uses::ALL);
+            if !problems.is_empty() {
+                let _ = write_problems(&problems, out);
+                return false;
+            }
             // What runs doesn't stop for a review that is due: only this command tells.
             let overdue = today.map(|today| overdue(config.topics.lexicon.topics(), today)).unwrap_or_default();
             if overdue.is_empty() {

@@ -12,10 +12,13 @@ use crate::logging;
 use crate::monitor;
 use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
+use crate::roles::secrets::{self, Uses};
 use crate::roles::{self, Stop};
 
 pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(), Failure> {
     logging::introduce("run", &config);
+    warn(&config);
+    secrets::require(&config, Uses::ALL)?;
     let metrics = Arc::new(Metrics::default());
     monitor::start("run", &config, &metrics, monitor::always_ready())?;
     let stop = Stop::default();
@@ -31,12 +34,21 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     Ok(())
 }
 
+/// What `check` warns of, in the log.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{}", warning.as_warning().to_string().trim_start_matches("warning: ").replace('\n', "; "));
+    }
+}
+
 /// One role, until a signal or until drained.
 pub(crate) fn role(config: &Config, role: Role, until_drained: bool, json: bool) -> Result<(), Failure> {
     logging::introduce(role.name(), config);
     if let Some((message, hint)) = role.refusal(config) {
         return Err(Failure::usage(message, hint));
     }
+    warn(config);
+    secrets::require(config, role.uses())?;
     let stop = Stop::default();
     stop_on_signals(&stop)?;
     cluster::run(config, role, until_drained, json, &stop)?;

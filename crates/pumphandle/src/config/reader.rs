@@ -326,6 +326,11 @@ impl Section<'_> {
         self.value(key, |raw| duration_in(raw, &range))
     }
 
+    /// A duration; none where the text is empty.
+    pub(super) fn optional_duration(&mut self, key: &'static str, range: RangeInclusive<Micros>) -> Option<At<Option<Micros>>> {
+        self.value(key, |raw| if raw.text() == Some("") { Ok(None) } else { duration_in(raw, &range).map(Some) })
+    }
+
     /// A list of durations, each with its place.
     pub(super) fn durations(&mut self, key: &'static str, range: RangeInclusive<Micros>) -> Option<Vec<At<Micros>>> {
         self.items(key, "a list of durations, such as `[\"24h\", \"7d\"]`", |raw| duration_in(raw, &range))

@@ -5,22 +5,30 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use journal::{Group, Journal};
-use record::Settings;
+use record::{Record, Settings};
 use warehouse::Reading;
 use web::{Metrics, Web};
 
-use super::embedded::{held_settings, serve};
+use super::embedded::{held_settings, ready_check, serve};
+use super::health::Health;
 use super::ingest::Ingest;
 use super::keys::Keys;
 use super::log::LogState;
+use super::retention::Retention;
+use super::secrets::Uses;
+use super::supervise::{self, Beside};
 use super::{Stop, desk, land, log, notifier, stores, subscribers};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Deliveries, Landed};
 use crate::printer::Printer;
+
+/// How often `serve` looks whether the log has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A role that may run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +49,11 @@ impl Role {
             Role::Land => "land",
             Role::Serve => "serve",
         }
+    }
+
+    /// What it reads of secrets: a process of its own may have no others.
+    pub(crate) fn uses(self) -> Uses {
+        Uses { warehouse: matches!(self, Role::Land | Role::Serve), keys: self == Role::Ingest, serves: self == Role::Serve }
     }
 
     /// What of the configuration a process of its own can't share with others, and what to do about it.
@@ -94,9 +107,14 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
         Role::Land => {
             let warehouse = stores::warehouse(config)?;
             let told = ends_at(LogState::Drained);
+            // The role that knows what has landed deletes from the log. Where several wait to land, all do, and each the same.
+            let health = Health::default();
+            let mut retention = Retention::new(journal, &*warehouse, config, &health, &metrics);
+            let mut enforce = || retention.enforce();
             let mut printer = Printer::of(config, json);
+            let mut print = |rows: &[Record]| printer.print(rows);
             let landed = Landed::new(&metrics);
-            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &|| {}, &mut |rows| printer.print(rows), &landed)
+            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &health, &mut enforce, &mut print, &landed)
         }
         Role::Serve => Ok(()),
     }
@@ -114,57 +132,74 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: 
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     stores::data_folder(config)?;
+    let deliveries = Deliveries::new(&metrics);
+    let equipment = journal
+        .map(|journal| {
+            let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
+            let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
+            notifier::Equipment::of(config, &settings, reading, false, super::now, deliveries)
+        })
+        .transpose()?;
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let address = listener.local_addr()?;
     tracing::info!(page = format!("http://{address}"), "serving");
-    let page_stop = Stop::default();
-    let deliveries = Deliveries::new(&metrics);
-    std::thread::scope(|scope| {
-        let (figures, figures_stop, asked) = (Arc::clone(&metrics), page_stop.clone(), Arc::clone(&warehouse));
-        scope.spawn(move || monitor::watch_warehouse(&figures, &*asked, journal, super::now, &figures_stop));
-        let changes = journal.map(|journal| {
+    let health = Arc::new(Health::default());
+    let (changes, subscriptions, mut services) = match journal {
+        Some(journal) => {
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
-            scope.spawn(move || {
-                if let Err(error) = desk::run(journal, super::now, asked) {
-                    tracing::error!(%error, "the desk stopped: alerts can only be looked at");
-                }
-            });
-            changes
-        });
-        let subscriptions = journal.map(|journal| {
             let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
-            scope.spawn(move || subscribers::run(journal, config, super::now, wishes));
-            subscriptions
-        });
-        let notify_stop = Stop::default();
-        let notify = journal.map(|journal| {
-            let (warehouse, notify_stop) = (Arc::clone(&warehouse), notify_stop.clone());
-            scope.spawn(move || -> anyhow::Result<()> {
-                let reading: Arc<dyn Reading> = warehouse;
-                let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
-                let equipment = notifier::Equipment::of(config, &settings, reading, false, super::now, deliveries)?;
-                notifier::run(journal, &equipment, &|| notify_stop.asked()).context("the notifier stopped")
-            })
-        });
-        let page = super::page::web(config, warehouse, metrics, false, address, changes);
-        let page = page.map(|page| Web { subscriptions, ..page });
-        let page = scope.spawn(|| serve(listener, page?, page_stop.clone()));
-        loop {
-            let drained = match journal {
-                Some(journal) if until_drained => log::state(journal)? == LogState::Drained,
-                _ => false,
-            };
-            let notify_ended = notify.as_ref().is_some_and(std::thread::ScopedJoinHandle::is_finished);
-            if stop.asked() || drained || page.is_finished() || notify_ended {
-                notify_stop.ask();
-                let notified = notify.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
-                page_stop.ask();
-                page.join().map_err(|_| anyhow::anyhow!("the page panicked"))??;
-                return notified.map_err(|_| anyhow::anyhow!("the notifier panicked"))?;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            let book = supervise::Role::new("subscribers", move || {
+                subscribers::run(journal, config, super::now, wishes);
+                Ok(())
+            });
+            let desk = supervise::Role::new("desk", move || desk::run(journal, super::now, asked));
+            (Some(changes), Some(subscriptions), vec![book, desk])
         }
-    })
+        None => (None, None, Vec::new()),
+    };
+    let page = super::page::web(config, Arc::clone(&warehouse), Arc::clone(&metrics), false, address, changes)?;
+    let page = Web { subscriptions, ready: Some(ready_check(&health)), ..page };
+    let (page_stop, notify_stop) = (Stop::default(), Stop::default());
+    services.push(supervise::Role::new("serve", {
+        let page_stop = page_stop.clone();
+        move || serve(listener, page, page_stop)
+    }));
+    services.push(supervise::Role::new("figures", {
+        let (metrics, page_stop) = (&metrics, page_stop.clone());
+        move || {
+            monitor::watch_warehouse(metrics, &*warehouse, journal, super::now, &page_stop);
+            Ok(())
+        }
+    }));
+    let notify = equipment.as_ref().zip(journal).map(|(equipment, journal)| {
+        let notify_stop = notify_stop.clone();
+        supervise::Role::new("notify", move || notifier::run(journal, equipment, &|| notify_stop.asked()))
+    });
+    // Ends with a log that ends, where it may.
+    let drained = supervise::Role::new("drained", || {
+        while !stop.asked() {
+            if let Some(journal) = journal.filter(|_| until_drained)
+                && log::state(journal)? == LogState::Drained
+            {
+                stop.ask();
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    });
+    let groups = vec![
+        supervise::Group { stop: stop.clone(), is_finite: false, roles: vec![drained] },
+        supervise::Group { stop: page_stop, is_finite: false, roles: services },
+        supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
+    ];
+    let mut each_turn = || health.show(&metrics);
+    let notice = |cause: &str| {
+        if let Some((equipment, journal)) = equipment.as_ref().zip(journal) {
+            notifier::outage::report(journal, equipment, cause);
+        }
+    };
+    let beside = Beside { health: &health, each_turn: &mut each_turn, notice: Box::new(notice), abandon: &supervise::exit };
+    supervise::supervise(groups, beside)
 }
 
 /// Makes or brings up to date what roles only look at: streams, settings, tables. Says what it has done.
@@ -181,7 +216,18 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     if config.warehouse.kind == WarehouseKind::Local {
         stores::warehouse(config)?;
     }
+    let held = log::read_held(journal)?;
     let settings = log::settle(journal, &held_settings(journal, config)?, super::ingest::reached(journal)?)?;
+    if held.is_some_and(|held| held.number != settings.number) {
+        let groups: Vec<&str> = journal.groups_at_work()?.into_iter().map(Group::name).collect();
+        if !groups.is_empty() {
+            tracing::warn!(
+                number = settings.number,
+                groups = groups.join(" "),
+                "settings changed while roles run: they go on with their own until they are started with this configuration"
+            );
+        }
+    }
     tracing::info!(number = settings.number, from = record::time::display(settings.from), "settings are up to date");
     Ok(())
 }
@@ -226,7 +272,12 @@ fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
         return stores::journal(config);
     }
     let settings = stores::kafka(config)?;
-    let plan = Plan { replication: Some(config.journal.kafka.replication), retention: stores::retention(config), ..Plan::default() };
+    let plan = Plan {
+        replication: Some(config.journal.kafka.replication),
+        retention: stores::broker_retention(config),
+        ages: stores::retention(config),
+        ..Plan::default()
+    };
     let report = migrate(&settings, &plan)?;
     let names =
         |streams: &std::collections::BTreeSet<journal::Stream>| streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ");

@@ -1,28 +1,35 @@
 //! All roles in one process, over the local journal and warehouse.
 //!
-//! A thread each for ingest, tally, watch and land, and one for the page. They end in the order in which data flows, each when it
-//! has read all that the one before it wrote.
+//! A thread each for ingest, tally, watch and land, one for the page, one for the notifier. They end in the order in which data
+//! flows, each when it has read all that the one before it wrote; the page after them, and the notifier last. A role that ends
+//! before that ends the process (see [`supervise`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
 use journal::local::LocalJournal;
 use journal::{Group, Journal, Stream};
-use record::{Micros, Settings};
+use record::{Micros, Record, Settings};
 use tokio::net::TcpListener;
 use warehouse::Reading;
 use web::{Metrics, Web};
 
+use super::health::Health;
 use super::ingest::{Ingest, Worlds};
 use super::keys::{self, Keys};
 use super::log::{self, LogState};
+use super::monitor::Monitor;
+use super::retention::Retention;
+use super::supervise::{self, Beside, Role};
 use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Deliveries, Landed};
 use crate::printer::Printer;
+
+/// A process that has run for so long reports its next failure, however short ago the one before it was.
+const SETTLED_AFTER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
@@ -93,111 +100,123 @@ fn pipeline(
 ) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
     let (metrics, seen) = (Arc::clone(show.metrics), Arc::clone(show.seen));
+    let health = Arc::new(Health::default());
     let landed = Landed::new(&metrics);
     let deliveries = Deliveries::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(journal, config)?;
+    let shared: &dyn Journal = journal;
+    // Before anything is served: what it can't read would leave everybody uninformed.
+    let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
+    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock, deliveries)?;
     let tally_flow = Flow::default();
     let watch_flow = tally_flow.then();
     let land_flow = watch_flow.then();
-    let page_stop = Stop::default();
-    let shared: &dyn Journal = journal;
-    std::thread::scope(|scope| {
-        let ingest = scope.spawn({
-            let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
-            move || {
-                // Whatever happens here, those behind must not wait for more.
-                let _done = OnDrop(&flow.upstream_done);
-                if ended {
-                    return log::end(shared);
-                }
-                let mut ingest = Ingest::start(shared, config, &settings, &keys, clock, worlds, metrics)?;
-                ingest.run(&stop, until_drained)
+    let (page_stop, notify_stop) = (Stop::default(), Stop::default());
+    let ingest = Role::new("ingest", {
+        let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
+        let keys = &keys;
+        move || {
+            // Whatever happens here, those behind must not wait for more.
+            let _done = OnDrop(&flow.upstream_done);
+            if ended {
+                return log::end(shared);
             }
-        });
-        let tally = scope.spawn({
-            let (flow, seen, stop) = (tally_flow.clone(), Arc::clone(&seen), stop.clone());
-            move || {
-                let _done = OnDrop(&flow.done);
-                let mut membership = shared.join(Group::Tally)?;
-                let ends = Ends::Read(&flow.upstream_done);
-                drive(shared, TallyStage::new, &mut *membership, &ends, gaps, &seen).context("tally stopped").inspect_err(|_| stop.ask())
-            }
-        });
-        let watch = scope.spawn({
-            let (flow, seen, stop) = (watch_flow.clone(), Arc::clone(&seen), stop.clone());
-            move || {
-                let _done = OnDrop(&flow.done);
-                let mut membership = shared.join(Group::Watch)?;
-                let ends = Ends::Read(&flow.upstream_done);
-                drive(shared, WatchStage::of, &mut *membership, &ends, gaps, &seen).context("watch stopped").inspect_err(|_| stop.ask())
-            }
-        });
-        let land = scope.spawn({
-            let (flow, warehouse, stop) = (land_flow.clone(), Arc::clone(&warehouse), stop.clone());
-            move || {
-                let enforce = || match journal.enforce_retention(u64::try_from(super::now() / 1_000_000).unwrap_or(0)) {
-                    Ok(deleted) if deleted.files > 0 => tracing::info!(files = deleted.files, bytes = deleted.bytes, "retention deleted"),
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
-                };
-                landed.begun();
-                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &enforce, &mut |rows| printer.print(rows), &landed)
-                    .context("land stopped")
-                    .inspect_err(|_| stop.ask())
-            }
-        });
-        // On a page somebody may subscribe at any time.
-        let has_subscriptions = !config.notify.subscriptions.is_empty() || listener.is_some();
-        let page = listener.map(|listener| {
-            let (warehouse, metrics, page_stop) = (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone());
-            let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
-            let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
-            let (erasures, requests) = tokio::sync::mpsc::channel(erasure::QUEUE);
-            scope.spawn(move || subscribers::run(shared, config, clock, wishes));
-            scope.spawn(move || erasure::run(shared, config, clock, requests));
-            scope.spawn(move || {
-                if let Err(error) = desk::run(shared, clock, asked) {
-                    tracing::error!(%error, "the desk stopped: alerts can only be looked at");
-                }
-            });
-            scope.spawn(move || {
-                let page = super::page::web(config, warehouse, metrics, simulated, listener.local_addr()?, Some(changes))?;
-                let page = Web { subscriptions: Some(subscriptions), erasures: Some(erasures), ..page };
-                serve(listener, page, page_stop)
-            })
-        });
-        let notify_stop = Stop::default();
-        let notify = has_subscriptions.then(|| {
-            let (warehouse, notify_stop, settings) = (Arc::clone(&warehouse), notify_stop.clone(), settings.clone());
-            scope.spawn(move || {
-                let reading: Arc<dyn Reading> = warehouse;
-                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock, deliveries)?;
-                notifier::run(shared, &equipment, &|| notify_stop.asked())
-                    .context("the notifier stopped")
-                    .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nobody is told of alerts any more"))
-            })
-        });
-        let figures_stop = page_stop.clone();
-        let (figures, asked) = (Arc::clone(&metrics), Arc::clone(&warehouse));
-        scope.spawn(move || monitor::watch_warehouse(&figures, &*asked, None, clock, &figures_stop));
-        let results = [("ingest", ingest.join()), ("tally", tally.join()), ("watch", watch.join()), ("land", land.join())];
-        notify_stop.ask();
-        let notify = notify.map(|notify| ("notify", notify.join()));
-        page_stop.ask();
-        let page = page.map(|page| ("serve", page.join()));
-        for (role, result) in results.into_iter().chain(notify).chain(page) {
-            match result {
-                Ok(result) => result?,
-                Err(_) => return Err(anyhow!("the {role} role panicked")),
-            }
+            let mut ingest = Ingest::start(shared, config, &settings, keys, clock, worlds, metrics)?;
+            ingest.run(&stop, until_drained)
         }
-        Ok(())
-    })?;
+    });
+    let tally = Role::new("tally", {
+        let (flow, seen) = (tally_flow.clone(), Arc::clone(&seen));
+        move || {
+            let _done = OnDrop(&flow.done);
+            let mut membership = shared.join(Group::Tally)?;
+            let ends = Ends::Read(&flow.upstream_done);
+            drive(shared, TallyStage::new, &mut *membership, &ends, gaps, &seen)
+        }
+    });
+    let watch = Role::new("watch", {
+        let (flow, seen) = (watch_flow.clone(), Arc::clone(&seen));
+        move || {
+            let _done = OnDrop(&flow.done);
+            let mut membership = shared.join(Group::Watch)?;
+            let ends = Ends::Read(&flow.upstream_done);
+            drive(shared, WatchStage::of, &mut *membership, &ends, gaps, &seen)
+        }
+    });
+    let land = Role::new("land", {
+        let (flow, warehouse, health, metrics) = (land_flow, Arc::clone(&warehouse), Arc::clone(&health), Arc::clone(&metrics));
+        move || {
+            let mut retention = Retention::new(shared, &*warehouse, config, &health, &metrics);
+            let mut enforce = || retention.enforce();
+            landed.begun();
+            let mut print = |rows: &[Record]| printer.print(rows);
+            land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &health, &mut enforce, &mut print, &landed)
+        }
+    });
+    // On a page somebody may subscribe at any time.
+    let has_subscriptions = !config.notify.subscriptions.is_empty() || listener.is_some();
+    let mut services = Vec::new();
+    if let Some(listener) = listener {
+        let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
+        let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
+        let (erasures, requests) = tokio::sync::mpsc::channel(erasure::QUEUE);
+        // These three end when nobody can ask them any more, which is when the page has ended.
+        services.push(Role::new("subscribers", move || {
+            subscribers::run(shared, config, clock, wishes);
+            Ok(())
+        }));
+        services.push(Role::new("erasure", move || {
+            erasure::run(shared, config, clock, requests);
+            Ok(())
+        }));
+        services.push(Role::new("desk", move || desk::run(shared, clock, asked)));
+        let page =
+            super::page::web(config, Arc::clone(&warehouse), Arc::clone(&metrics), simulated, listener.local_addr()?, Some(changes))?;
+        let page = Web { subscriptions: Some(subscriptions), erasures: Some(erasures), ready: Some(ready_check(&health)), ..page };
+        let page_stop = page_stop.clone();
+        services.push(Role::new("serve", move || serve(listener, page, page_stop)));
+    }
+    services.push(Role::new("figures", {
+        let (metrics, warehouse, page_stop) = (Arc::clone(&metrics), Arc::clone(&warehouse), page_stop.clone());
+        move || {
+            monitor::watch_warehouse(&metrics, &*warehouse, None, clock, &page_stop);
+            Ok(())
+        }
+    }));
+    let notify = has_subscriptions.then(|| {
+        let (equipment, notify_stop) = (&equipment, notify_stop.clone());
+        Role::new("notify", move || notifier::run(shared, equipment, &|| notify_stop.asked()))
+    });
+    let groups = vec![
+        supervise::Group { stop: stop.clone(), is_finite: ended || until_drained, roles: vec![ingest, tally, watch, land] },
+        supervise::Group { stop: page_stop, is_finite: false, roles: services },
+        supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
+    ];
+    let mut conditions = Monitor::new(shared, &health, &metrics, &seen);
+    let began = Instant::now();
+    let mut is_settled = false;
+    let mut each_turn = || {
+        let now = Instant::now();
+        conditions.turn(now);
+        if !is_settled && now - began >= SETTLED_AFTER {
+            is_settled = true;
+            notifier::outage::forget(&equipment);
+        }
+    };
+    let notice = |cause: &str| notifier::outage::report(shared, &equipment, cause);
+    let beside = Beside { health: &health, each_turn: &mut each_turn, notice: Box::new(notice), abandon: &supervise::exit };
+    supervise::supervise(groups, beside)?;
     if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
         log::set_drained(journal)?;
     }
     Ok(())
+}
+
+/// What `/readyz` adds to a query of the warehouse.
+pub(crate) fn ready_check(health: &Arc<Health>) -> web::ReadyCheck {
+    let health = Arc::clone(health);
+    Arc::new(move || health.readiness())
 }
 
 /// Sets a flag when its scope ends, however it ends.

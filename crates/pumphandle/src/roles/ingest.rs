@@ -612,6 +612,7 @@ impl<'a> Ingest<'a> {
         let ticks = (0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() });
         if self.journal.appends_in_order() { &mut self.entries } else { &mut self.tick_entries }.extend(ticks);
         self.ticked = true;
+        self.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).add(1);
     }
 
     /// Appends what has gathered, no tick before the posts that it speaks for; then, if a tick was among it, the cursors.

@@ -7,6 +7,7 @@ use journal::{Change, Group, Journal, Membership, Stream};
 use record::{Position, Record};
 use warehouse::{Landing, Progress, WarehouseError};
 
+use super::health::{Health, condition};
 use super::log;
 use crate::drive::{Ends, Gaps, Kept, again, kept};
 use crate::logging::Outage;
@@ -33,12 +34,13 @@ pub(crate) fn run(
     warehouse: &dyn Landing,
     ends: &Ends<'_>,
     gaps: Gaps,
-    enforce_retention: &dyn Fn(),
+    health: &Health,
+    enforce_retention: &mut dyn FnMut(),
     show: &mut dyn FnMut(&[Record]) -> anyhow::Result<()>,
     landed: &Landed,
 ) -> anyhow::Result<()> {
     let mut membership = again(|| journal.join(Group::Land))?;
-    let mut lander = Lander::new(gaps);
+    let mut lander = Lander { health: Some(health), ..Lander::new(gaps) };
     let mut retention_at = Instant::now();
     let mut next_look = Instant::now();
     loop {
@@ -70,14 +72,15 @@ pub(crate) fn run(
 
 /// One member of the group: where landing goes on if it is the active one.
 #[derive(Debug)]
-pub(crate) struct Lander {
+pub(crate) struct Lander<'a> {
     place: Option<[Position; 2]>,
     gaps: Gaps,
+    health: Option<&'a Health>,
 }
 
-impl Lander {
-    pub(crate) fn new(gaps: Gaps) -> Lander {
-        Lander { place: None, gaps }
+impl<'a> Lander<'a> {
+    pub(crate) fn new(gaps: Gaps) -> Lander<'a> {
+        Lander { place: None, gaps, health: None }
     }
 
     /// Looks at the membership once, then lands what can be read; returns it.
@@ -93,7 +96,7 @@ impl Lander {
         for change in again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))? {
             match change {
                 Change::Given(_) => {
-                    let place = landed(warehouse, ends, next_look)?;
+                    let place = landed(warehouse, self.health, ends, next_look)?;
                     tracing::info!(stage = "land", counts = place[0], alerts = place[1], "landing taken over");
                     self.place = Some(place);
                 }
@@ -104,7 +107,10 @@ impl Lander {
             }
         }
         let Some(next) = &mut self.place else { return Ok(Vec::new()) };
-        let rows = land(journal, warehouse, next, self.gaps, ends, next_look, wait)?;
+        let (rows, progress) = read(journal, next, self.gaps, wait)?;
+        if !rows.is_empty() {
+            patiently(self.health, ends, next_look, || warehouse.write(&rows, &progress))?;
+        }
         membership.show(0, next[0]);
         if rows.is_empty() && matches!(ends, Ends::Told(_)) {
             log::drain(journal, *next)?;
@@ -114,21 +120,13 @@ impl Lander {
 }
 
 /// Where landing goes on, by the warehouse itself.
-fn landed(warehouse: &dyn Landing, ends: &Ends<'_>, next_look: &mut Instant) -> anyhow::Result<[Position; 2]> {
-    let landed = patiently(ends, next_look, || warehouse.progress())?;
+fn landed(warehouse: &dyn Landing, health: Option<&Health>, ends: &Ends<'_>, next_look: &mut Instant) -> anyhow::Result<[Position; 2]> {
+    let landed = patiently(health, ends, next_look, || warehouse.progress())?;
     Ok(STREAMS.map(|stream| landed.iter().find(|progress| progress.stream == stream.name()).map_or(0, |progress| progress.next)))
 }
 
-/// Lands what can be read now; returns it.
-fn land(
-    journal: &dyn Journal,
-    warehouse: &dyn Landing,
-    next: &mut [Position; 2],
-    gaps: Gaps,
-    ends: &Ends<'_>,
-    next_look: &mut Instant,
-    mut wait: Duration,
-) -> anyhow::Result<Vec<Record>> {
+/// Reads on; what there is to land, and how far it goes.
+fn read(journal: &dyn Journal, next: &mut [Position; 2], gaps: Gaps, mut wait: Duration) -> anyhow::Result<(Vec<Record>, Vec<Progress>)> {
     let mut rows = Vec::new();
     let mut progress = Vec::new();
     for (index, stream) in STREAMS.into_iter().enumerate() {
@@ -151,14 +149,16 @@ fn land(
             progress.push(Progress { stream: stream.name().to_owned(), partition: 0, next: batch.next });
         }
     }
-    if !rows.is_empty() {
-        patiently(ends, next_look, || warehouse.write(&rows, &progress))?;
-    }
-    Ok(rows)
+    Ok((rows, progress))
 }
 
 /// Calls again for as long as that may help: what hasn't landed stays in the log.
-fn patiently<T>(ends: &Ends<'_>, next_look: &mut Instant, call: impl Fn() -> Result<T, WarehouseError>) -> anyhow::Result<T> {
+fn patiently<T>(
+    health: Option<&Health>,
+    ends: &Ends<'_>,
+    next_look: &mut Instant,
+    call: impl Fn() -> Result<T, WarehouseError>,
+) -> anyhow::Result<T> {
     let mut tries_left = LAST_TRIES;
     let mut wait = RETRY_FIRST;
     let mut outage = Outage::new("the warehouse");
@@ -166,10 +166,20 @@ fn patiently<T>(ends: &Ends<'_>, next_look: &mut Instant, call: impl Fn() -> Res
         match call() {
             Ok(value) => {
                 outage.ended();
+                if let Some(health) = health {
+                    health.clear(condition::LANDING, "");
+                }
                 return Ok(value);
             }
             Err(error) if error.try_again() && tries_left > 0 && !ends.told(next_look)? => {
                 outage.failed(&error);
+                if let Some(health) = health {
+                    let why = match error {
+                        WarehouseError::DiskFull { .. } => "no room is left for the warehouse",
+                        _ => "the warehouse can't be reached",
+                    };
+                    health.degraded(condition::LANDING, "", why);
+                }
                 if ends.upstream_done() {
                     tries_left -= 1;
                 }

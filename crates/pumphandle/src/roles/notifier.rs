@@ -40,6 +40,8 @@ use crate::drive::again;
 use crate::monitor::Deliveries;
 use crate::whole;
 
+pub(crate) mod outage;
+
 const TURN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked what the page has made of subscriptions.
@@ -61,6 +63,8 @@ pub(crate) struct Equipment {
     world: Arc<Places>,
     warehouse: Arc<dyn Reading>,
     feeds: PathBuf,
+    /// The data folder.
+    data: PathBuf,
     simulated: bool,
     clock: fn() -> Micros,
     deliveries: Deliveries,
@@ -119,6 +123,7 @@ impl Equipment {
             world,
             warehouse,
             feeds,
+            data: config.journal.data.clone(),
             simulated,
             clock,
             deliveries,
@@ -225,8 +230,9 @@ pub(crate) fn run(journal: &dyn Journal, equipment: &Equipment, stop: &dyn Fn() 
     let looked = Mutex::new(Looked::default());
     let (over, needed) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        scope.spawn(|| look(equipment, &looked, &needed, &over));
-        let result = tell(journal, equipment, &looked, &needed, stop);
+        let looking = scope.spawn(|| look(equipment, &looked, &needed, &over));
+        // A panic there is one of the role, and must not wait for its stop.
+        let result = tell(journal, equipment, &looked, &needed, &|| stop() || looking.is_finished());
         over.store(true, Ordering::SeqCst);
         result
     })

@@ -16,7 +16,6 @@ use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::whole;
 
 pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
-    let duration = |span: Micros| Duration::from_micros(u64::try_from(span).unwrap_or(0));
     BTreeMap::from([
         (Stream::Posts, duration(config.retention.posts)),
         (Stream::Tallies, duration(config.retention.tallies)),
@@ -35,6 +34,24 @@ pub(crate) fn data_folder(config: &Config) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(folder = %data.display(), %error, "the data folder may be open to other users of this machine"),
     }
     Ok(())
+}
+
+/// What brokers delete by themselves: records that a stage may not have read only at the hard age.
+#[cfg(feature = "kafka")]
+pub(crate) fn broker_retention(config: &Config) -> BTreeMap<Stream, Duration> {
+    let hard_age = duration(config.retention.hard_age);
+    let mut retention = retention(config);
+    for (stream, age) in &mut retention {
+        // Nobody reads rejects before they go.
+        if *stream != Stream::Rejects {
+            *age = hard_age.max(*age);
+        }
+    }
+    retention
+}
+
+pub(crate) fn duration(span: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(span).unwrap_or(0))
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
@@ -90,7 +107,8 @@ pub(crate) fn clickhouse(config: &Config) -> anyhow::Result<warehouse::clickhous
         database: named.database.clone(),
         user: named.user.clone(),
         password: named.password_file.as_deref().map(secret).transpose()?.unwrap_or_default(),
-        cells_kept: u64::try_from(config.retention.cells).ok().map(Duration::from_micros),
+        cells_kept: config.retention.cells.map(duration),
+        verdicts_kept: config.retention.verdicts.map(duration),
         ..warehouse::clickhouse::ClickHouseSettings::default()
     })?)
 }

@@ -28,15 +28,14 @@ CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, checksum String, ap
 ENGINE = ReplacingMergeTree ORDER BY number
 COMMENT 'Migrations that were applied whole.'";
 
-/// What is kept only so long, and the column that says since when.
-const KEPT: [(&str, &str); 7] = [
+/// What may be kept only so long, and the column that says since when.
+const CELLS: [(&str, &str); 6] = [
     ("counts", "pane_start"),
     ("counts_history", "pane_start"),
     ("tag_counts", "pane_start"),
     ("denominators", "pane_start"),
     ("coverage", "pane_start"),
     ("window_counts", "window_end"),
-    ("verdicts", "window_end"),
 ];
 
 /// A region as analysts see it.
@@ -121,25 +120,51 @@ impl ClickHouse {
 
     /// Sets how long rows are kept, only where that has changed: the server looks through all parts each time.
     fn keep(&self) -> Result<(), WarehouseError> {
-        let wanted = self.settings.cells_kept.map_or(0, days);
+        let wanted = self.ttls();
+        // Of earlier releases the number of days stands under another key, and never equals this.
+        let noted = format!("{wanted:?}");
         let client = self.client();
         let found: Option<String> = self.run("read the schema of", async move {
-            client.query("SELECT value FROM meta FINAL WHERE key = 'cells_kept_days'").fetch_optional().await
+            client.query("SELECT value FROM meta FINAL WHERE key = 'kept'").fetch_optional().await
         })?;
-        let found: u64 = found.and_then(|days| days.parse().ok()).unwrap_or(0);
-        if found == wanted {
+        if found.as_deref() == Some(&noted) {
             return Ok(());
         }
-        for (table, column) in KEPT {
-            self.statement(match wanted {
-                0 => format!("ALTER TABLE {table} REMOVE TTL"),
-                days => format!("ALTER TABLE {table} MODIFY TTL {column} + toIntervalDay({days})"),
-            })?;
+        let client = self.client();
+        let with_ttl: Vec<String> = self.run("read the schema of", async move {
+            let sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine_full LIKE '% TTL %'";
+            client.query(sql).fetch_all().await
+        })?;
+        for (table, ttl) in wanted {
+            match ttl {
+                Some(ttl) => self.statement(format!("ALTER TABLE {table} MODIFY TTL {ttl}"))?,
+                None if with_ttl.iter().any(|name| name == table) => self.statement(format!("ALTER TABLE {table} REMOVE TTL"))?,
+                None => {}
+            }
         }
         // Of two versions the higher holds: the clock of the server is as good as any.
         self.statement(format!(
-            "INSERT INTO meta (key, value, version) SELECT 'cells_kept_days', '{wanted}', toUInt64(toUnixTimestamp64Micro(now64(6)))"
+            "INSERT INTO meta (key, value, version) SELECT 'kept', {}, toUInt64(toUnixTimestamp64Micro(now64(6)))",
+            literal(&noted)
         ))
+    }
+
+    /// When rows of a table go; never where there is none.
+    fn ttls(&self) -> Vec<(&'static str, Option<String>)> {
+        let cells = self.settings.cells_kept.map(days);
+        let verdicts = self.settings.verdicts_kept.map(days);
+        let after = |column: &str, days: u64| format!("{column} + toIntervalDay({days})");
+        let mut ttls: Vec<(&str, Option<String>)> =
+            CELLS.into_iter().map(|(table, column)| (table, cells.map(|days| after(column, days)))).collect();
+        for (table, ttl) in &mut ttls {
+            if let Some(days) = verdicts.filter(|_| *table == "window_counts") {
+                // Accounts of whole UTC days and weeks stay: no sum of panes gives them again.
+                let within = format!("{} DELETE WHERE window_end != toStartOfDay(window_end)", after("window_end", days));
+                *ttl = Some(ttl.take().map_or(within.clone(), |all| format!("{all}, {within}")));
+            }
+        }
+        ttls.push(("verdicts", verdicts.map(|days| after("window_end", days))));
+        ttls
     }
 
     pub(super) fn statement(&self, sql: String) -> Result<(), WarehouseError> {

@@ -159,18 +159,23 @@ fn rows_are_kept_as_long_as_the_settings_say() {
         ask(warehouse, question).lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(ttls(&warehouse), [""; 0]);
-    let kept = |days: u64| {
-        let settings = ClickHouseSettings { cells_kept: Some(Duration::from_secs(days * 86_400)), ..databases.settings.clone() };
+    let kept = |cells: Option<u64>, verdicts: Option<u64>| {
+        let days = |days: Option<u64>| days.map(|days| Duration::from_secs(days * 86_400));
+        let settings = ClickHouseSettings { cells_kept: days(cells), verdicts_kept: days(verdicts), ..databases.settings.clone() };
         let warehouse = ClickHouse::connect(settings).unwrap();
         warehouse.migrate().unwrap();
-        warehouse
+        ttls(&warehouse)
     };
     for days in [400, 400, 30] {
-        let ttls = ttls(&kept(days));
+        let ttls = kept(Some(days), Some(days));
         assert_eq!(ttls.len(), 7, "{ttls:?}");
         assert!(ttls.contains(&format!("counts\tpane_start + toIntervalDay({days})")), "{ttls:?}");
         assert!(ttls.contains(&format!("verdicts\twindow_end + toIntervalDay({days})")), "{ttls:?}");
     }
+    let ttls_of_verdicts = kept(None, Some(400));
+    assert_eq!(ttls_of_verdicts.len(), 2, "{ttls_of_verdicts:?}");
+    assert_eq!(ttls_of_verdicts[0], "verdicts\twindow_end + toIntervalDay(400)");
+    assert!(ttls_of_verdicts[1].contains("window_end != toStartOfDay(window_end)"), "{ttls_of_verdicts:?}");
     warehouse.migrate().unwrap();
     assert_eq!(ttls(&warehouse), [""; 0]);
 }

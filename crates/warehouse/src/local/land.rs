@@ -2,7 +2,8 @@
 
 use record::time::SECOND;
 use record::{
-    Alert, AlertEvent, Count, CoverageRow, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version,
+    WindowCount,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -116,6 +117,20 @@ const REFERENCE: &str = "
 INSERT INTO reference (series, region, date, value, unit, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT DO UPDATE SET value = excluded.value, unit = excluded.unit, source = excluded.source";
 
+/// What goes by the age of cells.
+const CELLS: [&str; 6] = [
+    "DELETE FROM counts WHERE pane_start < ?1",
+    "DELETE FROM counts_history WHERE pane_start < ?1",
+    "DELETE FROM tag_counts WHERE pane_start < ?1",
+    "DELETE FROM denominators WHERE pane_start < ?1",
+    "DELETE FROM coverage WHERE pane_start < ?1",
+    "DELETE FROM window_counts WHERE window_end < ?1",
+];
+
+/// What goes by the age of verdicts. Accounts of whole UTC days and weeks stay: no sum of panes gives them again.
+const VERDICTS: [&str; 2] =
+    ["DELETE FROM verdicts WHERE window_end < ?1", "DELETE FROM window_counts WHERE window_end < ?1 AND window_end % 86400 <> 0"];
+
 impl Landing for Local {
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
         let mut connection = self.writer()?;
@@ -126,6 +141,18 @@ impl Landing for Local {
 
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
         self.ask(|connection| read_progress(connection).map_err(|source| self.failed("read", source)))
+    }
+
+    fn delete_before(&self, cells: Option<Micros>, verdicts: Option<Micros>) -> Result<u64, WarehouseError> {
+        let cells = cells.map(|before| CELLS.map(|sql| (sql, before)));
+        let verdicts = verdicts.map(|before| VERDICTS.map(|sql| (sql, before)));
+        let connection = self.writer()?;
+        let mut rows = 0;
+        // Each is a transaction of its own, so that rows which land wait for one table at most.
+        for (sql, before) in cells.into_iter().flatten().chain(verdicts.into_iter().flatten()) {
+            rows += connection.execute(sql, [seconds(before)]).map_err(|source| self.failed("delete from", source))?;
+        }
+        Ok(rows as u64)
     }
 
     fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError> {

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use record::time::HOUR;
-use record::{Count, Record, Verdict, Version};
+use record::time::{DAY, HOUR};
+use record::{Count, Record, Verdict, Version, WindowCount};
 use rusqlite::Connection;
 
 use super::Local;
@@ -203,6 +203,45 @@ fn writing_child(file: &Path) -> Child {
 fn landed(file: &Path) -> u64 {
     let progress = Local::open_to_read(file).and_then(|local| local.progress());
     progress.ok().and_then(|progress| progress.first().map(|progress| progress.next)).unwrap_or(0)
+}
+
+#[test]
+fn a_closed_file_is_whole_without_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("warehouse.sqlite");
+    let local = Local::open(&file).unwrap();
+    local.write(&[Record::Count(count("flu", "DE", 0, 1))], &[]).unwrap();
+    // A connection that reads stays open among the readers.
+    assert_eq!(local.heads().unwrap().len(), 1);
+    drop(local);
+    let copy = folder.path().join("copy.sqlite");
+    std::fs::copy(&file, &copy).unwrap();
+    assert_eq!(csv(&Local::open_to_read(&copy).unwrap(), "counts").lines().count(), 2);
+}
+
+#[test]
+fn rows_go_by_age_and_counts_of_whole_days_stay_with_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+    let window = |end: i64| {
+        let (topic, region) = ("flu".to_owned(), "DE".to_owned());
+        Record::WindowCount(WindowCount { topic, region, end, length: DAY, authors: 1, authors_self: 0, last: true, version: Version(1) })
+    };
+    let rows = [
+        Record::Count(count("flu", "DE", 0, 1)),
+        Record::Count(count("flu", "DE", 30, 1)),
+        Record::Verdict(verdict("flu", "DE")),
+        window(MONDAY + DAY),
+        window(MONDAY + DAY + HOUR),
+    ];
+    local.write(&rows, &[]).unwrap();
+    let lines = |table: &str| csv(&local, table).lines().count() - 1;
+    assert_eq!(local.delete_before(None, None).unwrap(), 0);
+    assert_eq!((lines("counts"), lines("verdicts"), lines("window_counts")), (2, 1, 2));
+    assert_eq!(local.delete_before(None, Some(MONDAY + 2 * DAY)).unwrap(), 2);
+    assert_eq!((lines("counts"), lines("verdicts"), lines("window_counts")), (2, 0, 1));
+    assert_eq!(local.delete_before(Some(MONDAY + DAY), None).unwrap(), 1);
+    assert_eq!((lines("counts"), lines("window_counts")), (1, 1));
 }
 
 /// The floor lies below the target of 100,000, so that a busy machine doesn't fail it; the figures are printed.

@@ -1,9 +1,8 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use record::time::{DAY, HOUR, SECOND};
 use record::{Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Record, Settings, Stage, TopicSetting, Verdict, Version};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,8 +12,8 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, Change, Hears, Holder, Owed, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish, Told, Web,
-    routes, serve,
+    Access, Change, Hears, Holder, Owed, Readiness, Reason, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused,
+    SubscriptionWish, Told, Web, routes, serve,
 };
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
@@ -386,17 +385,20 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn readiness_is_a_real_query_and_the_binarys_own_check() {
-    let fine = Arc::new(AtomicBool::new(false));
-    let seen = fine.clone();
-    let served = Served::start(&[], |web| {
-        web.ready = Some(Arc::new(move || if seen.load(Ordering::Relaxed) { Ok(()) } else { Err("no feed is alive".to_owned()) }));
-    })
-    .await;
+async fn ready_is_503_only_for_what_a_restart_can_mend() {
+    let reason = |what: &str| Reason { what: what.to_owned(), subject: String::new(), detail: format!("{what} holds") };
+    let state = Arc::new(Mutex::new(Readiness { failing: vec![reason("no-frames")], degraded: vec![reason("lag")] }));
+    let seen = state.clone();
+    let served = Served::start(&[], |web| web.ready = Some(Arc::new(move || seen.lock().unwrap().clone()))).await;
     let answer = served.get("/readyz").await;
-    assert_eq!((answer.status, answer.json()["detail"].as_str()), (503, Some("no feed is alive")));
-    fine.store(true, Ordering::Relaxed);
-    assert_eq!(served.get("/readyz").await.body, "ok\n");
+    assert_eq!((answer.status, answer.json()["detail"].as_str()), (503, Some("no-frames holds")));
+    state.lock().unwrap().failing.clear();
+    let answer = served.get("/readyz").await;
+    let expected = json!({"status": "degraded", "reasons": [{"what": "lag", "subject": "", "detail": "lag holds"}]});
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    state.lock().unwrap().degraded.clear();
+    let answer = served.get("/readyz").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"status": "ready", "reasons": []})));
 }
 
 #[tokio::test]

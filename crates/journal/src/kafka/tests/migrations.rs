@@ -183,3 +183,28 @@ fn the_first_migration_makes_everything() {
     assert_eq!(refused.to_string(), "setting `replication` for Kafka is wrong: there are not as many brokers as shall hold each record");
     drop(Topics { settings, journal: None });
 }
+
+#[test]
+fn records_go_by_position_and_are_found_by_time() {
+    let Some(brokers) = brokers() else { return };
+    let topics = Topics::new(&brokers, 1);
+    let journal = topics.journal();
+    journal.append(Stream::Posts, &[entry(0, "a"), entry(0, "b"), entry(0, "c")]).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(journal.positions_at(Stream::Posts, now - 3600).unwrap(), [0]);
+    assert_eq!(journal.positions_at(Stream::Posts, now + 3600).unwrap(), [3]);
+    assert_eq!(journal.delete_before(Stream::Posts, &[2]).unwrap().records, 2);
+    assert_eq!(journal.extent(Stream::Posts, 0).unwrap(), 2..3);
+    assert_eq!(journal.delete_before(Stream::Posts, &[1]).unwrap().records, 0);
+}
+
+#[test]
+fn files_are_cut_by_the_age_after_which_readers_delete() {
+    let Some(brokers) = brokers() else { return };
+    let topics = Topics::new(&brokers, 1);
+    let mut plan = Plan { ages: [(Stream::Posts, HOUR * 72)].into(), ..Plan::default() };
+    plan.retention.insert(Stream::Posts, HOUR * 168);
+    migrate(&topics.settings, &plan).unwrap();
+    until("the broker knows its new property", || property(&topics, Stream::Posts, "retention.ms") == "604800000");
+    assert_eq!(property(&topics, Stream::Posts, "segment.ms"), "3600000");
+}

@@ -1,0 +1,95 @@
+//! Notice of an outage: what those with a heartbeat get when the process ends by a failure.
+//!
+//! The last act of the process, so it rests on nothing that may have failed: it writes nothing to the journal, and where
+//! subscriptions of the page can't be read, those of files are notified all the same.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use journal::Journal;
+use notify::channel::{mail, webhook};
+use notify::{Audience, Channel, Message, SendError, Subscription, message};
+use record::Micros;
+
+use super::Equipment;
+use crate::roles::subscribers;
+
+/// A file in the data folder that says when the last notice was sent.
+const MARK: &str = "outage-notice";
+/// A process that fails at each start sends one notice in so long.
+const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
+
+/// Sends the cause to each subscription with a heartbeat, all at once.
+pub(crate) fn report(journal: &dyn Journal, equipment: &Equipment, cause: &str) {
+    let subscriptions = with_heartbeat(journal, equipment);
+    if subscriptions.is_empty() {
+        return;
+    }
+    let mark = equipment.data.join(MARK);
+    if was_sent_lately(&mark) {
+        tracing::warn!(file = %mark.display(), "notice of the outage not sent again: the last one is less than 6 h old");
+        return;
+    }
+    let now = (equipment.clock)();
+    std::thread::scope(|scope| {
+        for subscription in &subscriptions {
+            scope.spawn(move || match send(equipment, subscription, cause, now) {
+                Ok(()) => tracing::info!(subscription = subscription.name, "notice of the outage sent"),
+                Err(error) => tracing::error!(subscription = subscription.name, %error, "notice of the outage not sent"),
+            });
+        }
+    });
+    // Where not even an empty file can be made, the next start sends the notice again.
+    if let Err(error) = File::create(&mark) {
+        tracing::warn!(%error, file = %mark.display(), "failed to note that the notice was sent");
+    }
+}
+
+/// After an hour without a failure the next one is reported at once.
+pub(crate) fn forget(equipment: &Equipment) {
+    // There may be none.
+    let _ = std::fs::remove_file(equipment.data.join(MARK));
+}
+
+fn was_sent_lately(mark: &std::path::Path) -> bool {
+    let sent = std::fs::metadata(mark).and_then(|metadata| metadata.modified());
+    sent.is_ok_and(|sent| SystemTime::now().duration_since(sent).is_ok_and(|age| age < REPEAT_AFTER))
+}
+
+fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscription> {
+    let of_files = &equipment.notify.subscriptions;
+    let of_page = match subscribers::kept(journal) {
+        Ok(pages) => subscribers::of_page(&pages, of_files),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "subscriptions of the page can't be read and get no notice of the outage");
+            Vec::new()
+        }
+    };
+    of_files.iter().cloned().chain(of_page).filter(|subscription| subscription.heartbeat).collect()
+}
+
+fn send(equipment: &Equipment, subscription: &Subscription, cause: &str, now: Micros) -> Result<(), SendError> {
+    // A cause may name files and addresses.
+    let cause = (subscription.audience == Audience::Official).then_some(cause);
+    let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
+    let frame = equipment.frame(subscription);
+    let message: Message = message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
+    match &subscription.channel {
+        Channel::Mail { to } => match &equipment.mail {
+            Some(server) => mail::send(server, &to.at(&subscription.zone, now), &message),
+            None => Err(SendError::Never { why: "there is no mail server".to_owned() }),
+        },
+        Channel::Webhook { url, .. } => {
+            let secrets = equipment.secrets.get(&subscription.name).cloned().unwrap_or_default();
+            webhook::send(&equipment.reach, url, &secrets, &id, &message.json.to_string(), now)
+        }
+        Channel::Stdout => {
+            let mut out = std::io::stdout().lock();
+            let written = writeln!(out, "{}", message.json).and_then(|()| out.flush());
+            written.map_err(|error| SendError::Later { why: error.to_string(), after: None })
+        }
+        // These have no place for a message that is no alert.
+        Channel::Feed | Channel::Alertmanager { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! Secrets, certificates and tokens: read by `check`, and by each role before it listens, so that none is found wrong later.
+//!
+//! Reads and compares only; makes nothing, and shows no content.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use notify::channel::webhook::Secret;
+use notify::{Channel, Reach};
+
+use super::stores::secret;
+use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
+use crate::tokens;
+
+/// Which of them a process needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Uses {
+    pub(crate) warehouse: bool,
+    pub(crate) keys: bool,
+    /// The page and the notifier.
+    pub(crate) serves: bool,
+}
+
+impl Uses {
+    pub(crate) const ALL: Uses = Uses { warehouse: true, keys: true, serves: true };
+}
+
+/// Refuses to start with what `check` would refuse.
+pub(crate) fn require(config: &Config, uses: Uses) -> anyhow::Result<()> {
+    let problems: Vec<String> = problems(config, uses).iter().map(ToString::to_string).collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        // The first is printed with `error: ` as every failure is.
+        false => Err(anyhow!("{}", problems.join("\n").trim_start_matches("error: ").to_owned())),
+    }
+}
+
+/// Everything that is wrong with them.
+pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if config.journal.kind == JournalKind::Kafka {
+        let kafka = &config.journal.kafka;
+        check_password(kafka.password_file.as_deref(), &mut problems);
+        for (name, value) in kafka.properties.iter().filter(|(name, _)| name.ends_with(".location")) {
+            if let Err(error) = std::fs::read(value) {
+                problems.push(of_file(Path::new(value), format!("`{name}` can't be read: {error}")));
+            }
+        }
+    }
+    if uses.warehouse && config.warehouse.kind == WarehouseKind::ClickHouse {
+        check_password(config.warehouse.clickhouse.password_file.as_deref(), &mut problems);
+    }
+    if uses.keys {
+        let files = [&config.privacy.author_key_file, &config.privacy.routing_key_file];
+        for file in files.into_iter().flatten() {
+            if let Some(text) = read(file, &mut problems)
+                && blake3::Hash::from_hex(text.trim()).is_err()
+            {
+                problems.push(of_file(file, "a key that is not 64 hexadecimal digits".to_owned()));
+            }
+        }
+    }
+    if uses.serves {
+        check_notify(config, &mut problems);
+        let file = tokens::file(&config.journal.data);
+        if let Err(error) = tokens::read(&file) {
+            let hint = format!("{error:#}; correct that line, or remove the file and make tokens anew");
+            problems.push(of_file(&file, "a damaged token file".to_owned()).hint(hint));
+        }
+    }
+    problems
+}
+
+fn check_notify(config: &Config, problems: &mut Vec<Problem>) {
+    let notify = &config.notify;
+    if let Some(file) = &notify.roots_file {
+        match std::fs::read(file) {
+            Ok(pem) => {
+                if Reach::certificates(&pem).is_none() {
+                    problems.push(of_file(file, "no certificates (PEM) for `notify.roots-file`".to_owned()));
+                }
+            }
+            Err(error) => problems.push(of_file(file, format!("can't be read: {error}"))),
+        }
+    }
+    if let Some(mail) = &notify.mail {
+        check_password(mail.password_file.as_deref(), problems);
+    }
+    let secrets: Vec<&PathBuf> = notify
+        .subscriptions
+        .iter()
+        .filter_map(
+            |subscription| if let Channel::Webhook { secret_files, .. } = &subscription.channel { Some(secret_files) } else { None },
+        )
+        .flatten()
+        .collect();
+    for file in secrets {
+        if let Some(text) = read(file, problems)
+            && Secret::parse(&text).is_none()
+        {
+            let hint = "it is one line: `whsec_` and base64 of 24 to 64 bytes; a relative path is taken from the subscription's file";
+            problems.push(of_file(file, "not the secret of a webhook".to_owned()).hint(hint));
+        }
+    }
+}
+
+fn check_password(file: Option<&Path>, problems: &mut Vec<Problem>) {
+    if let Some(file) = file
+        && read(file, problems).is_some_and(|text| text.is_empty())
+    {
+        problems.push(of_file(file, "an empty password".to_owned()));
+    }
+}
+
+fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
+    match secret(file) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let why = error.root_cause().to_string();
+            problems.push(of_file(file, format!("can't be read: {why}")).hint("a relative path is taken from the file that names it"));
+            None
+        }
+    }
+}
+
+fn of_file(file: &Path, message: String) -> Problem {
+    Problem::new(&Place::WholeFile { file: file.display().to_string() }, message)
+}
