@@ -19,11 +19,15 @@ pub use message::Message;
 
 pub mod outbox;
 
+pub mod rounds;
+
 #[cfg(test)]
 mod sample;
 
 mod http;
-pub use http::Reach;
+pub use http::{Certificate, Reach};
+
+pub use lettre::Address;
 
 pub mod channel;
 pub use channel::SendError;

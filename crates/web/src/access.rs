@@ -59,6 +59,16 @@ pub struct Holder {
     pub role: Role,
 }
 
+/// What changes by somebody without a name are signed with. No token has this name: it says that nobody has signed in.
+pub(crate) const NOT_SIGNED_IN: &str = "not signed in";
+
+impl Holder {
+    /// What changes are signed with.
+    pub(crate) fn actor(&self) -> String {
+        if self.name.is_empty() { NOT_SIGNED_IN.to_owned() } else { self.name.clone() }
+    }
+}
+
 /// Whose token this is, if anybody's.
 pub type Tokens = Arc<dyn Fn(&str) -> Option<Holder> + Send + Sync>;
 

@@ -113,6 +113,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         },
         endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
             [must("after", "the revision that was looked at")], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
+        Endpoint {
+            cost: 10.0,
+            ..endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every recipient, and says what became of it", [],
+                Json(schema::<subscriptions::TestShown>), subscriptions::test)
+        },
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
             [may("topic", TOPIC), may("region", REGION)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",

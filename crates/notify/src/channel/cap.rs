@@ -52,8 +52,8 @@ pub struct Sender {
     pub page: Option<String>,
 }
 
-/// The message of a revision, in every language. `before`: what was said of this alert.
-pub fn message(alert: &Alert, before: &[Sent], sender: &Sender, zone: &Zone, names: &dyn Names, now: Micros) -> Sent {
+/// The message of a revision, in every language. `before`: what was said of this alert; `series`: among how many its recurrence is measured.
+pub fn message(alert: &Alert, before: &[Sent], sender: &Sender, zone: &Zone, names: &dyn Names, series: u32, now: Micros) -> Sent {
     let msg_type = match (before.is_empty(), alert.state) {
         (true, _) => "Alert",
         (false, AlertState::Withdrawn) => "Cancel",
@@ -81,7 +81,7 @@ pub fn message(alert: &Alert, before: &[Sent], sender: &Sender, zone: &Zone, nam
             .collect();
         element("references", &references.join(" "));
     }
-    let telling = |language| Telling { language, zone, names, series: 1, history: &[] };
+    let telling = |language| Telling { language, zone, names, series, history: &[] };
     for language in Language::ALL {
         info(&mut xml, alert, &telling(language), sender, now);
     }

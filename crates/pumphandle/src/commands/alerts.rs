@@ -1,6 +1,6 @@
 //! `alerts`: the loop from a terminal.
 
-mod ack;
+pub(super) mod ack;
 mod heard;
 mod recompute;
 

@@ -9,11 +9,18 @@ use record::Micros;
 
 use super::Failure;
 use crate::config::{self, Config, Problem};
+use crate::roles::notifier::Channels;
 
 /// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether all is well.
 pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, out: &mut dyn Write) -> bool {
     let problems = match config::load(config, sets, config::environment()) {
         Ok(config) => {
+            let secrets = Channels::problems(&config);
+            if !secrets.is_empty() {
+                // Without anywhere to write there is still the exit code.
+                let _ = write_problems(&secrets, out);
+                return false;
+            }
             // What runs doesn't stop for a review that is due: only this command tells.
             let overdue = today.map(|today| overdue(config.topics.lexicon.topics(), today)).unwrap_or_default();
             if overdue.is_empty() {

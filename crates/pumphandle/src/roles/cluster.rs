@@ -108,6 +108,9 @@ fn run_serve(config: &Config, until_drained: bool, stop: &Stop) -> anyhow::Resul
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
+    if let Some(journal) = journal {
+        notifier::note_new(journal, config)?;
+    }
     let address = listener.local_addr()?;
     tracing::info!(page = format!("http://{address}"), "serving");
     let page_stop = Stop::default();

@@ -29,18 +29,20 @@ pub(crate) struct Embedded {
     pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
     pub(crate) clock: fn() -> Micros,
+    /// The clock by which people act and are notified; in the demo that of the simulated world.
+    pub(crate) people_clock: fn() -> Micros,
 }
 
 /// Runs until asked to stop, or until drained.
 pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::TcpListener>) -> anyhow::Result<()> {
-    let Embedded { config, until_drained, worlds, simulated, clock } = embedded;
+    let Embedded { config, until_drained, worlds, simulated, clock, people_clock } = embedded;
     std::fs::create_dir_all(&config.journal.data)
         .with_context(|| format!("failed to make the data folder `{}`", config.journal.data.display()))?;
     let mut journal = stores::local_journal(&config)?;
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
         let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
-        pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true)?;
+        pipeline(&journal, &config, settings, Worlds::new(), true, (clock, people_clock), stop, None, simulated, true)?;
         if until_drained {
             return Ok(());
         }
@@ -53,7 +55,7 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
         tracing::info!(generation, "the log had ended, a new one begins");
     }
     let settings = log::settle(&journal, &held_settings(&config)?, super::ingest::reached(&journal)?)?;
-    pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false)
+    pipeline(&journal, &config, settings, worlds, until_drained, (clock, people_clock), stop, listener, simulated, false)
 }
 
 pub(crate) fn held_settings(config: &Config) -> anyhow::Result<Settings> {
@@ -67,7 +69,7 @@ fn pipeline(
     settings: Settings,
     worlds: Worlds,
     until_drained: bool,
-    clock: fn() -> Micros,
+    (clock, people_clock): (fn() -> Micros, fn() -> Micros),
     stop: &Stop,
     listener: Option<std::net::TcpListener>,
     simulated: bool,
@@ -83,6 +85,7 @@ fn pipeline(
     let land_flow = watch_flow.then();
     let page_stop = Stop::default();
     let shared: &dyn Journal = journal;
+    notifier::note_new(shared, config)?;
     std::thread::scope(|scope| {
         let ingest = scope.spawn({
             let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
@@ -134,9 +137,9 @@ fn pipeline(
                 (Arc::clone(&warehouse), Arc::clone(&metrics), page_stop.clone(), Arc::clone(&seen));
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
             let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
-            scope.spawn(move || subscribers::run(shared, config, clock, wishes));
+            scope.spawn(move || subscribers::run(shared, config, people_clock, wishes));
             scope.spawn(move || {
-                if let Err(error) = desk::run(shared, clock, asked) {
+                if let Err(error) = desk::run(shared, people_clock, asked) {
                     tracing::error!(%error, "the desk stopped: alerts can only be looked at");
                 }
             });
@@ -149,9 +152,11 @@ fn pipeline(
         let notify_stop = Stop::default();
         let notify = has_subscriptions.then(|| {
             let (warehouse, notify_stop, settings) = (Arc::clone(&warehouse), notify_stop.clone(), settings.clone());
+            let metrics = Arc::clone(&metrics);
             scope.spawn(move || {
                 let reading: Arc<dyn Reading> = warehouse;
-                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock)?;
+                let equipment = notifier::Equipment::of(config, &settings, reading, simulated, people_clock)?;
+                let equipment = equipment.observed(metrics, Arc::new(std::collections::BTreeMap::new));
                 notifier::run(shared, &equipment, &|| notify_stop.asked())
                     .context("the notifier stopped")
                     .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "nobody is told of alerts any more"))

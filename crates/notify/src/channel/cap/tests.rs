@@ -25,7 +25,7 @@ fn life(sender: &Sender) -> Vec<Sent> {
     let zone = Zone::named("Europe/Berlin").unwrap();
     let mut sent = Vec::new();
     for (alert, at) in revisions.iter().zip(0..) {
-        sent.push(message(alert, &sent, sender, &zone, &Europe, TUESDAY + at * 1_500_000));
+        sent.push(message(alert, &sent, sender, &zone, &Europe, 40, TUESDAY + at * 1_500_000));
     }
     sent
 }

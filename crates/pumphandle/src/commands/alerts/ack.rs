@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::roles::desk::Desk;
 use crate::roles::{now, stores};
 
-pub(super) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
-pub(super) const TOKEN: &str = "PUMPHANDLE_TOKEN";
+pub(crate) const TOKEN: &str = "PUMPHANDLE_TOKEN";
 
 pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
     let change = change(args)?;
@@ -99,19 +99,19 @@ fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Fail
     let path = format!("/api/v1/alerts/{}", args.id);
     let (status, alert) = ask(at, token, "GET", &path, None)?;
     if status != 200 {
-        return Err(problem(status, &alert, token).into());
+        return Err(problem(status, &alert, token, "official").into());
     }
     let known = alert["alert"]["events"].as_array().map_or(0, Vec::len);
     let after = args.after.unwrap_or(u32::try_from(known)?);
     let change = AlertChange { after, ..triaged_if_new(change, known) };
     let (status, answer) = ask(at, token, "POST", &format!("{path}/changes"), Some(&serde_json::to_string(&change)?))?;
-    if status == 200 { Ok(answer.get("event").cloned().unwrap_or(answer)) } else { Err(problem(status, &answer, token).into()) }
+    if status == 200 { Ok(answer.get("event").cloned().unwrap_or(answer)) } else { Err(problem(status, &answer, token, "official").into()) }
 }
 
-fn problem(status: u16, answer: &Value, token: Option<&str>) -> anyhow::Error {
+pub(crate) fn problem(status: u16, answer: &Value, token: Option<&str>, role: &str) -> anyhow::Error {
     let detail = answer["detail"].as_str().or(answer["title"].as_str()).unwrap_or("without a reason");
     let hint = if matches!(status, 401 | 403) && token.is_none() {
-        format!("\nhint: give a token of role `official` by `--token-file` or {TOKEN}; `pumphandle token create` makes one")
+        format!("\nhint: give a token of role `{role}` by `--token-file` or {TOKEN}; `pumphandle token create` makes one")
     } else {
         String::new()
     };
@@ -119,9 +119,20 @@ fn problem(status: u16, answer: &Value, token: Option<&str>) -> anyhow::Error {
 }
 
 pub(super) fn ask(at: SocketAddr, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
+    ask_within(at, token, method, path, body, ANSWER_WITHIN)
+}
+
+pub(crate) fn ask_within(
+    at: SocketAddr,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    within: Duration,
+) -> anyhow::Result<(u16, Value)> {
     let asked = || format!("failed to ask `http://{at}{path}`");
     let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_read_timeout(Some(within))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
     if token.is_some_and(|token| token.bytes().any(|byte| !byte.is_ascii_graphic())) {
         bail!("the token holds what no token holds");
