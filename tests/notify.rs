@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -282,8 +282,8 @@ path = "posts.ndjson"
         );
     }
 
-    let feed = until(patience, "the feed", || std::fs::read_to_string(folder.file("data/feeds/by-feed.atom")).ok());
-    assert!(feed.contains(&id));
+    let feed = || std::fs::read_to_string(folder.file("data/feeds/by-feed.atom")).ok();
+    until(patience, "the alert in the feed", || feed()?.contains(&id).then_some(()));
     let cap = std::fs::read_dir(folder.file("data/feeds")).expect("as the test has set it up").filter_map(|file| Some(file.ok()?.path()));
     let cap: Vec<PathBuf> = cap.filter(|file| file.to_string_lossy().ends_with(".cap.xml")).collect();
     assert!(!cap.is_empty());
@@ -411,20 +411,275 @@ fn a_subscription_made_on_the_page_is_told_without_a_restart_and_one_taken_away_
     growing.write_all((outbreak.join("\n") + "\n").as_bytes()).expect("as the test has set it up");
     for name in ["berlin", "moved", "late"] {
         let file = folder.file(&format!("data/feeds/{name}.atom"));
-        let feed = until(LONG, &format!("the feed {name}: {}", running.log()), || std::fs::read_to_string(&file).ok());
-        assert!(feed.contains("influenza") || feed.contains("Influenza"), "{feed}");
+        let feed = || std::fs::read_to_string(&file).ok();
+        until(LONG, &format!("the feed {name}: {}", running.log()), || feed()?.contains("<title>Influenza").then_some(()));
     }
     // What is taken away is no longer told to whoever asks for it, nor what is for others now to those it was for.
     assert_eq!(asked(&running, "DELETE", "/api/v1/subscriptions/late?after=1", &Value::Null).0, 200);
     let others = json!({ "channel": "feed", "audience": "public", "topics": ["measles"] });
     assert_eq!(put(&running, "moved", 2, others).0, 200);
-    for name in ["late", "moved"] {
-        until(LONG, &format!("the end of the feed {name}"), || running.get(&format!("/feeds/{name}.atom")).is_none().then_some(()));
-    }
+    until(LONG, "the end of the feed late", || running.get("/feeds/late.atom").is_none().then_some(()));
+    until(LONG, "an empty feed moved", || (!running.get("/feeds/moved.atom")?.contains("<entry>")).then_some(()));
     assert!(running.get("/feeds/berlin.atom").is_some());
     running.signal("TERM");
     running.ends(0);
-    for name in ["france", "gone"] {
-        assert!(!folder.file(&format!("data/feeds/{name}.atom")).exists(), "{name}");
+    assert!(!folder.read("data/feeds/france.atom").contains("<entry>"));
+    assert!(!folder.file("data/feeds/gone.atom").exists());
+}
+
+/// A mail that a server has accepted.
+#[derive(Debug, Clone)]
+struct Mailed {
+    to: String,
+    text: String,
+}
+
+impl Mailed {
+    fn header(&self, name: &str) -> String {
+        header(&self.text.replace("\r\n ", " "), name)
     }
+
+    /// The plain text, decoded.
+    fn body(&self) -> String {
+        let part = self.text.split("Content-Type: text/plain").nth(1).expect("a text");
+        let (head, body) = part.split_once("\r\n\r\n").expect("a body");
+        let body = body.split("\r\n--").next().unwrap_or_default();
+        if head.contains("base64") {
+            let packed: String = body.split_whitespace().collect();
+            return String::from_utf8(BASE64.decode(packed.as_bytes()).expect("base64")).expect("text");
+        }
+        let mut bytes = Vec::new();
+        let mut rest = body.replace("=\r\n", "").into_bytes().into_iter();
+        while let Some(byte) = rest.next() {
+            if byte == b'=' && head.contains("quoted-printable") {
+                let hex: String = [rest.next(), rest.next()].into_iter().flatten().map(char::from).collect();
+                bytes.push(u8::from_str_radix(&hex, 16).expect("quoted-printable"));
+            } else {
+                bytes.push(byte);
+            }
+        }
+        String::from_utf8(bytes).expect("text")
+    }
+}
+
+/// A mail server that takes mails for all but one address, and how often each address was tried.
+fn mail_server(refuses: &'static str) -> (u16, Arc<Mutex<Vec<Mailed>>>, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("as the test has set it up");
+    let port = listener.local_addr().expect("as the test has set it up").port();
+    let (mails, tried) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let (taken, asked) = (Arc::clone(&mails), Arc::clone(&tried));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (taken, asked) = (Arc::clone(&taken), Arc::clone(&asked));
+            std::thread::spawn(move || converse(stream.expect("as the test has set it up"), refuses, &taken, &asked));
+        }
+    });
+    (port, mails, tried)
+}
+
+fn converse(mut stream: TcpStream, refuses: &str, taken: &Mutex<Vec<Mailed>>, asked: &Mutex<Vec<String>>) -> Option<()> {
+    let mut reading = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    let mut to = String::new();
+    write!(stream, "220 here\r\n").ok()?;
+    while reading.read_line(&mut line).ok()? > 0 {
+        let command = line.trim_end().to_owned();
+        line.clear();
+        let reply = if let Some(address) = command.strip_prefix("RCPT TO:<") {
+            to = address.trim_end_matches('>').to_owned();
+            asked.lock().ok()?.push(to.clone());
+            if to == refuses { "550 5.1.1 no such user" } else { "250 fine" }
+        } else if command == "DATA" {
+            write!(stream, "354 go on\r\n").ok()?;
+            let mut text = String::new();
+            while reading.read_line(&mut text).ok()? > 0 && !text.ends_with("\r\n.\r\n") {}
+            taken.lock().ok()?.push(Mailed { to: to.clone(), text });
+            "250 taken"
+        } else if command == "QUIT" {
+            "221 bye"
+        } else {
+            "250 fine"
+        };
+        write!(stream, "{reply}\r\n").ok()?;
+    }
+    Some(())
+}
+
+fn with_mail(port: u16, further: &str) -> String {
+    format!(
+        "[web]\nlisten = \"127.0.0.1:0\"\nanonymous = \"operator\"\n{further}\n[notify]\nsubscriptions = [\"subscriptions.toml\"]\npage = \"https://pumphandle.example.org\"\n\
+         [notify.mail]\nhost = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"\nfrom = \"alerts@example.org\"\n\
+         [[feeds]]\nname = \"posts\"\nkind = \"file\"\npath = \"posts.ndjson\"\nfollow = true\n"
+    )
+}
+
+const THREE: &str = "[[subscription]]\nname = \"by-mail\"\nchannel = \"mail\"\naudience = \"official\"\nregions = [\"DE-BE\"]\na-week = 100\n\
+                     to = [\"a@example.org\", \"b@example.org\", \"c@example.org\"]\nescalate-after = \"90m\"\ndeputies = [\"d@example.org\"]\n";
+
+/// What outlives a kill says who has a mail already: only the address that was refused goes without, and nobody gets a second copy.
+#[test]
+fn one_refused_recipient_costs_nobody_a_mail_or_a_copy() {
+    let folder = Folder::new();
+    let (port, mails, tried) = mail_server("a@example.org");
+    folder.write("posts.ndjson", posts());
+    folder.write("subscriptions.toml", THREE);
+    folder.write("run.toml", with_mail(port, "[detect]\nmethod = \"eears\""));
+    let mut running = start(&folder);
+    let sorted = |topic: &str| {
+        let mails = mails.lock().expect("as the test has set it up").clone();
+        let mut to: Vec<String> = mails.iter().filter(|mail| mail.header("subject").contains(topic)).map(|mail| mail.to.clone()).collect();
+        to.sort();
+        to
+    };
+    // It fired two hours ago, more than 90 minutes: the deputy has it at once, though the first recipient was refused.
+    until(LONG, &format!("three mails: {}", running.log()), || (sorted("Influenza").len() >= 3).then_some(()));
+    until(LONG, "metrics", || running.metric("pumphandle_deliveries_total").filter(|all| *all >= 4.0));
+    let shown = running.get("/metrics").expect("metrics");
+    let refused = shown.lines().find(|line| line.starts_with("pumphandle_deliveries_total") && line.contains("refused"));
+    assert!(refused.is_some_and(|line| line.contains("mail") && line.ends_with(" 1")), "{refused:?}");
+    let (_, listed) = asked(&running, "GET", "/api/v1/subscriptions", &Value::Null);
+    let refused = &listed["subscriptions"][0]["refused"];
+    assert_eq!((&refused[0]["address"], &refused[0]["code"]), (&json!("a@example.org"), &json!(550)), "{listed}");
+    assert_eq!(running.log().matches("a recipient was refused").count(), 1, "{}", running.log());
+    running.kill();
+    let mut running = start(&folder);
+    // A second alert reaches the same people; by then whatever was to come of the first again would have come.
+    let later =
+        posts().lines().filter(|line| line.contains("\"id\":\"flu")).map(|line| line.replace("flu", "measles") + "\n").collect::<String>();
+    let mut growing = std::fs::OpenOptions::new().append(true).open(folder.file("posts.ndjson")).expect("as the test has set it up");
+    growing.write_all(later.as_bytes()).expect("as the test has set it up");
+    until(LONG, &format!("three mails of the second alert: {}", running.log()), || (sorted("Measles").len() >= 3).then_some(()));
+    running.signal("TERM");
+    running.ends(0);
+    for topic in ["Influenza", "Measles"] {
+        assert_eq!(sorted(topic), ["b@example.org", "c@example.org", "d@example.org"], "{topic}");
+    }
+    let to_refused = tried.lock().expect("as the test has set it up").iter().filter(|to| *to == "a@example.org").count();
+    assert_eq!(to_refused, 2, "once for each alert");
+    let mail = mails.lock().expect("as the test has set it up")[0].clone();
+    let body = mail.body();
+    assert!(mail.header("date").ends_with("+0000") && mail.header("list-unsubscribe").starts_with("<mailto:"), "{}", mail.text);
+    let year = mail.header("date").split(' ').nth(3).expect("a year").to_owned();
+    assert!(body.lines().any(|line| line.contains("accounts posted about influenza") && line.contains(&format!(" {year} "))), "{body}");
+    assert!(body.contains("subscription “by-mail”") && body.contains("https://pumphandle.example.org/subscriptions"), "{body}");
+}
+
+/// By chance how often: of one alert, as the page, a mail and a feed say it after a restart, when all series are known.
+#[test]
+fn page_mail_and_feed_say_the_same_rarity_after_a_restart() {
+    let folder = Folder::new();
+    let (port, mails, _) = mail_server("");
+    let all = posts();
+    let (outbreak, quiet): (Vec<&str>, Vec<&str>) = all.lines().partition(|line| line.contains("\"id\":\"flu") || line.contains("after"));
+    // Other topics and places, so that there are many series.
+    let with_others = quiet.iter().enumerate().map(|(number, line)| {
+        let (region, tag) = [("FR", "#cough"), ("ES", "#fever"), ("IT", "#measles"), ("GB", "#cough")][number % 4];
+        let other = line.replace("\"id\":\"n", "\"id\":\"o").replace("hello", tag).replace("DE-BE", region);
+        if number % 5 == 0 { format!("{line}\n{other}\n") } else { format!("{line}\n") }
+    });
+    folder.write("posts.ndjson", with_others.collect::<String>());
+    let subscription =
+        |name: &str, channel: &str| format!("[[subscription]]\nname = \"{name}\"\naudience = \"official\"\na-week = 100\n{channel}\n");
+    folder.write(
+        "subscriptions.toml",
+        subscription("by-mail", "channel = \"mail\"\nto = [\"a@example.org\"]") + &subscription("by-feed", "channel = \"feed\""),
+    );
+    folder.write("run.toml", with_mail(port, ""));
+    let mut running = start(&folder);
+    until(LONG, "a quiet fortnight", || running.metric("pumphandle_posts_read_total").filter(|read| *read as usize >= quiet.len()));
+    running.signal("TERM");
+    running.ends(0);
+    let mut running = start(&folder);
+    // A feed that was never written to is there, and empty.
+    let feed = || running.get("/feeds/by-feed.atom");
+    assert!(!until(LONG, "an empty feed", feed).contains("<entry>"));
+    let mut growing = std::fs::OpenOptions::new().append(true).open(folder.file("posts.ndjson")).expect("as the test has set it up");
+    growing.write_all((outbreak.join("\n") + "\n").as_bytes()).expect("as the test has set it up");
+    let mail = until(LONG, &format!("a mail: {}", running.log()), || {
+        mails.lock().expect("as the test has set it up").iter().find(|mail| mail.header("subject").contains("Influenza")).cloned()
+    });
+    let body = mail.body();
+    let said = |text: &str| text.split("By chance ").nth(1).and_then(|rest| rest.split(" in ").next()).map(str::to_owned);
+    let by_mail = said(&body).unwrap_or_else(|| panic!("no rarity in {body}"));
+    let about = body.lines().rev().find_map(|line| line.rsplit_once(" r")).expect("id and revision");
+    let (id, revision) = (about.0.to_owned(), about.1.to_owned());
+    let entry_of = |id: &str, revision: &str| {
+        let feed = feed()?;
+        let entry = feed.split("<entry>").find(|entry| entry.contains(&format!("pumphandle-{id}-{revision}</identifier>")))?;
+        Some(entry.split_once("<language>en</language>")?.1.split("</info>").next()?.to_owned())
+    };
+    let in_feed = until(LONG, &format!("revision {revision} in the feed"), || entry_of(&id, &revision));
+    assert_eq!(said(&in_feed).as_deref(), Some(by_mail.as_str()), "{in_feed}");
+    // The page says it of the latest revision, which the feed has too.
+    until(LONG, "the same of page and feed", || {
+        let (_, shown) = asked(&running, "GET", &format!("/api/v1/alerts/{id}"), &Value::Null);
+        let (alert, latest) = (&shown["alert"], shown["alert"]["revision"].to_string());
+        let (by_page, by_feed) = (alert["rarity"].as_str()?.to_owned(), said(&entry_of(&id, &latest)?)?);
+        assert_eq!((by_page, said(alert["rest"].as_str()?)?), (by_feed.clone(), by_feed));
+        Some(())
+    });
+    running.signal("TERM");
+    running.ends(0);
+}
+
+#[test]
+fn a_test_names_each_recipient_and_fails_where_one_is_refused() {
+    let folder = Folder::new();
+    let (port, mails, _) = mail_server("b@example.org");
+    folder.write("secret", "whsec_zz\n");
+    let hook = "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \"https://127.0.0.1:1/\"\nsecret-files = [\"secret\"]\n";
+    let fine = THREE.replace("by-mail", "fine").replace("\"b@example.org\", ", "");
+    folder.write("subscriptions.toml", format!("{THREE}{fine}[[subscription]]\nname = \"feed\"\nchannel = \"feed\"\n"));
+    folder.write("run.toml", with_mail(port, ""));
+    folder.write("posts.ndjson", "");
+    let test = |name: &str, code: i32| folder.output(&["notify", "test", name, "--config", "run.toml"]).ends(code);
+    let refused = test("by-mail", 1);
+    let lines: Vec<String> = refused.stdout().lines().map(str::to_owned).collect();
+    let wanted =
+        ["a@example.org: accepted", "b@example.org: refused 550 5.1.1 no such user", "c@example.org: accepted", "d@example.org: accepted"];
+    assert_eq!(lines, wanted);
+    assert!(refused.stderr().contains("1 of 4 recipients did not accept the test"), "{}", refused.stderr());
+    assert!(mails.lock().expect("as the test has set it up").iter().all(|mail| mail.body().contains("This is a test.")));
+    assert_eq!(test("fine", 0).stdout().lines().count(), 3);
+    assert_eq!(test("feed", 0).stdout(), "https://pumphandle.example.org/feeds/feed.atom: accepted\n");
+    let nobody = test("nobody", 64).stderr();
+    assert!(nobody.contains("no subscription `nobody`") && nobody.contains("hint: there are by-mail, feed, fine"), "{nobody}");
+    // The same by the page, of a subscription that was made there.
+    let mut running = start(&folder);
+    let made = json!({ "after": 0, "subscription": { "channel": "mail", "to": ["a@example.org", "b@example.org"] } });
+    assert_eq!(asked(&running, "PUT", "/api/v1/subscriptions/of-page", &made).0, 200);
+    let (status, answer) = asked(&running, "POST", "/api/v1/subscriptions/of-page/test", &Value::Null);
+    let outcomes: Vec<&str> =
+        answer["recipients"].as_array().expect("recipients").iter().filter_map(|one| one["outcome"].as_str()).collect();
+    assert_eq!((status, outcomes), (200, vec!["accepted", "refused"]), "{answer}");
+    let listens = format!("web.listen={}", running.page());
+    let by_api = folder.output(&["notify", "test", "of-page", "--config", "run.toml", "--set", &listens]).ends(1);
+    assert!(by_api.stdout().contains("b@example.org: refused 550"), "{}", by_api.stdout());
+    running.signal("TERM");
+    running.ends(0);
+    // A secret that is missing or damaged is named with its subscription, before anything is served.
+    folder.write("subscriptions.toml", hook);
+    let checked = folder.output(&["check", "--config", "run.toml"]).ends(64).stdout();
+    assert!(checked.contains("subscription `hook`") && checked.contains("secret"), "{checked}");
+}
+
+/// An alert that fires while the program takes its first steps is for those who had subscribed before.
+#[test]
+fn what_fires_in_the_first_seconds_reaches_who_subscribed_before() {
+    let folder = Folder::new();
+    let (port, mails, _) = mail_server("");
+    folder.write("posts.ndjson", posts());
+    folder.write("subscriptions.toml", THREE);
+    folder.write("run.toml", with_mail(port, "[detect]\nmethod = \"eears\""));
+    // Killed as soon as the alert is in the log; the notifier may or may not have begun.
+    let mut running = start(&folder);
+    until(LONG, "an alert", || {
+        let (_, alerts) = asked(&running, "GET", "/api/v1/alerts", &Value::Null);
+        alerts["alerts"].as_array().filter(|alerts| !alerts.is_empty()).map(|_| ())
+    });
+    running.kill();
+    let mut running = start(&folder);
+    until(LONG, &format!("mails: {}", running.log()), || (mails.lock().expect("as the test has set it up").len() >= 4).then_some(()));
+    running.signal("TERM");
+    running.ends(0);
 }

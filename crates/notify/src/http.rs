@@ -13,11 +13,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use url::{Host, Url};
 
-use crate::channel::SendError;
+use crate::channel::{SendError, certificate_hint};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
+
+/// A certificate to trust.
+pub type Certificate = CertificateDer<'static>;
 
 /// What may be reached beside the public internet.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +28,7 @@ pub struct Reach {
     /// Address and length of prefix.
     pub own_networks: Vec<(IpAddr, u8)>,
     /// Certificates to trust beside those of Mozilla's list.
-    pub roots: Vec<CertificateDer<'static>>,
+    pub roots: Vec<Certificate>,
 }
 
 impl Reach {
@@ -39,7 +42,7 @@ impl Reach {
     }
 
     /// The certificates of a PEM file; none where there is nothing else in it either.
-    pub fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    pub fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         found.ok().filter(|found| !found.is_empty())
     }
@@ -120,7 +123,7 @@ pub(crate) fn post(reach: &Reach, url: &str, headers: &[(&str, &str)], body: &[u
         // A name may come to mean something else; an address stays what it is.
         return Err(if matches!(host, Host::Domain(_)) { SendError::later(why) } else { SendError::never(why) });
     };
-    let failed = |error: std::io::Error| SendError::later(format!("`{host}`: {error}"));
+    let failed = |error: std::io::Error| SendError::later(format!("`{host}`: {}", certificate_hint(&error.to_string())));
     let stream = TcpStream::connect_timeout(&address, left(deadline)?).map_err(failed)?;
     let request = request(&url, &host.to_string(), headers, body);
     let answer = if is_https {

@@ -19,6 +19,8 @@ pub use message::Message;
 
 pub mod outbox;
 
+pub mod rounds;
+
 #[cfg(test)]
 mod sample;
 
@@ -26,7 +28,9 @@ mod sample;
 mod public_tests;
 
 mod http;
-pub use http::Reach;
+pub use http::{Certificate, Reach};
+
+pub use lettre::Address;
 
 pub mod channel;
 pub use channel::SendError;

@@ -4,6 +4,7 @@
 
 use record::time::{Micros, SECOND};
 use record::{Alert, AlertState};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channel::cap::escaped;
@@ -23,18 +24,19 @@ pub struct Message {
 }
 
 /// Why an alert is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     New,
     Update,
     /// Nobody has taken it up.
     Escalation,
-    /// It was snoozed, and has grown too large for that.
+    /// It was snoozed, and has grown too large for that; or the snooze is over.
     Woken,
 }
 
 impl Occasion {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Occasion::New => "new",
             Occasion::Update => "update",
@@ -57,7 +59,25 @@ pub struct Frame<'a> {
     pub subscription: &'a str,
     /// Where the page is: `https://pumphandle.example.org`.
     pub page: Option<&'a str>,
+    /// Where a mail goes that ends the subscription; none where it is no mail.
+    pub unsubscribes: Option<&'a str>,
     pub simulated: bool,
+}
+
+impl Frame<'_> {
+    /// Below every message: why the reader gets it, and how to change that. `about`: what the message is called in a log.
+    fn foot(&self, language: Language, about: &str) -> Vec<String> {
+        let mut lines = words::reasons(language, self.subscription, self.page, self.unsubscribes);
+        if !about.is_empty() {
+            lines.push(about.to_owned());
+        }
+        lines
+    }
+}
+
+/// The foot of a message as text.
+fn as_text(foot: &[String]) -> String {
+    format!("\n--\n{}\n", foot.join("\n"))
 }
 
 /// An alert.
@@ -85,7 +105,8 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
     if let Some(link) = &link {
         text.push_str(&format!("\n{}: {link}\n", label(language, Label::Open)));
     }
-    text.push_str(&format!("\n--\n{}: {} · {} r{}\n", label(language, Label::Change), frame.subscription, alert.id, alert.revision));
+    let foot = frame.foot(language, &format!("{} r{}", alert.id, alert.revision));
+    text.push_str(&as_text(&foot));
     let mut body = String::new();
     body.push_str(&format!(
         "<p class=\"hot\" style=\"margin:0 0 6px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{}</p>",
@@ -109,7 +130,6 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
         "<h2 class=\"ink\" style=\"margin:0 0 6px;font-size:15px;line-height:20px;font-weight:600;color:#141d26\">{}</h2><ol class=\"soft\" style=\"margin:0;padding:0 0 0 20px;font-size:14px;line-height:21px;color:#3f4c59\">{list}</ol>",
         label(language, Label::WhatToCheck)
     )));
-    let foot = format!("{}: {} · {} r{}", label(language, Label::Change), frame.subscription, alert.id, alert.revision);
     Message {
         id: format!("{}-{}-{}-{}", frame.subscription, alert.id, alert.revision, occasion.name()),
         subscription: frame.subscription.to_owned(),
@@ -194,21 +214,23 @@ pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zo
             escaped(&rest)
         )));
     }
-    text.push_str(&format!("\n--\n{}: {}\n", label(language, Label::Change), frame.subscription));
-    let foot = format!("{}: {}", label(language, Label::Change), frame.subscription);
+    let foot = frame.foot(language, "");
+    text.push_str(&as_text(&foot));
     let html = page(&subject, label(language, Label::BelowTheLine), &rows, &foot, frame, language);
     let ids: Vec<&str> = alerts.iter().map(|(alert, _)| alert.id.as_str()).collect();
     let json = json!({ "type": "digest", "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND), "data": { "alerts": ids } });
     Message { id: id.to_owned(), subscription: frame.subscription.to_owned(), language, subject, text, html, json }
 }
 
-/// How things are, told every day, and once when nothing has come for long.
+/// How things are, sent every day, and once when nothing has come for long.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pulse {
     /// The least share of posts seen over the feeds, 0 to 1.
     pub seen: Option<f64>,
     /// Of this subscription, fired since a day ago.
     pub alerts: u32,
+    /// Of this subscription, open and acknowledged by nobody.
+    pub unacknowledged: u32,
     /// The newest event that was counted.
     pub latest: Option<Micros>,
     pub is_silent: bool,
@@ -216,64 +238,109 @@ pub struct Pulse {
 
 pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
     let mut sentences = Vec::new();
-    let title = if pulse.is_silent { Label::Silence } else { Label::Heartbeat };
     if pulse.is_silent {
         let since = pulse.latest.map_or("—".to_owned(), |latest| words::instant(latest, zone, language));
         sentences.push(format!("{} {since}.", label(language, Label::Silence)));
-    } else if pulse.alerts == 0 {
-        sentences.push(label(language, Label::NothingUnusual).to_owned());
     } else {
-        sentences.push(format!("{}: {}.", label(language, Label::Inbox), pulse.alerts));
+        sentences.push(format!("{}.", words::works(language, pulse.alerts, pulse.unacknowledged)));
+    }
+    let title = sentences.concat();
+    if !pulse.is_silent && pulse.alerts == 0 && pulse.unacknowledged == 0 {
+        sentences.push(label(language, Label::NothingUnusual).to_owned());
     }
     if let Some(share) = pulse.seen {
         sentences.push(format!("{}: {}.", label(language, Label::Seen), words::share(share)));
     }
-    let said = sentences.join(" ");
-    let subject = format!(
-        "{} ({})",
-        if pulse.is_silent { said.trim_end_matches('.') } else { label(language, title) },
-        words::instant(now, zone, language)
-    );
-    let foot = format!("{}: {}", label(language, Label::Change), frame.subscription);
-    let rows = row(&format!("<p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>", escaped(&said)));
+    let json = json!({
+        "type": if pulse.is_silent { "system.silent" } else { "system.heartbeat" },
+        "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
+        "data": {
+            "alerts": pulse.alerts,
+            "unacknowledged": pulse.unacknowledged,
+            "seen": pulse.seen,
+            "latest": pulse.latest.map(|at| at.div_euclid(SECOND)),
+        },
+    });
+    plain_message(id, title.trim_end_matches('.'), &[sentences.join(" ")], json, (language, zone, now), frame)
+}
+
+/// What the program says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// What works with less: a name and what is known of it, each.
+    Degraded(Vec<(String, String)>),
+    /// All of that has ended.
+    Recovered,
+    /// Asked for by a person.
+    Test,
+}
+
+pub fn notice(notice: &Notice, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+    let (kind, title, paragraphs) = match notice {
+        Notice::Degraded(conditions) => {
+            let names: Vec<String> = conditions.iter().map(|(name, _)| words::plain(name)).collect();
+            let lines = conditions.iter().map(|(name, detail)| format!("{}: {}", words::plain(name), words::plain(detail)));
+            ("system.degraded", format!("{}: {}", label(language, Label::Degraded), words::plain(&names.join(", "))), lines.collect())
+        }
+        Notice::Recovered => {
+            let title = label(language, Label::Recovered);
+            ("system.recovered", title.to_owned(), vec![format!("{title}.")])
+        }
+        Notice::Test => {
+            let title = format!("{} {}", label(language, Label::Test), frame.subscription);
+            ("system.test", title, vec![label(language, Label::TestMeans).to_owned()])
+        }
+    };
+    let conditions = if let Notice::Degraded(conditions) = notice { conditions.as_slice() } else { &[] };
+    let json = json!({
+        "type": kind,
+        "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
+        "data": { "conditions": conditions.iter().map(|(name, detail)| json!({ "name": name, "detail": detail })).collect::<Vec<_>>() },
+    });
+    plain_message(id, &title, &paragraphs, json, (language, zone, now), frame)
+}
+
+/// A message of a title and paragraphs, with its date.
+fn plain_message(
+    id: &str,
+    title: &str,
+    paragraphs: &[String],
+    json: Value,
+    (language, zone, now): (Language, &Zone, Micros),
+    frame: &Frame<'_>,
+) -> Message {
+    let at = words::instant(now, zone, language);
+    let subject = format!("{title} ({at})");
+    let foot = frame.foot(language, "");
+    let rows: String = paragraphs
+        .iter()
+        .map(|text| {
+            row(&format!("<p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>", escaped(text)))
+        })
+        .chain([row(&format!("<p class=\"mute\" style=\"margin:0;font-size:13px;line-height:18px;color:#586572\">{}</p>", escaped(&at)))])
+        .collect();
     Message {
         id: id.to_owned(),
         subscription: frame.subscription.to_owned(),
         language,
-        html: page(&subject, &said, &rows, &foot, frame, language),
+        html: page(&subject, &paragraphs.join(" "), &rows, &foot, frame, language),
         subject,
-        text: format!("{said}\n\n--\n{foot}\n"),
-        json: json!({
-            "type": if pulse.is_silent { "system.silent" } else { "system.heartbeat" },
-            "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
-            "data": { "alerts": pulse.alerts, "seen": pulse.seen, "latest": pulse.latest.map(|at| at.div_euclid(SECOND)) },
-        }),
+        text: format!("{}\n\n{at}\n{}", paragraphs.join("\n"), as_text(&foot)),
+        json,
     }
 }
 
 /// The notice that the process has failed; the cause is for those who may know it.
 pub fn outage(cause: Option<&str>, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
-    let subject = format!("{} ({})", label(language, Label::Outage), words::instant(now, zone, language));
-    let mut sentences = vec![format!("{}.", label(language, Label::Outage))];
-    sentences.extend(cause.map(|cause| format!("{}: {cause}", label(language, Label::Cause))));
-    let foot = format!("{}: {}", label(language, Label::Change), frame.subscription);
-    let paragraph = |sentence: &String| {
-        row(&format!("<p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>", escaped(sentence)))
-    };
-    let rows: String = sentences.iter().map(paragraph).collect();
-    Message {
-        id: id.to_owned(),
-        subscription: frame.subscription.to_owned(),
-        language,
-        html: page(&subject, &sentences[0], &rows, &foot, frame, language),
-        subject,
-        text: format!("{}\n\n--\n{foot}\n", sentences.join("\n\n")),
-        json: json!({
-            "type": "system.outage",
-            "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
-            "data": { "cause": cause },
-        }),
-    }
+    let title = label(language, Label::Outage);
+    let mut paragraphs = vec![format!("{title}.")];
+    paragraphs.extend(cause.map(|cause| format!("{}: {cause}", label(language, Label::Cause))));
+    let json = json!({
+        "type": "system.outage",
+        "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
+        "data": { "cause": cause },
+    });
+    plain_message(id, title, &paragraphs, json, (language, zone, now), frame)
 }
 
 fn capital(text: &str) -> String {
@@ -339,17 +406,14 @@ fn numbers(alert: &Alert, telling: &Telling<'_>) -> Vec<(Label, String)> {
     let language = telling.language;
     let bound = label(language, Label::Bound).split(':').next_back().unwrap_or_default().trim();
     let (expected, upperbound) = (words::expected(alert, telling), words::number(alert.upperbound, language));
-    let ratio = words::number(alert.ratio(), language);
-    vec![
+    let mut numbers = vec![
         (Label::Accounts, format!("{}; {expected}; {bound} {upperbound}", alert.observed)),
-        (
-            Label::Ratio,
-            match alert.grounds.detectable_rise {
-                Some(rise) => format!("{ratio} × (≥ {} ×)", words::number(rise, language)),
-                None => format!("{ratio} ×"),
-            },
-        ),
-    ]
+        (Label::Ratio, format!("{} ×", words::number(alert.ratio(), language))),
+    ];
+    if let Some(rise) = alert.grounds.detectable_rise {
+        numbers.push((Label::Detectable, format!("{} ×", words::number(rise, language))));
+    }
+    numbers
 }
 
 fn facts(alert: &Alert, telling: &Telling<'_>) -> String {
@@ -379,15 +443,24 @@ fn facts(alert: &Alert, telling: &Telling<'_>) -> String {
     format!("<table width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"border-collapse:collapse\">{rows}</table>")
 }
 
+/// A line whose address, if it ends with one, can be followed.
+fn linked(line: &str) -> String {
+    let address = line.rsplit(' ').next().filter(|word| word.starts_with("https://") || word.starts_with("http://"));
+    match address.and_then(|address| Some((line.strip_suffix(address)?, escaped(address)))) {
+        Some((before, address)) => format!("{}<a class=\"link\" href=\"{address}\" style=\"color:#0a5687\">{address}</a>", escaped(before)),
+        None => escaped(line),
+    }
+}
+
 /// Only what cannot be inline: dark mode and the narrow screen. The mail stands without it.
 const STYLE: &str = ":root{color-scheme:light dark}@media (prefers-color-scheme:dark){.out{background:#0e1317!important}.card{background:#151b21!important;border-color:#2a343d!important}.ink{color:#e9edf0!important}.soft{color:#bcc6cf!important}.mute{color:#98a5b1!important;border-color:#2a343d!important}.rule{border-color:#2a343d!important}.hot{color:#ff9f5f!important}.hot-bg{background:#ff9f5f!important}.bound{border-color:#ff9f5f!important}.bar-bg{background:#6590b3!important}.link{color:#79bdee!important}.go{background:#79bdee!important;color:#07141e!important}.alt{color:#e9edf0!important;border-color:#6f7d8a!important}}@media (max-width:480px){.pad{padding-left:16px!important;padding-right:16px!important}.k{width:104px!important}.big{font-size:19px!important;line-height:26px!important}}";
 
-fn page(subject: &str, preview: &str, rows: &str, foot: &str, frame: &Frame<'_>, language: Language) -> String {
+fn page(subject: &str, preview: &str, rows: &str, foot: &[String], frame: &Frame<'_>, language: Language) -> String {
     let code = language.code();
     let simulated = if frame.simulated { label(language, Label::Simulated) } else { "" };
     format!(
         "<!doctype html>\n<html lang=\"{code}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>{subject}</title><style>{STYLE}</style></head>\n<body class=\"out\" style=\"margin:0;padding:0;background:#f5f6f7;font-family:-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif\">\n<div role=\"article\" aria-roledescription=\"email\" lang=\"{code}\">\n<div style=\"display:none;max-height:0;overflow:hidden\">{preview}</div>\n<table class=\"out\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"background:#f5f6f7\"><tr><td align=\"center\" style=\"padding:24px 8px\">\n<table class=\"card\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;background:#ffffff;border:1px solid #dde1e5;border-radius:6px;text-align:left\">\n<tr><td class=\"pad\" style=\"padding:20px 28px 0\"><table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\"><tr><td class=\"ink\" style=\"font-size:15px;line-height:20px;font-weight:600;color:#141d26\">pumphandle</td><td class=\"mute\" align=\"right\" style=\"font-size:12px;line-height:20px;color:#586572\">{simulated}</td></tr></table></td></tr>\n{rows}<tr><td style=\"padding:12px\"></td></tr></table>\n<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;text-align:left\"><tr><td class=\"mute pad\" style=\"padding:16px 28px;font-size:12px;line-height:18px;color:#586572\">{}</td></tr></table>\n</td></tr></table>\n</div>\n</body></html>\n",
-        escaped(foot),
+        foot.iter().map(|line| linked(line)).collect::<Vec<_>>().join("<br>"),
         subject = escaped(subject),
         preview = escaped(preview)
     )

@@ -76,6 +76,16 @@ pub fn plan(subscription: &Subscription, alert: &Alert, budget: &mut Budget, now
     if at_once { Planned::AtOnce { from: after_quiet(subscription, now) } } else { Planned::Digest { at: next_digest(subscription, now) } }
 }
 
+/// When the time begins after which an alert that nobody has acknowledged goes to deputies: its firing, however long its delivery
+/// takes; but not before it was to be sent, in quiet hours or with a digest.
+pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Planned) -> Micros {
+    match planned {
+        Planned::AtOnce { .. } if subscription.always.contains(&alert.topic) => alert.fired_at,
+        Planned::AtOnce { .. } => after_quiet(subscription, alert.fired_at),
+        Planned::Digest { at } => at.max(alert.fired_at),
+    }
+}
+
 /// Now, or the end of the quiet hours that it lies in.
 pub fn after_quiet(subscription: &Subscription, now: Micros) -> Micros {
     let Some(quiet) = subscription.quiet else { return now };

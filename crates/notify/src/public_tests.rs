@@ -52,7 +52,7 @@ const NUMBERS: [&str; 11] = ["7919", "7920", "6997", "6995", "8887", "5557", "55
 
 /// Everything that the channels would send of it.
 fn sent(face: &Face, subscription: &Subscription) -> Vec<(&'static str, String)> {
-    let frame = Frame { subscription: "all", page: Some("https://pumphandle.example.org"), simulated: false };
+    let frame = Frame { subscription: "all", page: Some("https://pumphandle.example.org"), unsubscribes: None, simulated: false };
     let mut texts = Vec::new();
     for language in Language::ALL {
         let zone = &subscription.zone;
@@ -68,7 +68,7 @@ fn sent(face: &Face, subscription: &Subscription) -> Vec<(&'static str, String)>
     }
     let (status, page) = (cap::Status::Actual, None);
     let sender = cap::Sender { sender: "a@example.org".to_owned(), status, audience: subscription.audience, page };
-    let cap = cap::message(&face.alert, face.rise, &[], &sender, &subscription.zone, &Europe, TUESDAY);
+    let cap = cap::message(&face.alert, face.rise, &[], &sender, &subscription.zone, &Europe, 40, TUESDAY);
     texts.push(("atom", cap::atom("all", &sender, std::slice::from_ref(&cap), TUESDAY)));
     texts.push(("cap", cap.xml));
     texts

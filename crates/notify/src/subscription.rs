@@ -12,6 +12,7 @@ use record::{Alert, AlertEvent, Micros};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::message::Occasion;
 use crate::plan::Quiet;
 use crate::words::Language;
 use crate::zone::Zone;
@@ -71,6 +72,16 @@ pub enum Channel {
 }
 
 impl Channel {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Channel::Mail { .. } => "mail",
+            Channel::Webhook { .. } => "webhook",
+            Channel::Alertmanager { .. } => "alertmanager",
+            Channel::Feed => "feed",
+            Channel::Stdout => "stdout",
+        }
+    }
+
     /// People are told what matters; machines are told of every revision.
     pub fn is_for_machines(&self) -> bool {
         matches!(self, Channel::Webhook { .. } | Channel::Alertmanager { .. } | Channel::Feed)
@@ -221,6 +232,17 @@ impl Subscription {
         };
         // Texts, numbers and lists: it can't fail.
         serde_json::to_value(written).unwrap_or_default()
+    }
+
+    /// Whom a mail on this occasion goes to now.
+    pub fn recipients(&self, occasion: Occasion, now: Micros) -> Vec<String> {
+        match (&self.channel, occasion) {
+            (Channel::Mail { .. }, Occasion::Escalation) => {
+                self.escalation.as_ref().map(|escalation| escalation.deputies.clone()).unwrap_or_default()
+            }
+            (Channel::Mail { to }, _) => to.at(&self.zone, now),
+            _ => Vec::new(),
+        }
     }
 
     pub fn covers_region(&self, region: &str, world: &dyn World) -> bool {

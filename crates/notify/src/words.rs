@@ -60,7 +60,7 @@ pub struct Telling<'a> {
     pub language: Language,
     pub zone: &'a Zone,
     pub names: &'a dyn Names,
-    /// How many series this reader's subscription judges.
+    /// Among how many series the recurrence is measured: those of the reader's subscription; 0: all that are watched.
     pub series: u32,
     /// Outcomes of the last alerts of this topic here, latest first.
     pub history: &'a [Outcome],
@@ -82,8 +82,10 @@ trait Book {
     fn world(&self) -> &'static str;
     fn unlocated(&self) -> &'static str;
     fn span(&self, length: Micros) -> String;
-    fn end(&self, local: &Local, with_date: bool) -> String;
+    /// `Tue 13 Jan 2026 14:00 CET`.
+    fn end(&self, local: &Local) -> String;
     fn rarity(&self, often: Often) -> String;
+    /// `series`: 0 is all that are watched.
     fn by_chance(&self, rarity: &str, series: u32) -> String;
     /// `of`: among how many sampled posts, where not all were.
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String;
@@ -99,6 +101,14 @@ trait Book {
     /// The name of a topic inside a sentence.
     fn in_sentence(&self, name: &str) -> String;
     fn language(&self, code: &str) -> Option<&'static str>;
+    /// Why the reader gets this.
+    fn why(&self, subscription: &str) -> String;
+    /// Where the subscription is changed or ended.
+    fn change(&self, address: &str) -> String;
+    /// Whom to write to so as to end it.
+    fn end_by_mail(&self, address: &str) -> String;
+    /// The subject of a heartbeat: new alerts within a day, and those that nobody has acknowledged.
+    fn works(&self, new: u32, unacknowledged: u32) -> String;
 }
 
 /// How often chance alone would raise one of the reader's series so.
@@ -152,16 +162,15 @@ pub(crate) enum Label {
     Inbox,
     Accounts,
     Ratio,
+    Detectable,
     Voice,
     News,
     Seen,
     PerMillion,
     Simulated,
-    Change,
     Trend,
     Bound,
     Digest,
-    Heartbeat,
     NothingUnusual,
     Silence,
     Outage,
@@ -170,13 +179,17 @@ pub(crate) enum Label {
     New,
     Updated,
     BelowTheLine,
+    Degraded,
+    Recovered,
+    Test,
+    TestMeans,
 }
 
 /// The sentence that an official reads first.
 pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
-    let end = book.end(&telling.zone.local(alert.window_end), alert.window_length > DAY);
+    let end = book.end(&telling.zone.local(alert.window_end));
     let posted = book.posted(&topic(alert, telling), &place(alert, telling), &book.span(alert.window_length), &end, is_open);
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
     if let Some(rise) = telling.rise {
@@ -290,6 +303,18 @@ pub(crate) fn label(language: Language, label: Label) -> &'static str {
     language.book().label(label)
 }
 
+/// Why a reader gets a message, and how to change that: a line each.
+pub(crate) fn reasons(language: Language, subscription: &str, page: Option<&str>, unsubscribes: Option<&str>) -> Vec<String> {
+    let book = language.book();
+    let page = page.map(|page| book.change(&format!("{page}/subscriptions")));
+    let by_mail = unsubscribes.map(|address| book.end_by_mail(address));
+    [Some(book.why(subscription)), page, by_mail].into_iter().flatten().collect()
+}
+
+pub(crate) fn works(language: Language, new: u32, unacknowledged: u32) -> String {
+    language.book().works(new, unacknowledged)
+}
+
 /// `3.8`, in the language's way.
 pub(crate) fn number(value: f64, language: Language) -> String {
     decimal(value, language.book())
@@ -298,7 +323,8 @@ pub(crate) fn number(value: f64, language: Language) -> String {
 pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let interval = alert.grounds.expected_low.zip(alert.grounds.expected_high);
-    let interval = interval.map(|(low, high)| (decimal(low, book), decimal(high, book)));
+    // In whole accounts, as on the page: what lies between is no count.
+    let interval = interval.map(|(low, high)| (decimal(low.floor(), book), decimal(high.ceil(), book)));
     book.expected(
         &decimal(alert.expected, book),
         interval.as_ref().map(|(low, high)| (low.as_str(), high.as_str())),
@@ -307,7 +333,7 @@ pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
 }
 
 pub(crate) fn instant(at: Micros, zone: &Zone, language: Language) -> String {
-    language.book().end(&zone.local(at), true)
+    language.book().end(&zone.local(at))
 }
 
 /// World, languages and what can't be placed: never named as a place that is up too.
@@ -393,7 +419,7 @@ fn percent(share: f64) -> String {
     format!("{whole}\u{a0}%")
 }
 
-/// `Fever, Bavaria: 23 accounts, 6 expected (3-11)`: what a list of mails shows.
+/// `Fever, Bavaria: 23 accounts, 6 expected (3–11)`: what a list of mails shows.
 pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let accounts = book.in_sentence(book.label(Label::Accounts));

@@ -109,6 +109,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle crisis start --polygon elbe.geojson --topic flood --until 2026-12-10 --inhabitants 240000 --reason \"dyke broke at Pirna\"\n  pumphandle crisis list\n  pumphandle crisis stop elbe --reason \"water is back\"\n\nAt most 30 days, at least 10,000 inhabitants, and no cell of fewer than 11 accounts is ever shown.\nThe public is told of a crisis alert only after a person has decided that it is a health event."
     )]
     Crisis(CrisisArgs),
+    /// Tries a subscription: sends a test by its channel, and prints what became of it.
+    #[command(
+        after_help = "Example:\n  pumphandle notify test bavaria\n\nEvery recipient has a line: `accepted`, `refused CODE` with what its mail server replied, or `failed` with the reason.\nIt ends with 1 if any of them did not accept the test."
+    )]
+    Notify(NotifyArgs),
     /// Lists lines that were set aside, or tries them again.
     #[command(
         after_help = "Examples:\n  pumphandle rejects list\n  pumphandle rejects replay\n\nThe log keeps where a line stood and its hash, not the line: `replay` reads it again at its place in its file, by the topics and limits of now, and appends what is understood. Nothing is counted twice."
@@ -616,6 +621,29 @@ pub(crate) struct Export {
     /// `csv` or `ndjson`.
     #[arg(long, default_value = "csv", value_name = "FORMAT")]
     pub(crate) format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotifyArgs {
+    #[command(subcommand)]
+    pub(crate) command: NotifyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotifyCommand {
+    /// Sends a test to everybody whom a subscription can reach, those not on duty and deputies too.
+    #[command(after_help = "Example:\n  pumphandle notify test bavaria")]
+    Test(NotifyTest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotifyTest {
+    /// The subscription, of a file or of the page.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// File that holds the token for the API, for a subscription of the page; without it PUMPHANDLE_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

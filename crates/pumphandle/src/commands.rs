@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod lines;
 mod locate;
+mod notify;
 mod outputs;
 mod reference;
 mod regions;
@@ -149,6 +150,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check(cli.config.as_deref(), &cli.set, args.today.as_deref()),
         Command::Crisis(args) => crisis::run(load, &args.command),
         Command::Alerts(args) => alerts::run(&load()?, &args.command),
+        Command::Notify(args) => notify::run(&load()?, &args.command),
         Command::Rejects(args) => rejects::run(&load()?, &args.command),
         Command::Reference(args) => reference::run(&load()?, &args.command),
         Command::Token(args) => token::run(&load()?, &args.command),

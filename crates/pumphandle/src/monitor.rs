@@ -331,44 +331,6 @@ fn landing_lag(probe: &mut LandingProbe, journal: &dyn Journal, warehouse: &dyn 
     probe.look(now, ends, &landed)
 }
 
-// ---- deliveries: the notifier ----
-
-/// What became of messages to subscribers.
-#[derive(Debug, Clone)]
-pub(crate) struct Deliveries {
-    sent: Counter,
-    failed: Counter,
-    refused: Counter,
-    waiting: Gauge,
-}
-
-impl Deliveries {
-    pub(crate) fn new(metrics: &Metrics) -> Deliveries {
-        let of = |result: &str| {
-            metrics.counter("pumphandle_deliveries_total", "Messages to subscribers, by what came of them.", &[("result", result)])
-        };
-        Deliveries {
-            sent: of("sent"),
-            failed: of("failed"),
-            refused: of("refused"),
-            waiting: metrics.gauge("pumphandle_deliveries_waiting", "Messages that could not be sent and will be tried again.", &[]),
-        }
-    }
-
-    pub(crate) fn sent(&self) {
-        self.sent.add(1);
-    }
-
-    /// It will be tried again, unless it was refused for good.
-    pub(crate) fn failed(&self, for_good: bool) {
-        if for_good { self.refused.add(1) } else { self.failed.add(1) }
-    }
-
-    pub(crate) fn waiting(&self, messages: usize) {
-        self.waiting.set(messages as f64);
-    }
-}
-
 /// An instant or span as metrics show it.
 fn seconds(micros: Micros) -> f64 {
     micros as f64 / SECOND as f64

@@ -3,7 +3,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { Bars, campaigns, Forest, Plot } from "/draw.js";
-import { act, acknowledge, checks, Checks, group, handling, isSnoozed, last, rank, rest, StageTag } from "/inbox.js";
+import { act, acknowledge, checks, Checks, group, handling, isSnoozed, last, rank, rest, signed, StageTag } from "/inbox.js";
 import { Legend, Map } from "/map.js";
 import { Chip, Failed, Nothing, Panel, Waiting } from "/parts.js";
 import { clock, instant, lasted, moment, n, number, percent, place, range, rarity, sentence, span, t, times, year, zoned } from "/words.js";
@@ -53,7 +53,7 @@ function Act({ alert, session, now }) {
         ${["new", "triaged"].includes(state) ? html`<button class="btn" type="button" onClick=${() => does({ state: "verifying" })}>${t("start-verifying")} <kbd>v</kbd></button>` : null}
         ${state === "decided" ? html`<button class="btn" type="button" onClick=${() => does({ state: "closed" })}>${t("close")}</button>` : null}</p>
       ${failed ? html`<p class="small hot" role="alert">${failed}</p>` : null}
-      <p class="small quiet">${last(alert) ? t("with-since", { who: last(alert).assignee || last(alert).actor, time: moment(last(alert).at) }) : t("nobody-has-it")}</p>
+      <p class="small quiet">${last(alert) ? t("with-since", { who: last(alert).assignee || signed(last(alert).actor), time: moment(last(alert).at) }) : t("nobody-has-it")}</p>
       <form class="two" onSubmit=${(event) => { event.preventDefault(); does({ assignee: owner }); }}><label class="stack">${t("owner")}<input value=${owner} maxlength="80" onInput=${(event) => setOwner(event.target.value)}/></label><button class="btn low">${t("assign")}</button></form>
       <form class="two" onSubmit=${(event) => { event.preventDefault(); if (until) does({ snooze_until: Math.round(new Date(`${until}T08:00`).getTime() / 1000) }); }}><label class="stack">${t("snooze-until")}<input type="date" value=${until} onInput=${(event) => setUntil(event.target.value)}/></label><button class="btn low" disabled=${!until}>${t("snooze")}</button></form>
       <label class="stack">${t("note")}<textarea maxlength="2000" placeholder=${t("note-hint")} value=${note} onInput=${(event) => setNote(event.target.value)}></textarea></label>
@@ -90,7 +90,7 @@ function Log({ alert, revisions }) {
     lines.push({ at: before ? one.window_end : one.fired_at, text: t(kind, { n: number(one.observed), bound: number(one.upperbound), revision: number(one.revision) }) });
     before = one;
   }
-  for (const event of alert.events) lines.push({ at: event.at, text: html`<b>${t(`state-${event.state}`)}</b>${event.outcome ? `, ${t(`outcome-${event.outcome}`)}` : ""}, <bdi>${event.actor}</bdi>${event.note ? html`: <bdi>${event.note}</bdi>` : ""}` });
+  for (const event of alert.events) lines.push({ at: event.at, text: html`<b>${t(`state-${event.state}`)}</b>${event.outcome ? `, ${t(`outcome-${event.outcome}`)}` : ""}, <bdi>${signed(event.actor)}</bdi>${event.note ? html`: <bdi>${event.note}</bdi>` : ""}` });
   lines.reverse();
   return html`<section class="panel" aria-labelledby="h-log"><header><h2 id="h-log">${t("what-happened")}</h2></header><ol class="log">${lines.slice(0, 20).map((line) => html`<li><time>${moment(line.at)}</time><span>${line.text}</span></li>`)}</ol></section>`;
 }

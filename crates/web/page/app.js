@@ -129,7 +129,7 @@ function Page() {
     <div class="tools">${session.simulated ? html`<span class="sim">${t("simulated")}</span>` : null}
       <label class="tongue"><span class="unseen">${t("language")}</span><select onChange=${(event) => speak(event.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === language()}>${name}</option>`)}</select></label>
       <button class="btn icon" type="button" aria-label=${t(isDark() ? "to-light" : "to-dark")} onClick=${flip}><svg width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" stroke-width="1.4"/><path d="M8 1.8a6.2 6.2 0 0 1 0 12.4Z" fill="currentColor"/></svg></button>
-      <a class="who" href="/sign-in">${inside ? html`<b><bdi>${session.name || t(`role-${session.role}`)}</bdi></b>${session.name ? t(`role-${session.role}`) : t("not-signed-in")}` : html`<b>${t("sign-in")}</b>`}</a></div></header>
+      <a class="who" href="/sign-in">${inside ? html`<b><bdi>${session.name || t("not-signed-in")}</bdi></b>${session.name ? t(`role-${session.role}`) : t("open-as", { role: t(`role-${session.role}`) })}` : html`<b>${t("sign-in")}</b>`}</a></div></header>
   ${inside && !isPublic ? html`<${Beat} status=${status} lost=${Boolean(state.error) && !state.error.status}/>` : null}
   <${Hatches}/>
   ${page === "alerts" ? html`<${AlertPage} key=${route.id} id=${route.id} ...${shared}/>` : page === "sign-in" ? html`<${SignIn} session=${session} signed=${signed}/>` : body ? html`<${body} ...${shared}/>` : html`<div class="wrap"><main id="main" tabindex="-1"><h1 class="plain-head">${t("no-page")}</h1><${Nothing} title=${t("no-page-why")}/></main></div>`}

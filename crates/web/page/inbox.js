@@ -45,7 +45,10 @@ export async function act(alert, change) {
   }
 }
 
-export const acknowledge = (alert, session) => act(alert, { state: "triaged", assignee: session.name || t("role-official") });
+/** Who changed something: by name, or that nobody had signed in. */
+export const signed = (actor) => (actor === "not signed in" ? t("not-signed-in") : actor);
+
+export const acknowledge = (alert, session) => act(alert, session.name ? { state: "triaged", assignee: session.name } : { state: "triaged" });
 
 /** Points of a small trend. */
 export const trendOf = (alert) => (alert.trend ?? []).map((point) => ({ end: point.end, observed: point.observed, expected: point.expected, bound: point.upperbound, low: point.low, high: point.high }));
@@ -71,7 +74,7 @@ function Row({ alert, on, choose, now }) {
     <p class="rare"><${Rare} alert=${alert}/></p>
     <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/><${Others} alert=${alert}/></div><p class="say">${say(alert)}</p></div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
-    <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? event.actor : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
+    <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? signed(event.actor) : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
   </li>`;
 }
 
@@ -133,7 +136,7 @@ function Peek({ alert, session, status, failed, setFailed, now }) {
       ${session.acts && !isSnoozed(alert, now) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { snooze_until: Math.round(now + 3 * 86400) }))}>${t("snooze-3")}</button>` : null}
       <a class="btn" href=${`/alerts/${encodeURIComponent(alert.id)}`}>${t("open")}</a></p>
     ${failed ? html`<p class="small hot" role="alert">${failed}</p>` : null}
-    <p class="small quiet">${event ? t("with-since", { who: event.assignee || event.actor, time: moment(event.at) }) : t("nobody-has-it")}</p>
+    <p class="small quiet">${event ? t("with-since", { who: event.assignee || signed(event.actor), time: moment(event.at) }) : t("nobody-has-it")}</p>
     ${points.length > 1 ? html`<div><h3>${t("accounts-in-windows", { span: span(alert.window_seconds), n: number(points.length) })}</h3>
       <${Spark} points=${points} height=${128} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>
       <p class="ends"><span>${day(points[0].end)}</span><span>${t("bound-n", { n: number(alert.upperbound) })}, ${t("expected-n", { n: number(alert.expected) })} ${range(alert.grounds?.expected_low, alert.grounds?.expected_high)}</span><span>${day(points.at(-1).end)}</span></p></div>` : null}

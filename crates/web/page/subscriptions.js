@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from "/vendor/preact-htm.js";
 import { ask, query, refresh, useAnswer } from "/ask.js";
+import { signed } from "/inbox.js";
 import { Failed, Nothing, Panel, Waiting } from "/parts.js";
 import { LANGUAGES, language, moment, n, place, t, zone } from "/words.js";
 
@@ -98,10 +99,21 @@ export function Subscriptions() {
     }
     refresh();
   };
+  const test = async (kept) => {
+    setSaid(t("test-sending", { name: kept.name }));
+    try {
+      const { recipients } = await ask(`${PATH}/${encodeURIComponent(kept.name)}/test`, { method: "POST" });
+      setSaid(recipients.map((one) => t(`test-${one.outcome}`, { recipient: one.recipient, why: [one.code, one.why].filter(Boolean).join(" ") })).join("; "));
+    } catch (failure) {
+      setSaid(failure.message);
+    }
+  };
+  const troubles = (kept) => [...(kept.failing ? [t("delivery-failing", { time: moment(kept.failing.since), why: kept.failing.why })] : []), ...kept.refused.map((one) => t("recipient-refused", { address: one.address, why: `${one.code} ${one.why}`, time: moment(one.at) }))];
+  const testing = (kept) => html`<button class="btn" type="button" aria-label=${t("test-subscription", { name: kept.name })} onClick=${() => test(kept)}>${t("test-send")}</button>`;
   return html`<div class="wrap"><main id="main" tabindex="-1"><h1 class="plain-head">${t("subscriptions")}</h1><p class="lede-p">${t("subscriptions-lede")}</p><${Failed} error=${error}/>
-    <p role="status" class="quiet">${said}</p>
+    <p role="status" class="quiet"><bdi>${said}</bdi></p>
     ${data ? all.length ? html`<${Panel} id="subscriptions" title=${t("subscriptions")} rows=${() => [["name", "channel", "to", "what", "when", "audience", "source"], ...all.map((kept) => [kept.name, kept.subscription.channel, kept.subscription.to.join(" "), what(kept.subscription, named), when(kept.subscription), kept.subscription.audience, kept.source])]} picture=${false}><div class="scroll" tabindex="0" role="region" aria-label=${t("table-of", { title: t("subscriptions") })}><table class="cards"><thead><tr><th scope="col">${t("s-name")}</th><th scope="col">${t("s-channel")}</th><th scope="col">${t("s-what")}</th><th scope="col">${t("s-when")}</th><th scope="col">${t("s-audience")}</th><th scope="col">${t("s-source")}</th></tr></thead><tbody>
-    ${all.map((kept) => html`<tr><th scope="row"><bdi>${kept.name}</bdi></th><td>${t(`channel-${kept.subscription.channel}`)} <bdi class="quiet">${kept.subscription.to.join(", ") || kept.subscription.url || ""}</bdi></td><td>${what(kept.subscription, named)}</td><td>${when(kept.subscription)}${kept.waiting ? html` <b>${n("waiting-for-digest", kept.waiting)}</b>` : null}</td><td>${t(`audience-${kept.subscription.audience}`)}</td><td>${kept.source === "file" ? html`<span class="quiet">${t("source-file")}</span>` : html`<span class="quiet">${t("source-page", { who: kept.by, time: moment(kept.at) })}</span><span class="acts spaced"><button class="btn" type="button" aria-label=${t("change-subscription", { name: kept.name })} onClick=${() => setOpen(kept)}>${t("change")}</button><button class="btn" type="button" aria-label=${t("remove-subscription", { name: kept.name })} onClick=${() => remove(kept)}>${t("remove")}</button></span>`}</td></tr>`)}</tbody></table></div></${Panel}>` : html`<${Nothing} title=${t("no-subscriptions")}>${t("no-subscriptions-why")}</${Nothing}>` : error ? null : html`<${Waiting} height=${240}/>`}
+    ${all.map((kept) => html`<tr><th scope="row"><bdi>${kept.name}</bdi></th><td>${t(`channel-${kept.subscription.channel}`)} <bdi class="quiet">${kept.subscription.to.join(", ") || kept.subscription.url || ""}</bdi>${troubles(kept).map((trouble) => html`<span class="hot small"><bdi> ${trouble}</bdi></span>`)}</td><td>${what(kept.subscription, named)}</td><td>${when(kept.subscription)}${kept.waiting ? html` <b>${n("waiting-for-digest", kept.waiting)}</b>` : null}</td><td>${t(`audience-${kept.subscription.audience}`)}</td><td>${kept.source === "file" ? html`<span class="quiet">${t("source-file")}</span><span class="acts spaced">${testing(kept)}</span>` : html`<span class="quiet">${t("source-page", { who: signed(kept.by), time: moment(kept.at) })}</span><span class="acts spaced">${testing(kept)}<button class="btn" type="button" aria-label=${t("change-subscription", { name: kept.name })} onClick=${() => setOpen(kept)}>${t("change")}</button><button class="btn" type="button" aria-label=${t("remove-subscription", { name: kept.name })} onClick=${() => remove(kept)}>${t("remove")}</button></span>`}</td></tr>`)}</tbody></table></div></${Panel}>` : html`<${Nothing} title=${t("no-subscriptions")}>${t("no-subscriptions-why")}</${Nothing}>` : error ? null : html`<${Waiting} height=${240}/>`}
     ${open ? html`<${Form} key=${open.name ?? ""} kept=${open.name ? open : null} topics=${topics} done=${done}/>` : data ? html`<p class="acts spaced"><button class="btn main" type="button" onClick=${() => { setSaid(""); setOpen({}); }}>${t("new-subscription")}</button></p>` : null}
     <p class="note">${t("subscriptions-note")}</p></main></div>`;
 }

@@ -62,6 +62,16 @@ pub struct Holder {
 /// BLAKE3 of a token: what is compared and stored in its place. It compares in constant time.
 pub use blake3::Hash as TokenHash;
 
+/// What changes by somebody without a name are signed with. No token has this name: it says that nobody has signed in.
+pub(crate) const NOT_SIGNED_IN: &str = "not signed in";
+
+impl Holder {
+    /// What changes are signed with.
+    pub(crate) fn actor(&self) -> String {
+        if self.name.is_empty() { NOT_SIGNED_IN.to_owned() } else { self.name.clone() }
+    }
+}
+
 /// Who holds the token of this hash now, if anybody does.
 pub type Tokens = Arc<dyn Fn(&TokenHash) -> Option<Holder> + Send + Sync>;
 

@@ -101,14 +101,63 @@ pub enum SubscriptionWish {
         name: String,
         after: u32,
     },
+    /// Sends a test to all its recipients.
+    Test {
+        name: String,
+    },
 }
 
-/// A wish, who has it, and where the whole book goes as it is then.
+/// A wish, who has it, and where the answer goes.
 #[derive(Debug)]
 pub struct SubscriptionAsked {
     pub wish: SubscriptionWish,
     pub actor: String,
-    pub answer: tokio::sync::oneshot::Sender<Result<Vec<SubscriptionKept>, SubscriptionRefused>>,
+    pub answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>,
+}
+
+/// All subscriptions as they are after the wish; of a test its outcomes only.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SubscriptionAnswer {
+    pub subscriptions: Vec<SubscriptionKept>,
+    pub tested: Vec<Tested>,
+}
+
+/// What became of a test at one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tested {
+    /// A mail address, the host of a webhook, the address of a feed.
+    pub recipient: String,
+    pub outcome: TestOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TestOutcome {
+    Accepted,
+    Refused {
+        code: u16,
+        why: String,
+    },
+    /// It never came to the recipient, or may pass.
+    Failed {
+        why: String,
+    },
+}
+
+/// How a subscription's messages fare.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// Recipients that were refused last.
+    pub refused: Vec<RecipientRefused>,
+    /// Why nothing goes out at present, and since when.
+    pub failing: Option<(String, record::Micros)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientRefused {
+    pub address: String,
+    pub code: u16,
+    pub why: String,
+    pub at: record::Micros,
 }
 
 /// Somebody wants an author erased: a DID, or `SOURCE:ID`.
@@ -151,6 +200,7 @@ pub struct SubscriptionKept {
     pub at: Option<record::Micros>,
     /// The alerts that it covers, with what it hears of each.
     pub owed: Vec<Owed>,
+    pub delivery: Delivery,
     /// What it says, without secrets.
     pub subscription: serde_json::Value,
 }

@@ -192,6 +192,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             ..endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back that can still be taken back", [],
                 Json(schema::<erasures::ErasedShown>), erasures::erase)
         },
+        Endpoint {
+            cost: 10.0,
+            ..endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every recipient, and says what became of it", [],
+                Json(schema::<subscriptions::TestShown>), subscriptions::test)
+        },
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
             [may("topic", TOPIC), may("region", Takes::Region)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",

@@ -103,6 +103,18 @@ pub fn body(alert: &Alert, named: &Named, telling: &Telling<'_>, subscription: &
     serde_json::to_string(&[posted]).unwrap_or_default()
 }
 
+/// The body of a test, which resolves by itself within a minute.
+pub fn test_body(subscription: &str, now: Micros) -> String {
+    let at = |at: Micros| record::time::display(at.div_euclid(SECOND) * SECOND);
+    let posted = serde_json::json!([{
+        "labels": { "alertname": "PumphandleTest", "severity": "none", "subscription": subscription },
+        "annotations": { "summary": "This is a test. There is no alert." },
+        "startsAt": at(now),
+        "endsAt": at(now + MINUTE),
+    }]);
+    posted.to_string()
+}
+
 pub fn send(reach: &Reach, url: &str, body: &str) -> Result<(), SendError> {
     let answer = http::post(reach, &format!("{}/api/v2/alerts", url.trim_end_matches('/')), &[], body.as_bytes())?;
     match answer.status {

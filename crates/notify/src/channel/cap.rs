@@ -54,8 +54,18 @@ pub struct Sender {
 }
 
 /// The message of a revision, in every language. `before`: what was said of this alert; `rise` stands in place of every number
-/// where the public is the reader.
-pub fn message(alert: &Alert, rise: Option<Rise>, before: &[Sent], sender: &Sender, zone: &Zone, names: &dyn Names, now: Micros) -> Sent {
+/// where the public is the reader; `series`: among how many its recurrence is measured.
+#[expect(clippy::too_many_arguments, reason = "what one message is made of, from two callers")]
+pub fn message(
+    alert: &Alert,
+    rise: Option<Rise>,
+    before: &[Sent],
+    sender: &Sender,
+    zone: &Zone,
+    names: &dyn Names,
+    series: u32,
+    now: Micros,
+) -> Sent {
     let msg_type = match (before.is_empty(), alert.state) {
         (true, _) => "Alert",
         (false, AlertState::Withdrawn) => "Cancel",
@@ -83,7 +93,7 @@ pub fn message(alert: &Alert, rise: Option<Rise>, before: &[Sent], sender: &Send
             .collect();
         element("references", &references.join(" "));
     }
-    let telling = |language| Telling { language, zone, names, series: 1, history: &[], rise };
+    let telling = |language| Telling { language, zone, names, series, history: &[], rise };
     for language in Language::ALL {
         info(&mut xml, alert, &telling(language), sender, now);
     }

@@ -5,7 +5,12 @@ use super::*;
 use crate::sample::{Europe, TUESDAY, fever};
 
 fn frame() -> Frame<'static> {
-    Frame { subscription: "bavaria", page: Some("https://pumphandle.example.org"), simulated: false }
+    Frame {
+        subscription: "bavaria",
+        page: Some("https://pumphandle.example.org"),
+        unsubscribes: Some("alerts@example.org"),
+        simulated: false,
+    }
 }
 
 fn trend() -> Vec<Bar> {
@@ -24,11 +29,11 @@ fn a_mail_in_text() {
     let message = told(&fever(), Language::English, Occasion::New);
     assert_eq!(message.id, "bavaria-3f2a9c01b7de-0-new");
     expect![[r#"
-        Fever, Bavaria: 23 accounts, 6 expected (3-11)
+        Fever, Bavaria: 23 accounts, 6 expected (3–11)
 
         About once a year · new
 
-        23 accounts posted about fever in Bavaria in the 24~h to Tue 14:00~CET; 6 expected (3-11).
+        23 accounts posted about fever in Bavaria in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11).
         By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last alert here: 1 talk. Posts, not cases.
 
         What to check
@@ -39,7 +44,10 @@ fn a_mail_in_text() {
         Open and acknowledge: https://pumphandle.example.org/alerts/3f2a9c01b7de
 
         --
-        Subscription: bavaria · 3f2a9c01b7de r0
+        You receive this as a recipient of the subscription “bavaria”.
+        Change or end the subscription: https://pumphandle.example.org/subscriptions
+        End the subscription by mail: alerts@example.org
+        3f2a9c01b7de r0
     "#]].assert_eq(&format!("{}\n\n{}", message.subject, message.text).replace('\u{a0}', "~"));
 }
 
@@ -113,28 +121,84 @@ fn a_payload_says_what_happened_in_less_than_twenty_kilobytes() {
 #[test]
 fn a_pulse_and_a_digest() {
     let zone = Zone::named("Europe/Berlin").unwrap();
-    let well = Pulse { seen: Some(0.97), alerts: 0, latest: Some(TUESDAY), is_silent: false };
+    let well = Pulse { seen: Some(0.97), latest: Some(TUESDAY), ..Pulse::default() };
+    let busy = Pulse { alerts: 1, unacknowledged: 2, ..well.clone() };
     let silent = Pulse { is_silent: true, ..well.clone() };
     let mut all = String::new();
     for language in Language::ALL {
-        for said in [&well, &silent] {
+        for said in [&well, &busy, &silent] {
             let message = pulse(said, "p", language, &zone, TUESDAY, &frame());
             assert!(is_well_formed(&message.html));
             all.push_str(&format!("{} | {}\n", message.subject, message.text.lines().next().unwrap()).replace('\u{a0}', "~"));
         }
     }
     expect![[r#"
-        All is well (Tue 13 Jan 14:00~CET) | Nothing unusual. Seen: 97~%.
-        The system is silent: nothing has been judged since Tue 13 Jan 14:00~CET. Seen: 97~% (Tue 13 Jan 14:00~CET) | The system is silent: nothing has been judged since Tue 13 Jan 14:00~CET. Seen: 97~%.
-        Tout va bien (mar. 13 janv. 14:00~CET) | Rien d’inhabituel. Vus: 97~%.
-        Le système est muet : rien n’a été jugé depuis mar. 13 janv. 14:00~CET. Vus: 97~% (mar. 13 janv. 14:00~CET) | Le système est muet : rien n’a été jugé depuis mar. 13 janv. 14:00~CET. Vus: 97~%.
-        Todo en orden (mar. 13 ene. 14:00~CET) | Nada inusual. Vistos: 97~%.
-        El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 14:00~CET. Vistos: 97~% (mar. 13 ene. 14:00~CET) | El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 14:00~CET. Vistos: 97~%.
-        Alles in Ordnung (Di 13. Jan. 14:00~CET) | Nichts Ungewöhnliches. Gesehen: 97~%.
-        Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~% (Di 13. Jan. 14:00~CET) | Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 14:00~CET. Gesehen: 97~%.
+        pumphandle works; 0 new alerts in 24~h, 0 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 0 new alerts in 24~h, 0 unacknowledged. Nothing unusual. Seen: 97~%.
+        pumphandle works; 1 new alert in 24~h, 2 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 1 new alert in 24~h, 2 unacknowledged. Seen: 97~%.
+        The system is silent: nothing has been judged since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | The system is silent: nothing has been judged since Tue 13 Jan 2026 14:00~CET. Seen: 97~%.
+        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Vus: 97~%.
+        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Vus: 97~%.
+        Le système est muet : rien n’a été jugé depuis mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Le système est muet : rien n’a été jugé depuis mar. 13 janv. 2026 14:00~CET. Vus: 97~%.
+        pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin asumir (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin asumir. Nada inusual. Vistos: 97~%.
+        pumphandle funciona; 1 alerta nueva en 24~h, 2 sin asumir (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin asumir. Vistos: 97~%.
+        El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 2026 14:00~CET. Vistos: 97~%.
+        pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen. Nichts Ungewöhnliches. Gesehen: 97~%.
+        pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen. Gesehen: 97~%.
+        Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 2026 14:00~MEZ. Gesehen: 97~%.
     "#]].assert_eq(&all);
     let alert = fever();
     let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
     let message = digest(&[(&alert, telling)], "d", Language::English, &zone, TUESDAY, &frame());
     assert!(is_well_formed(&message.html) && message.text.contains("23 accounts posted about fever in Bavaria"));
+}
+
+#[test]
+fn notices_name_what_is_wrong_in_four_languages() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let degraded = Notice::Degraded(vec![("feed-silent bluesky".to_owned(), "no event for <3> min".to_owned())]);
+    let mut all = String::new();
+    for language in Language::ALL {
+        for said in [&degraded, &Notice::Recovered, &Notice::Test] {
+            let message = notice(said, "n", language, &zone, TUESDAY, &frame());
+            assert!(is_well_formed(&message.html), "{}", message.html);
+            all.push_str(&format!("{} | {}\n", message.subject, message.text.lines().next().unwrap()).replace('\u{a0}', "~"));
+        }
+    }
+    expect![[r#"
+        pumphandle works with limits: feed-silent bluesky (Tue 13 Jan 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle works without limits again (Tue 13 Jan 2026 14:00~CET) | pumphandle works without limits again.
+        pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test. There is no alert.
+        pumphandle fonctionne en mode dégradé: feed-silent bluesky (mar. 13 janv. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle fonctionne de nouveau normalement (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne de nouveau normalement.
+        pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test. Il n’y a pas d’alerte.
+        pumphandle funciona de forma limitada: feed-silent bluesky (mar. 13 ene. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle vuelve a funcionar con normalidad (mar. 13 ene. 2026 14:00~CET) | pumphandle vuelve a funcionar con normalidad.
+        pumphandle: prueba de la suscripción bavaria (mar. 13 ene. 2026 14:00~CET) | Esto es una prueba. No hay ninguna alerta.
+        pumphandle läuft eingeschränkt: feed-silent bluesky (Di 13. Jan. 2026 14:00~MEZ) | feed-silent bluesky: no event for <3> min
+        pumphandle läuft wieder uneingeschränkt (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft wieder uneingeschränkt.
+        pumphandle: Test des Abonnements bavaria (Di 13. Jan. 2026 14:00~MEZ) | Dies ist ein Test. Es liegt kein Alarm vor.
+    "#]].assert_eq(&all);
+}
+
+/// Whatever is sent: its date with weekday, day, month and year, why it comes, and how to end it.
+#[test]
+fn every_message_carries_date_reason_and_a_way_out() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let alert = fever();
+    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
+    let english = Language::English;
+    let messages = [
+        told(&alert, english, Occasion::New),
+        told(&alert, english, Occasion::Escalation),
+        digest(&[(&alert, telling)], "d", english, &zone, TUESDAY, &frame()),
+        pulse(&Pulse::default(), "p", english, &zone, TUESDAY, &frame()),
+        notice(&Notice::Test, "n", english, &zone, TUESDAY, &frame()),
+    ];
+    for message in messages {
+        assert!(message.text.contains("Tue 13 Jan 2026 14:00\u{a0}CET"), "{}", message.text);
+        for text in [&message.text, &message.html] {
+            assert!(text.contains("subscription “bavaria”") && text.contains("https://pumphandle.example.org/subscriptions"), "{text}");
+            assert!(text.contains("alerts@example.org"), "{text}");
+        }
+    }
 }

@@ -49,12 +49,123 @@ fn what_is_snoozed_is_silent_until_it_doubles_and_what_nobody_takes_up_goes_to_t
     assert!(!wakes(&woken, &snoozed) && wakes(&woken, &again) && !told.wakes(&mail, &fever(), &snoozed, TUESDAY + DAY));
     let feed = subscription("channel = \"feed\"");
     assert!(!told.wakes(&feed, &fever(), &snoozed, TUESDAY + HOUR));
-    assert_eq!(told.due(&mail, &fever(), &[], TUESDAY + 2 * HOUR - 1), None);
+    let fired = Alert { fired_at: TUESDAY, ..fever() };
+    assert_eq!(told.due(&mail, &fired, &[], TUESDAY + 2 * HOUR - 1), None);
     let escalation = Some(Due::Tell(Occasion::Escalation));
-    assert_eq!(told.due(&mail, &fever(), &[], TUESDAY + 2 * HOUR), escalation);
-    assert_eq!(told.due(&mail, &fever(), &[event(0, Handling::Triaged, None)], TUESDAY + 2 * HOUR), None);
-    let escalated = told.sent(&fever(), Some(Occasion::Escalation), TUESDAY + 2 * HOUR);
-    assert_eq!(escalated.due(&mail, &fever(), &[], TUESDAY + DAY), None, "once");
+    assert_eq!(told.due(&mail, &fired, &[], TUESDAY + 2 * HOUR), escalation);
+    assert_eq!(told.due(&mail, &fired, &[event(0, Handling::Triaged, None)], TUESDAY + 2 * HOUR), None);
+    let asleep = [event(0, Handling::New, snooze)];
+    assert_eq!(told.due(&mail, &fired, &asleep, TUESDAY + 2 * HOUR), None, "somebody has snoozed it");
+    let escalated = told.sent(&fired, Some(Occasion::Escalation), TUESDAY + 2 * HOUR);
+    assert_eq!(escalated.due(&mail, &fired, &[], TUESDAY + DAY), None, "once");
+}
+
+#[test]
+fn a_snooze_that_runs_out_is_mailed_once_and_one_ended_by_hand_is_not() {
+    let mail = subscription("channel = \"mail\"\nto = [\"a@example.org\"]");
+    let told = Item::new(&fever(), at_once()).sent(&fever(), Some(Occasion::New), TUESDAY);
+    let until = |until| [event(0, Handling::Triaged, Some(Snooze { until, ratio: fever().ratio() }))];
+    let woken = Some(Due::Tell(Occasion::Woken));
+    assert_eq!(told.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY - 1), None);
+    assert_eq!(told.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY), woken);
+    assert_eq!(told.due(&mail, &fever(), &until(TUESDAY - 1), TUESDAY + DAY), None, "ended by hand");
+    let once = Item { updated_after: Some(1), ..told };
+    assert_eq!(once.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY), None);
+}
+
+const REFUSED: SendError = SendError::Refused { code: 550, why: String::new() };
+
+fn deferred() -> SendError {
+    SendError::Deferred { why: "greylisted".to_owned() }
+}
+
+fn three() -> Subscription {
+    subscription(
+        "channel = \"mail\"\nto = [\"a@example.org\", \"b@example.org\", \"c@example.org\"]\nescalate-after = \"2h\"\ndeputies = [\"d@example.org\"]",
+    )
+}
+
+#[test]
+fn a_refused_recipient_is_final_and_nobody_gets_a_second_copy() {
+    let mail = three();
+    let alert = Alert { fired_at: TUESDAY, ..fever() };
+    let mut item = Item::new(&alert, at_once());
+    let mut sent: Vec<String> = Vec::new();
+    let mut now = TUESDAY;
+    while now < TUESDAY + DAY {
+        while let Some(Due::Tell(occasion)) = item.due(&mail, &alert, &[], now) {
+            let round = item.round(occasion, &alert, now);
+            let to = item.recipients(&mail, occasion, now);
+            let address = round.next(&to, now).expect("due").clone();
+            let result = if address.starts_with('a') { Err(REFUSED) } else { Ok(()) };
+            sent.push(format!("{} {address} {}", occasion.name(), (now - TUESDAY) / MINUTE));
+            item = item.mailed(&mail, (&alert, occasion), (&address, &result), now, 0.5);
+        }
+        now += MINUTE;
+    }
+    let wanted = ["new a@example.org 0", "new b@example.org 0", "new c@example.org 0", "escalation d@example.org 120"];
+    assert_eq!(sent, wanted);
+    assert!(item.told.is_some() && !item.given_up && item.escalated);
+}
+
+#[test]
+fn a_recipient_to_be_tried_later_delays_neither_others_nor_the_escalation() {
+    let mail = three();
+    let alert = Alert { fired_at: TUESDAY, ..fever() };
+    let mut item = Item::new(&alert, at_once());
+    let mut sent = BTreeMap::new();
+    let mut now = TUESDAY;
+    while now < TUESDAY + 5 * DAY {
+        while let Some(Due::Tell(occasion)) = item.due(&mail, &alert, &[], now) {
+            let to = item.recipients(&mail, occasion, now);
+            let address = item.round(occasion, &alert, now).next(&to, now).expect("due").clone();
+            let result = if address.starts_with('a') { Err(deferred()) } else { Ok(()) };
+            sent.entry((occasion, address.clone())).or_insert_with(Vec::new).push(now - TUESDAY);
+            item = item.mailed(&mail, (&alert, occasion), (&address, &result), now, 0.5);
+        }
+        now += MINUTE;
+    }
+    assert_eq!(sent[&(Occasion::New, "c@example.org".to_owned())], [0]);
+    assert_eq!(sent[&(Occasion::Escalation, "d@example.org".to_owned())], [2 * HOUR]);
+    let tries = &sent[&(Occasion::New, "a@example.org".to_owned())];
+    assert!(tries.len() > 10 && *tries.last().unwrap() >= 3 * DAY && item.told.is_some(), "{tries:?}");
+}
+
+/// What is taken back while some have not heard of it goes to those only who have; who got the newer revision late gets it once.
+#[test]
+fn changes_reach_those_who_have_heard_and_none_twice() {
+    let mail = three();
+    let alert = Alert { fired_at: TUESDAY, ..fever() };
+    let mut item = Item::new(&alert, at_once());
+    for (address, result) in [("a@example.org", Ok(())), ("b@example.org", Err(deferred()))] {
+        item = item.mailed(&mail, (&alert, Occasion::New), (address, &result), TUESDAY, 0.5);
+    }
+    let grown = Alert { revision: 1, severity: 3, ..alert.clone() };
+    let withdrawn = Alert { revision: 2, state: AlertState::Withdrawn, ..alert.clone() };
+    assert_eq!(item.due(&mail, &withdrawn, &[], TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
+    assert_eq!(item.recipients(&mail, Occasion::Update, TUESDAY + HOUR), ["a@example.org"]);
+    // The others get their first mail about the grown alert, and then only the first one hears of the growth.
+    let mut later = item.clone();
+    for address in ["b@example.org", "c@example.org"] {
+        later = later.mailed(&mail, (&grown, Occasion::New), (address, &Ok(())), TUESDAY + HOUR, 0.5);
+    }
+    assert_eq!(later.due(&mail, &grown, &[], TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
+    let to = later.recipients(&mail, Occasion::Update, TUESDAY + HOUR);
+    let round = later.round(Occasion::Update, &grown, TUESDAY + HOUR);
+    assert_eq!(round.next(&to, TUESDAY + HOUR).map(String::as_str), Some("a@example.org"));
+    assert_eq!(round.waiting(&to), 1);
+}
+
+#[test]
+fn quiet_hours_and_digests_begin_the_time_of_escalation() {
+    let quiet = "quiet = \"13:00-17:00\"\nalways = [\"measles\"]\nchannel = \"mail\"\nto = [\"a@example.org\"]";
+    let subscription = subscription(quiet);
+    let alert = Alert { fired_at: TUESDAY, ..fever() };
+    // 14:00 in Berlin.
+    assert_eq!(plan::escalates_from(&subscription, &alert, at_once()), TUESDAY + 3 * HOUR);
+    let always = Alert { topic: "measles".to_owned(), ..alert.clone() };
+    assert_eq!(plan::escalates_from(&subscription, &always, at_once()), TUESDAY);
+    assert_eq!(plan::escalates_from(&subscription, &alert, Planned::Digest { at: TUESDAY + DAY }), TUESDAY + DAY);
 }
 
 #[test]
@@ -68,6 +179,50 @@ fn alertmanager_is_told_again_while_it_is_open_and_that_it_is_over() {
 }
 
 proptest! {
+    /// Whatever the server and recipients reply, and whenever the program is killed: nobody accepts a mail twice but the one that was on
+    /// its way at a kill, and after a refusal nothing is sent to that address on that occasion.
+    #[test]
+    fn no_copy_is_repeated_whatever_happens(steps in proptest::collection::vec((0u8..5, any::<bool>()), 40)) {
+        let mail = three();
+        let alert = Alert { fired_at: TUESDAY, ..fever() };
+        let mut item = Item::new(&alert, at_once());
+        let mut accepted = BTreeMap::<(Occasion, String), u32>::new();
+        let mut allowed = BTreeMap::<(Occasion, String), u32>::new();
+        let mut final_for = BTreeSet::new();
+        let mut now = TUESDAY;
+        for (reply, is_killed) in steps {
+            now += 4 * HOUR;
+            let Some(Due::Tell(occasion)) = item.due(&mail, &alert, &[], now) else { continue };
+            let to = item.recipients(&mail, occasion, now);
+            let Some(address) = item.round(occasion, &alert, now).next(&to, now).cloned() else {
+                item = item.completed(&mail, occasion, now);
+                continue;
+            };
+            prop_assert!(!final_for.contains(&(occasion, address.clone())));
+            let result = match reply {
+                0 => Err(REFUSED),
+                1 => Err(deferred()),
+                2 => Err(SendError::later("away")),
+                _ => Ok(()),
+            };
+            let key = (occasion, address.clone());
+            if result.is_ok() {
+                *accepted.entry(key.clone()).or_default() += 1;
+            }
+            if is_killed {
+                *allowed.entry(key).or_default() += 1;
+                continue;
+            }
+            if matches!(result, Ok(()) | Err(SendError::Refused { .. })) {
+                final_for.insert(key);
+            }
+            item = item.mailed(&mail, (&alert, occasion), (&address, &result), now, 0.5);
+        }
+        for (key, count) in accepted {
+            prop_assert!(count <= 1 + allowed.get(&key).copied().unwrap_or(0), "{key:?}");
+        }
+    }
+
     /// However often it fails, the wait grows, is bounded, and three days pass before it is let go.
     #[test]
     fn tries_go_on_for_three_days(jitters in proptest::collection::vec(0.0f64..1.0, 200), asked in proptest::option::of(0i64..2 * DAY)) {
@@ -94,7 +249,7 @@ proptest! {
         let hook = subscription("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
         let revisions = [fever(), Alert { revision: 1, ..fever() }, Alert { revision: 2, state: AlertState::Closed, ..fever() }];
         let mut kept = Item::new(&fever(), at_once());
-        let mut received = std::collections::BTreeSet::new();
+        let mut received = BTreeSet::new();
         let mut now = TUESDAY;
         for (step, (kill, fail)) in kills.iter().zip(&fails).enumerate() {
             let alert = &revisions[(step / 20).min(2)];

@@ -40,7 +40,7 @@ impl Book for German {
 
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
         match interval {
-            Some((low, high)) => format!("{number} erwartet ({low}-{high})"),
+            Some((low, high)) => format!("{number} erwartet ({low}–{high})"),
             None => format!("{number} erwartet, Schranke {bound}"),
         }
     }
@@ -77,10 +77,15 @@ impl Book for German {
         }
     }
 
-    fn end(&self, local: &Local, with_date: bool) -> String {
+    fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let date = if with_date { format!(" {}. {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
-        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        let zone = match local.zone.as_str() {
+            "CET" => "MEZ",
+            "CEST" => "MESZ",
+            zone => zone,
+        };
+        format!("{day} {date}. {month} {year} {}\u{a0}{}", clock(local), zone)
     }
 
     fn rarity(&self, often: Often) -> String {
@@ -105,7 +110,8 @@ impl Book for German {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 | 1 => format!("Durch Zufall {rarity} in dieser Reihe."),
+            0 => format!("Durch Zufall {rarity} in allen beobachteten Reihen."),
+            1 => format!("Durch Zufall {rarity} in dieser Reihe."),
             _ => format!("Durch Zufall {rarity} in Ihren {series} Reihen."),
         }
     }
@@ -194,16 +200,15 @@ impl Book for German {
             Label::Inbox => "Eingang",
             Label::Accounts => "Konten",
             Label::Ratio => "Verhältnis",
+            Label::Detectable => "Kleinster erkennbarer Anstieg",
             Label::Voice => "Erste Person",
             Label::News => "Nachrichten",
             Label::Seen => "Gesehen",
             Label::PerMillion => "Beiträge je Million",
             Label::Simulated => "Simulierte Daten",
-            Label::Change => "Abonnement",
             Label::Trend => "Konten, Fenster für Fenster",
             Label::Bound => "gestrichelt: Schranke von",
             Label::Digest => "Übersicht",
-            Label::Heartbeat => "Alles in Ordnung",
             Label::NothingUnusual => "Nichts Ungewöhnliches.",
             Label::Silence => "Das System schweigt: nichts wurde beurteilt seit",
             Label::Outage => "pumphandle ist ausgefallen: bis zum Neustart wird nichts überwacht",
@@ -212,6 +217,10 @@ impl Book for German {
             Label::New => "neu",
             Label::Updated => "Aktualisierung",
             Label::BelowTheLine => "Ohne eigene Nachricht, nach Seltenheit",
+            Label::Degraded => "pumphandle läuft eingeschränkt",
+            Label::Recovered => "pumphandle läuft wieder uneingeschränkt",
+            Label::Test => "pumphandle: Test des Abonnements",
+            Label::TestMeans => "Dies ist ein Test. Es liegt kein Alarm vor.",
         }
     }
 
@@ -240,5 +249,22 @@ impl Book for German {
             "und" => "ohne Sprachangabe",
             _ => return None,
         })
+    }
+
+    fn why(&self, subscription: &str) -> String {
+        format!("Sie erhalten diese Nachricht über das Abonnement „{subscription}“.")
+    }
+
+    fn change(&self, address: &str) -> String {
+        format!("Abonnement ändern oder beenden: {address}")
+    }
+
+    fn end_by_mail(&self, address: &str) -> String {
+        format!("Abonnement per Mail beenden: {address}")
+    }
+
+    fn works(&self, new: u32, unacknowledged: u32) -> String {
+        let alerts = if new == 1 { "neuer Alarm" } else { "neue Alarme" };
+        format!("pumphandle läuft; {new} {alerts} in 24\u{a0}h, {unacknowledged} nicht übernommen")
     }
 }

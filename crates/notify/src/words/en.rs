@@ -42,7 +42,7 @@ impl Book for English {
 
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
         match interval {
-            Some((low, high)) => format!("{number} expected ({low}-{high})"),
+            Some((low, high)) => format!("{number} expected ({low}–{high})"),
             None => format!("{number} expected, bound {bound}"),
         }
     }
@@ -66,10 +66,10 @@ impl Book for English {
         }
     }
 
-    fn end(&self, local: &Local, with_date: bool) -> String {
+    fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let date = if with_date { format!(" {} {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
-        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
     fn rarity(&self, often: Often) -> String {
@@ -94,7 +94,8 @@ impl Book for English {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 | 1 => format!("By chance {rarity} in this series."),
+            0 => format!("By chance {rarity} in all series watched."),
+            1 => format!("By chance {rarity} in this series."),
             _ => format!("By chance {rarity} in your {series} series."),
         }
     }
@@ -173,16 +174,15 @@ impl Book for English {
             Label::Inbox => "Inbox",
             Label::Accounts => "Accounts",
             Label::Ratio => "Ratio",
+            Label::Detectable => "Smallest rise that would show",
             Label::Voice => "First-person",
             Label::News => "News",
             Label::Seen => "Seen",
             Label::PerMillion => "Posts per million",
             Label::Simulated => "Simulated data",
-            Label::Change => "Subscription",
             Label::Trend => "Accounts, window by window",
             Label::Bound => "dashes: bound of",
             Label::Digest => "Digest",
-            Label::Heartbeat => "All is well",
             Label::NothingUnusual => "Nothing unusual.",
             Label::Silence => "The system is silent: nothing has been judged since",
             Label::Outage => "pumphandle has stopped: nothing is watched until it is started again",
@@ -191,6 +191,10 @@ impl Book for English {
             Label::New => "new",
             Label::Updated => "update",
             Label::BelowTheLine => "Without a token of their own, ranked",
+            Label::Degraded => "pumphandle works with limits",
+            Label::Recovered => "pumphandle works without limits again",
+            Label::Test => "pumphandle: test of the subscription",
+            Label::TestMeans => "This is a test. There is no alert.",
         }
     }
 
@@ -218,5 +222,21 @@ impl Book for English {
             "und" => "no stated language",
             _ => return None,
         })
+    }
+
+    fn why(&self, subscription: &str) -> String {
+        format!("You receive this as a recipient of the subscription “{subscription}”.")
+    }
+
+    fn change(&self, address: &str) -> String {
+        format!("Change or end the subscription: {address}")
+    }
+
+    fn end_by_mail(&self, address: &str) -> String {
+        format!("End the subscription by mail: {address}")
+    }
+
+    fn works(&self, new: u32, unacknowledged: u32) -> String {
+        format!("pumphandle works; {new} new {} in 24\u{a0}h, {unacknowledged} unacknowledged", if new == 1 { "alert" } else { "alerts" })
     }
 }

@@ -42,7 +42,7 @@ impl Book for Spanish {
 
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
         match interval {
-            Some((low, high)) => format!("se esperaban {number} ({low}-{high})"),
+            Some((low, high)) => format!("se esperaban {number} ({low}–{high})"),
             None => format!("se esperaban {number}, umbral {bound}"),
         }
     }
@@ -70,10 +70,10 @@ impl Book for Spanish {
         }
     }
 
-    fn end(&self, local: &Local, with_date: bool) -> String {
+    fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let date = if with_date { format!(" {} {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
-        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
     fn rarity(&self, often: Often) -> String {
@@ -98,7 +98,8 @@ impl Book for Spanish {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 | 1 => format!("Por azar, {rarity} en esta serie."),
+            0 => format!("Por azar, {rarity} en el conjunto de las series vigiladas."),
+            1 => format!("Por azar, {rarity} en esta serie."),
             _ => format!("Por azar, {rarity} en sus {series} series."),
         }
     }
@@ -181,16 +182,15 @@ impl Book for Spanish {
             Label::Inbox => "Bandeja de entrada",
             Label::Accounts => "Cuentas",
             Label::Ratio => "Razón",
+            Label::Detectable => "Menor aumento detectable",
             Label::Voice => "En primera persona",
             Label::News => "Noticias",
             Label::Seen => "Vistos",
             Label::PerMillion => "Mensajes por millón",
             Label::Simulated => "Datos simulados",
-            Label::Change => "Suscripción",
             Label::Trend => "Cuentas, ventana a ventana",
             Label::Bound => "trazos: umbral de",
             Label::Digest => "Resumen",
-            Label::Heartbeat => "Todo en orden",
             Label::NothingUnusual => "Nada inusual.",
             Label::Silence => "El sistema guarda silencio: nada se ha juzgado desde",
             Label::Outage => "pumphandle se ha detenido: no se vigila nada hasta que se reinicie",
@@ -199,6 +199,10 @@ impl Book for Spanish {
             Label::New => "nueva",
             Label::Updated => "actualización",
             Label::BelowTheLine => "Sin envío inmediato, por rareza",
+            Label::Degraded => "pumphandle funciona de forma limitada",
+            Label::Recovered => "pumphandle vuelve a funcionar con normalidad",
+            Label::Test => "pumphandle: prueba de la suscripción",
+            Label::TestMeans => "Esto es una prueba. No hay ninguna alerta.",
         }
     }
 
@@ -226,5 +230,22 @@ impl Book for Spanish {
             "und" => "idioma no declarado",
             _ => return None,
         })
+    }
+
+    fn why(&self, subscription: &str) -> String {
+        format!("Recibe este mensaje por la suscripción «{subscription}».")
+    }
+
+    fn change(&self, address: &str) -> String {
+        format!("Cambiar o cancelar la suscripción: {address}")
+    }
+
+    fn end_by_mail(&self, address: &str) -> String {
+        format!("Cancelar la suscripción por correo: {address}")
+    }
+
+    fn works(&self, new: u32, unacknowledged: u32) -> String {
+        let alerts = if new == 1 { "alerta nueva" } else { "alertas nuevas" };
+        format!("pumphandle funciona; {new} {alerts} en 24\u{a0}h, {unacknowledged} sin asumir")
     }
 }

@@ -46,7 +46,7 @@ impl Book for French {
 
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
         match interval {
-            Some((low, high)) => format!("{number} attendus ({low}-{high})"),
+            Some((low, high)) => format!("{number} attendus ({low}–{high})"),
             None => format!("{number} attendus, seuil {bound}"),
         }
     }
@@ -82,10 +82,10 @@ impl Book for French {
         }
     }
 
-    fn end(&self, local: &Local, with_date: bool) -> String {
+    fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let date = if with_date { format!(" {} {}", local.day_of_month, MONTHS[usize::from(local.month - 1)]) } else { String::new() };
-        format!("{day}{date} {}\u{a0}{}", clock(local), local.zone)
+        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
     fn rarity(&self, often: Often) -> String {
@@ -110,7 +110,8 @@ impl Book for French {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 | 1 => format!("Par hasard {rarity} dans cette série."),
+            0 => format!("Par hasard {rarity} dans l’ensemble des séries suivies."),
+            1 => format!("Par hasard {rarity} dans cette série."),
             _ => format!("Par hasard {rarity} dans vos {series} séries."),
         }
     }
@@ -193,16 +194,15 @@ impl Book for French {
             Label::Inbox => "Boîte de réception",
             Label::Accounts => "Comptes",
             Label::Ratio => "Rapport",
+            Label::Detectable => "Plus petite hausse décelable",
             Label::Voice => "À la première personne",
             Label::News => "Presse",
             Label::Seen => "Vus",
             Label::PerMillion => "Messages par million",
             Label::Simulated => "Données simulées",
-            Label::Change => "Abonnement",
             Label::Trend => "Comptes, fenêtre par fenêtre",
             Label::Bound => "tirets : seuil de",
             Label::Digest => "Résumé",
-            Label::Heartbeat => "Tout va bien",
             Label::NothingUnusual => "Rien d’inhabituel.",
             Label::Silence => "Le système est muet : rien n’a été jugé depuis",
             Label::Outage => "pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage",
@@ -211,6 +211,10 @@ impl Book for French {
             Label::New => "nouvelle",
             Label::Updated => "mise à jour",
             Label::BelowTheLine => "Sans envoi immédiat, par rareté",
+            Label::Degraded => "pumphandle fonctionne en mode dégradé",
+            Label::Recovered => "pumphandle fonctionne de nouveau normalement",
+            Label::Test => "pumphandle : test de l’abonnement",
+            Label::TestMeans => "Ceci est un test. Il n’y a pas d’alerte.",
         }
     }
 
@@ -238,5 +242,23 @@ impl Book for French {
             "und" => "langue non déclarée",
             _ => return None,
         })
+    }
+
+    fn why(&self, subscription: &str) -> String {
+        format!("Vous recevez ce message au titre de l’abonnement « {subscription} ».")
+    }
+
+    fn change(&self, address: &str) -> String {
+        format!("Modifier ou résilier l’abonnement : {address}")
+    }
+
+    fn end_by_mail(&self, address: &str) -> String {
+        format!("Résilier l’abonnement par courriel : {address}")
+    }
+
+    fn works(&self, new: u32, unacknowledged: u32) -> String {
+        let alerts = if new < 2 { "nouvelle alerte" } else { "nouvelles alertes" };
+        let open = if unacknowledged < 2 { "non prise en charge" } else { "non prises en charge" };
+        format!("pumphandle fonctionne ; {new} {alerts} en 24\u{a0}h, {unacknowledged} {open}")
     }
 }

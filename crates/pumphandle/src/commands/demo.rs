@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let demo = DemoWorld::new(args.seed, &DemoOptions::from_morning_before(roles::now()));
     let live = demo.live_us;
     let speed = Micros::from(args.speed);
-    let mut began = None;
+    let world_clock = WORLD_CLOCK.get_or_init(|| WorldClock { live, speed, began: OnceLock::new() });
     let mut filled = false;
     let due = move || {
         // History comes at once; from its end on the world's clock runs, quickened.
@@ -59,19 +59,13 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
             filled = true;
             return live;
         }
-        let began = *began.get_or_insert_with(Instant::now);
-        live + Micros::try_from(began.elapsed().as_micros()).unwrap_or(0) * speed
+        world_clock.began.get_or_init(Instant::now);
+        world_clock.now()
     };
     let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
-    let embedded = Embedded {
-        config,
-        until_drained: false,
-        worlds: vec![(FEED.to_owned(), world)],
-        simulated: true,
-        clock: roles::now,
-        metrics,
-        json: args.json,
-    };
+    let worlds = vec![(FEED.to_owned(), world)];
+    let (clock, people_clock): (fn() -> Micros, fn() -> Micros) = (roles::now, simulated_now);
+    let embedded = Embedded { config, until_drained: false, worlds, simulated: true, clock, people_clock, metrics, json: args.json };
     let result = embedded::run(embedded, &stop, Some(listener));
     if args.data.is_none() {
         // Best effort: what is left in a folder for temporary files is the system's to remove.
@@ -110,6 +104,27 @@ fn greet(page: &str, speed: u32) -> anyhow::Result<()> {
     writeln!(out, "Soon after, fever rises in Berlin: the first alert comes within a minute, as a line here and on the page.")?;
     writeln!(out, "Ctrl-C ends it.")?;
     Ok(())
+}
+
+/// The clock of the simulated world: it stands at the end of history until that has been read, then it runs, quickened.
+struct WorldClock {
+    live: Micros,
+    speed: Micros,
+    began: OnceLock<Instant>,
+}
+
+static WORLD_CLOCK: OnceLock<WorldClock> = OnceLock::new();
+
+impl WorldClock {
+    fn now(&self) -> Micros {
+        let passed = self.began.get().map_or(0, |began| Micros::try_from(began.elapsed().as_micros()).unwrap_or(0));
+        self.live + passed * self.speed
+    }
+}
+
+/// When people do something in the simulated world: beside its alerts, not hours before them.
+fn simulated_now() -> Micros {
+    WORLD_CLOCK.get().map_or_else(roles::now, WorldClock::now)
 }
 
 /// Empties the folder if it is a demo's, refuses it if it is anything else's.

@@ -24,7 +24,7 @@ use super::supervise::{self, Beside};
 use super::{Stop, desk, land, log, notifier, stores, subscribers};
 use crate::config::{Config, JournalKind, WarehouseKind};
 use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
-use crate::monitor::{self, Deliveries, Landed};
+use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 
 /// How often `serve` looks whether the log has ended.
@@ -132,18 +132,25 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: 
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     stores::data_folder(config)?;
-    let deliveries = Deliveries::new(&metrics);
+    let health = Arc::new(Health::default());
     let equipment = journal
         .map(|journal| {
             let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
             let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
-            notifier::Equipment::of(config, &settings, reading, false, super::now, deliveries)
+            let degraded: notifier::Degraded = {
+                let health = Arc::clone(&health);
+                Arc::new(move || health.lasting())
+            };
+            notifier::note_new(journal, config)?;
+            anyhow::Ok(notifier::Equipment::of(config, &settings, reading, false, super::now)?.observed(Arc::clone(&metrics), degraded))
         })
         .transpose()?;
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
+    if let Some(journal) = journal {
+        notifier::note_new(journal, config)?;
+    }
     let address = listener.local_addr()?;
     tracing::info!(page = format!("http://{address}"), "serving");
-    let health = Arc::new(Health::default());
     let (changes, subscriptions, mut services) = match journal {
         Some(journal) => {
             let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);

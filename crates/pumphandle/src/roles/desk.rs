@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use journal::{Entry, Journal, Stream};
 use record::region::WORLD;
 use record::time::{DAY, HOUR, pane_border};
-use record::{Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused};
+use record::{Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused, Version};
 
 use super::log::{self, LogState};
 use crate::drive::again;
@@ -30,6 +30,8 @@ pub(crate) struct Desk<'a> {
     journal: &'a dyn Journal,
     fold: AlertFold,
     next: Position,
+    /// The newest version up to each revision of an alert, by its position.
+    versions: Vec<(Position, Version)>,
     /// Alert → what was said of it in `tallies` last.
     said: BTreeMap<String, Said>,
     clock: fn() -> Micros,
@@ -47,7 +49,7 @@ impl<'a> Desk<'a> {
     /// Reads everything there is; alerts are kept for ever, and there are few.
     pub(crate) fn open(journal: &'a dyn Journal, clock: fn() -> Micros) -> anyhow::Result<Desk<'a>> {
         let next = again(|| journal.extent(Stream::Alerts, 0))?.start;
-        let mut desk = Desk { journal, fold: AlertFold::default(), next, said: BTreeMap::new(), clock };
+        let mut desk = Desk { journal, fold: AlertFold::default(), next, versions: Vec::new(), said: BTreeMap::new(), clock };
         for key in again(|| journal.keys(Stream::Feeds, EXCLUDED))? {
             let id = &key[EXCLUDED.len()..];
             if let Some(said) = said_of(journal, id)? {
@@ -62,6 +64,12 @@ impl<'a> Desk<'a> {
         &self.fold
     }
 
+    /// The newest version of an alert before a position of the stream.
+    pub(crate) fn newest_before(&self, position: Position) -> Version {
+        let before = self.versions.partition_point(|(at, _)| *at < position);
+        before.checked_sub(1).and_then(|last| self.versions.get(last)).map_or(Version(0), |(_, version)| *version)
+    }
+
     /// Reads what has come, and says to watch what was decided since.
     pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
         loop {
@@ -71,7 +79,11 @@ impl<'a> Desk<'a> {
             }
             for (position, bytes) in &batch.records {
                 match Record::decode(bytes).with_context(|| format!("record {position} of `alerts`"))? {
-                    Record::Alert(alert) => _ = self.fold.apply(alert),
+                    Record::Alert(alert) => {
+                        let newest = self.versions.last().map_or(alert.version, |(_, version)| alert.version.max(*version));
+                        self.versions.push((*position, newest));
+                        self.fold.apply(alert);
+                    }
                     Record::AlertEvent(event) => _ = self.fold.apply_event(event),
                     other => return Err(anyhow!("record {position} of `alerts` is a {}", other.kind())),
                 }

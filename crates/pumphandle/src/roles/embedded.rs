@@ -25,7 +25,7 @@ use super::supervise::{self, Beside, Role};
 use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
-use crate::monitor::{self, Deliveries, Landed};
+use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 
 /// A process that has run for so long reports its next failure, however short ago the one before it was.
@@ -38,6 +38,8 @@ pub(crate) struct Embedded {
     pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
     pub(crate) clock: fn() -> Micros,
+    /// The clock by which people act and are notified; in the demo that of the simulated world.
+    pub(crate) people_clock: fn() -> Micros,
     pub(crate) metrics: Arc<Metrics>,
     /// Alerts are printed as JSON, at a terminal too.
     pub(crate) json: bool,
@@ -45,7 +47,8 @@ pub(crate) struct Embedded {
 
 /// Runs until asked to stop, or until drained.
 pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::TcpListener>) -> anyhow::Result<()> {
-    let Embedded { config, until_drained, worlds, simulated, clock, metrics, json } = embedded;
+    let Embedded { config, until_drained, worlds, simulated, clock, people_clock, metrics, json } = embedded;
+    let clocks = (clock, people_clock);
     let mut printer = Printer::of(&config, json);
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, clock, true);
@@ -55,7 +58,7 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
         let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
-        pipeline(&journal, &config, settings, Worlds::new(), true, clock, stop, None, simulated, true, &show, &mut printer)?;
+        pipeline(&journal, &config, settings, Worlds::new(), true, clocks, stop, None, simulated, true, &show, &mut printer)?;
         if until_drained {
             return Ok(());
         }
@@ -68,7 +71,7 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
         tracing::info!(generation, "the log had ended, a new one begins");
     }
     let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
-    pipeline(&journal, &config, settings, worlds, until_drained, clock, stop, listener, simulated, false, &show, &mut printer)
+    pipeline(&journal, &config, settings, worlds, until_drained, clocks, stop, listener, simulated, false, &show, &mut printer)
 }
 
 /// The settings of the configuration with the fingerprints of the keys; these are made where the log is still empty.
@@ -90,7 +93,7 @@ fn pipeline(
     settings: Settings,
     worlds: Worlds,
     until_drained: bool,
-    clock: fn() -> Micros,
+    (clock, people_clock): (fn() -> Micros, fn() -> Micros),
     stop: &Stop,
     listener: Option<std::net::TcpListener>,
     simulated: bool,
@@ -102,13 +105,17 @@ fn pipeline(
     let (metrics, seen) = (Arc::clone(show.metrics), Arc::clone(show.seen));
     let health = Arc::new(Health::default());
     let landed = Landed::new(&metrics);
-    let deliveries = Deliveries::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(journal, config)?;
     let shared: &dyn Journal = journal;
     // Before anything is served: what it can't read would leave everybody uninformed.
     let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
-    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, clock, deliveries)?;
+    let degraded: notifier::Degraded = {
+        let health = Arc::clone(&health);
+        Arc::new(move || health.lasting())
+    };
+    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, people_clock)?.observed(Arc::clone(&metrics), degraded);
+    notifier::note_new(shared, config)?;
     let tally_flow = Flow::default();
     let watch_flow = tally_flow.then();
     let land_flow = watch_flow.then();
@@ -163,14 +170,14 @@ fn pipeline(
         let (erasures, requests) = tokio::sync::mpsc::channel(erasure::QUEUE);
         // These three end when nobody can ask them any more, which is when the page has ended.
         services.push(Role::new("subscribers", move || {
-            subscribers::run(shared, config, clock, wishes);
+            subscribers::run(shared, config, people_clock, wishes);
             Ok(())
         }));
         services.push(Role::new("erasure", move || {
             erasure::run(shared, config, clock, requests);
             Ok(())
         }));
-        services.push(Role::new("desk", move || desk::run(shared, clock, asked)));
+        services.push(Role::new("desk", move || desk::run(shared, people_clock, asked)));
         let page =
             super::page::web(config, Arc::clone(&warehouse), Arc::clone(&metrics), simulated, listener.local_addr()?, Some(changes))?;
         let page = Web { subscriptions: Some(subscriptions), erasures: Some(erasures), ready: Some(ready_check(&health)), ..page };

@@ -108,6 +108,15 @@ impl Health {
     }
 
     /// Sets `pumphandle_degraded`, a series for each kind.
+    /// The degraded conditions, by name and subject, with a detail each: what those with a heartbeat are sent.
+    pub(crate) fn lasting(&self) -> BTreeMap<String, String> {
+        let named = |reason: Reason| {
+            let name = if reason.subject.is_empty() { reason.what } else { format!("{} {}", reason.what, reason.subject) };
+            (name, reason.detail)
+        };
+        self.readiness().degraded.into_iter().map(named).collect()
+    }
+
     pub(crate) fn show(&self, metrics: &Metrics) {
         let conditions = self.held();
         for what in condition::ALL {

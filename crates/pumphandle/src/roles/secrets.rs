@@ -2,12 +2,11 @@
 //!
 //! Reads and compares only; makes nothing, and shows no content.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::anyhow;
-use notify::channel::webhook::Secret;
-use notify::{Channel, Reach};
 
+use super::notifier::Channels;
 use super::stores::secret;
 use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
 use crate::tokens;
@@ -61,7 +60,7 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         }
     }
     if uses.serves {
-        check_notify(config, &mut problems);
+        problems.extend(Channels::problems(config));
         let file = tokens::file(&config.journal.data);
         if let Err(error) = tokens::read(&file) {
             let hint = format!("{error:#}; correct that line, or remove the file and make tokens anew");
@@ -69,39 +68,6 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         }
     }
     problems
-}
-
-fn check_notify(config: &Config, problems: &mut Vec<Problem>) {
-    let notify = &config.notify;
-    if let Some(file) = &notify.roots_file {
-        match std::fs::read(file) {
-            Ok(pem) => {
-                if Reach::certificates(&pem).is_none() {
-                    problems.push(of_file(file, "no certificates (PEM) for `notify.roots-file`".to_owned()));
-                }
-            }
-            Err(error) => problems.push(of_file(file, format!("can't be read: {error}"))),
-        }
-    }
-    if let Some(mail) = &notify.mail {
-        check_password(mail.password_file.as_deref(), problems);
-    }
-    let secrets: Vec<&PathBuf> = notify
-        .subscriptions
-        .iter()
-        .filter_map(
-            |subscription| if let Channel::Webhook { secret_files, .. } = &subscription.channel { Some(secret_files) } else { None },
-        )
-        .flatten()
-        .collect();
-    for file in secrets {
-        if let Some(text) = read(file, problems)
-            && Secret::parse(&text).is_none()
-        {
-            let hint = "it is one line: `whsec_` and base64 of 24 to 64 bytes; a relative path is taken from the subscription's file";
-            problems.push(of_file(file, "not the secret of a webhook".to_owned()).hint(hint));
-        }
-    }
 }
 
 fn check_password(file: Option<&Path>, problems: &mut Vec<Problem>) {

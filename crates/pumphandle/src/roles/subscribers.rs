@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use journal::{Journal, Stream};
 use notify::{Channel, Subscription, subscription};
-use record::Micros;
+use record::{Micros, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use web::{SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
+use web::{SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
 
-use super::notifier;
+use super::notifier::{self, Channels};
 use crate::config::Config;
 use crate::drive::again;
 
@@ -28,7 +28,16 @@ pub(crate) struct Kept {
     revision: u32,
     by: String,
     at: Micros,
+    /// Where the stream of alerts ended when it was made: it is notified of what comes after.
+    #[serde(default)]
+    since: Option<Position>,
     subscription: Value,
+}
+
+impl Kept {
+    pub(super) fn since(&self) -> Option<Position> {
+        self.since
+    }
 }
 
 /// What the page made, by name.
@@ -73,8 +82,39 @@ pub(crate) fn run(
 ) {
     let book = Book { journal, config, clock };
     while let Some(SubscriptionAsked { wish, actor, answer }) = asked.blocking_recv() {
+        if let SubscriptionWish::Test { name } = wish {
+            test(&book, name, &actor, answer);
+            continue;
+        }
         // Whoever asked may have gone; what was written stands all the same.
         let _ = answer.send(book.answer(wish, &actor));
+    }
+}
+
+/// Sends a test by a thread of its own: a mail server that doesn't answer holds up no other wish.
+fn test(book: &Book<'_>, name: String, actor: &str, answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>) {
+    let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
+    let ready = notifier::channels::find(Some(book.journal), book.config, &name).and_then(|found| {
+        let channels = Channels::of(book.config, false)?;
+        Ok(found.map(|subscription| (channels, subscription)))
+    });
+    let ready = ready.map_err(failed).and_then(|ready| ready.ok_or(SubscriptionRefused::Unknown));
+    let (channels, subscription) = match ready {
+        Ok(ready) => ready,
+        Err(refused) => {
+            // Whoever asked may have gone.
+            let _ = answer.send(Err(refused));
+            return;
+        }
+    };
+    tracing::info!(subscription = name, by = actor, "a test of a subscription was requested");
+    let now = (book.clock)();
+    let send = move || {
+        let tested = channels.test(&subscription, now);
+        let _ = answer.send(Ok(SubscriptionAnswer { tested, ..SubscriptionAnswer::default() }));
+    };
+    if let Err(error) = std::thread::Builder::new().name(format!("test {name}")).spawn(send) {
+        tracing::warn!(%error, "no thread for a test");
     }
 }
 
@@ -85,18 +125,23 @@ struct Book<'a> {
 }
 
 impl Book<'_> {
-    fn answer(&self, wish: SubscriptionWish, actor: &str) -> Result<Vec<SubscriptionKept>, SubscriptionRefused> {
+    fn answer(&self, wish: SubscriptionWish, actor: &str) -> Result<SubscriptionAnswer, SubscriptionRefused> {
         let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
         let known = kept(self.journal).map_err(failed)?;
         match wish {
-            SubscriptionWish::List => {}
+            SubscriptionWish::List | SubscriptionWish::Test { .. } => {}
             SubscriptionWish::Set { name, after, subscription } => {
                 let subscription = self.checked(&name, subscription, &known)?;
                 let revision = known.get(&name).map_or(0, |kept| kept.revision);
                 if revision != after {
                     return Err(SubscriptionRefused::Stale);
                 }
-                let kept = Kept { revision: revision + 1, by: actor.to_owned(), at: (self.clock)(), subscription: subscription.written() };
+                let since = match known.get(&name) {
+                    Some(kept) => kept.since,
+                    None => Some(notifier::alerts_end(self.journal).map_err(failed)?),
+                };
+                let (by, at) = (actor.to_owned(), (self.clock)());
+                let kept = Kept { revision: revision + 1, by, at, since, subscription: subscription.written() };
                 self.put(&name, Some(&kept)).map_err(failed)?;
                 tracing::info!(subscription = name, by = actor, revision = kept.revision, "a subscription was written on the page");
             }
@@ -109,7 +154,7 @@ impl Book<'_> {
                 tracing::info!(subscription = name, by = actor, "a subscription was taken away on the page");
             }
         }
-        self.all().map_err(failed)
+        Ok(SubscriptionAnswer { subscriptions: self.all().map_err(failed)?, ..SubscriptionAnswer::default() })
     }
 
     fn put(&self, name: &str, kept: Option<&Kept>) -> anyhow::Result<()> {
@@ -119,8 +164,9 @@ impl Book<'_> {
 
     fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
         let of_page = kept(self.journal)?.into_iter().map(|(name, kept)| {
-            let Kept { revision, by, at, subscription } = kept;
-            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), owed: Vec::new(), subscription }
+            let Kept { revision, by, at, subscription, .. } = kept;
+            let (owed, delivery) = (Vec::new(), web::Delivery::default());
+            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), owed, delivery, subscription }
         });
         let of_files = self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
             name: subscription.name.clone(),
@@ -129,11 +175,16 @@ impl Book<'_> {
             by: String::new(),
             at: None,
             owed: Vec::new(),
+            delivery: web::Delivery::default(),
             subscription: subscription.written(),
         });
         // Files come last: of a name that both have, theirs holds.
         let all: BTreeMap<String, SubscriptionKept> = of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
-        all.into_values().map(|kept| Ok(SubscriptionKept { owed: notifier::owed(self.journal, &kept.name)?, ..kept })).collect()
+        let found = all.into_values().map(|kept| {
+            let (owed, delivery) = (notifier::owed(self.journal, &kept.name)?, notifier::delivery(self.journal, &kept.name)?);
+            Ok(SubscriptionKept { owed, delivery, ..kept })
+        });
+        found.collect()
     }
 
     /// By the same rules as a file; and what is named must be there, since nobody runs `check` over a page.

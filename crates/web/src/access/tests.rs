@@ -147,3 +147,9 @@ fn a_change_comes_from_our_own_page_or_from_no_browser() {
     assert!(is_ours(&post, &headers(&[host, ("authorization", "Bearer good")])));
     assert!(is_ours(&Method::GET, &headers(&[host, ("origin", "http://evil.example")])));
 }
+
+#[test]
+fn changes_are_signed_by_name_or_as_nobody_s() {
+    let holder = |name: &str| Holder { name: name.to_owned(), role: Role::Official };
+    assert_eq!((holder("Ann").actor(), holder("").actor()), ("Ann".to_owned(), NOT_SIGNED_IN.to_owned()));
+}

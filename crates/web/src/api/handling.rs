@@ -84,7 +84,7 @@ pub(crate) async fn change(asked: Asked) -> Answer {
     let alert = name("id", asked.path.clone().unwrap_or_default())?;
     let change: AlertChange =
         serde_json::from_slice(&asked.body).map_err(|why| Problem::bad_request(format!("the change can't be read: {why}")))?;
-    let actor = if asked.holder.name.is_empty() { asked.holder.role.name().to_owned() } else { asked.holder.name.clone() };
+    let actor = asked.holder.actor();
     let (answer, answered) = oneshot::channel();
     let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the stream of alerts takes nothing at the moment, try again");
     timeout(PATIENCE, changes.send(Change { alert, change, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;

@@ -1,5 +1,7 @@
 //! Who hears of what: subscriptions listed, made, changed and taken away by those who may.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use record::time::SECOND;
 use schemars::JsonSchema;
@@ -10,7 +12,13 @@ use tokio::time::timeout;
 
 use super::{Answer, Asked, PATIENCE, name};
 use crate::problem::Problem;
-use crate::{Hears, Owed, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
+use crate::{
+    Hears, Owed, RecipientRefused, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
+    TestOutcome, Tested,
+};
+
+/// A mail server may take its time, for each recipient.
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Subscriptions {
@@ -30,16 +38,68 @@ struct SubscriptionShown {
     at: Option<i64>,
     /// Alerts that wait for its digest, beyond those that were sent at once.
     waiting: usize,
+    /// Recipients whose mail server refused the last message.
+    refused: Vec<RefusedShown>,
+    /// Why nothing goes out at present.
+    failing: Option<FailingShown>,
     /// As in a file of subscriptions, with what is usual filled in; of addresses of machines only the host.
     subscription: Value,
 }
 
+#[derive(Serialize, JsonSchema)]
+struct RefusedShown {
+    address: String,
+    /// Of the SMTP reply.
+    code: u16,
+    why: String,
+    at: i64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FailingShown {
+    why: String,
+    since: i64,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TestShown {
+    /// Each recipient with what became of the test.
+    recipients: Vec<RecipientShown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RecipientShown {
+    recipient: String,
+    /// `accepted`, `refused` (for good) or `failed`.
+    outcome: &'static str,
+    /// Of the SMTP reply that refused it.
+    code: Option<u16>,
+    why: Option<String>,
+}
+
+impl From<Tested> for RecipientShown {
+    fn from(tested: Tested) -> RecipientShown {
+        let (outcome, code, why) = match tested.outcome {
+            TestOutcome::Accepted => ("accepted", None, None),
+            TestOutcome::Refused { code, why } => ("refused", Some(code), Some(why)),
+            TestOutcome::Failed { why } => ("failed", None, Some(why)),
+        };
+        RecipientShown { recipient: tested.recipient, outcome, code, why }
+    }
+}
+
 impl From<SubscriptionKept> for SubscriptionShown {
     fn from(kept: SubscriptionKept) -> SubscriptionShown {
-        let SubscriptionKept { name, of_file, revision, by, at, owed, subscription } = kept;
+        let SubscriptionKept { name, of_file, revision, by, at, owed, delivery, subscription } = kept;
         let waiting = owed.iter().filter(|owed| owed.hears == Hears::Digest).count();
         let source = if of_file { "file" } else { "page" };
-        SubscriptionShown { name, source, revision, by, at: at.map(|at| at.div_euclid(SECOND)), waiting, subscription }
+        let refused = delivery.refused.into_iter().map(|refused| {
+            let RecipientRefused { address, code, why, at } = refused;
+            RefusedShown { address, code, why, at: at.div_euclid(SECOND) }
+        });
+        let failing = delivery.failing.map(|(why, since)| FailingShown { why, since: since.div_euclid(SECOND) });
+        let (refused, at) = (refused.collect(), at.map(|at| at.div_euclid(SECOND)));
+        SubscriptionShown { name, source, revision, by, at, waiting, refused, failing, subscription }
     }
 }
 
@@ -75,24 +135,31 @@ pub(crate) async fn remove(asked: Asked) -> Answer {
 
 /// What subscriptions hear of alerts, each with the subscription's name; nothing where none are kept, or they can't be asked now.
 pub(super) async fn owed(asked: &Asked) -> Vec<(String, Owed)> {
-    let kept = ask(asked, SubscriptionWish::List).await.unwrap_or_default();
+    let kept = ask(asked, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;
     kept.into_iter().flat_map(|kept| kept.owed.into_iter().map(move |owed| (kept.name.clone(), owed))).collect()
 }
 
+/// `POST /api/v1/subscriptions/{name}/test`: sends a test to every recipient, and says what became of it.
+pub(crate) async fn test(asked: Asked) -> Answer {
+    let name = name("name", asked.path.clone().unwrap_or_default())?;
+    let tested = ask(&asked, SubscriptionWish::Test { name }, TEST_PATIENCE).await?.tested;
+    asked.json(&TestShown { recipients: tested.into_iter().map(RecipientShown::from).collect() })
+}
+
 async fn answer(asked: &Asked, wish: SubscriptionWish) -> Answer {
-    let kept = ask(asked, wish).await?;
+    let kept = ask(asked, wish, PATIENCE).await?.subscriptions;
     asked.json(&Subscriptions { subscriptions: kept.into_iter().map(SubscriptionShown::from).collect() })
 }
 
-async fn ask(asked: &Asked, wish: SubscriptionWish) -> Result<Vec<SubscriptionKept>, Problem> {
+async fn ask(asked: &Asked, wish: SubscriptionWish, patience: Duration) -> Result<SubscriptionAnswer, Problem> {
     let Some(book) = asked.room.web.subscriptions.clone() else {
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "this server keeps no subscriptions: it has no streams"));
     };
-    let actor = if asked.holder.name.is_empty() { asked.holder.role.name().to_owned() } else { asked.holder.name.clone() };
+    let actor = asked.holder.actor();
     let (answer, answered) = oneshot::channel();
     let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the streams take nothing at the moment, try again");
     timeout(PATIENCE, book.send(SubscriptionAsked { wish, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;
-    match timeout(PATIENCE, answered).await {
+    match timeout(patience, answered).await {
         Ok(Ok(Ok(kept))) => Ok(kept),
         Ok(Ok(Err(refused))) => Err(refusal(refused)),
         Ok(Err(_)) | Err(_) => Err(busy()),
@@ -101,7 +168,7 @@ async fn ask(asked: &Asked, wish: SubscriptionWish) -> Result<Vec<SubscriptionKe
 
 fn refusal(refused: SubscriptionRefused) -> Problem {
     match refused {
-        SubscriptionRefused::Unknown => Problem::not_found("there is no such subscription on the page"),
+        SubscriptionRefused::Unknown => Problem::not_found("there is no such subscription, or it is not of the page"),
         SubscriptionRefused::Stale => Problem::new(StatusCode::CONFLICT, "somebody else has changed this subscription meanwhile"),
         SubscriptionRefused::Invalid(why) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why),
         SubscriptionRefused::Failed(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),

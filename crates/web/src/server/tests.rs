@@ -12,8 +12,8 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, Change, Hears, Holder, Owed, Readiness, Reason, Role, SubscriptionAsked, SubscriptionKept, SubscriptionRefused,
-    SubscriptionWish, Told, Web, routes, serve,
+    Access, Change, Delivery, Hears, Holder, Owed, Readiness, Reason, RecipientRefused, Role, SubscriptionAnswer, SubscriptionAsked,
+    SubscriptionKept, SubscriptionRefused, SubscriptionWish, TestOutcome, Tested, Told, Web, routes, serve,
 };
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
@@ -683,11 +683,22 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
                 owed: [("flu-by", Hears::Digest), ("old one", Hears::Digest), ("flu-by-2", Hears::Told)]
                     .map(|(alert, hears)| Owed { alert: alert.to_owned(), hears, at: MONDAY + DAY })
                     .to_vec(),
+                delivery: Delivery {
+                    refused: vec![RecipientRefused { address: "b@example.org".to_owned(), code: 550, why: HOSTILE.to_owned(), at: MONDAY }],
+                    failing: None,
+                },
                 subscription: serde_json::json!({ "channel": "feed" }),
             };
             let _ = answer.send(match &wish {
-                SubscriptionWish::List => Ok(vec![kept]),
-                SubscriptionWish::Set { after: 3, .. } | SubscriptionWish::Remove { after: 3, .. } => Ok(Vec::new()),
+                SubscriptionWish::List => Ok(SubscriptionAnswer { subscriptions: vec![kept], ..SubscriptionAnswer::default() }),
+                SubscriptionWish::Set { after: 3, .. } | SubscriptionWish::Remove { after: 3, .. } => Ok(SubscriptionAnswer::default()),
+                SubscriptionWish::Test { name } if name == "bavaria" => {
+                    let tested = |recipient: &str, outcome| Tested { recipient: recipient.to_owned(), outcome };
+                    let refused = TestOutcome::Refused { code: 550, why: HOSTILE.to_owned() };
+                    let tested = vec![tested("a@example.org", TestOutcome::Accepted), tested("b@example.org", refused)];
+                    Ok(SubscriptionAnswer { tested, ..SubscriptionAnswer::default() })
+                }
+                SubscriptionWish::Test { .. } => Err(SubscriptionRefused::Unknown),
                 SubscriptionWish::Set { name, .. } if name == "wrong" => Err(SubscriptionRefused::Invalid(HOSTILE.to_owned())),
                 SubscriptionWish::Set { .. } => Err(SubscriptionRefused::Stale),
                 SubscriptionWish::Remove { .. } => Err(SubscriptionRefused::Unknown),
@@ -702,6 +713,12 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     };
     let listed = ask("GET", "/api/v1/subscriptions", "official", "").await.json();
     assert_eq!((listed["subscriptions"][0]["by"].as_str(), listed["subscriptions"][0]["source"].as_str()), (Some(HOSTILE), Some("page")));
+    let shown = serde_json::json!([{ "address": "b@example.org", "code": 550, "why": HOSTILE, "at": MONDAY / SECOND }]);
+    assert_eq!((&listed["subscriptions"][0]["refused"], &listed["subscriptions"][0]["failing"]), (&shown, &Value::Null));
+    let tested = ask("POST", "/api/v1/subscriptions/bavaria/test", "official", "").await.json();
+    let outcomes = tested["recipients"].as_array().unwrap().iter().map(|one| (one["outcome"].as_str().unwrap(), one["code"].as_u64()));
+    assert_eq!(outcomes.collect::<Vec<_>>(), [("accepted", None), ("refused", Some(550))]);
+    assert_eq!(ask("POST", "/api/v1/subscriptions/nobody/test", "official", "").await.status, 404);
     let wanted = "{\"after\":3,\"subscription\":{\"channel\":\"feed\"}}";
     assert_eq!(ask("PUT", "/api/v1/subscriptions/bavaria", "operator", wanted).await.status, 200);
     let stale = "{\"after\":2,\"subscription\":{}}";
@@ -723,6 +740,7 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     let digest = serde_json::json!([{ "subscription": "bavaria", "hears": "digest", "at": MONDAY / SECOND + 86_400 }]);
     assert_eq!((&heard["alert"], &heard["heard"]), (&"flu-by".into(), &digest));
     assert_eq!(ask("GET", path, "viewer", "").await.json()["heard"], serde_json::json!([]));
+    assert_eq!(ask("POST", "/api/v1/subscriptions/bavaria/test", "viewer", "").await.status, 403);
     for (method, path, body) in [
         ("DELETE", "/api/v1/subscriptions/bavaria", ""),
         ("DELETE", "/api/v1/subscriptions/bavaria?after=x", ""),

@@ -26,7 +26,7 @@ fn life(sender: &Sender) -> Vec<Sent> {
     let mut sent = Vec::new();
     for (alert, at) in revisions.iter().zip(0..) {
         let rise = (sender.audience == Audience::Public).then_some(Rise::Several);
-        sent.push(message(alert, rise, &sent, sender, &zone, &Europe, TUESDAY + at * 1_500_000));
+        sent.push(message(alert, rise, &sent, sender, &zone, &Europe, 40, TUESDAY + at * 1_500_000));
     }
     sent
 }

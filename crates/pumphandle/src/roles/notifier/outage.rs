@@ -4,15 +4,13 @@
 //! subscriptions of the page can't be read, those of files are notified all the same.
 
 use std::fs::File;
-use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use journal::Journal;
-use notify::channel::{mail, webhook};
-use notify::{Audience, Channel, Message, SendError, Subscription, message};
+use notify::{Audience, Channel, SendError, Subscription, message};
 use record::Micros;
 
-use super::Equipment;
+use super::{Equipment, channels};
 use crate::roles::subscribers;
 
 /// A file in the data folder that says when the last notice was sent.
@@ -69,27 +67,20 @@ fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscript
     of_files.iter().cloned().chain(of_page).filter(|subscription| subscription.heartbeat).collect()
 }
 
+/// To every recipient: one that is refused is logged, and keeps nobody else from it.
 fn send(equipment: &Equipment, subscription: &Subscription, cause: &str, now: Micros) -> Result<(), SendError> {
+    // These have no place for a message that is no alert.
+    if matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. }) {
+        return Ok(());
+    }
     // A cause may name files and addresses.
     let cause = (subscription.audience == Audience::Official).then_some(cause);
     let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
-    let frame = equipment.frame(subscription);
-    let message: Message = message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
-    match &subscription.channel {
-        Channel::Mail { to } => match &equipment.mail {
-            Some(server) => mail::send(server, &to.at(&subscription.zone, now), &message),
-            None => Err(SendError::Never { why: "there is no mail server".to_owned() }),
-        },
-        Channel::Webhook { url, .. } => {
-            let secrets = equipment.secrets.get(&subscription.name).cloned().unwrap_or_default();
-            webhook::send(&equipment.reach, url, &secrets, &id, &message.json.to_string(), now)
-        }
-        Channel::Stdout => {
-            let mut out = std::io::stdout().lock();
-            let written = writeln!(out, "{}", message.json).and_then(|()| out.flush());
-            written.map_err(|error| SendError::Later { why: error.to_string(), after: None })
-        }
-        // These have no place for a message that is no alert.
-        Channel::Feed | Channel::Alertmanager { .. } => Ok(()),
+    let frame = equipment.channels.frame(subscription);
+    let message = message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
+    let mut result = Ok(());
+    for recipient in channels::recipients(subscription, now) {
+        result = result.and(equipment.channels.send(subscription, &recipient, &message, now));
     }
+    result
 }

@@ -21,21 +21,21 @@ fn a_subscription_is_made_changed_and_taken_away_and_who_is_late_is_told() {
     let book = Book { journal: &journal, config: &config, clock: noon };
     let names = |kept: &[SubscriptionKept]| kept.iter().map(|kept| (kept.name.clone(), kept.of_file, kept.revision)).collect::<Vec<_>>();
     let of_file = ("of-file".to_owned(), true, 0);
-    assert_eq!(names(&book.answer(SubscriptionWish::List, "ann").unwrap()), std::slice::from_ref(&of_file));
+    assert_eq!(names(&book.answer(SubscriptionWish::List, "ann").unwrap().subscriptions), std::slice::from_ref(&of_file));
 
     let fields = json!({ "channel": "feed", "topics": ["fever"], "regions": ["DE-BY"], "name": "another" });
-    let made = book.answer(set("bavaria", 0, fields.clone()), "ann").unwrap();
+    let made = book.answer(set("bavaria", 0, fields.clone()), "ann").unwrap().subscriptions;
     assert_eq!(names(&made), [("bavaria".to_owned(), false, 1), of_file.clone()]);
     assert_eq!((made[0].by.as_str(), made[0].at, &made[0].subscription["name"]), ("ann", Some(noon()), &json!("bavaria")));
     assert_eq!(book.answer(set("bavaria", 0, fields.clone()), "bo"), Err(SubscriptionRefused::Stale));
-    let changed = book.answer(set("bavaria", 1, json!({ "channel": "feed", "audience": "official" })), "bo").unwrap();
+    let changed = book.answer(set("bavaria", 1, json!({ "channel": "feed", "audience": "official" })), "bo").unwrap().subscriptions;
     assert_eq!((changed[0].revision, changed[0].by.as_str()), (2, "bo"));
     let told = of_page(&kept(&journal).unwrap(), &config.notify.subscriptions);
     assert_eq!((told.len(), told[0].audience, told[0].topics.len()), (1, notify::Audience::Official, 0));
 
     let remove = |after| SubscriptionWish::Remove { name: "bavaria".to_owned(), after };
     assert_eq!(book.answer(remove(1), "ann"), Err(SubscriptionRefused::Stale));
-    assert_eq!(names(&book.answer(remove(2), "ann").unwrap()), [of_file]);
+    assert_eq!(names(&book.answer(remove(2), "ann").unwrap().subscriptions), [of_file]);
     assert_eq!(book.answer(remove(2), "ann"), Err(SubscriptionRefused::Unknown));
     assert_eq!(book.answer(SubscriptionWish::Remove { name: "of-file".to_owned(), after: 0 }, "ann"), Err(SubscriptionRefused::Unknown));
 }
