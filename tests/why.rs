@@ -82,8 +82,8 @@ fn an_official_is_told_what_was_missing_and_an_alert_is_computed_again() {
     let numbers: Vec<u32> = of("needed:").split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(numbers[0] == observed + numbers[1] && numbers[1] > 0, "{why}");
     assert!(of("bound:").ends_with("(nb-predictive)") && of("held back:").starts_with("bound: not above"), "{why}");
-    assert!(said(&["alerts", "why-not", "flue", "FR"], 64).contains("topics are `influenza`"));
-    assert!(said(&["alerts", "why-not", "influenza", "FR-NOWHERE"], 64).contains("counts as `FR`"));
+    assert!(said(&["alerts", "why-not", "flue", "FR"], 64).contains("`pumphandle topics list` names all"));
+    assert!(said(&["alerts", "why-not", "influenza", "FR-NOWHERE"], 64).contains("did you mean `FR`?"));
 
     let alerts = said(&["alerts", "list"], 0);
     let alerts: Vec<Value> = alerts.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();

@@ -20,6 +20,15 @@ pub(crate) enum Value<'a> {
     Text(&'a [u8]),
 }
 
+/// What the output said, under its own kind: whoever closed a pipe or filled a file is known by it.
+fn written(error: csv::Error) -> io::Error {
+    let shown = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => io::Error::other(shown),
+    }
+}
+
 /// Writes rows of one table in one format.
 pub(crate) enum Lines<'a> {
     Csv { columns: Vec<Column>, out: Box<csv::Writer<&'a mut dyn Write>> },
@@ -48,7 +57,7 @@ impl<'a> Lines<'a> {
 
     pub(crate) fn header(&mut self) -> io::Result<()> {
         match self {
-            Lines::Csv { columns, out } => out.write_record(columns.iter().map(|column| &column.name)).map_err(io::Error::from),
+            Lines::Csv { columns, out } => out.write_record(columns.iter().map(|column| &column.name)).map_err(written),
             Lines::Ndjson { .. } => Ok(()),
         }
     }
@@ -57,9 +66,9 @@ impl<'a> Lines<'a> {
         match self {
             Lines::Csv { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {
-                    out.write_field(field(value(at)?, column.guarded).as_ref()).map_err(io::Error::from)?;
+                    out.write_field(field(value(at)?, column.guarded).as_ref()).map_err(written)?;
                 }
-                out.write_record(None::<&[u8]>).map_err(io::Error::from)?;
+                out.write_record(None::<&[u8]>).map_err(written)?;
             }
             Lines::Ndjson { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {

@@ -51,6 +51,7 @@ fn main() {
     let mut web = Web::new(Arc::new(warehouse));
     web.access.anonymous = Role::Operator;
     web.requests_a_minute = 1_000_000;
+    web.connections_per_address = 2 * STREAMS;
     runtime.spawn(serve(listener, web, std::future::pending()));
     let bench = Bench { address, series, days };
     let end = (MONDAY + days * DAY) / 1_000_000;
