@@ -20,7 +20,7 @@ use super::keys::Keys;
 use super::log::{self, LogState};
 use super::{Stop, desk, land, notifier, stores, subscribers};
 use crate::config::Config;
-use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
+use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
@@ -101,7 +101,8 @@ fn pipeline(
             move || {
                 let _done = OnDrop(&flow.done);
                 let mut membership = shared.join(Group::Tally)?;
-                let ends = Ends::Read(&flow.upstream_done);
+                let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+                let ends = Ends::Drained(&drain);
                 drive(shared, TallyStage::new, &mut *membership, &ends, gaps, &seen).context("tally stopped").inspect_err(|_| stop.ask())
             }
         });
@@ -110,7 +111,8 @@ fn pipeline(
             move || {
                 let _done = OnDrop(&flow.done);
                 let mut membership = shared.join(Group::Watch)?;
-                let ends = Ends::Read(&flow.upstream_done);
+                let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+                let ends = Ends::Drained(&drain);
                 drive(shared, WatchStage::of, &mut *membership, &ends, gaps, &seen).context("watch stopped").inspect_err(|_| stop.ask())
             }
         });
@@ -122,7 +124,8 @@ fn pipeline(
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),
                 };
-                land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &enforce, config.alerts.stdout)
+                let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+                land::run(shared, &*warehouse, &Ends::Drained(&drain), gaps, &enforce, config.alerts.stdout)
                     .context("land stopped")
                     .inspect_err(|_| stop.ask())
             }
@@ -217,6 +220,7 @@ fn show(seen: &Seen, metrics: &Metrics) {
     metrics
         .gauge("pumphandle_watermark_seconds", "The instant before which no more arrivals are expected.", &[])
         .set(seconds(watermark as Micros));
+    show_snapshots(seen, metrics);
     let Ok(handled) = seen.handled.lock().map(|handled| *handled) else { return };
     for (what, count) in [
         ("counted", handled.posts),
@@ -232,5 +236,29 @@ fn show(seen: &Seen, metrics: &Metrics) {
         ("cells", handled.cells),
     ] {
         metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]).raise_to(count);
+    }
+}
+
+fn show_snapshots(seen: &Seen, metrics: &Metrics) {
+    if let Ok(snapshots) = seen.snapshots.lock() {
+        for stage in ["tally", "watch"] {
+            let of_stage = || snapshots.iter().filter(|((name, _), _)| *name == stage).map(|(_, written)| written);
+            let Some(age) = of_stage().map(|written| written.at.elapsed()).max() else { continue };
+            let labels = [("stage", stage)];
+            metrics
+                .counter("pumphandle_snapshot_bytes_total", "Bytes of snapshots written.", &labels)
+                .raise_to(of_stage().map(|written| written.bytes).sum());
+            metrics
+                .gauge("pumphandle_snapshot_age_seconds", "Since the newest snapshot, of the partition with the oldest.", &labels)
+                .set(age.as_secs_f64());
+        }
+    }
+    if let Ok(cells) = seen.cells.lock() {
+        for (partition, (held, max)) in cells.iter() {
+            let partition = partition.to_string();
+            let labels = [("partition", partition.as_str())];
+            metrics.gauge("pumphandle_tally_cells", "Cells held, of a partition.", &labels).set(*held as f64);
+            metrics.gauge("pumphandle_tally_cells_limit", "Cells of a partition, at most.", &labels).set(*max as f64);
+        }
     }
 }
