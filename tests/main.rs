@@ -3,6 +3,7 @@
 //! One binary for all of it. Each test has a folder of its own and free ports; nothing sleeps for a fixed time, whatever is
 //! waited for has a deadline, and every process that is started ends with its test.
 
+mod bounds;
 #[path = "parts/clickhouse.rs"]
 mod clickhouse;
 mod cluster;

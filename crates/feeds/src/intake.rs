@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use lexicon::Lexicon;
 use record::kind::Kind;
+use record::language;
 use record::pseudonym::{AuthorKeys, Epoch, Key};
-use record::region::{self, OwnRegion, RegionTable, UNLOCATED};
+use record::region::{OwnRegion, RegionTable, UNLOCATED};
 use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
 use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
 use rustc_hash::FxHashMap;
@@ -29,6 +30,9 @@ use profiles::{Known as KnownProfile, Profiles};
 
 /// How far a clock other than ours may be ahead before we don't believe it.
 pub const AHEAD_MAX: Micros = 5 * MINUTE;
+
+/// Topics of one post, in the lexicon's order; further ones are left out.
+pub const TOPICS_MAX: usize = 32;
 
 /// Distinct written regions whose paths are remembered.
 const PATHS_MAX: usize = 10_000;
@@ -120,6 +124,14 @@ pub enum Routing {
     All,
 }
 
+/// What of a post was left out, because it was too much or, of languages, because there is none of that code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped {
+    pub tags: u32,
+    pub languages: u32,
+    pub topics: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are posts, and a box would cost each an allocation")]
 pub enum Outcome {
@@ -128,8 +140,7 @@ pub enum Outcome {
         post: Post,
         /// To the microsecond; the record holds whole seconds, which name no single post of an archive.
         arrival: Micros,
-        /// Tags that a bound left out.
-        tags_dropped: u32,
+        dropped: Dropped,
     },
     /// Understood, and nothing to keep; how far the feed has come it tells all the same.
     Ignored { kind: Ignored, arrival: Option<Micros> },
@@ -270,17 +281,17 @@ impl Intake {
             flags: Flags { clamped, late, filtered: !self.settings.whole, ..Flags::default() },
             sealed_link: None,
         };
-        let mut tags_dropped = item.tags_dropped;
+        let mut dropped = Dropped { tags: item.tags_dropped, ..Dropped::default() };
         // Deletions and edits say nothing of their own.
         if item.op == Op::Create {
             self.place(item, &mut post);
-            tags_dropped += self.describe(item, &mut post);
+            self.describe(item, &mut post, &mut dropped);
             self.place_in_crisis(item, &mut post);
             if self.has_opted_out(item, routing, &mut post, now.unwrap_or(arrival)) {
                 return Ok(Outcome::Ignored { kind: Ignored::OptedOut, arrival: Some(exact) });
             }
         }
-        Ok(Outcome::Post { routing, post, arrival: exact, tags_dropped })
+        Ok(Outcome::Post { routing, post, arrival: exact, dropped })
     }
 
     /// All that an author ever wrote goes; the keys are those that posts still open may carry.
@@ -311,7 +322,7 @@ impl Intake {
             flags: Flags { filtered: !self.settings.whole, ..Flags::default() },
             sealed_link: None,
         };
-        Outcome::Post { routing: self.routing(source, author), post, arrival: exact, tags_dropped: 0 }
+        Outcome::Post { routing: self.routing(source, author), post, arrival: exact, dropped: Dropped::default() }
     }
 
     fn routing(&self, source: &str, author: &str) -> Routing {
@@ -470,11 +481,16 @@ impl Intake {
         found
     }
 
-    /// Languages, tags and topics; returns how many tags a bound left out.
-    fn describe(&self, item: &PostItem<'_>, post: &mut Post) -> u32 {
-        post.langs = item.langs.iter().filter_map(|written| region::language(written)).take(self.settings.langs_max).collect();
+    /// Languages, tags and topics.
+    fn describe(&self, item: &PostItem<'_>, post: &mut Post, dropped: &mut Dropped) {
+        for written in &item.langs {
+            match language::find(written) {
+                Some(code) if post.langs.iter().any(|known| known == code) => {}
+                Some(code) if post.langs.len() < self.settings.langs_max => post.langs.push(code.to_owned()),
+                _ => dropped.languages += 1,
+            }
+        }
         post.langs.sort_unstable();
-        post.langs.dedup();
         let tags = item.tags.iter().map(AsRef::as_ref).collect::<Vec<_>>();
         let langs = post.langs.iter().map(String::as_str).collect::<Vec<_>>();
         let reading = self.settings.lexicon.read(item.text.as_deref(), &tags, &langs, self.settings.segment);
@@ -482,6 +498,8 @@ impl Intake {
         let lexicon = &self.settings.lexicon;
         let hits = reading.topics.into_iter().filter(|hit| lexicon.counts(hit.topic, post.event_time));
         post.topics = hits.map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys }).collect();
+        dropped.topics += post.topics.len().saturating_sub(TOPICS_MAX) as u32;
+        post.topics.truncate(TOPICS_MAX);
         // What only explains a topic's cells is kept only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);
@@ -494,7 +512,7 @@ impl Intake {
             post.link_domain = None;
             post.simhash = 0;
         }
-        u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX)
+        dropped.tags = dropped.tags.saturating_add(u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX));
     }
 }
 

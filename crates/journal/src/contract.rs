@@ -133,6 +133,11 @@ fn takes_big_records(journal: &dyn Journal) {
     let too_long = append_result(journal, Stream::Posts, &[entry(0, "dropped"), entry(0, vec![0; RECORD_BYTES_MAX + 1])]);
     assert!(matches!(too_long, Err(JournalError::TooLarge { .. })), "{too_long:?}");
     assert_eq!(extent(journal, Stream::Posts, 0), (0, 4), "all or nothing");
+    let longest: Vec<u8> = (0..RECORD_BYTES_MAX as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    append(journal, Stream::Posts, &[entry(1, longest.clone())]);
+    assert!(bytes_of(read(journal, Stream::Posts, 1, 1, 10)) == [longest.clone()]);
+    put(journal, Stream::State, &[pair("longest", &longest)]);
+    assert!(get(journal, Stream::State, "longest") == Some(longest));
     put(journal, Stream::State, &[pair("big", &big)]);
     assert!(get(journal, Stream::State, "big") == Some(big));
     let too_long = journal.put(Stream::State, &[pair("big", &vec![0; RECORD_BYTES_MAX + 1])]);

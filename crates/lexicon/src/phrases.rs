@@ -51,9 +51,9 @@ impl SpokenIn {
     }
 }
 
-/// `pt` of `pt-BR` and `pt_BR`.
+/// `pt` of `pt-BR`, `pt_BR` and `por`.
 fn primary(lang: &str) -> &str {
-    lang.split(['-', '_']).next().unwrap_or(lang)
+    record::language::find(lang).unwrap_or_else(|| lang.split(['-', '_']).next().unwrap_or(lang))
 }
 
 /// A pattern found, by its place in the folded text.

@@ -362,7 +362,7 @@ impl Reader<'_> {
 
     fn check_language(&mut self, name: &str, at: Range<usize>, of: &str) {
         if !is_language(name) {
-            let hint = Some("a language is two or three small letters such as `fr`, or `any`".to_owned());
+            let hint = Some("a language is a code of ISO 639 in small letters such as `fr`, or `any`".to_owned());
             self.problem(at, format!("`{name}` is not a language in `{of}`"), hint);
         }
     }
@@ -432,8 +432,10 @@ fn kind_of(value: &Value<'_>) -> &'static str {
 /// `any`, or a primary language subtag with or without further ones.
 fn is_language(name: &str) -> bool {
     let primary = name.split('-').next().unwrap_or(name);
-    let is_primary = matches!(primary.len(), 2 | 3) && primary.bytes().all(|byte| byte.is_ascii_lowercase());
-    is_primary && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    let is_primary = primary == ANY || record::language::find(primary).is_some();
+    is_primary
+        && primary.bytes().all(|byte| byte.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn nearest(name: &str, known: &[&str]) -> Option<String> {

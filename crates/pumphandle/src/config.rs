@@ -312,8 +312,11 @@ impl Places {
     /// Whether there is such a region: of the tree, the operator's own, or a language.
     pub(crate) fn is_region(&self, code: &str) -> bool {
         let atlas = &self.placing.atlas;
-        let language = code.strip_prefix("lang:").is_some_and(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_lowercase()));
-        language || matches!(code, record::region::WORLD | record::region::UNLOCATED) || atlas.name(code).is_some()
+        let language = |code| record::language::find(code) == Some(code);
+        code == record::region::NO_LANGUAGE
+            || code.strip_prefix("lang:").is_some_and(language)
+            || matches!(code, record::region::WORLD | record::region::UNLOCATED)
+            || atlas.name(code).is_some()
     }
 
     /// Whether a code is a region's: of ISO 3166, of the operator's own, the world, or a language's.
@@ -1176,7 +1179,7 @@ fn read_limits(section: &mut Section<'_>) -> Option<Limits> {
     let depth = section.whole_number("depth", 8..=128);
     let tags_per_post = section.whole_number("tags-per-post", 1..=256);
     let tag_bytes = section.whole_number("tag-bytes", 16..=4_096);
-    let langs_per_post = section.whole_number("langs-per-post", 1..=64);
+    let langs_per_post = section.whole_number("langs-per-post", 1..=16);
     let batch_bytes = section.size("batch-bytes", 1 << 10..=64 << 20);
     let queue = section.whole_number("queue", 1..=100_000);
     let cells = section.whole_number("cells", 1_000..=100_000_000);

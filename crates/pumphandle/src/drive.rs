@@ -4,19 +4,19 @@
 //! and read on from its position. Outputs are absolute and versioned, so what was said twice after a kill changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use journal::{Batch, Change, Entry, Journal, JournalError, Membership, Stream};
+use journal::{Batch, Change, Entry, Journal, JournalError, Membership, RECORD_BYTES_MAX, Stream};
 use record::wire::DecodeError;
 use record::{Frame, Position, Record, Settings};
-use surveillance::snapshot::ChunkName;
+use surveillance::snapshot::{CHUNK_BYTES_MAX, ChunkName};
 use surveillance::{Manifest, Mode, RestoreError, Snapshot, Tally, Watch};
 
 use crate::logging::Outage;
-use crate::roles::log;
+use crate::roles::{Stop, log};
 
 /// A snapshot at least so often, and at a clean stop.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
@@ -30,10 +30,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = if cfg!(test) { Duration::from_nanos(1) } else { Duration::from_millis(200) };
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
+/// After a stop request stages read what is left for at most so long, and write their snapshots in at most so much more.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);
+const LAST_SNAPSHOT_MAX: Duration = Duration::from_millis(1500);
+/// Bytes that are appended or put in one call, about.
+const WRITE_BYTES: usize = 4 << 20;
+/// From this share of `limits.cells` on a warning is logged.
+const CELLS_WARN_PERCENT: u64 = 80;
+
+// What stages write fits into a record, whatever they have read.
+const _: () = assert!(record::FRAME_PART_BYTES <= RECORD_BYTES_MAX && CHUNK_BYTES_MAX <= RECORD_BYTES_MAX);
+
 /// When a role ends.
 pub(crate) enum Ends<'a> {
-    /// When everything has been read that was written before the flag was set.
-    Read(&'a AtomicBool),
+    /// When everything has been read that was written before upstream was done; soon after a stop request also with something
+    /// unread, which is read at the next start.
+    Drained(&'a Drain),
     /// When it says so, asked about once a second; what is unread is left to others.
     Told(&'a dyn Fn() -> anyhow::Result<bool>),
 }
@@ -41,7 +53,15 @@ pub(crate) enum Ends<'a> {
 impl Ends<'_> {
     /// Looked at before reading: what is written before the flag is set will be read.
     pub(crate) fn upstream_done(&self) -> bool {
-        matches!(self, Ends::Read(flag) if flag.load(Ordering::SeqCst))
+        match self {
+            Ends::Drained(drain) => drain.upstream_done.load(Ordering::SeqCst),
+            Ends::Told(_) => false,
+        }
+    }
+
+    /// Not even a snapshot is to be finished.
+    fn is_overdue(&self) -> bool {
+        matches!(self, Ends::Drained(drain) if drain.is_over(LAST_SNAPSHOT_MAX))
     }
 
     pub(crate) fn told(&self, next_look: &mut Instant) -> anyhow::Result<bool> {
@@ -50,8 +70,28 @@ impl Ends<'_> {
                 *next_look = Instant::now() + LOOK_EVERY;
                 told()
             }
-            _ => Ok(false),
+            Ends::Drained(drain) => Ok(drain.is_over(Duration::ZERO)),
+            Ends::Told(_) => Ok(false),
         }
+    }
+}
+
+/// How long a stage reads on after a stop request.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    upstream_done: Arc<AtomicBool>,
+    stop: Stop,
+    at_most: Duration,
+    requested_at: OnceLock<Instant>,
+}
+
+impl Drain {
+    pub(crate) fn new(flow: &Flow, stop: &Stop, at_most: Duration) -> Drain {
+        Drain { upstream_done: Arc::clone(&flow.upstream_done), stop: stop.clone(), at_most, requested_at: OnceLock::new() }
+    }
+
+    fn is_over(&self, more: Duration) -> bool {
+        self.stop.asked() && self.requested_at.get_or_init(Instant::now).elapsed() >= self.at_most + more
     }
 }
 
@@ -75,9 +115,22 @@ impl Flow {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) watermark: AtomicU64,
-    pub(crate) handled: std::sync::Mutex<record::Handled>,
+    pub(crate) handled: Mutex<record::Handled>,
     /// The first position of `tallies` that watch has not applied.
     pub(crate) watched: AtomicU64,
+    /// By stage and partition.
+    pub(crate) snapshots: Mutex<BTreeMap<(&'static str, u32), SnapshotsWritten>>,
+    /// Cells that each partition's tally holds, and how many it may.
+    pub(crate) cells: Mutex<BTreeMap<u32, (u64, u64)>>,
+}
+
+/// Snapshots that one stage has written since it was taken on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotsWritten {
+    /// Of chunks and manifests.
+    pub(crate) bytes: u64,
+    /// When the newest was complete, or when the stage was taken on.
+    pub(crate) at: Instant,
 }
 
 /// A pure stage over one partition of one stream.
@@ -87,6 +140,8 @@ pub(crate) trait Stage: Sized {
 
     fn partition(&self) -> u32;
     fn next(&self) -> Position;
+    /// Goes on behind a record that can't be read.
+    fn pass(&mut self, position: Position);
     fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
     /// Goes on at `to`, by the operator's consent: what stands before it has been deleted unread.
     fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
@@ -107,11 +162,13 @@ pub(crate) struct TallyStage {
     partition: u32,
     frames: Vec<Frame>,
     ended: bool,
+    /// A warning of its cells has been logged.
+    is_nearly_full: std::cell::Cell<bool>,
 }
 
 impl TallyStage {
     pub(crate) fn new(partition: u32) -> TallyStage {
-        TallyStage { tally: Tally::new(partition), partition, frames: Vec::new(), ended: false }
+        TallyStage { tally: Tally::new(partition), partition, frames: Vec::new(), ended: false, is_nearly_full: false.into() }
     }
 }
 
@@ -125,6 +182,10 @@ impl Stage for TallyStage {
 
     fn next(&self) -> Position {
         self.tally.next()
+    }
+
+    fn pass(&mut self, position: Position) {
+        self.tally.pass(position);
     }
 
     fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
@@ -145,11 +206,28 @@ impl Stage for TallyStage {
 
     fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<TallyStage, RestoreError> {
         let tally = Tally::restore(manifest, chunks)?;
-        Ok(TallyStage { ended: tally.ended(), tally, partition: manifest.partition, frames: Vec::new() })
+        Ok(TallyStage { ended: tally.ended(), tally, partition: manifest.partition, frames: Vec::new(), is_nearly_full: false.into() })
     }
 
     fn ended(&self) -> bool {
         self.ended
+    }
+
+    fn show(&self, seen: &Seen) {
+        let (held, max) = self.tally.cells();
+        if let Ok(mut cells) = seen.cells.lock() {
+            cells.insert(self.partition, (held, max));
+        }
+        let is_nearly_full = held >= max / 100 * CELLS_WARN_PERCENT && max > 0;
+        if is_nearly_full && !self.is_nearly_full.get() {
+            tracing::warn!(
+                partition = self.partition,
+                cells = held,
+                limit = max,
+                "cells near `limits.cells`: at 90 % languages and overlays get no new ones, at 100 % nor do first-level regions"
+            );
+        }
+        self.is_nearly_full.set(is_nearly_full);
     }
 }
 
@@ -181,6 +259,10 @@ impl Stage for WatchStage {
 
     fn next(&self) -> Position {
         self.watch.next()
+    }
+
+    fn pass(&mut self, position: Position) {
+        self.watch.pass(position);
     }
 
     fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
@@ -239,19 +321,19 @@ pub(crate) fn drive<S: Stage>(
     let mut next_look = Instant::now();
     loop {
         let upstream_done = ends.upstream_done();
-        let read_any = driver.turn(journal, membership, if upstream_done { Duration::ZERO } else { WAIT })?;
+        let wait = if upstream_done { Duration::ZERO } else { WAIT };
+        let read_any = driver.turn(journal, membership, ends, &mut next_look, wait)?;
         for stage in driver.stages() {
             stage.show(seen);
         }
-        let over = match ends {
-            Ends::Read(_) => driver.all_ended() || (upstream_done && !read_any),
-            Ends::Told(_) => ends.told(&mut next_look)?,
-        };
+        let is_read = !matches!(ends, Ends::Told(_)) && (driver.all_ended() || (upstream_done && !read_any));
+        let over = is_read || ends.told(&mut next_look)?;
         let is_time = over || Instant::now() >= snapshot_at;
         if is_time {
             snapshot_at = Instant::now() + SNAPSHOT_EVERY;
         }
-        driver.keep(journal, is_time)?;
+        driver.keep(journal, is_time, ends)?;
+        driver.show_snapshots(seen);
         if over {
             return Ok(());
         }
@@ -275,6 +357,7 @@ struct Driven<S> {
     ended: bool,
     /// Whether it goes on from a snapshot.
     restored: bool,
+    written: SnapshotsWritten,
 }
 
 impl<S: Stage> Driver<S> {
@@ -291,8 +374,22 @@ impl<S: Stage> Driver<S> {
         !self.driven.is_empty() && self.stages().all(Stage::ended)
     }
 
-    /// Looks at the membership once, then reads, applies and appends once; whether there was anything to read.
-    pub(crate) fn turn(&mut self, journal: &dyn Journal, membership: &mut dyn Membership, mut wait: Duration) -> anyhow::Result<bool> {
+    fn show_snapshots(&self, seen: &Seen) {
+        let Ok(mut snapshots) = seen.snapshots.lock() else { return };
+        snapshots.retain(|(stage, _), _| *stage != S::NAME);
+        snapshots.extend(self.driven.iter().map(|(partition, driven)| ((S::NAME, *partition), driven.written)));
+    }
+
+    /// Looks at the membership once, then reads, applies and appends once; whether there was anything to read. Once it is to end it
+    /// leaves the rest of what it has read.
+    pub(crate) fn turn(
+        &mut self,
+        journal: &dyn Journal,
+        membership: &mut dyn Membership,
+        ends: &Ends<'_>,
+        next_look: &mut Instant,
+        mut wait: Duration,
+    ) -> anyhow::Result<bool> {
         let idle = if self.driven.is_empty() { WAIT } else { Duration::ZERO };
         for change in again(|| membership.changes(idle))? {
             match change {
@@ -328,6 +425,9 @@ impl<S: Stage> Driver<S> {
             };
             for (position, bytes) in &batch.records {
                 read_any = true;
+                if ends.told(next_look)? {
+                    break;
+                }
                 match Record::decode(bytes) {
                     Ok(record) => stage.apply(*position, &record, &mut self.out)?,
                     Err(error @ (DecodeError::Version { .. } | DecodeError::Kind { .. })) => {
@@ -336,7 +436,10 @@ impl<S: Stage> Driver<S> {
                             S::INPUT.name()
                         )));
                     }
-                    Err(error) => tracing::error!(stream = S::INPUT.name(), partition, position, %error, "record set aside"),
+                    Err(error) => {
+                        tracing::error!(stream = S::INPUT.name(), partition, position, %error, "record set aside");
+                        stage.pass(*position);
+                    }
                 }
             }
             membership.show(partition, stage.next());
@@ -346,12 +449,16 @@ impl<S: Stage> Driver<S> {
     }
 
     /// Writes snapshots of those that have just ended, and of all others if it is time. To be called after each turn, when all that
-    /// they include has been said.
-    pub(crate) fn keep(&mut self, journal: &dyn Journal, is_time: bool) -> anyhow::Result<()> {
+    /// they include has been said. A snapshot for which there is no time left is not finished: the one before it stands.
+    pub(crate) fn keep(&mut self, journal: &dyn Journal, is_time: bool, ends: &Ends<'_>) -> anyhow::Result<()> {
         for driven in self.driven.values_mut() {
             let ends_now = driven.stage.ended() && !driven.ended;
-            if is_time || ends_now {
-                write_snapshot(journal, driven)?;
+            if (is_time || ends_now) && !write_snapshot(journal, driven, ends)? {
+                tracing::warn!(
+                    stage = S::NAME,
+                    "stopped before its last snapshot was written: what came after the one before is read again"
+                );
+                return Ok(());
             }
             if ends_now {
                 driven.ended = true;
@@ -414,8 +521,16 @@ impl Gaps {
 
 fn append(journal: &dyn Journal, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
     for stream in [Stream::Tallies, Stream::Counts, Stream::Alerts] {
-        let entries: Vec<Entry> =
-            out.iter().filter(|(of, _)| *of == stream).map(|(_, record)| Entry { partition: 0, bytes: record.encode() }).collect();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (_, record) in out.iter().filter(|(of, _)| *of == stream) {
+            let entry = Entry { partition: 0, bytes: record.encode() };
+            bytes += entry.bytes.len();
+            entries.push(entry);
+            if bytes >= WRITE_BYTES {
+                again(|| journal.append(stream, &entries))?;
+                (entries, bytes) = (Vec::new(), 0);
+            }
+        }
         if !entries.is_empty() {
             again(|| journal.append(stream, &entries))?;
         }
@@ -515,15 +630,28 @@ pub(crate) fn snapshot_position<S: Stage>(journal: &dyn Journal, partition: u32)
 /// Chunks, then the manifest that names them, then what this owner and those before it don't need any more is deleted: a kill
 /// between any two leaves the last complete snapshot in place. Nobody deletes what a later owner has written, and nobody names a
 /// chunk that is not their own: so one that was thought dead and wakes, even between two of these steps, harms no snapshot.
-fn write_snapshot<S: Stage>(journal: &dyn Journal, Driven { stage, epoch, .. }: &mut Driven<S>) -> anyhow::Result<()> {
+///
+/// Returns false, without a manifest, if the time in which `ends` wants it done is over.
+fn write_snapshot<S: Stage>(
+    journal: &dyn Journal,
+    Driven { stage, epoch, written, .. }: &mut Driven<S>,
+    ends: &Ends<'_>,
+) -> anyhow::Result<bool> {
     let partition = stage.partition();
+    if ends.is_overdue() {
+        return Ok(false);
+    }
     let snapshot = stage.snapshot();
-    let chunks: Vec<(String, Option<Vec<u8>>)> =
-        snapshot.fresh.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, epoch, &name), Some(bytes))).collect();
-    again(|| journal.put(Stream::State, &chunks))?;
+    let manifest = snapshot.manifest.encode();
+    let bytes = manifest.len() + snapshot.fresh.iter().map(|(_, chunk)| chunk.len()).sum::<usize>();
+    let chunks = snapshot.fresh.into_iter().map(|(name, chunk)| (chunk_key::<S>(partition, epoch, &name), Some(chunk)));
+    if !put_all(journal, chunks, ends)? {
+        return Ok(false);
+    }
     let prefix = manifest_prefix::<S>(partition);
     let key = format!("{prefix}{:020}/{epoch}", stage.next());
-    again(|| journal.put(Stream::State, &[(key.clone(), Some(snapshot.manifest.encode()))]))?;
+    again(|| journal.put(Stream::State, &[(key.clone(), Some(manifest.clone()))]))?;
+    *written = SnapshotsWritten { bytes: written.bytes + bytes as u64, at: Instant::now() };
     let named: BTreeSet<String> = snapshot.manifest.chunks.iter().map(|name| chunk_key::<S>(partition, epoch, name)).collect();
     let manifests = again(|| journal.keys(Stream::State, &prefix))?;
     if manifests.iter().any(|other| epoch_of_manifest(other) > epoch.as_str()) {
@@ -536,7 +664,27 @@ fn write_snapshot<S: Stage>(journal: &dyn Journal, Driven { stage, epoch, .. }: 
     if !deletions.is_empty() {
         again(|| journal.put(Stream::State, &deletions))?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Puts chunks, a few mebibytes a call; false as soon as there is no time left.
+fn put_all(journal: &dyn Journal, chunks: impl Iterator<Item = (String, Option<Vec<u8>>)>, ends: &Ends<'_>) -> anyhow::Result<bool> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for chunk in chunks {
+        bytes += chunk.1.as_ref().map_or(0, Vec::len);
+        batch.push(chunk);
+        if bytes >= WRITE_BYTES {
+            again(|| journal.put(Stream::State, &batch))?;
+            (batch, bytes) = (Vec::new(), 0);
+            if ends.is_overdue() {
+                return Ok(false);
+            }
+        }
+    }
+    if !batch.is_empty() {
+        again(|| journal.put(Stream::State, &batch))?;
+    }
+    Ok(true)
 }
 
 /// Claims the stage, and goes on from the highest complete snapshot; without one it begins.
@@ -545,6 +693,7 @@ fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S
     let claim = (format!("owner/{}/{partition}", S::NAME), Some(std::process::id().to_string().into_bytes()));
     let claimed = again(|| journal.put(Stream::State, std::slice::from_ref(&claim)))?;
     let epoch = format!("{:020}", claimed.first().copied().unwrap_or(0));
+    let written = SnapshotsWritten { bytes: 0, at: Instant::now() };
     let mut seen = Vec::new();
     loop {
         let mut manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
@@ -552,15 +701,14 @@ fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S
         for key in manifests.iter().rev() {
             if let Some((stage, chunks)) = restore(journal, key, partition)? {
                 // Whoever was before us may go on deleting its own.
-                let copies: Vec<(String, Option<Vec<u8>>)> =
-                    chunks.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes))).collect();
-                again(|| journal.put(Stream::State, &copies))?;
-                return Ok(Driven { stage, epoch, ended: false, restored: true });
+                let copies = chunks.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes)));
+                put_all(journal, copies, &Ends::Told(&|| Ok(false)))?;
+                return Ok(Driven { stage, epoch, ended: false, restored: true, written });
             }
             tracing::warn!(key, "incomplete snapshot passed over");
         }
         if manifests == seen {
-            return Ok(Driven { stage: fresh, epoch, ended: false, restored: false });
+            return Ok(Driven { stage: fresh, epoch, ended: false, restored: false, written });
         }
         // They may have been replaced while we looked.
         seen = manifests;

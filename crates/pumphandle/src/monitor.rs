@@ -155,6 +155,7 @@ pub(crate) fn rejects(metrics: &Metrics, feed: &str, reason: RejectReason) -> Co
 
 /// What `drive` shows of the stages of this process; `judges`: watch is among them, which alone knows totals over all partitions.
 pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() -> Micros, judges: bool) {
+    of_snapshots_and_cells(metrics, seen);
     if !judges {
         return;
     }
@@ -189,6 +190,35 @@ pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() ->
         let Ok(handled) = seen.handled.lock().map(|handled| *handled) else { return };
         for (counter, part) in &parts {
             counter.raise_to(part(&handled));
+        }
+    });
+}
+
+fn of_snapshots_and_cells(metrics: &Arc<Metrics>, seen: &Arc<Seen>) {
+    let seen = Arc::clone(seen);
+    let shown = Arc::downgrade(metrics);
+    metrics.before_render(move || {
+        let Some(metrics) = shown.upgrade() else { return };
+        if let Ok(snapshots) = seen.snapshots.lock() {
+            for stage in ["tally", "watch"] {
+                let of_stage = || snapshots.iter().filter(|((name, _), _)| *name == stage).map(|(_, written)| written);
+                let Some(age) = of_stage().map(|written| written.at.elapsed()).max() else { continue };
+                let labels = [("stage", stage)];
+                metrics
+                    .counter("pumphandle_snapshot_bytes_total", "Bytes of snapshots written.", &labels)
+                    .raise_to(of_stage().map(|written| written.bytes).sum());
+                metrics
+                    .gauge("pumphandle_snapshot_age_seconds", "Since the newest snapshot, of the partition with the oldest.", &labels)
+                    .set(age.as_secs_f64());
+            }
+        }
+        if let Ok(cells) = seen.cells.lock() {
+            for (partition, (held, max)) in cells.iter() {
+                let partition = partition.to_string();
+                let labels = [("partition", partition.as_str())];
+                metrics.gauge("pumphandle_tally_cells", "Cells held, of a partition.", &labels).set(*held as f64);
+                metrics.gauge("pumphandle_tally_cells_limit", "Cells of a partition, at most.", &labels).set(*max as f64);
+            }
         }
     });
 }

@@ -203,9 +203,10 @@ trait Role: Send {
 
 impl<S: Stage + Send> Role for Driver<S> {
     fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
-        Driver::turn(self, simulation, member, Duration::ZERO)?;
+        let ends = Ends::Told(&|| Ok(false));
+        Driver::turn(self, simulation, member, &ends, &mut Instant::now(), Duration::ZERO)?;
         let is_time = simulation.state().is_time();
-        self.keep(simulation, is_time)
+        self.keep(simulation, is_time, &ends)
     }
 }
 

@@ -253,28 +253,23 @@ impl<'a> Stack<'a> {
     fn turn(&mut self, away: bool) {
         let working = self.tallies.len() - usize::from(away);
         for (driver, member) in &mut self.tallies[..working] {
-            while driver.turn(self.journal, member, Duration::ZERO).unwrap() {}
+            while turn(driver, self.journal, member) {}
         }
         let (driver, member) = &mut self.watch;
-        while driver.turn(self.journal, member, Duration::ZERO).unwrap() {}
+        while turn(driver, self.journal, member) {}
     }
 
     fn land(&mut self) {
         let (lander, member) = &mut self.lander;
-        let told = || Ok(false);
-        while !lander
-            .turn(self.journal, self.warehouse, member, &Ends::Told(&told), &mut Instant::now(), Duration::ZERO)
-            .unwrap()
-            .is_empty()
-        {}
+        while !lander.turn(self.journal, self.warehouse, member, &NEVER, &mut Instant::now(), Duration::ZERO).unwrap().is_empty() {}
     }
 
     /// Snapshots of all stages; then retention deletes all that they no longer need.
     fn snapshot(&mut self) {
         for (driver, _) in &mut self.tallies {
-            driver.keep(self.journal, true).unwrap();
+            driver.keep(self.journal, true, &NEVER).unwrap();
         }
-        self.watch.0.keep(self.journal, true).unwrap();
+        self.watch.0.keep(self.journal, true, &NEVER).unwrap();
         self.land();
         for (driver, _) in &self.tallies {
             for stage in driver.stages() {
@@ -301,9 +296,9 @@ impl<'a> Stack<'a> {
         let began = Instant::now();
         self.start();
         for (driver, member) in &mut self.tallies {
-            driver.turn(self.journal, member, Duration::ZERO).unwrap();
+            turn(driver, self.journal, member);
         }
-        self.watch.0.turn(self.journal, &mut self.watch.1, Duration::ZERO).unwrap();
+        turn(&mut self.watch.0, self.journal, &mut self.watch.1);
         day.restart = began.elapsed();
         day
     }
@@ -316,6 +311,13 @@ impl<'a> Stack<'a> {
         self.turn(false);
         self.land();
     }
+}
+
+const NEVER: Ends<'static> = Ends::Told(&|| Ok(false));
+
+/// Reads once; whether there was anything.
+fn turn<S: Stage>(driver: &mut Driver<S>, journal: &Measured, member: &mut Alone) -> bool {
+    driver.turn(journal, member, &NEVER, &mut Instant::now(), Duration::ZERO).unwrap()
 }
 
 /// The only member of a group, with one partition.

@@ -9,6 +9,8 @@ pub mod time;
 
 pub mod region;
 
+pub mod language;
+
 pub mod text;
 
 pub mod lines;

@@ -120,13 +120,6 @@ pub fn is_country(code: &str) -> bool {
     KNOWN.contains_key(code)
 }
 
-/// The overlay of a written language: what stands before the first `-` or `_`, lower-cased, two or three letters.
-pub fn language(written: &str) -> Option<String> {
-    let primary = written.trim().split(['-', '_']).next()?.to_ascii_lowercase();
-    let fits = (2..=3).contains(&primary.len()) && primary.bytes().all(|byte| byte.is_ascii_lowercase());
-    fits.then_some(primary)
-}
-
 /// The last code of a path: the post's own region.
 pub fn own_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)

@@ -112,7 +112,7 @@ impl Default for Settings {
             regions: Vec::new(),
             detect: DetectSettings::default(),
             author_epoch: 30 * DAY,
-            cells_max: 1_000_000,
+            cells_max: 300_000,
             key_fingerprints: Vec::new(),
             lexicon: String::new(),
             places: String::new(),

@@ -178,6 +178,14 @@ impl Tally {
         }
     }
 
+    /// Goes on behind a record that can't be read: it is counted as refused.
+    pub fn pass(&mut self, position: Position) {
+        if position >= self.head.next {
+            self.head.next = position + 1;
+            self.head.handled.refused += 1;
+        }
+    }
+
     /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as no tick of it has spoken for
     /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they were told in the gap.
     pub fn skip(&mut self, to: Position, settings: Option<Settings>) {

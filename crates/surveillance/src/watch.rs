@@ -362,6 +362,11 @@ impl Watch {
         Ok(())
     }
 
+    /// Goes on behind a record that can't be read. If it was a frame, the next one of its partition is a gap.
+    pub fn pass(&mut self, position: Position) {
+        self.head.next = self.head.next.max(position + 1);
+    }
+
     /// Goes on at `to`: what stands before it was deleted unread. Whatever frames changed there is unknown, so from a horizon before
     /// the last one read until the first that is left hours count as not covered; `settings` are those that the log holds.
     ///

@@ -96,7 +96,7 @@ news = "reports"
               hint: did you mean `kind`?
             a.toml:7: `name` is empty
             a.toml:8: `Frensh` is not a language in `tags`
-              hint: a language is two or three small letters such as `fr`, or `any`
+              hint: a language is a code of ISO 639 in small letters such as `fr`, or `any`
             a.toml:8: `tags` holds a number, not a string
             a.toml:8: `tags` holds a string, not a list of strings
               hint: write a list, even of one: `["…"]`
@@ -111,7 +111,7 @@ news = "reports"
             a.toml:19: unknown kind `narative`
               hint: did you mean `narrative`?
             a.toml:22: `English` is not a language in `lang`
-              hint: a language is two or three small letters such as `fr`, or `any`
+              hint: a language is a code of ISO 639 in small letters such as `fr`, or `any`
             a.toml:23: unknown key `onw` in `[[voice]]`
               hint: did you mean `own`?
             a.toml:25: a voice without `lang`

@@ -314,7 +314,7 @@ struct Engine {
     lines: u64,
     ignored: u64,
     /// By the bounds of one post.
-    tags_dropped: u64,
+    dropped: [u64; 3],
     rejects: BTreeMap<RejectReason, u64>,
 }
 
@@ -334,7 +334,7 @@ impl Engine {
             ticked: None,
             lines: 0,
             ignored: 0,
-            tags_dropped: 0,
+            dropped: [0; 3],
             rejects: BTreeMap::new(),
             settings,
         };
@@ -369,8 +369,11 @@ impl Engine {
             }
         }
         match outcome {
-            Outcome::Post { post, tags_dropped, .. } => {
-                self.tags_dropped += u64::from(tags_dropped);
+            Outcome::Post { post, dropped, .. } => {
+                let [tags, languages, topics] = &mut self.dropped;
+                *tags += u64::from(dropped.tags);
+                *languages += u64::from(dropped.languages);
+                *topics += u64::from(dropped.topics);
                 self.apply(&Record::Post(post))?;
             }
             Outcome::Ignored { .. } => self.ignored += 1,
@@ -419,7 +422,9 @@ impl Engine {
             refused,
             cells_dropped = cells,
             ignored = self.ignored,
-            tags_dropped = self.tags_dropped,
+            tags_dropped = self.dropped[0],
+            languages_dropped = self.dropped[1],
+            topics_dropped = self.dropped[2],
             rejected,
             reasons,
             "replayed"

@@ -32,8 +32,9 @@ fn forgetful() -> MemoryJournal {
 fn turn(journal: &MemoryJournal, gaps: Gaps) -> anyhow::Result<bool> {
     let mut membership = journal.join(Group::Tally)?;
     let mut driver = Driver::new(TallyStage::new, gaps);
-    driver.turn(journal, &mut *membership, Duration::ZERO)?;
-    driver.turn(journal, &mut *membership, Duration::ZERO)
+    let (ends, mut next_look) = (Ends::Told(&|| Ok(false)), Instant::now());
+    driver.turn(journal, &mut *membership, &ends, &mut next_look, Duration::ZERO)?;
+    driver.turn(journal, &mut *membership, &ends, &mut next_look, Duration::ZERO)
 }
 
 fn frames(journal: &MemoryJournal) -> Vec<Frame> {
@@ -68,4 +69,48 @@ fn by_consent_it_goes_on_by_the_settings_of_the_log_and_counts_what_it_has_lost(
         .map(|coverage| (coverage.pane_start / HOUR - BEGIN, coverage.covered / HOUR))
         .collect();
     assert_eq!(covered, [(4, 1), (5, 1)], "nobody has spoken for the hours before");
+}
+
+#[test]
+fn a_damaged_record_at_the_end_is_passed_and_counted() {
+    let journal = MemoryJournal::new(1);
+    let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
+    log::settle(&journal, &settings, None).unwrap();
+    let mut damaged = tick(1).encode();
+    damaged.truncate(9);
+    journal.append(Stream::Posts, &[Entry { partition: 0, bytes: damaged }]).unwrap();
+    let mut membership = journal.join(Group::Tally).unwrap();
+    let mut driver = Driver::new(TallyStage::new, Gaps::Stop);
+    let (ends, mut next_look) = (Ends::Told(&|| Ok(false)), Instant::now());
+    let mut turn =
+        |driver: &mut Driver<TallyStage>| driver.turn(&journal, &mut *membership, &ends, &mut next_look, Duration::ZERO).unwrap();
+    assert!(turn(&mut driver));
+    assert!(!turn(&mut driver), "it is read again");
+    journal.append(Stream::Posts, &[Entry { partition: 0, bytes: tick(2).encode() }]).unwrap();
+    assert!(turn(&mut driver));
+    assert_eq!(frames(&journal).iter().map(|frame| frame.handled.refused).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn after_a_stop_request_a_backlog_is_left_for_the_next_start() {
+    let journal = MemoryJournal::new(1);
+    let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
+    log::settle(&journal, &settings, None).unwrap();
+    let ticks = |hours: std::ops::Range<i64>| hours.map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect::<Vec<_>>();
+    journal.append(Stream::Posts, &ticks(1..50)).unwrap();
+    let (flow, stop, seen) = (Flow::default(), Stop::default(), Seen::default());
+    let run = |at_most: Duration| {
+        let drain = Drain::new(&flow, &stop, at_most);
+        let mut membership = journal.join(Group::Tally).unwrap();
+        drive(&journal, TallyStage::new, &mut *membership, &Ends::Drained(&drain), Gaps::Stop, &seen).unwrap();
+    };
+    stop.ask();
+    // Its input has not ended: only the stop request ends it, at once, with a snapshot.
+    run(Duration::ZERO);
+    assert_eq!(frames(&journal), []);
+    assert!(seen.snapshots.lock().unwrap().values().next().unwrap().bytes > 0);
+    // With time enough it reads what is there.
+    flow.upstream_done.store(true, Ordering::SeqCst);
+    run(Duration::from_secs(60));
+    assert_eq!(frames(&journal).len(), 49);
 }

@@ -24,7 +24,7 @@ use super::retention::Retention;
 use super::supervise::{self, Beside, Role};
 use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
 use crate::config::Config;
-use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
+use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 
@@ -134,31 +134,33 @@ fn pipeline(
         }
     });
     let tally = Role::new("tally", {
-        let (flow, seen) = (tally_flow.clone(), Arc::clone(&seen));
+        let (flow, seen, stop) = (tally_flow.clone(), Arc::clone(&seen), stop.clone());
         move || {
             let _done = OnDrop(&flow.done);
             let mut membership = shared.join(Group::Tally)?;
-            let ends = Ends::Read(&flow.upstream_done);
-            drive(shared, TallyStage::new, &mut *membership, &ends, gaps, &seen)
+            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+            drive(shared, TallyStage::new, &mut *membership, &Ends::Drained(&drain), gaps, &seen)
         }
     });
     let watch = Role::new("watch", {
-        let (flow, seen) = (watch_flow.clone(), Arc::clone(&seen));
+        let (flow, seen, stop) = (watch_flow.clone(), Arc::clone(&seen), stop.clone());
         move || {
             let _done = OnDrop(&flow.done);
             let mut membership = shared.join(Group::Watch)?;
-            let ends = Ends::Read(&flow.upstream_done);
-            drive(shared, WatchStage::of, &mut *membership, &ends, gaps, &seen)
+            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+            drive(shared, WatchStage::of, &mut *membership, &Ends::Drained(&drain), gaps, &seen)
         }
     });
     let land = Role::new("land", {
-        let (flow, warehouse, health, metrics) = (land_flow, Arc::clone(&warehouse), Arc::clone(&health), Arc::clone(&metrics));
+        let (flow, warehouse, health) = (land_flow, Arc::clone(&warehouse), Arc::clone(&health));
+        let (metrics, stop) = (Arc::clone(&metrics), stop.clone());
         move || {
             let mut retention = Retention::new(shared, &*warehouse, config, &health, &metrics);
             let mut enforce = || retention.enforce();
             landed.begun();
             let mut print = |rows: &[Record]| printer.print(rows);
-            land::run(shared, &*warehouse, &Ends::Read(&flow.upstream_done), gaps, &health, &mut enforce, &mut print, &landed)
+            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
+            land::run(shared, &*warehouse, &Ends::Drained(&drain), gaps, &health, &mut enforce, &mut print, &landed)
         }
     });
     // On a page somebody may subscribe at any time.

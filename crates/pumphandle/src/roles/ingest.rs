@@ -550,8 +550,15 @@ impl<'a> Ingest<'a> {
         }
         let feed = &self.feeds[index];
         feed.figures.heard(outcome.arrival().filter(|_| matches!(feed.source, Source::Live(_))), now);
-        let Outcome::Post { routing, post, .. } = outcome else { return };
+        let Outcome::Post { routing, post, dropped, .. } = outcome else { return };
         self.put(routing, &post);
+        for (what, count) in [("tag", dropped.tags), ("language", dropped.languages), ("topic", dropped.topics)] {
+            if count > 0 {
+                let labels = [("feed", self.feeds[index].name.as_str()), ("what", what)];
+                let help = "Tags, languages and topics of posts that were left out: too many, too long, or no such language.";
+                self.metrics.counter("pumphandle_post_parts_dropped_total", help, &labels).add(count.into());
+            }
+        }
         let feed = &self.feeds[index];
         feed.accepted.add(1);
         if post.op == Op::Create {

@@ -20,14 +20,6 @@ fn codes_find_their_place_in_the_tree() {
 }
 
 #[test]
-fn a_language_is_its_primary_subtag() {
-    assert_eq!(language("pt-BR").as_deref(), Some("pt"));
-    assert_eq!(language("EN_us").as_deref(), Some("en"));
-    assert_eq!(language("haw").as_deref(), Some("haw"));
-    assert_eq!([language(""), language("x"), language("engl"), language("12"), language("日本")], [None, None, None, None, None]);
-}
-
-#[test]
 fn a_region_is_within_what_stands_above_it_and_an_overlay_within_the_world_only() {
     let table = RegionTable::new(&[OwnRegion { code: "VALLEY".to_owned(), parent: Some("DE-BY".to_owned()) }]);
     for (below, above) in [("DE-BY", "DE"), ("VALLEY", "DE-BY"), ("VALLEY", "DE"), ("DE", "DE"), ("ZZ", "ZZ"), ("lang:de", "lang:de")] {

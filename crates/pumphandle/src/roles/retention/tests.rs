@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::local::{LocalJournal, Options};
 use journal::{Entry, Group};
@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use warehouse::Local;
 
 use super::*;
-use crate::drive::{Ends, Gaps, Seen, drive};
+use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, drive};
 use crate::monitor::Landed;
-use crate::roles::{land, log};
+use crate::roles::{Stop, land, log};
 
 const BEGIN: u64 = 490_000;
 const HOURS: Duration = Duration::from_secs(HOUR);
@@ -75,8 +75,10 @@ impl World {
 
     /// All stages up to the end of what there is, as after a start; a gap would be an error.
     fn run_stages(&self) {
-        let (journal, seen, done) = (&self.journal, Seen::default(), AtomicBool::new(true));
-        let ends = Ends::Read(&done);
+        let (journal, seen, flow) = (&self.journal, Seen::default(), Flow::default());
+        flow.upstream_done.store(true, Ordering::SeqCst);
+        let drain = Drain::new(&flow, &Stop::default(), DRAIN_MAX);
+        let ends = Ends::Drained(&drain);
         drive(journal, TallyStage::new, &mut *journal.join(Group::Tally).unwrap(), &ends, Gaps::Stop, &seen).unwrap();
         drive(journal, WatchStage::of, &mut *journal.join(Group::Watch).unwrap(), &ends, Gaps::Stop, &seen).unwrap();
         land::run(journal, &self.warehouse, &ends, Gaps::Stop, &self.health, &mut || {}, &mut |_| Ok(()), &Landed::new(&Arc::default()))
