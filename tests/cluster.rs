@@ -26,8 +26,8 @@ const ROLES: [&str; 9] = ["ingest", "ingest", "tally", "tally", "watch", "watch"
 const VERY_LONG: Duration = Duration::from_secs(300);
 
 /// The two servers, streams and tables of a test's own on them, and its folder.
-struct Cluster {
-    folder: Folder,
+pub(crate) struct Cluster {
+    pub(crate) folder: Folder,
     /// Of the test's own, if it is going to be hard on them.
     _kafka: Option<Kafka>,
     _clickhouse: Option<clickhouse::Engine>,
@@ -35,7 +35,7 @@ struct Cluster {
 
 impl Cluster {
     /// On servers that tests share; none, said so, where there are none.
-    fn shared() -> Option<Cluster> {
+    pub(crate) fn shared() -> Option<Cluster> {
         let Ok(brokers) = std::env::var("KAFKA_BROKERS") else {
             return clickhouse::absent("no Kafka: KAFKA_BROKERS is not set; tests/run starts one");
         };
@@ -70,7 +70,7 @@ impl Cluster {
         Cluster { folder, _kafka: kafka, _clickhouse: clickhouse }
     }
 
-    fn migrate(&self) {
+    pub(crate) fn migrate(&self) {
         self.folder.output(&["migrate", "--config", "run.toml"]).ends(0);
     }
 

@@ -147,16 +147,34 @@ impl Running {
     /// The address of its page, once it has one.
     #[track_caller]
     pub(crate) fn page(&self) -> String {
-        until(LONG, "the address of the page", || {
-            let log = self.log();
-            let (_, rest) = log.split_once("page=\"http://")?;
-            rest.split_once('"').map(|(address, _)| address.to_owned())
-        })
+        until(LONG, "the address of the page", || self.address("page"))
+    }
+
+    /// Where the log says that it serves something.
+    fn address(&self, what: &str) -> Option<String> {
+        let log = self.log();
+        let places = [format!("{what}=\"http://"), format!("\"{what}\":\"http://")];
+        let (_, rest) = places.iter().find_map(|place| log.split_once(place.as_str()))?;
+        rest.split_once(['"', '/']).map(|(address, _)| address.to_owned())
+    }
+
+    /// As [`Running::get`], of the listener for metrics.
+    pub(crate) fn monitor(&self, path: &str) -> Option<String> {
+        self.get_at(&self.address("metrics")?, path)
+    }
+
+    /// As [`Running::metric`], of the listener for metrics.
+    pub(crate) fn monitored(&self, name: &str) -> Option<f64> {
+        sum(&self.monitor("/metrics")?, name)
     }
 
     /// The body of an answer with status 200; none as long as there is no such answer.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(self.page()).ok()?;
+        self.get_at(&self.page(), path)
+    }
+
+    fn get_at(&self, address: &str, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(LONG)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = Vec::new();
@@ -168,10 +186,7 @@ impl Running {
 
     /// The sum over labels of a metric; none as long as it isn't there.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        let body = self.get("/metrics")?;
-        let lines = body.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-        (!values.is_empty()).then(|| values.iter().sum())
+        sum(&self.get("/metrics")?, name)
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -200,6 +215,13 @@ impl Running {
         assert_eq!(status.code(), Some(code), "{status}\n{}", self.log());
         assert!(!self.log().contains("panicked"), "{}", self.log());
     }
+}
+
+/// Over labels.
+fn sum(metrics: &str, name: &str) -> Option<f64> {
+    let lines = metrics.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    (!values.is_empty()).then(|| values.iter().sum())
 }
 
 struct Killer(Child);

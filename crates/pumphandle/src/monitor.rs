@@ -91,6 +91,9 @@ pub(crate) struct FeedFigures {
     pub(crate) disconnects: Counter,
     pub(crate) gaps: Counter,
     pub(crate) resent: Counter,
+    /// Posts of the authors that stand for all where profiles are asked, and those of them that have a place.
+    pub(crate) sampled: Counter,
+    pub(crate) sampled_located: Counter,
     lag: Gauge,
     /// When its last event came, by a clock that is never set.
     heard: Mutex<Option<Instant>>,
@@ -105,11 +108,21 @@ impl FeedFigures {
         }
         let figures = Arc::new(FeedFigures {
             connected: metrics.gauge("pumphandle_feed_connected", "1 while the feed's connection or file is open, else 0.", &labels),
-            disconnects: metrics.counter("pumphandle_feed_disconnects_total", "Connections that ended or failed.", &labels),
+            disconnects: metrics.counter("pumphandle_feed_reconnects_total", "Connections that ended or failed.", &labels),
             gaps: metrics.counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more.", &labels),
             resent: metrics.counter(
                 "pumphandle_posts_resent_total",
                 "Posts appended once more with the answer about their author's profile.",
+                &labels,
+            ),
+            sampled: metrics.counter(
+                "pumphandle_posts_sampled_total",
+                "Posts made by authors in the sample whose profiles are asked.",
+                &labels,
+            ),
+            sampled_located: metrics.counter(
+                "pumphandle_posts_sampled_located_total",
+                "Posts made by authors in the sample that have a place, be it by a later answer.",
                 &labels,
             ),
             lag: metrics.gauge(
@@ -120,7 +133,7 @@ impl FeedFigures {
             heard: Mutex::new(None),
         });
         figures.connected.set(if is_live { 0.0 } else { 1.0 });
-        let age = metrics.gauge("pumphandle_feed_last_event_age_seconds", "Time since the feed's last event came.", &labels);
+        let age = metrics.gauge("pumphandle_feed_silent_seconds", "Time since the feed's last event came.", &labels);
         let known = Arc::downgrade(&figures);
         metrics.before_render(move || {
             let heard = known.upgrade().and_then(|figures| *figures.heard.lock().unwrap_or_else(PoisonError::into_inner));

@@ -106,7 +106,7 @@ impl Sentences {
 
     fn line(&self, word: &str, alert: &Alert) -> String {
         let told = (self.teller)(alert);
-        let rarity = told.rarity.map_or_else(String::new, |rarity| format!(" {rarity} by chance."));
+        let rarity = told.rarity.map_or_else(String::new, |rarity| format!(" By chance {rarity}."));
         let sentence =
             if alert.state == AlertState::Closed { format!("No longer unusual. Last: {}", told.sentence) } else { told.sentence };
         one_line(&format!("{:<9} {}  {}{rarity} [{}]", word, minute(alert.fired_at), sentence, alert.id))

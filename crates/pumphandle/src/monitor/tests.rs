@@ -40,14 +40,14 @@ fn a_feed_exports_rejects_and_gaps_before_the_first() {
     }
     assert!(text.contains("\npumphandle_feed_gaps_total{feed=\"bluesky\"} 0\n"), "{text}");
     assert!(text.contains("\npumphandle_feed_connected{feed=\"bluesky\"} 0\n"), "{text}");
-    assert!(!text.contains("pumphandle_feed_last_event_age_seconds{"), "unknown before the first event: {text}");
+    assert!(!text.contains("pumphandle_feed_silent_seconds{"), "unknown before the first event: {text}");
     feed.heard(Some(1_000_000), 3_500_000);
     let text = metrics.render();
-    assert!(text.contains("\npumphandle_feed_last_event_age_seconds{feed=\"bluesky\"} 0"), "{text}");
+    assert!(text.contains("\npumphandle_feed_silent_seconds{feed=\"bluesky\"} 0"), "{text}");
     assert!(text.contains("\npumphandle_feed_lag_seconds{feed=\"bluesky\"} 2.5\n"), "{text}");
     drop(feed);
     let text = metrics.render();
-    assert!(!text.contains("pumphandle_feed_connected{") && !text.contains("pumphandle_feed_last_event_age_seconds{"), "{text}");
+    assert!(!text.contains("pumphandle_feed_connected{") && !text.contains("pumphandle_feed_silent_seconds{"), "{text}");
 }
 
 #[test]

@@ -521,6 +521,7 @@ impl<'a> Ingest<'a> {
         for (routing, post) in posts {
             if post.path() != UNLOCATED {
                 self.feeds[index].located.add(1);
+                self.feeds[index].figures.sampled_located.add(u64::from(post.flags.sampled));
             }
             self.put(routing, &post);
         }
@@ -567,6 +568,8 @@ impl<'a> Ingest<'a> {
             let has_coordinates = post.places.first().is_some_and(|place| place.provenance == Provenance::Coordinates);
             feed.by_coordinates.add(u64::from(has_coordinates));
             feed.pending.add(u64::from(post.flags.pending));
+            feed.figures.sampled.add(u64::from(post.flags.sampled));
+            feed.figures.sampled_located.add(u64::from(post.flags.sampled && post.path() != UNLOCATED));
         }
     }
 

@@ -132,3 +132,30 @@ fn a_fourfold_rise_reads_as_fourfold_where_places_come_from_a_sample_of_profiles
     // One seed is off by about 7 %, the mean of forty by about 1 %.
     assert!((mean - 1.0).abs() < 0.03, "{mean:.3}");
 }
+
+#[test]
+fn a_post_sent_again_with_a_place_is_no_duplicate() {
+    let feeds = vec![FeedSetting { one_author_in: ONE_IN as u32, ..FeedSetting::new("bluesky", true) }];
+    let mut tally = Tally::new(0);
+    let mut frames = Vec::new();
+    tally.apply(0, &Record::Settings(Settings { feeds, ..settings() }), &mut frames);
+    let place =
+        Place { path: format!("US/{PLACE}"), meaning: record::Meaning::AuthorHome, provenance: Provenance::Profile, confidence: 90 };
+    let pending = Post {
+        id: PostId(7),
+        author: Some(record::Author(1)),
+        event_time: NOVEMBER,
+        arrival: NOVEMBER,
+        flags: Flags { sampled: true, by_profile: true, pending: true, ..Flags::default() },
+        ..examples::plain()
+    };
+    let answered = Post { flags: Flags { pending: false, ..pending.flags }, places: vec![place], ..pending.clone() };
+    for post in [&pending, &answered, &pending, &answered] {
+        let position = tally.next();
+        tally.apply(position, &Record::Post(post.clone()), &mut frames);
+    }
+    let handled = tally.handled();
+    // The second time both are read again, as after a restart. A sampled post without a topic is the same with its answer.
+    assert_eq!((handled.posts, handled.resent + handled.duplicates), (1, 3), "{handled:?}");
+    assert!(handled.resent >= 1 && handled.duplicates >= 1, "{handled:?}");
+}
