@@ -13,7 +13,7 @@ use warehouse::Reading;
 use web::{Metrics, Web};
 
 use super::embedded::{held_settings, serve};
-use super::ingest::Ingest;
+use super::ingest::{Around, Ingest};
 use super::keys::Keys;
 use super::log::LogState;
 use super::{Stop, desk, land, log, notifier, stores, subscribers};
@@ -73,7 +73,8 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, stop: &Stop)
             let settings = log::held(journal, &held_settings(config)?)?;
             let keys = Keys::open(config)?;
             let metrics = Arc::new(Metrics::default());
-            Ingest::start(journal, config, &settings, &keys, super::now, Vec::new(), metrics)?.run(stop, until_drained)
+            let around = Around { clock: super::clock().clone(), metrics, sources: Arc::default() };
+            Ingest::start(journal, config, &settings, &keys, Vec::new(), around)?.run(stop, until_drained)
         }
         Role::Tally => {
             understood(journal, config)?;

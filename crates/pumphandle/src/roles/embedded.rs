@@ -15,9 +15,10 @@ use tokio::net::TcpListener;
 use warehouse::Reading;
 use web::{Metrics, Web};
 
-use super::ingest::{Ingest, Worlds};
+use super::ingest::{Around, Ingest, Worlds};
 use super::keys::Keys;
 use super::log::{self, LogState};
+use super::sources::SourceStates;
 use super::{Stop, desk, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
@@ -76,6 +77,7 @@ fn pipeline(
     let warehouse = stores::warehouse(config)?;
     let metrics = Arc::new(Metrics::default());
     let seen = Arc::new(Seen::default());
+    let sources = Arc::new(SourceStates::default());
     let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(config)?;
     let tally_flow = Flow::default();
@@ -86,13 +88,15 @@ fn pipeline(
     std::thread::scope(|scope| {
         let ingest = scope.spawn({
             let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
+            let sources = Arc::clone(&sources);
             move || {
                 // Whatever happens here, those behind must not wait for more.
                 let _done = OnDrop(&flow.upstream_done);
                 if ended {
                     return log::end(shared);
                 }
-                let mut ingest = Ingest::start(shared, config, &settings, &keys, clock, worlds, metrics)?;
+                let around = Around { clock: super::clock().clone(), metrics, sources };
+                let mut ingest = Ingest::start(shared, config, &settings, &keys, worlds, around)?;
                 ingest.run(&stop, until_drained)
             }
         });
@@ -117,7 +121,7 @@ fn pipeline(
         let land = scope.spawn({
             let (flow, warehouse, stop) = (land_flow.clone(), Arc::clone(&warehouse), stop.clone());
             move || {
-                let enforce = || match journal.enforce_retention(u64::try_from(super::now() / 1_000_000).unwrap_or(0)) {
+                let enforce = || match journal.enforce_retention(super::journal_seconds()) {
                     Ok(deleted) if deleted.files > 0 => tracing::info!(files = deleted.files, bytes = deleted.bytes, "retention deleted"),
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "retention failed, trying again later"),

@@ -25,7 +25,7 @@ pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
-    let options = Options { retention: retention(config), ..Options::default() };
+    let options = Options { retention: retention(config), clock: Box::new(super::journal_seconds), ..Options::default() };
     Ok(LocalJournal::open(&config.journal.data, config.journal.partitions, options)?)
 }
 
