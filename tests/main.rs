@@ -22,6 +22,7 @@ mod recount;
 mod rejects;
 mod replay;
 mod run;
+mod sources;
 mod tidy;
 mod topics;
 mod websocket;
