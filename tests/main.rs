@@ -26,6 +26,7 @@ mod recount;
 mod rejects;
 mod replay;
 mod run;
+mod sources;
 mod supervision;
 mod tidy;
 mod topics;

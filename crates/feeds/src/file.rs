@@ -2,7 +2,7 @@
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
-//! | NDJSON | plain, gzip (many members too) or Zstandard, told by the first bytes, not by the name | lines longer than the bound: given as their length and hash |
+//! | NDJSON | plain, gzip (many members and padding too) or Zstandard, told by the first bytes, not by the name | lines longer than the bound: given as their length and hash |
 //! | a growing file (`follow`) | plain; compressed ones are read once | what a writer adds to a file after it was rotated away for longer than one look |
 //!
 //! Pull style and blocking: whoever reads asks for the next batch of lines and decides when to ask again. Line feeds and
@@ -11,7 +11,9 @@
 //! Knows nothing of what lines say.
 
 mod cursor;
+mod gzip;
 mod lines;
+pub mod looks;
 mod running;
 mod source;
 
@@ -91,7 +93,7 @@ struct Found {
 #[derive(Debug)]
 enum FoundContent {
     Range(usize, usize),
-    TooLong { length: u64, hash: String },
+    TooLong { length: u64, hash: String, begins: Vec<u8> },
 }
 
 /// A line of a file.
@@ -111,6 +113,8 @@ pub enum Content<'a> {
     TooLong {
         length: u64,
         hash: &'a str,
+        /// Its first bytes.
+        begins: &'a [u8],
     },
 }
 
@@ -119,7 +123,7 @@ impl Batch {
         self.lines.iter().map(|found| FileLine {
             content: match &found.content {
                 FoundContent::Range(from, to) => Content::Bytes(&self.bytes[*from..*to]),
-                FoundContent::TooLong { length, hash } => Content::TooLong { length: *length, hash },
+                FoundContent::TooLong { length, hash, begins } => Content::TooLong { length: *length, hash, begins },
             },
             number: found.number,
             batch: self,
@@ -154,11 +158,19 @@ impl FileLine<'_> {
         Cursor { others: self.batch.others.clone(), at }
     }
 
+    /// Its first bytes, for [`looks::hint`].
+    pub fn begins(&self) -> &[u8] {
+        match &self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::TooLong { begins, .. } => begins,
+        }
+    }
+
     /// The record of this line being set aside; of the line itself it holds a hash.
     pub fn reject(&self, feed: &str, rejected: &Rejected) -> Reject {
         let (length, hash) = match &self.content {
             Content::Bytes(bytes) => (bytes.len() as u64, hash_of(blake3::hash(bytes))),
-            Content::TooLong { length, hash } => (*length, (*hash).to_owned()),
+            Content::TooLong { length, hash, .. } => (*length, (*hash).to_owned()),
         };
         Reject {
             feed: feed.to_owned(),
@@ -344,10 +356,10 @@ impl FileReader {
                             batch.lines.push(Found { number: tail.line, offset_after: tail.offset, content });
                         }
                     }
-                    Step::TooLong { content, length, hash } => {
+                    Step::TooLong { content, length, hash, begins } => {
                         tail.line += 1;
                         tail.offset += length;
-                        let content = FoundContent::TooLong { length: content, hash: hash_of(hash) };
+                        let content = FoundContent::TooLong { length: content, hash: hash_of(hash), begins };
                         batch.lines.push(Found { number: tail.line, offset_after: tail.offset, content });
                     }
                     Step::More => break,

@@ -21,15 +21,19 @@ use record::kind::Kind;
 use record::language;
 use record::pseudonym::{AuthorKeys, Epoch, Key};
 use record::region::{OwnRegion, RegionTable, UNLOCATED};
-use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
+use record::time::{DAY, MINUTE, Micros, SECOND, pane_border, pane_start};
 use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
 use rustc_hash::FxHashMap;
 
 use crate::line::{self, Ignored, Item, Limits, Line, PostItem, Rejected};
 use profiles::{Known as KnownProfile, Profiles};
 
-/// How far a clock other than ours may be ahead before we don't believe it.
+/// How far an author's clock may be ahead of arrival before the post is dated at its arrival.
 pub const AHEAD_MAX: Micros = 5 * MINUTE;
+/// How far a source's stamp may be ahead of our clock before ours counts in its place.
+pub const STAMP_AHEAD_MAX: Micros = MINUTE;
+/// A stored line without a line before it may be this far ahead of our clock to be taken for one that has just come.
+const STORED_AHEAD_MAX: Micros = DAY;
 
 /// Topics of one post, in the lexicon's order; further ones are left out.
 pub const TOPICS_MAX: usize = 32;
@@ -178,6 +182,12 @@ pub struct Intake {
     authors: FxHashMap<Box<str>, Known>,
     /// For [`ArrivalRule::Greatest`].
     greatest: Option<Micros>,
+    /// The greatest arrival so far of lines that were read by a clock.
+    latest: Option<Micros>,
+    /// The line in hand was stored before we came to it, who knows how long ago.
+    stored: bool,
+    /// How far ahead of our clock the last line was, where ours counts in its place.
+    ahead: Option<Micros>,
     profiles: Option<Profiles>,
 }
 
@@ -192,6 +202,9 @@ impl Intake {
             similarity: settings.routing.derive("similarity"),
             authors: FxHashMap::default(),
             greatest: None,
+            latest: None,
+            stored: false,
+            ahead: None,
             profiles: settings.profiles.map(|rules| Profiles::new(rules, &settings.routing)),
             settings,
         }
@@ -207,6 +220,19 @@ impl Intake {
         self.record(&line, now)
     }
 
+    /// As [`Intake::read`], of a line that was stored before we came to it: our clock bounds its arrival and says no more of it.
+    pub fn read_stored(&mut self, bytes: &[u8], now: Micros) -> Result<Outcome, Rejected> {
+        self.stored = true;
+        let outcome = self.read(bytes, Some(now));
+        self.stored = false;
+        outcome
+    }
+
+    /// How far ahead of our clock the line read last was stamped or dated, if that was too far to be believed.
+    pub fn take_ahead(&mut self) -> Option<Micros> {
+        self.ahead.take()
+    }
+
     /// A line → its record; `now` is our clock, for live feeds only.
     pub fn record(&mut self, line: &Line<'_>, now: Option<Micros>) -> Result<Outcome, Rejected> {
         match &line.item {
@@ -215,7 +241,9 @@ impl Intake {
                 let arrival = self.arrival(line.stamp, None, now)?;
                 Ok(self.removal(source, author, arrival))
             }
-            Item::Ignored(kind) => Ok(Outcome::Ignored { kind: *kind, arrival: line.stamp.map(|stamp| believed(stamp, now)) }),
+            Item::Ignored(kind) => {
+                Ok(Outcome::Ignored { kind: *kind, arrival: line.stamp.and_then(|stamp| self.bounded(stamp, now).ok()) })
+            }
             Item::Info(_) => Ok(Outcome::Ignored { kind: Ignored::Info, arrival: None }),
             Item::Failure(_) => Ok(Outcome::Ignored { kind: Ignored::Failure, arrival: None }),
             Item::Blank => Ok(Outcome::Ignored { kind: Ignored::Blank, arrival: None }),
@@ -226,7 +254,7 @@ impl Intake {
     fn arrival(&mut self, stamp: Option<Micros>, event: Option<Micros>, now: Option<Micros>) -> Result<Micros, Rejected> {
         let dated = || event.ok_or_else(|| Rejected::new(RejectReason::Arrival, "neither stamped nor dated"));
         if let Some(stamp) = stamp {
-            return Ok(believed(stamp, now));
+            return self.bounded(stamp, now);
         }
         let arrival = match self.settings.arrival {
             ArrivalRule::EventTime => dated()?,
@@ -242,7 +270,26 @@ impl Intake {
                 greatest
             }
         };
-        Ok(believed(arrival, now))
+        self.bounded(arrival, now)
+    }
+
+    /// No arrival lies beyond our clock, where there is one. A stored line that claims to came with the line before it, unless
+    /// that is so recent that nothing is lost by our clock.
+    fn bounded(&mut self, arrival: Micros, now: Option<Micros>) -> Result<Micros, Rejected> {
+        let Some(now) = now else { return Ok(arrival) };
+        let known = believed(arrival, now);
+        if known == arrival {
+            self.latest = self.latest.max(Some(arrival));
+            return Ok(arrival);
+        }
+        self.ahead = Some(arrival - now);
+        match self.latest {
+            _ if !self.stored => Ok(known),
+            Some(latest) if latest < now - self.settings.horizon / 2 => Ok(latest),
+            Some(_) => Ok(known),
+            None if arrival - now <= STORED_AHEAD_MAX => Ok(known),
+            None => Err(Rejected::new(RejectReason::Arrival, "dated ahead of our clock, with no line before it")),
+        }
     }
 
     fn post(&mut self, item: &PostItem<'_>, stamp: Option<Micros>, now: Option<Micros>) -> Result<Outcome, Rejected> {
@@ -517,11 +564,8 @@ impl Intake {
 }
 
 /// A clock that is ahead of ours by more than a little is wrong: ours counts.
-fn believed(stamp: Micros, now: Option<Micros>) -> Micros {
-    match now {
-        Some(now) if stamp > now + AHEAD_MAX => now,
-        _ => stamp,
-    }
+pub(crate) fn believed(stamp: Micros, now: Micros) -> Micros {
+    if stamp > now.saturating_add(STAMP_AHEAD_MAX) { now } else { stamp }
 }
 
 #[cfg(test)]

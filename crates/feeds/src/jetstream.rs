@@ -6,12 +6,15 @@
 //! | v2 `subscribeEvents` | the same facts in an envelope | the same, told by the server |
 //!
 //! A connection that ends is made again at the cursor, a little earlier than the last line; what comes twice is told by
-//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for the next address.
+//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for the next address, and so
+//! is one that only answers pings for longer than the feed's own rate of late explains.
+//! A stamp ahead of our clock moves neither the place to resume from nor what is covered.
 //! Runs in a thread with a runtime of its own and hands on what it reads as it comes: a full queue slows the server down.
 //! Knows no streams, and no secrets: the network is public.
 
 mod address;
 mod connection;
+mod pace;
 mod retry;
 
 use std::fmt;
@@ -23,7 +26,9 @@ use std::time::Duration;
 use record::time::{Micros, SECOND};
 use thiserror::Error;
 
+use crate::clock::Clock;
 use crate::intake::Intake;
+use crate::line::POSTS;
 use crate::profiles::ProfileSettings;
 use crate::running::Feed;
 use address::Address;
@@ -45,9 +50,13 @@ pub struct JetstreamSettings {
     pub urls: Vec<String>,
     /// None: told by each address's path.
     pub wire: Option<Wire>,
+    /// The collections asked for, `*` for any end of a name; none asks for all. What comes of others is left.
+    pub collections: Vec<String>,
+    /// Who asks.
+    pub user_agent: String,
     /// A connection is resumed so much before the last line.
     pub rewind: Micros,
-    /// Without any frame for so long, a connection is given up.
+    /// Without any frame for so long a connection is given up; without an event only if its rate doesn't explain that.
     pub idle: Duration,
     pub ping_every: Duration,
     pub connect_timeout: Duration,
@@ -69,6 +78,8 @@ impl JetstreamSettings {
             feed: feed.to_owned(),
             urls,
             wire: None,
+            collections: vec![POSTS.to_owned()],
+            user_agent: crate::USER_AGENT.to_owned(),
             rewind: 5 * SECOND,
             idle: Duration::from_secs(30),
             ping_every: Duration::from_secs(10),
@@ -81,6 +92,15 @@ impl JetstreamSettings {
             dictionary: None,
         }
     }
+}
+
+/// Whether posts are among these collections; without any named, everything is.
+pub fn wants_posts(collections: &[String]) -> bool {
+    let covers = |collection: &String| match collection.strip_suffix('*') {
+        Some(start) => POSTS.starts_with(start),
+        None => collection == POSTS,
+    };
+    collections.is_empty() || collections.iter().any(covers)
 }
 
 /// What can't be right however often it is tried.
@@ -100,7 +120,7 @@ pub enum SettingsError {
 
 /// The world that a feed can't be handed as data.
 pub struct World {
-    pub clock: fn() -> Micros,
+    pub clock: Clock,
     /// Evenly from 0 to 1, for the spread of waits.
     pub random: Box<dyn FnMut() -> f64 + Send>,
 }

@@ -10,6 +10,7 @@ use record::time::Micros;
 use record::{Post, Reject};
 use thiserror::Error;
 
+use crate::clock::Now;
 use crate::file;
 use crate::intake::{Outcome, Routing};
 use crate::jetstream;
@@ -25,14 +26,18 @@ pub enum Message {
         reject: Reject,
         cursor: Cursor,
     },
+    /// The line that follows was stamped so far ahead of our clock that ours counts in its place.
+    Ahead {
+        by: Micros,
+    },
     /// A connection stands; what it brings begins at this arrival, or with what happens from now on.
     Connected {
-        at: Micros,
+        at: Now,
         resumed: Option<Micros>,
     },
-    /// The connection was proven alive at this instant of our clock: by an event, by an answer.
+    /// The connection was proven alive at this moment: by an event, or by an answer while its own rate explains the silence.
     Alive {
-        at: Micros,
+        at: Now,
     },
     /// Arrivals in `[from, to)` can't be had any more.
     Gap {
@@ -42,7 +47,7 @@ pub enum Message {
     },
     /// The feed tries again by itself.
     Disconnected {
-        at: Micros,
+        at: Now,
         why: String,
     },
     /// Posts that went out before, now with what their authors' profiles say of a place.

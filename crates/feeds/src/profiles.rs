@@ -15,11 +15,13 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use record::time::{Micros, SECOND};
+use record::time::SECOND;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::clock::Clock;
 
 /// No server takes more in one request.
 pub const BATCH_MAX: usize = 25;
@@ -36,6 +38,8 @@ pub struct ProfileSettings {
     pub request_timeout: Duration,
     pub back_off_first: Duration,
     pub back_off_max: Duration,
+    /// Who asks.
+    pub user_agent: String,
 }
 
 impl ProfileSettings {
@@ -46,6 +50,7 @@ impl ProfileSettings {
             request_timeout: Duration::from_secs(15),
             back_off_first: Duration::from_secs(1),
             back_off_max: Duration::from_secs(300),
+            user_agent: crate::USER_AGENT.to_owned(),
         }
     }
 }
@@ -68,7 +73,7 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// In the runtime of the caller.
-    pub(crate) fn start(settings: ProfileSettings, clock: fn() -> Micros) -> Asker {
+    pub(crate) fn start(settings: ProfileSettings, clock: Clock) -> Asker {
         let (batches, wanted) = mpsc::channel(1);
         let (said, answers) = mpsc::channel(1);
         tokio::spawn(ask(settings, clock, wanted, said));
@@ -124,7 +129,7 @@ struct Failure {
     refused: bool,
 }
 
-async fn ask(settings: ProfileSettings, clock: fn() -> Micros, mut wanted: mpsc::Receiver<Vec<String>>, said: mpsc::Sender<Answer>) {
+async fn ask(settings: ProfileSettings, clock: Clock, mut wanted: mpsc::Receiver<Vec<String>>, said: mpsc::Sender<Answer>) {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
         .map(|builder| builder.https_or_http().enable_http1().build());
@@ -135,7 +140,7 @@ async fn ask(settings: ProfileSettings, clock: fn() -> Micros, mut wanted: mpsc:
     let mut next = Instant::now();
     while let Some(batch) = wanted.recv().await {
         sleep_until(next).await;
-        let asked = request(&http, &settings, &batch, clock).await;
+        let asked = request(&http, &settings, &batch, &clock).await;
         next = Instant::now() + pace;
         let answer = match asked {
             Ok((answer, until)) => {
@@ -145,7 +150,7 @@ async fn ask(settings: ProfileSettings, clock: fn() -> Micros, mut wanted: mpsc:
             }
             // One author whom the server doesn't take spoils a batch: then each is asked alone.
             Err(failure) if failure.refused && batch.len() > 1 => {
-                let (answered, left) = one_by_one(&http, &settings, batch, pace, clock).await;
+                let (answered, left) = one_by_one(&http, &settings, batch, pace, &clock).await;
                 if !left.is_empty() && said.send(Answer::Failed { asked: left, why: failure.why }).await.is_err() {
                     return;
                 }
@@ -164,13 +169,7 @@ async fn ask(settings: ProfileSettings, clock: fn() -> Micros, mut wanted: mpsc:
     }
 }
 
-async fn one_by_one(
-    http: &Http,
-    settings: &ProfileSettings,
-    batch: Vec<String>,
-    pace: Duration,
-    clock: fn() -> Micros,
-) -> (Said, Vec<String>) {
+async fn one_by_one(http: &Http, settings: &ProfileSettings, batch: Vec<String>, pace: Duration, clock: &Clock) -> (Said, Vec<String>) {
     let (mut all, mut left) = (Said::new(), Vec::new());
     for author in batch {
         tokio::time::sleep(pace).await;
@@ -195,23 +194,20 @@ pub(crate) enum Description {
 
 pub(crate) type Said = Vec<(String, Description)>;
 
-async fn request(
-    http: &Http,
-    settings: &ProfileSettings,
-    batch: &[String],
-    clock: fn() -> Micros,
-) -> Result<(Said, Option<Instant>), Failure> {
+async fn request(http: &Http, settings: &ProfileSettings, batch: &[String], clock: &Clock) -> Result<(Said, Option<Instant>), Failure> {
     let query: Vec<String> = batch.iter().map(|author| format!("actors={}", encoded(author))).collect();
     let failed = |why: String| Failure { why, until: None, refused: false };
     let uri = format!("{}{PATH}?{}", settings.url, query.join("&"));
     let uri: hyper::Uri = uri.parse().map_err(|_| failed("no address".to_owned()))?;
-    let response = timeout(settings.request_timeout, http.get(uri)).await;
+    let asked = hyper::Request::get(uri).header(hyper::header::USER_AGENT, &settings.user_agent).body(Empty::new());
+    let asked = asked.map_err(|_| failed("no request can be made".to_owned()))?;
+    let response = timeout(settings.request_timeout, http.request(asked)).await;
     let response =
         response.map_err(|_| failed("no answer in time".to_owned()))?.map_err(|error| failed(format!("no connection: {error}")))?;
     let status = response.status();
     let number = |name: &str| -> Option<i64> { response.headers().get(name)?.to_str().ok()?.trim().parse().ok() };
     // The reset is an instant of the server's clock, in seconds; a retry is a span.
-    let reset = number("ratelimit-reset").map(|at| at.saturating_sub(clock() / SECOND).clamp(0, 3_600));
+    let reset = number("ratelimit-reset").map(|at| at.saturating_sub(clock.wall() / SECOND).clamp(0, 3_600));
     let spent = number("ratelimit-remaining") == Some(0);
     let wait = number("retry-after").map(|seconds| seconds.clamp(0, 3_600)).or(reset.filter(|_| spent || status.as_u16() == 429));
     let until = wait.map(|seconds| Instant::now() + Duration::from_secs(seconds.unsigned_abs()));

@@ -2,11 +2,15 @@
 //!
 //! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive; asked for the feed's part of
 //! a tick. What is claimed as covered is in the log before the tick: whoever drives this sees to that.
-//! Pure: the clock is handed in. Knows no streams, no partitions and no watermark.
+//! Pure: the clocks are handed in. How long a feed has been silent goes by the monotonic one, which can't be set.
+//! No claim lies further ahead of our clock than a stamp may.
+//! Knows no streams, no partitions and no watermark.
 
 use record::time::{MINUTE, Micros, SECOND};
 use record::{FeedTick, Span};
 
+use crate::clock::Now;
+use crate::intake::STAMP_AHEAD_MAX;
 use crate::message::Message;
 
 /// How long a feed that is not proven alive is waited for before its silence is ticked.
@@ -32,15 +36,17 @@ pub struct Progress {
     covered_to: Option<Micros>,
     /// The least arrival of a file.
     least: Option<Micros>,
-    /// Our clock at the last proof of life; before the first one, at the first tick.
+    /// The monotonic clock at the last proof of life; before the first one, at the first tick.
     alive_at: Option<Micros>,
-    /// Our clock at the last line, and how far behind it that line's arrival was.
+    /// The monotonic clock at the last line, and how far behind our clock that line's arrival was.
     heard_at: Option<Micros>,
     lag: Micros,
     catching_up: bool,
     /// Until where silence was ticked, while it lasts.
     silent_to: Option<Micros>,
     ended: bool,
+    /// It could not be read to its end.
+    failed: bool,
 }
 
 impl Progress {
@@ -60,6 +66,7 @@ impl Progress {
             catching_up: true,
             silent_to: None,
             ended: false,
+            failed: false,
         }
     }
 
@@ -68,8 +75,8 @@ impl Progress {
         Progress { live: false, ..Progress::live(feed, epoch, 0) }
     }
 
-    /// Takes note of a message that has been dealt with; `now` is our clock.
-    pub fn on_message(&mut self, message: &Message, now: Micros) {
+    /// Takes note of a message that has been dealt with.
+    pub fn on_message(&mut self, message: &Message, now: Now) {
         match message {
             Message::Line { outcome, .. } => {
                 if let Some(arrival) = outcome.arrival() {
@@ -78,25 +85,30 @@ impl Progress {
             }
             Message::Connected { at, resumed } => self.on_connected(*at, *resumed),
             Message::Alive { at } => self.on_alive(*at),
-            Message::Gap { to, .. } => self.on_gap(*to),
+            Message::Gap { to, .. } => self.on_gap(*to, now),
             Message::Ended => self.on_end(),
-            Message::Reject { .. } | Message::Disconnected { .. } | Message::Placed { .. } | Message::Failed { .. } => {}
+            Message::Reject { .. }
+            | Message::Ahead { .. }
+            | Message::Disconnected { .. }
+            | Message::Placed { .. }
+            | Message::Failed { .. } => {}
         }
     }
 
     /// A connection stands. What comes begins at `resumed`, or else with what happens from now on.
-    pub fn on_connected(&mut self, now: Micros, resumed: Option<Micros>) {
-        let start = resumed.unwrap_or(now);
+    pub fn on_connected(&mut self, now: Now, resumed: Option<Micros>) {
+        let start = self.bounded(resumed.unwrap_or(now.wall), now);
         self.from = Some(start);
         self.covered_to = self.covered_to.max(Some(start));
         self.catching_up = resumed.is_some();
-        self.heard_at = Some(now);
-        self.alive_at = Some(now);
+        self.heard_at = Some(now.monotonic);
+        self.alive_at = Some(now.monotonic);
         self.silent_to = None;
     }
 
     /// A line that arrived then has been dealt with.
-    pub fn on_arrival(&mut self, arrival: Micros, now: Micros) {
+    pub fn on_arrival(&mut self, arrival: Micros, now: Now) {
+        let arrival = self.bounded(arrival, now);
         self.from.get_or_insert(arrival);
         // A file in another order than that of arrival covers what lies before its first line, too.
         if !self.live && self.least.is_none_or(|least| arrival < least) {
@@ -104,19 +116,19 @@ impl Progress {
             self.from = self.from.min(Some(arrival));
         }
         self.covered_to = self.covered_to.max(Some(arrival));
-        self.heard_at = Some(now);
-        self.lag = (now - arrival).max(0);
+        self.heard_at = Some(now.monotonic);
+        self.lag = (now.wall - arrival).max(0);
         self.catching_up = self.lag > CATCHING_UP;
     }
 
     /// The connection was proven alive: while nothing waits to be caught up with, nothing that arrived before is missing.
-    pub fn on_alive(&mut self, now: Micros) {
+    pub fn on_alive(&mut self, now: Now) {
         if !self.live {
             return;
         }
-        self.alive_at = self.alive_at.max(Some(now));
+        self.alive_at = self.alive_at.max(Some(now.monotonic));
         self.silent_to = None;
-        if self.heard_at.is_some_and(|heard| now - heard >= QUIET) {
+        if self.heard_at.is_some_and(|heard| now.monotonic - heard >= QUIET) {
             self.catching_up = false;
             // The lag of a line that came long ago says nothing of the next one.
             self.lag = self.lag.min(CATCHING_UP);
@@ -124,13 +136,14 @@ impl Progress {
         if self.catching_up {
             return;
         }
-        let certain = now - IN_FLIGHT.max(self.lag + SECOND);
+        let certain = now.wall - IN_FLIGHT.max(self.lag + SECOND);
         self.from.get_or_insert(certain);
         self.covered_to = self.covered_to.max(Some(certain));
     }
 
     /// What arrived before `to` can't be had: no claim reaches across.
-    pub fn on_gap(&mut self, to: Micros) {
+    pub fn on_gap(&mut self, to: Micros, now: Now) {
+        let to = self.bounded(to, now);
         self.from = Some(to);
         self.covered_to = self.covered_to.max(Some(to));
     }
@@ -138,6 +151,16 @@ impl Progress {
     /// Nothing will come any more.
     pub fn on_end(&mut self) {
         self.ended = true;
+    }
+
+    /// It can't be read on: its end is never claimed, and nobody waits for it.
+    pub fn on_failed(&mut self) {
+        self.failed = true;
+    }
+
+    /// How far behind our clock the last line arrived.
+    pub fn lag(&self) -> Micros {
+        self.lag
     }
 
     pub fn has_ended(&self) -> bool {
@@ -152,11 +175,12 @@ impl Progress {
     /// The feed's part of a tick at this instant of our clock; none as long as nothing is known of it.
     ///
     /// Claims follow one another: each begins where the one before ended, or where the feed resumed.
-    pub fn tick(&mut self, now: Micros) -> Option<FeedTick> {
-        let alive_at = *self.alive_at.get_or_insert(now);
-        if self.live && !self.ended && now - alive_at > self.outage_hold {
-            let from = self.silent_to.or(self.covered_to).unwrap_or(alive_at);
-            let reached = from.max(now);
+    pub fn tick(&mut self, now: Now) -> Option<FeedTick> {
+        let alive_at = *self.alive_at.get_or_insert(now.monotonic);
+        let silent_for = now.monotonic - alive_at;
+        if self.live && !self.ended && silent_for > self.outage_hold {
+            let from = self.silent_to.or(self.covered_to).unwrap_or(now.wall - silent_for);
+            let reached = from.max(now.wall);
             self.silent_to = Some(reached);
             return Some(self.claim(from, reached, Span::Silent));
         }
@@ -168,16 +192,23 @@ impl Progress {
             }
             // A file without a line has nothing to say but that it is over.
             _ if self.ended => Some(self.claim(0, 0, Span::Covered)),
+            // The watermark waits for the first word of each feed.
+            _ if self.failed => Some(self.claim(0, 0, Span::Silent)),
             _ => None,
         }
     }
 
     /// The feed's part of the tick that precedes the first line to arrive at `boundary` or later.
-    pub fn tick_before(&mut self, boundary: Micros, now: Micros) -> Option<FeedTick> {
+    pub fn tick_before(&mut self, boundary: Micros, now: Now) -> Option<FeedTick> {
         if self.from.is_some() {
             self.covered_to = self.covered_to.max(Some(boundary));
         }
         self.tick(now)
+    }
+
+    /// Files have been bounded where they were read.
+    fn bounded(&self, arrival: Micros, now: Now) -> Micros {
+        if self.live { arrival.min(now.wall.saturating_add(STAMP_AHEAD_MAX)) } else { arrival }
     }
 
     fn claim(&self, from: Micros, reached: Micros, span: Span) -> FeedTick {

@@ -1,7 +1,7 @@
 //! A feed at work: its thread, its messages, its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -14,6 +14,7 @@ pub struct Feed {
     /// Empty only for as long as it is being dropped.
     messages: Option<Receiver<Message>>,
     stop: Stop,
+    waiting: Arc<Waiting>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -24,15 +25,29 @@ struct Stop {
     wake: Arc<watch::Sender<bool>>,
 }
 
+/// Messages that were sent and not taken.
+#[derive(Default)]
+struct Waiting {
+    now: AtomicIsize,
+    most: AtomicIsize,
+}
+
 /// The same, seen from the feed.
 pub(crate) struct Stopping {
     asked: Arc<AtomicBool>,
+    waiting: Arc<Waiting>,
     pub(crate) wake: watch::Receiver<bool>,
 }
 
 impl Stopping {
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// A message waits to be taken.
+    pub(crate) fn sent(&self) {
+        let now = self.waiting.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.waiting.most.fetch_max(now, Ordering::Relaxed);
     }
 }
 
@@ -46,15 +61,30 @@ impl Feed {
         let (sender, messages) = sync_channel(queue.max(1));
         let (wake, woken) = watch::channel(false);
         let asked = Arc::new(AtomicBool::new(false));
-        let stopping = Stopping { asked: asked.clone(), wake: woken };
+        let waiting = Arc::new(Waiting::default());
+        let stopping = Stopping { asked: asked.clone(), waiting: waiting.clone(), wake: woken };
         let thread = std::thread::Builder::new().name(format!("feed {name}")).spawn(move || work(sender, stopping))?;
-        Ok(Feed { messages: Some(messages), stop: Stop { asked, wake: Arc::new(wake) }, thread: Some(thread) })
+        Ok(Feed { messages: Some(messages), stop: Stop { asked, wake: Arc::new(wake) }, waiting, thread: Some(thread) })
     }
 
     /// Where its messages come; disconnected once it has ended.
     #[expect(clippy::expect_used, reason = "taken by drop only")]
     pub fn messages(&self) -> &Receiver<Message> {
         self.messages.as_ref().expect("held until dropped")
+    }
+
+    /// What has come, at most so many messages, without waiting.
+    pub fn take(&self, most: usize) -> Vec<Message> {
+        let taken = self.messages().try_iter().take(most);
+        let count_down = |_: &Message| {
+            self.waiting.now.fetch_sub(1, Ordering::Relaxed);
+        };
+        taken.inspect(count_down).collect()
+    }
+
+    /// The most messages that have waited at once, of those that [`Feed::take`] has taken or will take.
+    pub fn waited_most(&self) -> usize {
+        usize::try_from(self.waiting.most.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Asks it to end; what it has sent can still be taken.

@@ -278,7 +278,7 @@ pub(crate) struct Limits {
     pub(crate) tag_bytes: usize,
     pub(crate) langs_per_post: usize,
     pub(crate) batch_bytes: usize,
-    /// Batches between two stages.
+    /// Lines of a network.
     pub(crate) queue: usize,
     pub(crate) cells: usize,
     pub(crate) requests: usize,
@@ -802,16 +802,16 @@ fn read_feed_kind(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
     };
     if kind == 0 {
         FILE_KEYS.iter().for_each(|key| section.refuse(key, "it belongs to feeds of kind `file`"));
-        read_jetstream(section)
+        read_jetstream(section, warnings)
     } else {
         JETSTREAM_KEYS.iter().for_each(|key| section.refuse(key, "it belongs to feeds of kind `jetstream`"));
         read_file_feed(section, file, warnings)
     }
 }
 
-fn read_jetstream(section: &mut Section<'_>) -> Option<FeedKind> {
+fn read_jetstream(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {
     let urls = read_urls(section);
-    let collections = read_collections(section);
+    let collections = read_collections(section, warnings);
     let wire = section.word("wire", &["auto", "v1", "v2"]);
     let rewind = section.duration("rewind", 0..=HOUR);
     let idle_timeout = section.duration("idle-timeout", SECOND..=10 * MINUTE);
@@ -891,7 +891,9 @@ fn check_url(url: &str) -> Result<(), (String, &'static str)> {
     }
 }
 
-fn read_collections(section: &mut Section<'_>) -> Option<Vec<String>> {
+/// What is asked for: with none of it posts, there is nothing to count.
+fn read_collections(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let place = section.place_of("collections");
     let collections = section.texts("collections")?;
     let mut fits = true;
     for collection in &collections {
@@ -903,7 +905,12 @@ fn read_collections(section: &mut Section<'_>) -> Option<Vec<String>> {
             fits = false;
         }
     }
-    fits.then(|| collections.into_iter().map(|collection| collection.value).collect())
+    let collections: Vec<String> = collections.into_iter().map(|collection| collection.value).collect();
+    if fits && !feeds::jetstream::wants_posts(&collections) {
+        let message = format!("`collections` without `{}`, so no post will be read,", feeds::line::POSTS);
+        warnings.push(Problem::new(&place, message).hint("leave `collections` out for posts"));
+    }
+    fits.then_some(collections)
 }
 
 fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {

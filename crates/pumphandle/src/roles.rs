@@ -14,23 +14,35 @@ pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod retention;
 pub(crate) mod secrets;
+pub(crate) mod sources;
 pub(crate) mod stores;
 pub(crate) mod subscribers;
 pub(crate) mod supervise;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
 
+use feeds::Clock;
 use record::Micros;
+use record::time::SECOND;
 
 /// The SQLite warehouse, under the data folder.
 pub(crate) const WAREHOUSE_FILE: &str = "warehouse.sqlite";
 
-/// Our clock. Only edges read it.
+/// The machine's clocks, one pair for all roles of the process. Only edges read them.
+pub(crate) fn clock() -> &'static Clock {
+    static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
+    &CLOCK
+}
+
+/// Our clock. A step of the machine's is followed only once it has held for a minute.
 pub(crate) fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+    clock().wall()
+}
+
+/// What names the journal's files and says how old they are, in seconds: no step moves it while the process lives.
+pub(crate) fn journal_seconds() -> u64 {
+    u64::try_from(clock().unstepped() / SECOND).unwrap_or(0)
 }
 
 /// Asks all roles to drain and end.

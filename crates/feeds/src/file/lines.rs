@@ -24,6 +24,7 @@ pub(super) struct Lines {
 }
 
 struct Skipped {
+    begins: Vec<u8>,
     length: u64,
     hasher: Box<blake3::Hasher>,
 }
@@ -31,8 +32,8 @@ struct Skipped {
 pub(super) enum Step<'a> {
     /// A line without its newline, and the length with it.
     Line { bytes: &'a [u8], length: u64 },
-    /// Length without and with its newline.
-    TooLong { content: u64, length: u64, hash: blake3::Hash },
+    /// Length without and with its newline, and its first bytes.
+    TooLong { content: u64, length: u64, hash: blake3::Hash, begins: Vec<u8> },
     /// Nothing until the buffer has been filled again.
     More,
     /// Nothing any more.
@@ -83,16 +84,16 @@ impl Lines {
         self.start = after;
         self.searched = after;
         let first = std::mem::take(&mut self.first);
-        if let Some(Skipped { length: before, mut hasher }) = self.skipping.take() {
+        if let Some(Skipped { begins, length: before, mut hasher }) = self.skipping.take() {
             hasher.update(&self.buffer[piece.clone()]);
-            return Step::TooLong { content: before + piece.len() as u64, length: before + length, hash: hasher.finalize() };
+            return Step::TooLong { content: before + piece.len() as u64, length: before + length, hash: hasher.finalize(), begins };
         }
         let bytes = &self.buffer[piece];
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         // A byte order mark is no part of the first line.
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| first).unwrap_or(bytes);
         if bytes.len() > self.line_bytes_max {
-            return Step::TooLong { content: bytes.len() as u64, length, hash: blake3::hash(bytes) };
+            return Step::TooLong { content: bytes.len() as u64, length, hash: blake3::hash(bytes), begins: beginning(bytes) };
         }
         Step::Line { bytes, length }
     }
@@ -104,11 +105,17 @@ impl Lines {
         if self.skipping.is_none() && piece.len() <= self.line_bytes_max + BYTE_ORDER_MARK.len() + 1 {
             return;
         }
-        let skipped = self.skipping.get_or_insert_with(|| Skipped { length: 0, hasher: Box::new(blake3::Hasher::new()) });
+        let begins = beginning(piece);
+        let skipped = self.skipping.get_or_insert_with(|| Skipped { begins, length: 0, hasher: Box::new(blake3::Hasher::new()) });
         skipped.hasher.update(piece);
         skipped.length += piece.len() as u64;
         self.buffer.clear();
         self.start = 0;
         self.searched = 0;
     }
+}
+
+/// So much of a line that is too long is shown to whoever asks what the file looks like.
+fn beginning(line: &[u8]) -> Vec<u8> {
+    line[..line.len().min(64)].to_vec()
 }

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::cursor::Position;
+use super::gzip::Gzip;
 
 /// So many first bytes tell one file from another.
 const HEAD_BYTES: usize = 256;
@@ -186,7 +185,7 @@ impl Compression {
     fn decoder(self, read: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         let buffered = BufReader::with_capacity(BUFFER_BYTES, read);
         Ok(match self {
-            Compression::Gzip => Box::new(MultiGzDecoder::new(buffered)),
+            Compression::Gzip => Box::new(Gzip::new(buffered)),
             Compression::Zstandard => Box::new(zstd::stream::read::Decoder::with_buffer(buffered)?),
         })
     }

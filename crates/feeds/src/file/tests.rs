@@ -76,6 +76,19 @@ fn naive(bytes: &[u8], line_bytes_max: usize) -> Vec<(u64, String)> {
         .collect()
 }
 
+#[test]
+fn zero_bytes_after_a_member_are_padding() {
+    let folder = TempDir::new().unwrap();
+    let zeros = vec![0; 300_000];
+    let padded = [gzip(b"a\n"), zeros.clone(), gzip(b"b\n"), vec![0; 7]].concat();
+    assert_eq!(contents(settings(&[&put(&folder, "padded.gz", &padded)])), ["a", "b"]);
+    // What follows and is neither padding nor a member is damage, and a cut member is a cut one.
+    for (name, bytes) in [("garbage.gz", [gzip(b"a\n"), b"xyz".to_vec()].concat()), ("cut.gz", gzip(b"a\nb\n")[..14].to_vec())] {
+        let mut reader = FileReader::open(settings(&[&put(&folder, name, &bytes)]), None).unwrap();
+        assert!(read_all(&mut reader, 100).is_err(), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 

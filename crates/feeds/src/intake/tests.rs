@@ -154,12 +154,36 @@ fn a_stamp_ahead_of_our_clock_becomes_our_clock() {
     let mut at = |time_us: Micros, now: Option<Micros>| {
         post_of(intake.read(jetstream("d", time_us, time_us, r#""text":"""#).as_bytes(), now).unwrap())
     };
-    assert_eq!(at(NINE + 5 * MINUTE, Some(NINE)).arrival, NINE + 5 * MINUTE);
+    assert_eq!(at(NINE + MINUTE, Some(NINE)).arrival, NINE + MINUTE);
+    let post = at(NINE + 2 * MINUTE, Some(NINE));
+    assert_eq!((post.arrival, post.event_time, post.flags.clamped), (NINE, NINE + 2 * MINUTE, false));
     let post = at(NINE + 6 * MINUTE, Some(NINE));
     assert_eq!((post.arrival, post.event_time, post.flags.clamped), (NINE, NINE, true));
     assert_eq!(at(NINE + DAY, None).arrival, NINE + DAY, "a file has no clock");
     let own = post_of(intake.read(ours("").as_bytes(), Some(NINE - DAY)).unwrap());
     assert_eq!((own.arrival, own.event_time), (NINE - DAY, NINE - DAY));
+    assert_eq!(intake.take_ahead(), Some(DAY));
+    assert_eq!(intake.take_ahead(), None, "asked of the last line only");
+}
+
+#[test]
+fn a_stored_line_dated_ahead_came_with_the_line_before_it() {
+    let line = |at: Micros| format!(r#"{{"id":"1","author":"a","created_at":{}}}"#, at / SECOND);
+    let mut intake = Intake::new(settings());
+    let mut read = |at: Micros, now: Micros| intake.read_stored(line(at).as_bytes(), now).map(|outcome| outcome.arrival().unwrap());
+    let year_2099 = 4_070_908_800 * SECOND;
+    let now = NINE + 30 * DAY;
+    assert_eq!(read(year_2099, now).unwrap_err().reason, RejectReason::Arrival, "nothing tells when it came");
+    assert_eq!(read(NINE, now), Ok(NINE));
+    assert_eq!(read(year_2099, now), Ok(NINE));
+    assert_eq!(read(now + 2 * MINUTE, now), Ok(NINE));
+    assert_eq!(read(NINE + DAY, now), Ok(NINE + DAY), "what comes later is taken as it is");
+    // Among lines of today it came now.
+    assert_eq!(read(now, now), Ok(now));
+    assert_eq!(read(year_2099, now + SECOND), Ok(now + SECOND));
+    // A collector whose clock is ahead: its lines come now, the first one too.
+    let mut fresh = Intake::new(settings());
+    assert_eq!(fresh.read_stored(line(now + 2 * MINUTE).as_bytes(), now).unwrap().arrival(), Some(now));
 }
 
 #[test]

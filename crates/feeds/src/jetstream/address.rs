@@ -1,13 +1,11 @@
 //! Where to connect, and with what wishes.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use record::time::Micros;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::{Cursor, Dictionary, SettingsError, Wire};
-use crate::line::POSTS;
 
 const FIRST_PATH: &str = "/subscribe";
 const SECOND_PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
@@ -52,30 +50,25 @@ impl Address {
         };
         let address = Address { base: format!("{scheme}://{host}{path}"), query: query.to_owned(), host: host.into(), wire };
         // What the client can't make a request of is refused now rather than tried for ever.
-        address.url(None, None).into_client_request().map_err(|err| wrong(&err.to_string()))?;
+        address.url(None, &[], None).into_client_request().map_err(|err| wrong(&err.to_string()))?;
         Ok(address)
     }
 
-    /// The address with the posts as the wish, and where to begin.
-    pub(super) fn url(&self, resume: Option<Resume>, dictionary: Option<&Dictionary>) -> String {
-        let mut url = format!("{}?", self.base);
-        if !self.query.is_empty() {
-            let _ = write!(url, "{}&", self.query);
-        }
-        let (collections, compression) = match self.wire {
+    /// The address with collections as the wish, and where to begin.
+    pub(super) fn url(&self, resume: Option<Resume>, collections: &[String], dictionary: Option<&Dictionary>) -> String {
+        let (wanted, compression) = match self.wire {
             Wire::First => ("wantedCollections", "compress=true".to_owned()),
             Wire::Second => ("collections", dictionary.map(|dictionary| format!("zstdDictionary={}", dictionary.id)).unwrap_or_default()),
         };
-        let _ = write!(url, "{collections}={POSTS}");
-        if dictionary.is_some() {
-            let _ = write!(url, "&{compression}");
-        }
-        match resume {
-            Some(Resume::Sequence(sequence)) => drop(write!(url, "&cursor={sequence}")),
-            Some(Resume::Time(time)) => drop(write!(url, "&cursor={time}")),
-            None => {}
-        }
-        url
+        let mut parts = Vec::new();
+        parts.extend((!self.query.is_empty()).then(|| self.query.clone()));
+        parts.extend(collections.iter().map(|collection| format!("{wanted}={collection}")));
+        parts.extend(dictionary.is_some().then_some(compression));
+        parts.extend(resume.map(|resume| match resume {
+            Resume::Sequence(sequence) => format!("cursor={sequence}"),
+            Resume::Time(time) => format!("cursor={time}"),
+        }));
+        if parts.is_empty() { self.base.clone() } else { format!("{}?{}", self.base, parts.join("&")) }
     }
 
     /// Numbers hold on the server that gave them, and of the wires only the second says if they are too old; else by

@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use record::time::{MINUTE, Micros, SECOND};
-use record::{Reject, RejectReason};
+use record::{Op, Reject, RejectReason};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::address::{Address, Resume};
+use super::pace::Pace;
 use super::retry::Retry;
 use super::{Cursor, Dictionary, JetstreamSettings, World};
+use crate::clock::Now;
 use crate::file::hash_of;
-use crate::intake::Intake;
-use crate::line::{self, BLUESKY, Item, Rejected};
+use crate::intake::{Intake, Outcome, believed};
+use crate::line::{self, BLUESKY, Ignored, Item, Rejected};
 use crate::message::{self, Message};
 use crate::profiles::{Answer, Asker, BATCH_MAX, Description};
 use crate::running::Stopping;
@@ -30,7 +35,7 @@ const SKEW_MAX: Micros = MINUTE;
 /// How often life is told while lines come.
 const ALIVE_EVERY: Micros = SECOND;
 /// Of what a server says of itself, so much is passed on.
-const SAID_CHARS_MAX: usize = 300;
+const SAID_CHARS_MAX: usize = 120;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -48,7 +53,13 @@ pub(super) struct Connections {
     outdated: bool,
     /// Where lines ended when the connection was resumed, until the first one comes.
     resumed_after: Option<Micros>,
+    /// By the monotonic clock.
     told_alive: Micros,
+    /// Of all connections together.
+    pace: Pace,
+    event_at: Option<Instant>,
+    /// Whether posts are among what is asked for.
+    wants_posts: bool,
     asker: Option<Asker>,
 }
 
@@ -58,6 +69,8 @@ enum End {
     Stopped,
     /// It fell silent: another server may do better.
     Idle,
+    /// It answers and brings no event for longer than its rate explains.
+    Stalled(Duration),
     /// The place that we asked for is known to be wrong: ask again at once.
     Again(String),
     Broken(String),
@@ -68,10 +81,14 @@ impl Connections {
         settings: JetstreamSettings,
         addresses: Vec<Address>,
         dictionary: Option<Dictionary>,
-        cursor: Option<Cursor>,
+        mut cursor: Option<Cursor>,
         intake: Intake,
         world: World,
     ) -> Connections {
+        if let Some(cursor) = &mut cursor {
+            cursor.stamp = believed(cursor.stamp, world.clock.wall());
+        }
+        let wants_posts = super::wants_posts(&settings.collections);
         Connections {
             settings,
             addresses,
@@ -83,6 +100,9 @@ impl Connections {
             outdated: false,
             resumed_after: None,
             told_alive: Micros::MIN,
+            pace: Pace::default(),
+            event_at: None,
+            wants_posts,
             asker: None,
         }
     }
@@ -90,33 +110,39 @@ impl Connections {
     pub(super) async fn run(mut self, sender: SyncSender<Message>, mut stopping: Stopping) {
         let mut retry = Retry::new(self.settings.back_off_first, self.settings.back_off_max);
         let mut turn = 0;
-        self.asker = self.settings.profiles.clone().map(|profiles| Asker::start(profiles, self.world.clock));
+        self.asker = self.settings.profiles.clone().map(|profiles| Asker::start(profiles, self.world.clock.clone()));
         while !stopping.asked() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
             let before = self.cursor.clone();
             let end = self.connection(&address, &sender, &mut stopping).await;
             let brought_lines = self.cursor != before;
+            // A server that has just sent lines is asked again before the next one is, unless it hangs.
+            let hangs = matches!(end, End::Idle | End::Stalled(_));
             let why = match end {
                 End::Stopped => return,
                 End::Again(why) => {
-                    let disconnected = Message::Disconnected { at: (self.world.clock)(), why };
+                    let disconnected = Message::Disconnected { at: self.world.clock.now(), why };
                     if !send(&sender, disconnected, &stopping).await {
                         return;
                     }
                     continue;
                 }
                 End::Idle => format!("no sign of life from `{}` for {} s", address.host, self.settings.idle.as_secs_f64()),
+                End::Stalled(silence) => format!(
+                    "no event from `{}` for {:.0} s, though it answers: more than its rate explains",
+                    address.host,
+                    silence.as_secs_f64()
+                ),
                 End::Broken(why) => why,
             };
-            // A server that has just sent lines is asked again before the next one is.
-            if !brought_lines {
+            if hangs || !brought_lines {
                 turn += 1;
             }
             if brought_lines && began.elapsed() >= self.settings.steady_after {
                 retry.reset();
             }
-            if !send(&sender, Message::Disconnected { at: (self.world.clock)(), why }, &stopping).await {
+            if !send(&sender, Message::Disconnected { at: self.world.clock.now(), why }, &stopping).await {
                 return;
             }
             let wait = retry.wait((self.world.random)());
@@ -130,9 +156,16 @@ impl Connections {
     /// One connection from its beginning to its end.
     async fn connection(&mut self, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
         let resume = self.cursor.as_ref().map(|cursor| address.resume(cursor, self.settings.rewind, self.by_time));
-        let url = address.url(resume, self.dictionary.as_ref());
+        let url = address.url(resume, &self.settings.collections, self.dictionary.as_ref());
+        let mut request = match url.into_client_request() {
+            Ok(request) => request,
+            Err(error) => return End::Broken(format!("no request can be made to `{}`: {error}", address.host)),
+        };
+        if let Ok(user_agent) = HeaderValue::from_str(&self.settings.user_agent) {
+            request.headers_mut().insert(USER_AGENT, user_agent);
+        }
         let limits = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
-        let connecting = timeout(self.settings.connect_timeout, connect_async_with_config(&url, Some(limits), true));
+        let connecting = timeout(self.settings.connect_timeout, connect_async_with_config(request, Some(limits), true));
         let connected = tokio::select! {
             connected = connecting => connected,
             _ = stopping.wake.changed() => return End::Stopped,
@@ -148,7 +181,7 @@ impl Connections {
             _ => None,
         };
         self.resumed_after = self.cursor.as_ref().map(|cursor| cursor.stamp);
-        if !send(sender, Message::Connected { at: (self.world.clock)(), resumed }, stopping).await {
+        if !send(sender, Message::Connected { at: self.world.clock.now(), resumed }, stopping).await {
             return End::Stopped;
         }
         let end = self.read(&mut socket, address, sender, stopping).await;
@@ -161,8 +194,7 @@ impl Connections {
     fn refused(&mut self, address: &Address, error: Error) -> End {
         let Error::Http(response) = error else { return End::Broken(format!("failed to connect to `{}`: {error}", address.host)) };
         let said = response.body().as_deref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
-        let said = said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect::<String>();
-        let why = format!("`{}` refuses with {}: {said}", address.host, response.status());
+        let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&said));
         if !said.contains("CursorTooOld") {
             return End::Broken(why);
         }
@@ -170,7 +202,7 @@ impl Connections {
         if self.by_time {
             self.outdated = true;
             if let Some(cursor) = &mut self.cursor {
-                cursor.stamp = (self.world.clock)();
+                cursor.stamp = self.world.clock.wall();
             }
             return End::Broken(why);
         }
@@ -180,10 +212,13 @@ impl Connections {
     }
 
     async fn read(&mut self, socket: &mut Socket, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
-        let mut heard = Instant::now();
+        let began = Instant::now();
+        let mut heard = began;
         let mut ping_at = heard + self.settings.ping_every;
         loop {
-            let deadline = (heard + self.settings.idle).min(ping_at);
+            let explained = self.pace.explains().max(self.settings.idle);
+            let event_by = self.event_at.map_or(began, |at| at.max(began)) + explained;
+            let deadline = (heard + self.settings.idle).min(ping_at).min(event_by);
             let frame = tokio::select! {
                 frame = timeout_at(deadline, socket.next()) => frame,
                 answer = answer(&mut self.asker) => {
@@ -200,6 +235,7 @@ impl Connections {
                 Ok(Some(Err(error))) => return End::Broken(format!("connection to `{}` broke: {error}", address.host)),
                 Ok(None) => return End::Broken(format!("`{}` closed the connection", address.host)),
                 Err(_) if now >= heard + self.settings.idle => return End::Idle,
+                Err(_) if now >= event_by => return End::Stalled(explained),
                 Err(_) => {
                     ping_at = now + self.settings.ping_every;
                     match timeout(self.settings.idle, socket.send(Frame::Ping(Vec::new().into()))).await {
@@ -209,16 +245,19 @@ impl Connections {
                     }
                 }
             };
-            let clock = (self.world.clock)();
+            let clock = self.world.clock.now();
+            let is_event = matches!(frame, Frame::Text(_) | Frame::Binary(_));
             let going_on = match frame {
                 Frame::Text(text) => self.line(text.as_bytes(), address, clock, sender, stopping).await,
                 Frame::Binary(bytes) => match self.unpacked(&bytes) {
                     Ok(line) => self.line(&line, address, clock, sender, stopping).await,
                     Err(rejected) => self.set_aside(&bytes, &rejected, address, sender, stopping).await,
                 },
-                Frame::Ping(_) | Frame::Pong(_) => self.alive(clock, true, sender, stopping).await,
+                // Who answers may still have stalled: until its rate explains the silence again, this proves nothing.
+                Frame::Ping(_) | Frame::Pong(_) if self.is_explained() => self.alive(clock, true, sender, stopping).await,
+                Frame::Ping(_) | Frame::Pong(_) => None,
                 Frame::Close(said) => {
-                    let said = said.map(|said| format!(": {} {}", said.code, said.reason)).unwrap_or_default();
+                    let said = said.map(|said| format!(": {} {}", said.code, cut(&said.reason))).unwrap_or_default();
                     Some(End::Broken(format!("`{}` closed the connection{said}", address.host)))
                 }
                 Frame::Frame(_) => None,
@@ -229,7 +268,15 @@ impl Connections {
             self.ask();
             // Waiting for our own queue is no silence of the server's.
             heard = Instant::now();
+            if is_event {
+                self.event_at = Some(heard);
+            }
         }
+    }
+
+    /// Whether the feed's rate explains that nothing has come since the last event; nothing explains that none ever came.
+    fn is_explained(&self) -> bool {
+        self.event_at.is_some_and(|at| at.elapsed() <= self.pace.explains())
     }
 
     /// Asks the next authors' profiles, unless it waits for others.
@@ -246,7 +293,7 @@ impl Connections {
 
     /// False if nobody listens any more.
     async fn answered(&mut self, answer: Answer, sender: &SyncSender<Message>, stopping: &Stopping) -> bool {
-        let now = (self.world.clock)();
+        let now = self.world.clock.wall();
         let message = match answer {
             Answer::Said(said) => {
                 let asked = said.len() as u32;
@@ -272,14 +319,14 @@ impl Connections {
         &mut self,
         bytes: &[u8],
         address: &Address,
-        clock: Micros,
+        clock: Now,
         sender: &SyncSender<Message>,
         stopping: &Stopping,
     ) -> Option<End> {
         let read = line::parse(bytes, &self.intake.settings().limits);
         match &read {
             Ok(line) => match &line.item {
-                Item::Failure(name) => return Some(End::Broken(format!("`{}` ends the stream: {name}", address.host))),
+                Item::Failure(name) => return Some(End::Broken(format!("`{}` ends the stream: {}", address.host, cut(name)))),
                 Item::Info(name) if name == "OutdatedCursor" => self.outdated = true,
                 // The number is another archive's: without it, by time.
                 Item::Info(name) if name == "FutureCursor" && !self.by_time && self.cursor.is_some() => {
@@ -287,18 +334,29 @@ impl Connections {
                     return Some(End::Again(format!("`{}` doesn't know the place to resume from", address.host)));
                 }
                 _ => {
+                    // One that can't be believed tells nothing of what came before.
                     if let Some(stamp) = line.stamp
+                        && stamp == believed(stamp, clock.wall)
                         && !self.note_gap(stamp, sender, stopping).await
                     {
                         return Some(End::Stopped);
                     }
-                    self.advance(line, address);
+                    self.advance(line, address, clock.wall);
                 }
             },
             Err(rejected) => return self.set_aside(bytes, rejected, address, sender, stopping).await,
         }
-        let recorded = read.and_then(|line| self.intake.record(&line, Some(clock)));
+        let recorded = read.and_then(|line| self.intake.record(&line, Some(clock.wall)));
+        if let Some(by) = self.intake.take_ahead()
+            && !send(sender, Message::Ahead { by }, stopping).await
+        {
+            return Some(End::Stopped);
+        }
         let outcome = match recorded {
+            // Nobody asked for it.
+            Ok(Outcome::Post { post, .. }) if !self.wants_posts && post.op != Op::Remove => {
+                Outcome::Ignored { kind: Ignored::Collection, arrival: Some(post.arrival) }
+            }
             Ok(outcome) => outcome,
             Err(rejected) => return self.set_aside(bytes, &rejected, address, sender, stopping).await,
         };
@@ -324,8 +382,9 @@ impl Connections {
         send(sender, Message::Gap { from: after, to: stamp, why }, stopping).await
     }
 
-    fn advance(&mut self, line: &line::Line<'_>, address: &Address) {
-        let Some(stamp) = line.stamp else { return };
+    fn advance(&mut self, line: &line::Line<'_>, address: &Address, now: Micros) {
+        let Some(stamp) = line.stamp.map(|stamp| believed(stamp, now)) else { return };
+        self.pace.on_stamp(stamp);
         let before = self.cursor.as_ref().map_or(stamp, |cursor| cursor.stamp);
         self.by_time = false;
         self.cursor = Some(Cursor { host: address.host.clone(), sequence: line.sequence, stamp: before.max(stamp) });
@@ -333,16 +392,16 @@ impl Connections {
 
     /// The place after the last line; before the first stamp, now.
     fn place(&self, address: &Address) -> message::Cursor {
-        let now = || Cursor { host: address.host.clone(), sequence: None, stamp: (self.world.clock)() };
+        let now = || Cursor { host: address.host.clone(), sequence: None, stamp: self.world.clock.wall() };
         message::Cursor::Jetstream(self.cursor.clone().unwrap_or_else(now))
     }
 
-    async fn alive(&mut self, clock: Micros, answered: bool, sender: &SyncSender<Message>, stopping: &Stopping) -> Option<End> {
+    async fn alive(&mut self, clock: Now, answered: bool, sender: &SyncSender<Message>, stopping: &Stopping) -> Option<End> {
         // While lines come fast it is enough to say so now and then.
-        if !answered && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY)).contains(&clock) {
+        if !answered && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY)).contains(&clock.monotonic) {
             return None;
         }
-        self.told_alive = clock;
+        self.told_alive = clock.monotonic;
         (!send(sender, Message::Alive { at: clock }, stopping).await).then_some(End::Stopped)
     }
 
@@ -379,6 +438,11 @@ impl Connections {
     }
 }
 
+/// What a server says, on one line and no longer than a message bears.
+fn cut(said: &str) -> String {
+    said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
+}
+
 /// The next answer; never, where nobody is asked.
 async fn answer(asker: &mut Option<Asker>) -> Answer {
     if let Some(asker) = asker
@@ -395,7 +459,10 @@ async fn send(sender: &SyncSender<Message>, message: Message, stopping: &Stoppin
     let mut wait = Duration::from_micros(200);
     loop {
         match sender.try_send(message) {
-            Ok(()) => return true,
+            Ok(()) => {
+                stopping.sent();
+                return true;
+            }
             Err(TrySendError::Disconnected(_)) => return false,
             Err(TrySendError::Full(_)) if stopping.asked() => return false,
             Err(TrySendError::Full(back)) => message = back,

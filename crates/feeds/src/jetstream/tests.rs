@@ -15,6 +15,7 @@ use super::address::Resume;
 use super::retry::Retry;
 use super::*;
 use crate::Message;
+use crate::clock::Now;
 use crate::intake::{self, Intake, IntakeSettings, Outcome};
 use crate::line::Limits;
 
@@ -144,13 +145,18 @@ fn settings(urls: Vec<String>) -> JetstreamSettings {
     JetstreamSettings { back_off_first: Duration::from_millis(1), queue: 8, ..JetstreamSettings::new("bluesky", urls) }
 }
 
+/// A wall clock, and a monotonic one that stands still.
+fn world(clock: fn() -> Micros) -> World {
+    World { clock: Clock::of(move || Now { wall: clock(), monotonic: 0 }), random: Box::new(|| 0.0) }
+}
+
 fn go(settings: JetstreamSettings, from: Option<Cursor>) -> Feed {
     go_with(settings, from, Limits::default())
 }
 
 fn go_with(settings: JetstreamSettings, from: Option<Cursor>, limits: Limits) -> Feed {
     let intake = Intake::new(IntakeSettings { limits, ..intake::tests::settings() });
-    start(settings, from, intake, World { clock: || NINE + MINUTE, random: Box::new(|| 0.0) }).unwrap()
+    start(settings, from, intake, world(|| NINE + MINUTE)).unwrap()
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
     let settings = JetstreamSettings { profiles: Some(view.settings()), ..settings(vec![server.url("/subscribe")]) };
     let rules = ProfileRules { one_author_in: 1, ..ProfileRules::default() };
     let intake = Intake::new(IntakeSettings { profiles: Some(rules), ..intake::tests::settings() });
-    let feed = start(settings, None, intake, World { clock: || NINE + MINUTE, random: Box::new(|| 0.0) }).unwrap();
+    let feed = start(settings, None, intake, world(|| NINE + MINUTE)).unwrap();
     // What is known of each post at last: it may be told more than once.
     let mut known: std::collections::BTreeMap<record::PostId, record::Post> = std::collections::BTreeMap::new();
     let mut failures = 0;
@@ -255,7 +261,7 @@ fn ten_cuts_lose_nothing() {
     let feed = go(JetstreamSettings { rewind: 0, ..settings(vec![server.url("")]) }, Some(cursor.to_string().parse().unwrap()));
     let messages = until(&feed, |message| is_stamp(message, 499));
     assert_eq!(stamps(&messages), (300..500).collect::<Vec<_>>());
-    assert_eq!(messages[0], Message::Connected { at: NINE + MINUTE, resumed: Some(NINE + 30 * SECOND) });
+    assert_eq!(messages[0], Message::Connected { at: Now { wall: NINE + MINUTE, monotonic: 0 }, resumed: Some(NINE + 30 * SECOND) });
 }
 
 #[test]
@@ -424,12 +430,14 @@ fn compressed_frames_are_read_with_the_dictionary_of_the_settings() {
     assert_eq!(messages.iter().filter(|message| matches!(message, Message::Reject { .. })).count(), 2);
     assert!(server.asked()[0].ends_with(&format!("&zstdDictionary={id}")));
     let address = Address::parse("wss://h/subscribe", None).unwrap();
-    assert!(address.url(None, Some(&Dictionary { id, bytes: Arc::default() })).ends_with("&compress=true"));
+    assert!(address.url(None, &[POSTS.to_owned()], Some(&Dictionary { id, bytes: Arc::default() })).ends_with("&compress=true"));
 }
 
 #[test]
 fn addresses_are_told_by_their_path_and_wrong_ones_refused_at_once() {
-    let address = |url: &str, wire| Address::parse(url, wire).map(|address| (address.url(Some(Resume::Time(7)), None), address.wire));
+    let address = |url: &str, wire| {
+        Address::parse(url, wire).map(|address| (address.url(Some(Resume::Time(7)), &[POSTS.to_owned()], None), address.wire))
+    };
     assert_eq!(
         address("wss://j.example", None).unwrap(),
         ("wss://j.example/subscribe?wantedCollections=app.bsky.feed.post&cursor=7".to_owned(), Wire::First)
@@ -445,7 +453,7 @@ fn addresses_are_told_by_their_path_and_wrong_ones_refused_at_once() {
     for url in ["https://j.example", "j.example", "wss://", "wss:// /", ""] {
         assert!(matches!(address(url, None), Err(SettingsError::Url { .. })), "{url}");
     }
-    let none = start(settings(vec![]), None, Intake::new(intake::tests::settings()), World { clock: || 0, random: Box::new(|| 0.0) });
+    let none = start(settings(vec![]), None, Intake::new(intake::tests::settings()), world(|| 0));
     assert!(matches!(none.err(), Some(SettingsError::NoUrl)));
     let no_dictionary = Dictionary::read(&PathBuf::from(file!()).with_file_name("none"));
     assert!(matches!(no_dictionary, Err(SettingsError::Dictionary { .. })));

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::clock::Now;
 
 /// What the server answers to one request after another; the last thing goes on for ever.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ fn answer(does: &Does, authors: &[String]) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-fn clock() -> Micros {
+fn clock() -> i64 {
     1_767_603_600 * SECOND
 }
 
@@ -91,7 +92,7 @@ fn authors(names: &[&str]) -> Vec<String> {
 fn answers(settings: ProfileSettings, batches: Vec<Vec<String>>) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
-        let mut asker = Asker::start(settings, clock);
+        let mut asker = Asker::start(settings, Clock::of(|| Now { wall: clock(), monotonic: 0 }));
         let mut all = Vec::new();
         for batch in batches {
             asker.ask(batch).unwrap();

@@ -18,7 +18,7 @@ use crate::drive::{again, each_retained};
 use crate::roles::embedded::held_settings;
 use crate::roles::keys::Keys;
 use crate::roles::log::{self, LogState};
-use crate::roles::{ingest, stores};
+use crate::roles::{self, ingest, stores};
 
 const LINES_A_BATCH: usize = 4096;
 
@@ -121,7 +121,7 @@ fn read_again(
         for line in batch.lines() {
             let Some(hash) = lines.remove(&line.number) else { continue };
             let outcome = match line.content {
-                Content::Bytes(bytes) if feeds::file::hash(bytes) == hash => intake.read(bytes, None),
+                Content::Bytes(bytes) if feeds::file::hash(bytes) == hash => intake.read_stored(bytes, roles::now()),
                 Content::TooLong { hash: now, .. } if now == hash => {
                     tried.rejected += 1;
                     continue;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use feeds::file::{Batch, Content, FileError, FileReader, FileSettings};
+use feeds::file::{Batch, Content, FileError, FileReader, FileSettings, looks};
 use feeds::intake::{ArrivalRule, Intake, IntakeSettings, Outcome};
 use feeds::line::Rejected;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,9 +55,12 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     };
     let mut engine = Engine::new(config, mode, outputs)?;
     let mut intake = intake(config, &engine.settings, args.as_live);
+    let mut refused = Refused::default();
     let failure = each_batch(&mut reader, |batch| {
+        refused.of(batch.file());
         for line in batch.lines() {
             engine.lines += 1;
+            refused.lines += 1;
             let outcome = match line.content {
                 Content::Bytes(bytes) => intake.read(bytes, None),
                 Content::TooLong { length, .. } => {
@@ -67,6 +70,7 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
             match outcome {
                 Ok(outcome) => engine.outcome(outcome, args.as_live)?,
                 Err(rejected) => {
+                    refused.reject(line.begins());
                     *engine.rejects.entry(rejected.reason).or_default() += 1;
                     engine.outputs.reject(&line.reject(FEED, &rejected))?;
                 }
@@ -79,9 +83,47 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     })?;
     // What could be read is counted all the same, then the error is told.
     engine.finish()?;
-    match failure {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+    match (failure, refused.judged()) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some(why)) => Err(anyhow::anyhow!(why).into()),
+        (None, None) => Ok(()),
+    }
+}
+
+/// How many lines of a file were refused, file by file: one of which none can be read is another kind of file.
+#[derive(Default)]
+struct Refused {
+    file: String,
+    lines: u64,
+    rejected: u64,
+    looks: Option<&'static str>,
+    why: Option<String>,
+}
+
+impl Refused {
+    fn of(&mut self, file: &str) {
+        if self.file != file {
+            let why = self.judged();
+            *self = Refused { file: file.to_owned(), why, ..Refused::default() };
+        }
+    }
+
+    fn reject(&mut self, begins: &[u8]) {
+        if self.rejected + 1 == self.lines && self.looks.is_none() {
+            self.looks = looks::hint(begins);
+        }
+        self.rejected += 1;
+    }
+
+    /// The first file that is wrong.
+    fn judged(&mut self) -> Option<String> {
+        self.why.take().or_else(|| {
+            // The last line of an array is an object like any other.
+            let wrong = self.rejected == self.lines || (self.looks.is_some() && 2 * self.rejected > self.lines);
+            let hint = self.looks.unwrap_or("`--rejects FILE` says why, line by line");
+            let (file, rejected, lines) = (&self.file, self.rejected, self.lines);
+            (lines > 0 && wrong).then(|| format!("{rejected} of {lines} lines of `{file}` can't be read\nhint: {hint}"))
+        })
     }
 }
 

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use journal::Stream;
-use record::RejectReason;
 use web::Metrics;
 
-use super::{FeedFigures, Landed, LandingProbe};
+use super::{Landed, LandingProbe};
 
 fn at(counts: u64, alerts: u64) -> BTreeMap<Stream, u64> {
     BTreeMap::from([(Stream::Counts, counts), (Stream::Alerts, alerts)])
@@ -27,27 +26,6 @@ fn landing_lag_is_the_age_of_the_last_look_that_landed() {
         look(20 + 60 * minute, at(100 + minute, 2), at(14, 2));
     }
     assert_eq!(look(20 + 60 * 24 * 60, at(9_999, 2), at(14, 2)), Some(60 * 24 * 60));
-}
-
-#[test]
-fn a_feed_exports_rejects_and_gaps_before_the_first() {
-    let metrics = Arc::new(Metrics::default());
-    let feed = FeedFigures::new(&metrics, "bluesky", true);
-    let text = metrics.render();
-    for reason in RejectReason::ALL {
-        let name = reason.name();
-        assert!(text.contains(&format!("\npumphandle_rejects_total{{feed=\"bluesky\",reason=\"{name}\"}} 0\n")), "{name}: {text}");
-    }
-    assert!(text.contains("\npumphandle_feed_gaps_total{feed=\"bluesky\"} 0\n"), "{text}");
-    assert!(text.contains("\npumphandle_feed_connected{feed=\"bluesky\"} 0\n"), "{text}");
-    assert!(!text.contains("pumphandle_feed_silent_seconds{"), "unknown before the first event: {text}");
-    feed.heard(Some(1_000_000), 3_500_000);
-    let text = metrics.render();
-    assert!(text.contains("\npumphandle_feed_silent_seconds{feed=\"bluesky\"} 0"), "{text}");
-    assert!(text.contains("\npumphandle_feed_lag_seconds{feed=\"bluesky\"} 2.5\n"), "{text}");
-    drop(feed);
-    let text = metrics.render();
-    assert!(!text.contains("pumphandle_feed_connected{") && !text.contains("pumphandle_feed_silent_seconds{"), "{text}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use web::{Metrics, Web};
 
 use super::embedded::{held_settings, ready_check, serve};
 use super::health::Health;
-use super::ingest::Ingest;
+use super::ingest::{Around, Ingest};
 use super::keys::Keys;
 use super::log::LogState;
 use super::retention::Retention;
@@ -90,7 +90,8 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
         Role::Ingest => {
             let settings = log::held(journal, &held_settings(journal, config)?)?;
             let keys = Keys::open(journal, config)?;
-            Ingest::start(journal, config, &settings, &keys, super::now, Vec::new(), metrics)?.run(stop, until_drained)
+            let around = Around { clock: super::clock().clone(), metrics, sources: Arc::default() };
+            Ingest::start(journal, config, &settings, &keys, Vec::new(), around)?.run(stop, until_drained)
         }
         Role::Tally => {
             understood(journal, config)?;

@@ -16,11 +16,12 @@ use warehouse::Reading;
 use web::{Metrics, Web};
 
 use super::health::Health;
-use super::ingest::{Ingest, Worlds};
+use super::ingest::{Around, Ingest, Worlds};
 use super::keys::{self, Keys};
 use super::log::{self, LogState};
 use super::monitor::Monitor;
 use super::retention::Retention;
+use super::sources::SourceStates;
 use super::supervise::{self, Beside, Role};
 use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
 use crate::config::Config;
@@ -104,6 +105,7 @@ fn pipeline(
     let warehouse = stores::warehouse(config)?;
     let (metrics, seen) = (Arc::clone(show.metrics), Arc::clone(show.seen));
     let health = Arc::new(Health::default());
+    let sources = Arc::new(SourceStates::default());
     let landed = Landed::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
     let keys = Keys::open(journal, config)?;
@@ -122,14 +124,15 @@ fn pipeline(
     let (page_stop, notify_stop) = (Stop::default(), Stop::default());
     let ingest = Role::new("ingest", {
         let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
-        let keys = &keys;
+        let (keys, sources) = (&keys, Arc::clone(&sources));
         move || {
             // Whatever happens here, those behind must not wait for more.
             let _done = OnDrop(&flow.upstream_done);
             if ended {
                 return log::end(shared);
             }
-            let mut ingest = Ingest::start(shared, config, &settings, keys, clock, worlds, metrics)?;
+            let around = Around { clock: super::clock().clone(), metrics, sources };
+            let mut ingest = Ingest::start(shared, config, &settings, keys, worlds, around)?;
             ingest.run(&stop, until_drained)
         }
     });
@@ -202,7 +205,7 @@ fn pipeline(
         supervise::Group { stop: page_stop, is_finite: false, roles: services },
         supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
     ];
-    let mut conditions = Monitor::new(shared, &health, &metrics, &seen);
+    let mut conditions = Monitor::new(shared, &health, &metrics, &seen, &sources);
     let began = Instant::now();
     let mut is_settled = false;
     let mut each_turn = || {

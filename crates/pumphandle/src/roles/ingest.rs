@@ -3,6 +3,9 @@
 //! A tick stands in every partition behind every post that it speaks for; a feed's cursor is written after its tick. So a restart
 //! reads again what was not ticked, and what it appends twice is told by its identity.
 //!
+//! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is left, said and counted, and the
+//! others go on. What strangers write on a network is counted and warned of, and never a reason to end.
+//!
 //! Several workers share the feeds: a feed belongs to the owner of one partition of the stream `feeds`, and the position of the
 //! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower epoch, which changes nothing.
 
@@ -11,15 +14,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use feeds::file::{Content, FileReader, FileSettings};
+use feeds::file::{Content, FileReader, FileSettings, looks};
 use feeds::intake::{Intake, IntakeSettings, Outcome, Routing};
 use feeds::jetstream::{self, JetstreamSettings};
 use feeds::line::Rejected;
+use feeds::profiles::ProfileSettings;
 use feeds::progress::{Progress, TickClock};
-use feeds::{Cursor, Feed, Message};
+use feeds::{Clock, Cursor, Feed, Message, Now};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
 use record::region::UNLOCATED;
-use record::time::SECOND;
+use record::time::{HOUR, MINUTE, SECOND};
 use record::{Micros, Op, Post, Provenance, Record, Reject, RejectReason, Settings, Tick, wire};
 use serde::{Deserialize, Serialize};
 use simulation::World;
@@ -28,15 +32,17 @@ use web::Metrics;
 use super::Stop;
 use super::keys::Keys;
 use super::log::{self, LogState};
+use super::sources::{LAG_MAX, SourceStates};
 use crate::config::{Config, FeedKind, Wire};
 use crate::drive::again;
-use crate::logging::Outage;
-use crate::monitor::{self, FeedFigures};
+use crate::monitor;
 
 /// Lines taken from one feed before the next one's turn.
 const LINES_A_TURN: usize = 2_000;
 /// Below so many lines a share says nothing.
 const LINES_JUDGED_MIN: u64 = 1_000;
+/// The stamps of a source must differ from our clock for so long before it is said.
+const LAG_SAID_AFTER: Micros = 10 * SECOND;
 /// With nothing to read, so long until the next look.
 const IDLE: Duration = Duration::from_millis(20);
 /// How often a worker that is to end looks whether the others' feeds have been read.
@@ -48,6 +54,8 @@ const LAST_TICK_AHEAD: Micros = 2 * SECOND;
 
 /// Where a feed's lines come from.
 enum Source {
+    /// It could not be opened.
+    None,
     File(Box<FileReader>, Box<Intake>),
     Live(Feed),
     /// The demo's made-up world, up to an instant that moves with the clock.
@@ -66,25 +74,171 @@ struct Running {
     epoch: u64,
     source: Source,
     finite: bool,
+    /// A network, which follows the clock.
+    live: bool,
     progress: Progress,
     /// After the last line that was appended.
     cursor: Option<Cursor>,
+    meters: Meters,
+    /// Lines read and lines rejected since the start, or of a network since they were last judged.
+    lines: u64,
+    rejected: u64,
+    /// What the first line looks like that was rejected, as long as none was understood.
+    looks: Option<&'static str>,
+    any_understood: bool,
+    /// A followed file has been read up to what is written to it now.
+    caught_up: bool,
+    outage: Option<Outage>,
+    /// The monotonic clock at the last line, and how far that line's stamp was behind our clock.
+    event_at: Option<Micros>,
+    lag: Option<Micros>,
+    /// The monotonic clock since when stamps have differed from our clock, and whether that was said.
+    differs: Option<(Micros, bool)>,
+    rejects_said: Repeated,
+    ahead_said: Repeated,
+    errors_said: Repeated,
+    /// Why it is read no more.
+    failed: Option<String>,
+    failed_noted: bool,
+    /// A tick has said that it has ended; and `feeds` says so too.
+    ended_ticked: bool,
+    said_read: bool,
+    /// Where earlier owners stood is forgotten.
+    alone: bool,
+}
+
+impl Running {
+    /// A feed of which nothing has been read.
+    fn of(name: String, epoch: u64, source: Source, progress: Progress, meters: Meters) -> Running {
+        Running {
+            name,
+            epoch,
+            source,
+            finite: false,
+            live: false,
+            progress,
+            cursor: None,
+            meters,
+            lines: 0,
+            rejected: 0,
+            looks: None,
+            any_understood: false,
+            caught_up: false,
+            outage: None,
+            event_at: None,
+            lag: None,
+            differs: None,
+            rejects_said: Repeated::default(),
+            ahead_said: Repeated::default(),
+            errors_said: Repeated::default(),
+            failed: None,
+            failed_noted: false,
+            ended_ticked: false,
+            said_read: false,
+            alone: false,
+        }
+    }
+}
+
+/// What is counted of one feed, from 0 on.
+struct Meters {
     accepted: web::Counter,
     /// Posts made, those of them that have a place, and those that went out while theirs was still asked for.
     creates: web::Counter,
     located: web::Counter,
     by_coordinates: web::Counter,
     pending: web::Counter,
-    figures: Arc<FeedFigures>,
-    outage: Outage,
-    /// Lines read and lines rejected since the start.
-    lines: u64,
-    rejected: u64,
-    /// A tick has said that it has ended; and `feeds` says so too.
-    ended_ticked: bool,
-    said_read: bool,
-    /// Where earlier owners stood is forgotten.
-    alone: bool,
+    /// Posts appended once more, with the answer about their author's profile.
+    resent: web::Counter,
+    /// Posts of the authors that stand for all where profiles are asked, and those of them that have a place.
+    sampled: web::Counter,
+    sampled_located: web::Counter,
+    ignored: web::Counter,
+    gaps: web::Counter,
+    reconnects: web::Counter,
+    outages: web::Counter,
+    ahead: web::Counter,
+    connected: web::Gauge,
+    failed: web::Gauge,
+    silent: web::Gauge,
+    lag: web::Gauge,
+    waited: web::Gauge,
+}
+
+impl Meters {
+    fn of(metrics: &Metrics, feed: &str) -> Meters {
+        let counter = |name: &str, help: &str| metrics.counter(name, help, &[("feed", feed)]);
+        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[("feed", feed)]);
+        for reason in RejectReason::ALL {
+            monitor::rejects(metrics, feed, reason);
+        }
+        Meters {
+            accepted: counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended."),
+            creates: counter("pumphandle_posts_made_total", "Posts made, of all that were read."),
+            located: counter("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer."),
+            by_coordinates: counter("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates."),
+            pending: counter("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for."),
+            resent: counter("pumphandle_posts_resent_total", "Posts appended once more with the answer about their author's profile."),
+            sampled: counter("pumphandle_posts_sampled_total", "Posts made by authors in the sample whose profiles are asked."),
+            sampled_located: counter(
+                "pumphandle_posts_sampled_located_total",
+                "Posts made by authors in the sample that have a place, be it by a later answer.",
+            ),
+            ignored: counter("pumphandle_lines_ignored_total", "Lines understood and of no use, such as those of other collections."),
+            gaps: counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more."),
+            reconnects: counter("pumphandle_feed_reconnects_total", "Connections made again."),
+            outages: counter(
+                "pumphandle_feed_outages_total",
+                "Times that a feed brought nothing for longer than its rate explains, or was cut.",
+            ),
+            ahead: counter(
+                "pumphandle_feed_stamps_ahead_total",
+                "Lines stamped more than a minute ahead of our clock, which counts in their place.",
+            ),
+            connected: gauge("pumphandle_feed_connected", "1 while the feed has a connection, or its file can be read."),
+            failed: gauge("pumphandle_feed_failed", "1 if the feed is read no more, or not whole."),
+            silent: gauge("pumphandle_feed_silent_seconds", "Seconds since the last event."),
+            lag: gauge("pumphandle_feed_lag_seconds", "How far the last line's stamp was behind our clock; negative where it was ahead."),
+            waited: gauge(
+                "pumphandle_feed_queue_messages_max",
+                "The most lines that have waited to be appended at once; `limits.queue` bounds them.",
+            ),
+        }
+    }
+}
+
+/// A time in which a network brings nothing.
+struct Outage {
+    /// By the monotonic clock.
+    since: Micros,
+    why: String,
+    attempts: u32,
+    resumed: Option<Micros>,
+    reconnected: bool,
+    said: Repeated,
+}
+
+/// A word that may be due again and again: at once, then more and more rarely.
+#[derive(Debug, Clone, Copy, Default)]
+struct Repeated {
+    /// By the monotonic clock.
+    next: Option<Micros>,
+    wait: Micros,
+}
+
+impl Repeated {
+    fn due(&mut self, now: Now) -> bool {
+        // What has not come up for a long time is news again.
+        if self.next.is_some_and(|next| now.monotonic - next > 2 * self.wait) {
+            *self = Repeated::default();
+        }
+        if self.next.is_some_and(|next| now.monotonic < next) {
+            return false;
+        }
+        self.wait = if self.next.is_none() { MINUTE } else { (2 * self.wait).min(6 * HOUR) };
+        self.next = Some(now.monotonic + self.wait);
+        true
+    }
 }
 
 /// What `feeds` holds of a feed: where it goes on, and how far it has spoken for.
@@ -130,6 +284,11 @@ fn read_key(feed: &str) -> String {
     format!("read/{feed}")
 }
 
+/// That a feed can't be read to its end, and why.
+fn failed_key(feed: &str) -> String {
+    format!("failed/{feed}")
+}
+
 /// What makes records of the lines of the feed that stands there in settings.
 pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: usize) -> Intake {
     let lexicon = Arc::clone(&config.topics.lexicon);
@@ -165,7 +324,7 @@ pub(crate) struct Ingest<'a> {
     config: &'a Config,
     settings: Settings,
     keys: Keys,
-    clock: fn() -> Micros,
+    around: Around,
     membership: Box<dyn Membership>,
     planned: Vec<Planned>,
     /// Shares of feeds that are ours.
@@ -182,7 +341,20 @@ pub(crate) struct Ingest<'a> {
     next_look: Instant,
     /// When it is next looked whether keys of old epochs can be destroyed.
     next_forget: Instant,
-    metrics: Arc<Metrics>,
+    /// Bytes of what has gathered, and the most that were appended at once.
+    gathered: usize,
+    appended_most: usize,
+    /// The monotonic clock when wall and monotonic clock parted.
+    unsteady: Option<Micros>,
+    next_show: Micros,
+}
+
+/// What a role works in: its clocks, and where it shows how it fares.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sources: Arc<SourceStates>,
 }
 
 /// Who hands a world in, in place of configured feeds.
@@ -194,9 +366,8 @@ impl<'a> Ingest<'a> {
         config: &'a Config,
         settings: &Settings,
         keys: &Keys,
-        clock: fn() -> Micros,
         worlds: Worlds,
-        metrics: Arc<Metrics>,
+        around: Around,
     ) -> anyhow::Result<Ingest<'a>> {
         let shares = journal.partitions(Stream::Feeds);
         let planned = config.feeds.iter().take(settings.feeds.len()).enumerate().map(|(index, feed)| Planned {
@@ -211,7 +382,7 @@ impl<'a> Ingest<'a> {
             config,
             settings: settings.clone(),
             keys: keys.clone(),
-            clock,
+            around,
             membership: again(|| journal.join(Group::Ingest))?,
             planned,
             shares: BTreeSet::new(),
@@ -224,7 +395,10 @@ impl<'a> Ingest<'a> {
             ticked: false,
             next_look: Instant::now(),
             next_forget: Instant::now(),
-            metrics,
+            gathered: 0,
+            appended_most: 0,
+            unsteady: None,
+            next_show: Micros::MIN,
         })
     }
 
@@ -247,6 +421,10 @@ impl<'a> Ingest<'a> {
                         tracing::info!(feed = feed.name, "feed lost to another process");
                     }
                     feeds.retain(|feed| planned.iter().all(|planned| planned.name != feed.name || planned.share != share));
+                    for planned in planned.iter().filter(|planned| planned.share == share) {
+                        tracing::info!(feed = planned.name, "given to another worker");
+                        self.around.sources.forget(&planned.name);
+                    }
                 }
             }
         }
@@ -259,7 +437,7 @@ impl<'a> Ingest<'a> {
         let name = name.clone();
         let claim = (format!("claim/{name}"), Some(std::process::id().to_string().into_bytes()));
         // What an earlier owner has read to the end is looked at again.
-        let claim = [claim, (read_key(&name), None)];
+        let claim = [claim, (read_key(&name), None), (failed_key(&name), None)];
         let epoch = again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
         let (place, _) = last_place(self.journal, &name)?;
         // Ours from now on, before our first tick: what an earlier owner ticks after it is ignored, and so must be where that one stands.
@@ -267,47 +445,52 @@ impl<'a> Ingest<'a> {
         let own = (place_key(&name, epoch), Some(serde_json::to_vec(&place)?));
         again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&own)))?;
         let cursor = place.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
-        let source = self.open(index, cursor.clone()).with_context(|| format!("failed to open feed `{name}`"))?;
-        let mut progress = match source {
-            Source::Live(_) => Progress::live(&name, epoch, self.config.ingest.outage_hold),
-            Source::File(..) | Source::World(_) => Progress::of_file(&name, epoch),
+        let now = self.around.clock.now();
+        let opened = self.open(index, cursor.clone());
+        let is_file = matches!(self.config.feeds[index].kind, FeedKind::File { .. });
+        let mut progress = match &opened {
+            Ok(Source::Live(_)) => Progress::live(&name, epoch, self.config.ingest.outage_hold),
+            Err(_) if !is_file => Progress::live(&name, epoch, self.config.ingest.outage_hold),
+            _ => Progress::of_file(&name, epoch),
         };
-        if let (Source::File(..), Some(reached)) = (&source, place.reached) {
+        if let (Ok(Source::File(..)), Some(reached)) = (&opened, place.reached) {
             // A file resumes at the very line: nothing between is missing.
-            progress.on_connected((self.clock)(), Some(reached));
+            progress.on_connected(now, Some(reached.min(now.wall)));
         }
-        let accepted =
-            self.metrics.counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended.", &[("feed", &name)]);
-        let of_feed = |metric: &'static str, help: &'static str| self.metrics.counter(metric, help, &[("feed", &name)]);
-        let creates = of_feed("pumphandle_posts_made_total", "Posts made, of all that were read.");
-        let located = of_feed("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer.");
-        let by_coordinates = of_feed("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates.");
-        let pending = of_feed("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for.");
-        let resumed = cursor.is_some();
-        tracing::info!(feed = name, resumed, "feed taken over");
-        let is_live = matches!(source, Source::Live(_));
-        let figures = FeedFigures::new(&self.metrics, &name, is_live);
-        let outage = Outage::new(format!("feed `{name}`"));
-        self.feeds.push(Running {
-            name,
-            epoch,
-            source,
-            finite,
-            progress,
-            cursor,
-            accepted,
-            creates,
-            located,
-            by_coordinates,
-            pending,
-            figures,
-            outage,
-            lines: 0,
-            rejected: 0,
-            ended_ticked: false,
-            said_read: false,
-            alone: false,
+        let meters = Meters::of(&self.around.metrics, &name);
+        tracing::debug!(feed = name, epoch, "taken on");
+        let live = matches!(opened, Ok(Source::Live(_)));
+        let connected = opened.is_ok() && !live;
+        meters.connected.set(f64::from(u8::from(connected)));
+        self.around.sources.change(&name, |state| {
+            state.live = live;
+            state.connected = connected;
         });
+        let (source, failed) = match opened {
+            Ok(source) => (source, None),
+            Err(error) => (Source::None, Some(format!("it could not be opened: {error:#}"))),
+        };
+        let feed = Running { finite, live, cursor, ..Running::of(name, epoch, source, progress, meters) };
+        self.feeds.push(feed);
+        if let Some(why) = failed {
+            self.fail(self.feeds.len() - 1, why)?;
+        }
+        Ok(())
+    }
+
+    /// A feed that can't be read on: the others go on without it, its end is not claimed and what it lacks is not covered.
+    fn fail(&mut self, index: usize, why: String) -> anyhow::Result<()> {
+        let feed = &mut self.feeds[index];
+        tracing::error!(feed = feed.name, why, "this feed has failed and is read no more; the others go on");
+        feed.source = Source::None;
+        feed.progress.on_failed();
+        feed.meters.failed.set(1.0);
+        feed.meters.connected.set(0.0);
+        self.around.sources.change(&feed.name, |state| {
+            state.failed = Some(why.clone());
+            state.connected = false;
+        });
+        feed.failed = Some(why);
         Ok(())
     }
 
@@ -319,15 +502,20 @@ impl<'a> Ingest<'a> {
         }
         match &feed.kind {
             FeedKind::File { paths, follow } => {
-                let files =
-                    FileSettings { follow: *follow, line_bytes_max: self.config.limits.line_bytes, ..FileSettings::new(paths.clone()) };
+                let files = FileSettings {
+                    follow: *follow,
+                    line_bytes_max: self.config.limits.line_bytes,
+                    batch_bytes: self.config.limits.batch_bytes,
+                    ..FileSettings::new(paths.clone())
+                };
                 let from = match &cursor {
                     Some(Cursor::File(cursor)) => Some(cursor),
                     _ => None,
                 };
                 Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(self.config, &self.settings, &self.keys, index))))
             }
-            FeedKind::Jetstream { urls, wire, rewind, idle_timeout, profiles, .. } => {
+            FeedKind::Jetstream { urls, collections, wire, rewind, idle_timeout, profiles } => {
+                let user_agent = user_agent(self.config);
                 let jetstream = JetstreamSettings {
                     wire: match wire {
                         Wire::Auto => None,
@@ -337,14 +525,18 @@ impl<'a> Ingest<'a> {
                     rewind: *rewind,
                     idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
                     queue: self.config.limits.queue,
-                    profiles: profiles.as_ref().map(|profiles| profiles.settings.clone()),
+                    collections: collections.clone(),
+                    profiles: profiles
+                        .as_ref()
+                        .map(|profiles| ProfileSettings { user_agent: user_agent.clone(), ..profiles.settings.clone() }),
+                    user_agent,
                     ..JetstreamSettings::new(&feed.name, urls.clone())
                 };
                 let from = match cursor {
                     Some(Cursor::Jetstream(cursor)) => Some(cursor),
                     _ => None,
                 };
-                let world = jetstream::World { clock: self.clock, random: Box::new(random) };
+                let world = jetstream::World { clock: self.around.clock.clone(), random: Box::new(random) };
                 Ok(Source::Live(jetstream::start(jetstream, from, intake(self.config, &self.settings, &self.keys, index), world)?))
             }
         }
@@ -354,16 +546,7 @@ impl<'a> Ingest<'a> {
     pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<()> {
         loop {
             self.share()?;
-            let mut busy = false;
-            for index in 0..self.feeds.len() {
-                busy |= self.turn(index)?;
-            }
-            let now = (self.clock)();
-            if self.ticks.due(now) {
-                self.tick(now, None);
-            }
-            self.flush()?;
-            self.check_rejects()?;
+            let busy = self.round()?;
             if stop.asked() {
                 return self.finish(false);
             }
@@ -376,17 +559,105 @@ impl<'a> Ingest<'a> {
         }
     }
 
+    /// A turn of each feed, and a tick if it is time for one; whether there was anything to read.
+    fn round(&mut self) -> anyhow::Result<bool> {
+        let mut busy = false;
+        for index in 0..self.feeds.len() {
+            busy |= self.turn(index)?;
+        }
+        let now = self.around.clock.now();
+        if self.is_steady(now) && self.ticks.due(now.monotonic) {
+            self.tick(now, None);
+        }
+        self.flush()?;
+        self.show(now);
+        Ok(busy)
+    }
+
+    /// Whether wall and monotonic clock agree. While they don't, no tick says how far feeds have come.
+    fn is_steady(&mut self, now: Now) -> bool {
+        let step = self.around.clock.step();
+        match (step, self.unsteady) {
+            (Some(step), None) => {
+                self.unsteady = Some(now.monotonic);
+                tracing::warn!(
+                    seconds = step / SECOND,
+                    "the wall clock has left the monotonic one: ticks wait until both have agreed for 60 s"
+                );
+            }
+            (None, Some(since)) => {
+                self.unsteady = None;
+                tracing::warn!(seconds = (now.monotonic - since) / SECOND, "wall and monotonic clock agree again: ticks go on");
+            }
+            _ => {}
+        }
+        step.is_none()
+    }
+
+    /// Brings metrics and states up to date, each second.
+    fn show(&mut self, now: Now) {
+        if now.monotonic < self.next_show {
+            return;
+        }
+        self.next_show = now.monotonic + SECOND;
+        let clock = &self.around.clock;
+        let metrics = &self.around.metrics;
+        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[]);
+        gauge("pumphandle_clock_steady", "1 while wall and monotonic clock agree; ticks wait while they don't.")
+            .set(f64::from(u8::from(clock.steady())));
+        metrics
+            .counter("pumphandle_clock_steps_total", "Times that the wall clock left the monotonic one by more than a minute.", &[])
+            .raise_to(clock.steps());
+        gauge("pumphandle_append_bytes_max", "The most bytes appended at once; `limits.batch-bytes` bounds what is added to.")
+            .set(self.appended_most as f64);
+        let degraded = self.around.sources.all().values().filter(|state| state.problem(now).is_some()).count();
+        gauge(
+            "pumphandle_feeds_degraded",
+            "Feeds that have failed, bring nothing, or whose stamps differ from our clock by more than a minute.",
+        )
+        .set(degraded as f64);
+        for feed in &self.feeds {
+            if let Source::Live(source) = &feed.source {
+                feed.meters.waited.set(source.waited_most() as f64);
+            }
+            if let Some(at) = feed.event_at {
+                feed.meters.silent.set(((now.monotonic - at) / SECOND) as f64);
+            }
+            if let Some(lag) = feed.lag {
+                feed.meters.lag.set(seconds(lag));
+            }
+            self.around.sources.change(&feed.name, |state| {
+                state.ended = feed.progress.has_ended();
+                (state.event_at, state.lag) = (feed.event_at, feed.lag);
+            });
+        }
+    }
+
     /// Tells the others which of our feeds have been read to the end; once all finite ones have, ends the rest; once all feeds
-    /// have ended, whoever owns the first share ends the log.
+    /// have ended, whoever owns the first share ends the log. A log of which a feed has failed is not ended.
     fn drained(&mut self) -> anyhow::Result<bool> {
         self.say_read()?;
-        if self.feeds.iter().any(|feed| feed.finite && !feed.said_read) || Instant::now() < self.next_look {
+        self.say_failed()?;
+        let done = |feed: &Running| feed.said_read || feed.failed_noted;
+        if self.feeds.iter().any(|feed| feed.finite && !done(feed)) || Instant::now() < self.next_look {
             return Ok(false);
         }
         self.next_look = Instant::now() + LOOK_EVERY;
         let read = again(|| self.journal.keys(Stream::Feeds, "read/"))?;
+        let failed = again(|| self.journal.keys(Stream::Feeds, "failed/"))?;
         let is_read = |planned: &&Planned| read.contains(&read_key(&planned.name));
-        if self.planned.iter().filter(|planned| planned.finite).all(|planned| is_read(&planned)) {
+        let is_failed = |planned: &&Planned| failed.contains(&failed_key(&planned.name));
+        if self.planned.iter().filter(|planned| planned.finite).all(|planned| is_read(&planned) || is_failed(&planned)) {
+            let failures: Vec<String> = self.planned.iter().filter(is_failed).map(|planned| planned.name.clone()).collect();
+            if !failures.is_empty() {
+                self.finish(false)?;
+                let mut said = Vec::new();
+                for name in failures {
+                    let why = again(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?.unwrap_or_default();
+                    said.push(format!("feed `{name}` was not read to its end: {}", String::from_utf8_lossy(&why)));
+                }
+                bail!("{}", said.join("\n"));
+            }
             if self.feeds.iter().any(|feed| !feed.said_read) {
                 self.finish(true)?;
                 self.say_read()?;
@@ -396,6 +667,18 @@ impl<'a> Ingest<'a> {
             }
         }
         Ok(log::state(self.journal)? != LogState::Open)
+    }
+
+    /// So that other workers don't wait for its end.
+    fn say_failed(&mut self) -> anyhow::Result<()> {
+        for feed in self.feeds.iter_mut().filter(|feed| !feed.failed_noted) {
+            if let Some(why) = &feed.failed {
+                let pair = (failed_key(&feed.name), Some(why.clone().into_bytes()));
+                again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
+                feed.failed_noted = true;
+            }
+        }
+        Ok(())
     }
 
     /// After the flush of the tick that says so.
@@ -413,98 +696,282 @@ impl<'a> Ingest<'a> {
     /// Takes some lines of one feed; whether there were any.
     fn turn(&mut self, index: usize) -> anyhow::Result<bool> {
         // Taken out for the turn, so that what it reads can be handed to the rest of us.
-        let name = self.feeds[index].name.clone();
-        match &mut self.feeds[index].source {
-            Source::File(reader, _) => match reader.next_batch(LINES_A_TURN) {
-                Ok(Some(batch)) => {
-                    for line in batch.lines() {
-                        let Source::File(_, intake) = &mut self.feeds[index].source else { break };
-                        let outcome = match line.content {
-                            Content::Bytes(bytes) => intake.read(bytes, None),
-                            Content::TooLong { length, .. } => Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes"))),
-                        };
-                        let cursor = Cursor::File(line.cursor());
-                        match outcome {
-                            Ok(outcome) => self.take(index, outcome, cursor),
-                            Err(rejected) => self.reject(index, &line.reject(&name, &rejected), cursor),
-                        }
-                    }
-                    Ok(!batch.is_empty())
-                }
-                Ok(None) => {
-                    let ended_before = self.feeds[index].progress.has_ended();
-                    if !ended_before {
-                        self.feeds[index].progress.on_end();
-                        self.feeds[index].figures.connected.set(0.0);
-                        tracing::info!(feed = name, "read to its end");
-                    }
-                    Ok(false)
-                }
-                Err(error) => {
-                    tracing::error!(feed = name, error = %anyhow::Error::from(error), "a file could not be read, going on with the next");
-                    Ok(true)
-                }
-            },
+        match std::mem::replace(&mut self.feeds[index].source, Source::None) {
+            Source::None => Ok(false),
+            Source::File(mut reader, mut intake) => {
+                let turned = self.turn_of_file(index, &mut reader, &mut intake);
+                self.put_back(index, Source::File(reader, intake));
+                turned
+            }
             Source::Live(feed) => {
-                let messages: Vec<Message> = feed.messages().try_iter().take(LINES_A_TURN).collect();
+                let messages = feed.take(LINES_A_TURN);
+                self.put_back(index, Source::Live(feed));
                 let any = !messages.is_empty();
                 for message in messages {
                     self.message(index, message);
+                    self.flush_if_full()?;
                 }
                 Ok(any)
             }
-            Source::World(world) => {
+            Source::World(mut world) => {
                 let until = (world.due)();
-                let mut lines = Vec::new();
                 let mut text = String::new();
-                while lines.len() < LINES_A_TURN && world.world.next_line_before(until, &mut text).is_some() {
-                    if let Some(Ok(outcome)) = world.intake.as_mut().map(|intake| intake.read(text.as_bytes(), None)) {
-                        lines.push(outcome);
+                let mut lines = 0;
+                while lines < LINES_A_TURN && world.world.next_line_before(until, &mut text).is_some() {
+                    // The simulated clock bounds what arrives by it.
+                    if let Some(Ok(outcome)) = world.intake.as_mut().map(|intake| intake.read(text.as_bytes(), Some(until))) {
+                        lines += 1;
+                        self.event(index, self.around.clock.now());
+                        self.append(index, outcome);
+                        self.flush_if_full()?;
                     }
                 }
-                let any = !lines.is_empty();
-                for outcome in lines {
-                    self.append(index, outcome);
-                }
-                Ok(any)
+                self.put_back(index, Source::World(world));
+                Ok(lines > 0)
             }
         }
     }
 
-    fn message(&mut self, index: usize, message: Message) {
-        let now = (self.clock)();
-        match message {
-            Message::Line { outcome, cursor } => self.take(index, outcome, cursor),
-            Message::Reject { reject, cursor } => self.reject(index, &reject, cursor),
-            Message::Placed { posts, asked, failed } => self.placed(index, posts, asked, failed),
-            other => {
+    /// Unless it has failed meanwhile.
+    fn put_back(&mut self, index: usize, source: Source) {
+        let feed = &mut self.feeds[index];
+        if feed.failed.is_none() {
+            feed.source = source;
+        }
+    }
+
+    fn turn_of_file(&mut self, index: usize, reader: &mut FileReader, intake: &mut Intake) -> anyhow::Result<bool> {
+        match reader.next_batch(LINES_A_TURN) {
+            Ok(Some(batch)) => {
+                let now = self.around.clock.now();
+                for line in batch.lines() {
+                    let outcome = match line.content {
+                        Content::Bytes(bytes) if self.feeds[index].caught_up => intake.read(bytes, Some(now.wall)),
+                        Content::Bytes(bytes) => intake.read_stored(bytes, now.wall),
+                        Content::TooLong { length, .. } => Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes"))),
+                    };
+                    if let Some(by) = intake.take_ahead() {
+                        self.ahead(index, by, now);
+                    }
+                    let cursor = Cursor::File(line.cursor());
+                    self.event(index, now);
+                    match outcome {
+                        Ok(outcome) => self.take(index, outcome, cursor),
+                        Err(rejected) => {
+                            let feed = &mut self.feeds[index];
+                            if feed.looks.is_none() && !feed.any_understood {
+                                feed.looks = looks::hint(line.begins());
+                            }
+                            let reject = line.reject(&feed.name, &rejected);
+                            self.reject(index, &reject, cursor);
+                            if let Some(why) = self.too_many_rejected(index, LINES_JUDGED_MIN, self.config.rejects.share_max) {
+                                self.fail(index, why)?;
+                                return Ok(true);
+                            }
+                        }
+                    }
+                    self.flush_if_full()?;
+                }
+                if batch.is_empty() {
+                    // Only followed files say that there is nothing at the moment.
+                    self.feeds[index].caught_up = true;
+                }
+                Ok(!batch.is_empty())
+            }
+            Ok(None) if self.feeds[index].progress.has_ended() => Ok(false),
+            Ok(None) => {
+                // Of a short file, only what can't be one at all.
+                let most = if self.feeds[index].looks.is_some() { 0.5 } else { 1.0 - f64::EPSILON };
+                match self.too_many_rejected(index, 1, most) {
+                    Some(why) => self.fail(index, why)?,
+                    None => {
+                        let feed = &mut self.feeds[index];
+                        feed.progress.on_end();
+                        tracing::info!(feed = feed.name, "read to its end");
+                    }
+                }
+                Ok(false)
+            }
+            Err(error) => {
+                let why = format!("{:#}", anyhow::Error::from(error));
+                if self.feeds[index].finite {
+                    self.fail(index, why)?;
+                    return Ok(false);
+                }
+                // Followed files are many, and one of them is not all.
+                let now = self.around.clock.now();
                 let feed = &mut self.feeds[index];
+                if feed.errors_said.due(now) {
+                    tracing::error!(feed = feed.name, why, "a file could not be read, going on with the others");
+                }
+                feed.meters.failed.set(1.0);
+                self.around.sources.change(&feed.name, |state| state.failed = Some(why));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Why a file is no feed, if so great a share of at least so many lines was rejected: better no counts than wrong ones.
+    fn too_many_rejected(&self, index: usize, lines_min: u64, share_max: f64) -> Option<String> {
+        let feed = &self.feeds[index];
+        let share = feed.rejected as f64 / feed.lines.max(1) as f64;
+        if feed.lines < lines_min || share <= share_max {
+            return None;
+        }
+        let hint = feed.looks.unwrap_or("`pumphandle rejects list` and `pumphandle_rejects_total` say why");
+        let percent = (share * 100.0).round();
+        let than = if feed.lines < LINES_JUDGED_MIN { "" } else { ", more than `rejects.share-max`" };
+        Some(format!("{percent} % of {} lines were rejected{than}\nhint: {hint}", feed.lines))
+    }
+
+    fn message(&mut self, index: usize, message: Message) {
+        let now = self.around.clock.now();
+        match message {
+            Message::Line { outcome, cursor } => {
+                self.heard(index, now);
+                self.event(index, now);
+                self.take(index, outcome, cursor);
+            }
+            Message::Reject { reject, cursor } => {
+                self.heard(index, now);
+                self.event(index, now);
+                self.reject(index, &reject, cursor);
+                self.judge_rejects(index, now);
+            }
+            Message::Placed { posts, asked, failed } => self.placed(index, posts, asked, failed),
+            Message::Ahead { by } => self.ahead(index, by, now),
+            other => {
                 match &other {
-                    Message::Gap { from, to, why } => {
-                        tracing::warn!(
-                            feed = feed.name,
-                            from = record::time::display(*from),
-                            to = record::time::display(*to),
-                            why,
-                            "gap: these arrivals are lost"
-                        );
-                        feed.figures.gaps.add(1);
+                    Message::Gap { from, to, why } => self.gap(index, *from, *to, why),
+                    Message::Disconnected { why, .. } => self.disconnected(index, why, now),
+                    Message::Connected { resumed, .. } => self.connected(index, *resumed),
+                    Message::Alive { .. } => self.heard(index, now),
+                    Message::Failed { why } => {
+                        tracing::error!(feed = self.feeds[index].name, why, "a part of the source could not be read");
                     }
-                    Message::Disconnected { why, .. } => {
-                        feed.figures.connected.set(0.0);
-                        feed.figures.disconnects.add(1);
-                        feed.outage.failed(why);
-                    }
-                    Message::Connected { .. } => {
-                        feed.figures.connected.set(1.0);
-                        feed.outage.ended();
-                        tracing::info!(feed = feed.name, "connected");
-                    }
-                    Message::Failed { why } => tracing::error!(feed = feed.name, why, "a part of the source could not be read"),
                     _ => {}
                 }
-                feed.progress.on_message(&other, now);
+                self.feeds[index].progress.on_message(&other, now);
             }
+        }
+    }
+
+    fn gap(&mut self, index: usize, from: Micros, to: Micros, why: &str) {
+        let feed = &self.feeds[index];
+        tracing::warn!(
+            feed = feed.name,
+            from = record::time::display(from),
+            to = record::time::display(to),
+            why,
+            "gap: these arrivals are lost"
+        );
+        feed.meters.gaps.add(1);
+        self.around.sources.change(&feed.name, |state| state.gaps += 1);
+    }
+
+    /// An outage is said when it begins and when it ends, and in between more and more rarely.
+    fn disconnected(&mut self, index: usize, why: &str, now: Now) {
+        let feed = &mut self.feeds[index];
+        feed.meters.connected.set(0.0);
+        let outage = feed.outage.get_or_insert_with(|| {
+            feed.meters.outages.add(1);
+            let said = Repeated::default();
+            Outage { since: now.monotonic, why: why.to_owned(), attempts: 0, resumed: None, reconnected: false, said }
+        });
+        outage.attempts += 1;
+        outage.reconnected = false;
+        let seconds = (now.monotonic - outage.since) / SECOND;
+        if outage.said.due(now) {
+            match outage.attempts {
+                1 => tracing::warn!(feed = feed.name, why, "an outage begins: connecting again, nothing is claimed as covered meanwhile"),
+                attempts => tracing::warn!(feed = feed.name, why, seconds, attempts, "the outage goes on"),
+            }
+        } else {
+            tracing::debug!(feed = feed.name, why, seconds, "no connection");
+        }
+        self.around.sources.change(&feed.name, |state| {
+            state.connected = false;
+            state.outage.get_or_insert_with(|| (now.monotonic, why.to_owned())).1 = why.to_owned();
+        });
+    }
+
+    fn connected(&mut self, index: usize, resumed: Option<Micros>) {
+        let feed = &mut self.feeds[index];
+        feed.meters.connected.set(1.0);
+        let again = feed.outage.is_some();
+        match &mut feed.outage {
+            Some(outage) => {
+                outage.reconnected = true;
+                outage.resumed = resumed;
+                feed.meters.reconnects.add(1);
+            }
+            None => tracing::info!(feed = feed.name, "connected"),
+        }
+        self.around.sources.change(&feed.name, |state| {
+            state.connected = true;
+            state.reconnects += u64::from(again);
+        });
+    }
+
+    /// A connection has brought something, or has proven that there was nothing: an outage is over.
+    fn heard(&mut self, index: usize, now: Now) {
+        let feed = &mut self.feeds[index];
+        let Some(outage) = feed.outage.take_if(|outage| outage.reconnected) else { return };
+        tracing::info!(
+            feed = feed.name,
+            seconds = (now.monotonic - outage.since) / SECOND,
+            attempts = outage.attempts,
+            resumed_from = outage.resumed.map(record::time::display),
+            why = outage.why,
+            "the outage is over"
+        );
+        self.around.sources.change(&feed.name, |state| state.outage = None);
+    }
+
+    /// A line came, whatever it says.
+    fn event(&mut self, index: usize, now: Now) {
+        self.feeds[index].event_at = Some(now.monotonic);
+    }
+
+    /// A line whose stamp is not believed.
+    fn ahead(&mut self, index: usize, by: Micros, now: Now) {
+        let feed = &mut self.feeds[index];
+        feed.meters.ahead.add(1);
+        feed.lag = Some(-by);
+        if feed.ahead_said.due(now) {
+            tracing::warn!(
+                feed = feed.name,
+                seconds = by / SECOND,
+                "a line is stamped ahead of our clock, which counts in its place: one of the two is wrong"
+            );
+        }
+    }
+
+    /// How far a network is behind our clock is shown, and said once it has lasted.
+    fn lag(&mut self, index: usize, arrival: Micros, now: Now) {
+        let feed = &mut self.feeds[index];
+        let lag = now.wall - arrival;
+        feed.lag = Some(lag);
+        if !feed.live {
+            return;
+        }
+        match &mut feed.differs {
+            Some((since, said)) if lag.abs() <= LAG_MAX => {
+                if *said {
+                    tracing::info!(feed = feed.name, seconds = (now.monotonic - *since) / SECOND, "its stamps are near our clock again");
+                }
+                feed.differs = None;
+            }
+            None if lag.abs() > LAG_MAX => feed.differs = Some((now.monotonic, false)),
+            Some((since, said)) if !*said && now.monotonic - *since >= LAG_SAID_AFTER => {
+                *said = true;
+                tracing::warn!(
+                    feed = feed.name,
+                    seconds = lag / SECOND,
+                    "its stamps are behind our clock: it is catching up, or one of the two clocks is wrong"
+                );
+            }
+            _ => {}
         }
     }
 
@@ -513,15 +980,15 @@ impl<'a> Ingest<'a> {
         let feed = &self.feeds[index];
         let result = if failed.is_some() { "failed" } else { "answered" };
         let labels = [("feed", feed.name.as_str()), ("result", result)];
-        self.metrics.counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels).add(asked.into());
+        self.around.metrics.counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels).add(asked.into());
         if let Some(why) = failed {
             tracing::warn!(feed = feed.name, why, "profiles could not be asked, trying again");
         }
-        feed.figures.resent.add(posts.len() as u64);
+        feed.meters.resent.add(posts.len() as u64);
         for (routing, post) in posts {
             if post.path() != UNLOCATED {
-                self.feeds[index].located.add(1);
-                self.feeds[index].figures.sampled_located.add(u64::from(post.flags.sampled));
+                self.feeds[index].meters.located.add(1);
+                self.feeds[index].meters.sampled_located.add(u64::from(post.flags.sampled));
             }
             self.put(routing, &post);
         }
@@ -529,6 +996,8 @@ impl<'a> Ingest<'a> {
 
     fn put(&mut self, routing: Routing, post: &Post) {
         let bytes = wire::encode_post(post);
+        let copies = if matches!(routing, Routing::One(_)) { 1 } else { self.settings.partitions as usize };
+        self.gathered += bytes.len() * copies;
         match routing {
             Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
             Routing::All => self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
@@ -541,67 +1010,75 @@ impl<'a> Ingest<'a> {
     }
 
     fn append(&mut self, index: usize, outcome: Outcome) {
-        let now = (self.clock)();
+        let now = self.around.clock.now();
         self.feeds[index].lines += 1;
+        self.feeds[index].any_understood = true;
         if let Some(arrival) = outcome.arrival() {
-            if let Some(boundary) = self.ticks.boundary(arrival) {
+            if let Some(boundary) = self.ticks.boundary(arrival)
+                && self.is_steady(now)
+            {
                 self.tick(now, Some((index, boundary)));
             }
             self.feeds[index].progress.on_arrival(arrival, now);
+            self.lag(index, arrival, now);
         }
-        let feed = &self.feeds[index];
-        feed.figures.heard(outcome.arrival().filter(|_| matches!(feed.source, Source::Live(_))), now);
-        let Outcome::Post { routing, post, dropped, .. } = outcome else { return };
+        let Outcome::Post { routing, post, dropped, .. } = outcome else {
+            self.feeds[index].meters.ignored.add(1);
+            return;
+        };
         self.put(routing, &post);
         for (what, count) in [("tag", dropped.tags), ("language", dropped.languages), ("topic", dropped.topics)] {
             if count > 0 {
                 let labels = [("feed", self.feeds[index].name.as_str()), ("what", what)];
                 let help = "Tags, languages and topics of posts that were left out: too many, too long, or no such language.";
-                self.metrics.counter("pumphandle_post_parts_dropped_total", help, &labels).add(count.into());
+                self.around.metrics.counter("pumphandle_post_parts_dropped_total", help, &labels).add(count.into());
             }
         }
-        let feed = &self.feeds[index];
-        feed.accepted.add(1);
+        let meters = &self.feeds[index].meters;
+        meters.accepted.add(1);
         if post.op == Op::Create {
-            feed.creates.add(1);
-            feed.located.add(u64::from(post.path() != UNLOCATED));
+            meters.creates.add(1);
+            meters.located.add(u64::from(post.path() != UNLOCATED));
             let has_coordinates = post.places.first().is_some_and(|place| place.provenance == Provenance::Coordinates);
-            feed.by_coordinates.add(u64::from(has_coordinates));
-            feed.pending.add(u64::from(post.flags.pending));
-            feed.figures.sampled.add(u64::from(post.flags.sampled));
-            feed.figures.sampled_located.add(u64::from(post.flags.sampled && post.path() != UNLOCATED));
+            meters.by_coordinates.add(u64::from(has_coordinates));
+            meters.pending.add(u64::from(post.flags.pending));
+            meters.sampled.add(u64::from(post.flags.sampled));
+            meters.sampled_located.add(u64::from(post.flags.sampled && post.path() != UNLOCATED));
         }
     }
 
     fn reject(&mut self, index: usize, reject: &Reject, cursor: Cursor) {
-        monitor::rejects(&self.metrics, &reject.feed, reject.reason).add(1);
-        self.rejects.push(Entry { partition: 0, bytes: Record::Reject(reject.clone()).encode() });
-        let now = (self.clock)();
+        monitor::rejects(&self.around.metrics, &reject.feed, reject.reason).add(1);
+        self.around.sources.change(&reject.feed, |state| state.rejects += 1);
+        let bytes = Record::Reject(reject.clone()).encode();
+        self.gathered += bytes.len();
+        self.rejects.push(Entry { partition: 0, bytes });
         let feed = &mut self.feeds[index];
-        feed.figures.heard(None, now);
         feed.cursor = Some(cursor);
         feed.lines += 1;
         feed.rejected += 1;
     }
 
-    /// A feed of which too much can't be read is no feed: better no counts than wrong ones.
-    fn check_rejects(&self) -> anyhow::Result<()> {
-        for feed in self.feeds.iter().filter(|feed| feed.lines >= LINES_JUDGED_MIN) {
-            let share = feed.rejected as f64 / feed.lines as f64;
-            if share > self.config.rejects.share_max {
-                bail!(
-                    "feed `{}`: {:.0} % of {} lines were rejected, more than `rejects.share-max`\nhint: the stream `rejects` and `pumphandle_rejects_total` say why",
-                    feed.name,
-                    share * 100.0,
-                    feed.lines
-                );
-            }
+    /// On a network anybody may write what can't be read: that is said, and nothing more.
+    fn judge_rejects(&mut self, index: usize, now: Now) {
+        let feed = &mut self.feeds[index];
+        if feed.lines < LINES_JUDGED_MIN {
+            return;
         }
-        Ok(())
+        let share = feed.rejected as f64 / feed.lines as f64;
+        if share > self.config.rejects.share_max && feed.rejects_said.due(now) {
+            tracing::warn!(
+                feed = feed.name,
+                percent = (share * 1_000.0).round() / 10.0,
+                lines = feed.lines,
+                "many lines can't be read: `pumphandle rejects list` and `pumphandle_rejects_total` say why"
+            );
+        }
+        (feed.lines, feed.rejected) = (0, 0);
     }
 
     /// A tick of all feeds; of one that is about to pass a multiple of ten seconds, up to that.
-    fn tick(&mut self, now: Micros, before: Option<(usize, Micros)>) {
+    fn tick(&mut self, now: Now, before: Option<(usize, Micros)>) {
         let feeds: Vec<_> = self
             .feeds
             .iter_mut()
@@ -611,22 +1088,27 @@ impl<'a> Ingest<'a> {
                 _ => feed.progress.tick(now),
             })
             .collect();
-        self.ticks.ticked(now);
+        self.ticks.ticked(now.monotonic);
         if feeds.is_empty() {
             return;
         }
         for feed in &mut self.feeds {
             feed.ended_ticked |= feeds.iter().any(|told| told.ended && told.feed == feed.name);
         }
-        let bytes = Record::Tick(Tick { settings: self.settings.number, at: now, feeds }).encode();
+        let bytes = Record::Tick(Tick { settings: self.settings.number, at: now.wall, feeds }).encode();
         let ticks = (0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() });
         if self.journal.appends_in_order() { &mut self.entries } else { &mut self.tick_entries }.extend(ticks);
         self.ticked = true;
-        self.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).add(1);
+        self.around.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).add(1);
+    }
+
+    fn flush_if_full(&mut self) -> anyhow::Result<()> {
+        if self.gathered >= self.config.limits.batch_bytes { self.flush() } else { Ok(()) }
     }
 
     /// Appends what has gathered, no tick before the posts that it speaks for; then, if a tick was among it, the cursors.
     fn flush(&mut self) -> anyhow::Result<()> {
+        self.gathered = 0;
         if !self.rejects.is_empty() {
             let rejects = std::mem::take(&mut self.rejects);
             again(|| self.journal.append(Stream::Rejects, &rejects))?;
@@ -634,6 +1116,7 @@ impl<'a> Ingest<'a> {
         // A post that comes before a tick which does not speak for it yet is only early; one that came after it could be missed.
         for entries in [std::mem::take(&mut self.entries), std::mem::take(&mut self.tick_entries)] {
             if !entries.is_empty() {
+                self.appended_most = self.appended_most.max(entries.iter().map(|entry| entry.bytes.len()).sum());
                 // Said again after a failure, posts are told by their identity, and ticks by their claims.
                 again(|| self.journal.append(Stream::Posts, &entries))?;
             }
@@ -660,7 +1143,7 @@ impl<'a> Ingest<'a> {
         let reached = self.feeds.iter().filter(|feed| !feed.progress.has_ended()).map(|feed| feed.progress.reached()).min().flatten();
         let Some(reached) = reached else { return };
         self.next_forget = Instant::now() + FORGET_KEYS_EVERY;
-        match self.keys.forget(reached.min((self.clock)()), &self.settings) {
+        match self.keys.forget(reached.min(self.around.clock.wall()), &self.settings) {
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!("author keys of old epochs destroyed");
@@ -669,7 +1152,7 @@ impl<'a> Ingest<'a> {
                         Source::File(_, intake) => intake.set_authors(&self.keys.authors),
                         Source::World(world) => world.intake.iter_mut().for_each(|intake| intake.set_authors(&self.keys.authors)),
                         // In another thread: it holds them until the next start.
-                        Source::Live(_) => {}
+                        Source::Live(_) | Source::None => {}
                     }
                 }
             }
@@ -697,7 +1180,7 @@ impl<'a> Ingest<'a> {
         for index in 0..self.feeds.len() {
             if let Source::Live(feed) = &self.feeds[index].source {
                 feed.stop();
-                let rest: Vec<Message> = feed.messages().try_iter().collect();
+                let rest = feed.take(usize::MAX);
                 for message in rest {
                     self.message(index, message);
                 }
@@ -706,13 +1189,23 @@ impl<'a> Ingest<'a> {
                 self.feeds[index].progress.on_end();
             }
         }
-        let now = (self.clock)() + LAST_TICK_AHEAD;
-        self.tick(now, None);
+        let now = self.around.clock.now();
+        self.tick(Now { wall: now.wall + LAST_TICK_AHEAD, ..now }, None);
         self.flush()?;
-        let totals: BTreeMap<&str, u64> = self.feeds.iter().map(|feed| (feed.name.as_str(), feed.accepted.get())).collect();
+        let totals: BTreeMap<&str, u64> = self.feeds.iter().map(|feed| (feed.name.as_str(), feed.meters.accepted.get())).collect();
         tracing::info!(?totals, "feeds stopped");
         Ok(())
     }
+}
+
+/// Who we are to the servers that we read, and where to find who runs this.
+fn user_agent(config: &Config) -> String {
+    let page = config.notify.page.as_deref().unwrap_or("a hashtag surveillance for public health");
+    format!("{} (+{page})", feeds::USER_AGENT)
+}
+
+fn seconds(micros: Micros) -> f64 {
+    micros as f64 / SECOND as f64
 }
 
 /// Evenly from 0 to 1.
@@ -722,3 +1215,6 @@ fn random() -> f64 {
     let _ = getrandom::fill(&mut bytes);
     (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,16 @@
 //! Monitor: looks every few seconds at what no role can see of itself, and reports it to [`Health`].
 //!
-//! Reads how far streams have come; knows no role. States of feeds, which ingest has, belong here once it publishes them.
+//! Reads how far streams have come and how feeds fare; knows no role.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use journal::{Journal, Position, Stream};
+use record::time::SECOND;
 use web::Metrics;
 
 use super::health::{Health, Severity, condition};
+use super::sources::{LAG_MAX, SourceStates};
 use crate::drive::{Seen, disk_is_full};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -21,15 +23,22 @@ pub(crate) struct Monitor<'a> {
     health: &'a Health,
     metrics: &'a Metrics,
     seen: &'a Seen,
+    sources: &'a SourceStates,
     next_look: Instant,
     frames: Stalled,
     applied: Stalled,
 }
 
 impl<'a> Monitor<'a> {
-    pub(crate) fn new(journal: &'a dyn Journal, health: &'a Health, metrics: &'a Metrics, seen: &'a Seen) -> Monitor<'a> {
+    pub(crate) fn new(
+        journal: &'a dyn Journal,
+        health: &'a Health,
+        metrics: &'a Metrics,
+        seen: &'a Seen,
+        sources: &'a SourceStates,
+    ) -> Monitor<'a> {
         let now = Instant::now();
-        Monitor { journal, health, metrics, seen, next_look: now, frames: Stalled::new(now), applied: Stalled::new(now) }
+        Monitor { journal, health, metrics, seen, sources, next_look: now, frames: Stalled::new(now), applied: Stalled::new(now) }
     }
 
     /// Looks, if it is time.
@@ -42,9 +51,30 @@ impl<'a> Monitor<'a> {
         if let Ok(tallies) = self.journal.extent(Stream::Tallies, 0) {
             self.look(now, tallies.end);
         }
+        self.look_at_sources();
         let full = disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
         self.health.set(Severity::Degraded, condition::DISK_FULL, "", full);
         self.health.show(self.metrics);
+    }
+
+    /// A feed that fails, is silent or lags is no reason to restart: the others go on.
+    fn look_at_sources(&self) {
+        let clock = super::clock();
+        let now = clock.now();
+        for (feed, state) in self.sources.all() {
+            let silent = state.outage.as_ref().map(|(since, _)| format!("no events for {} s", (now.monotonic - since) / SECOND));
+            self.health.set(Severity::Degraded, condition::FEED_SILENT, &feed, silent);
+            let failed = state.failed.as_ref().map(|_| "it is read no more, or not whole".to_owned());
+            self.health.set(Severity::Degraded, condition::FEED_FAILED, &feed, failed);
+            let lag = state.lag.filter(|lag| state.live && lag.abs() > LAG_MAX).map(|lag| match lag > 0 {
+                true => format!("events are {} s behind the clock", lag / SECOND),
+                false => format!("events are {} s ahead of the clock", -lag / SECOND),
+            });
+            self.health.set(Severity::Degraded, condition::LAG, &feed, lag);
+        }
+        let stepped =
+            (!clock.steady()).then(|| "the machine's clock was set: nothing is claimed until it is steady for a minute".to_owned());
+        self.health.set(Severity::Degraded, condition::CLOCK, "", stepped);
     }
 
     fn look(&mut self, now: Instant, tallies: Position) {

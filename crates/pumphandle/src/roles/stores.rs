@@ -55,7 +55,7 @@ pub(crate) fn duration(span: Micros) -> Duration {
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
-    let options = Options { retention: retention(config), ..Options::default() };
+    let options = Options { retention: retention(config), clock: Box::new(super::journal_seconds), ..Options::default() };
     Ok(LocalJournal::open(&config.journal.data, config.journal.partitions, options)?)
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use feeds::Now;
 use feeds::progress::Progress;
 use journal::{Journal, Stream};
 use record::time::MINUTE;
@@ -60,7 +61,9 @@ fn straight_run(story: &Story) -> Vec<Record> {
     let mut left: Vec<usize> = story.feeds.iter().map(|feed| feed.lines.len()).collect();
     let mut ticked = lines[0].arrival;
     let tick = |progress: &mut [Progress], log: &mut Vec<Record>, at| {
-        let claim = |progress: &mut Progress| if progress.has_ended() { progress.tick(at) } else { progress.tick_before(at, at) };
+        let claim = |progress: &mut Progress| {
+            if progress.has_ended() { progress.tick(Now::default()) } else { progress.tick_before(at, Now::default()) }
+        };
         let feeds = progress.iter_mut().filter_map(claim).collect();
         log.push(Record::Tick(Tick { settings: 1, at, feeds }));
     };
@@ -70,7 +73,7 @@ fn straight_run(story: &Story) -> Vec<Record> {
             tick(&mut progress, &mut log, ticked);
         }
         let feed = usize::from(line.post.feed);
-        progress[feed].on_arrival(line.arrival, line.arrival);
+        progress[feed].on_arrival(line.arrival, Now::default());
         log.push(Record::Post(line.post.clone()));
         left[feed] -= 1;
         if left[feed] == 0 {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use feeds::Now;
 use feeds::progress::Progress;
 use journal::{Change, Entry, Journal, Membership, Stream};
 use record::time::{DAY, HOUR};
@@ -57,7 +58,7 @@ fn claim(simulation: &Simulation, feed: u32) -> anyhow::Result<Reading> {
     put_place(simulation, name, epoch, next, reached)?;
     let mut progress = Progress::of_file(name, epoch);
     if let Some(reached) = reached {
-        progress.on_connected(0, Some(reached));
+        progress.on_connected(Now::default(), Some(reached));
     }
     Ok(Reading { epoch, next, progress })
 }
@@ -76,7 +77,7 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
     let mut entries = Vec::new();
     for line in lines[reading.next..].iter().take(turn_lines).take_while(|line| line.arrival <= until) {
         reading.next += 1;
-        reading.progress.on_arrival(line.arrival, line.arrival);
+        reading.progress.on_arrival(line.arrival, Now::default());
         let to = |partition: &u32| line.author.is_none_or(|author| author % u64::from(story.partitions) == u64::from(*partition));
         let bytes = Record::Post(line.post.clone()).encode();
         entries.extend((0..story.partitions).filter(to).map(|partition| Entry { partition, bytes: bytes.clone() }));
@@ -92,7 +93,7 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
     }
     // Nothing is left that arrived before this.
     let waits = lines[reading.next..].iter().map(|line| line.arrival).min().is_some_and(|next| next > until);
-    let claim = if waits { reading.progress.tick_before(until, 0) } else { reading.progress.tick(0) };
+    let claim = if waits { reading.progress.tick_before(until, Now::default()) } else { reading.progress.tick(Now::default()) };
     let Some(mut claim) = claim else { return Ok(()) };
     let honest = claim.clone();
     if stale {

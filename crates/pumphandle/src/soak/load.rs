@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 
+use feeds::Now;
 use feeds::intake::{Intake, Outcome, Routing};
 use feeds::progress::{Progress, TickClock};
 use journal::Entry;
@@ -98,19 +99,20 @@ impl Load {
         let resumed = !waiting.is_empty();
         for (arrival, line) in waiting.into_iter().chain(lines) {
             let step = self.plan.clock_step.is_some_and(|hour| minute == hour * 60 && arrival < minute_start(minute) + 2 * SECOND);
-            let now = if resumed { minute_start(minute) } else { arrival } + if step { 2 * DAY } else { 0 };
+            let true_time = if resumed { minute_start(minute) } else { arrival };
+            let now = Now { wall: true_time + if step { 2 * DAY } else { 0 }, monotonic: true_time - START };
             self.line(arrival, now, &line, &mut entries);
         }
         entries
     }
 
-    fn line(&mut self, arrival: Micros, now: Micros, line: &str, entries: &mut Vec<Entry>) {
+    fn line(&mut self, arrival: Micros, now: Now, line: &str, entries: &mut Vec<Entry>) {
         if let Some(boundary) = self.ticks.boundary(arrival) {
             let feeds = self.progress.tick_before(boundary, now).into_iter().collect();
             let tick = Record::Tick(Tick { settings: 1, at: boundary, feeds }).encode();
             entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: tick.clone() }));
         }
-        let outcome = self.intake.read(line.as_bytes(), Some(now)).unwrap();
+        let outcome = self.intake.read(line.as_bytes(), Some(now.wall)).unwrap();
         self.progress.on_arrival(arrival, now);
         let Outcome::Post { routing: Routing::One(partition), post, .. } = outcome else { return };
         entries.push(Entry { partition, bytes: wire::encode_post(&post) });
