@@ -41,34 +41,32 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)
 }
 
-/// Takes the rights of group and others away from a folder that is there and all in it, and returns from how many files and
-/// folders it did. Links are not followed.
+/// Takes the rights of group and others away from a file, or a folder and all in it, and returns from how many files and folders it
+/// did. Links are not followed.
 pub(crate) fn tighten(path: &Path) -> io::Result<usize> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    let wanted = match (metadata.is_dir(), metadata.is_file()) {
-        (true, _) => PRIVATE_FOLDER,
-        (_, true) => SECRET,
-        _ => return Ok(0),
-    };
-    let mut changed = 0;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        match fs::set_permissions(path, Permissions::from_mode(wanted)) {
-            // A file of a running program may go at any time.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            result => result?,
-        }
-        changed += 1;
-    }
-    if metadata.is_dir() {
+    let mut changed = tighten_one(path)?;
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
         for entry in fs::read_dir(path)? {
             changed += tighten(&entry?.path())?;
         }
     }
     Ok(changed)
+}
+
+/// The same without what is in a folder.
+pub(crate) fn tighten_one(path: &Path) -> io::Result<usize> {
+    // A file of a running program may go at any time.
+    let or_gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(0) } else { Err(error) };
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return or_gone(error),
+    };
+    let wanted = if metadata.is_dir() { PRIVATE_FOLDER } else { SECRET };
+    let is_ours = metadata.is_dir() || metadata.is_file();
+    if !is_ours || metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(0);
+    }
+    fs::set_permissions(path, Permissions::from_mode(wanted)).map(|()| 1).or_else(or_gone)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod expected;
 
 use std::fs::{self, OpenOptions};
 use std::io::{Write, stdout};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -66,7 +67,7 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
     let topic = Topic { id, crisis: Some(crisis), ..topic(args)? };
     let topic = Topic { name: args.name.clone().unwrap_or_else(|| topic.name.clone()), ..topic };
     lint(&topic)?;
-    let files = Files::of(&config.topics.crises, &topic.id);
+    let files = Files::of(&config, &topic.id);
     files.write(&topic, &shape)?;
     // Read as `run` will read it: everything that is wrong comes out now, and nothing wrong stays.
     let config = load().inspect_err(|_| files.remove())?;
@@ -165,11 +166,13 @@ impl Shape {
 struct Files {
     topic: PathBuf,
     polygon: PathBuf,
+    mode: u32,
 }
 
 impl Files {
-    fn of(folder: &Path, id: &str) -> Files {
-        Files { topic: folder.join(format!("{id}.toml")), polygon: folder.join(format!("{id}.geojson")) }
+    fn of(config: &Config, id: &str) -> Files {
+        let folder = &config.topics.crises;
+        Files { topic: folder.join(format!("{id}.toml")), polygon: folder.join(format!("{id}.geojson")), mode: mode(config) }
     }
 
     /// The polygon first: a topic without one is refused.
@@ -178,7 +181,7 @@ impl Files {
         let feature = json!({"type": "Feature", "properties": {"code": code, "name": topic.name}, "geometry": shape.geometry});
         let polygon = json!({"type": "FeatureCollection", "features": [feature]});
         let write = |path: &Path, text: String| {
-            whole::write(path, text.as_bytes(), whole::PLAIN).with_context(|| format!("failed to write `{}`", path.display()))
+            whole::write(path, text.as_bytes(), self.mode).with_context(|| format!("failed to write `{}`", path.display()))
         };
         write(&self.polygon, polygon.to_string())?;
         write(&self.topic, written(topic)).inspect_err(|_| self.remove())
@@ -232,6 +235,11 @@ fn written(topic: &Topic) -> String {
 }
 
 /// One line more in the audit log.
+/// In the data folder files are their owner's alone; elsewhere the folder is for whom its owner says.
+fn mode(config: &Config) -> u32 {
+    if config.topics.crises.starts_with(&config.journal.data) { whole::SECRET } else { whole::PLAIN }
+}
+
 fn note(config: &Config, did: &str, topic: &Topic, reason: &str, by: &str) -> anyhow::Result<()> {
     let crisis = topic.crisis.as_ref();
     let words: Vec<&str> = topic.tags.iter().chain(&topic.phrases).map(|entry| entry.text.as_str()).collect();
@@ -241,7 +249,7 @@ fn note(config: &Config, did: &str, topic: &Topic, reason: &str, by: &str) -> an
         "until": crisis.map(|crisis| time::display(crisis.until)), "words": words,
     });
     let path = config.topics.crises.join(AUDIT);
-    let opened = OpenOptions::new().append(true).create(true).open(&path);
+    let opened = OpenOptions::new().append(true).create(true).mode(mode(config)).open(&path);
     let written = opened.and_then(|mut file| writeln!(file, "{line}").and_then(|()| file.sync_data()));
     written.with_context(|| format!("failed to append to `{}`", path.display()))
 }
@@ -268,7 +276,7 @@ fn crises(config: &Config) -> impl Iterator<Item = (&Topic, &Crisis)> {
 }
 
 fn stop(config: &Config, id: &str, reason: &str, by: Option<String>) -> Result<(), Failure> {
-    let files = Files::of(&config.topics.crises, id);
+    let files = Files::of(config, id);
     let Some((topic, _)) = crises(config).find(|(topic, _)| topic.id == id && Path::new(&topic.file) == files.topic) else {
         return Err(Failure::usage(format!("no crisis `{id}`"), "`pumphandle crisis list` names them all"));
     };

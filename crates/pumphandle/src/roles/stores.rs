@@ -24,11 +24,14 @@ pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
     ])
 }
 
+/// What the names of our files and folders in the data folder begin with.
+const OURS: [&str; 9] = ["crises", "feeds", "keys", "lock", "meta.sqlite", "start-link", "streams", "tokens", WAREHOUSE_FILE];
+
 /// Makes the data folder for its owner alone. One that is open to others was made by an earlier release, or by hand: it is tightened.
 pub(crate) fn data_folder(config: &Config) -> anyhow::Result<()> {
     let data = &config.journal.data;
     whole::make_folder(data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
-    match whole::tighten(data) {
+    match tighten(data) {
         Ok(0) => {}
         Ok(changed) => tracing::info!(folder = %data.display(), changed, "the data folder was open to other users of this machine: closed"),
         Err(error) => tracing::warn!(folder = %data.display(), %error, "the data folder may be open to other users of this machine"),
@@ -52,6 +55,18 @@ pub(crate) fn broker_retention(config: &Config) -> BTreeMap<Stream, Duration> {
 
 pub(crate) fn duration(span: Micros) -> Duration {
     Duration::from_micros(u64::try_from(span).unwrap_or(0))
+}
+
+/// The folder, and of what is in it only what is ours: people put data beside other files.
+fn tighten(data: &Path) -> std::io::Result<usize> {
+    let mut changed = whole::tighten_one(data)?;
+    for entry in std::fs::read_dir(data)? {
+        let entry = entry?;
+        if OURS.iter().any(|ours| entry.file_name().to_string_lossy().starts_with(ours)) {
+            changed += whole::tighten(&entry.path())?;
+        }
+    }
+    Ok(changed)
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
