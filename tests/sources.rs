@@ -220,7 +220,8 @@ fn a_message_quotes_no_page_of_what_is_wrong() {
         &["detect", "--method", &long],
     ];
     for args in cases {
-        let said = folder.output(args).stderr();
+        let done = folder.output(args);
+        let said = done.stdout() + &done.stderr();
         assert!(said.contains("error: ") && said.chars().count() < 1_500, "{} characters: {said}", said.chars().count());
         assert!(!said.contains(&"x".repeat(121)), "{said}");
     }
