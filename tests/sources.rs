@@ -208,6 +208,25 @@ fn batch_bytes_bound_what_is_appended_at_once() {
     assert!(small < 4_096.0 && large > 40_000.0, "{small} and {large} bytes");
 }
 
+#[test]
+fn a_message_quotes_no_page_of_what_is_wrong() {
+    let folder = Folder::new();
+    let long = "x".repeat(4_000);
+    let cases: [&[&str]; 5] = [
+        &["replay", "none.ndjson", "--memory-max", &long],
+        &["check", "--set", &format!("panes.horizon={long}")],
+        &["check", "--set", &format!("panes.{long}=1")],
+        &["topics", "show", &long],
+        &["detect", "--method", &long],
+    ];
+    for args in cases {
+        let done = folder.output(args);
+        let said = done.stdout() + &done.stderr();
+        assert!(said.contains("error: ") && said.chars().count() < 1_500, "{} characters: {said}", said.chars().count());
+        assert!(!said.contains(&"x".repeat(121)), "{said}");
+    }
+}
+
 // --- networks ---
 
 /// What a server does with one connection.

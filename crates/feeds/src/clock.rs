@@ -19,6 +19,9 @@ const AGREED_WITHIN: Micros = SECOND;
 /// A small correction is followed by this part of the time that passes.
 const FOLLOWED: Micros = 10;
 
+/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it is told the time.
+const PLAUSIBLE: Micros = 1_735_689_600 * SECOND;
+
 /// One moment by both clocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Now {
@@ -78,8 +81,8 @@ impl Clock {
         self.observed(|steadiness, _| steadiness.steps)
     }
 
-    /// The wall clock at the first reading and the time that has passed since: no step ever moves it. For names and ages of
-    /// files of this process.
+    /// The wall clock at the first reading that can be true and the time that has passed since: no step moves it. For names and
+    /// ages of files of this process.
     pub fn unstepped(&self) -> Micros {
         self.observed(|steadiness, now| steadiness.first.map_or(now.wall, |first| first.wall + (now.monotonic - first.monotonic)))
     }
@@ -133,6 +136,9 @@ impl Steadiness {
             Some(elsewhere) if read.monotonic - elsewhere.since >= AGREED_FOR => {
                 self.offset = offset;
                 self.elsewhere = None;
+                if self.first.is_some_and(|first| first.wall < PLAUSIBLE) {
+                    self.first = Some(read);
+                }
             }
             Some(_) => {}
         }
@@ -178,6 +184,33 @@ mod tests {
                 assert_eq!(now.wall, T + monotonic + followed, "step {step}, second {second}");
             }
         }
+    }
+
+    #[test]
+    fn no_step_moves_the_clock_that_names_files() {
+        use std::sync::atomic::{AtomicI64, Ordering};
+        let (passed, wrong) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
+        let hands = (passed.clone(), wrong.clone());
+        let read = move || {
+            let monotonic = hands.0.load(Ordering::Relaxed);
+            Now { wall: T + monotonic + hands.1.load(Ordering::Relaxed), monotonic }
+        };
+        let clock = Clock::of(read.clone());
+        // Thirty days ahead, for ten minutes and then for good.
+        for second in 0..2_000 {
+            passed.store(second * SECOND, Ordering::Relaxed);
+            wrong.store(if (100..700).contains(&second) || second > 1_000 { 30 * DAY } else { 0 }, Ordering::Relaxed);
+            assert_eq!(clock.unstepped(), T + second * SECOND);
+        }
+        assert_eq!(clock.wall(), T + 1_999 * SECOND + 30 * DAY);
+        // Only a time that can't be is left for one that can.
+        let clock = Clock::of(read);
+        for second in 2_000..2_200 {
+            passed.store(second * SECOND, Ordering::Relaxed);
+            wrong.store(if second < 2_050 { -T } else { 0 }, Ordering::Relaxed);
+            clock.now();
+        }
+        assert_eq!(clock.unstepped(), T + 2_199 * SECOND);
     }
 
     #[test]

@@ -158,6 +158,13 @@ impl Progress {
         self.failed = true;
     }
 
+    /// The watermark waits for the first word of each feed: one that failed before its first line stands where others are.
+    pub fn stand_at(&mut self, arrival: Micros) {
+        if self.failed && self.covered_to.is_none() {
+            (self.from, self.covered_to) = (Some(arrival), Some(arrival));
+        }
+    }
+
     /// How far behind our clock the last line arrived.
     pub fn lag(&self) -> Micros {
         self.lag
@@ -192,8 +199,6 @@ impl Progress {
             }
             // A file without a line has nothing to say but that it is over.
             _ if self.ended => Some(self.claim(0, 0, Span::Covered)),
-            // The watermark waits for the first word of each feed.
-            _ if self.failed => Some(self.claim(0, 0, Span::Silent)),
             _ => None,
         }
     }

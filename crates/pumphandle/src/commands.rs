@@ -36,6 +36,7 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Config, Problem};
 use crate::logging;
 use crate::roles::cluster::{self, Role};
+use crate::said::shortened;
 
 /// Who does something from a terminal: as they say, else as the system knows them.
 fn actor(said: Option<String>) -> String {
@@ -85,9 +86,9 @@ impl Failure {
             Failure::Configuration(problems) => problems.iter().try_for_each(|problem| write!(stderr, "{problem}")),
             Failure::Usage { message, hint } => {
                 let hint = hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
-                write!(stderr, "error: {message}\n{hint}")
+                write!(stderr, "{}", shortened(&format!("error: {message}\n{hint}")))
             }
-            Failure::Other(error) => writeln!(stderr, "error: {error:#}"),
+            Failure::Other(error) => writeln!(stderr, "{}", shortened(&format!("error: {error:#}"))),
         };
     }
 

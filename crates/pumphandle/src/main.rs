@@ -11,6 +11,7 @@ mod monitor;
 mod near;
 mod printer;
 mod roles;
+mod said;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod start_link;
 mod tokens;
 mod whole;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,8 +36,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let bad = error.use_stderr();
-            // Where help can't be written there is nobody to read it.
-            let _ = error.print();
+            let said = error.render().to_string();
+            match said::shortened_between(&said, '\'') {
+                // Where help can't be written there is nobody to read it.
+                std::borrow::Cow::Owned(shorter) if bad && shorter != said => drop(write!(std::io::stderr(), "{shorter}")),
+                _ => drop(error.print()),
+            }
             return if bad { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
         }
     };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::said::shortened;
+
 /// Something wrong in the configuration, or in a file that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -87,9 +89,9 @@ impl Problem {
             _ if ends_in_a_part(&self.message) => " of",
             _ => ", in",
         };
-        write!(f, "{}{joint} {}", self.message, self.place)?;
+        write!(f, "{}", shortened(&format!("{}{joint} {}", self.message, self.place)))?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", shortened(hint)),
             None => Ok(()),
         }
     }

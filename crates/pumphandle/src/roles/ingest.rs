@@ -9,6 +9,8 @@
 //! Several workers share the feeds: a feed belongs to the owner of one partition of the stream `feeds`, and the position of the
 //! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower epoch, which changes nothing.
 
+mod meters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,11 +25,13 @@ use feeds::progress::{Progress, TickClock};
 use feeds::{Clock, Cursor, Feed, Message, Now};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
 use record::region::UNLOCATED;
-use record::time::{HOUR, MINUTE, SECOND};
+use record::time::SECOND;
 use record::{Micros, Op, Post, Provenance, Record, Reject, RejectReason, Settings, Tick, wire};
 use serde::{Deserialize, Serialize};
 use simulation::World;
 use web::Metrics;
+
+use meters::{Meters, Outage, Repeated};
 
 use super::Stop;
 use super::keys::Keys;
@@ -41,10 +45,14 @@ use crate::monitor;
 const LINES_A_TURN: usize = 2_000;
 /// Below so many lines a share says nothing.
 const LINES_JUDGED_MIN: u64 = 1_000;
+const UNSTEADY: &str = "pumphandle_clock_unsteady_seconds_total";
+const UNSTEADY_HELP: &str = "Seconds in which ticks waited because wall and monotonic clock did not agree.";
 /// The stamps of a source must differ from our clock for so long before it is said.
 const LAG_SAID_AFTER: Micros = 10 * SECOND;
 /// With nothing to read, so long until the next look.
 const IDLE: Duration = Duration::from_millis(20);
+/// How often a live connection is asked whether it is alive.
+const PING_EVERY_MAX: Duration = Duration::from_secs(10);
 /// How often a worker that is to end looks whether the others' feeds have been read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether keys can be destroyed.
@@ -97,8 +105,11 @@ struct Running {
     rejects_said: Repeated,
     ahead_said: Repeated,
     errors_said: Repeated,
-    /// Why it is read no more.
+    /// Why it is read no more; or, of followed files, why one of them was not read to its end.
     failed: Option<String>,
+    cut_short: Option<String>,
+    /// It failed before its first line, and stands where others are.
+    stands: bool,
     failed_noted: bool,
     /// A tick has said that it has ended; and `feeds` says so too.
     ended_ticked: bool,
@@ -132,112 +143,13 @@ impl Running {
             ahead_said: Repeated::default(),
             errors_said: Repeated::default(),
             failed: None,
+            cut_short: None,
+            stands: false,
             failed_noted: false,
             ended_ticked: false,
             said_read: false,
             alone: false,
         }
-    }
-}
-
-/// What is counted of one feed, from 0 on.
-struct Meters {
-    accepted: web::Counter,
-    /// Posts made, those of them that have a place, and those that went out while theirs was still asked for.
-    creates: web::Counter,
-    located: web::Counter,
-    by_coordinates: web::Counter,
-    pending: web::Counter,
-    /// Posts appended once more, with the answer about their author's profile.
-    resent: web::Counter,
-    /// Posts of the authors that stand for all where profiles are asked, and those of them that have a place.
-    sampled: web::Counter,
-    sampled_located: web::Counter,
-    ignored: web::Counter,
-    gaps: web::Counter,
-    reconnects: web::Counter,
-    outages: web::Counter,
-    ahead: web::Counter,
-    connected: web::Gauge,
-    failed: web::Gauge,
-    silent: web::Gauge,
-    lag: web::Gauge,
-    waited: web::Gauge,
-}
-
-impl Meters {
-    fn of(metrics: &Metrics, feed: &str) -> Meters {
-        let counter = |name: &str, help: &str| metrics.counter(name, help, &[("feed", feed)]);
-        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[("feed", feed)]);
-        for reason in RejectReason::ALL {
-            monitor::rejects(metrics, feed, reason);
-        }
-        Meters {
-            accepted: counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended."),
-            creates: counter("pumphandle_posts_made_total", "Posts made, of all that were read."),
-            located: counter("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer."),
-            by_coordinates: counter("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates."),
-            pending: counter("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for."),
-            resent: counter("pumphandle_posts_resent_total", "Posts appended once more with the answer about their author's profile."),
-            sampled: counter("pumphandle_posts_sampled_total", "Posts made by authors in the sample whose profiles are asked."),
-            sampled_located: counter(
-                "pumphandle_posts_sampled_located_total",
-                "Posts made by authors in the sample that have a place, be it by a later answer.",
-            ),
-            ignored: counter("pumphandle_lines_ignored_total", "Lines understood and of no use, such as those of other collections."),
-            gaps: counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more."),
-            reconnects: counter("pumphandle_feed_reconnects_total", "Connections made again."),
-            outages: counter(
-                "pumphandle_feed_outages_total",
-                "Times that a feed brought nothing for longer than its rate explains, or was cut.",
-            ),
-            ahead: counter(
-                "pumphandle_feed_stamps_ahead_total",
-                "Lines stamped more than a minute ahead of our clock, which counts in their place.",
-            ),
-            connected: gauge("pumphandle_feed_connected", "1 while the feed has a connection, or its file can be read."),
-            failed: gauge("pumphandle_feed_failed", "1 if the feed is read no more, or not whole."),
-            silent: gauge("pumphandle_feed_silent_seconds", "Seconds since the last event."),
-            lag: gauge("pumphandle_feed_lag_seconds", "How far the last line's stamp was behind our clock; negative where it was ahead."),
-            waited: gauge(
-                "pumphandle_feed_queue_messages_max",
-                "The most lines that have waited to be appended at once; `limits.queue` bounds them.",
-            ),
-        }
-    }
-}
-
-/// A time in which a network brings nothing.
-struct Outage {
-    /// By the monotonic clock.
-    since: Micros,
-    why: String,
-    attempts: u32,
-    resumed: Option<Micros>,
-    reconnected: bool,
-    said: Repeated,
-}
-
-/// A word that may be due again and again: at once, then more and more rarely.
-#[derive(Debug, Clone, Copy, Default)]
-struct Repeated {
-    /// By the monotonic clock.
-    next: Option<Micros>,
-    wait: Micros,
-}
-
-impl Repeated {
-    fn due(&mut self, now: Now) -> bool {
-        // What has not come up for a long time is news again.
-        if self.next.is_some_and(|next| now.monotonic - next > 2 * self.wait) {
-            *self = Repeated::default();
-        }
-        if self.next.is_some_and(|next| now.monotonic < next) {
-            return false;
-        }
-        self.wait = if self.next.is_none() { MINUTE } else { (2 * self.wait).min(6 * HOUR) };
-        self.next = Some(now.monotonic + self.wait);
-        true
     }
 }
 
@@ -263,13 +175,13 @@ fn last_place(journal: &dyn Journal, feed: &str) -> anyhow::Result<(Option<Place
 
 /// The furthest arrival that any feed has spoken for.
 pub(crate) fn reached(journal: &dyn Journal) -> anyhow::Result<Option<Micros>> {
-    let mut furthest = None;
-    for key in again(|| journal.keys(Stream::Feeds, "cursor/"))? {
-        if let Some(place) = read_place(journal, &key)? {
-            furthest = furthest.max(place.reached);
-        }
-    }
-    Ok(furthest)
+    Ok(places(journal)?.into_iter().filter_map(|place| place.reached).max())
+}
+
+fn places(journal: &dyn Journal) -> anyhow::Result<Vec<Place>> {
+    let keys = again(|| journal.keys(Stream::Feeds, "cursor/"))?;
+    let places = keys.iter().map(|key| read_place(journal, key)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(places.into_iter().flatten().collect())
 }
 
 fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>> {
@@ -516,6 +428,7 @@ impl<'a> Ingest<'a> {
             }
             FeedKind::Jetstream { urls, collections, wire, rewind, idle_timeout, profiles } => {
                 let user_agent = user_agent(self.config);
+                let idle = Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000));
                 let jetstream = JetstreamSettings {
                     wire: match wire {
                         Wire::Auto => None,
@@ -523,7 +436,9 @@ impl<'a> Ingest<'a> {
                         Wire::V2 => Some(jetstream::Wire::Second),
                     },
                     rewind: *rewind,
-                    idle: Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000)),
+                    idle,
+                    // Several pings must go unanswered before a connection is silent.
+                    ping_every: (idle / 3).min(PING_EVERY_MAX),
                     queue: self.config.limits.queue,
                     collections: collections.clone(),
                     profiles: profiles
@@ -567,6 +482,7 @@ impl<'a> Ingest<'a> {
         }
         let now = self.around.clock.now();
         if self.is_steady(now) && self.ticks.due(now.monotonic) {
+            self.place_failed()?;
             self.tick(now, None);
         }
         self.flush()?;
@@ -587,6 +503,9 @@ impl<'a> Ingest<'a> {
             }
             (None, Some(since)) => {
                 self.unsteady = None;
+                let metrics = &self.around.metrics;
+                let waited = u64::try_from((now.monotonic - since) / SECOND).unwrap_or(0);
+                metrics.counter(UNSTEADY, UNSTEADY_HELP, &[]).add(waited);
                 tracing::warn!(seconds = (now.monotonic - since) / SECOND, "wall and monotonic clock agree again: ticks go on");
             }
             _ => {}
@@ -610,6 +529,7 @@ impl<'a> Ingest<'a> {
             .raise_to(clock.steps());
         gauge("pumphandle_append_bytes_max", "The most bytes appended at once; `limits.batch-bytes` bounds what is added to.")
             .set(self.appended_most as f64);
+        metrics.counter(UNSTEADY, UNSTEADY_HELP, &[]);
         let degraded = self.around.sources.all().values().filter(|state| state.problem(now).is_some()).count();
         gauge(
             "pumphandle_feeds_degraded",
@@ -672,7 +592,7 @@ impl<'a> Ingest<'a> {
     /// So that other workers don't wait for its end.
     fn say_failed(&mut self) -> anyhow::Result<()> {
         for feed in self.feeds.iter_mut().filter(|feed| !feed.failed_noted) {
-            if let Some(why) = &feed.failed {
+            if let Some(why) = feed.failed.as_ref().or(feed.cut_short.as_ref()) {
                 let pair = (failed_key(&feed.name), Some(why.clone().into_bytes()));
                 again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
                 feed.failed_noted = true;
@@ -805,6 +725,7 @@ impl<'a> Ingest<'a> {
                     tracing::error!(feed = feed.name, why, "a file could not be read, going on with the others");
                 }
                 feed.meters.failed.set(1.0);
+                feed.cut_short.get_or_insert_with(|| why.clone());
                 self.around.sources.change(&feed.name, |state| state.failed = Some(why));
                 Ok(false)
             }
@@ -1077,6 +998,25 @@ impl<'a> Ingest<'a> {
         (feed.lines, feed.rejected) = (0, 0);
     }
 
+    /// Of feeds that failed before their first line the watermark would wait for ever: they stand where the least of the others is.
+    fn place_failed(&mut self) -> anyhow::Result<()> {
+        if self.feeds.iter().all(|feed| feed.failed.is_none() || feed.progress.reached().is_some()) {
+            return Ok(());
+        }
+        let ours = self.feeds.iter().filter(|feed| feed.failed.is_none()).filter_map(|feed| feed.progress.reached()).min();
+        let least = match ours {
+            Some(least) => Some(least),
+            None => places(self.journal)?.into_iter().filter_map(|place| place.reached).min(),
+        };
+        if let Some(least) = least {
+            for feed in self.feeds.iter_mut().filter(|feed| feed.failed.is_some() && feed.progress.reached().is_none()) {
+                feed.progress.stand_at(least);
+                feed.stands = true;
+            }
+        }
+        Ok(())
+    }
+
     /// A tick of all feeds; of one that is about to pass a multiple of ten seconds, up to that.
     fn tick(&mut self, now: Now, before: Option<(usize, Micros)>) {
         let feeds: Vec<_> = self
@@ -1124,7 +1064,9 @@ impl<'a> Ingest<'a> {
         if std::mem::take(&mut self.ticked) {
             let mut places: Vec<(String, Option<Vec<u8>>)> = Vec::new();
             for feed in &mut self.feeds {
-                let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached: feed.progress.reached() };
+                // Where a feed merely stands, nothing of it was read.
+                let reached = feed.progress.reached().filter(|_| !feed.stands);
+                let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached };
                 places.push((place_key(&feed.name, feed.epoch), Some(serde_json::to_vec(&place)?)));
             }
             again(|| self.journal.put(Stream::Feeds, &places))?;
@@ -1189,6 +1131,7 @@ impl<'a> Ingest<'a> {
                 self.feeds[index].progress.on_end();
             }
         }
+        self.place_failed()?;
         let now = self.around.clock.now();
         self.tick(Now { wall: now.wall + LAST_TICK_AHEAD, ..now }, None);
         self.flush()?;
