@@ -73,7 +73,7 @@ impl<'a> Retention<'a> {
 
     /// Looks once, by our clocks; what fails is tried again at the next look.
     pub(crate) fn enforce(&mut self) {
-        let now = u64::try_from(super::now() / 1_000_000).unwrap_or(0);
+        let now = super::journal_seconds();
         if let Err(error) = self.look(now, Instant::now()) {
             tracing::warn!(error = format!("{error:#}"), "retention failed, trying again later");
         }
