@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 
 use anyhow::Context;
-use record::Micros;
 
 use super::Failure;
 use crate::config::Config;
@@ -20,8 +19,8 @@ pub(crate) fn run(config: Config, until_drained: bool) -> Result<(), Failure> {
         tracing::info!(page = format!("http://{address}"), "serving");
     }
     stop_on_signals(&stop)?;
-    let (clock, people_clock): (fn() -> Micros, fn() -> Micros) = (roles::now, roles::now);
-    let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock, people_clock };
+    let (worlds, clock) = (Vec::new(), roles::now);
+    let embedded = Embedded { config, until_drained, worlds, simulated: false, clock, people_clock: clock };
     embedded::run(embedded, &stop, listener)?;
     Ok(())
 }

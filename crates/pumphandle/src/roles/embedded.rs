@@ -22,15 +22,17 @@ use super::{Stop, desk, land, notifier, stores, subscribers};
 use crate::config::Config;
 use crate::drive::{Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive, seconds};
 
+pub(crate) type Clock = fn() -> Micros;
+
 pub(crate) struct Embedded {
     pub(crate) config: Config,
     pub(crate) until_drained: bool,
     /// Stand in for the configured feeds, in the demo.
     pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
-    pub(crate) clock: fn() -> Micros,
+    pub(crate) clock: Clock,
     /// The clock by which people act and are notified; in the demo that of the simulated world.
-    pub(crate) people_clock: fn() -> Micros,
+    pub(crate) people_clock: Clock,
 }
 
 /// Runs until asked to stop, or until drained.
@@ -69,7 +71,7 @@ fn pipeline(
     settings: Settings,
     worlds: Worlds,
     until_drained: bool,
-    (clock, people_clock): (fn() -> Micros, fn() -> Micros),
+    (clock, people_clock): (Clock, Clock),
     stop: &Stop,
     listener: Option<std::net::TcpListener>,
     simulated: bool,
