@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context;
-use record::Micros;
 use web::Metrics;
 
 use super::Failure;
@@ -30,8 +29,8 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
         tracing::info!(page = format!("http://{address}"), "serving");
     }
     stop_on_signals(&stop)?;
-    let (clock, people_clock): (fn() -> Micros, fn() -> Micros) = (roles::now, roles::now);
-    let embedded = Embedded { config, until_drained, worlds: Vec::new(), simulated: false, clock, people_clock, metrics, json };
+    let (worlds, clock) = (Vec::new(), roles::now);
+    let embedded = Embedded { config, until_drained, worlds, simulated: false, clock, people_clock: clock, metrics, json };
     embedded::run(embedded, &stop, listener)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! The same stages as embedded, driven by the same loop; what a process works on is what its group gives it. Roles find each
 //! other only through streams: what is told in `feeds` says how far the log has come (see [`super::log`]).
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::health::Health;
 use super::ingest::{Around, Ingest};
 use super::keys::Keys;
 use super::log::LogState;
+use super::monitor::report_troubles;
 use super::retention::Retention;
 use super::secrets::Uses;
 use super::supervise::{self, Beside};
@@ -200,7 +202,13 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: 
         supervise::Group { stop: page_stop, is_finite: false, roles: services },
         supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
     ];
-    let mut each_turn = || health.show(&metrics);
+    let mut troubled = BTreeSet::new();
+    let mut each_turn = || {
+        if let Some(equipment) = &equipment {
+            report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
+        }
+        health.show(&metrics);
+    };
     let notice = |cause: &str| {
         if let Some((equipment, journal)) = equipment.as_ref().zip(journal) {
             notifier::outage::report(journal, equipment, cause);
@@ -287,8 +295,7 @@ fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
         ..Plan::default()
     };
     let report = migrate(&settings, &plan)?;
-    let names =
-        |streams: &std::collections::BTreeSet<journal::Stream>| streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ");
+    let names = |streams: &BTreeSet<journal::Stream>| streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ");
     tracing::info!(generation = report.generation, made = names(&report.made), changed = names(&report.changed), "streams are up to date");
     let journal = KafkaJournal::open(settings.clone())?;
     if log::state(&journal)? != LogState::Drained {

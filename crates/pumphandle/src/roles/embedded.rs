@@ -4,6 +4,7 @@
 //! flows, each when it has read all that the one before it wrote; the page after them, and the notifier last. A role that ends
 //! before that ends the process (see [`supervise`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::health::Health;
 use super::ingest::{Around, Ingest, Worlds};
 use super::keys::{self, Keys};
 use super::log::{self, LogState};
-use super::monitor::Monitor;
+use super::monitor::{Monitor, report_troubles};
 use super::retention::Retention;
 use super::sources::SourceStates;
 use super::supervise::{self, Beside, Role};
@@ -32,15 +33,17 @@ use crate::printer::Printer;
 /// A process that has run for so long reports its next failure, however short ago the one before it was.
 const SETTLED_AFTER: Duration = Duration::from_secs(3600);
 
+pub(crate) type Clock = fn() -> Micros;
+
 pub(crate) struct Embedded {
     pub(crate) config: Config,
     pub(crate) until_drained: bool,
     /// Stand in for the configured feeds, in the demo.
     pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
-    pub(crate) clock: fn() -> Micros,
+    pub(crate) clock: Clock,
     /// The clock by which people act and are notified; in the demo that of the simulated world.
-    pub(crate) people_clock: fn() -> Micros,
+    pub(crate) people_clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     /// Alerts are printed as JSON, at a terminal too.
     pub(crate) json: bool,
@@ -94,7 +97,7 @@ fn pipeline(
     settings: Settings,
     worlds: Worlds,
     until_drained: bool,
-    (clock, people_clock): (fn() -> Micros, fn() -> Micros),
+    (clock, people_clock): (Clock, Clock),
     stop: &Stop,
     listener: Option<std::net::TcpListener>,
     simulated: bool,
@@ -208,9 +211,11 @@ fn pipeline(
     let mut conditions = Monitor::new(shared, &health, &metrics, &seen, &sources);
     let began = Instant::now();
     let mut is_settled = false;
+    let mut troubled = BTreeSet::new();
     let mut each_turn = || {
         let now = Instant::now();
         conditions.turn(now);
+        report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
         if !is_settled && now - began >= SETTLED_AFTER {
             is_settled = true;
             notifier::outage::forget(&equipment);

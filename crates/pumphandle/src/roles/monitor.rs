@@ -2,6 +2,7 @@
 //!
 //! Reads how far streams have come and how feeds fare; knows no role.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,18 @@ pub(crate) struct Monitor<'a> {
     next_look: Instant,
     frames: Stalled,
     applied: Stalled,
+}
+
+/// Reports subscriptions that a channel or a recipient keeps from being notified; `known` are those of the last look.
+pub(crate) fn report_troubles(health: &Health, known: &mut BTreeSet<String>, troubles: BTreeMap<String, String>) {
+    for ended in known.iter().filter(|subscription| !troubles.contains_key(*subscription)) {
+        health.clear(condition::MAIL_REFUSED, ended);
+    }
+    for subscription in troubles.keys() {
+        // What a server answers names the recipient: that stands in the log and on the page of subscriptions.
+        health.degraded(condition::MAIL_REFUSED, subscription, "messages of this subscription are refused or fail");
+    }
+    *known = troubles.into_keys().collect();
 }
 
 impl<'a> Monitor<'a> {
