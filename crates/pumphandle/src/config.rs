@@ -1159,6 +1159,7 @@ impl Config {
             regions: self.places.placing.atlas.own().map(atlas::OwnRegions::table).unwrap_or_default(),
             detect: self.detect.clone(),
             author_epoch: self.privacy.author_key_epoch,
+            cells_max: self.limits.cells as u64,
             key_fingerprints: Vec::new(),
             lexicon: self.topics.meaning.clone(),
             places: self.places.meaning.clone(),

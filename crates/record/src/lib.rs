@@ -20,7 +20,7 @@ pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Prov
 
 mod log;
 pub use log::{
-    Coverage, Exclusion, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange,
+    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange,
     WindowChange,
 };
 

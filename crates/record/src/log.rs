@@ -34,13 +34,20 @@ pub enum Span {
     Silent,
 }
 
-/// All that changed in one partition between two ticks, as absolute values.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// All that changed in one partition between two ticks, as absolute values; or a part of it.
+///
+/// A frame is written in parts of at most [`FRAME_PART_BYTES`]. Every part repeats the fields up to `handled`. Series, tags, totals
+/// and coverage are spread over the parts in this order, a series whole in one of them. A frame that is sent again starts at part 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Partition of `posts`.
     pub partition: u32,
     /// Position of the tick in that partition.
     pub position: Position,
+    /// Which part of the frame this is: 1, 2 and so on.
+    pub part: u32,
+    /// No further part of the frame follows. Only then is what the watermark says of it complete.
+    pub last: bool,
     /// Position of the tick before it; none for the first. A gap stops watch.
     pub previous: Option<Position>,
     pub settings: u32,
@@ -53,6 +60,31 @@ pub struct Frame {
     pub series: Vec<SeriesChange>,
     pub tags: Vec<TagChange>,
     pub totals: Vec<TotalChange>,
+}
+
+/// Encoded bytes of a frame's part, at most.
+pub const FRAME_PART_BYTES: usize = 1 << 20;
+
+/// A frame without content, in one part.
+impl Default for Frame {
+    fn default() -> Frame {
+        Frame {
+            partition: 0,
+            position: 0,
+            part: 1,
+            last: true,
+            previous: None,
+            settings: 0,
+            at: 0,
+            watermark: None,
+            ended: false,
+            handled: Handled::default(),
+            coverage: Vec::new(),
+            series: Vec::new(),
+            tags: Vec::new(),
+            totals: Vec::new(),
+        }
+    }
 }
 
 /// Running totals of what happened to records of this partition.
@@ -69,6 +101,8 @@ pub struct Handled {
     pub refused: u64,
     /// Deleted by retention before it was read.
     pub lost: u64,
+    /// Cells of posts that were not counted because the partition holds as many cells as [`crate::Settings::cells_max`] allows.
+    pub cells: u64,
 }
 
 /// How much of a pane's arrivals a whole feed has covered.

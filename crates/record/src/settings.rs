@@ -26,6 +26,8 @@ pub struct Settings {
     pub detect: DetectSettings,
     /// How long one author key holds.
     pub author_epoch: Micros,
+    /// Cells (series times panes) that tally holds at most for one partition, and watch for all.
+    pub cells_max: u64,
     /// Fingerprints of the routing key and of the author secret.
     pub key_fingerprints: Vec<String>,
     /// Hash of what decides topics from text (topic files, segmenting).
@@ -110,6 +112,7 @@ impl Default for Settings {
             regions: Vec::new(),
             detect: DetectSettings::default(),
             author_epoch: 30 * DAY,
+            cells_max: 1_000_000,
             key_fingerprints: Vec::new(),
             lexicon: String::new(),
             places: String::new(),

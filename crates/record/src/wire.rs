@@ -11,7 +11,7 @@ use crate::output::{Alert, AlertEvent, Count, CoverageRow, PublicCount, Reject, 
 use crate::post::Post;
 use crate::settings::Settings;
 
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// A record longer than this is refused before it is read.
 pub const BYTES_MAX: usize = 64 << 20;

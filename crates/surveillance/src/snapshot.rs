@@ -14,7 +14,7 @@ use thiserror::Error;
 pub type ChunkName = [u8; 32];
 
 /// Raised whenever the form of any chunk changes; another version is refused, never guessed.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {

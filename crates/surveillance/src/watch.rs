@@ -316,6 +316,7 @@ impl Watch {
                 clamped: sum.clamped + of.clamped,
                 refused: sum.refused + of.refused,
                 lost: sum.lost + of.lost,
+                cells: sum.cells + of.cells,
             }
         })
     }

@@ -229,6 +229,7 @@ fn show(seen: &Seen, metrics: &Metrics) {
         ("clamped", handled.clamped),
         ("refused", handled.refused),
         ("lost", handled.lost),
+        ("cells", handled.cells),
     ] {
         metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]).raise_to(count);
     }

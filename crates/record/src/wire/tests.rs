@@ -28,7 +28,7 @@ fn post() -> Post {
     }
 }
 
-/// What version 1 looked like on the wire, so that a change of a field's order or type can't go unnoticed.
+/// What version 2 looked like on the wire, so that a change of a field's order or type can't go unnoticed.
 fn golden() -> Vec<(&'static str, Record)> {
     let tick = Tick {
         settings: 1,
@@ -49,7 +49,7 @@ fn golden() -> Vec<(&'static str, Record)> {
 
 #[test]
 fn golden_files_still_read_and_write_the_same() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/wire/v1");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/wire/v2");
     for (name, record) in golden() {
         let path = format!("{folder}/{name}.bin");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
