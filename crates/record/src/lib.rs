@@ -20,8 +20,8 @@ pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Prov
 
 mod log;
 pub use log::{
-    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick, TotalChange,
-    WindowChange,
+    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick,
+    TotalChange, WindowChange,
 };
 
 mod settings;

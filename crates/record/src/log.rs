@@ -87,6 +87,114 @@ impl Default for Frame {
     }
 }
 
+impl Frame {
+    /// Cut into parts of which none is longer than `bytes_max` when it is encoded, as long as no single series is.
+    pub fn into_parts(mut self, bytes_max: usize) -> Vec<Frame> {
+        let (series, tags) = (std::mem::take(&mut self.series), std::mem::take(&mut self.tags));
+        let (totals, coverage) = (std::mem::take(&mut self.totals), std::mem::take(&mut self.coverage));
+        let mut parts = Parts { head: self.clone(), filling: self, bytes: HEAD_BYTES_MAX, bytes_max, full: Vec::new() };
+        for change in series {
+            parts.part_with_room(change.bytes_max()).series.push(change);
+        }
+        for change in tags {
+            parts.part_with_room(change.bytes_max()).tags.push(change);
+        }
+        for change in totals {
+            parts.part_with_room(change.bytes_max()).totals.push(change);
+        }
+        for change in coverage {
+            parts.part_with_room(change.bytes_max()).coverage.push(change);
+        }
+        parts.finish()
+    }
+}
+
+/// Encoded bytes at most: of a number, of a number of 32 bits, and of a part without its changes.
+const NUMBER_BYTES_MAX: usize = 10;
+const SHORT_BYTES_MAX: usize = 5;
+const HEAD_BYTES_MAX: usize = 256;
+
+struct Parts {
+    head: Frame,
+    filling: Frame,
+    bytes: usize,
+    bytes_max: usize,
+    full: Vec<Frame>,
+}
+
+impl Parts {
+    fn part_with_room(&mut self, bytes: usize) -> &mut Frame {
+        if self.bytes + bytes > self.bytes_max && self.bytes > HEAD_BYTES_MAX {
+            self.full.push(std::mem::replace(&mut self.filling, self.head.clone()));
+            self.bytes = HEAD_BYTES_MAX;
+        }
+        self.bytes += bytes;
+        &mut self.filling
+    }
+
+    fn finish(mut self) -> Vec<Frame> {
+        self.full.push(self.filling);
+        let count = self.full.len();
+        for (number, part) in (1..).zip(&mut self.full) {
+            part.part = number;
+            part.last = number as usize == count;
+        }
+        self.full
+    }
+}
+
+fn text_bytes_max(text: &str) -> usize {
+    SHORT_BYTES_MAX + text.len()
+}
+
+impl SeriesChange {
+    fn bytes_max(&self) -> usize {
+        let panes: usize = self.panes.iter().map(PaneChange::bytes_max).sum();
+        let windows: usize = self.windows.iter().map(WindowChange::bytes_max).sum();
+        text_bytes_max(&self.topic) + text_bytes_max(&self.region) + 2 * SHORT_BYTES_MAX + panes + windows
+    }
+}
+
+impl PaneChange {
+    fn bytes_max(&self) -> usize {
+        let sample = self.sample.as_ref().map_or(0, |sample| sample.iter().map(Sampled::bytes_max).sum());
+        2 * NUMBER_BYTES_MAX + 8 * SHORT_BYTES_MAX + 1 + sample
+    }
+}
+
+impl Sampled {
+    /// Encoded bytes, at most.
+    pub fn bytes_max(&self) -> usize {
+        let texts: usize = self.tags.iter().chain(&self.langs).chain(&self.link_domain).map(|text| text_bytes_max(text)).sum();
+        let link = self.sealed_link.as_ref().map_or(0, |link| SHORT_BYTES_MAX + link.len());
+        2 * NUMBER_BYTES_MAX + 3 * SHORT_BYTES_MAX + 5 + texts + link
+    }
+}
+
+impl WindowChange {
+    fn bytes_max(&self) -> usize {
+        2 * NUMBER_BYTES_MAX + 4 * SHORT_BYTES_MAX + self.steps.len() * (NUMBER_BYTES_MAX + 3 * SHORT_BYTES_MAX)
+    }
+}
+
+impl TagChange {
+    fn bytes_max(&self) -> usize {
+        text_bytes_max(&self.key) + text_bytes_max(&self.region) + NUMBER_BYTES_MAX + SHORT_BYTES_MAX
+    }
+}
+
+impl TotalChange {
+    fn bytes_max(&self) -> usize {
+        text_bytes_max(&self.region) + 4 * NUMBER_BYTES_MAX
+    }
+}
+
+impl Coverage {
+    fn bytes_max(&self) -> usize {
+        text_bytes_max(&self.feed) + 2 * NUMBER_BYTES_MAX
+    }
+}
+
 /// Running totals of what happened to records of this partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Handled {

@@ -1,17 +1,40 @@
 //! Snapshots: a stage's state as data, in chunks that are named by their content.
 //!
 //! A chunk that hasn't changed keeps its name and isn't written again; the manifest, written last, names the chunks in order.
+//! No chunk is longer than [`CHUNK_BYTES_MAX`]. A map is cut between entries whose keys' hashes say so: an entry that comes, goes or
+//! changes renames the chunk it is in, seldom also the next.
 //! Knows no store: whoever drives the stage puts chunks and manifest where it likes.
 
 use std::collections::BTreeSet;
+use std::hash::Hasher;
 
 use record::Position;
+use rustc_hash::FxHasher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Names a chunk: the BLAKE3 hash of its bytes.
 pub type ChunkName = [u8; 32];
+
+/// Bytes of a chunk, at most.
+pub const CHUNK_BYTES_MAX: usize = 4 << 20;
+
+/// How long the chunks of a map are.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// No chunk is cut by a key's hash before it has as many bytes.
+    min: usize,
+    /// From there on, as many bytes on average until a hash cuts it.
+    mean: usize,
+    max: usize,
+}
+
+const SIZES: Sizes = Sizes { min: 64 << 10, mean: 192 << 10, max: CHUNK_BYTES_MAX };
+
+/// First byte of a chunk: whether the part or map that it belongs to goes on in the next one.
+const ENDS_HERE: u8 = 0;
+const GOES_ON: u8 = 1;
 
 /// Raised whenever the form of any chunk changes; another version is refused, never guessed.
 const VERSION: u16 = 3;
@@ -65,33 +88,62 @@ impl Manifest {
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     known: &'a BTreeSet<ChunkName>,
+    sizes: Sizes,
     chunks: Vec<ChunkName>,
     fresh: Vec<(ChunkName, Vec<u8>)>,
+    fresh_names: BTreeSet<ChunkName>,
 }
 
 impl<'a> Writer<'a> {
     /// `known` are the names in the manifest before.
     pub(crate) fn new(known: &'a BTreeSet<ChunkName>) -> Writer<'a> {
-        Writer { known, chunks: Vec::new(), fresh: Vec::new() }
+        Writer { known, sizes: SIZES, chunks: Vec::new(), fresh: Vec::new(), fresh_names: BTreeSet::new() }
     }
 
-    pub(crate) fn put<T: Serialize>(&mut self, part: &T) -> ChunkName {
-        let bytes = to_bytes(part);
+    /// A part that is read back as a whole. Of what can grow long and changes in few places, [`Writer::put_map`] rewrites less.
+    pub(crate) fn put<T: Serialize>(&mut self, part: &T) {
+        let mut piece = Piece::new(self);
+        piece.extend(&to_bytes(part));
+        piece.end();
+    }
+
+    /// A part that is read back entry by entry. Entries that change together should stand together; returns the names of its chunks.
+    pub(crate) fn put_map<K: Serialize, V: Serialize>(&mut self, entries: impl IntoIterator<Item = (K, V)>) -> Vec<ChunkName> {
+        let sizes = self.sizes;
+        let mut piece = Piece::new(self);
+        let (mut entry, mut cut) = (Vec::new(), false);
+        for (key, value) in entries {
+            entry.clear();
+            write_to(&mut entry, &key);
+            let hash = hash(&entry);
+            write_to(&mut entry, &value);
+            let length = to_bytes(&entry.len());
+            if cut || piece.bytes.len() + length.len() + entry.len() > sizes.max {
+                piece.go_on();
+            }
+            piece.extend(&length);
+            piece.extend(&entry);
+            cut = piece.bytes.len() >= sizes.min && hash % (sizes.mean as u64) < entry.len() as u64;
+        }
+        piece.end()
+    }
+
+    /// A map that is known not to have changed since its chunks were put under these names.
+    pub(crate) fn keep(&mut self, names: &[ChunkName]) -> bool {
+        let kept = !names.is_empty() && names.iter().all(|name| self.known.contains(name));
+        if kept {
+            self.chunks.extend_from_slice(names);
+        }
+        kept
+    }
+
+    fn put_chunk(&mut self, bytes: Vec<u8>) -> ChunkName {
         let name = *blake3::hash(&bytes).as_bytes();
         self.chunks.push(name);
-        if !self.known.contains(&name) && !self.fresh.iter().any(|(fresh, _)| *fresh == name) {
+        if !self.known.contains(&name) && self.fresh_names.insert(name) {
             self.fresh.push((name, bytes));
         }
         name
-    }
-
-    /// A part that is known not to have changed since it was put under this name.
-    pub(crate) fn keep(&mut self, name: ChunkName) -> bool {
-        let kept = self.known.contains(&name);
-        if kept {
-            self.chunks.push(name);
-        }
-        kept
     }
 
     pub(crate) fn finish(self, stage: &str, partition: u32, next: Vec<Position>) -> Snapshot {
@@ -102,7 +154,44 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Hands out the chunks of a snapshot in the order in which they were put.
+/// The chunk that is being filled.
+struct Piece<'w, 'a> {
+    writer: &'w mut Writer<'a>,
+    bytes: Vec<u8>,
+    names: Vec<ChunkName>,
+}
+
+impl<'w, 'a> Piece<'w, 'a> {
+    fn new(writer: &'w mut Writer<'a>) -> Piece<'w, 'a> {
+        Piece { writer, bytes: vec![ENDS_HERE], names: Vec::new() }
+    }
+
+    /// What doesn't fit goes into further chunks.
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while self.bytes.len() + bytes.len() > self.writer.sizes.max {
+            let (here, rest) = bytes.split_at(self.writer.sizes.max - self.bytes.len());
+            self.bytes.extend_from_slice(here);
+            self.go_on();
+            bytes = rest;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn go_on(&mut self) {
+        if let [mark, _, ..] = self.bytes.as_mut_slice() {
+            *mark = GOES_ON;
+            let full = std::mem::replace(&mut self.bytes, vec![ENDS_HERE]);
+            self.names.push(self.writer.put_chunk(full));
+        }
+    }
+
+    fn end(mut self) -> Vec<ChunkName> {
+        self.names.push(self.writer.put_chunk(self.bytes));
+        self.names
+    }
+}
+
+/// Hands out the parts of a snapshot in the order in which they were put.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     manifest: &'a Manifest,
@@ -120,6 +209,68 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<T, RestoreError> {
+        let (mut bytes, mut goes_on) = self.chunk()?;
+        let mut joined = Vec::new();
+        if goes_on {
+            joined.extend_from_slice(bytes);
+            while goes_on {
+                (bytes, goes_on) = self.chunk()?;
+                joined.extend_from_slice(bytes);
+            }
+            bytes = &joined;
+        }
+        postcard::from_bytes(bytes).map_err(|why| self.malformed(&why.to_string()))
+    }
+
+    /// What [`Writer::put_map`] was given.
+    pub(crate) fn take_map<K: DeserializeOwned, V: DeserializeOwned, C: FromIterator<(K, V)>>(&mut self) -> Result<C, RestoreError> {
+        let (mut bytes, mut goes_on) = self.chunk()?;
+        let mut failed = None;
+        let entries = std::iter::from_fn(|| {
+            let entry = self.entry(&mut bytes, &mut goes_on);
+            entry.unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            })
+        });
+        let map = entries.collect();
+        failed.map_or(Ok(map), Err)
+    }
+
+    fn entry<K: DeserializeOwned, V: DeserializeOwned>(
+        &mut self,
+        bytes: &mut &'a [u8],
+        goes_on: &mut bool,
+    ) -> Result<Option<(K, V)>, RestoreError> {
+        while bytes.is_empty() {
+            if !*goes_on {
+                return Ok(None);
+            }
+            (*bytes, *goes_on) = self.chunk()?;
+        }
+        let (length, rest) = postcard::take_from_bytes::<usize>(bytes).map_err(|why| self.malformed(&why.to_string()))?;
+        *bytes = rest;
+        let mut joined = Vec::new();
+        while joined.len() + bytes.len() < length {
+            if !*goes_on {
+                return Err(self.malformed("an entry has no end"));
+            }
+            joined.extend_from_slice(bytes);
+            (*bytes, *goes_on) = self.chunk()?;
+        }
+        let (here, rest) = bytes.split_at(length - joined.len());
+        *bytes = rest;
+        let entry = if joined.is_empty() {
+            postcard::from_bytes(here)
+        } else {
+            joined.extend_from_slice(here);
+            postcard::from_bytes(&joined)
+        };
+        entry.map(Some).map_err(|why| self.malformed(&why.to_string()))
+    }
+
+    /// The content of the next chunk, and whether what it belongs to goes on after it.
+    fn chunk(&mut self) -> Result<(&'a [u8], bool), RestoreError> {
         let index = self.at;
         let (Some(name), Some(bytes)) = (self.manifest.chunks.get(index), self.chunks.get(index)) else {
             return Err(RestoreError::Missing { index });
@@ -128,11 +279,36 @@ impl<'a> Reader<'a> {
             return Err(RestoreError::Damaged { index });
         }
         self.at += 1;
-        postcard::from_bytes(bytes).map_err(|why| RestoreError::Malformed { index, why: why.to_string() })
+        match bytes.split_first() {
+            Some((&ENDS_HERE, content)) => Ok((content, false)),
+            Some((&GOES_ON, content)) => Ok((content, true)),
+            _ => Err(self.malformed("it has no mark of whether it goes on")),
+        }
+    }
+
+    fn malformed(&self, why: &str) -> RestoreError {
+        RestoreError::Malformed { index: self.at.saturating_sub(1), why: why.to_owned() }
     }
 }
 
-#[expect(clippy::expect_used, reason = "writing plain data to memory has no way to fail")]
-fn to_bytes<T: Serialize>(part: &T) -> Vec<u8> {
-    postcard::to_stdvec(part).expect("plain data always encodes")
+/// Where a map is cut must not depend on where it was cut before.
+fn hash(key: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(key);
+    // Of a product, the higher bits are the mixed ones.
+    hasher.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24
 }
+
+fn to_bytes<T: Serialize>(part: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_to(&mut bytes, part);
+    bytes
+}
+
+#[expect(clippy::expect_used, reason = "writing plain data to memory has no way to fail")]
+fn write_to<T: Serialize>(bytes: &mut Vec<u8>, part: &T) {
+    *bytes = postcard::to_extend(part, std::mem::take(bytes)).expect("plain data always encodes");
+}
+
+#[cfg(test)]
+mod tests;

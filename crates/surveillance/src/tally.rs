@@ -10,6 +10,7 @@ mod gone;
 mod identity;
 mod run;
 mod series;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,20 +19,18 @@ use record::pseudonym::Epoch;
 use record::region::{Level, RegionTable, WORLD};
 use record::time::{EARLIEST, HOUR, LATEST, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record, Sampled, SeriesChange, Settings, TagChange, TopicMatch,
-    TotalChange, WindowChange,
+    FRAME_PART_BYTES, Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record, Sampled, SeriesChange, Settings, TagChange,
+    TopicMatch, TotalChange, WindowChange,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
+use crate::snapshot::ChunkName;
 use clock::Clock;
 use gone::Gone;
 pub(crate) use identity::AHEAD_MAX;
-use identity::{Basis, Block, Identities, Known, Matched};
+use identity::{Basis, Identities, Known, LeftOut, Matched};
 use series::{Grid, Pseudonyms, Series};
-
-const STAGE: &str = "tally";
 
 /// Denominators are told when the watermark passes a multiple of this.
 const TOTALS_EVERY: Micros = 10 * SECOND;
@@ -58,7 +57,11 @@ pub struct Tally {
     totals: FxHashMap<(u32, Micros, Micros), Total>,
     changed_totals: Vec<(u32, Micros, Micros)>,
     changed_tags: BTreeSet<(Micros, u32, String)>,
+    /// Cells of all series.
+    cells_held: u64,
     known_chunks: BTreeSet<ChunkName>,
+    /// Encoded bytes of a frame's part, at most.
+    part_bytes: usize,
 }
 
 /// The small part of the state.
@@ -108,7 +111,9 @@ impl Tally {
             totals: FxHashMap::default(),
             changed_totals: Vec::new(),
             changed_tags: BTreeSet::new(),
+            cells_held: 0,
             known_chunks: BTreeSet::new(),
+            part_bytes: FRAME_PART_BYTES,
         }
     }
 
@@ -125,12 +130,21 @@ impl Tally {
         self.head.clock.watermark()
     }
 
+    /// Cells held, and how many the settings allow.
+    pub fn cells(&self) -> (u64, u64) {
+        (self.cells_held, self.cells_max())
+    }
+
+    fn cells_max(&self) -> u64 {
+        self.newest_settings().map_or(u64::MAX, |settings| settings.cells_max)
+    }
+
     /// Whether the log has ended.
     pub fn ended(&self) -> bool {
         self.head.ended
     }
 
-    /// Takes the record at `position` in. A record that was applied before changes nothing.
+    /// Takes the record at `position` in. A record that was applied before changes nothing. A frame comes out in its parts.
     pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Frame>) {
         if position < self.head.next {
             return;
@@ -151,13 +165,13 @@ impl Tally {
                 let before = self.head.clock.watermark();
                 self.head.clock.tick(tick, &self.head.settings);
                 let frame = self.frame(position, tick.at, before, false);
-                out.push(frame);
+                out.extend(frame.into_parts(self.part_bytes));
             }
             Record::End => {
                 self.head.ended = true;
                 let at = self.head.clock.furthest().unwrap_or_default();
                 let frame = self.frame(position, at, self.watermark(), true);
-                out.push(frame);
+                out.extend(frame.into_parts(self.part_bytes));
             }
             // Not of this stream: another program's record is no reason to stop counting.
             _ => self.head.handled.refused += 1,
@@ -207,6 +221,7 @@ impl Tally {
             self.table = settings.region_table();
         }
         self.series.retain(|topic, _| self.grids.contains_key(topic));
+        self.cells_held = self.series.values().flat_map(BTreeMap::values).map(|series| series.cells.len() as u64).sum();
     }
 
     fn newest_settings(&self) -> Option<&Settings> {
@@ -300,11 +315,9 @@ impl Tally {
         if post.topics.iter().any(|hit| self.grids.contains_key(&hit.id)) {
             let hour = pane_start(post.event_time, HOUR);
             let deleted = self.gone.holds(post, self.horizon());
-            self.identities.keep_whole(hour, print, Matched::new(post, deleted));
+            let left_out = if deleted { LeftOut::default() } else { self.count(post) };
+            self.identities.keep_whole(hour, print, Matched::new(post, deleted, left_out));
             remember_author(&mut self.by_author, post, print);
-            if !deleted {
-                self.count(post);
-            }
         }
     }
 
@@ -355,7 +368,7 @@ impl Tally {
             self.identities.remove(print, known.hour);
             forget_author(&mut self.by_author, &post, print);
             if !matched.deleted {
-                self.uncount(&post);
+                self.uncount(&post, &matched.left_out);
             }
         } else {
             self.identities.remove(print, known.hour);
@@ -378,13 +391,16 @@ impl Tally {
         let post = matched.post();
         if self.gone.holds(&post, horizon) {
             matched.deleted = true;
-            self.uncount(&post);
+            let left_out = matched.left_out.clone();
+            self.uncount(&post, &left_out);
         }
     }
 
     // ---- cells ----
 
-    fn count(&mut self, post: &Post) {
+    /// Returns the series that had no room for a cell.
+    fn count(&mut self, post: &Post) -> LeftOut {
+        let mut left_out = Vec::new();
         let watermark = self.watermark();
         for hit in each_topic(post) {
             let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
@@ -392,22 +408,45 @@ impl Tally {
             };
             let pseudonyms = self.pseudonyms(post, grid);
             let open_end = watermark.filter(|_| kind.fires_early()).map(|watermark| grid.pane_of(watermark) + 1);
+            let pane = grid.pane_of(post.event_time);
             for region in self.regions.of_post(post, &self.table, *kind) {
+                let known = self.series.get(&hit.id).and_then(|regions| regions.get(&region));
+                if known.is_none_or(|series| !series.cells.contains_key(&pane)) {
+                    if !self.has_room(region) {
+                        self.head.handled.cells += 1;
+                        left_out.push((hit.id.clone(), region));
+                        continue;
+                    }
+                    self.cells_held += 1;
+                }
                 let series = self.series.entry(hit.id.clone()).or_default().entry(region).or_default();
                 series.add(grid, post, hit, &pseudonyms, kind.samples(), open_end);
                 self.changed.insert((hit.id.clone(), region));
             }
         }
         self.count_tags(post, 1);
+        left_out.into_boxed_slice()
     }
 
-    fn uncount(&mut self, post: &Post) {
+    /// Whether the region may have one more cell. The last tenth of the room is not for overlays; world and countries always have.
+    fn has_room(&self, region: u32) -> bool {
+        let max = self.cells_max();
+        let code = self.regions.name(region);
+        if code.contains(':') {
+            return self.cells_held < max - max / 10;
+        }
+        code == WORLD || self.table.level(code) == Level::Country || self.cells_held < max
+    }
+
+    /// Takes a post out of its cells, but for those that it was `left_out` of.
+    fn uncount(&mut self, post: &Post, left_out: &LeftOut) {
         for hit in each_topic(post) {
             let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
                 continue;
             };
             let pseudonyms = self.pseudonyms(post, grid);
-            for region in self.regions.of_post(post, &self.table, *kind) {
+            let counted = |region: &u32| !identity::is_left_out(left_out, &hit.id, *region);
+            for region in self.regions.of_post(post, &self.table, *kind).into_iter().filter(counted) {
                 let Some(series) = self.series.get_mut(&hit.id).and_then(|regions| regions.get_mut(&region)) else {
                     continue;
                 };
@@ -419,7 +458,7 @@ impl Tally {
                     let mut prints: Vec<u64> = self
                         .identities
                         .matched_between(from, to)
-                        .filter(|(print, matched)| !matched.deleted && *print != post.id.print())
+                        .filter(|(print, matched)| !matched.deleted && *print != post.id.print() && !matched.is_left_out(&hit.id, region))
                         .map(|(print, matched)| (print, matched.post()))
                         .filter(|(_, other)| {
                             !other.flags.filtered
@@ -585,9 +624,15 @@ impl Tally {
                     windows: Vec::new(),
                 };
                 let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
-                for pane in std::mem::replace(&mut series.changed_panes, ahead) {
-                    change.panes.push(pane_change(series, topic, grid, pane, *kind, author_epoch, &self.identities));
+                let mut room = SAMPLES_BYTES_MAX;
+                // Newest first: where there is no room for all samples in one frame, the older ones come with the next.
+                for pane in std::mem::replace(&mut series.changed_panes, ahead).into_iter().rev() {
+                    change.panes.push(pane_change(series, topic, grid, pane, *kind, author_epoch, &self.identities, &mut room));
+                    if series.cells.get(&pane).is_some_and(|cell| kind.samples() && cell.sample_changed) {
+                        series.changed_panes.insert(pane);
+                    }
                 }
+                change.panes.reverse();
                 windows(series, grid, &passed, last, &mut change.windows);
                 if !series.changed_panes.is_empty() {
                     self.changed.insert((topic.clone(), region));
@@ -644,20 +689,28 @@ impl Tally {
             forget_author(&mut self.by_author, post, *print);
         }
         self.gone.forget(hour - HOUR);
+        let mut cells_held = self.cells_held;
         for (topic, regions) in &mut self.series {
             let Some((grid, _)) = grids.get(topic) else {
                 continue;
             };
             let keep_from = grid.pane_of(hour - grid.longest());
             regions.retain(|_, series| {
+                let held = series.cells.len();
                 // Cells are final; their distinct authors are needed as long as a window that holds them is not.
                 series.cells.retain(|pane, _| *pane >= keep_from);
+                cells_held -= (held - series.cells.len()) as u64;
+                // No post can leave their samples any more.
+                for (_, cell) in series.cells.range_mut(..grid.pane_of(hour)).filter(|(_, cell)| !cell.sample_changed) {
+                    cell.sample = Vec::new();
+                }
                 series.authors.forget(keep_from, grid.pane_of(hour));
                 series.authors_self.forget(keep_from, grid.pane_of(hour));
                 series.authors_filtered.forget(keep_from, grid.pane_of(hour));
                 !series.is_empty()
             });
         }
+        self.cells_held = cells_held;
         self.tags = self.tags.split_off(&(hour, 0, String::new()));
         self.totals.retain(|(_, pane, _), _| *pane >= hour);
         let held = self.head.settings.len();
@@ -668,65 +721,6 @@ impl Tally {
         if self.head.settings.len() < held {
             self.relearn();
         }
-    }
-
-    // ---- snapshots ----
-
-    /// The state, in chunks; those that haven't changed since the last snapshot are only named.
-    pub fn snapshot(&mut self) -> Snapshot {
-        let mut writer = Writer::new(&self.known_chunks);
-        writer.put(&self.head);
-        writer.put(&self.regions.names);
-        writer.put(&self.gone);
-        writer.put(&self.tags.iter().map(|(at, count)| (at.clone(), *count)).collect::<Vec<_>>());
-        let mut totals: Vec<_> = self.totals.iter().map(|(at, count)| (*at, *count)).collect();
-        totals.sort_by_key(|(at, _)| *at);
-        writer.put(&totals);
-        writer.put(&(&self.changed, &self.changed_tags, &self.changed_totals));
-        writer.put(&self.series.keys().collect::<Vec<_>>());
-        for regions in self.series.values() {
-            writer.put(regions);
-        }
-        writer.put(&self.identities.blocks_mut().keys().copied().collect::<Vec<Micros>>());
-        for block in self.identities.blocks_mut().values_mut() {
-            let kept = block.run_name.is_some_and(|name| writer.keep(name));
-            if !kept {
-                block.run_name = Some(writer.put(block.run()));
-            }
-            writer.put(&*block);
-        }
-        let snapshot = writer.finish(STAGE, self.head.partition, vec![self.head.next]);
-        self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
-        snapshot
-    }
-
-    /// `chunks` are the bytes of the manifest's chunks, in its order.
-    pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Tally, RestoreError> {
-        let mut reader = Reader::new(STAGE, manifest, chunks)?;
-        let head: Head = reader.take()?;
-        let mut tally = Tally::new(head.partition);
-        tally.head = head;
-        tally.relearn();
-        tally.regions = Regions::with_names(reader.take()?);
-        tally.gone = reader.take()?;
-        tally.tags = reader.take::<Vec<((Micros, u32, String), Counted)>>()?.into_iter().collect();
-        tally.totals = reader.take::<Vec<((u32, Micros, Micros), Total)>>()?.into_iter().collect();
-        (tally.changed, tally.changed_tags, tally.changed_totals) = reader.take()?;
-        for topic in reader.take::<Vec<String>>()? {
-            let regions = reader.take()?;
-            tally.series.insert(topic, regions);
-        }
-        for hour in reader.take::<Vec<Micros>>()? {
-            let run = reader.take()?;
-            let block: Block = reader.take()?;
-            tally.identities.restore(hour, run, block);
-        }
-        tally.identities.restored();
-        for (print, matched) in tally.identities.matched_between(Micros::MIN, Micros::MAX) {
-            remember_author(&mut tally.by_author, &matched.post(), print);
-        }
-        tally.known_chunks = manifest.chunks.iter().copied().collect();
-        Ok(tally)
     }
 }
 
@@ -756,6 +750,17 @@ fn each_topic(post: &Post) -> impl Iterator<Item = &TopicMatch> {
     post.topics.iter().enumerate().filter(move |(nth, hit)| first(*nth, hit)).map(|(_, hit)| hit)
 }
 
+/// Bytes of samples that a series brings in one frame, at most; those of one cell fit.
+const SAMPLES_BYTES_MAX: usize = 256 << 10;
+
+/// Of a sampled post: its first tags, none longer than so many bytes, and no longer domain than there can be.
+const SAMPLE_TAGS_MAX: usize = 16;
+const SAMPLE_TAG_BYTES_MAX: usize = 128;
+const SAMPLE_DOMAIN_BYTES_MAX: usize = 253;
+const SAMPLE_LINK_BYTES_MAX: usize = 1024;
+
+/// `room` is what of [`SAMPLES_BYTES_MAX`] is left; a sample that doesn't fit stays marked as changed.
+#[expect(clippy::too_many_arguments, reason = "one caller, which holds them apart because it borrows the series")]
 fn pane_change(
     series: &mut Series,
     topic: &str,
@@ -764,6 +769,7 @@ fn pane_change(
     kind: Kind,
     author_epoch: Micros,
     identities: &Identities,
+    room: &mut usize,
 ) -> PaneChange {
     let authors = series.authors.authors(0, pane + 1);
     let authors_self = series.authors_self.authors(0, pane + 1);
@@ -771,8 +777,15 @@ fn pane_change(
     let Some(cell) = series.cells.get_mut(&pane) else {
         return PaneChange { start: grid.instant(pane), ..PaneChange::default() };
     };
-    let sample = (kind.samples() && std::mem::take(&mut cell.sample_changed))
-        .then(|| sampled(&cell.sample, topic, grid, pane, author_epoch, identities));
+    let sample = (kind.samples() && cell.sample_changed && *room > 0)
+        .then(|| sampled(&cell.sample, topic, grid, pane, author_epoch, identities))
+        .filter(|sample| {
+            let bytes: usize = sample.iter().map(Sampled::bytes_max).sum();
+            let fits = bytes <= *room;
+            *room = if fits { *room - bytes } else { 0 };
+            fits
+        });
+    cell.sample_changed &= kind.samples() && sample.is_none();
     PaneChange {
         start: grid.instant(pane),
         posts: cell.posts,
@@ -809,14 +822,20 @@ fn sampled(prints: &[u64], topic: &str, grid: &Grid, pane: Pane, author_epoch: M
             Sampled {
                 print,
                 author: number as u32,
-                tags: post.tags.iter().map(|tag| tag.key.clone()).collect(),
+                tags: post
+                    .tags
+                    .iter()
+                    .filter(|tag| tag.key.len() <= SAMPLE_TAG_BYTES_MAX)
+                    .take(SAMPLE_TAGS_MAX)
+                    .map(|tag| tag.key.clone())
+                    .collect(),
                 own: voice == Some(record::Voice::Own),
                 news: voice == Some(record::Voice::News),
                 langs: post.langs,
-                link_domain: post.link_domain,
+                link_domain: post.link_domain.filter(|domain| domain.len() <= SAMPLE_DOMAIN_BYTES_MAX),
                 simhash: post.simhash,
                 account_new: post.account_age == record::AccountAge::UnderWeek,
-                sealed_link: post.sealed_link,
+                sealed_link: post.sealed_link.filter(|link| link.len() <= SAMPLE_LINK_BYTES_MAX),
             }
         })
         .collect()

@@ -400,7 +400,8 @@ impl Engine {
 
     /// Nothing is lost silently: one line says what became of all lines.
     fn summary(&self) {
-        let Handled { posts, duplicates, late, after_final, deletes, removals, edits, clamped, refused, lost: _, cells } = self.tally.handled();
+        let Handled { posts, duplicates, late, after_final, deletes, removals, edits, clamped, refused, lost: _, cells } =
+            self.tally.handled();
         let rejected: u64 = self.rejects.values().sum();
         let reasons = self.rejects.iter().map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ");
         tracing::info!(

@@ -26,6 +26,8 @@ pub(crate) struct Grown {
 #[derive(Debug, Clone, Default)]
 struct Told {
     position: Option<Position>,
+    part: u32,
+    last: bool,
     watermark: Option<Micros>,
     recount: Recount,
     coverage: BTreeMap<(String, Micros), Micros>,
@@ -35,13 +37,18 @@ impl Fold {
     /// Takes a frame in; says what is wrong with it in itself or against the one before.
     pub(crate) fn apply(&mut self, frame: &Frame) -> Result<(), String> {
         let told = self.partitions.entry(frame.partition).or_default();
-        if frame.previous != told.position {
+        if frame.part > 1 {
+            if (Some(frame.position), frame.part) != (told.position, told.part + 1) || told.last {
+                return Err(format!("part {} of frame {} follows part {} of {:?}", frame.part, frame.position, told.part, told.position));
+            }
+        } else if frame.previous != told.position {
             return Err(format!("frame {} follows {:?}, not {:?}", frame.position, told.position, frame.previous));
         }
         if frame.watermark < told.watermark {
             return Err(format!("the watermark falls from {:?} to {:?}", told.watermark, frame.watermark));
         }
         told.position = Some(frame.position);
+        (told.part, told.last) = (frame.part, frame.last);
         told.watermark = frame.watermark;
         let windows = || frame.series.iter().flat_map(|series| series.windows.iter().map(move |window| (series, window)));
         let before: Vec<u32> = windows().map(|(series, window)| told.posts(series, window)).collect();

@@ -8,12 +8,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 /// Counts panes of one length from the origin of time; as a window's end it is the first pane no longer in it.
 pub(crate) type Pane = i32;
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Distinct {
     /// (author, pane) → posts.
     posts: BTreeMap<(u64, Pane), u32>,
@@ -96,6 +94,29 @@ impl Distinct {
     /// The last window end of any length that holds anyone.
     pub(crate) fn is_empty(&self) -> bool {
         self.posts.is_empty() && self.change.iter().all(BTreeMap::is_empty)
+    }
+
+    /// (pane, author, posts), in this order.
+    pub(crate) fn posts_by_pane(&self) -> impl Iterator<Item = (Pane, u64, u32)> + use<> {
+        let mut panes: BTreeMap<Pane, Vec<(u64, u32)>> = BTreeMap::new();
+        for ((author, pane), posts) in &self.posts {
+            panes.entry(*pane).or_default().push((*author, *posts));
+        }
+        panes.into_iter().flat_map(|(pane, authors)| authors.into_iter().map(move |(author, posts)| (pane, author, posts)))
+    }
+
+    /// (length index, window end, change in the number of authors).
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (u32, Pane, i32)> {
+        (0..).zip(&self.change).flat_map(|(index, change)| change.iter().map(move |(end, by)| (index, *end, *by)))
+    }
+
+    pub(crate) fn restore_posts(&mut self, author: u64, pane: Pane, posts: u32) {
+        self.posts.insert((author, pane), posts);
+    }
+
+    pub(crate) fn restore_change(&mut self, length_index: usize, end: Pane, by: i32) {
+        self.change.resize_with(self.change.len().max(length_index + 1), BTreeMap::new);
+        self.change[length_index].insert(end, by);
     }
 
     /// Forgets posts in panes before `pane`, and folds the differences of windows that end before `end`.

@@ -3,18 +3,17 @@
 //! A deletion may come before its post; so it is held as long as a post that it concerns may still arrive.
 
 use record::Micros;
+use record::time::{HOUR, pane_start};
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+use crate::snapshot::{Reader, RestoreError, Writer};
+
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Gone {
     /// Print of a post → least arrival of a deletion.
-    #[serde(serialize_with = "sorted")]
     posts: FxHashMap<u64, Micros>,
-    #[serde(serialize_with = "sorted")]
     aliases: FxHashMap<u64, Micros>,
     /// Author → arrivals of removals.
-    #[serde(serialize_with = "sorted")]
     accounts: FxHashMap<u64, Vec<Micros>>,
 }
 
@@ -47,6 +46,21 @@ impl Gone {
                 .any(|removed| post.arrival < *removed && *removed <= by)
     }
 
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) {
+        writer.put_map(by_hour(self.posts.iter().map(|(print, arrival)| (*print, *arrival))));
+        writer.put_map(by_hour(self.aliases.iter().map(|(alias, arrival)| (*alias, *arrival))));
+        let accounts = self.accounts.iter();
+        writer.put_map(by_hour(accounts.flat_map(|(author, arrivals)| arrivals.iter().map(|arrival| (*author, *arrival)))));
+    }
+
+    pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Gone, RestoreError> {
+        let mut gone = Gone { posts: reader.take_map()?, aliases: reader.take_map()?, accounts: FxHashMap::default() };
+        for (author, arrival) in reader.take_map::<u64, Micros, Vec<_>>()? {
+            gone.remove_account(author, arrival);
+        }
+        Ok(gone)
+    }
+
     /// Forgets deletions that arrived before `arrival`.
     pub(crate) fn forget(&mut self, arrival: Micros) {
         self.posts.retain(|_, deleted| *deleted >= arrival);
@@ -62,7 +76,9 @@ fn keep_least(map: &mut FxHashMap<u64, Micros>, key: u64, arrival: Micros) {
     map.entry(key).and_modify(|known| *known = arrival.min(*known)).or_insert(arrival);
 }
 
-/// A hash map's own order would make equal states unequal bytes.
-fn sorted<V: Serialize, S: serde::Serializer>(map: &FxHashMap<u64, V>, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(map.iter().collect::<std::collections::BTreeMap<_, _>>())
+/// What has come last stands together; a hash map's own order would make equal states unequal bytes.
+fn by_hour(deletions: impl Iterator<Item = (u64, Micros)>) -> Vec<(u64, Micros)> {
+    let mut deletions: Vec<(u64, Micros)> = deletions.collect();
+    deletions.sort_unstable_by_key(|(what, arrival)| (pane_start(*arrival, HOUR), *what, *arrival));
+    deletions
 }

@@ -13,7 +13,8 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::Run;
-use crate::snapshot::ChunkName;
+use super::stored::EntryWords;
+use crate::snapshot::{ChunkName, Reader, RestoreError, Writer};
 
 /// An author's clock may be this far ahead of arrival before its time is replaced.
 pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
@@ -59,7 +60,7 @@ pub(crate) struct Known {
 }
 
 /// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), basis (24 bits).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     print_high: u32,
     print_low: u32,
@@ -86,6 +87,14 @@ impl Entry {
         u64::from(self.print_high) << 32 | u64::from(self.print_low)
     }
 
+    pub(crate) fn words(&self) -> EntryWords {
+        ((self.print_high, self.print_low), (self.event, self.delay_low, self.delay_high_and_basis))
+    }
+
+    pub(crate) fn of_words(((print_high, print_low), (event, delay_low, delay_high_and_basis)): EntryWords) -> Entry {
+        Entry { print_high, print_low, event, delay_low, delay_high_and_basis }
+    }
+
     #[cfg(test)]
     pub(crate) fn with_print(print: u64) -> Entry {
         Entry { print_high: (print >> 32) as u32, print_low: print as u32, event: 0, delay_low: 0, delay_high_and_basis: 0 }
@@ -104,11 +113,19 @@ pub(crate) struct Matched {
     wire: Box<[u8]>,
     /// Whether it is taken out of all cells.
     pub(crate) deleted: bool,
+    /// The series, by topic and region, that had no room for its cell.
+    pub(crate) left_out: LeftOut,
 }
 
+pub(crate) type LeftOut = Box<[(String, u32)]>;
+
 impl Matched {
-    pub(crate) fn new(post: &Post, deleted: bool) -> Matched {
-        Matched { wire: record::wire::encode_post(post).into_boxed_slice(), deleted }
+    pub(crate) fn new(post: &Post, deleted: bool, left_out: LeftOut) -> Matched {
+        Matched { wire: record::wire::encode_post(post).into_boxed_slice(), deleted, left_out }
+    }
+
+    pub(crate) fn is_left_out(&self, topic: &str, region: u32) -> bool {
+        is_left_out(&self.left_out, topic, region)
     }
 
     /// Whether this record, whose `own` content and weight it is, counts less than an equally placed `other`.
@@ -130,20 +147,28 @@ impl Matched {
     }
 }
 
+pub(crate) fn is_left_out(left_out: &LeftOut, topic: &str, region: u32) -> bool {
+    left_out.iter().any(|(of, at)| of == topic && *at == region)
+}
+
 /// The posts of one hour of event time.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
-    #[serde(skip)]
     run: Run,
     /// Few posts come any more: it takes no more room than it needs.
-    #[serde(skip)]
     settled: bool,
-    /// The name under which the run was last put into a snapshot; none since it changed.
-    #[serde(skip)]
-    pub(crate) run_name: Option<ChunkName>,
+    /// The chunks in which run, bases and matched posts were last put into a snapshot; none since one of them changed.
+    stored: Stored,
     tail: BTreeMap<u64, Entry>,
     bases: Bases,
-    pub(crate) matched: BTreeMap<u64, Matched>,
+    matched: BTreeMap<u64, Matched>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Stored {
+    run: Vec<ChunkName>,
+    bases: Vec<ChunkName>,
+    matched: Vec<ChunkName>,
 }
 
 impl Block {
@@ -160,7 +185,7 @@ impl Block {
 
     fn merge(&mut self) {
         self.run.merge(std::mem::take(&mut self.tail).into_values().collect());
-        self.run_name = None;
+        self.stored.run.clear();
     }
 
     fn settle(&mut self) {
@@ -175,8 +200,15 @@ impl Block {
 
     fn remove(&mut self, print: u64) {
         if self.tail.remove(&print).is_none() && self.run.remove(print) {
-            self.run_name = None;
+            self.stored.run.clear();
         }
+        self.stored.matched.clear();
+        self.matched.remove(&print);
+    }
+
+    fn matched_mut(&mut self) -> &mut BTreeMap<u64, Matched> {
+        self.stored.matched.clear();
+        &mut self.matched
     }
 
     fn prints(&self) -> impl Iterator<Item = u64> + '_ {
@@ -187,8 +219,29 @@ impl Block {
         self.run.len() + self.tail.len()
     }
 
-    pub(crate) fn run(&self) -> &Run {
-        &self.run
+    pub(crate) fn store(&mut self, writer: &mut Writer<'_>) {
+        writer.put_map(self.tail.values().map(Entry::words));
+        if !writer.keep(&self.stored.run) {
+            self.stored.run = writer.put_map(self.run.iter().map(Entry::words));
+        }
+        if !writer.keep(&self.stored.bases) {
+            self.stored.bases = writer.put_map(self.bases.iter());
+        }
+        if !writer.keep(&self.stored.matched) {
+            self.stored.matched = writer.put_map(&self.matched);
+        }
+    }
+
+    fn restore(reader: &mut Reader<'_>) -> Result<Block, RestoreError> {
+        let tail: Vec<EntryWords> = reader.take_map()?;
+        let run: Vec<EntryWords> = reader.take_map()?;
+        Ok(Block {
+            tail: tail.into_iter().map(Entry::of_words).map(|entry| (entry.print(), entry)).collect(),
+            run: Run::of(run.into_iter().map(Entry::of_words).collect()),
+            bases: Bases::of(reader.take_map::<u32, Vec<u8>, Vec<_>>()?),
+            matched: reader.take_map()?,
+            ..Block::default()
+        })
     }
 }
 
@@ -232,7 +285,11 @@ impl Identities {
             self.blocks.range_mut(..hour - HOUR).for_each(|(_, block)| block.settle());
         }
         let block = self.blocks.entry(hour).or_default();
+        let bases = block.bases.ends.len();
         let basis = block.bases.intern(&Basis::of(post, weight));
+        if block.bases.ends.len() > bases {
+            block.stored.bases.clear();
+        }
         let Some(entry) = Entry::new(print, hour, post.event_time, post.arrival, basis) else {
             return false;
         };
@@ -255,12 +312,11 @@ impl Identities {
     pub(crate) fn remove(&mut self, print: u64, hour: Micros) {
         if let Some(block) = self.blocks.get_mut(&hour) {
             block.remove(print);
-            block.matched.remove(&print);
         }
     }
 
     pub(crate) fn keep_whole(&mut self, hour: Micros, print: u64, matched: Matched) {
-        self.blocks.entry(hour).or_default().matched.insert(print, matched);
+        self.blocks.entry(hour).or_default().matched_mut().insert(print, matched);
     }
 
     pub(crate) fn matched(&self, hour: Micros, print: u64) -> Option<&Matched> {
@@ -268,7 +324,7 @@ impl Identities {
     }
 
     pub(crate) fn matched_mut(&mut self, hour: Micros, print: u64) -> Option<&mut Matched> {
-        self.blocks.get_mut(&hour)?.matched.get_mut(&print)
+        self.blocks.get_mut(&hour)?.matched_mut().get_mut(&print)
     }
 
     /// The matching posts of the hours in `[from, to)`, by print.
@@ -287,7 +343,7 @@ impl Identities {
             if block.len() > 0 {
                 *block = Block { matched: std::mem::take(&mut block.matched), ..Block::default() };
             }
-            block.matched.retain(|print, matched| {
+            block.matched_mut().retain(|print, matched| {
                 let post = matched.post();
                 let kept = keep(hour, &post);
                 if !kept {
@@ -306,23 +362,10 @@ impl Identities {
         &mut self.blocks
     }
 
-    /// Puts a block back with its sorted run.
-    pub(crate) fn restore(&mut self, hour: Micros, run: Vec<(u32, u32, u32, u32, u32)>, block: Block) {
-        let run = run
-            .into_iter()
-            .map(|(print_high, print_low, event, delay_low, delay_high_and_basis)| Entry {
-                print_high,
-                print_low,
-                event,
-                delay_low,
-                delay_high_and_basis,
-            })
-            .collect();
-        self.blocks.insert(hour, Block { run: Run::of(run), run_name: None, ..block });
-        let posts: usize = self.blocks.values().map(Block::len).sum();
-        if self.filter.room < posts {
-            self.filter = Filter::with_room_for(posts + posts / 2);
-        }
+    /// Puts a block back.
+    pub(crate) fn restore(&mut self, hour: Micros, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        self.blocks.insert(hour, Block::restore(reader)?);
+        Ok(())
     }
 
     /// After the last block has been put back.
@@ -336,11 +379,10 @@ impl Identities {
 }
 
 /// Bases of an hour, each kept once, in postcard form one after the other.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 struct Bases {
     bytes: Vec<u8>,
     ends: Vec<u32>,
-    #[serde(skip)]
     index: FxHashMap<Vec<u8>, u32>,
 }
 
@@ -361,6 +403,25 @@ impl Bases {
         at
     }
 
+    fn of(wires: Vec<(u32, Vec<u8>)>) -> Bases {
+        let mut bases = Bases::default();
+        for (_, wire) in wires {
+            bases.bytes.extend_from_slice(&wire);
+            bases.ends.push(bases.bytes.len() as u32);
+        }
+        bases
+    }
+
+    /// Each with its number, in wire form.
+    fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        (0..self.ends.len()).map(|at| (at as u32, self.wire(at)))
+    }
+
+    fn wire(&self, at: usize) -> &[u8] {
+        let from = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        &self.bytes[from..self.ends[at] as usize]
+    }
+
     /// The index over bases costs more than it saves where few posts come.
     fn settle(&mut self) {
         self.index = FxHashMap::default();
@@ -370,9 +431,7 @@ impl Bases {
 
     #[expect(clippy::expect_used, reason = "the bytes were written by `intern`, or came out of a chunk with the right hash")]
     fn get(&self, at: u32) -> Basis {
-        let at = at as usize;
-        let from = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        postcard::from_bytes(&self.bytes[from..self.ends[at] as usize]).expect("a kept basis decodes")
+        postcard::from_bytes(self.wire(at as usize)).expect("a kept basis decodes")
     }
 }
 

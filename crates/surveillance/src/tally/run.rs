@@ -3,8 +3,6 @@
 //! Of an hour at fifty posts a second one vector would be megabytes, and such vectors, grown and freed hour after hour, leave
 //! holes in memory that nothing fits. Shards are small, each exactly as long as it must be.
 
-use serde::{Serialize, Serializer, ser::SerializeSeq};
-
 use super::identity::Entry;
 
 /// Runs of fewer entries are one shard.
@@ -82,15 +80,6 @@ impl Run {
 
     fn shard_of(&self, print: u64) -> usize {
         print.checked_shr(u64::BITS - self.bits).unwrap_or(0) as usize
-    }
-}
-
-/// As a sequence of its entries, in order: how it is cut is nobody's business.
-impl Serialize for Run {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut sequence = to.serialize_seq(Some(self.len))?;
-        self.iter().try_for_each(|entry| sequence.serialize_element(entry))?;
-        sequence.end()
     }
 }
 

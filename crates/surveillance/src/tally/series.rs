@@ -76,7 +76,7 @@ pub(crate) struct Cell {
     pub(crate) pending: u32,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
     pub(crate) cells: BTreeMap<Pane, Cell>,
     pub(crate) authors: Distinct,

@@ -4,7 +4,9 @@ use super::*;
 use crate::naive::fold::{Fold, differences};
 use crate::naive::streams::{Item, Rng, World, closing, each_stream, shuffled};
 use crate::naive::{self, CellKey, Clock, Recount, Rules, WindowKey};
+use crate::snapshot::{CHUNK_BYTES_MAX, Manifest, Reader, RestoreError, Snapshot, Writer};
 
+mod bounds;
 mod examples;
 mod parts;
 mod sampled;

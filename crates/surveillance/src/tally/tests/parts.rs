@@ -189,10 +189,15 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
 
         // Through a snapshot.
         let mut restored = Identities::default();
-        for (hour, block) in identities.blocks_mut().iter() {
-            let run = postcard::from_bytes(&postcard::to_stdvec(&block.run()).unwrap()).unwrap();
-            let rest: Block = postcard::from_bytes(&postcard::to_stdvec(block).unwrap()).unwrap();
-            restored.restore(*hour, run, rest);
+        let nothing = BTreeSet::new();
+        let mut writer = Writer::new(&nothing);
+        identities.blocks_mut().values_mut().for_each(|block| block.store(&mut writer));
+        let snapshot = writer.finish("identities", 0, vec![]);
+        let bytes: BTreeMap<ChunkName, Vec<u8>> = snapshot.fresh.into_iter().collect();
+        let chunks: Vec<Vec<u8>> = snapshot.manifest.chunks.iter().map(|name| bytes[name].clone()).collect();
+        let mut reader = Reader::new("identities", &snapshot.manifest, &chunks).unwrap();
+        for hour in identities.blocks_mut().keys() {
+            restored.restore(*hour, &mut reader).unwrap();
         }
         restored.restored();
         agree(&restored, &model, all.iter().copied(), "after a restart");
