@@ -218,6 +218,28 @@ fn a_post_on_the_very_hour_counts_even_where_nothing_follows() {
 }
 
 #[test]
+fn a_gap_of_ninety_years_is_replayed_at_once() {
+    let folder = Folder::new();
+    let post = |id: u32, at: &str| {
+        format!("{{\"id\":\"{id}\",\"author\":\"{id}\",\"created_at\":\"{at}\",\"text\":\"#flu\",\"region\":\"DE\"}}\n")
+    };
+    let lines = [post(1, "2009-01-05T09:10:00Z"), post(2, "2009-01-06T10:10:00Z"), post(3, "2099-01-05T09:20:00Z")];
+    folder.write("posts.ndjson", lines.concat());
+    let begun = std::time::Instant::now();
+    for mode in [&[] as &[&str], &["--as-live"]] {
+        let args = [&["replay", "posts.ndjson", "--counts", "-", "--verdicts", "v.csv"], mode].concat();
+        let counts = folder.output(&args).ends(0).stdout();
+        for start in [1_231_146_000, 1_231_236_000, 4_071_286_800_u64] {
+            assert!(counts.contains(&format!("influenza,DE,{start},1,1,1,1\n")), "{mode:?}: {counts}");
+        }
+        let verdicts = folder.read("v.csv").lines().count();
+        assert!((100..20_000).contains(&verdicts), "{verdicts}");
+    }
+    // Hours that nobody posted in are 789,000.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn plain_replay_stops_at_its_bound_of_memory_with_a_hint() {
     let folder = Folder::new();
     simulate(&folder, "posts.ndjson", &["--posts", "100000"]);

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::ChunkName;
 use clock::Clock;
+pub(crate) use clock::hours_told;
 use gone::Gone;
 pub(crate) use identity::AHEAD_MAX;
 use identity::{Basis, Identities, Known, LeftOut, Matched};
@@ -554,6 +555,14 @@ impl Tally {
 
     // ---- frames ----
 
+    /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were told, or an instant at which watch may
+    /// close a window: it counts on all that was posted before.
+    fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
+        let (Some(now), Some(told)) = (watermark, self.head.totals_told) else { return watermark.is_some() };
+        let (lateness, horizon) = self.newest_settings().map_or((0, 0), |settings| (settings.lateness, settings.horizon));
+        [0, lateness, horizon].iter().any(|delay| (now - delay).div_euclid(TOTALS_EVERY) > (told - delay).div_euclid(TOTALS_EVERY))
+    }
+
     /// `before` is where the watermark stood when the frame before was made.
     fn frame(&mut self, position: Position, at: Micros, before: Option<Micros>, ended: bool) -> Frame {
         let number = self.newest_settings().map_or(1, |settings| settings.number);
@@ -589,9 +598,8 @@ impl Tally {
         }
         self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
-        let totals_due = watermark.map(|watermark| watermark.div_euclid(TOTALS_EVERY));
-        if ended || totals_due > self.head.totals_told {
-            self.head.totals_told = totals_due;
+        if ended || self.are_totals_due(watermark) {
+            self.head.totals_told = watermark;
             self.tell_totals(until, &mut frame);
         }
         if before < watermark
@@ -874,8 +882,7 @@ fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, las
         };
         let passed = passed.start.max(first_held.saturating_add(1))..passed.end.min(last_held.saturating_add(length).saturating_add(1));
         let changed = changed.get(index).copied().flatten().map_or(1..1, |(first, end)| first..end.min(last) + 1);
-        let ends: BTreeSet<Pane> = passed.clone().chain(changed.clone()).collect();
-        for end in ends {
+        for end in ends_with_cells(series, length, &passed, &changed) {
             let mut window = value(end);
             if changed.contains(&end) {
                 let posts = series.posts_in(end - length, end);
@@ -888,6 +895,20 @@ fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, las
     }
     series.steps.clear();
     series.steps_beyond.clear();
+}
+
+/// Of two ranges of window ends those whose window has a cell: posts may lie years apart.
+fn ends_with_cells(series: &Series, length: Pane, passed: &std::ops::Range<Pane>, changed: &std::ops::Range<Pane>) -> Vec<Pane> {
+    let ranges = [passed, changed].into_iter().filter(|range| !range.is_empty());
+    let Some(from) = ranges.clone().map(|range| range.start).min() else { return Vec::new() };
+    let to = ranges.map(|range| range.end).max().unwrap_or(from);
+    let (mut ends, mut next) = (Vec::new(), from);
+    for pane in series.cells.range(from.saturating_sub(length)..to).map(|(pane, _)| *pane) {
+        let until = pane.saturating_add(length).saturating_add(1).min(to);
+        ends.extend((next.max(pane + 1)..until).filter(|end| passed.contains(end) || changed.contains(end)));
+        next = next.max(until);
+    }
+    ends
 }
 
 /// Region codes as small numbers, and for what a post says of its place the regions it counts for.

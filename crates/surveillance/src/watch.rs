@@ -3,8 +3,10 @@
 //! Between tally and everything that is read: `tallies` in; counts, verdicts and alerts out. Two folds: *open* applies every
 //! frame as it comes (for open counts and early firing); *aligned* holds a partition's frames back beyond the next instant
 //! until every partition has passed it, so that what is closed doesn't depend on the order in which partitions were read.
+//! Frames that wait are merged; open is held as what it says otherwise than aligned.
 //! Here, where sums are first seen, cells under the floor of their topic's kind end. Knows no posts, no clock, no store.
 
+mod batch;
 mod chart;
 mod early;
 mod episodes;
@@ -13,6 +15,9 @@ mod fold;
 mod judging;
 mod past;
 mod predict;
+mod series;
+mod skipping;
+mod stored;
 mod telling;
 
 use std::borrow::Cow;
@@ -20,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use record::region::RegionTable;
-use record::time::{DAY, HOUR, SECOND, pane_border, pane_start};
+use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
     Coverage, Exclusion, Frame, Grounds, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, TopicSetting, Version,
 };
@@ -28,13 +33,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::detectors::{Judgement, Method};
-use crate::snapshot::{ChunkName, Manifest, Reader, RestoreError, Snapshot, Writer};
-use crate::tally::AHEAD_MAX;
-use chart::Chart;
+use crate::snapshot::ChunkName;
+use crate::tally::{AHEAD_MAX, hours_told};
+use batch::{Batch, Values};
 use episodes::Episodes;
-use fold::{Parts, SeriesFold, Total as TotalParts, Window};
+use fold::{Parts, Total as TotalParts, lay, settle};
 pub(crate) use predict::predicted_again;
 use predict::{Denominators, Known};
+use series::Series;
 
 const STAGE: &str = "watch";
 
@@ -69,6 +75,8 @@ impl Mode {
 pub enum WatchError {
     #[error("frame {position} of partition {partition} follows frame {previous:?}, but {last:?} was the last one seen: frames are missing")]
     Gap { partition: u32, position: Position, previous: Option<Position>, last: Option<Position> },
+    #[error("part {part} of frame {position} of partition {partition} came where part {due} was due: parts are missing")]
+    Part { partition: u32, position: Position, part: u32, due: u32 },
     #[error("frame of partition {partition}, but there are {partitions} partitions")]
     Partition { partition: u32, partitions: u32 },
     #[error("a frame came before any settings")]
@@ -89,6 +97,9 @@ pub struct Watch {
     /// What topics know at open window ends; follows from the rest.
     views: BTreeMap<(String, Micros), Arc<Known>>,
     known_chunks: BTreeSet<ChunkName>,
+    /// Each frame waits by itself.
+    #[cfg(test)]
+    unmerged: bool,
 }
 
 /// Settings, and the detector that they name.
@@ -115,18 +126,29 @@ struct Head {
     /// The aligned watermark.
     passed: Option<Micros>,
     ended: Option<Micros>,
+    /// What the latest frames say and `aligned` doesn't yet, laid over it. What grows stands in chunks of its own.
+    #[serde(skip)]
     open: Shared,
+    #[serde(skip)]
     aligned: Shared,
     first_coverage: Option<Micros>,
     exclusions: Vec<Excluded>,
+    #[serde(skip)]
     denominators: Denominators,
     episodes: Episodes,
+    /// Window ends that were never judged because the watermark jumped over them.
+    skipped: u64,
     told_at: Option<Micros>,
+    #[serde(skip)]
     changed_cells: BTreeSet<(String, String, Micros)>,
+    #[serde(skip)]
     changed_tags: BTreeSet<(Micros, String, String)>,
+    #[serde(skip)]
     changed_totals: BTreeSet<(Micros, Micros, String)>,
+    #[serde(skip)]
     changed_coverage: BTreeSet<(Micros, String)>,
     /// Cells of kinds with a floor that have been told: they are told as empty should they fall below it.
+    #[serde(skip)]
     told_cells: BTreeSet<(String, String, Micros)>,
 }
 
@@ -139,12 +161,19 @@ struct Excluded {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Partition {
+    /// The last frame that has come as a whole.
     last: Option<Position>,
+    /// Of a frame that has come in part: its position, and the part that is due.
+    parts: Option<(Position, u32)>,
+    /// What those parts say.
+    partial: Batch,
+    /// Of their changes, those that can make an open window pass its bound.
+    early: Vec<SeriesChange>,
     watermark: Option<Micros>,
     ended: bool,
     handled: Handled,
-    /// Frames that the aligned fold has not taken in.
-    pending: VecDeque<Frame>,
+    /// What the aligned fold has not taken in: for each instant that may be due the frames up to the first that has passed it.
+    pending: VecDeque<Batch>,
     /// The watermark of the last frame that it has.
     aligned: Option<Micros>,
     /// After frames were deleted unread: the time of which nothing certain is known. It ends with the first frame after them.
@@ -167,22 +196,6 @@ struct Shared {
     tags: BTreeMap<Micros, BTreeMap<(String, String), Parts<u32>>>,
     /// Pane start → feed → covered.
     coverage: BTreeMap<Micros, BTreeMap<String, Parts<Micros>>>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Series {
-    open: SeriesFold,
-    aligned: SeriesFold,
-    /// (length, end) → final value, where not zero.
-    history: BTreeMap<(Micros, Micros), Window>,
-    /// The first pane that had a post, and the first that had one when it was final: a post may be deleted.
-    began: Option<Micros>,
-    began_for_good: Option<Micros>,
-    /// Window end → what was last said of it, until it is final.
-    judged: BTreeMap<Micros, Judged>,
-    chart: Chart,
-    /// Open window's end → its bound.
-    bounds: BTreeMap<Micros, Bound>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -276,6 +289,7 @@ impl Watch {
                 exclusions: Vec::new(),
                 denominators: Denominators::default(),
                 episodes: Episodes::default(),
+                skipped: 0,
                 told_at: None,
                 changed_cells: BTreeSet::new(),
                 changed_tags: BTreeSet::new(),
@@ -288,6 +302,8 @@ impl Watch {
             series: BTreeMap::new(),
             views: BTreeMap::new(),
             known_chunks: BTreeSet::new(),
+            #[cfg(test)]
+            unmerged: false,
         }
     }
 
@@ -325,6 +341,16 @@ impl Watch {
                 cells: sum.cells + of.cells,
             }
         })
+    }
+
+    /// Values of frames that wait because another partition has yet to pass an instant.
+    pub fn pending(&self) -> usize {
+        self.head.partitions.iter().flat_map(|partition| &partition.pending).map(Batch::len).sum()
+    }
+
+    /// Cells held: panes of series.
+    pub fn cells(&self) -> usize {
+        self.series.values().map(|series| series.aligned.panes.len() + series.open.panes.len()).sum()
     }
 
     /// Whether every partition has ended and everything is final.
@@ -406,15 +432,14 @@ impl Watch {
             let until = pane_border(frame.at.max(frame.watermark.unwrap_or(frame.at)) + AHEAD_MAX, HOUR);
             let from = from.min(pane_start(until - horizon, HOUR));
             partition.unread = Some((from, Some(until)));
-            let hours = (0..).map(|hour| from + hour * HOUR).take_while(|start| *start < until);
             let of_hour = |pane_start| feeds.iter().map(move |feed| Coverage { feed: feed.clone(), pane_start, covered: 0 });
-            frame.coverage.extend(hours.flat_map(of_hour));
+            frame.coverage.extend(hours_told(from, until).flat_map(of_hour));
             until
         });
         for coverage in frame.coverage.iter_mut().filter(|coverage| coverage.pane_start < until) {
             coverage.covered = 0;
         }
-        if frame.watermark.is_some_and(|watermark| watermark >= until + horizon) {
+        if frame.last && frame.watermark.is_some_and(|watermark| watermark >= until + horizon) {
             // All of those hours are final.
             partition.unread = None;
         }
@@ -485,88 +510,173 @@ impl Watch {
             return Err(WatchError::NoSettings);
         }
         let partitions = self.head.partitions.len() as u32;
-        let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) else {
+        let index = frame.partition as usize;
+        let Some(partition) = self.head.partitions.get(index) else {
             return Err(WatchError::Partition { partition: frame.partition, partitions });
         };
         if partition.last.is_some_and(|last| frame.position <= last) {
             return Ok(());
         }
+        // The first record after what was deleted unread may be any part of a frame.
+        let resumes = matches!(partition.unread, Some((_, None)));
         let frame = &*self.uncovered(frame);
-        let Some(partition) = self.head.partitions.get_mut(frame.partition as usize) else { return Ok(()) };
-        if partition.last != frame.previous {
-            return Err(WatchError::Gap {
-                partition: frame.partition,
-                position: frame.position,
-                previous: frame.previous,
-                last: partition.last,
-            });
+        let Some(partition) = self.head.partitions.get_mut(index) else { return Ok(()) };
+        if !partition.expects(frame, resumes)? {
+            return Ok(());
         }
-        partition.last = Some(frame.position);
-        partition.watermark = frame.watermark;
-        partition.ended = frame.ended;
-        partition.handled = frame.handled;
-        partition.pending.push_back(frame.clone());
+        let is_whole = frame.last && partition.parts.is_none();
+        if frame.part == 1 {
+            partition.early.clear();
+        }
+        let early = std::mem::take(&mut partition.early);
+        partition.parts = (!frame.last).then_some((frame.position, frame.part + 1));
+        if frame.last {
+            partition.last = Some(frame.position);
+            partition.watermark = frame.watermark;
+            partition.ended = frame.ended;
+            partition.handled = frame.handled;
+        }
         let version = self.version(position);
-        let live = self.head.mode.follows_open();
-        if live {
-            self.apply_open(frame);
+        let batch = Batch::of(frame);
+        if self.head.mode == Mode::Live {
+            self.mark_changed(&batch.values);
+        }
+        if is_whole && self.awaits(index) {
+            self.settle(index, batch, true);
+        } else {
+            if self.head.mode.follows_open() {
+                self.lay(frame.partition, &batch.values);
+            }
+            self.head.partitions[index].partial.absorb(batch);
+            if !frame.last {
+                self.head.partitions[index].early = [early, self.early_changes(frame)].concat();
+                return Ok(());
+            }
+            self.queue(index);
         }
         self.advance(version, out);
-        if live && !frame.ended {
-            self.fire_early(frame, version, out);
+        if self.head.mode.follows_open()
+            && !frame.ended
+            && let Some(watermark) = frame.watermark
+        {
+            let changes = if early.is_empty() { Cow::Borrowed(&frame.series) } else { Cow::Owned([early, frame.series.clone()].concat()) };
+            self.fire_early(frame.partition, watermark, &changes, version, out);
         }
-        if self.head.mode == Mode::Live && self.head.told_at.is_none_or(|told| frame.at >= told + OPEN_EVERY) {
+        // A worker's clock may have been wrong, and set back.
+        let is_due = |told: Micros| frame.at >= told + OPEN_EVERY || frame.at < told - MINUTE;
+        if self.head.mode == Mode::Live && self.head.told_at.is_none_or(is_due) {
             self.head.told_at = Some(frame.at);
             self.tell_open(version, out);
         }
         Ok(())
     }
 
+    fn early_changes(&self, part: &Frame) -> Vec<SeriesChange> {
+        let Some(watermark) = part.watermark.filter(|_| self.head.mode.follows_open()) else { return Vec::new() };
+        let of_topic = |change: &SeriesChange| early::early_changes(self.topic(&change.topic)?, change, watermark);
+        part.series.iter().filter_map(of_topic).collect()
+    }
+
     // ---- the two folds ----
 
-    fn apply_open(&mut self, frame: &Frame) {
-        apply_shared(&mut self.head.open, frame);
-        for change in &frame.series {
-            let key = (change.topic.clone(), change.region.clone());
-            let series = self.series.entry(key).or_default();
-            apply_series(&mut series.open, frame.partition, change);
-            if self.head.mode != Mode::Live {
-                continue;
+    /// Remembers what is to be told as open.
+    fn mark_changed(&mut self, values: &Values) {
+        for ((topic, region), series) in &values.series {
+            let cell = |start: Micros| (topic.clone(), region.clone(), start);
+            let mut starts: Vec<Micros> = series.panes.keys().copied().collect();
+            // The 24-hour authors of the pane that ends with the window.
+            if let Some(pane) = self.topic(topic).map(|topic| topic.pane).filter(|pane| *pane <= DAY) {
+                starts.extend(series.windows.range((DAY, Micros::MIN)..=(DAY, Micros::MAX)).map(|((_, end), _)| end - pane));
             }
-            for pane in &change.panes {
-                self.head.changed_cells.insert((change.topic.clone(), change.region.clone(), pane.start));
-            }
-            for window in change.windows.iter().filter(|window| window.length == DAY) {
-                // The 24-hour authors of the pane that ends with the window.
-                if let Some(pane) = self.topic(&change.topic).map(|topic| topic.pane).filter(|pane| *pane <= DAY) {
-                    self.head.changed_cells.insert((change.topic.clone(), change.region.clone(), window.end - pane));
-                }
-            }
+            self.head.changed_cells.extend(starts.into_iter().map(cell));
         }
-        if self.head.mode != Mode::Live {
-            return;
+        self.head.changed_tags.extend(values.tags.keys().cloned());
+        let totals = values.totals.keys().map(|(region, length, start)| (*start, *length, region.clone()));
+        self.head.changed_totals.extend(totals);
+        self.head.changed_coverage.extend(values.coverage.keys().cloned());
+    }
+
+    /// Takes values into the open fold.
+    fn lay(&mut self, partition: u32, values: &Values) {
+        let Head { open, aligned, .. } = &mut self.head;
+        for ((region, length, start), total) in &values.totals {
+            let of_region = (region.clone(), *length);
+            let below = aligned.totals.get(&of_region);
+            lay(below, open.totals.entry(of_region).or_default(), start, partition, *total);
         }
-        for tag in &frame.tags {
-            self.head.changed_tags.insert((tag.pane_start, tag.key.clone(), tag.region.clone()));
+        for ((start, key, region), posts) in &values.tags {
+            lay(aligned.tags.get(start), open.tags.entry(*start).or_default(), &(key.clone(), region.clone()), partition, *posts);
         }
-        for total in &frame.totals {
-            self.head.changed_totals.insert((total.pane_start, total.length, total.region.clone()));
+        for ((start, feed), covered) in &values.coverage {
+            lay(aligned.coverage.get(start), open.coverage.entry(*start).or_default(), feed, partition, *covered);
         }
-        for coverage in &frame.coverage {
-            self.head.changed_coverage.insert((coverage.pane_start, coverage.feed.clone()));
+        for (key, series) in &values.series {
+            self.series.entry(key.clone()).or_default().lay(partition, series);
         }
     }
 
-    fn apply_aligned(&mut self, frame: &Frame) {
-        apply_shared(&mut self.head.aligned, frame);
-        let first_covered = frame.coverage.iter().filter(|coverage| coverage.covered > 0).map(|coverage| coverage.pane_start).min();
+    /// Takes values into the aligned fold; `is_latest` where the partition has said nothing later.
+    fn settle(&mut self, index: usize, batch: Batch, is_latest: bool) {
+        let Batch { watermark, first_covered, values } = batch;
+        let has_open = self.head.mode.follows_open();
+        let partition = index as u32;
+        self.head.partitions[index].aligned = watermark;
         self.head.first_coverage = self.head.first_coverage.into_iter().chain(first_covered).min();
-        for change in &frame.series {
-            let series = self.series.entry((change.topic.clone(), change.region.clone())).or_default();
-            apply_series(&mut series.aligned, frame.partition, change);
-            let began = change.panes.iter().filter(|pane| pane.posts > 0).map(|pane| pane.start).min();
-            series.began = series.began.into_iter().chain(began).min();
+        let Head { open, aligned, .. } = &mut self.head;
+        for ((region, length, start), total) in values.totals {
+            let of_region = (region, length);
+            let over = above(&mut open.totals, &of_region, has_open, is_latest);
+            settle(aligned.totals.entry(of_region).or_default(), over, &start, partition, total, is_latest);
         }
+        for ((start, key, region), posts) in values.tags {
+            let over = above(&mut open.tags, &start, has_open, is_latest);
+            settle(aligned.tags.entry(start).or_default(), over, &(key, region), partition, posts, is_latest);
+        }
+        for ((start, feed), covered) in values.coverage {
+            let over = above(&mut open.coverage, &start, has_open, is_latest);
+            settle(aligned.coverage.entry(start).or_default(), over, &feed, partition, covered, is_latest);
+        }
+        open.totals.retain(|_, panes| !panes.is_empty());
+        open.tags.retain(|_, tags| !tags.is_empty());
+        open.coverage.retain(|_, feeds| !feeds.is_empty());
+        for (key, series) in values.series {
+            self.series.entry(key).or_default().settle(partition, series, is_latest, has_open);
+        }
+    }
+
+    /// Whether the aligned fold needs a partition's next frame for the next instant, whatever others say.
+    fn awaits(&self, index: usize) -> bool {
+        let partition = &self.head.partitions[index];
+        let next = || self.next_due(None).map(|(instant, ..)| instant);
+        partition.pending.is_empty()
+            && self.head.ended.is_none()
+            && next().is_some_and(|instant| partition.aligned.is_none_or(|watermark| watermark < instant))
+    }
+
+    /// Puts a frame whose parts have all come behind those that wait: into the last of them, unless an instant may be due between.
+    fn queue(&mut self, index: usize) {
+        let partition = &self.head.partitions[index];
+        let before = partition.pending.iter().rev().nth(1).map_or(partition.aligned, |batch| batch.watermark);
+        let tail = partition.pending.back().map(|batch| batch.watermark);
+        let merges = tail.is_some_and(|tail| !self.separates(before, tail));
+        #[cfg(test)]
+        let merges = merges && !self.unmerged;
+        let partition = &mut self.head.partitions[index];
+        let batch = std::mem::take(&mut partition.partial);
+        match partition.pending.back_mut().filter(|_| merges) {
+            Some(last) => last.absorb(batch),
+            None => partition.pending.push_back(batch),
+        }
+    }
+
+    /// Whether an instant lies after one watermark and not after the next: the frame of the latter is the first that has passed it.
+    fn separates(&self, before: Option<Micros>, tail: Option<Micros>) -> bool {
+        let Some(tail) = tail else { return false };
+        let (Some(before), Some(settings)) = (before, self.newest()) else { return true };
+        let topics = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
+        let panes: BTreeSet<Micros> = topics.chain(self.head.cursors.keys().copied()).chain([HOUR]).collect();
+        let delays = [settings.horizon, settings.lateness, settings.lateness + AGAIN_AFTER];
+        panes.into_iter().any(|pane| delays.iter().any(|delay| pane_start(tail - delay, pane) > before - delay))
     }
 
     /// Handles every instant that all partitions have passed.
@@ -587,7 +697,9 @@ impl Watch {
         if self.head.cursors.is_empty() {
             self.start(passed);
         }
-        while let Some((instant, due, pane, pane_end)) = self.next_due(end) {
+        loop {
+            self.skip_empty(passed, version, out);
+            let Some((instant, due, pane, pane_end)) = self.next_due(end) else { break };
             // Also towards an instant that others have yet to pass: held back is only what lies beyond it.
             self.align(instant);
             if end.is_none() && instant > passed {
@@ -598,7 +710,10 @@ impl Watch {
                 Due::Final => self.make_final(pane, pane_end, version, out),
                 // Where the horizon is short a window may be final before it is looked at again.
                 Due::Close | Due::Again if self.is_final(pane_end - pane, pane) => {}
-                Due::Close => self.close(pane, pane_end, Stage::Closed, false, version, out),
+                Due::Close => {
+                    self.mark_closed(pane, pane_end);
+                    self.close(pane, pane_end, Stage::Closed, false, version, out);
+                }
                 Due::Again => self.close(pane, pane_end, Stage::Closed, true, version, out),
             }
         }
@@ -615,10 +730,7 @@ impl Watch {
 
     /// Just after the beginning of the last pane that has been told: a post may lie ahead of every watermark.
     fn last_told(&self) -> Option<Micros> {
-        let pending = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(|frame| {
-            let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
-            cells.chain(frame.totals.iter().map(|total| total.pane_start))
-        });
+        let pending = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(Batch::starts);
         let cells = self.series.values().filter_map(|series| series.aligned.panes.last_key_value());
         let totals = self.head.aligned.totals.values().filter_map(|panes| panes.last_key_value());
         let aligned = cells.map(|(start, _)| *start).chain(totals.map(|(start, _)| *start));
@@ -628,10 +740,7 @@ impl Watch {
     /// The first instants: no pane told so far is older.
     fn start(&mut self, passed: Micros) {
         let Some(settings) = self.newest() else { return };
-        let told = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(|frame| {
-            let cells = frame.series.iter().flat_map(|change| &change.panes).map(|pane| pane.start);
-            cells.chain(frame.totals.iter().map(|total| total.pane_start))
-        });
+        let told = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(Batch::starts);
         // A post that arrives just after the first watermark may be a horizon old.
         let first = told.chain([passed - settings.horizon]).min().unwrap_or(passed);
         let panes = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
@@ -665,44 +774,25 @@ impl Watch {
     fn align(&mut self, instant: Micros) {
         for index in 0..self.head.partitions.len() {
             while self.head.partitions[index].aligned.is_none_or(|watermark| watermark < instant) {
-                let Some(frame) = self.head.partitions[index].pending.pop_front() else { break };
-                self.head.partitions[index].aligned = frame.watermark;
-                self.apply_aligned(&frame);
+                let Some(batch) = self.head.partitions[index].pending.pop_front() else { break };
+                self.settle(index, batch, false);
             }
         }
     }
+}
 
-    // ---- snapshots ----
-
-    pub fn snapshot(&mut self) -> Snapshot {
-        let mut writer = Writer::new(&self.known_chunks);
-        writer.put(&self.head);
-        writer.put(&self.rules.iter().map(|rules| &rules.settings).collect::<Vec<_>>());
-        let topics: BTreeSet<&String> = self.series.keys().map(|(topic, _)| topic).collect();
-        writer.put(&topics);
-        for topic in &topics {
-            let span = ((*topic).clone(), String::new())..(format!("{topic}\0"), String::new());
-            writer.put(&self.series.range(span).collect::<Vec<_>>());
+impl Partition {
+    /// Whether a part of a frame is to be applied: not where it has been. A frame that is sent again starts at its first part.
+    fn expects(&self, frame: &Frame, resumes: bool) -> Result<bool, WatchError> {
+        let (partition, position) = (frame.partition, frame.position);
+        if self.last != frame.previous {
+            return Err(WatchError::Gap { partition, position, previous: frame.previous, last: self.last });
         }
-        let snapshot = writer.finish(STAGE, 0, vec![self.head.next]);
-        self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
-        snapshot
-    }
-
-    /// `chunks` are the bytes of the manifest's chunks, in its order.
-    pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Watch, RestoreError> {
-        let mut reader = Reader::new(STAGE, manifest, chunks)?;
-        let head: Head = reader.take()?;
-        let mut watch = Watch::new(head.mode);
-        for settings in reader.take::<Vec<Settings>>()? {
-            watch.learn(&settings).map_err(|why| RestoreError::Malformed { index: 1, why: why.to_string() })?;
+        let due = self.parts.filter(|(of, _)| *of == position).map_or(1, |(_, due)| due);
+        if frame.part > due && !resumes {
+            return Err(WatchError::Part { partition, position, part: frame.part, due });
         }
-        watch.head = head;
-        for _ in reader.take::<Vec<String>>()? {
-            watch.series.extend(reader.take::<Vec<((String, String), Series)>>()?);
-        }
-        watch.known_chunks = manifest.chunks.iter().copied().collect();
-        Ok(watch)
+        Ok(frame.part == 1 || frame.part >= due)
     }
 }
 
@@ -714,27 +804,12 @@ impl Cursors {
     }
 }
 
-fn apply_shared(shared: &mut Shared, frame: &Frame) {
-    for total in &frame.totals {
-        let panes = shared.totals.entry((total.region.clone(), total.length)).or_default();
-        panes.entry(total.pane_start).or_default().set(frame.partition, TotalParts { posts: total.posts, sampled: total.sampled });
-    }
-    for tag in &frame.tags {
-        let tags = shared.tags.entry(tag.pane_start).or_default();
-        tags.entry((tag.key.clone(), tag.region.clone())).or_default().set(frame.partition, tag.posts);
-    }
-    for coverage in &frame.coverage {
-        let feeds = shared.coverage.entry(coverage.pane_start).or_default();
-        feeds.entry(coverage.feed.clone()).or_default().set(frame.partition, coverage.covered);
-    }
-}
-
-fn apply_series(fold: &mut SeriesFold, partition: u32, change: &SeriesChange) {
-    for pane in &change.panes {
-        fold.set_pane(partition, pane);
-    }
-    for window in &change.windows {
-        fold.set_window(partition, window);
+/// Where what lies over a group of values may be: of a latest frame only where there is something.
+fn above<'a, K: Ord + Clone, V: Default>(open: &'a mut BTreeMap<K, V>, group: &K, has_open: bool, is_latest: bool) -> Option<&'a mut V> {
+    match (has_open, is_latest) {
+        (false, _) => None,
+        (true, true) => open.get_mut(group),
+        (true, false) => Some(open.entry(group.clone()).or_default()),
     }
 }
 

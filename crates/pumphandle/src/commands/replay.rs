@@ -3,7 +3,7 @@
 //! Plain mode takes everything in before the clock moves, so the order of lines can't matter; then it closes pane after pane.
 //! `--as-live` takes file order as order of arrival and ticks on the way, as a live feed would.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -353,6 +353,8 @@ struct Engine {
     /// Least and greatest arrival so far.
     span: Option<(Micros, Micros)>,
     ticked: Option<Micros>,
+    /// In which arrivals lie, where ticks come after all of them.
+    hours: BTreeSet<Micros>,
     lines: u64,
     ignored: u64,
     /// By the bounds of one post.
@@ -374,6 +376,7 @@ impl Engine {
             records: Vec::new(),
             span: None,
             ticked: None,
+            hours: BTreeSet::new(),
             lines: 0,
             ignored: 0,
             dropped: [0; 3],
@@ -406,7 +409,9 @@ impl Engine {
             self.span = Some((least, greatest));
             // The tick comes before the first post at or after a multiple of ten seconds, so that it depends on arrivals only.
             let border = greatest.div_euclid(TICK_EVERY) * TICK_EVERY;
-            if as_live && self.ticked.unwrap_or(least) < border {
+            if !as_live {
+                self.hours.insert(pane_start(arrival, HOUR));
+            } else if self.ticked.unwrap_or(least) < border {
                 self.tick(border, false)?;
             }
         }
@@ -433,9 +438,13 @@ impl Engine {
     fn finish(mut self) -> Result<(), Failure> {
         if let Some((least, greatest)) = self.span {
             let mut reached = pane_start(self.ticked.unwrap_or(least), HOUR) + HOUR;
+            let skipped_from = self.settings.longest_window() + self.settings.horizon;
             while reached < greatest {
                 self.tick(reached, false)?;
                 reached += HOUR;
+                // A file may have a gap of years.
+                let next = self.hours.range(reached..).next().copied();
+                reached = next.filter(|next| *next > reached + skipped_from).unwrap_or(reached);
             }
             self.tick(greatest, true)?;
         }

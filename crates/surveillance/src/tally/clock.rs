@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use record::time::{EARLIEST, HOUR};
+use record::time::{DAY, EARLIEST, HOUR, pane_border};
 use record::{Coverage, Micros, Settings, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -107,22 +107,37 @@ impl Clock {
                 continue;
             };
             let from = record::time::pane_start(from, HOUR);
-            // Only the last panes can matter: a claim that spans years is one of a replay without a beginning.
-            let mut start = from.max(horizon_start.unwrap_or(from));
-            while start < to.min(until) {
+            let start = from.max(horizon_start.unwrap_or(from));
+            let end = to.min(until).max(start);
+            out.extend(hours_told(start, end).map(|start| {
                 let covered = feed.covered_in(start, start + HOUR);
-                out.push(Coverage { feed: setting.name.clone(), pane_start: start, covered });
-                start += HOUR;
-            }
-            feed.told = feed.told.max(start.min(until));
+                Coverage { feed: setting.name.clone(), pane_start: start, covered }
+            }));
+            let next = start + pane_border(end - start, HOUR);
+            feed.told = feed.told.max(next.min(until));
             if to > until {
-                feed.changed = Some((start, to));
+                feed.changed = Some((next, to));
             }
             if let Some(horizon_start) = horizon_start {
                 feed.covered.forget(horizon_start);
             }
         }
     }
+}
+
+/// The coverage of so long a time is asked for by any window: its own length, and the baselines before it.
+const COVERAGE_REACH: Micros = 80 * DAY;
+
+/// The hours in `[from, to)` whose coverage is told. Of a longer stretch than anything asks for, a wrong clock's or a file's with a gap
+/// of years, these are the first and the last: windows are judged near its ends only.
+pub(crate) fn hours_told(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {
+    let hours = |from: Micros, to: Micros| (0..).map(move |hour| from + hour * HOUR).take_while(move |start| *start < to);
+    let (first_to, last_from) = if to - from > 2 * COVERAGE_REACH {
+        (from + COVERAGE_REACH, from + pane_border(to - COVERAGE_REACH - from, HOUR))
+    } else {
+        (to, to)
+    };
+    hours(from, first_to).chain(hours(last_from, to))
 }
 
 impl Feed {

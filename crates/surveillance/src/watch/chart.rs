@@ -73,7 +73,7 @@ impl Watch {
         if view.is_learning() || self.coverage(Side::Aligned, end - DAY, end) < least || self.is_excluded(key, end - DAY, end, end) {
             return None;
         }
-        let observed = f64::from(Watch::window(series, Side::Aligned, DAY, end).authors);
+        let observed = f64::from(series.authors(Side::Aligned, DAY, end));
         let day = Day { observed, mean: forecast.expected(), shape: forecast.shape() };
         let before = chart.value;
         if before == 0.0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use record::region::{Level, UNLOCATED};
 use record::time::DAY;
-use record::{Frame, Grounds, Micros, Record, Stage, Step, TopicSetting, Version, WindowChange};
+use record::{Grounds, Micros, PaneChange, Record, SeriesChange, Stage, Step, TopicSetting, Version, WindowChange};
 
 use super::episodes::Alarm;
 use super::judging::{above_floors, explained_by, judge};
@@ -15,20 +15,22 @@ use crate::detectors::Judgement;
 
 impl Watch {
     /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
-    pub(super) fn fire_early(&mut self, frame: &Frame, version: Version, out: &mut Vec<Record>) {
-        let Some(watermark) = frame.watermark else { return };
+    pub(super) fn fire_early(
+        &mut self,
+        partition: u32,
+        watermark: Micros,
+        changes: &[SeriesChange],
+        version: Version,
+        out: &mut Vec<Record>,
+    ) {
         let mut fired = Vec::new();
         let mut pasts: BTreeMap<(Vec<Micros>, Micros), Pasts> = BTreeMap::new();
-        for change in &frame.series {
+        for change in changes {
             let Some(topic) = self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned() else { continue };
             let key = (change.topic.clone(), change.region.clone());
             for window in change.windows.iter().filter(|window| window.end > watermark) {
-                // After a deletion a frame has no steps; what it says of a window that is open now stands all the same.
-                let from = window.end - window.length;
-                let counted =
-                    window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
-                if !window.steps.is_empty() || counted {
-                    fired.extend(self.early_alarm(&topic, &key, window, frame.partition, watermark, &mut pasts));
+                if may_fire(&topic, change, window, watermark) {
+                    fired.extend(self.early_alarm(&topic, &key, window, partition, watermark, &mut pasts));
                 }
             }
         }
@@ -78,25 +80,23 @@ impl Watch {
         };
         let series = self.series.get(key)?;
         let (from, length, end) = (window.end - window.length, window.length, window.end);
-        let others = series.open.windows.get(&(length, end));
+        let others = series.window(Side::Open, length, end);
         let other_authors = others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
-        let other_posts = series.open.posts(from, end, Some(partition));
+        let other_posts = series.posts(Side::Open, from, end, Some(partition));
         let as_told = Step {
             event_time: series
-                .open
-                .panes
-                .range(from..end)
+                .panes(Side::Open, from, end)
                 .flat_map(|(_, parts)| parts.values())
                 .map(|pane| pane.newest)
                 .max()
                 .unwrap_or(from),
             authors: window.authors,
             authors_self: window.authors_self,
-            posts: series.open.posts(from, end, None) - other_posts,
+            posts: series.posts(Side::Open, from, end, None) - other_posts,
         };
         let steps = if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
         // What other partitions have counted already came before this step.
-        let others = series.open.panes.range(from..end).filter_map(|(_, parts)| parts.newest_without(partition));
+        let others = series.panes(Side::Open, from, end).filter_map(|(_, parts)| parts.newest_without(partition));
         let others_newest = others.max().unwrap_or(from);
         let first_above = |bound: &Bound| {
             let upperbound = bound.upperbound.filter(|_| bound.length == length && !bound.fired)?;
@@ -149,7 +149,7 @@ impl Watch {
         let fired_once = fired.is_some();
         let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
         let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
-            let explanation = explain::explain(&series.open, from, end, finding.observed);
+            let explanation = explain::explain(series.panes(Side::Open, from, end), finding.observed);
             let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
             let grounds = self.grounds(key, series, pasts, &finding);
             (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)
@@ -185,7 +185,7 @@ impl Watch {
         countries
             .filter_map(|key| {
                 let series = self.series.get(key)?;
-                let observed = Watch::window(series, Side::Open, length, end).authors;
+                let observed = series.authors(Side::Open, length, end);
                 let past = self.past(key, series, length, end, &ends);
                 let expected = if rules.predicts() {
                     // Near enough to say which country brings most: what the last window that was judged expected.
@@ -197,6 +197,22 @@ impl Watch {
             })
             .collect()
     }
+}
+
+/// Of a frame's changes those that can make an open window pass its bound.
+pub(super) fn early_changes(topic: &TopicSetting, change: &SeriesChange, watermark: Micros) -> Option<SeriesChange> {
+    let may_fire = |window: &&WindowChange| window.end > watermark && may_fire(topic, change, window, watermark);
+    let windows: Vec<WindowChange> = change.windows.iter().filter(may_fire).cloned().collect();
+    let panes = || change.panes.iter().map(|pane| PaneChange { start: pane.start, ..PaneChange::default() }).collect();
+    let (topic, region) = (change.topic.clone(), change.region.clone());
+    (!windows.is_empty()).then(|| SeriesChange { topic, region, panes: panes(), windows })
+}
+
+/// After a deletion a frame has no steps; what it says of a window that is open now stands all the same.
+fn may_fire(topic: &TopicSetting, change: &SeriesChange, window: &WindowChange, watermark: Micros) -> bool {
+    let from = window.end - window.length;
+    let counted = window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
+    !window.steps.is_empty() || counted
 }
 
 fn mean(past: &[Option<f64>]) -> f64 {

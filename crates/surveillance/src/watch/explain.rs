@@ -4,24 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use record::{Explanation, Micros, Sampled};
 
-use super::fold::SeriesFold;
+use super::fold::{Pane, Parts, SAMPLE_POSTS_MAX};
 
 /// A tag, language or link is shown only if at least this many accounts of one pane used it.
 const ACCOUNTS_MIN: usize = 5;
 /// Of each list this many are shown.
 const SHOWN_MAX: usize = 10;
-/// Posts with the smallest prints stand for the window, as they do for a pane.
-const SAMPLE_POSTS_MAX: usize = 64;
 /// Two texts whose simhashes differ in at most this many of 64 bits are near-copies (Manku, Jain, Das Sarma 2007).
 const NEAR_BITS_MAX: u32 = 3;
 
-/// Sums up the samples of the panes that begin in `[from, to)`, a window in which so many accounts were counted.
-pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros, accounts: u32) -> Explanation {
+/// Sums up the samples of a window's panes, in which so many accounts were counted.
+pub(crate) fn explain<'a>(panes: impl Iterator<Item = (Micros, &'a Parts<Pane>)>, accounts: u32) -> Explanation {
     // An author is known within one pane and partition only; so accounts are counted there, never added up.
-    let mut posts: Vec<((Micros, usize, u32), Sampled)> = Vec::new();
-    for (start, parts) in fold.panes.range(from..to.max(from)) {
-        for (part, pane) in parts.values().enumerate() {
-            posts.extend(pane.sample.posts().into_iter().map(|post| ((*start, part, post.author), post)));
+    let mut posts: Vec<((Micros, u32, u32), Sampled)> = Vec::new();
+    let mut filtered = 0;
+    for (start, parts) in panes {
+        for (partition, pane) in parts.iter() {
+            posts.extend(pane.sample.posts().into_iter().map(|post| ((start, partition, post.author), post)));
+            filtered += pane.authors_filtered;
         }
     }
     posts.sort_by_key(|(_, post)| post.print);
@@ -33,8 +33,6 @@ pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros, accounts: u32
     }
     // Whoever posts in every pane is not known to be one; but so few accounts can't share all these posts without one having this many.
     // Accounts of filtered feeds, which are sampled too, are known by the pane only.
-    let filtered =
-        fold.panes.range(from..to.max(from)).flat_map(|(_, parts)| parts.values()).map(|pane| pane.authors_filtered).sum::<u32>();
     let shared = (posts.len() as u32).div_ceil((accounts + filtered).max(1));
     Explanation {
         sampled: posts.len() as u32,
@@ -49,7 +47,7 @@ pub(crate) fn explain(fold: &SeriesFold, from: Micros, to: Micros, accounts: u32
     }
 }
 
-fn most_used<'a>(posts: &'a [((Micros, usize, u32), Sampled)], of: impl Fn(&'a Sampled) -> BTreeSet<&'a String>) -> Vec<(String, u32)> {
+fn most_used<'a>(posts: &'a [((Micros, u32, u32), Sampled)], of: impl Fn(&'a Sampled) -> BTreeSet<&'a String>) -> Vec<(String, u32)> {
     let mut uses: BTreeMap<&String, (u32, AccountsByPane)> = BTreeMap::new();
     for ((pane, part, author), post) in posts {
         for word in of(post) {
@@ -69,7 +67,7 @@ fn most_used<'a>(posts: &'a [((Micros, usize, u32), Sampled)], of: impl Fn(&'a S
 }
 
 /// Pane → its accounts, by partition and number.
-type AccountsByPane = BTreeMap<Micros, BTreeSet<(usize, u32)>>;
+type AccountsByPane = BTreeMap<Micros, BTreeSet<(u32, u32)>>;
 
 /// The largest number of posts that are near-copies of one of them.
 fn near_copies(simhashes: &[u64]) -> u32 {
@@ -82,12 +80,13 @@ mod tests {
     use record::PaneChange;
     use record::time::HOUR;
 
+    use super::super::batch::PaneValue;
     use super::*;
     use crate::naive::streams::Rng;
 
     /// Posts of accounts: (hour, account).
     fn told(posts: &[(Micros, u32)]) -> Explanation {
-        let mut fold = SeriesFold::default();
+        let mut fold: BTreeMap<Micros, Parts<Pane>> = BTreeMap::new();
         let mut panes: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
         for (hour, account) in posts {
             panes.entry(hour * HOUR).or_default().push(*account);
@@ -103,10 +102,11 @@ mod tests {
             };
             let sample: Vec<Sampled> = accounts.iter().map(sampled).collect();
             let (posts, authors) = (accounts.len() as u32, known.len() as u32);
-            fold.set_pane(0, &PaneChange { start, posts, authors, sample: Some(sample), ..PaneChange::default() });
+            let change = PaneChange { start, posts, authors, sample: Some(sample), ..PaneChange::default() };
+            fold.entry(start).or_default().set(0, PaneValue::of(&change).over(None));
         }
         let accounts: BTreeSet<u32> = posts.iter().map(|(_, account)| *account).collect();
-        explain(&fold, 0, 24 * HOUR, accounts.len() as u32)
+        explain(fold.iter().map(|(start, parts)| (*start, parts)), accounts.len() as u32)
     }
 
     fn blank() -> Sampled {

@@ -62,7 +62,7 @@ impl Watch {
                     calms.extend(before.map(|_| key));
                     continue;
                 }
-                let observed_of = |length: Micros| Watch::window(series, Side::Aligned, length, end).authors;
+                let observed_of = |length: Micros| series.authors(Side::Aligned, length, end);
                 let (Opinion { length, mut judgement, grounds, recurrence }, chart) = match &view {
                     Some(view) => self.opinion(&key, series, pasts, view, (stage, open_days.as_deref()), observed_of),
                     None => {
@@ -93,7 +93,7 @@ impl Watch {
                     judgement.alarm = None;
                     reason = "pending".to_owned();
                 }
-                let posts = series.aligned.posts(end - length, end, None);
+                let posts = series.posts(Side::Aligned, end - length, end, None);
                 let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage, grounds, recurrence };
                 let revision = before.map_or(0, |before| before.revision + 1);
                 let raised_before = before.is_some_and(|before| before.raised);
@@ -107,7 +107,7 @@ impl Watch {
                 if !raised {
                     calms.push(key.clone());
                 } else if !raised_before || self.head.episodes.holds(&key.0, &key.1, end) {
-                    let explanation = explain::explain(&series.aligned, end - length, end, observed);
+                    let explanation = explain::explain(series.panes(Side::Aligned, end - length, end), observed);
                     let grounds = self.grounds(&key, series, pasts, &finding);
                     alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation, grounds));
                 }

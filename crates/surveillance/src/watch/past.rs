@@ -3,8 +3,8 @@
 use record::Micros;
 use record::time::{HOUR, MINUTE, pane_border, pane_start};
 
-use super::fold::{SeriesFold, Window};
-use super::{Excluded, HISTORY, Pasts, Series, Shared, Side, Watch};
+use super::fold::overlaid;
+use super::{Excluded, HISTORY, Pasts, Series, Side, Watch};
 
 /// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
 const SHORT_PANE: Micros = 5 * MINUTE;
@@ -14,24 +14,10 @@ const PAST_WINDOWS: i64 = 28;
 const BASELINE_LEAST: usize = 3;
 
 impl Watch {
-    pub(super) fn side(series: &Series, side: Side) -> &SeriesFold {
-        match side {
-            Side::Open => &series.open,
-            Side::Aligned => &series.aligned,
-        }
-    }
-
-    pub(super) fn window(series: &Series, side: Side, length: Micros, end: Micros) -> Window {
-        Watch::side(series, side)
-            .window(length, end)
-            .or_else(|| series.aligned.window(length, end))
-            .or_else(|| series.history.get(&(length, end)).copied())
-            .unwrap_or_default()
-    }
-
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to cover by the settings of the time.
     pub(super) fn coverage(&self, side: Side, from: Micros, to: Micros) -> f64 {
-        let shared = self.shared(side);
+        let (aligned, open) = (&self.head.aligned.coverage, &self.head.open.coverage);
+        let over = || (side == Side::Open).then(|| open.range(pane_start(from, HOUR)..to)).into_iter().flatten();
         let mut least = 1.0_f64;
         let mut names: Vec<&str> = self.rules.iter().flat_map(|rules| &rules.settings.feeds).map(|feed| feed.name.as_str()).collect();
         names.sort_unstable();
@@ -39,14 +25,17 @@ impl Watch {
         for name in names {
             let (mut covered, mut due) = (0, 0);
             let mut hour = pane_start(from, HOUR);
-            let mut told = shared.coverage.range(hour..to).peekable();
+            let mut told = aligned.range(hour..to).peekable();
+            let mut told_open = over().peekable();
             while hour < to {
                 let feeds = told.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
+                let feeds_open = told_open.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
                 let is_due = self.rules(hour).is_some_and(|rules| rules.settings.feeds.iter().any(|feed| feed.whole && feed.name == name));
                 if is_due {
                     // Only hours are known: what is covered of one is taken to lie in the window's part of it.
                     let part = (hour + HOUR).min(to) - hour.max(from);
-                    let told = feeds.and_then(|feeds| feeds.get(name)).and_then(|parts| parts.values().min().copied());
+                    let parts = feeds_open.and_then(|feeds| feeds.get(name)).or_else(|| feeds.and_then(|feeds| feeds.get(name)));
+                    let told = parts.and_then(|parts| parts.values().min().copied());
                     covered += told.unwrap_or(0).min(part);
                     due += part;
                 }
@@ -57,10 +46,6 @@ impl Watch {
             }
         }
         least
-    }
-
-    pub(super) fn shared(&self, side: Side) -> &Shared {
-        if side == Side::Open { &self.head.open } else { &self.head.aligned }
     }
 
     /// All posts of whole feeds in `[from, to)`: by the hour, and at the edges by the short panes that crisis topics bring along.
@@ -77,8 +62,10 @@ impl Watch {
         if from >= to {
             return 0;
         }
-        let panes = self.shared(side).totals.get(&(region.to_owned(), length));
-        panes.into_iter().flat_map(|panes| panes.range(from..to)).map(|(_, parts)| parts.total().posts).sum()
+        let of_region = (region.to_owned(), length);
+        let panes = self.head.aligned.totals.get(&of_region).map(|panes| panes.range(from..to));
+        let open = (side == Side::Open).then(|| self.head.open.totals.get(&of_region)).flatten().map(|panes| panes.range(from..to));
+        overlaid(panes.into_iter().flatten(), open.into_iter().flatten()).map(|(_, parts)| parts.total().posts).sum()
     }
 
     /// The ends of past windows of one length that end at the same hour, oldest first, and whether each was observed.
@@ -107,7 +94,7 @@ impl Watch {
         ends.iter()
             .map(|(window_end, observed)| {
                 let serves = *observed && !self.is_excluded(key, window_end - length, *window_end, end);
-                serves.then(|| f64::from(Watch::window(series, Side::Aligned, length, *window_end).authors))
+                serves.then(|| f64::from(series.authors(Side::Aligned, length, *window_end)))
             })
             .collect()
     }

@@ -46,12 +46,12 @@ const CHART_LIMIT: &str = "chart-limit";
 /// Final denominators by the hour, for as long as baselines reach.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Denominators {
-    regions: BTreeMap<String, Hours>,
+    pub(super) regions: BTreeMap<String, Hours>,
 }
 
 /// Hours without a gap.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Hours {
+pub(super) struct Hours {
     first: Micros,
     /// All posts before the first hour and before the end of each: from any beginning, without what is above 32 bits, since only
     /// differences are asked for.
@@ -89,6 +89,15 @@ impl Denominators {
         let Some(at) = usize::try_from(at).ok().filter(|at| *at >= hours.until.len()) else { return };
         let posts = u32::try_from(posts).unwrap_or(u32::MAX);
         let until = hours.before(hours.until.len());
+        let reach = (HISTORY / HOUR) as usize;
+        let at = if at - hours.until.len() > reach {
+            // Of a jump only the hours that baselines reach are filled.
+            (hours.first, hours.before) = (hour - HISTORY, until);
+            hours.until.clear();
+            reach
+        } else {
+            at
+        };
         hours.until.resize(at, until);
         hours.until.push_back(until.wrapping_add(posts));
         hours.fullest = hours.fullest.max(posts);
@@ -96,6 +105,11 @@ impl Denominators {
             hours.before = hours.until.pop_front().unwrap_or(hours.before);
             hours.first += HOUR;
         }
+    }
+
+    /// Forgets regions in which nothing was counted since `from`.
+    pub(super) fn forget(&mut self, from: Micros) {
+        self.regions.retain(|_, hours| hours.first + hours.until.len() as Micros * HOUR > from);
     }
 
     /// The fullest hour.
@@ -558,7 +572,8 @@ mod tests {
                 denominators.put("DE", hour, posts);
                 naive.insert(hour, posts);
                 naive.retain(|start, _| *start >= hour - HISTORY);
-                hour += rng.pick(&[HOUR, HOUR, HOUR, 5 * HOUR]);
+                let jump = if rng.chance(1) { 100 * DAY } else { HOUR };
+                hour += rng.pick(&[HOUR, HOUR, HOUR, 5 * HOUR, jump]);
             }
             let first = naive.keys().next().copied().unwrap_or(0);
             let sum = |from, to| denominators.regions["DE"].sum(from, to);

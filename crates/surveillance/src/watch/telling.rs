@@ -1,12 +1,12 @@
 //! Telling: counts as they come, and once more when nothing can change them; what is older than anything needs is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::time::{DAY, HOUR, pane_border, pane_start};
 use record::{Count, CoverageRow, Micros, PublicCount, Record, Stage, TagCount, TopicSetting, Total, Version, WindowCount};
 
 use super::fold::{Parts, Total as TotalParts};
-use super::{CellName, HISTORY, Side, Watch, fold};
+use super::{CellName, HISTORY, Mode, Shared, Side, Watch, fold};
 use crate::publish;
 
 /// Denominators and coverage are kept for the longest window and the horizon, generously.
@@ -19,6 +19,7 @@ impl Watch {
     }
 
     pub(super) fn tell_open(&mut self, version: Version, out: &mut Vec<Record>) {
+        self.mark_closed_cells();
         for (topic, region, start) in std::mem::take(&mut self.head.changed_cells) {
             let length = self.topic(&topic).map_or(HOUR, |topic| topic.pane);
             if !self.is_final(start, length) {
@@ -26,23 +27,66 @@ impl Watch {
             }
         }
         for (pane_start, key, region) in std::mem::take(&mut self.head.changed_tags) {
-            let tags = self.head.open.tags.get(&pane_start).and_then(|tags| tags.get(&(key.clone(), region.clone())));
+            let name = (key.clone(), region.clone());
+            let of = |shared: &Shared| shared.tags.get(&pane_start).and_then(|tags| tags.get(&name)).cloned();
+            let tags = of(&self.head.open).or_else(|| of(&self.head.aligned));
             let Some(posts) = tags.map(|parts| parts.values().sum()).filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
             out.push(Record::TagCount(TagCount { key, region, pane_start, posts, last: false, version }));
         }
         for (start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
-            let panes = self.head.open.totals.get(&(region.clone(), pane_length));
-            let total = panes.and_then(|panes| panes.get(&start)).map(Parts::total);
+            let name = (region.clone(), pane_length);
+            let of = |shared: &Shared| shared.totals.get(&name).and_then(|panes| panes.get(&start)).map(Parts::<TotalParts>::total);
+            let total = of(&self.head.open).or_else(|| of(&self.head.aligned));
             let Some(TotalParts { posts, sampled }) = total.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR)) else { continue };
             out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version, sampled }));
         }
         for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
-            let covered =
-                self.head.open.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed)).and_then(|parts| parts.values().min());
+            let of = |shared: &Shared| {
+                let parts = shared.coverage.get(&pane_start).and_then(|feeds| feeds.get(&feed));
+                parts.and_then(|parts| parts.values().min().copied())
+            };
+            let covered = of(&self.head.open).or_else(|| of(&self.head.aligned));
             let Some(covered) = covered.filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
-            let share = *covered as f64 / HOUR as f64;
+            let share = covered as f64 / HOUR as f64;
             out.push(Record::Coverage(CoverageRow { feed, pane_start, pane_length: HOUR, share, version }));
         }
+    }
+
+    /// A cell longer than an hour says how many posts there were in all, which goes on changing when its own posts have ceased, and
+    /// comes later than they do: when it has closed it is told once more, and after that with each of its denominators that changes.
+    pub(super) fn mark_closed(&mut self, pane: Micros, end: Micros) {
+        if self.head.mode != Mode::Live || pane <= HOUR {
+            return;
+        }
+        for topic in self.topics(pane, end) {
+            let cells = self.keys(&topic.id).into_iter().map(|(topic, region)| (topic, region, end - pane));
+            self.head.changed_cells.extend(cells);
+        }
+    }
+
+    fn mark_closed_cells(&mut self) {
+        let settings = self.rules.iter().map(|rules| &rules.settings);
+        let long: BTreeMap<&str, Micros> = settings
+            .flat_map(|settings| &settings.topics)
+            .filter(|topic| topic.pane > HOUR)
+            .map(|topic| (topic.id.as_str(), topic.pane))
+            .collect();
+        let mut changed = BTreeSet::new();
+        for (start, length, region) in &self.head.changed_totals {
+            for (topic, pane) in long.iter().filter(|_| *length == HOUR) {
+                let start = pane_start(*start, *pane);
+                let has_closed = self.head.cursors.get(pane).is_some_and(|cursors| start + pane < cursors.close);
+                if has_closed
+                    && self
+                        .series
+                        .get(&((*topic).to_owned(), region.clone()))
+                        .is_some_and(|series| series.pane(Side::Open, start).is_some())
+                {
+                    changed.insert(((*topic).to_owned(), region.clone(), start));
+                }
+            }
+        }
+        self.head.changed_cells.extend(changed);
     }
 
     /// The aligned fold is asked for what is final. Of a kind with a floor nothing below it is told; what has been told before
@@ -55,14 +99,10 @@ impl Watch {
         let counts_days = setting.windows.contains(&DAY);
         let key = (topic.to_owned(), region.to_owned());
         let Some(series) = self.series.get(&key) else { return };
-        let fold = Watch::side(series, side);
-        if !fold.panes.contains_key(&start) {
-            return;
-        }
-        let mut pane = fold.pane(start);
+        let Some(mut pane) = series.pane(side, start) else { return };
         let mut authors_24h = match length {
             DAY => Some(pane.authors),
-            _ if length < DAY && counts_days => Some(Watch::window(series, side, DAY, start + length).authors),
+            _ if length < DAY && counts_days => Some(series.authors(side, DAY, start + length)),
             _ => None,
         };
         if floor > 0 {
@@ -123,7 +163,7 @@ impl Watch {
                 for &length in &topic.windows {
                     let window = series.aligned.window(length, end).unwrap_or_default();
                     if window.authors > 0 {
-                        series.history.insert((length, end), window);
+                        series.history.put(length, end, window.authors);
                     }
                     if window.authors > 0 && window.authors >= floor {
                         out.push(Record::WindowCount(WindowCount {
@@ -137,17 +177,18 @@ impl Watch {
                             version,
                         }));
                     }
-                    series.history.remove(&(length, end - HISTORY));
+                    series.history.forget(length, end - HISTORY);
                     for fold in [&mut series.aligned, &mut series.open] {
                         fold.windows.remove(&(length, end));
                     }
                 }
-                for fold in [&mut series.aligned, &mut series.open] {
-                    // Whole panes are needed as long as a window that holds them is judged.
-                    while fold.panes.first_key_value().is_some_and(|(start, _)| *start < end - longest) {
-                        fold.panes.pop_first();
-                    }
+                // Both folds say the same of it by now.
+                series.open.panes.remove(&start);
+                if series.aligned.panes.get(&start).is_some_and(|parts| parts.values().any(|pane| !pane.sample.is_empty())) {
+                    series.aligned.thin_samples(end);
                 }
+                // Whole panes are needed as long as a window that holds them is judged.
+                series.forget_panes(end - longest);
             }
         }
         if end == pane_start(end, DAY) {
@@ -174,9 +215,8 @@ impl Watch {
         }
         let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
         let counted = self.series.range(span).filter(|(_, series)| series.began_for_good.is_some());
-        let accounts: BTreeMap<String, u32> = counted
-            .map(|((_, region), series)| (region.clone(), series.history.get(&(DAY, end)).map_or(0, |window| window.authors)))
-            .collect();
+        let accounts: BTreeMap<String, u32> =
+            counted.map(|((_, region), series)| (region.clone(), series.history.get(DAY, end).unwrap_or(0))).collect();
         if accounts.is_empty() {
             return;
         }
@@ -199,6 +239,17 @@ impl Watch {
                 shared.coverage.pop_first();
             }
         }
+        self.head.denominators.forget(end - HISTORY);
+        let longest = self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
+        for series in self.series.values_mut() {
+            series.forget(end, longest);
+        }
+        if end == pane_start(end, DAY) {
+            self.forget_series(end);
+        }
+        let pane_longest = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane).max().unwrap_or(HOUR);
+        self.head.told_cells.retain(|(_, _, start)| start + pane_longest >= end);
+        self.views.retain(|(_, known), _| *known > end - DAY);
         self.head.exclusions.retain(|excluded| excluded.what.to > end - HISTORY);
         while self.rules.get(1).is_some_and(|next| next.settings.from <= end - HISTORY) {
             self.rules.remove(0);
@@ -210,6 +261,11 @@ impl Watch {
         let Some(rules) = self.rules(end - 1).cloned() else { return };
         self.head.episodes.quiet_others(|topic| rules.settings.topic(topic).is_some(), end);
         self.head.episodes.tell(version, out);
+    }
+
+    /// Series without a post for as long as baselines reach are none any more: one that comes back begins anew.
+    pub(super) fn forget_series(&mut self, end: Micros) {
+        self.series.retain(|_, series| !series.is_empty() || series.latest.is_some_and(|latest| latest > end - HISTORY));
     }
 
     pub(super) fn make_shared_final(&mut self, start: Micros, version: Version, out: &mut Vec<Record>) {

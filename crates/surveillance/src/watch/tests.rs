@@ -15,9 +15,12 @@ mod drive;
 mod judged;
 mod model;
 mod order;
+mod parts;
 mod predicted;
 mod published;
 mod season;
+mod skipping;
+mod totals;
 mod withheld;
 
 /// 2026-01-05T00:00:00Z, a Monday.

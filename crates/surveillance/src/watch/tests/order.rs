@@ -9,7 +9,7 @@ use super::*;
 use crate::naive::streams::{Item, Rng, World, each_stream};
 
 /// Small worlds in which everything collides, and seasons in which there is something to judge.
-fn log(mut rng: Rng) -> Vec<Item> {
+pub(super) fn log(mut rng: Rng) -> Vec<Item> {
     const SHORT: Recipe = Recipe { hours: 14, posts: 60, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
     let by_default = rng.chance(40);
     let mut log = if rng.chance(60) {
@@ -37,7 +37,7 @@ fn with_weak_floors(mut log: Vec<Item>) -> Vec<Item> {
 }
 
 /// Reads partitions with any skew; nothing overtakes settings and exclusions that came before it.
-fn read_somehow(told: &[(Option<u32>, Record)], rng: &mut Rng) -> Vec<Record> {
+pub(super) fn read_somehow(told: &[(Option<u32>, Record)], rng: &mut Rng) -> Vec<Record> {
     let mut queues: BTreeMap<Option<u32>, VecDeque<(usize, &Record)>> = BTreeMap::new();
     for (nth, (partition, record)) in told.iter().enumerate() {
         queues.entry(*partition).or_default().push_back((nth, record));
