@@ -118,6 +118,8 @@ pub(crate) struct Seen {
     pub(crate) handled: Mutex<record::Handled>,
     /// The first position of `tallies` that watch has not applied.
     pub(crate) watched: AtomicU64,
+    /// Window ends without a post that a jump of the watermark passed over.
+    pub(crate) skipped: AtomicU64,
     /// By stage and partition.
     pub(crate) snapshots: Mutex<BTreeMap<(&'static str, u32), SnapshotsWritten>>,
     /// Cells that each partition's tally holds, and how many it may.
@@ -301,6 +303,7 @@ impl Stage for WatchStage {
         if let Some(watermark) = self.watch.watermark() {
             seen.watermark.store(u64::try_from(watermark).unwrap_or(0), Ordering::Relaxed);
         }
+        seen.skipped.store(self.watch.skipped_windows(), Ordering::Relaxed);
         if let Ok(mut handled) = seen.handled.lock() {
             *handled = self.watch.handled();
         }

@@ -118,6 +118,8 @@ pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() ->
         ("cells", |handled| handled.cells),
     ];
     let parts = parts.map(|(what, part)| (records(what), part));
+    let skipped =
+        metrics.counter("pumphandle_windows_skipped_total", "Window ends without a post that a jump of the watermark passed over.", &[]);
     metrics.before_render(move || {
         let reached = match seen.watermark.load(Ordering::Relaxed) {
             0 => None,
@@ -125,6 +127,7 @@ pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() ->
         };
         watermark.set_or_clear(reached.map(seconds));
         age.set_or_clear(reached.map(|reached| seconds(clock() - reached)));
+        skipped.raise_to(seen.skipped.load(Ordering::Relaxed));
         let Ok(handled) = seen.handled.lock().map(|handled| *handled) else { return };
         for (counter, part) in &parts {
             counter.raise_to(part(&handled));
