@@ -333,6 +333,7 @@ pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Int
         IntakeSettings::of(settings, 0, key.derive("routing"), AuthorKeys::new(key.derive("authors")), Arc::clone(&config.topics.lexicon));
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
+    intake.langs_max = config.limits.langs_per_post;
     intake.placing = config.places.placing.clone();
     if as_live {
         intake.arrival = ArrivalRule::Greatest { ahead_max: AHEAD_MAX };
