@@ -120,6 +120,9 @@ pub(crate) struct Seen {
     pub(crate) watched: AtomicU64,
     /// Window ends without a post that a jump of the watermark passed over.
     pub(crate) skipped: AtomicU64,
+    /// Cells that watch holds, and entries of frames that wait for other partitions.
+    pub(crate) watch_cells: AtomicU64,
+    pub(crate) watch_pending: AtomicU64,
     /// By stage and partition.
     pub(crate) snapshots: Mutex<BTreeMap<(&'static str, u32), SnapshotsWritten>>,
     /// Cells that each partition's tally holds, and how many it may.
@@ -304,6 +307,8 @@ impl Stage for WatchStage {
             seen.watermark.store(u64::try_from(watermark).unwrap_or(0), Ordering::Relaxed);
         }
         seen.skipped.store(self.watch.skipped_windows(), Ordering::Relaxed);
+        seen.watch_cells.store(self.watch.cells() as u64, Ordering::Relaxed);
+        seen.watch_pending.store(self.watch.pending() as u64, Ordering::Relaxed);
         if let Ok(mut handled) = seen.handled.lock() {
             *handled = self.watch.handled();
         }

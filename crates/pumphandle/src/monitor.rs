@@ -120,7 +120,12 @@ pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() ->
     let parts = parts.map(|(what, part)| (records(what), part));
     let skipped =
         metrics.counter("pumphandle_windows_skipped_total", "Window ends without a post that a jump of the watermark passed over.", &[]);
+    let cells = metrics.gauge("pumphandle_watch_cells", "Cells that watch holds.", &[]);
+    let pending =
+        metrics.gauge("pumphandle_watch_pending_entries", "Entries of frames that wait until other partitions have come as far.", &[]);
     metrics.before_render(move || {
+        cells.set(seen.watch_cells.load(Ordering::Relaxed) as f64);
+        pending.set(seen.watch_pending.load(Ordering::Relaxed) as f64);
         let reached = match seen.watermark.load(Ordering::Relaxed) {
             0 => None,
             reached => Some(reached as Micros),
