@@ -158,11 +158,11 @@ fn keys_of(text: &str) -> Vec<String> {
             }
             section = line.trim_matches(['[', ']']).to_owned();
             has_key = false;
-        } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ") {
-            if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') {
-                keys.push(format!("{section}.{key}"));
-                has_key = true;
-            }
+        } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        {
+            keys.push(format!("{section}.{key}"));
+            has_key = true;
         }
     }
     keys

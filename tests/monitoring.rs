@@ -290,13 +290,18 @@ fn a_terminal_gets_sentences_and_a_pipe_gets_json() {
     let folder = Folder::new();
     folder.write("run.toml", FOLLOWED.replace("follow = true", ""));
     folder.write("posts.ndjson", live::ten_posts().0);
-    let piped = folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0).stdout();
-    let alerts: Vec<Value> = piped.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let id = alerts[0]["id"].as_str().expect("an id");
     let never = |_: &str| false;
     let config = ["--config", "run.toml"];
     let shown = |args: &[&str]| at_a_terminal(&folder, &[args, &config[..]].concat(), never);
     let Some(run) = shown(&["run", "--until-drained"]) else { return };
+    let piped = |args: &[&str]| -> Vec<Value> {
+        let text = folder.output(&[args, &config[..]].concat()).ends(0).stdout();
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let listed = piped(&["alerts", "list"]);
+    let id = listed[0]["id"].as_str().expect("an id");
+    let alerts = piped(&["alerts", "show", id]);
+    assert_eq!(listed.len(), 1, "{listed:?}");
     assert!(run.lines().count() <= alerts.len() && run.starts_with("ALERT "), "{run}");
     for printed in [run, shown(&["alerts", "list"]).expect("a terminal"), shown(&["alerts", "list", "--log"]).expect("a terminal")] {
         for line in printed.lines() {
