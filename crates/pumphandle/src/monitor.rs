@@ -47,9 +47,17 @@ pub(crate) fn start(role: &'static str, config: &Config, metrics: &Arc<Metrics>,
     Ok(())
 }
 
-/// A process that is alive and knows no reason not to be ready.
-pub(crate) fn always_ready() -> Health {
-    Arc::new(|| Ok("ok\n".to_owned()))
+/// What `/readyz` of the metrics listener answers: as the page does, without a question to the warehouse.
+pub(crate) fn readiness(health: &Arc<roles::health::Health>) -> Health {
+    let health = Arc::clone(health);
+    Arc::new(move || {
+        let web::Readiness { failing, degraded } = health.readiness();
+        if !failing.is_empty() {
+            return Err(failing.into_iter().map(|reason| reason.detail).collect::<Vec<_>>().join("; "));
+        }
+        let status = if degraded.is_empty() { "ready" } else { "degraded" };
+        Ok(format!("{}\n", serde_json::json!({ "status": status, "reasons": degraded })))
+    })
 }
 
 fn of_process(role: &'static str, metrics: &Arc<Metrics>) {

@@ -15,6 +15,7 @@ use super::Failure;
 use crate::cli;
 use crate::config::{self, Config, Feed, FeedKind};
 use crate::roles::embedded::{self, Embedded};
+use crate::roles::health::Health;
 use crate::roles::ingest::WorldSource;
 use crate::roles::{self, Stop};
 use crate::{logging, monitor, printer, whole};
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     prepare(&folder)?;
     logging::introduce("demo", &config);
     let metrics = Arc::new(Metrics::default());
-    monitor::start("demo", &config, &metrics, monitor::always_ready())?;
+    let health = Arc::new(Health::default());
+    monitor::start("demo", &config, &metrics, monitor::readiness(&health))?;
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let stop = Stop::default();
     super::run::stop_on_signals(&stop)?;
@@ -65,7 +67,8 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
     let worlds = vec![(FEED.to_owned(), world)];
     let (clock, people_clock): (fn() -> Micros, fn() -> Micros) = (roles::now, simulated_now);
-    let embedded = Embedded { config, until_drained: false, worlds, simulated: true, clock, people_clock, metrics, json: args.json };
+    let embedded =
+        Embedded { config, until_drained: false, worlds, simulated: true, clock, people_clock, metrics, health, json: args.json };
     let result = embedded::run(embedded, &stop, Some(listener));
     if args.data.is_none() {
         // Best effort: what is left in a folder for temporary files is the system's to remove.

@@ -12,6 +12,7 @@ use crate::logging;
 use crate::monitor;
 use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
+use crate::roles::health::Health;
 use crate::roles::secrets::{self, Uses};
 use crate::roles::{self, Stop};
 
@@ -20,7 +21,8 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     warn(&config);
     secrets::require(&config, Uses::ALL)?;
     let metrics = Arc::new(Metrics::default());
-    monitor::start("run", &config, &metrics, monitor::always_ready())?;
+    let health = Arc::new(Health::default());
+    monitor::start("run", &config, &metrics, monitor::readiness(&health))?;
     let stop = Stop::default();
     let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen));
     // A job that ends by itself needs no page.
@@ -30,7 +32,7 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     }
     stop_on_signals(&stop)?;
     let (worlds, clock) = (Vec::new(), roles::now);
-    let embedded = Embedded { config, until_drained, worlds, simulated: false, clock, people_clock: clock, metrics, json };
+    let embedded = Embedded { config, until_drained, worlds, simulated: false, clock, people_clock: clock, metrics, health, json };
     embedded::run(embedded, &stop, listener)?;
     Ok(())
 }

@@ -78,9 +78,10 @@ impl Role {
 /// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and landed.
 pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, stop: &Stop) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
-    monitor::start(role.name(), config, &metrics, monitor::always_ready())?;
+    let health = Arc::new(Health::default());
+    monitor::start(role.name(), config, &metrics, monitor::readiness(&health))?;
     if role == Role::Serve {
-        return run_serve(config, until_drained, metrics, stop);
+        return run_serve(config, until_drained, metrics, health, stop);
     }
     let journal = stores::journal(config)?;
     let journal = &*journal;
@@ -111,7 +112,6 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
             let warehouse = stores::warehouse(config)?;
             let told = ends_at(LogState::Drained);
             // The role that knows what has landed deletes from the log. Where several wait to land, all do, and each the same.
-            let health = Health::default();
             let mut retention = Retention::new(journal, &*warehouse, config, &health, &metrics);
             let mut enforce = || retention.enforce();
             let mut printer = Printer::of(config, json);
@@ -130,12 +130,11 @@ fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings
     log::held(journal, &Settings { key_fingerprints, ..config.settings() })
 }
 
-fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, stop: &Stop) -> anyhow::Result<()> {
+fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health: Arc<Health>, stop: &Stop) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
     let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     stores::data_folder(config)?;
-    let health = Arc::new(Health::default());
     let equipment = journal
         .map(|journal| {
             let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);

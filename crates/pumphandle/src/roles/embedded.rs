@@ -45,18 +45,19 @@ pub(crate) struct Embedded {
     /// The clock by which people act and are notified; in the demo that of the simulated world.
     pub(crate) people_clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
     /// Alerts are printed as JSON, at a terminal too.
     pub(crate) json: bool,
 }
 
 /// Runs until asked to stop, or until drained.
 pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::TcpListener>) -> anyhow::Result<()> {
-    let Embedded { config, until_drained, worlds, simulated, clock, people_clock, metrics, json } = embedded;
+    let Embedded { config, until_drained, worlds, simulated, clock, people_clock, metrics, health, json } = embedded;
     let clocks = (clock, people_clock);
     let mut printer = Printer::of(&config, json);
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, clock, true);
-    let show = Show { metrics: &metrics, seen: &seen };
+    let show = Show { metrics: &metrics, seen: &seen, health: &health };
     stores::data_folder(&config)?;
     let mut journal = stores::local_journal(&config)?;
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
@@ -88,6 +89,7 @@ pub(crate) fn held_settings(journal: &dyn Journal, config: &Config) -> anyhow::R
 struct Show<'a> {
     metrics: &'a Arc<Metrics>,
     seen: &'a Arc<Seen>,
+    health: &'a Arc<Health>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "what the one caller has at hand, twice")]
@@ -106,8 +108,7 @@ fn pipeline(
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
-    let (metrics, seen) = (Arc::clone(show.metrics), Arc::clone(show.seen));
-    let health = Arc::new(Health::default());
+    let (metrics, seen, health) = (Arc::clone(show.metrics), Arc::clone(show.seen), Arc::clone(show.health));
     let sources = Arc::new(SourceStates::default());
     let landed = Landed::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
