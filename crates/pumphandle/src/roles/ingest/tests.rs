@@ -47,8 +47,8 @@ impl<'a> Life<'a> {
     fn start(journal: &'a MemoryJournal, config: &'a Config, hands: Hands) -> Life<'a> {
         let clock = hands.clock();
         clock.now();
-        let settings = log::settle(journal, &config.settings(), None).unwrap();
         let keys = Keys::open(journal, config).unwrap();
+        let settings = log::settle(journal, &config.settings(), None).unwrap();
         let around = Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
         let intake = intake(config, &settings, &keys, 0);
         let mut ingest = Ingest::start(journal, config, &settings, &keys, Vec::new(), around).unwrap();
