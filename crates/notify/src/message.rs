@@ -103,7 +103,7 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
     text.push_str(&format!("{above}\n\n{headline}\n{rest}\n\n{}\n", label(language, Label::WhatToCheck)));
     checks.iter().enumerate().for_each(|(at, check)| text.push_str(&format!("{}. {check}\n", at + 1)));
     if let Some(link) = &link {
-        text.push_str(&format!("\n{}: {link}\n", label(language, Label::Open)));
+        text.push_str(&format!("\n{}{}{link}\n", label(language, Label::Open), words::colon(language)));
     }
     let foot = frame.foot(language, &format!("{} r{}", alert.id, alert.revision));
     text.push_str(&as_text(&foot));
@@ -197,7 +197,8 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
 
 /// A list of alerts that waited, the rarest first.
 pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
-    let subject = format!("{}: {} ({})", label(language, Label::Digest), alerts.len(), words::instant(now, zone, language));
+    let colon = words::colon(language);
+    let subject = format!("{}{colon}{} ({})", label(language, Label::Digest), alerts.len(), words::instant(now, zone, language));
     let mut text = format!("{}\n", label(language, Label::BelowTheLine));
     let mut rows = String::new();
     for (alert, telling) in alerts {
@@ -249,7 +250,7 @@ pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micr
         sentences.push(label(language, Label::NothingUnusual).to_owned());
     }
     if let Some(share) = pulse.seen {
-        sentences.push(format!("{}: {}.", label(language, Label::Seen), words::share(share)));
+        sentences.push(format!("{}{}{}.", label(language, Label::Seen), words::colon(language), words::share(share)));
     }
     let json = json!({
         "type": if pulse.is_silent { "system.silent" } else { "system.heartbeat" },
@@ -280,7 +281,8 @@ pub fn notice(notice: &Notice, id: &str, language: Language, zone: &Zone, now: M
         Notice::Degraded(conditions) => {
             let names: Vec<String> = conditions.iter().map(|(name, _)| words::plain(name)).collect();
             let lines = conditions.iter().map(|(name, detail)| format!("{}: {}", words::plain(name), words::plain(detail)));
-            ("system.degraded", format!("{}: {}", label(language, Label::Degraded), words::plain(&names.join(", "))), lines.collect())
+            let title = format!("{}{}{}", label(language, Label::Degraded), words::colon(language), words::plain(&names.join(", ")));
+            ("system.degraded", title, lines.collect())
         }
         Notice::Recovered => {
             let title = label(language, Label::Recovered);
@@ -334,7 +336,7 @@ fn plain_message(
 pub fn outage(cause: Option<&str>, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
     let title = label(language, Label::Outage);
     let mut paragraphs = vec![format!("{title}.")];
-    paragraphs.extend(cause.map(|cause| format!("{}: {cause}", label(language, Label::Cause))));
+    paragraphs.extend(cause.map(|cause| format!("{}{}{cause}", label(language, Label::Cause), words::colon(language))));
     let json = json!({
         "type": "system.outage",
         "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
@@ -406,8 +408,9 @@ fn numbers(alert: &Alert, telling: &Telling<'_>) -> Vec<(Label, String)> {
     let language = telling.language;
     let bound = label(language, Label::Bound).split(':').next_back().unwrap_or_default().trim();
     let (expected, upperbound) = (words::expected(alert, telling), words::number(alert.upperbound, language));
+    let semicolon = words::semicolon(language);
     let mut numbers = vec![
-        (Label::Accounts, format!("{}; {expected}; {bound} {upperbound}", alert.observed)),
+        (Label::Accounts, format!("{}{semicolon}{expected}{semicolon}{bound} {upperbound}", alert.observed)),
         (Label::Ratio, format!("{} ×", words::number(alert.ratio(), language))),
     ];
     if let Some(rise) = alert.grounds.detectable_rise {

@@ -197,7 +197,7 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     }
     let accounts = book.accounts(alert.observed.into(), &whole(alert.observed.into(), book));
     let expected = expected(alert, telling);
-    format!("{withdrawn}{accounts} {posted}; {expected}.")
+    format!("{withdrawn}{accounts} {posted}{}{expected}.", semicolon(telling.language))
 }
 
 /// What follows the sentence: how rare, whose voice, how much was seen, what came before.
@@ -309,6 +309,16 @@ pub(crate) fn reasons(language: Language, subscription: &str, page: Option<&str>
     let page = page.map(|page| book.change(&format!("{page}/subscriptions")));
     let by_mail = unsubscribes.map(|address| book.end_by_mail(address));
     [Some(book.why(subscription)), page, by_mail].into_iter().flatten().collect()
+}
+
+/// What stands between a label and its text: French has a space before it.
+pub(crate) fn colon(language: Language) -> &'static str {
+    if language == Language::French { " : " } else { ": " }
+}
+
+/// The same between two parts of a sentence.
+pub(crate) fn semicolon(language: Language) -> &'static str {
+    if language == Language::French { " ; " } else { "; " }
 }
 
 pub(crate) fn works(language: Language, new: u32, unacknowledged: u32) -> String {
@@ -425,9 +435,10 @@ pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
     let accounts = book.in_sentence(book.label(Label::Accounts));
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
     if let Some(rise) = telling.rise {
-        return format!("{withdrawn}{}: {}", title(alert, telling), book.level(rise));
+        return format!("{withdrawn}{}{}{}", title(alert, telling), colon(telling.language), book.level(rise));
     }
-    format!("{withdrawn}{}: {} {accounts}, {}", title(alert, telling), whole(alert.observed.into(), book), expected(alert, telling))
+    let observed = whole(alert.observed.into(), book);
+    format!("{withdrawn}{}{}{observed} {accounts}, {}", title(alert, telling), colon(telling.language), expected(alert, telling))
 }
 
 /// `97 %`.

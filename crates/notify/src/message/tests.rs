@@ -135,16 +135,16 @@ fn a_pulse_and_a_digest() {
     expect![[r#"
         pumphandle works; 0 new alerts in 24~h, 0 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 0 new alerts in 24~h, 0 unacknowledged. Nothing unusual. Seen: 97~%.
         pumphandle works; 1 new alert in 24~h, 2 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 1 new alert in 24~h, 2 unacknowledged. Seen: 97~%.
-        The system is silent: nothing has been judged since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | The system is silent: nothing has been judged since Tue 13 Jan 2026 14:00~CET. Seen: 97~%.
-        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Vus: 97~%.
-        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Vus: 97~%.
-        Le système est muet : rien n’a été jugé depuis mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Le système est muet : rien n’a été jugé depuis mar. 13 janv. 2026 14:00~CET. Vus: 97~%.
-        pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin asumir (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin asumir. Nada inusual. Vistos: 97~%.
-        pumphandle funciona; 1 alerta nueva en 24~h, 2 sin asumir (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin asumir. Vistos: 97~%.
-        El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | El sistema guarda silencio: nada se ha juzgado desde mar. 13 ene. 2026 14:00~CET. Vistos: 97~%.
+        The system is silent: no new post since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | The system is silent: no new post since Tue 13 Jan 2026 14:00~CET. Seen: 97~%.
+        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Vus : 97~%.
+        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Vus : 97~%.
+        Le système est muet : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Le système est muet : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET. Vus : 97~%.
+        pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender. Nada inusual. Vistos: 97~%.
+        pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender. Vistos: 97~%.
+        El sistema guarda silencio: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | El sistema guarda silencio: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET. Vistos: 97~%.
         pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen. Nichts Ungewöhnliches. Gesehen: 97~%.
         pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen. Gesehen: 97~%.
-        Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Das System schweigt: nichts wurde beurteilt seit Di 13. Jan. 2026 14:00~MEZ. Gesehen: 97~%.
+        Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ. Gesehen: 97~%.
     "#]].assert_eq(&all);
     let alert = fever();
     let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
@@ -165,10 +165,10 @@ fn notices_name_what_is_wrong_in_four_languages() {
         }
     }
     expect![[r#"
-        pumphandle works with limits: feed-silent bluesky (Tue 13 Jan 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
-        pumphandle works without limits again (Tue 13 Jan 2026 14:00~CET) | pumphandle works without limits again.
+        pumphandle works with limitations: feed-silent bluesky (Tue 13 Jan 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle works normally again (Tue 13 Jan 2026 14:00~CET) | pumphandle works normally again.
         pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test. There is no alert.
-        pumphandle fonctionne en mode dégradé: feed-silent bluesky (mar. 13 janv. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle fonctionne en mode dégradé : feed-silent bluesky (mar. 13 janv. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
         pumphandle fonctionne de nouveau normalement (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne de nouveau normalement.
         pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test. Il n’y a pas d’alerte.
         pumphandle funciona de forma limitada: feed-silent bluesky (mar. 13 ene. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min

@@ -21,7 +21,7 @@ impl Book for German {
         match rise {
             Rise::Above => "Mehr Konten als üblich schrieben",
             Rise::Several => "Ein Mehrfaches der üblichen Zahl von Konten schrieb",
-            Rise::Many => "Ein Vielfaches der üblichen Zahl von Konten schrieb",
+            Rise::Many => "Ein sehr hohes Vielfaches der üblichen Zahl von Konten schrieb",
         }
     }
 
@@ -29,7 +29,7 @@ impl Book for German {
         match rise {
             Rise::Above => "über dem üblichen Niveau",
             Rise::Several => "ein Mehrfaches des üblichen Niveaus",
-            Rise::Many => "ein Vielfaches des üblichen Niveaus",
+            Rise::Many => "ein sehr hohes Vielfaches des üblichen Niveaus",
         }
     }
 
@@ -41,7 +41,7 @@ impl Book for German {
     fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String {
         match interval {
             Some((low, high)) => format!("{number} erwartet ({low}–{high})"),
-            None => format!("{number} erwartet, Schranke {bound}"),
+            None => format!("{number} erwartet, Schwelle {bound}"),
         }
     }
 
@@ -186,9 +186,9 @@ impl Book for German {
                 format!("Kein einzelner Tag fällt auf, zusammen sind die letzten {days} zu viel: was nimmt seitdem zu?")
             }
             Check::Tags(tags) => format!("Neben dem Thema steht: {tags}. Ist die Krankheit gemeint?"),
-            Check::Elsewhere(places) => format!("Auch über der Schranke: {places}."),
+            Check::Elsewhere(places) => format!("Auch über der Schwelle: {places}."),
             Check::Coverage(percent) => format!("Nur {percent} der Beiträge wurden gesehen: fehlte eine Quelle?"),
-            Check::Open => "Das Fenster ist noch offen: sein Schluss bestätigt den Alarm oder zieht ihn zurück.".to_owned(),
+            Check::Open => "Das Fenster ist noch offen: sein Abschluss bestätigt den Alarm oder zieht ihn zurück.".to_owned(),
             Check::Ask => "Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, Tests?".to_owned(),
         }
     }
@@ -207,13 +207,13 @@ impl Book for German {
             Label::PerMillion => "Beiträge je Million",
             Label::Simulated => "Simulierte Daten",
             Label::Trend => "Konten, Fenster für Fenster",
-            Label::Bound => "gestrichelt: Schranke von",
+            Label::Bound => "gestrichelt: Schwelle von",
             Label::Digest => "Übersicht",
             Label::NothingUnusual => "Nichts Ungewöhnliches.",
-            Label::Silence => "Das System schweigt: nichts wurde beurteilt seit",
+            Label::Silence => "Das System schweigt: kein neuer Beitrag seit",
             Label::Outage => "pumphandle ist ausgefallen: bis zum Neustart wird nichts überwacht",
             Label::Cause => "Ursache",
-            Label::Escalated => "Niemand hat das rechtzeitig übernommen.",
+            Label::Escalated => "Niemand hat den Alarm rechtzeitig übernommen.",
             Label::New => "neu",
             Label::Updated => "Aktualisierung",
             Label::BelowTheLine => "Ohne eigene Nachricht, nach Seltenheit",

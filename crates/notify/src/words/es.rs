@@ -107,7 +107,7 @@ impl Book for Spanish {
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
         let link = if news == 1 { "enlaza" } else { "enlazan" };
         match of {
-            Some(of) => format!("De {of} mensajes examinados, {own} en primera persona, {news} {link} a noticias."),
+            Some(of) => format!("De {of} mensajes de la muestra, {own} en primera persona, {news} {link} a noticias."),
             None => format!("{own} en primera persona, {news} {link} a noticias."),
         }
     }
@@ -150,17 +150,17 @@ impl Book for Spanish {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Al menos {posts} de {of} mensajes examinados son de una sola cuenta: ¿un bot, o alguien en campaña?")
+                format!("Al menos {posts} de {of} mensajes de la muestra son de una sola cuenta: ¿un bot, o alguien en campaña?")
             }
-            Check::NearCopies { posts, of } => format!("{posts} de {of} mensajes examinados son casi copias: ¿un texto que se reenvía?"),
+            Check::NearCopies { posts, of } => format!("{posts} de {of} mensajes de la muestra son casi copias: ¿un texto que se reenvía?"),
             Check::NewAccounts { posts, of } => {
-                format!("{posts} de {of} mensajes examinados son de cuentas nuevas: ¿una ola de altas, o bots?")
+                format!("{posts} de {of} mensajes de la muestra son de cuentas nuevas: ¿una ola de altas, o bots?")
             }
             Check::News { posts, of, domain: Some(domain) } => {
-                format!("{posts} de {of} mensajes examinados enlazan a noticias, sobre todo a {domain}: ¿se habla de un reportaje?")
+                format!("{posts} de {of} mensajes de la muestra enlazan a noticias, sobre todo a {domain}: ¿se habla de un reportaje?")
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} de {of} mensajes examinados enlazan a noticias: ¿se habla de un reportaje?")
+                format!("{posts} de {of} mensajes de la muestra enlazan a noticias: ¿se habla de un reportaje?")
             }
             Check::OneLink => "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned(),
             Check::Growth => "Todos los mensajes aumentaron igual: ¿crece la red y no el tema?".to_owned(),
@@ -178,7 +178,7 @@ impl Book for Spanish {
     fn label(&self, label: Label) -> &'static str {
         match label {
             Label::WhatToCheck => "Qué comprobar",
-            Label::Open => "Abrir y asumir",
+            Label::Open => "Abrir y atender",
             Label::Inbox => "Bandeja de entrada",
             Label::Accounts => "Cuentas",
             Label::Ratio => "Razón",
@@ -192,10 +192,10 @@ impl Book for Spanish {
             Label::Bound => "trazos: umbral de",
             Label::Digest => "Resumen",
             Label::NothingUnusual => "Nada inusual.",
-            Label::Silence => "El sistema guarda silencio: nada se ha juzgado desde",
+            Label::Silence => "El sistema guarda silencio: ningún mensaje nuevo desde el",
             Label::Outage => "pumphandle se ha detenido: no se vigila nada hasta que se reinicie",
             Label::Cause => "Causa",
-            Label::Escalated => "Nadie la ha asumido a tiempo.",
+            Label::Escalated => "Nadie la ha atendido a tiempo.",
             Label::New => "nueva",
             Label::Updated => "actualización",
             Label::BelowTheLine => "Sin envío inmediato, por rareza",
@@ -246,6 +246,6 @@ impl Book for Spanish {
 
     fn works(&self, new: u32, unacknowledged: u32) -> String {
         let alerts = if new == 1 { "alerta nueva" } else { "alertas nuevas" };
-        format!("pumphandle funciona; {new} {alerts} en 24\u{a0}h, {unacknowledged} sin asumir")
+        format!("pumphandle funciona; {new} {alerts} en 24\u{a0}h, {unacknowledged} sin atender")
     }
 }

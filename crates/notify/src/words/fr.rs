@@ -39,8 +39,11 @@ impl Book for French {
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
-        let when =
-            if is_open { format!("jusqu’ici, dans les {span} qui finissent {end}") } else { format!("dans les {span} avant {end}") };
+        let when = if is_open {
+            format!("jusqu’ici, dans les {span} qui finissent le {end}")
+        } else {
+            format!("dans les {span} avant le {end}")
+        };
         format!("publié sur « {topic} » {place} {when}")
     }
 
@@ -119,7 +122,7 @@ impl Book for French {
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
         let link = if news < 2 { "renvoie" } else { "renvoient" };
         match of {
-            Some(of) => format!("Sur {of} messages examinés, {own} à la première personne, {news} {link} vers la presse."),
+            Some(of) => format!("Sur {of} messages de l’échantillon, {own} à la première personne, {news} {link} vers la presse."),
             None => format!("{own} à la première personne, {news} {link} vers la presse."),
         }
     }
@@ -162,24 +165,32 @@ impl Book for French {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Au moins {posts} des {of} messages examinés viennent d’un seul compte : un robot, ou quelqu’un qui milite ?")
+                format!(
+                    "Au moins {posts} des {of} messages de l’échantillon viennent d’un seul compte : un robot, ou quelqu’un qui milite ?"
+                )
             }
-            Check::NearCopies { posts, of } => format!("{posts} des {of} messages examinés sont des quasi-copies : un texte relayé ?"),
+            Check::NearCopies { posts, of } => {
+                format!("{posts} des {of} messages de l’échantillon sont des quasi-copies : un texte relayé ?")
+            }
             Check::NewAccounts { posts, of } => {
-                format!("{posts} des {of} messages examinés viennent de comptes récents : des inscriptions en masse, ou des robots ?")
+                format!(
+                    "{posts} des {of} messages de l’échantillon viennent de comptes récents : des inscriptions en masse, ou des robots ?"
+                )
             }
             Check::News { posts, of, domain: Some(domain) } => {
-                format!("{posts} des {of} messages examinés renvoient vers la presse, surtout {domain} : parle-t-on d’un reportage ?")
+                format!(
+                    "{posts} des {of} messages de l’échantillon renvoient vers la presse, surtout {domain} : parle-t-on d’un reportage ?"
+                )
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} des {of} messages examinés renvoient vers la presse : parle-t-on d’un reportage ?")
+                format!("{posts} des {of} messages de l’échantillon renvoient vers la presse : parle-t-on d’un reportage ?")
             }
             Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée ?".to_owned(),
-            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui grandit, et non le sujet ?".to_owned(),
+            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui grandit, et non le thème ?".to_owned(),
             Check::SlowRise(days) => {
                 format!("Aucun jour ne ressort seul ; les {days} derniers ensemble sont de trop : qu’est-ce qui monte depuis ?")
             }
-            Check::Tags(tags) => format!("À côté du sujet : {tags}. Est-ce bien de la maladie qu’il s’agit ?"),
+            Check::Tags(tags) => format!("À côté du thème : {tags}. Est-ce bien de la maladie qu’il s’agit ?"),
             Check::Elsewhere(places) => format!("Au-dessus du seuil aussi : {places}."),
             Check::Coverage(percent) => format!("Seuls {percent} des messages ont été vus : une source était-elle absente ?"),
             Check::Open => "La fenêtre est encore ouverte : sa clôture confirme ou retire l’alerte.".to_owned(),
@@ -204,10 +215,10 @@ impl Book for French {
             Label::Bound => "tirets : seuil de",
             Label::Digest => "Résumé",
             Label::NothingUnusual => "Rien d’inhabituel.",
-            Label::Silence => "Le système est muet : rien n’a été jugé depuis",
+            Label::Silence => "Le système est muet : aucun nouveau message depuis le",
             Label::Outage => "pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage",
             Label::Cause => "Cause",
-            Label::Escalated => "Personne ne s’en est chargé à temps.",
+            Label::Escalated => "Personne ne l’a prise en charge à temps.",
             Label::New => "nouvelle",
             Label::Updated => "mise à jour",
             Label::BelowTheLine => "Sans envoi immédiat, par rareté",
