@@ -149,7 +149,7 @@ impl Sessions {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let token = given.to_str().ok().and_then(|given| given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer ")));
             let holder = token.and_then(|token| (self.access.tokens)(&print(token.trim())));
-            return holder.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "this token opens nothing"));
+            return holder.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
         }
         if peer.is_some_and(|peer| self.believes(peer)) && self.has_proxy_secret(headers) {
             let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

@@ -45,7 +45,7 @@ pub(crate) async fn who(asked: Asked) -> Answer {
 pub(crate) async fn sign_in(asked: Asked) -> Answer {
     let given: SignIn = serde_json::from_slice(&asked.body).map_err(|_| Problem::bad_request("the body is `{\"token\": …}`"))?;
     let Some((holder, cookie)) = asked.room.sessions.open(given.token.trim()) else {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "this token opens nothing"));
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
     };
     with_cookie(answer(&asked, &holder)?, &cookie)
 }
