@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Shows the whole pipeline at work on simulated posts: no network, no key, no account.
     #[command(
-        after_help = "Example:\n  pumphandle demo\n\nFills three weeks of simulated history, then goes on at a quickened clock, with a page on http://127.0.0.1:8080.\nIt keeps its data in a folder of its own that is emptied at every start: a second start begins anew.\n`--config` and `--set` are obeyed, a configuration file only where `--config` names it; streams and tables are always local, and the one feed is the simulated network. Subscriptions receive messages that are marked as simulated."
+        after_help = "Example:\n  pumphandle demo\n\nFills three weeks of simulated history, then goes on at a quickened clock, with a page on http://127.0.0.1:8080.\nIt keeps its data in a folder of its own that is emptied at every start: a second start begins anew.\n`--config` and `--set` apply, a configuration file only where `--config` names it; streams and tables are always local, and the one feed is the simulated network. Subscriptions receive messages that are marked as simulated."
     )]
     Demo(Demo),
     /// Runs all roles in one process: reads the configured feeds, counts, judges, alerts, and serves the page.
@@ -109,7 +109,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle crisis start --polygon elbe.geojson --topic flood --until 2026-12-10 --inhabitants 240000 --reason \"dyke broke at Pirna\"\n  pumphandle crisis list\n  pumphandle crisis stop elbe --reason \"water is back\"\n\nAt most 30 days, at least 10,000 inhabitants, and no cell of fewer than 11 accounts is ever shown.\nThe public is told of a crisis alert only after a person has decided that it is a health event."
     )]
     Crisis(CrisisArgs),
-    /// Tries a subscription: sends a test by its channel, and prints what became of it.
+    /// Tests a subscription: sends a test message by its channel and prints the result for each recipient.
     #[command(
         after_help = "Example:\n  pumphandle notify test bavaria\n\nEvery recipient has a line: `accepted`, `refused CODE` with what its mail server replied, or `failed` with the reason.\nIt ends with 1 if any of them did not accept the test."
     )]
@@ -129,14 +129,14 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pumphandle token create --name 'Duty officer' --role official\n  pumphandle token list\n  pumphandle token revoke 'Duty officer'\n\nRoles, each with all that those before it may: `viewer` sees everything, `analyst` takes tables away, `official` acts on alerts, `operator` does all.\nA token is shown once and kept as a hash."
     )]
     Token(Token),
-    /// Moves the secrets behind pseudonyms.
+    /// Moves the keys of pseudonyms out of the data folder.
     #[command(
         after_help = "Example:\n  pumphandle keys move\n\nEarlier releases made them inside the data folder. `keys move` puts them into the folder that `keys` in `[privacy]` names,\nor beside the data folder: `data-keys` for `data`. Stop the program first."
     )]
     Keys(Keys),
     /// Erases an author: all posts of theirs that can still be taken back leave the counts.
     #[command(
-        after_help = "Examples:\n  pumphandle erase --author did:plc:ewvi7nxzyoun6zhxrhs64oiz\n  pumphandle erase --author posts:user-17\n\nIt does what the deletion of an account does at its source, and prints what was taken back and until when copies live.\nA running program is asked by its API, with a token of role `operator`; else it is done on the streams."
+        after_help = "Examples:\n  pumphandle erase --author did:plc:ewvi7nxzyoun6zhxrhs64oiz\n  pumphandle erase --author posts:user-17\n\nIt does what the deletion of an account does at its source, and prints what was taken back and until when copies exist.\nIf the program runs, the request goes to its API, with a token of role `operator`; else the streams are changed directly."
     )]
     Erase(Erase),
     /// Asks whether a page is ready: ends with 0 if `/readyz` answers 200.
@@ -213,7 +213,7 @@ pub(crate) struct Demo {
     /// Ends by itself after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_after: Option<u64>,
-    /// Prints alerts as lines of JSON, every revision, at a terminal too. Anywhere else they always are.
+    /// Prints alerts as lines of JSON, every revision, at a terminal too; the output is always JSON elsewhere.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -223,7 +223,7 @@ pub(crate) struct Run {
     /// Ends with 0 when every finite feed has been read and has landed; the log then takes no more.
     #[arg(long)]
     pub(crate) until_drained: bool,
-    /// Prints alerts as lines of JSON at a terminal too. Anywhere else they always are.
+    /// Prints alerts as lines of JSON at a terminal too; the output is always JSON elsewhere.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -506,7 +506,7 @@ pub(crate) enum AlertsCommand {
 pub(crate) struct Ack {
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Prints what was written down as JSON at a terminal too.
+    /// Prints the recorded change as JSON at a terminal too.
     #[arg(long)]
     pub(crate) json: bool,
     /// `new`, `triaged`, `verifying`, `decided` or `closed`.
@@ -631,7 +631,7 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NotifyCommand {
-    /// Sends a test to everybody whom a subscription can reach, those not on duty and deputies too.
+    /// Sends a test to every recipient of a subscription, including those not on duty and deputies.
     #[command(after_help = "Example:\n  pumphandle notify test bavaria")]
     Test(NotifyTest),
 }

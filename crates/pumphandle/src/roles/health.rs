@@ -107,7 +107,6 @@ impl Health {
         Readiness { failing: of(Severity::Failing).map(reason).collect(), degraded: of(Severity::Degraded).map(reason).collect() }
     }
 
-    /// Sets `pumphandle_degraded`, a series for each kind.
     /// The degraded conditions, by name and subject, with a detail each: what those with a heartbeat are sent.
     pub(crate) fn lasting(&self) -> BTreeMap<String, String> {
         let named = |reason: Reason| {
@@ -117,6 +116,7 @@ impl Health {
         self.readiness().degraded.into_iter().map(named).collect()
     }
 
+    /// Sets `pumphandle_degraded`, a series for each kind.
     pub(crate) fn show(&self, metrics: &Metrics) {
         let conditions = self.held();
         for what in condition::ALL {
