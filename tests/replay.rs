@@ -230,7 +230,9 @@ fn a_gap_of_ninety_years_is_replayed_at_once() {
         let args = [&["replay", "posts.ndjson", "--counts", "-", "--verdicts", "v.csv"], mode].concat();
         let counts = folder.output(&args).ends(0).stdout();
         for start in [1_231_146_000, 1_231_236_000, 4_071_286_800_u64] {
-            assert!(counts.contains(&format!("influenza,DE,{start},1,1,1,1\n")), "{mode:?}: {counts}");
+            // In the order of arrival a line so far ahead of those before it is set aside.
+            let is_counted = mode.is_empty() || start < 4_000_000_000;
+            assert_eq!(counts.contains(&format!("influenza,DE,{start},1,1,1,1\n")), is_counted, "{mode:?}: {counts}");
         }
         let verdicts = folder.read("v.csv").lines().count();
         assert!((100..20_000).contains(&verdicts), "{verdicts}");

@@ -127,7 +127,7 @@ fn what_cannot_be_read_of_secrets_is_refused_before_anything_is_served() {
     std::fs::remove_file(folder.file("subs/hook.secret")).expect("it was there");
     refused("hook.secret`");
     folder.write("subs/hook.secret", "whsec_zz\n");
-    refused("not the secret of a webhook");
+    refused("holds no `whsec_`");
     folder.write("subs/hook.secret", SECRET);
     std::fs::create_dir_all(folder.file("data")).expect("our own folder");
     folder.write("data/tokens", "duty\tofficial\n");
@@ -135,7 +135,7 @@ fn what_cannot_be_read_of_secrets_is_refused_before_anything_is_served() {
     std::fs::remove_file(folder.file("data/tokens")).expect("it was there");
     folder.write("roots.pem", "no certificate\n");
     folder.write("run.toml", RUN.replace("[notify]", "[notify]\nroots-file = \"roots.pem\""));
-    refused("no certificates (PEM)");
+    refused("holds no certificates as PEM");
     folder.write("run.toml", RUN);
     folder.output(&["check", "--config", "run.toml"]).ends(0);
 }

@@ -21,7 +21,7 @@ use record::kind::Kind;
 use record::language;
 use record::pseudonym::{AuthorKeys, Epoch, Key};
 use record::region::{OwnRegion, RegionTable, UNLOCATED};
-use record::time::{DAY, MINUTE, Micros, SECOND, pane_border, pane_start};
+use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
 use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
 use rustc_hash::FxHashMap;
 
@@ -33,7 +33,7 @@ pub const AHEAD_MAX: Micros = 5 * MINUTE;
 /// How far a source's stamp may be ahead of our clock before ours counts in its place.
 pub const STAMP_AHEAD_MAX: Micros = MINUTE;
 /// A stored line without a line before it may be this far ahead of our clock to be taken for one that has just come.
-const STORED_AHEAD_MAX: Micros = DAY;
+const STORED_AHEAD_MAX: Micros = AHEAD_MAX;
 
 /// Topics of one post, in the lexicon's order; further ones are left out.
 pub const TOPICS_MAX: usize = 32;

@@ -158,9 +158,10 @@ impl Progress {
         self.failed = true;
     }
 
-    /// The watermark waits for the first word of each feed: one that failed before its first line stands where others are.
+    /// The watermark waits for the first claim of each feed: one that failed before its first line, and a file that has none yet,
+    /// stand where others are.
     pub fn stand_at(&mut self, arrival: Micros) {
-        if self.failed && self.covered_to.is_none() {
+        if (self.failed || !self.live) && self.covered_to.is_none() {
             (self.from, self.covered_to) = (Some(arrival), Some(arrival));
         }
     }

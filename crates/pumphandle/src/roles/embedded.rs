@@ -209,7 +209,7 @@ fn pipeline(
         supervise::Group { stop: page_stop, is_finite: false, roles: services },
         supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
     ];
-    let mut conditions = Monitor::new(shared, &health, &metrics, &seen, &sources);
+    let mut conditions = Monitor::new(shared, &health, &metrics, &seen, &sources, config.notify.silence_after);
     let began = Instant::now();
     let mut is_settled = false;
     let mut troubled = BTreeSet::new();

@@ -374,6 +374,7 @@ impl<'a> Ingest<'a> {
         let live = matches!(opened, Ok(Source::Live(_)));
         let connected = opened.is_ok() && !live;
         meters.connected.set(f64::from(u8::from(connected)));
+        meters.failed.set(0.0);
         self.around.sources.change(&name, |state| {
             state.live = live;
             state.connected = connected;
@@ -998,9 +999,11 @@ impl<'a> Ingest<'a> {
         (feed.lines, feed.rejected) = (0, 0);
     }
 
-    /// Of feeds that failed before their first line the watermark would wait for ever: they stand where the least of the others is.
+    /// For a feed that failed before its first line, and for a followed file that has none yet, the watermark would wait for ever:
+    /// they stand where the least of the others is.
     fn place_failed(&mut self) -> anyhow::Result<()> {
-        if self.feeds.iter().all(|feed| feed.failed.is_none() || feed.progress.reached().is_some()) {
+        let is_without_line = |feed: &Running| (feed.failed.is_some() || feed.caught_up) && feed.progress.reached().is_none();
+        if !self.feeds.iter().any(is_without_line) {
             return Ok(());
         }
         let ours = self.feeds.iter().filter(|feed| feed.failed.is_none()).filter_map(|feed| feed.progress.reached()).min();
@@ -1009,7 +1012,7 @@ impl<'a> Ingest<'a> {
             None => places(self.journal)?.into_iter().filter_map(|place| place.reached).min(),
         };
         if let Some(least) = least {
-            for feed in self.feeds.iter_mut().filter(|feed| feed.failed.is_some() && feed.progress.reached().is_none()) {
+            for feed in self.feeds.iter_mut().filter(|feed| is_without_line(feed)) {
                 feed.progress.stand_at(least);
                 feed.stands = true;
             }
@@ -1088,7 +1091,7 @@ impl<'a> Ingest<'a> {
         match self.keys.forget(reached.min(self.around.clock.wall()), &self.settings) {
             Ok(false) => {}
             Ok(true) => {
-                tracing::info!("author keys of old epochs destroyed");
+                tracing::debug!("author keys of old epochs destroyed");
                 for feed in &mut self.feeds {
                     match &mut feed.source {
                         Source::File(_, intake) => intake.set_authors(&self.keys.authors),

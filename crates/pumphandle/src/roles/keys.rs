@@ -130,6 +130,15 @@ fn read(file: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// Whether this is what a file of author keys holds: a key, or the chain that ingest writes in its place.
+pub(crate) fn is_author_key(text: &str) -> bool {
+    parse_chain(text).is_some()
+}
+
+pub(crate) fn is_routing_key(text: &str) -> bool {
+    parse(text.trim()).is_some()
+}
+
 fn not_a_key(file: &Path) -> anyhow::Error {
     anyhow!("key file `{}` does not hold 64 hexadecimal digits", file.display())
 }

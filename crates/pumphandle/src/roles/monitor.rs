@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use journal::{Journal, Position, Stream};
+use record::Micros;
 use record::time::SECOND;
 use web::Metrics;
 
@@ -17,6 +18,11 @@ use crate::drive::{Seen, disk_is_full};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Ticks without a frame, or frames that are not applied, for so long: a restart may help.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
+/// An outage of a feed is reported from this length on.
+const OUTAGE_MIN: Micros = 30 * SECOND;
+/// How far the watermark may be behind the clock, and for how long it may come no nearer.
+const BEHIND_MAX: Duration = Duration::from_secs(15 * 60);
+const BEHIND_HELD: Duration = Duration::from_secs(60);
 
 /// One of a look's numbers.
 pub(crate) struct Monitor<'a> {
@@ -25,6 +31,10 @@ pub(crate) struct Monitor<'a> {
     metrics: &'a Metrics,
     seen: &'a Seen,
     sources: &'a SourceStates,
+    silence_after: Micros,
+    /// The watermark, and when it was first seen so.
+    behind: Option<(Micros, Instant)>,
+    began: Instant,
     next_look: Instant,
     frames: Stalled,
     applied: Stalled,
@@ -49,9 +59,22 @@ impl<'a> Monitor<'a> {
         metrics: &'a Metrics,
         seen: &'a Seen,
         sources: &'a SourceStates,
+        silence_after: Micros,
     ) -> Monitor<'a> {
         let now = Instant::now();
-        Monitor { journal, health, metrics, seen, sources, next_look: now, frames: Stalled::new(now), applied: Stalled::new(now) }
+        Monitor {
+            journal,
+            health,
+            metrics,
+            seen,
+            sources,
+            silence_after,
+            behind: None,
+            began: now,
+            next_look: now,
+            frames: Stalled::new(now),
+            applied: Stalled::new(now),
+        }
     }
 
     /// Looks, if it is time.
@@ -65,9 +88,34 @@ impl<'a> Monitor<'a> {
             self.look(now, tallies.end);
         }
         self.look_at_sources();
+        self.look_at_watermark(now);
         let full = disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
         self.health.set(Severity::Degraded, condition::DISK_FULL, "", full);
         self.health.show(self.metrics);
+    }
+
+    /// Counting is behind where the watermark is far behind the clock and comes no nearer: a back-fill does.
+    fn look_at_watermark(&mut self, now: Instant) {
+        let wall = super::now();
+        let watermark = Micros::try_from(self.seen.watermark.load(Ordering::Relaxed)).unwrap_or(0);
+        let ticks = self.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).get();
+        let is_late = match watermark {
+            0 => ticks > 0 && now.duration_since(self.began) >= BEHIND_MAX,
+            watermark => wall - watermark > BEHIND_MAX.as_micros() as Micros,
+        };
+        let (distance, since) = *self.behind.get_or_insert((wall - watermark, now));
+        if !is_late || wall - watermark < distance {
+            self.behind = is_late.then_some((wall - watermark, now));
+            self.health.set(Severity::Degraded, condition::LAG, "", None);
+            return;
+        }
+        if now.duration_since(since) >= BEHIND_HELD {
+            let detail = match watermark {
+                0 => "nothing can be closed yet: a feed has claimed nothing".to_owned(),
+                watermark => format!("counting is {} min behind the clock", (wall - watermark) / (60 * SECOND)),
+            };
+            self.health.set(Severity::Degraded, condition::LAG, "", Some(detail));
+        }
     }
 
     /// A feed that fails, is silent or lags is no reason to restart: the others go on.
@@ -75,7 +123,11 @@ impl<'a> Monitor<'a> {
         let clock = super::clock();
         let now = clock.now();
         for (feed, state) in self.sources.all() {
-            let silent = state.outage.as_ref().map(|(since, _)| format!("no events for {} s", (now.monotonic - since) / SECOND));
+            let outage = state.outage.as_ref().map(|(since, _)| now.monotonic - since).filter(|span| *span >= OUTAGE_MIN);
+            // A followed file says nothing of its own life: it is silent after as long as the whole system would be.
+            let is_quiet = |at: &Micros| !state.live && !state.ended && now.monotonic - at >= self.silence_after;
+            let silent = outage.or(state.event_at.filter(is_quiet).map(|at| now.monotonic - at));
+            let silent = silent.map(|span| format!("no events for {} s", span / SECOND));
             self.health.set(Severity::Degraded, condition::FEED_SILENT, &feed, silent);
             let failed = state.failed.as_ref().map(|_| "it is read no more, or not whole".to_owned());
             self.health.set(Severity::Degraded, condition::FEED_FAILED, &feed, failed);

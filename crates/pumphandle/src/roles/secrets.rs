@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::keys;
 use super::notifier::Channels;
 use super::stores::secret;
 use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
@@ -50,10 +51,14 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         check_password(config.warehouse.clickhouse.password_file.as_deref(), &mut problems);
     }
     if uses.keys {
-        let files = [&config.privacy.author_key_file, &config.privacy.routing_key_file];
-        for file in files.into_iter().flatten() {
-            if let Some(text) = read(file, &mut problems)
-                && blake3::Hash::from_hex(text.trim()).is_err()
+        // The author key is written anew, in a form of its own, when keys of old epochs are destroyed.
+        type IsKey = fn(&str) -> bool;
+        let files: [(_, IsKey); 2] =
+            [(&config.privacy.author_key_file, keys::is_author_key), (&config.privacy.routing_key_file, keys::is_routing_key)];
+        for (file, is_key) in files {
+            if let Some(file) = file
+                && let Some(text) = read(file, &mut problems)
+                && !is_key(&text)
             {
                 problems.push(of_file(file, "a key that is not 64 hexadecimal digits".to_owned()));
             }

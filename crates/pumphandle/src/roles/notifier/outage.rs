@@ -4,6 +4,7 @@
 //! subscriptions of the page can't be read, those of files are notified all the same.
 
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use journal::Journal;
@@ -30,14 +31,22 @@ pub(crate) fn report(journal: &dyn Journal, equipment: &Equipment, cause: &str) 
         return;
     }
     let now = (equipment.clock)();
+    let was_sent = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for subscription in &subscriptions {
+            let was_sent = &was_sent;
             scope.spawn(move || match send(equipment, subscription, cause, now) {
-                Ok(()) => tracing::info!(subscription = subscription.name, "notice of the outage sent"),
+                Ok(()) => {
+                    was_sent.store(true, Ordering::Relaxed);
+                    tracing::info!(subscription = subscription.name, "notice of the outage sent");
+                }
                 Err(error) => tracing::error!(subscription = subscription.name, %error, "notice of the outage not sent"),
             });
         }
     });
+    if !was_sent.into_inner() {
+        return;
+    }
     // Where not even an empty file can be made, the next start sends the notice again.
     if let Err(error) = File::create(&mark) {
         tracing::warn!(%error, file = %mark.display(), "failed to note that the notice was sent");
@@ -64,15 +73,16 @@ fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscript
             Vec::new()
         }
     };
-    of_files.iter().cloned().chain(of_page).filter(|subscription| subscription.heartbeat).collect()
+    of_files.iter().cloned().chain(of_page).filter(|subscription| subscription.heartbeat && has_notices(subscription)).collect()
+}
+
+/// Feeds and Alertmanager have no place for a message that is no alert.
+fn has_notices(subscription: &Subscription) -> bool {
+    !matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. })
 }
 
 /// To every recipient: one that is refused is logged, and keeps nobody else from it.
 fn send(equipment: &Equipment, subscription: &Subscription, cause: &str, now: Micros) -> Result<(), SendError> {
-    // These have no place for a message that is no alert.
-    if matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. }) {
-        return Ok(());
-    }
     // A cause may name files and addresses.
     let cause = (subscription.audience == Audience::Official).then_some(cause);
     let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
