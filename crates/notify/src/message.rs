@@ -279,10 +279,12 @@ pub enum Notice {
 pub fn notice(notice: &Notice, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
     let (kind, title, paragraphs) = match notice {
         Notice::Degraded(conditions) => {
-            let names: Vec<String> = conditions.iter().map(|(name, _)| words::plain(name)).collect();
-            let lines = conditions.iter().map(|(name, detail)| format!("{}: {}", words::plain(name), words::plain(detail)));
-            let title = format!("{}{}{}", label(language, Label::Degraded), words::colon(language), words::plain(&names.join(", ")));
-            ("system.degraded", title, lines.collect())
+            let names: Vec<String> = conditions.iter().map(|(name, _)| words::condition(name, language)).collect();
+            let colon = words::colon(language);
+            let lines = names.iter().zip(conditions).map(|(name, (_, detail))| format!("{name}{colon}{}", words::plain(detail)));
+            let lines = lines.collect();
+            let title = format!("{}{colon}{}", label(language, Label::Degraded), names.join(", "));
+            ("system.degraded", title, lines)
         }
         Notice::Recovered => {
             let title = label(language, Label::Recovered);

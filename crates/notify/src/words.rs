@@ -200,6 +200,49 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     format!("{withdrawn}{accounts} {posted}{}{expected}.", semicolon(telling.language))
 }
 
+/// Conditions under which the program works with less, as the page calls them: English, French, Spanish, German.
+const CONDITIONS: [(&str, [&str; 4]); 10] = [
+    ("feed-silent", ["source silent", "source muette", "fuente sin datos", "Quelle stumm"]),
+    ("feed-failed", ["source failed", "source en panne", "fuente averiada", "Quelle ausgefallen"]),
+    ("lag", ["results behind the clock", "résultats en retard", "resultados con retraso", "Ergebnisse im Rückstand"]),
+    ("clock", ["clock not reliable", "horloge peu fiable", "reloj poco fiable", "Uhr nicht verlässlich"]),
+    ("mail-refused", ["mail refused", "courriel refusé", "correo rechazado", "E-Mail abgelehnt"]),
+    ("disk-full", ["disk full", "disque plein", "disco lleno", "Datenträger voll"]),
+    (
+        "backlog",
+        [
+            "backlog of more than two days",
+            "retard de plus de deux jours",
+            "retraso de más de dos días",
+            "Rückstand von mehr als zwei Tagen",
+        ],
+    ),
+    (
+        "landing",
+        [
+            "results can’t be stored",
+            "résultats impossibles à enregistrer",
+            "no se pueden guardar los resultados",
+            "Ergebnisse können nicht gespeichert werden",
+        ],
+    ),
+    ("no-frames", ["no counts are made", "aucun comptage en cours", "no se hacen recuentos", "es wird nicht gezählt"]),
+    ("role-ended", ["a part has stopped", "un composant s’est arrêté", "un componente se ha detenido", "ein Programmteil ist beendet"]),
+];
+
+/// A condition's name and subject, such as `feed-silent bluesky`, in words: `source silent (bluesky)`.
+pub fn condition(name: &str, language: Language) -> String {
+    let (what, subject) = name.split_once(' ').unwrap_or((name, ""));
+    let column = match language {
+        Language::English => 0,
+        Language::French => 1,
+        Language::Spanish => 2,
+        Language::German => 3,
+    };
+    let words = CONDITIONS.iter().find(|(known, _)| *known == what).map_or(what, |(_, words)| words[column]);
+    if subject.is_empty() { plain(words) } else { format!("{} ({})", plain(words), plain(subject)) }
+}
+
 /// What follows the sentence: how rare, whose voice, how much was seen, what came before.
 pub fn rest(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();

@@ -165,16 +165,16 @@ fn notices_name_what_is_wrong_in_four_languages() {
         }
     }
     expect![[r#"
-        pumphandle works with limitations: feed-silent bluesky (Tue 13 Jan 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle works with limitations: source silent (bluesky) (Tue 13 Jan 2026 14:00~CET) | source silent (bluesky): no event for <3> min
         pumphandle works normally again (Tue 13 Jan 2026 14:00~CET) | pumphandle works normally again.
         pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test. There is no alert.
-        pumphandle fonctionne en mode dégradé : feed-silent bluesky (mar. 13 janv. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle fonctionne en mode dégradé : source muette (bluesky) (mar. 13 janv. 2026 14:00~CET) | source muette (bluesky) : no event for <3> min
         pumphandle fonctionne de nouveau normalement (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne de nouveau normalement.
         pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test. Il n’y a pas d’alerte.
-        pumphandle funciona de forma limitada: feed-silent bluesky (mar. 13 ene. 2026 14:00~CET) | feed-silent bluesky: no event for <3> min
+        pumphandle funciona de forma limitada: fuente sin datos (bluesky) (mar. 13 ene. 2026 14:00~CET) | fuente sin datos (bluesky): no event for <3> min
         pumphandle vuelve a funcionar con normalidad (mar. 13 ene. 2026 14:00~CET) | pumphandle vuelve a funcionar con normalidad.
         pumphandle: prueba de la suscripción bavaria (mar. 13 ene. 2026 14:00~CET) | Esto es una prueba. No hay ninguna alerta.
-        pumphandle läuft eingeschränkt: feed-silent bluesky (Di 13. Jan. 2026 14:00~MEZ) | feed-silent bluesky: no event for <3> min
+        pumphandle läuft eingeschränkt: Quelle stumm (bluesky) (Di 13. Jan. 2026 14:00~MEZ) | Quelle stumm (bluesky): no event for <3> min
         pumphandle läuft wieder uneingeschränkt (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft wieder uneingeschränkt.
         pumphandle: Test des Abonnements bavaria (Di 13. Jan. 2026 14:00~MEZ) | Dies ist ein Test. Es liegt kein Alarm vor.
     "#]].assert_eq(&all);
