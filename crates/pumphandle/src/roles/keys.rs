@@ -138,6 +138,16 @@ fn parse(text: &str) -> Option<Key> {
     Some(Key::new(*blake3::Hash::from_hex(text).ok()?.as_bytes()))
 }
 
+/// Whether a file with this text can be the routing key.
+pub(crate) fn is_key(text: &str) -> bool {
+    parse(text.trim()).is_some()
+}
+
+/// Whether a file with this text can be the author key.
+pub(crate) fn is_author_key(text: &str) -> bool {
+    parse_chain(text).is_some()
+}
+
 /// 64 hexadecimal digits are the first key of a chain; what ingest has written in their place names the chain and the day.
 fn parse_chain(text: &str) -> Option<AuthorKeys> {
     if let Some(root) = parse(text.trim()) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::keys;
 use super::notifier::Channels;
 use super::stores::secret;
 use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
@@ -23,6 +24,9 @@ pub(crate) struct Uses {
 impl Uses {
     pub(crate) const ALL: Uses = Uses { warehouse: true, keys: true, serves: true };
 }
+
+/// Whether a file's text is what it should be.
+type IsRight = fn(&str) -> bool;
 
 /// Refuses to start with what `check` would refuse.
 pub(crate) fn require(config: &Config, uses: Uses) -> anyhow::Result<()> {
@@ -50,12 +54,20 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         check_password(config.warehouse.clickhouse.password_file.as_deref(), &mut problems);
     }
     if uses.keys {
-        let files = [&config.privacy.author_key_file, &config.privacy.routing_key_file];
-        for file in files.into_iter().flatten() {
-            if let Some(text) = read(file, &mut problems)
-                && blake3::Hash::from_hex(text.trim()).is_err()
+        let files: [(_, IsRight, _); 2] = [
+            (
+                &config.privacy.author_key_file,
+                keys::is_author_key,
+                "neither 64 hexadecimal digits nor what ingest has written in their place",
+            ),
+            (&config.privacy.routing_key_file, keys::is_key, "a key that is not 64 hexadecimal digits"),
+        ];
+        for (file, is_right, message) in files {
+            if let Some(file) = file
+                && let Some(text) = read(file, &mut problems)
+                && !is_right(&text)
             {
-                problems.push(of_file(file, "a key that is not 64 hexadecimal digits".to_owned()));
+                problems.push(of_file(file, message.to_owned()));
             }
         }
     }
