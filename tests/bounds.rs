@@ -21,7 +21,7 @@ const RUN: [&str; 3] = ["run", "--config", "run.toml"];
 const NINE: i64 = 1_767_603_600;
 
 /// Tags of all topics, as many as a post may have.
-fn all_tags() -> Vec<String> {
+pub(crate) fn all_tags() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/topics");
     let mut files: Vec<_> = std::fs::read_dir(folder).expect("topics").map(|entry| entry.expect("a file").path()).collect();
     files.sort();

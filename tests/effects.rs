@@ -2,7 +2,8 @@
 //!
 //! Keys are read from the file itself: one without a row fails. A row is what a check adds by [`Table::row`]: a count, a file, an
 //! answer or a metric before and after, never the configuration itself. A new key: a check in [`CHECKS`] or a line in an old one.
-//! Keys that need a server which is not here are skipped and say so; keys whose effect only virtual time shows name their test.
+//! Keys that need a server which is not here are skipped and say so; keys whose effect takes hours or several machines name their test,
+//! which must exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
@@ -24,55 +25,47 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use crate::live::{self, OUTBREAK};
 use crate::notify;
 use crate::program::{Folder, LONG, Running, root, until};
+use crate::{bounds, sources, tidy, web};
 
-/// Checks run beside each other; each adds the rows of its keys.
+/// Checks run beside each other, most of their time waiting, those that take longest first; each adds the rows of its keys.
 const CHECKS: &[fn(&mut Table)] = &[
+    notifications,
+    notifications_by_default,
+    profiles,
+    jetstream,
+    outage_hold,
+    requests_at_once,
+    retention_of_rows,
+    page,
+    judging,
+    partitions,
     panes,
     topics,
     lines,
-    judging,
     floors,
     places,
     rejects,
     replay_memory,
     embedded,
-    partitions,
     kafka,
     warehouse,
-    page,
-    notifications,
     keys,
-    jetstream,
-    profiles,
     file_feeds,
-    outage_hold,
-    clickhouse_retention,
+    retention_of_the_log,
+    cells,
+    bounds_of_feeds,
     streams_in_kafka,
     log_and_metrics,
     populations,
     roots,
 ];
 
-/// Made effective by other changes of the same release: each gets a check with that change.
-const NOT_YET: [(&str, &str); 5] = [
-    ("limits.cells", "no row yet"),
-    ("limits.requests", "no row yet"),
-    ("limits.batch-bytes", "no row yet"),
-    ("limits.queue", "no row yet"),
-    ("feeds.collections", "no row yet"),
+/// Keys whose effect takes an hour and more or a second member of a group: tests in virtual time or over real servers.
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("retention.hard-age", "what_is_unread_goes_at_the_hard_age_and_is_reported_before"),
+    ("feeds.profiles-expiry", "a_matched_post_goes_out_pending_and_again_with_its_place"),
+    ("journal.session-timeout", "a_worker_that_was_thought_dead_changes_nothing_when_it_wakes"),
 ];
-
-/// Keys whose effect takes hours or a second member, and the tests that show it in virtual time or over real servers.
-const ELSEWHERE: [(&str, &str); 6] = [
-    ("retention.posts", RETENTION_TESTS),
-    ("retention.tallies", RETENTION_TESTS),
-    ("retention.counts", RETENTION_TESTS),
-    ("retention.rejects", RETENTION_TESTS),
-    ("feeds.profiles-expiry", "feeds: intake::tests, in virtual time"),
-    ("journal.session-timeout", "cluster tests: a killed member's partitions go to others after it"),
-];
-
-const RETENTION_TESTS: &str = "journal: local::tests, what is older is deleted, at a time that is handed in";
 
 #[derive(Default)]
 struct Table {
@@ -115,15 +108,18 @@ fn every_key_of_the_configuration_has_an_effect() {
                 }
             }
         };
-        let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..6).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("caught")).collect()
     });
     let mut rows = BTreeMap::new();
     for (key, row) in tables.into_iter().flat_map(|table| table.rows) {
         assert!(rows.insert(key.clone(), row).is_none(), "two rows for `{key}`");
     }
-    for (key, test) in ELSEWHERE.into_iter().chain(NOT_YET) {
-        assert!(rows.insert(key.to_owned(), ("-".to_owned(), test.to_owned())).is_none(), "`{key}` has a row now: take it off the list");
+    let sources = tidy::sources();
+    for (key, test) in ELSEWHERE {
+        assert!(sources.iter().any(|source| source.contains(&format!("fn {test}("))), "`{key}`: no test `{test}`");
+        let row = ("-".to_owned(), format!("shown by the test `{test}`"));
+        assert!(rows.insert(key.to_owned(), row).is_none(), "`{key}` has a row now: take it off the list");
     }
     print(&keys, &rows);
     let failures = failures.into_inner().expect("no panic");
@@ -204,6 +200,10 @@ impl Replay {
 /// Columns of `--verdicts`.
 const METHOD: usize = 4;
 const UPPERBOUND: usize = 8;
+
+fn unix_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
+}
 
 fn line(id: usize, more: Value) -> String {
     let mut line = json!({"id": format!("p{id}"), "author": format!("a{id}"), "created_at": OUTBREAK + id as i64, "arrived": OUTBREAK + id as i64, "region": "DE-BE"});
@@ -340,6 +340,34 @@ fn lines(table: &mut Table) {
     table.differs("limits.tag-bytes", "16", "tags dropped", dropped(&[]), dropped(&["limits.tag-bytes=16"]));
     let languages = |sets: &[&str]| replay.rows("--counts", sets, |row| &row[0] == "influenza" && row[1].starts_with("lang:"));
     table.differs("limits.langs-per-post", "1", "languages counted", languages(&[]), languages(&["limits.langs-per-post=1"]));
+}
+
+/// More series than have room, in three hours.
+fn cells(table: &mut Table) {
+    let languages = ["de", "en", "fr", "es", "it", "nl", "pl", "pt", "sv", "da", "fi", "cs", "el", "hu", "ro", "bg"];
+    let tags = bounds::all_tags();
+    let post = |n: usize| {
+        let at = OUTBREAK + 3600 * n as i64;
+        line(n, json!({"tags": tags, "langs": languages, "created_at": at, "arrived": at}))
+    };
+    let replay = Replay::of(&(0..3).map(post).collect::<String>());
+    let left_out = |sets: &[&str]| replay.folder.output(&set(&["replay", "posts.ndjson"], sets)).ends(0).summed("cells_dropped");
+    table.differs("limits.cells", "1000", "cells left out of three posts of 16 languages", left_out(&[]), left_out(&["limits.cells=1000"]));
+}
+
+fn bounds_of_feeds(table: &mut Table) {
+    let appended = |value: &str| sources::most_appended_at_once(&format!("limits.batch-bytes={value}"));
+    table.differs("limits.batch-bytes", "2KiB", "bytes appended at once, at most", appended("256KiB"), appended("2KiB"));
+    let (usual, small) = (sources::most_that_waited("limits.queue=64", 6.0), sources::most_that_waited("limits.queue=3", 1.0));
+    table.differs("limits.queue", "3", "lines of a network that waited, at most", usual, small);
+}
+
+fn requests_at_once(table: &mut Table) {
+    let [usual, now] = [&[][..], &["limits.requests=1"]].map(|sets| {
+        let (_folder, run, token) = web::served(sets);
+        web::refused_of_thirty(&run, &token)
+    });
+    table.differs("limits.requests", "1", "answers 503 to thirty requests at once", usual, now);
 }
 
 fn replay_memory(table: &mut Table) {
@@ -532,8 +560,6 @@ fn keys(table: &mut Table) {
         // Two posts of one account, twelve days apart.
         let text: String = (0..2).map(|n: i64| line(n as usize, json!({"author": "same", "tags": ["flu"], "created_at": OUTBREAK + n * 12 * 86_400, "arrived": OUTBREAK + n * 12 * 86_400}))).collect();
         let folder = folder_of(&text);
-        folder.write("secret.key", [7u8; 32]);
-        folder.write("hex.key", "07".repeat(32));
         let done = folder.output(&set(&DRAIN, sets));
         done.ends(0);
         let journal = LocalJournal::open(&folder.file("data"), 4, Options::default()).expect("its streams");
@@ -546,7 +572,7 @@ fn keys(table: &mut Table) {
                 }
             }
         }
-        (authors.len(), folder.file(&format!("data/keys/{name}")).exists())
+        (authors.len(), folder.file(&format!("data-keys/{name}")).exists())
     };
     let (usual, made) = authors(&[], "authors.key");
     let (short, _) = authors(&["privacy.author-key-epoch=9d"], "authors.key");
@@ -555,11 +581,17 @@ fn keys(table: &mut Table) {
         let given = format!("{key}=given.key");
         let folder = folder_of(&line(1, json!({"tags": ["flu"]})));
         folder.output(&DRAIN).ends(0);
-        std::fs::copy(folder.file(&format!("data/keys/{name}")), folder.file("given.key")).expect("a key");
-        std::fs::remove_dir_all(folder.file("data")).expect("our own folder");
+        std::fs::copy(folder.file(&format!("data-keys/{name}")), folder.file("given.key")).expect("a key");
+        for ours in ["data", "data-keys"] {
+            std::fs::remove_dir_all(folder.file(ours)).expect("our own folder");
+        }
         folder.output(&set(&DRAIN, &[&given])).ends(0);
-        table.differs(key, "given.key", "key made under the data folder", made, folder.file(&format!("data/keys/{name}")).exists());
+        table.differs(key, "given.key", "key made beside the data folder", made, folder.file(&format!("data-keys/{name}")).exists());
     }
+    let folder = folder_of(&line(1, json!({"tags": ["flu"]})));
+    folder.output(&set(&DRAIN, &["privacy.keys=vault"])).ends(0);
+    assert!(folder.file("vault/authors.key").is_file() && folder.file("vault/routing.key").is_file() && !folder.file("data-keys").exists());
+    table.row("privacy.keys", "vault", "folder of the keys made: data-keys → vault");
 }
 
 // ---- servers that are asked ----
@@ -706,24 +738,104 @@ fn warehouse(table: &mut Table) {
     table.row("warehouse.password-file", "password", "requests carry its content");
 }
 
-fn clickhouse_retention(table: &mut Table) {
-    let Some(url) = crate::clickhouse::url() else { return table.skip("retention.cells", "no ClickHouse") };
-    let folder = folder_of("");
-    let name = folder.path().file_name().and_then(|name| name.to_str()).expect("a name").replace(['.', '-'], "");
-    let (url, database) = (format!("warehouse.url={url}"), format!("warehouse.database=effects{name}"));
-    let tables = |cells: &str| {
-        let cells = format!("retention.cells={cells}");
-        folder.output(&set(&["migrate", "--config", "run.toml"], &["warehouse.kind=clickhouse", &url, &database, &cells])).ends(0);
-        let host = url.trim_start_matches("warehouse.url=http://").to_owned();
-        let query = format!("SHOW CREATE TABLE effects{name}.counts");
-        let mut stream = TcpStream::connect(&host).expect("the engine");
-        write!(stream, "POST / HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{query}", query.len()).expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let rest = answer.split_once("TTL ").map_or("none", |(_, rest)| rest);
-        rest.chars().take(60).take_while(|letter| *letter != '\\' && *letter != '\n').collect::<String>()
+/// Rows in the warehouse of posts that are seventy days old.
+fn retention_of_rows(table: &mut Table) {
+    let at = unix_seconds() - 70 * 86_400;
+    let post = |n: usize| line(n, json!({"tags": ["flu"], "created_at": at + 3600 * n as i64, "arrived": at + 3600 * n as i64}));
+    let folder = folder_of(&(0..30).map(post).collect::<String>());
+    let rows = |name: &str| {
+        folder.output(&["export", "--config", "run.toml", "--table", name, "--format", "ndjson"]).ends(0).stdout().lines().count()
     };
-    table.differs("retention.cells", "100d", "TTL of the table of counts", tables("400d"), tables("100d"));
+    let mut running = folder.start(&RUN);
+    until(LONG, "rows", || running.metric("pumphandle_landed_records_total").filter(|landed| *landed > 0.0));
+    until(LONG, "verdicts", || (rows("verdicts") > 0).then_some(()));
+    ended(&mut running);
+    let (counts, verdicts) = (rows("counts"), rows("verdicts"));
+    // What is old goes at a start.
+    let left = |setting: &str, name: &str| {
+        let mut running = folder.start(&set(&RUN, &[setting]));
+        running.says("retention deleted rows");
+        ended(&mut running);
+        rows(name)
+    };
+    let verdicts_left = left("retention.verdicts=30d", "verdicts");
+    assert_eq!(rows("counts"), counts);
+    let counts_left = left("retention.cells=30d", "counts");
+    // Panes that were open at the stop land at the start, after the deletion.
+    assert!(counts_left < counts / 10 && verdicts_left < verdicts / 10, "{counts} {counts_left} {verdicts} {verdicts_left}");
+    let in_clickhouse = |name: &str| match crate::clickhouse::url() {
+        None => "ClickHouse: skipped, not here".to_owned(),
+        Some(url) => {
+            let key = format!("retention.{}", if name == "counts" { "cells" } else { name });
+            let [usual, now] = ["400d", "100d"].map(|age| clickhouse_expiry(&url, name, &format!("{key}={age}")));
+            assert!(usual != now, "`{key}` has no effect in ClickHouse: {usual}");
+            format!("TTL in ClickHouse: {usual} → {now}")
+        }
+    };
+    for (key, name, usual, now) in
+        [("retention.cells", "counts", counts, counts_left), ("retention.verdicts", "verdicts", verdicts, verdicts_left)]
+    {
+        table.row(key, "30d", format!("rows of `{name}`, 70 days old: {usual} → {now}; {}", in_clickhouse(name)));
+    }
+}
+
+/// The TTL of a table that `migrate` has made.
+fn clickhouse_expiry(url: &str, name: &str, retention: &str) -> String {
+    let folder = folder_of("");
+    let database = folder.path().file_name().and_then(|name| name.to_str()).expect("a name").replace(['.', '-'], "");
+    let sets = [format!("warehouse.url={url}"), format!("warehouse.database=effects{database}")];
+    folder.output(&set(&["migrate", "--config", "run.toml"], &["warehouse.kind=clickhouse", &sets[0], &sets[1], retention])).ends(0);
+    let host = url.trim_start_matches("http://");
+    let query = format!("SHOW CREATE TABLE effects{database}.{name}");
+    let mut stream = TcpStream::connect(host).expect("the engine");
+    write!(stream, "POST / HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{query}", query.len()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let rest = answer.split_once("TTL ").map_or("none", |(_, rest)| rest);
+    rest.chars().take(60).take_while(|letter| *letter != '\\' && *letter != '\n').collect()
+}
+
+/// Files of the log that are 80 hours old and read by all stages.
+fn retention_of_the_log(table: &mut Table) {
+    const OLDER: &str = "import os, sqlite3, sys
+for stream in sys.argv[1:]:
+    for name in os.listdir(f'data/streams/{stream}'):
+        hour = name.removesuffix('.sqlite')
+        if hour.isdigit(): os.rename(f'data/streams/{stream}/{name}', f'data/streams/{stream}/{int(hour) - 80}.sqlite')
+    with sqlite3.connect('data/meta.sqlite') as meta:
+        assert meta.execute('UPDATE meta SET value = value - 80 WHERE name = ?', [f'newest:{stream}']).rowcount == 1, stream
+";
+    let streams = [Stream::Posts, Stream::Tallies, Stream::Counts, Stream::Rejects].map(Stream::name);
+    let deleted = |sets: &[&str]| {
+        let folder = folder_of(&(line(1, json!({"tags": ["flu"]})) + "no JSON\n"));
+        let mut running = folder.start(&RUN);
+        until(LONG, "rows", || running.metric("pumphandle_landed_records_total").filter(|landed| *landed > 0.0));
+        ended(&mut running);
+        let files = |stream: &str| {
+            let entries = std::fs::read_dir(folder.file(&format!("data/streams/{stream}"))).expect("a stream");
+            let names = entries.map(|entry| entry.expect("a file").file_name().into_string().expect("text"));
+            names.filter(|name| name.ends_with(".sqlite")).collect::<BTreeSet<String>>()
+        };
+        let made = Command::new("python3").args(["-c", OLDER]).args(streams).current_dir(folder.path()).output().expect("python3 runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let old = streams.map(files);
+        assert!(old.iter().all(|files| !files.is_empty()), "{old:?}");
+        // What it has begun it finishes.
+        let mut running = folder.start(&set(&RUN, sets));
+        until(Duration::from_secs(30), &format!("a deletion: {}", running.log()), || {
+            running.log().contains("retention deleted stream=").then_some(())
+        });
+        ended(&mut running);
+        let mut old = old.iter();
+        streams.map(|stream| files(stream).is_disjoint(old.next().expect("of each stream")))
+    };
+    let usual = deleted(&[]);
+    let values = ["100h", "100h", "2d", "2d"];
+    let sets: Vec<String> = streams.iter().zip(values).map(|(stream, value)| format!("retention.{stream}={value}")).collect();
+    let now = deleted(&sets.iter().map(String::as_str).collect::<Vec<_>>());
+    for (nth, (stream, value)) in streams.iter().zip(values).enumerate() {
+        table.differs(&format!("retention.{stream}"), value, "files of 80 h ago are deleted at a start", usual[nth], now[nth]);
+    }
 }
 
 fn page(table: &mut Table) {
@@ -734,8 +846,9 @@ fn page(table: &mut Table) {
         let mut running = folder.start(&set(&set(&RUN, &[&listen]), sets));
         until(LONG, "the page", || running.get("/healthz"));
         let mut last = String::new();
-        for _ in 0..times {
+        for nth in 0..times {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the page");
+            let headers = headers.replace("192.0.2.N", &format!("192.0.2.{nth}"));
             write!(stream, "GET {path} HTTP/1.0\r\n{headers}\r\n").expect("asked");
             last.clear();
             stream.read_to_string(&mut last).expect("an answer");
@@ -756,14 +869,39 @@ fn page(table: &mut Table) {
     );
     let usual = status(&[], alerts, ours, 1);
     table.differs("web.anonymous", "viewer", "answer without a token", usual.clone(), status(&["web.anonymous=viewer"], alerts, ours, 1));
-    let proxied = "Host: 127.0.0.1\r\nX-Pumphandle-User: ana\r\nX-Pumphandle-Role: viewer\r\n";
+    let secret = "0123456789abcdef0123456789abcdef";
+    folder.write("secret", format!("{secret}\n"));
+    let named = "X-Pumphandle-User: ana\r\nX-Pumphandle-Role: viewer\r\n";
+    let proxied = format!("{ours}{named}X-Pumphandle-Proxy-Secret: {secret}\r\n");
+    let (viewer, proxy, proof) = ("/api/v1/alerts", "web.trusted-proxies=127.0.0.1", "web.proxy-secret-file=secret");
+    let both = status(&[proxy, proof], viewer, &proxied, 1);
+    table.differs(
+        "web.proxy-secret-file",
+        "secret",
+        "answer to a trusted proxy that names a viewer",
+        status(&[proxy], viewer, &proxied, 1),
+        both.clone(),
+    );
+    // Clients behind a proxy are counted by their own addresses.
+    let forwarded = format!("{ours}X-Forwarded-For: 192.0.2.N\r\n");
+    let few = "web.requests-per-minute=10";
     table.differs(
         "web.trusted-proxies",
         "[\"127.0.0.1\"]",
-        "answer with a proxy's headers",
-        status(&[], alerts, proxied, 1),
-        status(&["web.trusted-proxies=127.0.0.1"], alerts, proxied, 1),
+        "answer to the 20th question, each of another client by `X-Forwarded-For`",
+        status(&[few], session, &forwarded, 20),
+        status(&[few, proxy], session, &forwarded, 20),
     );
+    let fifth = |sets: &[&str]| {
+        let running = folder.start(&set(&RUN, sets));
+        until(LONG, "the page", || running.get("/healthz"));
+        let held: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(running.page()).expect("a connection")).collect();
+        let answer = web::ask(&running, "/public", "").map_or("none".to_owned(), |(status, _)| status.to_string());
+        drop(held);
+        answer
+    };
+    let four = fifth(&["web.connections-per-address=4"]);
+    table.differs("web.connections-per-address", "4", "answer on a fifth connection", fifth(&[]), four);
     table.differs(
         "web.requests-per-minute",
         "10",
@@ -817,24 +955,28 @@ fn smtp(stream: &mut TcpStream, got: &Mutex<String>) {
 const SUBSCRIPTIONS: &str = "[[subscription]]\nname = \"by-mail\"\nchannel = \"mail\"\nto = [\"duty@example.org\"]\naudience = \"official\"\nheartbeat = true\n\
     [[subscription]]\nname = \"by-feed\"\nchannel = \"feed\"\naudience = \"official\"\n";
 
+/// A start that has alerts to send by mail through this server, each time as at a first start.
+fn notifying(folder: &Folder, server: &Fake, sets: &[&str]) -> Running {
+    let _ = std::fs::remove_dir_all(folder.file("data"));
+    let port = format!("notify.mail.port={}", server.port);
+    let usual = [
+        "detect.method=eears",
+        "notify.subscriptions=subscriptions.toml",
+        "notify.mail.host=127.0.0.1",
+        &port,
+        "notify.mail.from=alerts@example.org",
+    ];
+    folder.start(&set(&RUN, &[&usual[..], sets].concat()))
+}
+
+fn feed_with_an_alert(folder: &Folder) -> String {
+    until(LONG, "a feed with an alert", || Some(files_below(folder, "data/feeds")).filter(|text| text.contains("<entry")))
+}
+
 fn notifications(table: &mut Table) {
     let folder = folder_of(&notify::posts());
     folder.write("password", "quite-secret\n");
     folder.write("subscriptions.toml", SUBSCRIPTIONS);
-    let run = |server: &Fake, sets: &[&str]| {
-        // Each time as at a first start.
-        let _ = std::fs::remove_dir_all(folder.file("data"));
-        let port = format!("notify.mail.port={}", server.port);
-        let usual = [
-            "detect.method=eears",
-            "notify.subscriptions=subscriptions.toml",
-            "notify.mail.host=127.0.0.1",
-            &port,
-            "notify.mail.from=alerts@example.org",
-        ];
-        folder.start(&set(&RUN, &[&usual[..], sets].concat()))
-    };
-    let feed = || until(LONG, "a feed with an alert", || Some(files_below(&folder, "data/feeds")).filter(|text| text.contains("<entry")));
     let server = Fake::start(smtp);
     let sets = [
         "notify.mail.encryption=none",
@@ -846,10 +988,10 @@ fn notifications(table: &mut Table) {
         "notify.cap.status=exercise",
         "notify.silence-after=1m",
     ];
-    let mut running = run(&server, &sets);
+    let mut running = notifying(&folder, &server, &sets);
     server.until("-pulse-");
     server.until("watch.example.org");
-    let feeds = feed();
+    let feeds = feed_with_an_alert(&folder);
     ended(&mut running);
     let got = server.got();
     assert!(got.contains("MAIL FROM:<alerts@example.org>"), "{got}");
@@ -874,10 +1016,15 @@ fn notifications(table: &mut Table) {
     ] {
         table.row(key, value, effect);
     }
+}
+
+fn notifications_by_default(table: &mut Table) {
+    let folder = folder_of(&notify::posts());
+    folder.write("subscriptions.toml", SUBSCRIPTIONS);
     let usual = Fake::start(smtp);
-    let mut running = run(&usual, &["notify.silence-after=7d"]);
+    let mut running = notifying(&folder, &usual, &["notify.silence-after=7d"]);
     usual.until("STARTTLS\r\n");
-    assert!(feed().contains("<status>Test</status>"));
+    assert!(feed_with_an_alert(&folder).contains("<status>Test</status>"));
     assert!(!usual.got().contains("-pulse-"), "{}", usual.got());
     ended(&mut running);
     table.row("notify.mail.encryption", "none", "STARTTLS sent: 1 → 0");
@@ -888,11 +1035,11 @@ fn notifications(table: &mut Table) {
         "subscriptions.toml",
         format!("[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \"http://127.0.0.1:{}/hook\"\nsecret-files = [\"secret\"]\naudience = \"official\"\n", hook.port),
     );
-    let mut running = run(&usual, &[]);
+    let mut running = notifying(&folder, &usual, &[]);
     until(LONG, "a refusal", || running.log().contains("subscription=\"hook\"").then_some(()));
     ended(&mut running);
     assert_eq!(hook.got(), "");
-    let mut running = run(&usual, &["notify.own-networks=127.0.0.0/8"]);
+    let mut running = notifying(&folder, &usual, &["notify.own-networks=127.0.0.0/8"]);
     hook.until("POST /hook");
     ended(&mut running);
     table.row("notify.own-networks", "[\"127.0.0.0/8\"]", "requests to a webhook on this machine: 0 → 1");
@@ -1041,6 +1188,9 @@ fn jetstream(table: &mut Table) {
     let usual = asked("", false, 2);
     assert!(usual[0].starts_with("/subscribe?wantedCollections="), "{usual:?}");
     table.row("feeds.urls", "[\"ws://127.0.0.1:PORT/subscribe\"]", "connections there: 0 → 1 and more");
+    let likes = asked("collections = [\"app.bsky.feed.like\"]\n", true, 1);
+    let wanted = |uri: &str| uri.split(['?', '&']).filter(|pair| pair.starts_with("wantedCollections=")).collect::<Vec<_>>().join(" ");
+    table.differs("feeds.collections", "[\"app.bsky.feed.like\"]", "collections requested", wanted(&usual[0]), wanted(&likes[0]));
     table.row("feeds.kind", "jetstream", "source: files → WebSocket connections");
     let second = asked("wire = \"v2\"\n", true, 1);
     let parameter = |uri: &str| uri.split(['?', '=']).nth(1).unwrap_or_default().to_owned();

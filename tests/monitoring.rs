@@ -71,7 +71,16 @@ const OF_FEEDS: [&str; 6] = [
     "pumphandle_posts_resent_total",
     "pumphandle_posts_read_total",
 ];
-const OF_WATCH: [&str; 3] = ["pumphandle_watermark_seconds", "pumphandle_watermark_age_seconds", "pumphandle_records_total"];
+const OF_SNAPSHOTS: [&str; 2] = ["pumphandle_snapshot_bytes_total", "pumphandle_snapshot_age_seconds"];
+const OF_TALLY: [&str; 2] = ["pumphandle_tally_cells", "pumphandle_tally_cells_limit"];
+const OF_WATCH: [&str; 6] = [
+    "pumphandle_watermark_seconds",
+    "pumphandle_watermark_age_seconds",
+    "pumphandle_records_total",
+    "pumphandle_watch_cells",
+    "pumphandle_watch_pending_entries",
+    "pumphandle_windows_skipped_total",
+];
 const OF_LAND: [&str; 2] = ["pumphandle_landing_lag_seconds", "pumphandle_landed_records_total"];
 const OF_WAREHOUSE: [&str; 4] =
     ["pumphandle_warehouse_up", "pumphandle_alerts_open", "pumphandle_judged_until_seconds", "pumphandle_landed_event_age_seconds"];
@@ -87,8 +96,12 @@ fn one_process_shows_the_metrics_of_all_its_roles() {
     until(LONG, "the line that was set aside", || (running.monitored("pumphandle_rejects_total")? == 1.0).then_some(()));
     let metrics = running.monitor("/metrics").expect("metrics");
     promtool_accepts("run", &metrics);
-    shows("run", &metrics, &[&OF_PROCESS[..], &OF_FEEDS, &OF_WATCH, &OF_LAND, &OF_WAREHOUSE, &["pumphandle_deliveries_total"]].concat());
-    shows("run", &metrics, &["pumphandle_deliveries_waiting", "pumphandle_feed_silent_seconds"]);
+    shows("run", &metrics, &[&OF_PROCESS[..], &OF_FEEDS, &OF_SNAPSHOTS, &OF_TALLY, &OF_WATCH, &OF_LAND, &OF_WAREHOUSE].concat());
+    shows("run", &metrics, &["pumphandle_deliveries_total", "pumphandle_deliveries_waiting", "pumphandle_feed_silent_seconds"]);
+    for labels in ["snapshot_bytes_total{stage=\"tally\"}", "snapshot_age_seconds{stage=\"watch\"}", "tally_cells{partition=\"0\"}"] {
+        assert!(metrics.contains(&format!("pumphandle_{labels} ")), "{labels}: {metrics}");
+    }
+    assert!(metrics.contains("pumphandle_deliveries_total{channel=\"feed\",result=\"sent\"} "), "{metrics}");
     assert!(metrics.contains("pumphandle_rejects_total{feed=\"posts\",reason=\"depth\"} 0"), "exported before the first: {metrics}");
     assert!(metrics.contains("pumphandle_feed_gaps_total{feed=\"posts\"} 0"), "{metrics}");
     assert!(metrics.contains("pumphandle_build_info{revision=") && metrics.contains("role=\"run\""), "{metrics}");
@@ -111,7 +124,7 @@ fn a_page_of_its_own_shows_nothing_that_it_does_not_know() {
     let metrics = serve.monitor("/metrics").expect("metrics");
     promtool_accepts("serve", &metrics);
     shows("serve", &metrics, &[&OF_PROCESS[..], &OF_WAREHOUSE].concat());
-    for unknown in [&OF_WATCH[..], &OF_LAND[1..], &OF_FEEDS].concat() {
+    for unknown in [&OF_TALLY[..], &OF_WATCH, &OF_LAND[1..], &OF_FEEDS].concat() {
         assert!(!names(&metrics).contains(unknown), "serve shows {unknown}: {metrics}");
     }
 }
@@ -144,6 +157,7 @@ mod cluster {
         for (role, running) in &roles {
             let wanted = match *role {
                 "ingest" => &OF_FEEDS[..],
+                "tally" => &OF_TALLY[..],
                 "watch" => &OF_WATCH[..],
                 "land" => &OF_LAND[..],
                 "serve" => &["pumphandle_warehouse_up", "pumphandle_alerts_open", "pumphandle_landing_lag_seconds"],

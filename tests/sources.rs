@@ -191,21 +191,19 @@ fn what_is_no_file_of_lines_is_refused_with_a_hint() {
     assert_eq!(folder.output(&["replay", "padded.gz"]).ends(0).summed("posts"), 5);
 }
 
-#[test]
-fn batch_bytes_bound_what_is_appended_at_once() {
+/// Of three thousand posts read from a file with this setting.
+pub(crate) fn most_appended_at_once(set: &str) -> f64 {
     let folder = Folder::new();
     folder.write("posts.ndjson", (0..3_000).map(|n| post(&n.to_string(), 1_767_571_200 + n)).collect::<String>());
     folder.write("run.toml", WEB.to_owned() + &file_feed("posts", "posts.ndjson", ""));
-    let appended = |set: &str| {
-        let args: Vec<&str> = RUN.into_iter().chain(["--set", set]).collect();
-        let running = folder.start(&args);
-        until(LONG, "all to be read", || running.log().contains("read to its end").then_some(()));
-        let most = until(LONG, "a figure", || running.metric("pumphandle_append_bytes_max").filter(|bytes| *bytes > 0.0));
-        drop(running);
-        std::fs::remove_dir_all(folder.file("data")).unwrap();
-        most
-    };
-    let (small, large) = (appended("limits.batch-bytes=2KiB"), appended("limits.batch-bytes=1MiB"));
+    let running = folder.start(&[&RUN[..], &["--set", set]].concat());
+    until(LONG, "all to be read", || running.log().contains("read to its end").then_some(()));
+    until(LONG, "a figure", || running.metric("pumphandle_append_bytes_max").filter(|bytes| *bytes > 0.0))
+}
+
+#[test]
+fn batch_bytes_bound_what_is_appended_at_once() {
+    let (small, large) = (most_appended_at_once("limits.batch-bytes=2KiB"), most_appended_at_once("limits.batch-bytes=1MiB"));
     assert!(small < 4_096.0 && large > 40_000.0, "{small} and {large} bytes");
 }
 
@@ -411,21 +409,19 @@ fn collections_are_asked_for_and_others_left() {
     running.ends(0);
 }
 
-#[test]
-fn a_queue_bounds_the_lines_that_wait() {
+/// Of three thousand events of a network read with this setting; waits for at `least` so many.
+pub(crate) fn most_that_waited(set: &str, least: f64) -> f64 {
     let folder = Folder::new();
     let server = Server::start(vec![script(|| events("post", 3_000), Then::Answer)]);
     folder.write("run.toml", jetstream(&[&server], ""));
-    let waited = |set: &str, least: f64| {
-        let args: Vec<&str> = RUN.into_iter().chain(["--set", set]).collect();
-        let running = folder.start(&args);
-        until(LONG, "all to be read", || running.metric("pumphandle_posts_read_total").filter(|read| *read == 3_000.0));
-        let most = until(LONG, "a figure", || running.metric("pumphandle_feed_queue_messages_max").filter(|most| *most >= least));
-        drop(running);
-        std::fs::remove_dir_all(folder.file("data")).unwrap();
-        most
-    };
-    let (small, large) = (waited("limits.queue=3", 1.0), waited("limits.queue=2000", 6.0));
+    let running = folder.start(&[&RUN[..], &["--set", set]].concat());
+    until(LONG, "all to be read", || running.metric("pumphandle_posts_read_total").filter(|read| *read == 3_000.0));
+    until(LONG, "a figure", || running.metric("pumphandle_feed_queue_messages_max").filter(|most| *most >= least))
+}
+
+#[test]
+fn a_queue_bounds_the_lines_that_wait() {
+    let (small, large) = (most_that_waited("limits.queue=3", 1.0), most_that_waited("limits.queue=2000", 6.0));
     assert!(small <= 5.0 && large <= 2_002.0, "{small} and {large} lines");
 }
 

@@ -32,7 +32,7 @@ fn documents_name_only_files_that_exist() {
 
 #[test]
 fn every_row_of_the_privacy_page_names_tests_that_exist() {
-    let sources: Vec<String> = tracked().iter().filter(|path| path.ends_with(".rs")).map(|path| read(path)).collect();
+    let sources = sources();
     let (mut rows, mut wrong) = (0, Vec::new());
     for (number, line) in read("docs/privacy.md").lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
         let last = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim();
@@ -164,6 +164,11 @@ fn what_a_house_needs_is_there() {
         assert!(root().join(file).is_file(), "{file}");
     }
     assert!(read("CHANGELOG.md").contains("\n## "), "a changelog has releases");
+}
+
+/// The text of every source file.
+pub(crate) fn sources() -> Vec<String> {
+    tracked().iter().filter(|path| path.ends_with(".rs")).map(|path| read(path)).collect()
 }
 
 /// Every file that git knows of; where there is no git, every source file.

@@ -39,7 +39,7 @@ fn filled() -> Folder {
 }
 
 /// A running program that has landed what its file holds, and an analyst's token.
-fn served(sets: &[&str]) -> (Folder, Running, String) {
+pub(crate) fn served(sets: &[&str]) -> (Folder, Running, String) {
     let folder = filled();
     let made = folder.output(&["token", "create", "--name", "Analyst", "--role", "analyst", "--config", "run.toml"]).ends(0).stdout();
     let token = made.split_whitespace().max_by_key(|word| word.len()).expect("a token").to_owned();
@@ -55,7 +55,7 @@ fn served(sets: &[&str]) -> (Folder, Running, String) {
     (folder, run, token)
 }
 
-fn ask(run: &Running, path: &str, headers: &str) -> Option<(u16, String)> {
+pub(crate) fn ask(run: &Running, path: &str, headers: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(run.page()).ok()?;
     answer(&mut stream, path, headers)
 }
@@ -148,9 +148,8 @@ fn roles_of_a_proxy_need_its_secret() {
     assert!(role(&[&set("secret")], &proven).contains("\"role\":\"public\""));
 }
 
-#[test]
-fn requests_beyond_their_bound_are_told_to_come_back() {
-    let (_folder, run, token) = served(&["limits.requests=1"]);
+/// How many of thirty exports that are requested at once are refused for now.
+pub(crate) fn refused_of_thirty(run: &Running, token: &str) -> u32 {
     let page = run.page();
     let mut asking = Vec::new();
     for _ in 0..30 {
@@ -171,6 +170,13 @@ fn requests_beyond_their_bound_are_told_to_come_back() {
             refused += 1;
         }
     }
+    refused
+}
+
+#[test]
+fn requests_beyond_their_bound_are_told_to_come_back() {
+    let (_folder, run, token) = served(&["limits.requests=1"]);
+    let refused = refused_of_thirty(&run, &token);
     assert!(refused > 0);
     assert_eq!(run.metric("pumphandle_http_requests_refused_total"), Some(f64::from(refused)));
     assert!(ask(&run, "/api/v1/status", &format!("Authorization: Bearer {token}\r\n")).is_some_and(|(status, _)| status == 200));

@@ -14,7 +14,7 @@ use web::Metrics;
 use super::Failure;
 use crate::cli;
 use crate::config::{self, Config, Feed, FeedKind};
-use crate::roles::embedded::{self, Embedded};
+use crate::roles::embedded::{self, Clock, Embedded};
 use crate::roles::health::Health;
 use crate::roles::ingest::WorldSource;
 use crate::roles::{self, Stop};
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     };
     let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
     let worlds = vec![(FEED.to_owned(), world)];
-    let (clock, people_clock): (fn() -> Micros, fn() -> Micros) = (roles::now, simulated_now);
+    let (clock, people_clock): (Clock, Clock) = (roles::now, simulated_now);
     let embedded =
         Embedded { config, until_drained: false, worlds, simulated: true, clock, people_clock, metrics, health, json: args.json };
     let result = embedded::run(embedded, &stop, Some(listener));

@@ -130,21 +130,22 @@ fn read(file: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Whether this is what a file of author keys holds: a key, or the chain that ingest writes in its place.
-pub(crate) fn is_author_key(text: &str) -> bool {
-    parse_chain(text).is_some()
-}
-
-pub(crate) fn is_routing_key(text: &str) -> bool {
-    parse(text.trim()).is_some()
-}
-
 fn not_a_key(file: &Path) -> anyhow::Error {
     anyhow!("key file `{}` does not hold 64 hexadecimal digits", file.display())
 }
 
 fn parse(text: &str) -> Option<Key> {
     Some(Key::new(*blake3::Hash::from_hex(text).ok()?.as_bytes()))
+}
+
+/// Whether a file with this text can be the routing key.
+pub(crate) fn is_key(text: &str) -> bool {
+    parse(text.trim()).is_some()
+}
+
+/// Whether a file with this text can be the author key.
+pub(crate) fn is_author_key(text: &str) -> bool {
+    parse_chain(text).is_some()
 }
 
 /// 64 hexadecimal digits are the first key of a chain; what ingest has written in their place names the chain and the day.

@@ -29,6 +29,7 @@ const LAST_TRIES: u32 = 5;
 /// What retention has passed is deleted now and then.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 
+#[expect(clippy::too_many_arguments, reason = "what landing works with, from two callers")]
 pub(crate) fn run(
     journal: &dyn Journal,
     warehouse: &dyn Landing,

@@ -25,6 +25,9 @@ impl Uses {
     pub(crate) const ALL: Uses = Uses { warehouse: true, keys: true, serves: true };
 }
 
+/// Whether a file's text is what it should be.
+type IsRight = fn(&str) -> bool;
+
 /// Refuses to start with what `check` would refuse.
 pub(crate) fn require(config: &Config, uses: Uses) -> anyhow::Result<()> {
     let problems: Vec<String> = problems(config, uses).iter().map(ToString::to_string).collect();
@@ -51,16 +54,20 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         check_password(config.warehouse.clickhouse.password_file.as_deref(), &mut problems);
     }
     if uses.keys {
-        // The author key is written anew, in a form of its own, when keys of old epochs are destroyed.
-        type IsKey = fn(&str) -> bool;
-        let files: [(_, IsKey); 2] =
-            [(&config.privacy.author_key_file, keys::is_author_key), (&config.privacy.routing_key_file, keys::is_routing_key)];
-        for (file, is_key) in files {
+        let files: [(_, IsRight, _); 2] = [
+            (
+                &config.privacy.author_key_file,
+                keys::is_author_key,
+                "neither 64 hexadecimal digits nor what ingest has written in their place",
+            ),
+            (&config.privacy.routing_key_file, keys::is_key, "a key that is not 64 hexadecimal digits"),
+        ];
+        for (file, is_right, message) in files {
             if let Some(file) = file
                 && let Some(text) = read(file, &mut problems)
-                && !is_key(&text)
+                && !is_right(&text)
             {
-                problems.push(of_file(file, "a key that is not 64 hexadecimal digits".to_owned()));
+                problems.push(of_file(file, message.to_owned()));
             }
         }
     }
