@@ -1160,4 +1160,6 @@ fn random() -> f64 {
 }
 
 #[cfg(test)]
+pub(crate) mod driven;
+#[cfg(test)]
 mod tests;
