@@ -82,7 +82,7 @@ const NINE_DAYS: Plan = Plan {
     outage: Some(50),
     clock_step: Some(75),
     away: &[(20 * 60, 10), (100 * 60, 24 * 60)],
-    resident_max: 512 << 20,
+    resident_max: 256 << 20,
     restart_max: Duration::from_secs(2),
 };
 
