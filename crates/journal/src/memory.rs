@@ -88,6 +88,14 @@ impl MemoryJournal {
         }
     }
 
+    /// Bytes of all records and values held.
+    pub fn bytes(&self) -> u64 {
+        let kept = self.kept();
+        let records = kept.logs.values().flat_map(|log| &log.records).map(Vec::len);
+        let values = kept.pairs.values().flat_map(|pairs| pairs.values.values()).map(Vec::len);
+        records.chain(values).map(|bytes| bytes as u64).sum()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // What is kept changes by whole records, so a panic elsewhere leaves it sound.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

@@ -252,6 +252,12 @@ impl WatchStage {
     pub(crate) fn series(&self) -> usize {
         self.watch.series_held()
     }
+
+    /// Cells held, and entries of frames that wait for other partitions.
+    #[cfg(test)]
+    pub(crate) fn cells_and_pending(&self) -> (usize, usize) {
+        (self.watch.cells(), self.watch.pending())
+    }
 }
 
 impl Stage for WatchStage {

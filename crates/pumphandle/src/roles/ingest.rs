@@ -1163,4 +1163,6 @@ fn random() -> f64 {
 }
 
 #[cfg(test)]
+pub(crate) mod driven;
+#[cfg(test)]
 mod tests;

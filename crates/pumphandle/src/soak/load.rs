@@ -1,123 +1,135 @@
-//! What is sent during a soak: lines of our own schema, read by the real intake, and the ticks that claim them.
+//! What is sent during a soak: lines of our own schema, handed to the real ingest as a connection would, under clocks that are set.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
-use feeds::Now;
-use feeds::intake::{Intake, Outcome, Routing};
-use feeds::progress::{Progress, TickClock};
-use journal::Entry;
+use feeds::intake::TOPICS_MAX;
 use journal::memory::MemoryJournal;
+use journal::{Entry, Journal, Stream};
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_start};
-use record::{Micros, Record, Settings, Tick, wire};
+use record::{Micros, Settings};
 use simulation::Random;
 
-use super::{Plan, START, minute_start};
+use super::{PARTITIONS, Plan, START, minute_start};
 use crate::config::{self, Config};
-use crate::roles::ingest;
-use crate::roles::keys::Keys;
+use crate::roles::ingest::driven::{Hands, Life};
 
 pub(super) const TOPIC: &str = "influenza";
+const TOPIC_TAG: &str = "flu";
 const LANGS: [&str; 8] = ["en", "ja", "pt", "de", "es", "fr", "ko", "it"];
+/// Where posts of a plan with places come from.
+const COUNTRIES: [&str; 40] = [
+    "AR", "AT", "AU", "BD", "BE", "BR", "CA", "CH", "CL", "CN", "CO", "CZ", "DE", "DK", "EG", "ES", "FI", "FR", "GB", "GR", "ID", "IE",
+    "IN", "IT", "JP", "KE", "KR", "MX", "NG", "NL", "NO", "PE", "PH", "PL", "PT", "RO", "SE", "TR", "US", "ZA",
+];
+/// Topics of such a plan, beside the one.
+const TOPICS: usize = 9;
 const OUTAGE_MINUTES: i64 = 40;
+/// The wall clock is wrong by so much, from the second minute of its hour on, for so long.
+const STEP: Micros = 2 * DAY;
+const STEP_SECONDS: i64 = 2;
+/// So often ingest looks at its clock, and ticks.
+const ROUND_SECONDS: i64 = 2;
 
 /// What is appended in one simulated minute.
 pub(super) struct Minute {
     pub(super) entries: Vec<Entry>,
 }
 
-pub(super) struct Load {
+/// The built-in configuration, with all that it stores below `folder`.
+pub(super) fn config(folder: &Path) -> Config {
+    let data = format!("journal.data={}", folder.join("data").display());
+    let keys = format!("privacy.keys={}", folder.join("keys").display());
+    config::built_in(&[data, keys, format!("journal.partitions={PARTITIONS}")]).unwrap()
+}
+
+/// Posts by topic and hour.
+pub(super) type Sent = BTreeMap<(String, Micros), u64>;
+
+/// Sends all minutes; returns what was sent, for hours that are final in the end.
+pub(super) fn send(plan: &Plan, config: &Config, settings: &Settings, sender: &SyncSender<Minute>) -> Sent {
+    let topics = config.topics.lexicon.topics();
+    let tags: Vec<String> = topics.iter().filter_map(|topic| Some(topic.tags.first()?.text.clone())).collect();
+    // Of a post only its first topics are stored; some topics exclude the tags of others.
+    let written: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let hits = config.topics.lexicon.read(Some(""), &written, &[], config.topics.segment).topics;
+    let is_hourly = |id: &str| topics.iter().any(|topic| topic.id == id && topic.kind.pane() == HOUR);
+    let hostile_topics: Vec<String> = hits.iter().take(TOPICS_MAX).filter(|hit| is_hourly(hit.id)).map(|hit| hit.id.to_owned()).collect();
+    assert!(hits.len() > TOPICS_MAX && !hostile_topics.is_empty());
+    let mut load = Load { plan: plan.clone(), tags, hostile_topics, random: Random::new(1), next_id: 0, sent: BTreeMap::new() };
+    let journal = MemoryJournal::new(PARTITIONS);
+    let mut life = Life::of(&journal, config, settings, Hands::new(START));
+    let mut held = Vec::new();
+    for minute in 0..plan.days * 24 * 60 {
+        let lines = load.lines(minute);
+        let outage = plan.outage.map(|hour| minute - hour * 60);
+        if outage == Some(0) {
+            life.disconnected();
+        }
+        if outage == Some(OUTAGE_MINUTES) {
+            life.connected();
+            for (_, line) in held.drain(..) {
+                let line: String = line;
+                life.line(line.as_bytes());
+            }
+        }
+        let is_away = outage.is_some_and(|since| (0..OUTAGE_MINUTES).contains(&since));
+        let steps = plan.clock_step.is_some_and(|hour| minute == hour * 60 + 1);
+        let mut lines = lines.into_iter().peekable();
+        for second in (0..60).step_by(ROUND_SECONDS as usize) {
+            let until = minute_start(minute) + (second + ROUND_SECONDS) * SECOND;
+            life.hands.be_wrong(if steps && second < STEP_SECONDS { STEP } else { 0 });
+            while let Some((arrival, line)) = lines.next_if(|(arrival, _)| *arrival < until) {
+                if is_away {
+                    held.push((arrival, line));
+                } else {
+                    life.hands.pass(arrival - life.hands.truth());
+                    life.line(line.as_bytes());
+                }
+            }
+            life.hands.pass(until - life.hands.truth());
+            if !is_away {
+                life.alive();
+            }
+            life.round();
+        }
+        if sender.send(Minute { entries: appended(&journal) }).is_err() {
+            break;
+        }
+    }
+    assert_eq!(journal.extent(Stream::Rejects, 0).unwrap(), 0..0, "a line was rejected");
+    let end = START + plan.days * DAY - settings.horizon - HOUR;
+    load.sent.retain(|(_, hour), _| *hour < end);
+    load.sent
+}
+
+/// What ingest has appended since it was last looked at.
+fn appended(journal: &MemoryJournal) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for partition in 0..PARTITIONS {
+        let from = journal.extent(Stream::Posts, partition).unwrap().start;
+        let batch = journal.read(Stream::Posts, partition, from, usize::MAX, Duration::ZERO).unwrap();
+        journal.forget(Stream::Posts, partition, batch.next);
+        entries.extend(batch.records.into_iter().map(|(_, bytes)| Entry { partition, bytes }));
+    }
+    entries
+}
+
+struct Load {
     plan: Plan,
-    settings: Settings,
-    intake: Intake,
     /// A tag of each topic.
     tags: Vec<String>,
-    progress: Progress,
-    ticks: TickClock,
     random: Random,
     next_id: u64,
-    /// What comes once the outage is over.
-    held: Vec<(Micros, String)>,
-    /// Posts of the topic by hour.
-    sent: BTreeMap<Micros, u64>,
+    sent: Sent,
+    /// Topics by the hour that a post with all tags counts for.
+    hostile_topics: Vec<String>,
 }
 
 impl Load {
-    pub(super) fn new(plan: Plan, folder: &Path) -> Load {
-        let data = format!("journal.data={}", folder.join("data").display());
-        let keys = format!("privacy.keys={}", folder.join("keys").display());
-        let sets = [data, keys, "journal.partitions=3".to_owned()];
-        let config: Config = config::built_in(&sets).unwrap();
-        let keys = Keys::open(&MemoryJournal::new(3), &config).unwrap();
-        let settings = Settings { number: 1, ..config.settings() };
-        let intake = ingest::intake(&config, &settings, &keys, 0);
-        let tags = config.topics.lexicon.topics().iter().filter_map(|topic| Some(topic.tags.first()?.text.clone())).collect();
-        let progress = Progress::of_file(&settings.feeds[0].name, 1);
-        Load {
-            plan,
-            settings,
-            intake,
-            tags,
-            progress,
-            ticks: TickClock::default(),
-            random: Random::new(1),
-            next_id: 0,
-            held: Vec::new(),
-            sent: BTreeMap::new(),
-        }
-    }
-
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Sends all minutes; returns the number of posts of the topic by hour, for hours that are final in the end.
-    pub(super) fn run(mut self, sender: &SyncSender<Minute>) -> BTreeMap<Micros, u64> {
-        for minute in 0..self.plan.days * 24 * 60 {
-            let entries = self.minute(minute);
-            if sender.send(Minute { entries }).is_err() {
-                break;
-            }
-        }
-        let end = START + self.plan.days * DAY - self.settings.horizon - HOUR;
-        self.sent.retain(|hour, _| *hour < end);
-        self.sent
-    }
-
-    fn minute(&mut self, minute: i64) -> Vec<Entry> {
-        let lines = self.lines(minute);
-        let outage = self.plan.outage.map(|hour| hour * 60);
-        let silent = outage.is_some_and(|from| (from..from + OUTAGE_MINUTES).contains(&minute));
-        if silent {
-            self.held.extend(lines);
-            return Vec::new();
-        }
-        let mut entries = Vec::new();
-        let waiting = std::mem::take(&mut self.held);
-        let resumed = !waiting.is_empty();
-        for (arrival, line) in waiting.into_iter().chain(lines) {
-            let step = self.plan.clock_step.is_some_and(|hour| minute == hour * 60 && arrival < minute_start(minute) + 2 * SECOND);
-            let true_time = if resumed { minute_start(minute) } else { arrival };
-            let now = Now { wall: true_time + if step { 2 * DAY } else { 0 }, monotonic: true_time - START };
-            self.line(arrival, now, &line, &mut entries);
-        }
-        entries
-    }
-
-    fn line(&mut self, arrival: Micros, now: Now, line: &str, entries: &mut Vec<Entry>) {
-        if let Some(boundary) = self.ticks.boundary(arrival) {
-            let feeds = self.progress.tick_before(boundary, now).into_iter().collect();
-            let tick = Record::Tick(Tick { settings: 1, at: boundary, feeds }).encode();
-            entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: tick.clone() }));
-        }
-        let outcome = self.intake.read(line.as_bytes(), Some(now.wall)).unwrap();
-        self.progress.on_arrival(arrival, now);
-        let Outcome::Post { routing: Routing::One(partition), post, .. } = outcome else { return };
-        entries.push(Entry { partition, bytes: wire::encode_post(&post) });
-    }
-
     /// The lines that arrive in a minute, in order of arrival.
     fn lines(&mut self, minute: i64) -> Vec<(Micros, String)> {
         let from = minute_start(minute);
@@ -150,13 +162,21 @@ impl Load {
         let id = self.id();
         let lang = LANGS[self.below(LANGS.len() as u64) as usize];
         let (text, tags) = match is_topical {
-            true => ("in bed since monday", format!(r#"["flu","sick{}","monday"]"#, self.below(20))),
+            true => {
+                let other = if self.plan.has_places { self.below(2 * TOPICS as u64) as usize } else { usize::MAX };
+                let tag = if other < TOPICS { &self.tags[other] } else { TOPIC_TAG };
+                if tag == TOPIC_TAG {
+                    *self.sent.entry((TOPIC.to_owned(), pane_start(arrival, HOUR))).or_default() += 1;
+                }
+                ("in bed since monday", format!(r#"["{tag}","sick{}","monday"]"#, arrival / SECOND % 20))
+            }
             false => ("the sun sets late over the harbour and the gulls are loud tonight", r#"["sunset"]"#.to_owned()),
         };
-        if is_topical {
-            *self.sent.entry(pane_start(arrival, HOUR)).or_default() += 1;
-        }
-        self.written(id, account, arrival, &format!(r#""text":"{text}","tags":{tags},"langs":["{lang}"]"#))
+        let region = match self.plan.has_places {
+            true => format!(r#","region":"{}""#, COUNTRIES[self.below(COUNTRIES.len() as u64) as usize]),
+            false => String::new(),
+        };
+        self.written(id, account, arrival, &format!(r#""text":"{text}","tags":{tags},"langs":["{lang}"]{region}"#))
     }
 
     /// A stranger's worst post: a tag of each topic, and languages that do not exist.
@@ -164,7 +184,9 @@ impl Load {
         let id = self.id();
         let langs: Vec<String> = (0..16).map(|_| format!("\"q{}{}\"", letter(self.below(26)), letter(self.below(26)))).collect();
         let tags: Vec<String> = self.tags.iter().map(|tag| format!("\"{tag}\"")).collect();
-        *self.sent.entry(pane_start(arrival, HOUR)).or_default() += 1;
+        for topic in &self.hostile_topics {
+            *self.sent.entry((topic.clone(), pane_start(arrival, HOUR))).or_default() += 1;
+        }
         self.written(id, 99, arrival, &format!(r#""text":"","tags":[{}],"langs":[{}]"#, tags.join(","), langs.join(",")))
     }
 

@@ -1,89 +1,30 @@
 //! Ingest under clocks that are set, over a journal in memory: what it claims, and when.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use journal::memory::MemoryJournal;
 use record::time::DAY;
 use record::{FeedTick, Span};
 
+use super::driven::{Hands, Life};
 use super::*;
 
 /// 2026-01-05T09:00:03Z
 const T: Micros = 1_767_603_603 * SECOND;
 
-/// Both clocks of a machine, as a test sets them.
-#[derive(Clone, Default)]
-struct Hands {
-    passed: Arc<AtomicI64>,
-    /// The wall clock is wrong by so much.
-    wrong: Arc<AtomicI64>,
-}
-
-impl Hands {
-    fn clock(&self) -> Clock {
-        let hands = self.clone();
-        Clock::of(move || {
-            let monotonic = hands.passed.load(Ordering::Relaxed);
-            Now { wall: T + monotonic + hands.wrong.load(Ordering::Relaxed), monotonic }
-        })
-    }
-
-    /// The time that it really is.
-    fn truth(&self) -> Micros {
-        T + self.passed.load(Ordering::Relaxed)
-    }
-}
-
-/// A second after the other in the life of one live feed.
-struct Life<'a> {
-    hands: Hands,
-    ingest: Ingest<'a>,
-    intake: Intake,
-    clock: Clock,
-    posts: u64,
-}
-
-impl<'a> Life<'a> {
-    fn start(journal: &'a MemoryJournal, config: &'a Config, hands: Hands) -> Life<'a> {
-        let clock = hands.clock();
-        clock.now();
-        let keys = Keys::open(journal, config).unwrap();
-        let settings = log::settle(journal, &config.settings(), None).unwrap();
-        let around = Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
-        let intake = intake(config, &settings, &keys, 0);
-        let mut ingest = Ingest::start(journal, config, &settings, &keys, Vec::new(), around).unwrap();
-        let name = config.feeds[0].name.clone();
-        let meters = Meters::of(&ingest.around.metrics, &name);
-        let progress = Progress::live(&name, 1, config.ingest.outage_hold);
-        ingest.feeds.push(Running { live: true, ..Running::of(name, 1, Source::None, progress, meters) });
-        let mut life = Life { hands, ingest, intake, clock, posts: 0 };
-        let at = life.clock.now();
-        life.ingest.message(0, Message::Connected { at, resumed: None });
-        life
-    }
-
+impl Life<'_> {
     /// A post whose stamp is off by so much, as the connection hands it on.
     fn post(&mut self, stamped: Micros) {
-        self.posts += 1;
+        let number = self.lines + 1;
         let line = format!(
-            r#"{{"did":"did:plc:{}","time_us":{stamped},"kind":"commit","commit":{{"operation":"create","collection":"app.bsky.feed.post","rkey":"k{}","record":{{"createdAt":"{}","text":"x"}}}}}}"#,
-            self.posts % 7,
-            self.posts,
+            r#"{{"did":"did:plc:{}","time_us":{stamped},"kind":"commit","commit":{{"operation":"create","collection":"app.bsky.feed.post","rkey":"k{number}","record":{{"createdAt":"{}","text":"x"}}}}}}"#,
+            number % 7,
             record::time::display(stamped)
         );
-        let outcome = self.intake.read(line.as_bytes(), Some(self.clock.wall())).unwrap();
-        let cursor = jetstream::Cursor { host: "h".into(), sequence: None, stamp: outcome.arrival().unwrap() };
-        self.ingest.message(0, Message::Line { outcome, cursor: Cursor::Jetstream(cursor) });
-    }
-
-    fn alive(&mut self) {
-        let at = self.clock.now();
-        self.ingest.message(0, Message::Alive { at });
+        self.line(line.as_bytes());
     }
 
     fn second_passes(&mut self) {
-        self.hands.passed.fetch_add(SECOND, Ordering::Relaxed);
-        self.ingest.round().unwrap();
+        self.hands.pass(SECOND);
+        self.round();
     }
 }
 
@@ -107,9 +48,9 @@ fn claimed(wrong: Micros, until: i64, lines: bool) -> Vec<(Micros, FeedTick)> {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let journal = MemoryJournal::new(1);
-    let mut life = Life::start(&journal, &config, Hands::default());
+    let mut life = Life::start(&journal, &config, Hands::new(T));
     for second in 0..400 {
-        life.hands.wrong.store(if (100..until).contains(&second) { wrong } else { 0 }, Ordering::Relaxed);
+        life.hands.be_wrong(if (100..until).contains(&second) { wrong } else { 0 });
         if lines {
             life.post(life.hands.truth());
         }
@@ -147,7 +88,7 @@ fn a_stamp_ten_days_ahead_is_neither_arrival_nor_claim() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let journal = MemoryJournal::new(1);
-    let mut life = Life::start(&journal, &config, Hands::default());
+    let mut life = Life::start(&journal, &config, Hands::new(T));
     for second in 0..60 {
         let ahead = if second == 20 { 10 * DAY } else { 0 };
         life.post(life.hands.truth() + ahead);
@@ -163,10 +104,10 @@ fn an_outage_is_held_and_then_silent_by_the_time_that_passes() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let journal = MemoryJournal::new(1);
-    let mut life = Life::start(&journal, &config, Hands::default());
+    let mut life = Life::start(&journal, &config, Hands::new(T));
     for second in 0..1_000 {
         // After five seconds nothing comes; at second 300 the clock is set a day back for good.
-        life.hands.wrong.store(if second >= 300 { -DAY } else { 0 }, Ordering::Relaxed);
+        life.hands.be_wrong(if second >= 300 { -DAY } else { 0 });
         if second < 5 {
             life.post(life.hands.truth());
             life.alive();
@@ -202,7 +143,7 @@ fn what_waits_to_be_appended_is_bounded() {
         let path = path.display().to_string();
         config.feeds[0].kind = FeedKind::File { paths: vec![path], follow: false };
         let journal = MemoryJournal::new(1);
-        let mut life = Life::start(&journal, &config, Hands::default());
+        let mut life = Life::start(&journal, &config, Hands::new(T));
         life.ingest.feeds[0].source = life.ingest.open(0, None).unwrap();
         while life.ingest.round().unwrap() {}
         let appended = life.ingest.appended_most;
