@@ -10,6 +10,7 @@ mod cluster;
 mod config;
 mod conformance;
 mod crisis;
+mod days;
 mod demo;
 mod detect;
 mod effects;

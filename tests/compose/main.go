@@ -81,8 +81,9 @@ func check(project *types.Project) (problems []string) {
 		once := isOnce(project, name)
 		if len(service.Profiles) == 0 {
 			plain++
-			if volumes := named(service); len(volumes) != 1 {
-				broken("%d named volumes, not one, for what starts by itself", len(volumes))
+			// One for data, and one for keys, so that a copy of the data holds no key.
+			if volumes := named(service); len(volumes) != 2 {
+				broken("%d named volumes, not one for data and one for keys, for what starts by itself", len(volumes))
 			}
 			if len(service.DependsOn) > 0 {
 				broken("starts by itself and yet depends on others")

@@ -46,10 +46,10 @@ fn warn(config: &Config) {
 
 /// One role, until a signal or until drained.
 pub(crate) fn role(config: &Config, role: Role, until_drained: bool, json: bool) -> Result<(), Failure> {
-    logging::introduce(role.name(), config);
     if let Some((message, hint)) = role.refusal(config) {
         return Err(Failure::usage(message, hint));
     }
+    logging::introduce(role.name(), config);
     warn(config);
     secrets::require(config, role.uses())?;
     let stop = Stop::default();

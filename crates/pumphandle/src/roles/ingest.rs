@@ -370,7 +370,7 @@ impl<'a> Ingest<'a> {
             progress.on_connected(now, Some(reached.min(now.wall)));
         }
         let meters = Meters::of(&self.around.metrics, &name);
-        tracing::debug!(feed = name, epoch, "taken on");
+        tracing::info!(feed = name, resumed = cursor.is_some(), "feed taken over");
         let live = matches!(opened, Ok(Source::Live(_)));
         let connected = opened.is_ok() && !live;
         meters.connected.set(f64::from(u8::from(connected)));

@@ -149,7 +149,9 @@ impl Watch {
         let fired_once = fired.is_some();
         let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
         let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
-            let explanation = explain::explain(series.panes(Side::Open, from, end), finding.observed);
+            // The sample may hold posts that came after the one that makes it certain, and so their accounts count too.
+            let accounts = series.authors(Side::Open, length, end).max(finding.observed);
+            let explanation = explain::explain(series.panes(Side::Open, from, end), accounts);
             let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
             let grounds = self.grounds(key, series, pasts, &finding);
             (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)
