@@ -119,6 +119,17 @@ fn a_stored_line_of_2099_leaves_an_archive_as_it_is() {
 }
 
 #[test]
+fn a_followed_file_without_a_line_holds_nothing_back() {
+    let folder = Folder::new();
+    folder.write("some.ndjson", post("1", now() - 60));
+    folder.write("none.ndjson", "");
+    let feeds = [("some", "some.ndjson"), ("none", "none.ndjson"), ("missing", "missing.ndjson")];
+    folder.write("run.toml", WEB.to_owned() + &feeds.map(|(name, path)| file_feed(name, path, "follow = true")).concat());
+    let running = folder.start(&RUN);
+    until(LONG, "a watermark", || running.metric("pumphandle_watermark_seconds"));
+}
+
+#[test]
 fn a_gzip_cut_in_the_middle_fails_its_feed_after_the_others() {
     let folder = Folder::new();
     let lines = |name: &str| (0..3_000).map(|n| post(&format!("{name}{n}"), 1_767_571_200 + 60 * n)).collect::<String>();
