@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing that ends by itself may take longer, even on a machine that does other things.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

@@ -238,7 +238,7 @@ fn a_gap_of_ninety_years_is_replayed_at_once() {
         assert!((100..20_000).contains(&verdicts), "{verdicts}");
     }
     // Hours that nobody posted in are 789,000.
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
 }
 
 #[test]
