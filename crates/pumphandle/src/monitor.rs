@@ -68,16 +68,16 @@ fn of_process(role: &'static str, metrics: &Arc<Metrics>) {
     let resident = metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", &[]);
     let files = metrics.gauge("process_open_fds", "Open file descriptors of the process.", &[]);
     metrics.before_render(move || {
-        resident.set_or_clear(resident_bytes());
+        resident.set_or_clear(resident_bytes().map(|bytes| bytes as f64));
         files.set_or_clear(std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64));
     });
 }
 
-/// None where there is no `/proc`.
-fn resident_bytes() -> Option<f64> {
+/// Resident memory of this process; none where there is no `/proc`.
+pub(crate) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok())?;
-    Some(kilobytes * 1024.0)
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 fn of_disk(folder: &Path, metrics: &Arc<Metrics>) {

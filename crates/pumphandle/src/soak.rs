@@ -25,6 +25,7 @@ use record::{Micros, Settings};
 use warehouse::{Export, Format, Local, Reading};
 
 use crate::drive::{Driver, Ends, Gaps, Stage, TallyStage, WatchStage};
+use crate::monitor;
 use crate::roles::land::Lander;
 use crate::roles::log;
 use load::{Minute, Sent};
@@ -333,7 +334,7 @@ impl<'a> Stack<'a> {
         let of_watch: Vec<&WatchStage> = self.watch.0.stages().collect();
         let series = of_watch.iter().map(|stage| stage.series() as u64).sum();
         let (cells, pending) = of_watch.iter().map(|stage| stage.cells_and_pending()).next().unwrap_or_default();
-        let resident = resident().saturating_sub(self.journal.inner.bytes());
+        let resident = monitor::resident_bytes().unwrap_or(0).saturating_sub(self.journal.inner.bytes());
         let (cells, pending) = (cells as u64, pending as u64);
         let began = cpu_time();
         self.start();
@@ -384,13 +385,6 @@ impl Membership for Alone {
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
-}
-
-/// Resident memory of this process in bytes; 0 where it can't be read.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().split(' ').next()).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) << 10
 }
 
 fn minute_start(minute: i64) -> Micros {

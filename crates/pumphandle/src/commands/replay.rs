@@ -22,6 +22,7 @@ use super::outputs::Outputs;
 use crate::cli;
 use crate::config::{self, Config};
 use crate::drive::each_retained;
+use crate::monitor;
 use crate::roles::stores;
 
 /// The one feed that all files are.
@@ -305,7 +306,7 @@ fn bar() -> ProgressBar {
 
 /// Plain mode holds every post: it must stop before the machine does.
 fn look(engine: &Engine, memory_max: u64, as_live: bool) -> Result<(), Failure> {
-    let Some(held) = resident_bytes() else { return Ok(()) };
+    let Some(held) = monitor::resident_bytes() else { return Ok(()) };
     if held <= memory_max {
         return Ok(());
     }
@@ -317,13 +318,6 @@ fn look(engine: &Engine, memory_max: u64, as_live: bool) -> Result<(), Failure> 
         "raise `--memory-max`, or take `--as-live`, which needs little memory but takes file order as order of arrival"
     };
     Err(Failure::Other(anyhow::anyhow!("{message}\nhint: {hint}")))
-}
-
-/// Resident memory of this process, where the system tells.
-pub(super) fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {

@@ -22,6 +22,7 @@ use super::super::{Failure, export, replay};
 use crate::cli;
 use crate::config::{self, Config};
 use crate::drive::each_retained;
+use crate::monitor;
 
 /// Posts between looks at how much memory is held.
 const POSTS_A_LOOK: u64 = 10_000;
@@ -73,7 +74,7 @@ impl Taken {
         }
         self.emerging.take(post);
         self.posts += 1;
-        if self.posts.is_multiple_of(POSTS_A_LOOK) && replay::resident_bytes().is_some_and(|held| held > self.memory_max) {
+        if self.posts.is_multiple_of(POSTS_A_LOOK) && monitor::resident_bytes().is_some_and(|held| held > self.memory_max) {
             let message = format!("stopped after {} posts: more than {} MiB held", self.posts, self.memory_max >> 20);
             return Err(anyhow::anyhow!("{message}\nhint: raise `--memory-max`, or take fewer days with `--from` and `--to`").into());
         }
