@@ -1,6 +1,8 @@
-//! Configurations that are wrong, and what `check` says of them: every message stands in `data/config/NAME.expected`.
+//! Configurations that are wrong, and what `check` says of them: every message stands in
+//! `data/config/NAME.expected`.
 //!
-//! A line `# with: --set …` or `# with: NAME=value` in a configuration is an argument or a variable beside it.
+//! A line `# with: --set …` or `# with: NAME=value` in a configuration is an argument or a variable
+//! beside it.
 //! `UPDATE_EXPECT=1` writes the expected files anew, to be read with care.
 
 use std::path::{Path, PathBuf};
@@ -14,11 +16,16 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
     assert!(names.len() >= 30, "{} configurations", names.len());
     for name in names {
         let output = check(&name);
-        let said = String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
         expect_test::expect_file![folder().join(format!("{name}.expected"))].assert_eq(&said);
         let code = if name.starts_with("good-") { 0 } else { BAD_USAGE };
         assert_eq!(output.status.code(), Some(code), "{name}: {said}");
-        assert_eq!(said.matches("error: ").count(), said.matches("hint: ").count() - said.matches("warning: ").count(), "{name}: {said}");
+        assert_eq!(
+            said.matches("error: ").count(),
+            said.matches("hint: ").count() - said.matches("warning: ").count(),
+            "{name}: {said}"
+        );
         assert!(!said.contains("hunter2"), "{name} shows a secret: {said}");
     }
 }
@@ -35,7 +42,8 @@ fn every_expected_text_belongs_to_a_configuration() {
 #[test]
 fn a_configuration_that_is_not_there_is_bad_usage() {
     let output = command().args(["check", "--config", "nowhere.toml"]).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap();
+    let said =
+        String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap();
     assert_eq!(
         said,
         "error: failed to read the configuration: no such file, in `nowhere.toml`\n\
@@ -47,7 +55,11 @@ fn a_configuration_that_is_not_there_is_bad_usage() {
 #[test]
 fn the_configuration_of_the_source_tree_is_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = command().current_dir(root).args(["check", "--config", "config/pumphandle.toml"]).output().unwrap();
+    let output = command()
+        .current_dir(root)
+        .args(["check", "--config", "config/pumphandle.toml"])
+        .output()
+        .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("ok: "), "{said}");
     assert_eq!(output.status.code(), Some(0));
@@ -58,7 +70,9 @@ fn check(name: &str) -> Output {
     let text = std::fs::read(folder().join(&file)).expect("a configuration that was listed");
     let mut command = command();
     command.args(["check", "--config", &file]);
-    for with in String::from_utf8_lossy(&text).lines().filter_map(|line| line.strip_prefix("# with: ")) {
+    for with in
+        String::from_utf8_lossy(&text).lines().filter_map(|line| line.strip_prefix("# with: "))
+    {
         match with.strip_prefix("--set ") {
             Some(set) => command.args(["--set", set]),
             None => {
@@ -86,12 +100,18 @@ fn name_of(path: &Path) -> String {
 }
 
 fn files_with(extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder()).expect("the folder of configurations").map(|entry| entry.expect("an entry of it").path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    let entries = std::fs::read_dir(folder())
+        .expect("the folder of configurations")
+        .map(|entry| entry.expect("an entry of it").path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
     files.sort();
     files
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/config").canonicalize().expect("the folder of configurations")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data/config")
+        .canonicalize()
+        .expect("the folder of configurations")
 }

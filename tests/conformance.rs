@@ -1,6 +1,8 @@
-//! The hashtag cases of the public twitter-text suite, for the reader's own tests and for the program's.
+//! The hashtag cases of the public twitter-text suite, for the reader's own tests and for the
+//! program's.
 //!
-//! Read where the source of `egg-mode-text` lies unpacked beside other packages, as it does wherever our tests were built;
+//! Read where the source of `egg-mode-text` lies unpacked beside other packages, as it does
+//! wherever our tests were built;
 //! nothing of the suite is copied here.
 
 use std::path::PathBuf;
@@ -18,7 +20,8 @@ pub(crate) fn cases() -> Option<Vec<(String, Vec<String>)>> {
         let line = line.trim().trim_start_matches("- ");
         match line.split_once(':') {
             Some((name, "")) if indented == 2 => section = name,
-            _ if !["hashtags", "hashtags_from_astral", "hashtags_with_indices"].contains(&section) => {}
+            _ if !["hashtags", "hashtags_from_astral", "hashtags_with_indices"]
+                .contains(&section) => {}
             Some(("text", text)) => cases.push((quoted(text).concat(), Vec::new())),
             Some(("expected" | "hashtag", tags)) => {
                 if let Some((_, expected)) = cases.last_mut() {
@@ -39,7 +42,8 @@ fn suite() -> Option<String> {
     for registry in registries.flatten() {
         for package in std::fs::read_dir(registry.path()).ok()?.flatten() {
             if package.file_name().to_string_lossy().starts_with("egg-mode-text-") {
-                return std::fs::read_to_string(package.path().join("src").join("extract.yml")).ok();
+                return std::fs::read_to_string(package.path().join("src").join("extract.yml"))
+                    .ok();
             }
         }
     }
@@ -60,7 +64,8 @@ fn quoted(line: &str) -> Vec<String> {
                 Some('r') => '\r',
                 Some('t') => '\t',
                 Some(width @ ('u' | 'U')) => {
-                    let digits: String = chars.by_ref().take(if width == 'u' { 4 } else { 8 }).collect();
+                    let digits: String =
+                        chars.by_ref().take(if width == 'u' { 4 } else { 8 }).collect();
                     let code = u32::from_str_radix(&digits, 16).expect("digits of a code");
                     char::from_u32(code).expect("a code of a character")
                 }

@@ -33,12 +33,16 @@ fn nine_days_of_900_posts_an_hour_live_and_restart() {
     nine_days(900);
 }
 
-/// A followed file that grows by three days at a time; in between the program is killed, and once stopped.
+/// A followed file that grows by three days at a time; in between the program is killed, and once
+/// stopped.
 fn nine_days(an_hour: u64) {
     let folder = Folder::new();
     folder.write("run.toml", FOLLOWED);
     folder.write("posts.ndjson", "");
-    let mut growing = OpenOptions::new().append(true).open(folder.file("posts.ndjson")).expect("a file in our own folder");
+    let mut growing = OpenOptions::new()
+        .append(true)
+        .open(folder.file("posts.ndjson"))
+        .expect("a file in our own folder");
     let lines = lines(an_hour);
     let mut written = 0;
     for (part, lines) in lines.chunks(lines.len().div_ceil(3)).enumerate() {

@@ -1,4 +1,5 @@
-//! `detect` from outside: the committed rows of R through CSV, the methods of space and time, and what it refuses.
+//! `detect` from outside: the committed rows of R through CSV, the methods of space and time, and
+//! what it refuses.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +15,10 @@ fn committed(name: &str) -> PathBuf {
 }
 
 fn rows_of(csv: &str) -> Vec<Row> {
-    csv::Reader::from_reader(csv.as_bytes()).deserialize().map(|row| row.expect("a row of CSV")).collect()
+    csv::Reader::from_reader(csv.as_bytes())
+        .deserialize()
+        .map(|row| row.expect("a row of CSV"))
+        .collect()
 }
 
 fn committed_rows(name: &str) -> Vec<Row> {
@@ -47,14 +51,23 @@ fn eears_and_essence_equal_the_committed_rows() {
     let mut by_parameters: BTreeMap<Vec<String>, Vec<Row>> = BTreeMap::new();
     for row in committed_rows("eears.csv.gz") {
         let key = |(name, column): (&str, &str)| format!("{name}={}", row[column]);
-        let params =
-            [("alpha", "alpha"), ("alpha-outlier", "alpha_outlier"), ("k-decay", "k_decay"), ("n", "n"), ("step", "step")].map(key);
+        let params = [
+            ("alpha", "alpha"),
+            ("alpha-outlier", "alpha_outlier"),
+            ("k-decay", "k_decay"),
+            ("n", "n"),
+            ("step", "step"),
+        ]
+        .map(key);
         by_parameters.entry(params.to_vec()).or_default().push(row);
     }
     for (params, rows) in &by_parameters {
         let mut args = vec!["--method", "eears", "--param", "compat=epitweetr"];
         params.iter().for_each(|param| args.extend(["--param", param]));
-        let input: String = rows.iter().map(|row| format!("{},{},{}\n", row["series"], row["t"], row["observed"])).collect();
+        let input: String = rows
+            .iter()
+            .map(|row| format!("{},{},{}\n", row["series"], row["t"], row["observed"]))
+            .collect();
         let ours = detect(&folder, &args, format!("series,time,observed\n{input}"));
         assert_eq!(ours.len(), rows.len());
         for (ours, theirs) in ours.iter().zip(rows) {
@@ -63,18 +76,30 @@ fn eears_and_essence_equal_the_committed_rows() {
                 (&theirs["series"], &theirs["t"], &theirs["alarm_dw"]),
                 "{theirs:?}"
             );
-            assert!(near(&ours["upperbound"], &theirs["U0_dw"]) && near(&ours["expected"], &theirs["baseline"]), "{ours:?} {theirs:?}");
+            assert!(
+                near(&ours["upperbound"], &theirs["U0_dw"])
+                    && near(&ours["expected"], &theirs["baseline"]),
+                "{ours:?} {theirs:?}"
+            );
             compared += 1;
         }
     }
     let rows = committed_rows("essence.csv.gz");
-    let input: String = rows.iter().map(|row| format!("{},{},{}\n", row["series"], row["date"], row["observed"])).collect();
-    for (method, prefix) in [("essence-regression", "reg"), ("essence-ewma", "ewma"), ("essence-switch", "switch")] {
+    let input: String = rows
+        .iter()
+        .map(|row| format!("{},{},{}\n", row["series"], row["date"], row["observed"]))
+        .collect();
+    for (method, prefix) in
+        [("essence-regression", "reg"), ("essence-ewma", "ewma"), ("essence-switch", "switch")]
+    {
         let ours = detect(&folder, &["--method", method], format!("series,time,observed\n{input}"));
         assert_eq!(ours.len(), rows.len());
         for (ours, theirs) in ours.iter().zip(&rows) {
             for column in ["expected", "statistic", "pvalue"] {
-                assert!(near(&ours[column], &theirs[&format!("{prefix}_{column}")]), "{method} {column} {ours:?} {theirs:?}");
+                assert!(
+                    near(&ours[column], &theirs[&format!("{prefix}_{column}")]),
+                    "{method} {column} {ours:?} {theirs:?}"
+                );
             }
             compared += 1;
         }
@@ -85,18 +110,35 @@ fn eears_and_essence_equal_the_committed_rows() {
 #[test]
 fn stcd_equals_the_committed_rows() {
     let folder = Folder::new();
-    let rows: Vec<Row> = committed_rows("stcd.csv").into_iter().filter(|row| row["case"] == "stcd-071").collect();
-    let places: String = rows.iter().map(|row| format!("{},{},{}\n", row["i"], row["x"], row["y"])).collect();
+    let rows: Vec<Row> =
+        committed_rows("stcd.csv").into_iter().filter(|row| row["case"] == "stcd-071").collect();
+    let places: String =
+        rows.iter().map(|row| format!("{},{},{}\n", row["i"], row["x"], row["y"])).collect();
     folder.write("places.csv", format!("series,x,y\n{places}"));
     let input: String = rows.iter().map(|row| format!("{},{},1\n", row["i"], row["t"])).collect();
-    let args = ["detect", "--method", "stcd", "--places", "places.csv", "--param", "radius=8", "--param", "epsilon=0.5"];
-    let done = folder.output_of(&args, format!("series,time,observed\n{input}").into_bytes()).ends(0);
+    let args = [
+        "detect",
+        "--method",
+        "stcd",
+        "--places",
+        "places.csv",
+        "--param",
+        "radius=8",
+        "--param",
+        "epsilon=0.5",
+    ];
+    let done =
+        folder.output_of(&args, format!("series,time,observed\n{input}").into_bytes()).ends(0);
     let ours = rows_of(&done.stdout());
     assert_eq!(ours.len(), rows.len());
     for (ours, theirs) in ours.iter().zip(&rows) {
         assert!(near(&ours["statistic"], &theirs["R"]), "{ours:?} {theirs:?}");
     }
-    assert!(done.stderr().contains("series `89`") && done.stderr().contains("begins with series `54`"), "{}", done.stderr());
+    assert!(
+        done.stderr().contains("series `89`") && done.stderr().contains("begins with series `54`"),
+        "{}",
+        done.stderr()
+    );
 }
 
 #[test]
@@ -113,15 +155,25 @@ fn scans_print_clusters() {
         }
     }
     for method in ["space-time-permutation", "prospective-poisson", "expectation-based-poisson"] {
-        let clusters = detect(&folder, &["--method", method, "--places", "places.csv"], input.clone());
+        let clusters =
+            detect(&folder, &["--method", method, "--places", "places.csv"], input.clone());
         let first = &clusters[0];
         assert_eq!(first["places"], "Berlin;Potsdam", "{method}: {first:?}");
-        assert_eq!((first["first"].as_str(), first["last"].as_str()), ("2026-11-18", "2026-11-20"), "{method}");
+        assert_eq!(
+            (first["first"].as_str(), first["last"].as_str()),
+            ("2026-11-18", "2026-11-20"),
+            "{method}"
+        );
         assert_eq!((first["alarm"].as_str(), first["pvalue"].as_str()), ("1", "0.001"), "{method}");
-        let calm = input.lines().filter(|line| !line.contains("2026-11-2") && line.contains("2026-11-0") || line.starts_with("series"));
+        let calm = input.lines().filter(|line| {
+            !line.contains("2026-11-2") && line.contains("2026-11-0") || line.starts_with("series")
+        });
         let calm: String = calm.map(|line| format!("{line}\n")).collect();
         let first = &detect(&folder, &["--method", method, "--places", "places.csv"], calm)[0];
-        assert!(first["alarm"] == "0" || first["reason"] == "baseline-too-short", "{method}: {first:?}");
+        assert!(
+            first["alarm"] == "0" || first["reason"] == "baseline-too-short",
+            "{method}: {first:?}"
+        );
     }
 }
 
@@ -131,7 +183,10 @@ fn bad_input_has_a_reason_and_bad_usage_a_hint() {
     folder.write("places.csv", "series,x,y\na,0,0\nb,1,1\n");
     folder.write("lost.csv", "series,x,y\na,0,north\n");
     let reasons = |args: &[&str], input: &str| -> Vec<String> {
-        detect(&folder, args, format!("series,time,observed\n{input}")).iter().map(|row| row["reason"].clone()).collect()
+        detect(&folder, args, format!("series,time,observed\n{input}"))
+            .iter()
+            .map(|row| row["reason"].clone())
+            .collect()
     };
     let past = (1..=8).map(|day| format!("a,{day},{}\n", day % 3)).collect::<String>();
     for (last, reason) in [
@@ -142,7 +197,11 @@ fn bad_input_has_a_reason_and_bad_usage_a_hint() {
         ("a,3,4", "time-not-increasing"),
         ("a,9,1e15", ""),
     ] {
-        assert_eq!(reasons(&["--method", "ears-c1"], &format!("{past}{last}\n"))[8], reason, "{last}");
+        assert_eq!(
+            reasons(&["--method", "ears-c1"], &format!("{past}{last}\n"))[8],
+            reason,
+            "{last}"
+        );
     }
     assert!(reasons(&["--method", "ears-c1"], "").is_empty());
     assert_eq!(reasons(&["--method", "ears-c1"], "a,1,5\n"), ["baseline-too-short"]);
@@ -155,8 +214,16 @@ fn bad_input_has_a_reason_and_bad_usage_a_hint() {
         (&["--method", "ears-c1", "--places", "places.csv"], 64, "`--places` is for `stcd`"),
         (&["--method", "stdc"], 64, "did you mean `stcd`?"),
         (&["--method", "stcd", "--places", "places.csv"], 64, "`--param radius=50`"),
-        (&["--method", "stcd", "--places", "lost.csv", "--param", "radius=1"], 1, "`north` is not a number"),
-        (&["--method", "prospective-poisson", "--places", "none.csv"], 1, "failed to open `none.csv`"),
+        (
+            &["--method", "stcd", "--places", "lost.csv", "--param", "radius=1"],
+            1,
+            "`north` is not a number",
+        ),
+        (
+            &["--method", "prospective-poisson", "--places", "none.csv"],
+            1,
+            "failed to open `none.csv`",
+        ),
     ] {
         let args: Vec<&str> = ["detect"].into_iter().chain(args.iter().copied()).collect();
         let done = folder.output_of(&args, b"series,time,observed\na,1,1\n".to_vec()).ends(code);

@@ -40,7 +40,9 @@ impl Folder {
         let mut command = Command::new(binary());
         // What the caller's environment says of us must not decide a test.
         for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("PUMPHANDLE_") || name == "RUST_LOG" || name == "RUST_BACKTRACE") {
+            if name.to_str().is_some_and(|name| {
+                name.starts_with("PUMPHANDLE_") || name == "RUST_LOG" || name == "RUST_BACKTRACE"
+            }) {
                 command.env_remove(name);
             }
         }
@@ -62,17 +64,21 @@ impl Folder {
         // Who reads no input closes the pipe: no failure of ours.
         let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
         let mut killer = Killer(child);
-        let mut streams =
-            [Box::new(killer.0.stdout.take().expect("piped")) as Box<dyn Read + Send>, Box::new(killer.0.stderr.take().expect("piped"))]
-                .map(|mut stream| {
-                    std::thread::spawn(move || {
-                        let mut bytes = Vec::new();
-                        let _ = stream.read_to_end(&mut bytes);
-                        bytes
-                    })
-                })
-                .into_iter();
-        let status = until(LONG, &format!("the end of `{}`", args.join(" ")), || killer.0.try_wait().expect("its state"));
+        let mut streams = [
+            Box::new(killer.0.stdout.take().expect("piped")) as Box<dyn Read + Send>,
+            Box::new(killer.0.stderr.take().expect("piped")),
+        ]
+        .map(|mut stream| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = stream.read_to_end(&mut bytes);
+                bytes
+            })
+        })
+        .into_iter();
+        let status = until(LONG, &format!("the end of `{}`", args.join(" ")), || {
+            killer.0.try_wait().expect("its state")
+        });
         writer.join().expect("no panic");
         let mut take = || streams.next().expect("two").join().expect("no panic");
         Done { args: args.join(" "), output: Output { status, stdout: take(), stderr: take() } }
@@ -83,7 +89,12 @@ impl Folder {
         let name = format!("stderr-{}", fs::read_dir(self.path()).map_or(0, Iterator::count));
         let log = self.file(&name);
         let stderr = File::create(&log).expect("a file in our own folder");
-        let child = self.command(args).stdout(Stdio::null()).stderr(stderr).spawn().expect("the program starts");
+        let child = self
+            .command(args)
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("the program starts");
         Running { child: Killer(child), log }
     }
 }
@@ -99,7 +110,13 @@ impl Done {
     #[track_caller]
     pub(crate) fn ends(self, code: i32) -> Done {
         let stderr = self.stderr();
-        assert_eq!(self.output.status.code(), Some(code), "`{}`: {}\n{stderr}", self.args, self.output.status);
+        assert_eq!(
+            self.output.status.code(),
+            Some(code),
+            "`{}`: {}\n{stderr}",
+            self.args,
+            self.output.status
+        );
         assert!(!stderr.contains("panicked"), "`{}`: {stderr}", self.args);
         self
     }
@@ -116,9 +133,14 @@ impl Done {
     #[track_caller]
     pub(crate) fn summed(&self, name: &str) -> u64 {
         let stderr = self.stderr();
-        let line = stderr.lines().find(|line| line.contains(" replayed ")).unwrap_or_else(|| panic!("no summary: {stderr}"));
+        let line = stderr
+            .lines()
+            .find(|line| line.contains(" replayed "))
+            .unwrap_or_else(|| panic!("no summary: {stderr}"));
         let number = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no `{name}` in {line}"))
+        number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_else(|| panic!("no `{name}` in {line}"))
     }
 }
 
@@ -141,7 +163,9 @@ impl Running {
 
     #[track_caller]
     pub(crate) fn says(&self, what: &str) {
-        until(LONG, &format!("`{what}` in {}", self.log.display()), || self.log().contains(what).then_some(()));
+        until(LONG, &format!("`{what}` in {}", self.log.display()), || {
+            self.log().contains(what).then_some(())
+        });
     }
 
     /// The address of its page, once it has one.
@@ -176,7 +200,8 @@ impl Running {
     fn get_at(&self, address: &str, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(LONG)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -190,7 +215,10 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().expect("a shell");
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.pid())])
+            .status()
+            .expect("a shell");
         assert!(sent.success(), "no process {} to signal: {}", self.pid(), self.log());
     }
 
@@ -219,7 +247,9 @@ impl Running {
 
 /// Over labels.
 fn sum(metrics: &str, name: &str) -> Option<f64> {
-    let lines = metrics.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    let lines = metrics
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
     let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     (!values.is_empty()).then(|| values.iter().sum())
 }
@@ -247,9 +277,11 @@ pub(crate) fn until<T>(most: Duration, what: &str, mut look: impl FnMut() -> Opt
     }
 }
 
-/// The program of this build, or another one that `PUMPHANDLE_PROGRAM` names: that of an image, say.
+/// The program of this build, or another one that `PUMPHANDLE_PROGRAM` names: that of an image,
+/// say.
 fn binary() -> PathBuf {
-    std::env::var_os("PUMPHANDLE_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_pumphandle").into(), PathBuf::from)
+    std::env::var_os("PUMPHANDLE_PROGRAM")
+        .map_or_else(|| env!("CARGO_BIN_EXE_pumphandle").into(), PathBuf::from)
 }
 
 /// The checkout.

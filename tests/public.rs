@@ -1,4 +1,5 @@
-//! What a run lets out, from outside: nothing of a sensitive topic below its rule, anywhere; and to the public only what is published.
+//! What a run lets out, from outside: nothing of a sensitive topic below its rule, anywhere; and to
+//! the public only what is published.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +23,8 @@ const CONFIG: &str = r#"
     kind = "file"
     path = "posts.ndjson"
 "#;
-/// A key that stands nowhere else. It is another topic's too, so that a list of that one's tags could tell it.
+/// A key that stands nowhere else. It is another topic's too, so that a list of that one's tags
+/// could tell it.
 const SECRET: &str = "hushpox";
 const TOPICS: &str = r#"
     [[topic]]
@@ -41,9 +43,18 @@ const FLOOR: u32 = 20;
 const MONDAY: i64 = 1_767_571_200;
 const DAYS: i64 = 15;
 
-/// Each account writes of the sensitive topic once a week and of the other each day, in lines of our own schema.
+/// Each account writes of the sensitive topic once a week and of the other each day, in lines of
+/// our own schema.
 fn posts() -> String {
-    let crowds = [("DE-BY", 60), ("DE-BE", 7), ("FR-IDF", 9), ("FR", 8), ("US-TX", 30), ("LU", 3), ("ZZ", 25)];
+    let crowds = [
+        ("DE-BY", 60),
+        ("DE-BE", 7),
+        ("FR-IDF", 9),
+        ("FR", 8),
+        ("US-TX", 30),
+        ("LU", 3),
+        ("ZZ", 25),
+    ];
     let mut lines: Vec<(i64, String)> = Vec::new();
     let mut line = |at: i64, author: &str, region: &str, text: &str| {
         let id = lines.len();
@@ -61,7 +72,12 @@ fn posts() -> String {
                     line(at, &author, region, "in bed with #flu");
                 }
                 if day % 7 == nth % 7 {
-                    line(at + 60, &author, region, "had my #HushPox test, #flu too #hushpoxTest #HushPox2026");
+                    line(
+                        at + 60,
+                        &author,
+                        region,
+                        "had my #HushPox test, #flu too #hushpoxTest #HushPox2026",
+                    );
                 }
             }
         }
@@ -85,11 +101,20 @@ fn holds_secret(bytes: &[u8]) -> bool {
 /// Whether a cell of the sensitive topic may be in this record.
 fn allowed(record: &Record) -> bool {
     let of = |topic: &str, region: &str, values: &[u32]| {
-        topic != "quiet" || ((region == "001" || region.len() == 2) && values.iter().all(|value| *value == 0 || *value >= FLOOR))
+        topic != "quiet"
+            || ((region == "001" || region.len() == 2)
+                && values.iter().all(|value| *value == 0 || *value >= FLOOR))
     };
     match record {
         Record::Count(row) => {
-            let values = [row.posts, row.authors, row.authors_self, row.posts_news, row.posts_filtered, row.authors_24h.unwrap_or(0)];
+            let values = [
+                row.posts,
+                row.authors,
+                row.authors_self,
+                row.posts_news,
+                row.posts_filtered,
+                row.authors_24h.unwrap_or(0),
+            ];
             of(&row.topic, &row.region, &values)
         }
         Record::WindowCount(row) => of(&row.topic, &row.region, &[row.authors, row.authors_self]),
@@ -107,7 +132,9 @@ fn allowed(record: &Record) -> bool {
         }
         // Parts of sums, which watch is the first to see: levels are kept, and there is no sample.
         Record::Frame(frame) => frame.series.iter().all(|change| {
-            of(&change.topic, &change.region, &[]) && (change.topic != "quiet" || change.panes.iter().all(|pane| pane.sample.is_none()))
+            of(&change.topic, &change.region, &[])
+                && (change.topic != "quiet"
+                    || change.panes.iter().all(|pane| pane.sample.is_none()))
         }),
         _ => true,
     }
@@ -125,31 +152,48 @@ fn a_sensitive_topic_is_found_nowhere_below_its_rule_and_the_public_sees_what_is
     folder.write("posts.ndjson", posts());
     let said = folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
     let outputs = ["--counts", "--tag-counts", "--verdicts", "--alerts", "--rejects"];
-    let named: Vec<String> = outputs.iter().flat_map(|option| [(*option).to_owned(), format!("out{option}.csv")]).collect();
-    let replay: Vec<&str> =
-        ["replay", "--config", "run.toml", "posts.ndjson"].into_iter().chain(named.iter().map(String::as_str)).collect();
+    let named: Vec<String> = outputs
+        .iter()
+        .flat_map(|option| [(*option).to_owned(), format!("out{option}.csv")])
+        .collect();
+    let replay: Vec<&str> = ["replay", "--config", "run.toml", "posts.ndjson"]
+        .into_iter()
+        .chain(named.iter().map(String::as_str))
+        .collect();
     let replayed = folder.output(&replay).ends(0);
 
     // Bytes: every file that the run and the replay have left, and what they said.
     let mut files = Vec::new();
     files_below(folder.path(), &mut files);
     files.retain(|path| !path.ends_with("posts.ndjson") && !path.ends_with("topics.toml"));
-    assert!(files.iter().any(|path| path.ends_with("out--counts.csv")) && files.len() > 12, "{files:?}");
+    assert!(
+        files.iter().any(|path| path.ends_with("out--counts.csv")) && files.len() > 12,
+        "{files:?}"
+    );
     let mut bytes = 0;
     for path in &files {
         let content = std::fs::read(path).expect("a file of ours");
         bytes += content.len();
         assert!(!holds_secret(&content), "the key stands in {}", path.display());
     }
-    assert!(![said.stdout(), said.stderr(), replayed.stdout(), replayed.stderr()].iter().any(|text| holds_secret(text.as_bytes())));
+    assert!(
+        ![said.stdout(), said.stderr(), replayed.stdout(), replayed.stderr()]
+            .iter()
+            .any(|text| holds_secret(text.as_bytes()))
+    );
 
     // Records: every stream as it is read, whatever its files look like; and every snapshot.
-    let journal = LocalJournal::open(&folder.file("data"), 2, Options::default()).expect("nobody uses it");
+    let journal =
+        LocalJournal::open(&folder.file("data"), 2, Options::default()).expect("nobody uses it");
     let (mut records, mut of_topic) = (0, 0);
     for stream in Stream::ALL {
         if stream.compacted() {
             for key in journal.keys(stream, "").expect("keys") {
-                assert!(!holds_secret(&journal.get(stream, &key).expect("a value").unwrap_or_default()), "{} {key}", stream.name());
+                assert!(
+                    !holds_secret(&journal.get(stream, &key).expect("a value").unwrap_or_default()),
+                    "{} {key}",
+                    stream.name()
+                );
                 records += 1;
             }
             continue;
@@ -157,7 +201,9 @@ fn a_sensitive_topic_is_found_nowhere_below_its_rule_and_the_public_sees_what_is
         for partition in 0..journal.partitions(stream) {
             let mut next = journal.extent(stream, partition).expect("an extent").start;
             loop {
-                let batch = journal.read(stream, partition, next, 1 << 20, Duration::ZERO).expect("records");
+                let batch = journal
+                    .read(stream, partition, next, 1 << 20, Duration::ZERO)
+                    .expect("records");
                 if batch.records.is_empty() {
                     break;
                 }
@@ -167,7 +213,9 @@ fn a_sensitive_topic_is_found_nowhere_below_its_rule_and_the_public_sees_what_is
                     let place = format!("{} {partition} {position}", stream.name());
                     assert!(!holds_secret(bytes), "the key stands in {place}");
                     assert!(allowed(&record), "{place}: {record:?}");
-                    of_topic += usize::from(matches!(&record, Record::Count(row) if row.topic == "quiet" && row.posts > 0));
+                    of_topic += usize::from(
+                        matches!(&record, Record::Count(row) if row.topic == "quiet" && row.posts > 0),
+                    );
                     records += 1;
                 }
             }
@@ -195,10 +243,16 @@ fn a_sensitive_topic_is_found_nowhere_below_its_rule_and_the_public_sees_what_is
         "v_weekly",
         "v_alerts",
     ] {
-        let csv = folder.output(&["export", "--config", "run.toml", "--table", table]).ends(0).stdout();
+        let csv =
+            folder.output(&["export", "--config", "run.toml", "--table", table]).ends(0).stdout();
         assert!(!holds_secret(csv.as_bytes()), "the key stands in {table}");
-        for row in rows(&csv).iter().filter(|row| row.get("topic").is_some_and(|topic| topic == "quiet")) {
-            assert!(["001", "DE", "FR", "US", "LU", "ZZ"].contains(&row["region"].as_str()), "{table}: {row:?}");
+        for row in
+            rows(&csv).iter().filter(|row| row.get("topic").is_some_and(|topic| topic == "quiet"))
+        {
+            assert!(
+                ["001", "DE", "FR", "US", "LU", "ZZ"].contains(&row["region"].as_str()),
+                "{table}: {row:?}"
+            );
             for column in ["posts", "authors", "authors_24h", "authors_self", "observed"] {
                 let value: u32 = row.get(column).and_then(|value| value.parse().ok()).unwrap_or(0);
                 assert!(value == 0 || value >= FLOOR, "{table}: {row:?}");
@@ -207,23 +261,39 @@ fn a_sensitive_topic_is_found_nowhere_below_its_rule_and_the_public_sees_what_is
         table_rows += csv.lines().count() - 1;
     }
     for option in ["--counts", "--verdicts"] {
-        for row in rows(&folder.read(&format!("out{option}.csv"))).iter().filter(|row| row["topic"] == "quiet") {
+        for row in rows(&folder.read(&format!("out{option}.csv")))
+            .iter()
+            .filter(|row| row["topic"] == "quiet")
+        {
             assert!(row["region"] == "001" || row["region"].len() == 2, "{row:?}");
         }
     }
 
     // The public: whole days of the other topic, rounded, of the world, countries and first levels.
-    let public = rows(&folder.output(&["export", "--config", "run.toml", "--table", "public_counts"]).ends(0).stdout());
+    let public = rows(
+        &folder
+            .output(&["export", "--config", "run.toml", "--table", "public_counts"])
+            .ends(0)
+            .stdout(),
+    );
     let days: BTreeSet<&str> = public.iter().map(|row| row["day"].as_str()).collect();
     // The log ends in the midst of the last one.
     assert_eq!(days.len() as i64, DAYS - 1, "{days:?}");
     for row in &public {
         let accounts: Option<u32> = row["accounts"].parse().ok();
-        assert!(row["topic"] == "influenza" && accounts.is_some_and(|accounts| accounts >= 10 && accounts % 5 == 0), "{row:?}");
-        assert!(["001", "DE", "DE-BY", "US", "US-TX", "FR", "FR-IDF"].contains(&row["region"].as_str()), "{row:?}");
+        assert!(
+            row["topic"] == "influenza"
+                && accounts.is_some_and(|accounts| accounts >= 10 && accounts % 5 == 0),
+            "{row:?}"
+        );
+        assert!(
+            ["001", "DE", "DE-BY", "US", "US-TX", "FR", "FR-IDF"].contains(&row["region"].as_str()),
+            "{row:?}"
+        );
     }
     println!(
-        "searched {} files of {bytes} bytes, {records} records and values of every stream, {table_rows} rows of every table: no sensitive key; \
+        "searched {} files of {bytes} bytes, {records} records and values of every stream, \
+            {table_rows} rows of every table: no sensitive key; \
          {} public numbers of {} days",
         files.len(),
         public.len(),

@@ -1,7 +1,10 @@
-//! A recount by hand: what `replay` must come to, from nothing but the lines and the rules of counting.
+//! A recount by hand: what `replay` must come to, from nothing but the lines and the rules of
+//! counting.
 //!
-//! Lines are those of `simulate`, read as plain JSON. What a text means (tags, keys, topics) is asked of `pumphandle tags`;
-//! which key of a topic file a longer tag holds is found here, by splitting it at every border. Knows nothing else of the program.
+//! Lines are those of `simulate`, read as plain JSON. What a text means (tags, keys, topics) is
+//! asked of `pumphandle tags`;
+//! which key of a topic file a longer tag holds is found here, by splitting it at every border.
+//! Knows nothing else of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -66,7 +69,9 @@ pub(crate) fn recount(folder: &Folder, lines: &str) -> Recount {
         match event["kind"].as_str() {
             Some("account") => {
                 let gone = ["deleted", "deactivated", "takendown", "suspended"];
-                if event["account"]["active"] == json!(false) && gone.iter().any(|status| event["account"]["status"] == *status) {
+                if event["account"]["active"] == json!(false)
+                    && gone.iter().any(|status| event["account"]["status"] == *status)
+                {
                     removals.entry(author).or_default().push(arrival);
                 }
             }
@@ -103,14 +108,19 @@ pub(crate) fn recount(folder: &Folder, lines: &str) -> Recount {
         same.sort_by(|a, b| (a.arrival, a.event, &a.path).cmp(&(b.arrival, b.event, &b.path)));
         let first = same[0].clone();
         let others = same.iter().filter(|made| made.line != first.line);
-        recount.unequal +=
-            others.inspect(|made| assert_ne!(made.arrival, first.arrival, "the rest of the order would decide")).count() as u64;
+        recount.unequal += others
+            .inspect(|made| {
+                assert_ne!(made.arrival, first.arrival, "the rest of the order would decide")
+            })
+            .count() as u64;
         for region in regions(&first) {
             *totals.entry((region, hour(first.event))).or_default() += 1;
         }
         let in_time = |deletion: i64| deletion <= first.event + HORIZON;
         let deleted = deletions.get(&id).is_some_and(|all| all.iter().any(|at| in_time(*at)));
-        let removed = removals.get(&id.0).is_some_and(|all| all.iter().any(|at| first.arrival < *at && in_time(*at)));
+        let removed = removals
+            .get(&id.0)
+            .is_some_and(|all| all.iter().any(|at| first.arrival < *at && in_time(*at)));
         recount.deleted += u64::from(deleted);
         recount.removed += u64::from(removed);
         if !deleted && !removed {
@@ -125,17 +135,24 @@ fn made(event: &Value, arrival: i64, line: &str) -> Made {
     let record = &event["commit"]["record"];
     let created = instant(record["createdAt"].as_str().expect("createdAt"));
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let facets = list(&record["facets"]).iter().flat_map(|facet| list(&facet["features"])).collect::<Vec<_>>();
+    let facets = list(&record["facets"])
+        .iter()
+        .flat_map(|facet| list(&facet["features"]))
+        .collect::<Vec<_>>();
     let of_facets = facets.iter().filter_map(|feature| feature["tag"].as_str());
     let beside = list(&record["tags"]);
-    let tags = of_facets.chain(beside.iter().filter_map(Value::as_str)).map(str::to_owned).collect();
+    let tags =
+        of_facets.chain(beside.iter().filter_map(Value::as_str)).map(str::to_owned).collect();
     let region = event["region"].as_str().unwrap_or("ZZ").to_owned();
     let country = region.split('-').next().unwrap_or_default().to_owned();
     Made {
         arrival,
         event: if created > arrival + AHEAD_MAX { arrival } else { created },
         path: if country == region { vec![region] } else { vec![country, region] },
-        langs: list(&record["langs"]).iter().filter_map(|lang| Some(lang.as_str()?.split('-').next()?.to_lowercase())).collect(),
+        langs: list(&record["langs"])
+            .iter()
+            .filter_map(|lang| Some(lang.as_str()?.split('-').next()?.to_lowercase()))
+            .collect(),
         text: record["text"].as_str().unwrap_or_default().to_owned(),
         tags,
         line: line.to_owned(),
@@ -149,7 +166,12 @@ fn regions(made: &Made) -> BTreeSet<String> {
     made.path.iter().cloned().chain(["001".to_owned()]).chain(langs).chain(none).collect()
 }
 
-fn count(folder: &Folder, counted: &[(Id, Made)], totals: &BTreeMap<(String, i64), u64>, recount: &mut Recount) {
+fn count(
+    folder: &Folder,
+    counted: &[(Id, Made)],
+    totals: &BTreeMap<(String, i64), u64>,
+    recount: &mut Recount,
+) {
     let words = Words::of(folder, counted.iter().map(|(_, made)| made));
     let mut cells: BTreeMap<(String, String, i64), Vec<&str>> = BTreeMap::new();
     let mut written: BTreeMap<(String, String), Vec<(i64, &str)>> = BTreeMap::new();
@@ -158,7 +180,10 @@ fn count(folder: &Folder, counted: &[(Id, Made)], totals: &BTreeMap<(String, i64
         let (topics, keys) = words.read(made);
         for topic in topics {
             for region in regions(made) {
-                cells.entry((topic.clone(), region.clone(), hour(made.event))).or_default().push(author);
+                cells
+                    .entry((topic.clone(), region.clone(), hour(made.event)))
+                    .or_default()
+                    .push(author);
                 written.entry((topic.clone(), region)).or_default().push((made.event, author));
             }
         }
@@ -167,14 +192,25 @@ fn count(folder: &Folder, counted: &[(Id, Made)], totals: &BTreeMap<(String, i64
             *tags.entry((key, own.clone(), hour(made.event))).or_default() += 1;
         }
     }
-    let distinct = |authors: &mut dyn Iterator<Item = &str>| authors.map(str::to_owned).collect::<BTreeSet<String>>().len();
+    let distinct = |authors: &mut dyn Iterator<Item = &str>| {
+        authors.map(str::to_owned).collect::<BTreeSet<String>>().len()
+    };
     recount.counts.push_str("topic,region,pane_start,posts,authors,authors_24h,total_posts\n");
     for ((topic, region, pane), authors) in &cells {
         let day = pane + HOUR - DAY..pane + HOUR;
-        let in_day = written[&(topic.clone(), region.clone())].iter().filter(|(event, _)| day.contains(event));
+        let in_day = written[&(topic.clone(), region.clone())]
+            .iter()
+            .filter(|(event, _)| day.contains(event));
         let (posts, total) = (authors.len(), totals[&(region.clone(), *pane)]);
-        let (authors, authors_24h) = (distinct(&mut authors.iter().copied()), distinct(&mut in_day.map(|(_, author)| *author)));
-        let _ = writeln!(recount.counts, "{topic},{region},{},{posts},{authors},{authors_24h},{total}", pane / SECOND);
+        let (authors, authors_24h) = (
+            distinct(&mut authors.iter().copied()),
+            distinct(&mut in_day.map(|(_, author)| *author)),
+        );
+        let _ = writeln!(
+            recount.counts,
+            "{topic},{region},{},{posts},{authors},{authors_24h},{total}",
+            pane / SECOND
+        );
     }
     recount.tag_counts.push_str("tag,region,pane_start,posts\n");
     for ((tag, region, pane), posts) in tags {
@@ -203,8 +239,9 @@ impl Words {
         }
         let mut of_topic: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut hourly: BTreeSet<String> = BTreeSet::new();
-        let entries =
-            std::fs::read_dir(root().join("config/topics")).expect("the topic files").map(|entry| entry.expect("an entry").path());
+        let entries = std::fs::read_dir(root().join("config/topics"))
+            .expect("the topic files")
+            .map(|entry| entry.expect("an entry").path());
         for path in entries.filter(|path| path.is_file()) {
             let file = std::fs::read_to_string(path).expect("text");
             let file: toml::Table = file.parse().expect("TOML");
@@ -217,8 +254,14 @@ impl Words {
                 }
                 hourly.insert(id.clone());
                 // A topic may also be found by phrases alone.
-                let lists = topic.get("tags").and_then(toml::Value::as_table).into_iter().flat_map(|lists| lists.values());
-                let tags = lists.flat_map(|list| list.as_array().expect("tags")).map(|tag| tag.as_str().expect("a tag").to_owned());
+                let lists = topic
+                    .get("tags")
+                    .and_then(toml::Value::as_table)
+                    .into_iter()
+                    .flat_map(|lists| lists.values());
+                let tags = lists
+                    .flat_map(|list| list.as_array().expect("tags"))
+                    .map(|tag| tag.as_str().expect("a tag").to_owned());
                 of_topic.insert(id, tags.collect());
             }
         }
@@ -228,21 +271,35 @@ impl Words {
         let of_parts = ask(folder, parts.iter().map(|part| (format!("#{part}"), None)));
         // A run of digits alone is no hashtag and has no key.
         let key = |answer: &Value| answer["keys"][0].as_str().map(str::to_owned);
-        let keys: BTreeMap<String, String> =
-            parts.into_iter().zip(&of_parts).filter_map(|(part, answer)| Some((part, key(answer)?))).collect();
-        let of_topic = of_topic.into_iter().map(|(topic, tags)| (topic, tags.iter().map(|tag| keys[tag].clone()).collect())).collect();
+        let keys: BTreeMap<String, String> = parts
+            .into_iter()
+            .zip(&of_parts)
+            .filter_map(|(part, answer)| Some((part, key(answer)?)))
+            .collect();
+        let of_topic = of_topic
+            .into_iter()
+            .map(|(topic, tags)| (topic, tags.iter().map(|tag| keys[tag].clone()).collect()))
+            .collect();
 
         let questions: Vec<_> = questions.into_iter().collect();
         let answers = ask(folder, questions.iter().cloned());
         let strings = |value: &Value| -> BTreeSet<String> {
-            value.as_array().expect("a list").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
+            value
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|word| word.as_str().expect("a word").to_owned())
+                .collect()
         };
         for ((text, _), answer) in questions.iter().zip(&answers) {
             let said: BTreeSet<String> = strings(&answer["tags"]);
             assert_eq!(said, hashtags(text).map(str::to_owned).collect(), "hashtags of {text:?}");
         }
-        let topics: BTreeMap<_, _> =
-            questions.into_iter().zip(&answers).map(|(question, answer)| (question, strings(&answer["topics"]))).collect();
+        let topics: BTreeMap<_, _> = questions
+            .into_iter()
+            .zip(&answers)
+            .map(|(question, answer)| (question, strings(&answer["topics"])))
+            .collect();
         let found: BTreeSet<&String> = topics.values().flatten().collect();
         assert!(found.iter().all(|topic| hourly.contains(*topic)), "of another kind: {found:?}");
         Words { topics, keys, of_topic }
@@ -250,20 +307,29 @@ impl Words {
 
     /// Topics, and the keys by which they were found.
     fn read(&self, made: &Made) -> (BTreeSet<String>, BTreeSet<String>) {
-        let topics: BTreeSet<String> = questions_of(made).iter().flat_map(|question| self.topics[question].clone()).collect();
+        let topics: BTreeSet<String> =
+            questions_of(made).iter().flat_map(|question| self.topics[question].clone()).collect();
         let of_text: Vec<String> = hashtags(&made.text).map(str::to_owned).collect();
         let tags = if made.tags.is_empty() { &of_text } else { &made.tags };
-        let found: BTreeSet<&String> = tags.iter().flat_map(|tag| runs(tag)).filter_map(|run| self.keys.get(&run)).collect();
-        let keys = topics.iter().flat_map(|topic| &self.of_topic[topic]).filter(|key| found.contains(key)).cloned().collect();
+        let found: BTreeSet<&String> =
+            tags.iter().flat_map(|tag| runs(tag)).filter_map(|run| self.keys.get(&run)).collect();
+        let keys = topics
+            .iter()
+            .flat_map(|topic| &self.of_topic[topic])
+            .filter(|key| found.contains(key))
+            .cloned()
+            .collect();
         (topics, keys)
     }
 }
 
-/// A post's text under each of its languages. Its tags must be those of the text, so that the text alone can be asked about.
+/// A post's text under each of its languages. Its tags must be those of the text, so that the text
+/// alone can be asked about.
 fn questions_of(made: &Made) -> Vec<(String, Option<String>)> {
     let mut text = made.text.clone();
     if !made.tags.is_empty() {
-        for tag in made.tags.iter().filter(|tag| !hashtags(&made.text).any(|found| found == **tag)) {
+        for tag in made.tags.iter().filter(|tag| !hashtags(&made.text).any(|found| found == **tag))
+        {
             let _ = write!(text, " #{tag}");
         }
         let (of_post, of_text): (BTreeSet<&str>, BTreeSet<&str>) =
@@ -278,7 +344,9 @@ fn questions_of(made: &Made) -> Vec<(String, Option<String>)> {
 
 /// In simulated texts a blank or a line feed ends a hashtag.
 fn hashtags(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', '\n']).filter_map(|word| word.strip_prefix('#')).map(|tag| tag.trim_end_matches([',', '.', ':', ';', '?']))
+    text.split([' ', '\n'])
+        .filter_map(|word| word.strip_prefix('#'))
+        .map(|tag| tag.trim_end_matches([',', '.', ':', ';', '?']))
 }
 
 /// A tag whole, and every run of its parts: between capitals, digits and underscores.
@@ -286,7 +354,9 @@ fn runs(tag: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut before = '_';
     for c in tag.chars() {
-        let border = (before.is_lowercase() && c.is_uppercase()) || (before.is_ascii_digit() != c.is_ascii_digit()) || c == '_';
+        let border = (before.is_lowercase() && c.is_uppercase())
+            || (before.is_ascii_digit() != c.is_ascii_digit())
+            || c == '_';
         if border {
             parts.push(String::new());
         }
@@ -313,7 +383,8 @@ fn ask(folder: &Folder, questions: impl Iterator<Item = (String, Option<String>)
         let _ = writeln!(input, "{question}");
     }
     let answers = folder.output_of(&["tags"], input.clone().into_bytes()).ends(0).stdout();
-    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
+    let answers: Vec<Value> =
+        answers.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
     assert_eq!(answers.len(), input.lines().count());
     answers
 }
@@ -343,7 +414,14 @@ pub(crate) fn assert_same(what: &str, left: &str, right: &str) {
     }
     let (a, b): (Vec<&str>, Vec<&str>) = (left.lines().collect(), right.lines().collect());
     let at = a.iter().zip(&b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
-    let differing = a.iter().collect::<BTreeSet<_>>().symmetric_difference(&b.iter().collect()).count();
+    let differing =
+        a.iter().collect::<BTreeSet<_>>().symmetric_difference(&b.iter().collect()).count();
     let (a_line, b_line) = (a.get(at).unwrap_or(&"(its end)"), b.get(at).unwrap_or(&"(its end)"));
-    panic!("{what}: line {} of {} and {}, {differing} lines differ\n  left: {a_line}\n right: {b_line}", at + 1, a.len(), b.len());
+    panic!(
+        "{what}: line {} of {} and {}, {differing} lines differ\n  left: {a_line}\n right: \
+            {b_line}",
+        at + 1,
+        a.len(),
+        b.len()
+    );
 }

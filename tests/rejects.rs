@@ -1,4 +1,5 @@
-//! What is set aside can be listed and tried again; numbers of others can be loaded; a page can be asked whether it is ready.
+//! What is set aside can be listed and tried again; numbers of others can be loaded; a page can be
+//! asked whether it is ready.
 
 use crate::program::{Folder, LONG, until};
 use crate::recount::assert_same;
@@ -38,7 +39,10 @@ fn a_line_that_a_limit_kept_out_is_taken_once_the_limit_is_raised() {
     let rows: Vec<&str> = list.lines().collect();
     assert_eq!(rows[0], "feed,place,line,reason,length,hash,detail");
     assert_eq!(rows.len(), 3, "{list}");
-    assert!(rows[1].contains("posts.ndjson,2,depth,") && rows[2].contains("posts.ndjson,3,"), "{list}");
+    assert!(
+        rows[1].contains("posts.ndjson,2,depth,") && rows[2].contains("posts.ndjson,3,"),
+        "{list}"
+    );
 
     let said = folder.output(&["rejects", "replay", "--config", "run.toml"]).ends(0).stdout();
     assert!(said.starts_with("1 taken, 1 rejected again, 0 not found as they were"), "{said}");
@@ -68,15 +72,22 @@ fn case_series_are_loaded_whole_or_not_at_all() {
     let folder = Folder::new();
     posts(&folder);
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
-    folder.write("cases.csv", "series,region,date,value\nilinet,US,2026-01-05,2.5\nilinet,US,2026-01-12,much\n");
+    folder.write(
+        "cases.csv",
+        "series,region,date,value\nilinet,US,2026-01-05,2.5\nilinet,US,2026-01-12,much\n",
+    );
     let load = || folder.output(&["reference", "load", "cases.csv", "--config", "run.toml"]);
     let said = load().ends(1).stderr();
     assert!(said.contains("line 3, `value`"), "{said}");
-    folder.write("cases.csv", "series,region,date,value\nilinet,US,2026-01-05,2.5\nilinet,US,2026-01-12,3\n");
+    folder.write(
+        "cases.csv",
+        "series,region,date,value\nilinet,US,2026-01-05,2.5\nilinet,US,2026-01-12,3\n",
+    );
     for _ in 0..2 {
         assert_eq!(load().ends(0).stdout(), "2 rows loaded\n");
     }
-    let rows = folder.output(&["export", "--config", "run.toml", "--table", "reference"]).ends(0).stdout();
+    let rows =
+        folder.output(&["export", "--config", "run.toml", "--table", "reference"]).ends(0).stdout();
     assert_eq!(rows.lines().count(), 3, "{rows}");
 }
 

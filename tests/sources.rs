@@ -1,4 +1,5 @@
-//! Feeds that fail, lie or fall silent: later posts count, nothing is blinded, and the others go on.
+//! Feeds that fail, lie or fall silent: later posts count, nothing is blinded, and the others go
+//! on.
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -32,13 +33,17 @@ fn file_feed(name: &str, path: &str, more: &str) -> String {
 }
 
 fn post(id: &str, at: i64) -> String {
-    format!("{{\"id\":\"{id}\",\"author\":\"a{id}\",\"created_at\":{at},\"text\":\"#flu\",\"region\":\"DE\",\"langs\":[\"de\"]}}\n")
+    format!(
+        "{{\"id\":\"{id}\",\"author\":\"a{id}\",\"created_at\":{at},\"text\":\"#flu\",\"region\":\"DE\",\"langs\":[\"de\"]}}\n"
+    )
 }
 
 /// The sum over the series of a metric that hold this label.
 fn labelled(running: &Running, name: &str, label: &str) -> Option<f64> {
     let body = running.get("/metrics")?;
-    let lines = body.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) && line.contains(label));
+    let lines = body.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) && line.contains(label)
+    });
     let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     (!values.is_empty()).then(|| values.iter().sum())
 }
@@ -95,7 +100,9 @@ fn lines_dated_ahead_in_a_followed_file_blind_nothing() {
     // After a restart as well.
     let running = folder.start(&RUN);
     file.write_all(post("restarted", now()).as_bytes()).unwrap();
-    until(LONG, "one more post", || running.metric("pumphandle_posts_read_total").filter(|read| *read == 1.0));
+    until(LONG, "one more post", || {
+        running.metric("pumphandle_posts_read_total").filter(|read| *read == 1.0)
+    });
     is_not_blind(&running);
 }
 
@@ -104,7 +111,8 @@ fn a_stored_line_of_2099_leaves_an_archive_as_it_is() {
     let folder = Folder::new();
     folder.write("run.toml", WEB.to_owned() + &file_feed("posts", "posts.ndjson", ""));
     let archive = |ahead: &str| {
-        let mut lines: Vec<String> = (0..200).map(|n| post(&n.to_string(), 1_767_571_200 + 1_800 * n)).collect();
+        let mut lines: Vec<String> =
+            (0..200).map(|n| post(&n.to_string(), 1_767_571_200 + 1_800 * n)).collect();
         lines.insert(50, ahead.to_owned());
         lines.concat()
     };
@@ -124,7 +132,10 @@ fn a_followed_file_without_a_line_holds_nothing_back() {
     folder.write("some.ndjson", post("1", now() - 60));
     folder.write("none.ndjson", "");
     let feeds = [("some", "some.ndjson"), ("none", "none.ndjson"), ("missing", "missing.ndjson")];
-    folder.write("run.toml", WEB.to_owned() + &feeds.map(|(name, path)| file_feed(name, path, "follow = true")).concat());
+    folder.write(
+        "run.toml",
+        WEB.to_owned() + &feeds.map(|(name, path)| file_feed(name, path, "follow = true")).concat(),
+    );
     let running = folder.start(&RUN);
     until(LONG, "a watermark", || running.metric("pumphandle_watermark_seconds"));
 }
@@ -132,23 +143,40 @@ fn a_followed_file_without_a_line_holds_nothing_back() {
 #[test]
 fn a_gzip_cut_in_the_middle_fails_its_feed_after_the_others() {
     let folder = Folder::new();
-    let lines = |name: &str| (0..3_000).map(|n| post(&format!("{name}{n}"), 1_767_571_200 + 60 * n)).collect::<String>();
+    let lines = |name: &str| {
+        (0..3_000).map(|n| post(&format!("{name}{n}"), 1_767_571_200 + 60 * n)).collect::<String>()
+    };
     let whole = gzip(lines("cut").as_bytes());
     folder.write("cut.ndjson.gz", &whole[..whole.len() / 2]);
     folder.write("good.ndjson", lines("good"));
-    folder.write("run.toml", WEB.to_owned() + &file_feed("cut", "cut.ndjson.gz", "") + &file_feed("good", "good.ndjson", ""));
+    folder.write(
+        "run.toml",
+        WEB.to_owned()
+            + &file_feed("cut", "cut.ndjson.gz", "")
+            + &file_feed("good", "good.ndjson", ""),
+    );
     let said = folder.output(&DRAIN).ends(1).stderr();
-    assert!(said.contains("error: ") && said.contains("feed `cut` was not read to its end"), "{said}");
-    assert!(said.contains("`cut.ndjson.gz` is cut off in the middle of its compressed data"), "{said}");
+    assert!(
+        said.contains("error: ") && said.contains("feed `cut` was not read to its end"),
+        "{said}"
+    );
+    assert!(
+        said.contains("`cut.ndjson.gz` is cut off in the middle of its compressed data"),
+        "{said}"
+    );
     assert!(!said.contains("read to its end feed=\"cut\""), "{said}");
     assert!(said.contains("read to its end feed=\"good\""), "{said}");
-    let rows = folder.output(&["export", "--config", "run.toml", "--table", "v_counts"]).ends(0).stdout();
+    let rows =
+        folder.output(&["export", "--config", "run.toml", "--table", "v_counts"]).ends(0).stdout();
     assert!(rows.lines().count() > 1, "what could be read is counted: {rows}");
 
     // Once it is whole, nothing is missing.
     folder.write("cut.ndjson.gz", &whole);
     folder.output(&DRAIN).ends(0);
-    let replayed = folder.output(&["replay", "cut.ndjson.gz", "good.ndjson", "--counts", "-"]).ends(0).stdout();
+    let replayed = folder
+        .output(&["replay", "cut.ndjson.gz", "good.ndjson", "--counts", "-"])
+        .ends(0)
+        .stdout();
     assert_same("after the file was made whole", &exported(&folder), &replayed);
 }
 
@@ -157,11 +185,20 @@ fn a_file_that_is_no_feed_leaves_the_others_and_the_page() {
     let folder = Folder::new();
     folder.write("bad.ndjson", "no JSON\n".repeat(2_000));
     folder.write("good.ndjson", post("1", now()));
-    let feeds = [("bad", "bad.ndjson", ""), ("missing", "missing.ndjson", ""), ("good", "good.ndjson", "follow = true")];
-    folder.write("run.toml", WEB.to_owned() + &feeds.map(|(name, path, more)| file_feed(name, path, more)).concat());
+    let feeds = [
+        ("bad", "bad.ndjson", ""),
+        ("missing", "missing.ndjson", ""),
+        ("good", "good.ndjson", "follow = true"),
+    ];
+    folder.write(
+        "run.toml",
+        WEB.to_owned() + &feeds.map(|(name, path, more)| file_feed(name, path, more)).concat(),
+    );
     let mut running = folder.start(&RUN);
     counts(&running, 1.0);
-    until(LONG, "two failures", || running.metric("pumphandle_feed_failed").filter(|failed| *failed == 2.0));
+    until(LONG, "two failures", || {
+        running.metric("pumphandle_feed_failed").filter(|failed| *failed == 2.0)
+    });
     assert_eq!(labelled(&running, "pumphandle_feed_failed", "feed=\"good\""), Some(0.0));
     assert!(running.log().contains("more than `rejects.share-max`"), "{}", running.log());
     let mut file = OpenOptions::new().append(true).open(folder.file("good.ndjson")).unwrap();
@@ -174,10 +211,15 @@ fn a_file_that_is_no_feed_leaves_the_others_and_the_page() {
 #[test]
 fn what_is_no_file_of_lines_is_refused_with_a_hint() {
     let folder = Folder::new();
-    let lines: Vec<String> = (0..5).map(|n| post(&n.to_string(), 1_767_571_200 + n).trim().to_owned()).collect();
+    let lines: Vec<String> =
+        (0..5).map(|n| post(&n.to_string(), 1_767_571_200 + n).trim().to_owned()).collect();
     let utf_16 = |little: bool| -> Vec<u8> {
-        let units: Vec<u16> = std::iter::once(0xfeff).chain(lines.join("\n").encode_utf16()).collect();
-        units.into_iter().flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
+        let units: Vec<u16> =
+            std::iter::once(0xfeff).chain(lines.join("\n").encode_utf16()).collect();
+        units
+            .into_iter()
+            .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
+            .collect()
     };
     let array = format!("[{}]", lines.join(","));
     let long = format!("[{}]", vec![lines[0].clone(); 20_000].join(","));
@@ -192,29 +234,42 @@ fn what_is_no_file_of_lines_is_refused_with_a_hint() {
     for (name, bytes, word) in tables {
         folder.write(name, &bytes);
         let said = folder.output(&["replay", name]).ends(1).stderr();
-        assert!(said.contains(&format!("`{name}` can't be read\nhint: it looks like")) && said.contains(word), "{name}: {said}");
+        assert!(
+            said.contains(&format!("`{name}` can't be read\nhint: it looks like"))
+                && said.contains(word),
+            "{name}: {said}"
+        );
         folder.write("run.toml", WEB.to_owned() + &file_feed("posts", name, ""));
         let said = folder.output(&DRAIN).ends(1).stderr();
         assert!(said.contains("hint: it looks like") && said.contains(word), "{name}: {said}");
     }
     // Padding is no member, and no damage either.
-    folder.write("padded.gz", [gzip((lines.join("\n") + "\n").as_bytes()), vec![0; 1_000]].concat());
+    folder
+        .write("padded.gz", [gzip((lines.join("\n") + "\n").as_bytes()), vec![0; 1_000]].concat());
     assert_eq!(folder.output(&["replay", "padded.gz"]).ends(0).summed("posts"), 5);
 }
 
 /// Of three thousand posts read from a file with this setting.
 pub(crate) fn most_appended_at_once(set: &str) -> f64 {
     let folder = Folder::new();
-    folder.write("posts.ndjson", (0..3_000).map(|n| post(&n.to_string(), 1_767_571_200 + n)).collect::<String>());
+    folder.write(
+        "posts.ndjson",
+        (0..3_000).map(|n| post(&n.to_string(), 1_767_571_200 + n)).collect::<String>(),
+    );
     folder.write("run.toml", WEB.to_owned() + &file_feed("posts", "posts.ndjson", ""));
     let running = folder.start(&[&RUN[..], &["--set", set]].concat());
     until(LONG, "all to be read", || running.log().contains("read to its end").then_some(()));
-    until(LONG, "a figure", || running.metric("pumphandle_append_bytes_max").filter(|bytes| *bytes > 0.0))
+    until(LONG, "a figure", || {
+        running.metric("pumphandle_append_bytes_max").filter(|bytes| *bytes > 0.0)
+    })
 }
 
 #[test]
 fn batch_bytes_bound_what_is_appended_at_once() {
-    let (small, large) = (most_appended_at_once("limits.batch-bytes=2KiB"), most_appended_at_once("limits.batch-bytes=1MiB"));
+    let (small, large) = (
+        most_appended_at_once("limits.batch-bytes=2KiB"),
+        most_appended_at_once("limits.batch-bytes=1MiB"),
+    );
     assert!(small < 4_096.0 && large > 40_000.0, "{small} and {large} bytes");
 }
 
@@ -232,7 +287,11 @@ fn a_message_quotes_no_page_of_what_is_wrong() {
     for args in cases {
         let done = folder.output(args);
         let said = done.stdout() + &done.stderr();
-        assert!(said.contains("error: ") && said.chars().count() < 1_500, "{} characters: {said}", said.chars().count());
+        assert!(
+            said.contains("error: ") && said.chars().count() < 1_500,
+            "{} characters: {said}",
+            said.chars().count()
+        );
         assert!(!said.contains(&"x".repeat(121)), "{said}");
     }
 }
@@ -269,7 +328,10 @@ impl Server {
         let seen = Arc::clone(&asked);
         // Ends with the process.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener of ours");
                 let mut scripts = VecDeque::from(scripts);
@@ -293,7 +355,12 @@ impl Server {
 #[expect(clippy::result_large_err, reason = "the library's signature")]
 async fn serve(stream: TcpStream, script: Script, asked: Arc<Mutex<Vec<(String, String)>>>) {
     let accepted = accept_hdr_async(stream, |request: &Request, response: Response| {
-        let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default().to_owned();
+        let agent = request
+            .headers()
+            .get("user-agent")
+            .and_then(|agent| agent.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         asked.lock().expect("no panic").push((request.uri().to_string(), agent));
         Ok(response)
     });
@@ -328,11 +395,18 @@ fn created(micros: i64) -> String {
 }
 
 fn jetstream(urls: &[&Server], more: &str) -> String {
-    let urls: Vec<String> = urls.iter().map(|server| format!("\"ws://{}/subscribe\"", server.address)).collect();
-    format!("{WEB}[[feeds]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurls = [{}]\n{more}\n", urls.join(", "))
+    let urls: Vec<String> =
+        urls.iter().map(|server| format!("\"ws://{}/subscribe\"", server.address)).collect();
+    format!(
+        "{WEB}[[feeds]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurls = [{}]\n{more}\n",
+        urls.join(", ")
+    )
 }
 
-fn script(lines: impl Fn() -> Vec<String> + Send + 'static, then: Then) -> Box<dyn Fn() -> Script + Send> {
+fn script(
+    lines: impl Fn() -> Vec<String> + Send + 'static,
+    then: Then,
+) -> Box<dyn Fn() -> Script + Send> {
     Box::new(move || Script { lines: lines(), then })
 }
 
@@ -345,7 +419,8 @@ fn a_stamp_ten_days_ahead_then_a_cut_blinds_nothing() {
         lines.push(event("ahead", at, &created(at)));
         lines
     };
-    let server = Server::start(vec![script(ahead, Then::Cut), script(|| events("later", 30), Then::Answer)]);
+    let server =
+        Server::start(vec![script(ahead, Then::Cut), script(|| events("later", 30), Then::Answer)]);
     folder.write("run.toml", jetstream(&[&server], ""));
     let mut running = folder.start(&RUN);
     counts(&running, 51.0);
@@ -357,7 +432,9 @@ fn a_stamp_ten_days_ahead_then_a_cut_blinds_nothing() {
     running.signal("TERM");
     running.ends(0);
     let running = folder.start(&RUN);
-    until(LONG, "later posts", || running.metric("pumphandle_posts_read_total").filter(|read| *read >= 30.0));
+    until(LONG, "later posts", || {
+        running.metric("pumphandle_posts_read_total").filter(|read| *read >= 30.0)
+    });
     is_not_blind(&running);
     assert!(server.asked().last().unwrap().0.contains("cursor="));
 }
@@ -367,15 +444,28 @@ fn a_connection_that_only_pings_is_left_for_the_next() {
     let folder = Folder::new();
     let stalled = Server::start(vec![script(|| events("stalled", 40), Then::Answer)]);
     let good = Server::start(vec![script(|| events("good", 40), Then::Answer)]);
-    folder.write("run.toml", jetstream(&[&stalled, &good], "idle-timeout = \"1s\"\n[notify]\npage = \"https://flu.example.org\""));
+    folder.write(
+        "run.toml",
+        jetstream(
+            &[&stalled, &good],
+            "idle-timeout = \"1s\"\n[notify]\npage = \"https://flu.example.org\"",
+        ),
+    );
     let mut running = folder.start(&RUN);
     counts(&running, 80.0);
     running.says("the outage is over");
     let log = running.log();
     assert!(log.contains("an outage begins") && log.contains("though it answers"), "{log}");
     assert!(running.metric("pumphandle_feed_outages_total").is_some_and(|outages| outages >= 1.0));
-    assert!(running.metric("pumphandle_feed_reconnects_total").is_some_and(|reconnects| reconnects >= 1.0));
-    assert_eq!(stalled.asked()[0].1, format!("pumphandle/{} (+https://flu.example.org)", env!("CARGO_PKG_VERSION")));
+    assert!(
+        running
+            .metric("pumphandle_feed_reconnects_total")
+            .is_some_and(|reconnects| reconnects >= 1.0)
+    );
+    assert_eq!(
+        stalled.asked()[0].1,
+        format!("pumphandle/{} (+https://flu.example.org)", env!("CARGO_PKG_VERSION"))
+    );
     running.signal("TERM");
     running.ends(0);
 }
@@ -410,12 +500,22 @@ fn collections_are_asked_for_and_others_left() {
     folder.write("run.toml", jetstream(&[&server], wanted));
     let said = folder.output(&["check", "--config", "run.toml"]).ends(0);
     let said = said.stdout() + &said.stderr();
-    assert!(said.contains("no post will be read") && said.contains("hint: leave `collections` out"), "{said}");
+    assert!(
+        said.contains("no post will be read") && said.contains("hint: leave `collections` out"),
+        "{said}"
+    );
     let mut running = folder.start(&RUN);
-    until(LONG, "all to be left", || running.metric("pumphandle_lines_ignored_total").filter(|ignored| *ignored == 25.0));
+    until(LONG, "all to be left", || {
+        running.metric("pumphandle_lines_ignored_total").filter(|ignored| *ignored == 25.0)
+    });
     assert_eq!(running.metric("pumphandle_posts_read_total"), Some(0.0));
     let asked = server.asked();
-    assert!(asked[0].0.contains("wantedCollections=app.bsky.feed.like&wantedCollections=app.bsky.graph.*"), "{asked:?}");
+    assert!(
+        asked[0]
+            .0
+            .contains("wantedCollections=app.bsky.feed.like&wantedCollections=app.bsky.graph.*"),
+        "{asked:?}"
+    );
     running.signal("TERM");
     running.ends(0);
 }
@@ -426,13 +526,18 @@ pub(crate) fn most_that_waited(set: &str, least: f64) -> f64 {
     let server = Server::start(vec![script(|| events("post", 3_000), Then::Answer)]);
     folder.write("run.toml", jetstream(&[&server], ""));
     let running = folder.start(&[&RUN[..], &["--set", set]].concat());
-    until(LONG, "all to be read", || running.metric("pumphandle_posts_read_total").filter(|read| *read == 3_000.0));
-    until(LONG, "a figure", || running.metric("pumphandle_feed_queue_messages_max").filter(|most| *most >= least))
+    until(LONG, "all to be read", || {
+        running.metric("pumphandle_posts_read_total").filter(|read| *read == 3_000.0)
+    });
+    until(LONG, "a figure", || {
+        running.metric("pumphandle_feed_queue_messages_max").filter(|most| *most >= least)
+    })
 }
 
 #[test]
 fn a_queue_bounds_the_lines_that_wait() {
-    let (small, large) = (most_that_waited("limits.queue=3", 1.0), most_that_waited("limits.queue=2000", 6.0));
+    let (small, large) =
+        (most_that_waited("limits.queue=3", 1.0), most_that_waited("limits.queue=2000", 6.0));
     assert!(small <= 5.0 && large <= 2_002.0, "{small} and {large} lines");
 }
 

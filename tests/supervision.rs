@@ -1,4 +1,5 @@
-//! What ends the process: a role that fails, and secrets that can't be read. Those with a heartbeat get a notice of the former.
+//! What ends the process: a role that fails, and secrets that can't be read. Those with a heartbeat
+//! get a notice of the former.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -49,7 +50,8 @@ fn folder() -> (Folder, Arc<Mutex<Vec<String>>>) {
     folder.write(
         "subs/all.toml",
         format!(
-            "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \"http://127.0.0.1:{port}/\"\n\
+            "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \
+                \"http://127.0.0.1:{port}/\"\n\
              secret-files = [\"hook.secret\"]\naudience = \"official\"\nheartbeat = true\n"
         ),
     );
@@ -61,17 +63,31 @@ fn folder() -> (Folder, Arc<Mutex<Vec<String>>>) {
 
 /// Changes rows of the stream `state` under a process or between two.
 fn damage(folder: &Folder, sql: &str) {
-    let script = format!("import sqlite3; c = sqlite3.connect('data/streams/state.sqlite', timeout=30); c.execute({sql:?}); c.commit()");
-    let done = Command::new("python3").args(["-c", &script]).current_dir(folder.path()).status().expect("python3 runs");
+    let script = format!(
+        "import sqlite3; c = sqlite3.connect('data/streams/state.sqlite', timeout=30); \
+            c.execute({sql:?}); c.commit()"
+    );
+    let done = Command::new("python3")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .status()
+        .expect("python3 runs");
     assert!(done.success());
 }
 
 fn outages(got: &Arc<Mutex<Vec<String>>>) -> Vec<String> {
-    got.lock().expect("no panic").iter().filter(|call| call.contains("system.outage")).cloned().collect()
+    got.lock()
+        .expect("no panic")
+        .iter()
+        .filter(|call| call.contains("system.outage"))
+        .cloned()
+        .collect()
 }
 
 fn wait_until_read(running: &Running) {
-    until(LONG, "the post", || running.metric("pumphandle_posts_read_total").filter(|read| *read >= 1.0));
+    until(LONG, "the post", || {
+        running.metric("pumphandle_posts_read_total").filter(|read| *read >= 1.0)
+    });
 }
 
 #[test]
@@ -79,7 +95,11 @@ fn a_role_that_fails_at_its_start_ends_the_process_with_a_notice() {
     let (folder, got) = folder();
     let mut running = folder.start(&START);
     wait_until_read(&running);
-    assert!(running.get("/readyz").is_some_and(|body| body.contains("\"status\":\"ready\"")), "{:?}", running.get("/readyz"));
+    assert!(
+        running.get("/readyz").is_some_and(|body| body.contains("\"status\":\"ready\"")),
+        "{:?}",
+        running.get("/readyz")
+    );
     running.signal("TERM");
     running.ends(0);
     assert_eq!(outages(&got), [""; 0], "a stop is no outage");
@@ -89,10 +109,15 @@ fn a_role_that_fails_at_its_start_ends_the_process_with_a_notice() {
     running.ends(1);
     let log = running.log();
     assert!(
-        log.lines().any(|line| line.contains("a role ended") && line.contains("role=\"watch\"") && line.contains("is damaged")),
+        log.lines().any(|line| line.contains("a role ended")
+            && line.contains("role=\"watch\"")
+            && line.contains("is damaged")),
         "{log}"
     );
-    assert!(log.lines().last().is_some_and(|line| line.starts_with("error: watch ended: ")), "{log}");
+    assert!(
+        log.lines().last().is_some_and(|line| line.starts_with("error: watch ended: ")),
+        "{log}"
+    );
     let notices = outages(&got);
     assert!(notices.len() == 1 && notices[0].contains("\"cause\":\"watch ended: "), "{notices:?}");
 
@@ -110,7 +135,10 @@ fn a_notifier_that_fails_later_ends_the_process_with_a_notice() {
     damage(&folder, "INSERT INTO pairs VALUES ('subscription/x', 1, x'7b7d')");
     running.ends(1);
     let log = running.log();
-    assert!(log.lines().any(|line| line.contains("a role ended") && line.contains("role=\"notify\"")), "{log}");
+    assert!(
+        log.lines().any(|line| line.contains("a role ended") && line.contains("role=\"notify\"")),
+        "{log}"
+    );
     assert_eq!(outages(&got).len(), 1, "{log}");
 }
 
@@ -146,10 +174,14 @@ fn after_a_clean_end_the_warehouse_file_is_whole_by_itself() {
     folder.write("run.toml", RUN.replace("follow = true\n", ""));
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
     std::fs::create_dir(folder.file("copy")).expect("our own folder");
-    std::fs::copy(folder.file("data/warehouse.sqlite"), folder.file("copy/warehouse.sqlite")).expect("it is there");
+    std::fs::copy(folder.file("data/warehouse.sqlite"), folder.file("copy/warehouse.sqlite"))
+        .expect("it is there");
     let rows = |data: &str| {
         let set = format!("journal.data={data}");
-        folder.output(&["export", "--config", "run.toml", "--set", &set, "--table", "counts"]).ends(0).stdout()
+        folder
+            .output(&["export", "--config", "run.toml", "--set", &set, "--table", "counts"])
+            .ends(0)
+            .stdout()
     };
     assert_eq!(rows("copy"), rows("data"));
     assert!(rows("copy").lines().count() > 1);

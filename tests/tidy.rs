@@ -21,7 +21,11 @@ fn documents_name_only_files_that_exist() {
             }
             for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 let file = link.split('#').next().unwrap_or_default();
-                if !link.contains("://") && !link.starts_with("mailto:") && !file.is_empty() && !exists(file, &document) {
+                if !link.contains("://")
+                    && !link.starts_with("mailto:")
+                    && !file.is_empty()
+                    && !exists(file, &document)
+                {
                     missing.push(format!("{document}:{}: link to {link}", number + 1));
                 }
             }
@@ -34,15 +38,21 @@ fn documents_name_only_files_that_exist() {
 fn every_row_of_the_privacy_page_names_tests_that_exist() {
     let sources = sources();
     let (mut rows, mut wrong) = (0, Vec::new());
-    for (number, line) in read("docs/privacy.md").lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+    for (number, line) in
+        read("docs/privacy.md").lines().enumerate().filter(|(_, line)| line.starts_with('|'))
+    {
         let last = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim();
         if last == "test" || last.starts_with("---") {
             continue;
         }
         rows += 1;
         let names: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
-        let unknown = names.iter().filter(|name| !sources.iter().any(|source| source.contains(&format!("fn {name}("))));
-        wrong.extend(unknown.map(|name| format!("docs/privacy.md:{}: no test `{name}`", number + 1)));
+        let unknown = names
+            .iter()
+            .filter(|name| !sources.iter().any(|source| source.contains(&format!("fn {name}("))));
+        wrong.extend(
+            unknown.map(|name| format!("docs/privacy.md:{}: no test `{name}`", number + 1)),
+        );
         if names.is_empty() {
             wrong.push(format!("docs/privacy.md:{}: names no test", number + 1));
         }
@@ -74,7 +84,9 @@ fn no_file_is_large_and_none_names_a_machine() {
         let Ok(text) = std::str::from_utf8(&bytes) else { continue };
         for (number, line) in text.lines().enumerate() {
             let names_one = |folder: &String| {
-                let is_start = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "./-_~})".contains(c));
+                let is_start = |at: usize| {
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || "./-_~})".contains(c))
+                };
                 line.match_indices(folder.as_str()).any(|(at, _)| is_start(at))
             };
             if machine_paths.iter().any(names_one) {
@@ -89,13 +101,23 @@ fn no_file_is_large_and_none_names_a_machine() {
 fn every_dependency_of_the_workspace_is_used_and_has_a_reason() {
     let manifest = read("Cargo.toml");
     let parsed: toml::Table = manifest.parse().expect("TOML");
-    let declared: BTreeSet<&String> = parsed["workspace"]["dependencies"].as_table().expect("dependencies").keys().collect();
+    let declared: BTreeSet<&String> =
+        parsed["workspace"]["dependencies"].as_table().expect("dependencies").keys().collect();
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in tracked().into_iter().filter(|path| path.starts_with("crates/") && path.ends_with("/Cargo.toml")) {
+    for path in tracked()
+        .into_iter()
+        .filter(|path| path.starts_with("crates/") && path.ends_with("/Cargo.toml"))
+    {
         let of_crate: toml::Table = read(&path).parse().expect("TOML");
-        let targets = of_crate.get("target").and_then(toml::Value::as_table).into_iter().flat_map(|targets| targets.values());
+        let targets = of_crate
+            .get("target")
+            .and_then(toml::Value::as_table)
+            .into_iter()
+            .flat_map(|targets| targets.values());
         let tables = targets.filter_map(toml::Value::as_table).chain([&of_crate]);
-        for table in tables.flat_map(|table| ["dependencies", "dev-dependencies", "build-dependencies"].map(|kind| table.get(kind))) {
+        for table in tables.flat_map(|table| {
+            ["dependencies", "dev-dependencies", "build-dependencies"].map(|kind| table.get(kind))
+        }) {
             for (name, value) in table.and_then(toml::Value::as_table).into_iter().flatten() {
                 let inherited = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
                 assert!(inherited, "{path}: `{name}` is not of the workspace");
@@ -105,7 +127,8 @@ fn every_dependency_of_the_workspace_is_used_and_has_a_reason() {
     }
     let unused: Vec<_> = declared.iter().filter(|name| !used.contains_key(name.as_str())).collect();
     // The members stand in the list whether or not one needs another already.
-    let unused: Vec<_> = unused.into_iter().filter(|name| !root().join("crates").join(name).is_dir()).collect();
+    let unused: Vec<_> =
+        unused.into_iter().filter(|name| !root().join("crates").join(name).is_dir()).collect();
     assert!(unused.is_empty(), "declared and used by no crate: {unused:?}");
 }
 
@@ -121,8 +144,14 @@ fn the_default_configuration_is_in_order_and_has_no_key_without_a_word() {
     let text = read("config/pumphandle.toml");
     let mut commented = false;
     for (number, line) in text.lines().enumerate() {
-        let is_key = line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
-        assert!(!is_key || commented, "config/pumphandle.toml:{}: no word about `{line}`", number + 1);
+        let is_key = line.split_once(" = ").is_some_and(|(key, _)| {
+            key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        });
+        assert!(
+            !is_key || commented,
+            "config/pumphandle.toml:{}: no word about `{line}`",
+            number + 1
+        );
         commented = line.starts_with("# ");
     }
 }
@@ -131,16 +160,27 @@ fn the_default_configuration_is_in_order_and_has_no_key_without_a_word() {
 fn every_command_has_help_with_an_example() {
     let folder = Folder::new();
     let help = folder.output(&["--help"]).ends(0).stdout();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    let listed = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "));
     // What is indented deeper goes on with the line before.
-    let named = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let named = listed
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     let commands: Vec<&str> = named.filter(|command| *command != "help").collect();
-    for expected in ["demo", "run", "replay", "simulate", "tags", "topics", "detect", "check", "alerts", "export"] {
+    for expected in [
+        "demo", "run", "replay", "simulate", "tags", "topics", "detect", "check", "alerts",
+        "export",
+    ] {
         assert!(commands.contains(&expected), "no `{expected}` in {commands:?}");
     }
     for command in commands {
         let help = folder.output(&[command, "--help"]).ends(0).stdout();
-        let (_, examples) = help.split_once("\nExample").unwrap_or_else(|| panic!("`{command} --help` has no example:\n{help}"));
+        let (_, examples) = help
+            .split_once("\nExample")
+            .unwrap_or_else(|| panic!("`{command} --help` has no example:\n{help}"));
         assert!(examples.contains(&format!("pumphandle {command}")), "{examples}");
     }
     assert!(folder.output(&["--version"]).ends(0).stdout().starts_with("pumphandle "));
@@ -179,16 +219,31 @@ fn tracked() -> Vec<String> {
     {
         let names = String::from_utf8(listed.stdout).expect("names in UTF-8");
         // What is deleted and not committed yet is on its way out.
-        return names.split('\0').filter(|name| !name.is_empty() && root().join(name).is_file()).map(str::to_owned).collect();
+        return names
+            .split('\0')
+            .filter(|name| !name.is_empty() && root().join(name).is_file())
+            .map(str::to_owned)
+            .collect();
     }
     skip("no git here: only what lies under crates, tests, docs and config is looked at");
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "tests", "docs", "config"].iter().map(|folder| root().join(folder)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["crates", "tests", "docs", "config"].iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+        {
             match entry.is_dir() {
                 true => folders.push(entry),
-                false => found.push(entry.strip_prefix(root()).expect("below it").to_str().expect("UTF-8").to_owned()),
+                false => found.push(
+                    entry
+                        .strip_prefix(root())
+                        .expect("below it")
+                        .to_str()
+                        .expect("UTF-8")
+                        .to_owned(),
+                ),
             }
         }
     }
@@ -207,8 +262,10 @@ fn is_large_on_purpose(path: &str) -> bool {
 /// `crates/…`, `docs/…` and the like, without patterns and places to fill in.
 fn is_path_of_ours(word: &str) -> bool {
     let first = word.split('/').next().unwrap_or_default();
-    let ours = ["crates", "docs", "config", "tests", "deploy", ".ci"].contains(&first) && word.contains('/');
-    ours && !word.contains(['*', '{', '<', '…', ' ', ',']) && !word.chars().any(|c| c.is_uppercase() && !word.contains(".md"))
+    let ours = ["crates", "docs", "config", "tests", "deploy", ".ci"].contains(&first)
+        && word.contains('/');
+    ours && !word.contains(['*', '{', '<', '…', ' ', ','])
+        && !word.chars().any(|c| c.is_uppercase() && !word.contains(".md"))
 }
 
 fn exists(named: &str, document: &str) -> bool {

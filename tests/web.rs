@@ -41,7 +41,12 @@ fn filled() -> Folder {
 /// A running program that has landed what its file holds, and an analyst's token.
 pub(crate) fn served(sets: &[&str]) -> (Folder, Running, String) {
     let folder = filled();
-    let made = folder.output(&["token", "create", "--name", "Analyst", "--role", "analyst", "--config", "run.toml"]).ends(0).stdout();
+    let made = folder
+        .output(&[
+            "token", "create", "--name", "Analyst", "--role", "analyst", "--config", "run.toml",
+        ])
+        .ends(0)
+        .stdout();
     let token = made.split_whitespace().max_by_key(|word| word.len()).expect("a token").to_owned();
     let sets = sets.iter().flat_map(|set| ["--set", set]);
     let args: Vec<&str> = ["run", "--config", "run.toml"].into_iter().chain(sets).collect();
@@ -62,7 +67,8 @@ pub(crate) fn ask(run: &Running, path: &str, headers: &str) -> Option<(u16, Stri
 
 fn answer(stream: &mut TcpStream, path: &str, headers: &str) -> Option<(u16, String)> {
     stream.set_read_timeout(Some(LONG)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Connection: close\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Connection: close\r\n\r\n")
+        .ok()?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -72,7 +78,8 @@ fn answer(stream: &mut TcpStream, path: &str, headers: &str) -> Option<(u16, Str
 
 /// A connection from another address of this machine.
 fn from_elsewhere(run: &Running) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let stream = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind(([127, 0, 0, 2], 0).into())?;
@@ -103,21 +110,33 @@ fn dripping_connections_leave_health_to_others() {
         assert!(began.elapsed() < Duration::from_secs(2), "{path}: {:?}", began.elapsed());
     }
     let (_, metrics) = answer(&mut from_elsewhere(&run), "/metrics", "").expect("metrics");
-    let refused = metrics.lines().find_map(|line| line.strip_prefix("pumphandle_http_connections_refused_total{reason=\"address\"} "));
-    assert!(refused.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 400), "{metrics}");
+    let refused = metrics.lines().find_map(|line| {
+        line.strip_prefix("pumphandle_http_connections_refused_total{reason=\"address\"} ")
+    });
+    assert!(
+        refused.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 400),
+        "{metrics}"
+    );
 }
 
 #[test]
 fn connections_per_address_are_bounded() {
     let folder = filled();
-    let run = folder.start(&["run", "--config", "run.toml", "--set", "web.connections-per-address=4"]);
+    let run =
+        folder.start(&["run", "--config", "run.toml", "--set", "web.connections-per-address=4"]);
     let page = run.page();
     until(LONG, "the page", || run.get("/healthz"));
-    let mut held: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(&page).expect("a connection")).collect();
+    let mut held: Vec<TcpStream> =
+        (0..4).map(|_| TcpStream::connect(&page).expect("a connection")).collect();
     // A fifth may ask for health only.
-    until(LONG, "four connections", || ask(&run, "/public", "").is_none_or(|(status, _)| status == 503).then_some(()));
+    until(LONG, "four connections", || {
+        ask(&run, "/public", "").is_none_or(|(status, _)| status == 503).then_some(())
+    });
     until(LONG, "health", || ask(&run, "/healthz", "").filter(|(status, _)| *status == 200));
-    assert_eq!(answer(&mut from_elsewhere(&run), "/public", "").map(|(status, _)| status), Some(200));
+    assert_eq!(
+        answer(&mut from_elsewhere(&run), "/public", "").map(|(status, _)| status),
+        Some(200)
+    );
     held.clear();
     until(LONG, "a place again", || ask(&run, "/public", "").filter(|(status, _)| *status == 200));
 }
@@ -129,14 +148,16 @@ fn roles_of_a_proxy_need_its_secret() {
     folder.write("short", "secret\n");
     folder.write("secret", format!("{secret}\n"));
     let set = |file: &str| format!("web.proxy-secret-file={file}");
-    let said = folder.output(&["check", "--config", "run.toml", "--set", &set("short")]).ends(64).stdout();
+    let said =
+        folder.output(&["check", "--config", "run.toml", "--set", &set("short")]).ends(64).stdout();
     assert!(said.contains("shorter than 16 characters") && said.contains("hint: "), "{said}");
     assert!(!said.contains("secret\n"), "{said}");
     folder.output(&["check", "--config", "run.toml", "--set", &set("nowhere")]).ends(64);
     let proxy = "web.trusted-proxies=[\"127.0.0.1\"]";
     let role = |sets: &[&str], headers: &str| {
         let sets = sets.iter().flat_map(|set| ["--set", set]);
-        let run = folder.start(&["run", "--config", "run.toml"].into_iter().chain(sets).collect::<Vec<_>>());
+        let run = folder
+            .start(&["run", "--config", "run.toml"].into_iter().chain(sets).collect::<Vec<_>>());
         let (_, body) = until(LONG, "a session", || ask(&run, "/api/v1/session", headers));
         body
     };
@@ -155,7 +176,8 @@ pub(crate) fn refused_of_thirty(run: &Running, token: &str) -> u32 {
     for _ in 0..30 {
         let mut stream = TcpStream::connect(&page).expect("a connection");
         let request = format!(
-            "GET /api/v1/export/verdicts HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+            "GET /api/v1/export/verdicts HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \
+                {token}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).expect("a request");
         asking.push(stream);
@@ -179,10 +201,14 @@ fn requests_beyond_their_bound_are_told_to_come_back() {
     let refused = refused_of_thirty(&run, &token);
     assert!(refused > 0);
     assert_eq!(run.metric("pumphandle_http_requests_refused_total"), Some(f64::from(refused)));
-    assert!(ask(&run, "/api/v1/status", &format!("Authorization: Bearer {token}\r\n")).is_some_and(|(status, _)| status == 200));
+    assert!(
+        ask(&run, "/api/v1/status", &format!("Authorization: Bearer {token}\r\n"))
+            .is_some_and(|(status, _)| status == 200)
+    );
 }
 
-/// The first answer but a large rise comes when there are two days before the guardband, and a few hours later where posts are few.
+/// The first answer but a large rise comes when there are two days before the guardband, and a few
+/// hours later where posts are few.
 #[test]
 fn status_says_how_much_history_an_answer_takes() {
     let (_folder, run, token) = served(&[]);
@@ -193,8 +219,12 @@ fn status_says_how_much_history_an_answer_takes() {
     assert_eq!((needed, &status["learning"]), (4 * 86_400, &serde_json::Value::Bool(false)));
     let first_answer = until(LONG, "an answer", || {
         let (_, verdicts) = ask(&run, "/api/v1/export/verdicts?format=ndjson", &headers)?;
-        let rows = verdicts.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let answers = rows.filter(|row| row["stage"] == "closed" && row["region"] == "001" && !row["alarm"].is_null());
+        let rows = verdicts
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let answers = rows.filter(|row| {
+            row["stage"] == "closed" && row["region"] == "001" && !row["alarm"].is_null()
+        });
         answers.filter_map(|row| row["window_end"].as_i64()).min()
     });
     let history = first_answer - MONDAY;
@@ -218,10 +248,19 @@ fn the_guides_requests_answer() {
         if is_endless {
             command = command.replace("curl ", "curl --max-time 3 ");
         }
-        let done = Command::new("sh").args(["-c", &command]).env("TOKEN", &token).current_dir(folder.path()).output().expect("a shell");
+        let done = Command::new("sh")
+            .args(["-c", &command])
+            .env("TOKEN", &token)
+            .current_dir(folder.path())
+            .output()
+            .expect("a shell");
         // 28: the time was up, with all that came before.
         let code = done.status.code();
-        assert!(code == Some(0) || (is_endless && code == Some(28)), "{line}: {code:?} {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            code == Some(0) || (is_endless && code == Some(28)),
+            "{line}: {code:?} {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
     let counts = folder.read("counts.csv");
     assert!(counts.starts_with("topic,region,") && counts.lines().count() > 1_000, "{counts:.300}");
@@ -248,7 +287,11 @@ fn one_line(folder: &Folder, args: &[&str], input: Option<String>) {
     assert!(!line.is_empty());
     let done = child.wait_with_output().expect("its end");
     writer.join().expect("no panic");
-    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(0), ""), "{args:?}");
+    assert_eq!(
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()),
+        (Some(0), ""),
+        "{args:?}"
+    );
 }
 
 #[test]
@@ -256,10 +299,18 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     let folder = filled();
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
     for format in ["csv", "ndjson"] {
-        one_line(&folder, &["export", "--table", "verdicts", "--format", format, "--config", "run.toml"], None);
+        one_line(
+            &folder,
+            &["export", "--table", "verdicts", "--format", format, "--config", "run.toml"],
+            None,
+        );
     }
     let series: String = (0..30_000).map(|day| format!("a,{day},{}\n", day % 7)).collect();
-    one_line(&folder, &["detect", "--method", "ears-c1"], Some(format!("series,time,observed\n{series}")));
+    one_line(
+        &folder,
+        &["detect", "--method", "ears-c1"],
+        Some(format!("series,time,observed\n{series}")),
+    );
     one_line(&folder, &["regions", "list", "--json"], None);
 }
 
@@ -273,15 +324,22 @@ fn an_unknown_topic_or_region_has_a_hint() {
         ("influenza", "UK", "there is no region `UK`", "did you mean `GB`?"),
         ("influenza", "QQ", "there is no region `QQ`", "`pumphandle regions list` names all"),
     ] {
-        let said = folder.output(&["alerts", "why-not", topic, region, "--config", "run.toml"]).ends(64).stderr();
+        let said = folder
+            .output(&["alerts", "why-not", topic, region, "--config", "run.toml"])
+            .ends(64)
+            .stderr();
         assert!(said.contains(message) && said.contains(hint), "{said}");
     }
     let load = |text: &str, code: i32| {
-        let done = folder.output_of(&["reference", "load", "-", "--config", "run.toml"], text.as_bytes().to_vec()).ends(code);
+        let done = folder
+            .output_of(
+                &["reference", "load", "-", "--config", "run.toml"],
+                text.as_bytes().to_vec(),
+            )
+            .ends(code);
         done.stdout() + &done.stderr()
     };
-    let text =
-        "series,region,date,value\ncases,DE,2026-01-05,1\n\ncases,EL,2026-01-05,1\ncases,UK,2026-01-05,1\ncases,FRANCE,2026-01-05,1\n";
+    let text = "series,region,date,value\ncases,DE,2026-01-05,1\n\ncases,EL,2026-01-05,1\ncases,UK,2026-01-05,1\ncases,FRANCE,2026-01-05,1\n";
     for text in [text.to_owned(), text.replace('\n', "\r\n")] {
         let said = load(&text, 1);
         for problem in [
@@ -292,17 +350,31 @@ fn an_unknown_topic_or_region_has_a_hint() {
             assert!(said.contains(problem), "{said}");
         }
     }
-    assert_eq!(load("series,region,date,value\ncases,GR,2026-01-05,1\ncases,lang:de,2026-01-05,1\n", 0), "2 rows loaded\n");
+    assert_eq!(
+        load("series,region,date,value\ncases,GR,2026-01-05,1\ncases,lang:de,2026-01-05,1\n", 0),
+        "2 rows loaded\n"
+    );
     folder.write("people.csv", "region,population\r\n\r\nDE-BY,13000000\r\nEL,10000000\r\n");
-    let said = folder.output(&["check", "--config", "run.toml", "--set", "atlas.populations=[\"people.csv\"]"]).ends(64).stdout();
-    assert!(said.contains("`people.csv`, line 4") || said.contains("people.csv`, line 4"), "{said}");
+    let said = folder
+        .output(&["check", "--config", "run.toml", "--set", "atlas.populations=[\"people.csv\"]"])
+        .ends(64)
+        .stdout();
+    assert!(
+        said.contains("`people.csv`, line 4") || said.contains("people.csv`, line 4"),
+        "{said}"
+    );
     assert!(said.contains("unknown region `EL`") && said.contains("did you mean `GR`?"), "{said}");
 }
 
 #[test]
 fn a_time_that_is_no_date_is_refused_with_its_line() {
     let folder = Folder::new();
-    let refused = |text: &str| folder.output_of(&["detect", "--method", "ears-c1"], text.as_bytes().to_vec()).ends(64).stderr();
+    let refused = |text: &str| {
+        folder
+            .output_of(&["detect", "--method", "ears-c1"], text.as_bytes().to_vec())
+            .ends(64)
+            .stderr()
+    };
     for wrong in ["11/23/2026", "23.11.2026", "2026-W02", "2026-02-30"] {
         let text = format!("series,time,observed\na,2026-01-05,1\n\na,{wrong},2\n");
         for text in [text.clone(), text.replace('\n', "\r\n")] {
@@ -311,8 +383,15 @@ fn a_time_that_is_no_date_is_refused_with_its_line() {
             assert!(said.contains("hint: write dates as 2026-01-05, oldest first"), "{said}");
         }
     }
-    // Older than what is counted, but a date: sorted as text or newest first, its order is looked at.
+    // Older than what is counted, but a date: sorted as text or newest first, its order is looked
+    // at.
     let text = "series,time,observed\na,1999-12-30,1\na,1999-12-31,2\na,1999-12-29,2\n";
-    let judged = folder.output_of(&["detect", "--method", "ears-c1"], text.as_bytes().to_vec()).ends(0).stdout();
-    assert!(judged.lines().last().is_some_and(|line| line.contains("time-not-increasing")), "{judged}");
+    let judged = folder
+        .output_of(&["detect", "--method", "ears-c1"], text.as_bytes().to_vec())
+        .ends(0)
+        .stdout();
+    assert!(
+        judged.lines().last().is_some_and(|line| line.contains("time-not-increasing")),
+        "{judged}"
+    );
 }

@@ -1,6 +1,8 @@
-//! `run` on a Jetstream: a local server that cuts the connection again and again, and a program that is ended and killed between.
+//! `run` on a Jetstream: a local server that cuts the connection again and again, and a program
+//! that is ended and killed between.
 //!
-//! Simulated lines are dated anew so that the last one is now: a live feed counts what is at most a horizon old.
+//! Simulated lines are dated anew so that the last one is now: a live feed counts what is at most a
+//! horizon old.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -28,18 +30,24 @@ fn ten_cuts_two_stops_and_a_kill_change_no_count() {
     let folder = Folder::new();
     simulate(&folder, "january.ndjson", &["--posts", "20000", "--days", "1.2", "--seed", "6"]);
     let lines = dated_until_now(&folder.read("january.ndjson"));
-    folder.write("posts.ndjson", lines.iter().map(|(_, line)| format!("{line}\n")).collect::<String>());
+    folder.write(
+        "posts.ndjson",
+        lines.iter().map(|(_, line)| format!("{line}\n")).collect::<String>(),
+    );
     let mut random = Random::new(10);
-    let server = Server::start(lines, (0..CUTS).map(|_| random.between(800, 1700) as usize).collect());
+    let server =
+        Server::start(lines, (0..CUTS).map(|_| random.between(800, 1700) as usize).collect());
     folder.write(
         "run.toml",
         format!(
-            "[web]\nlisten = \"127.0.0.1:0\"\n[[feeds]]\nname = \"bluesky\"\nkind = \"jetstream\"\nrewind = \"10m\"\nurls = [\"ws://{}/subscribe\"]\n",
+            "[web]\nlisten = \"127.0.0.1:0\"\n[[feeds]]\nname = \"bluesky\"\nkind = \
+                \"jetstream\"\nrewind = \"10m\"\nurls = [\"ws://{}/subscribe\"]\n",
             server.address
         ),
     );
 
-    // Waits grow from cut to cut until a connection has held: each life of the program sees but a few.
+    // Waits grow from cut to cut until a connection has held: each life of the program sees but a
+    // few.
     let run = ["run", "--config", "run.toml"];
     for (life, cuts) in [3, 5, 8].into_iter().enumerate() {
         let mut running = folder.start(&run);
@@ -60,10 +68,17 @@ fn ten_cuts_two_stops_and_a_kill_change_no_count() {
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
     let asked = server.state().asked.clone();
     assert!(asked.len() > CUTS, "{asked:?}");
-    assert!(asked[0].starts_with("/subscribe?wantedCollections=app.bsky.feed.post") && !asked[0].contains("cursor="), "{asked:?}");
+    assert!(
+        asked[0].starts_with("/subscribe?wantedCollections=app.bsky.feed.post")
+            && !asked[0].contains("cursor="),
+        "{asked:?}"
+    );
     assert!(asked[1..].iter().all(|query| query.contains("&cursor=")), "{asked:?}");
     let sent = server.state().sent;
-    assert!(sent > folder.read("posts.ndjson").lines().count() + 500, "{sent} lines: too few came twice");
+    assert!(
+        sent > folder.read("posts.ndjson").lines().count() + 500,
+        "{sent} lines: too few came twice"
+    );
     assert_same("by a Jetstream that was cut", &exported(&folder), &replayed(&folder));
 }
 
@@ -93,7 +108,10 @@ impl Server {
         let shared = Arc::clone(&state);
         // Ends with the process.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener of ours");
                 let lines = Arc::new(lines);
@@ -118,14 +136,21 @@ impl Server {
 async fn serve(stream: TcpStream, lines: Arc<Vec<(i64, String)>>, state: Arc<Mutex<State>>) {
     let mut cursor = i64::MIN;
     let accepted = accept_hdr_async(stream, |request: &Request, response: Response| {
-        if let Some(number) = request.uri().query().unwrap_or_default().split('&').find_map(|part| part.strip_prefix("cursor=")) {
+        if let Some(number) = request
+            .uri()
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .find_map(|part| part.strip_prefix("cursor="))
+        {
             cursor = number.parse().expect("microseconds");
         }
         state.lock().expect("no panic").asked.push(request.uri().to_string());
         Ok(response)
     });
     let Ok(mut socket) = accepted.await else { return };
-    // From the first line with that stamp or a later one on; without a cursor from the beginning: a test has no "now".
+    // From the first line with that stamp or a later one on; without a cursor from the beginning: a
+    // test has no "now".
     let first = lines.iter().position(|(stamp, _)| *stamp >= cursor).unwrap_or(lines.len());
     let cut = state.lock().expect("no panic").cuts.front().copied().unwrap_or(usize::MAX);
     for (_, line) in lines[first..].iter().take(cut) {
@@ -157,11 +182,15 @@ async fn serve(stream: TcpStream, lines: Arc<Vec<(i64, String)>>, state: Arc<Mut
     }
 }
 
-/// The lines as if the last one arrived a minute ago, with their stamps. Left out are posts that are not late but older than what
+/// The lines as if the last one arrived a minute ago, with their stamps. Left out are posts that
+/// are not late but older than what
 /// the program, whose clock is now, still takes in.
 fn dated_until_now(lines: &str) -> Vec<(i64, String)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as i64;
-    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("simulated lines are JSON")).collect();
+    let events: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("simulated lines are JSON"))
+        .collect();
     let stamp = |event: &Value| event["time_us"].as_i64().expect("a stamp");
     let last = events.iter().map(stamp).max().expect("some lines");
     let shift = (now - 60 * SECOND - last) / SECOND * SECOND;

@@ -39,7 +39,8 @@ const SUBSCRIPTIONS: &str = r#"
 "#;
 const DAYS: i64 = 24;
 
-/// A few accounts a day in France and Bavaria, and in Bavaria a crowd on the last day, which ended at the last midnight: nobody is told of
+/// A few accounts a day in France and Bavaria, and in Bavaria a crowd on the last day, which ended
+/// at the last midnight: nobody is told of
 /// what is a week old.
 fn posts() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
@@ -75,34 +76,65 @@ fn an_official_is_told_what_was_missing_and_an_alert_is_computed_again() {
     };
     let why = said(&["alerts", "why-not", "influenza", "fr"], 0);
     let of = |name: &str| {
-        why.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no `{name}` in {why}")).trim().to_owned()
+        why.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or_else(|| panic!("no `{name}` in {why}"))
+            .trim()
+            .to_owned()
     };
     assert!(why.starts_with("influenza in FR: no alert\n"), "{why}");
     let observed: u32 = of("observed:").split(' ').next().unwrap().parse().unwrap();
     let numbers: Vec<u32> = of("needed:").split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(numbers[0] == observed + numbers[1] && numbers[1] > 0, "{why}");
-    assert!(of("bound:").ends_with("(nb-predictive)") && of("held back:").starts_with("bound: not above"), "{why}");
-    assert!(said(&["alerts", "why-not", "flue", "FR"], 64).contains("`pumphandle topics list` names all"));
-    assert!(said(&["alerts", "why-not", "influenza", "FR-NOWHERE"], 64).contains("did you mean `FR`?"));
+    assert!(
+        of("bound:").ends_with("(nb-predictive)")
+            && of("held back:").starts_with("bound: not above"),
+        "{why}"
+    );
+    assert!(
+        said(&["alerts", "why-not", "flue", "FR"], 64)
+            .contains("`pumphandle topics list` names all")
+    );
+    assert!(
+        said(&["alerts", "why-not", "influenza", "FR-NOWHERE"], 64).contains("did you mean `FR`?")
+    );
 
     let alerts = said(&["alerts", "list"], 0);
-    let alerts: Vec<Value> = alerts.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-    let alert = alerts.iter().find(|alert| alert["region"] == "DE-BY").expect("an alert of the crowd in Bavaria");
-    // Rarer than a year goes at once; the others wait for the digest. What covers other places says nothing of it.
+    let alerts: Vec<Value> =
+        alerts.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let alert = alerts
+        .iter()
+        .find(|alert| alert["region"] == "DE-BY")
+        .expect("an alert of the crowd in Bavaria");
+    // Rarer than a year goes at once; the others wait for the digest. What covers other places says
+    // nothing of it.
     let why = said(&["alerts", "why-not", "influenza", "DE-BY"], 0);
     assert!(why.starts_with("influenza in DE-BY: in an alert\n"), "{why}");
-    let budget: Vec<&str> = why.lines().filter_map(|line| line.strip_prefix("budget:    ")).collect();
-    let hears = |line: &str| line.contains("was told at") || line.contains("waits for the digest of");
+    let budget: Vec<&str> =
+        why.lines().filter_map(|line| line.strip_prefix("budget:    ")).collect();
+    let hears =
+        |line: &str| line.contains("was told at") || line.contains("waits for the digest of");
     assert!(matches!(budget[..], [line] if line.starts_with("`weekly` ") && hears(line)), "{why}");
     let again = said(&["alerts", "recompute", alert["id"].as_str().unwrap()], 0);
-    assert!(again.ends_with("the same\n") && again.contains(&format!("observed:   {}", alert["observed"])), "{again}");
-    let stored = again.lines().find_map(|line| line.strip_prefix("upperbound: ")?.split(' ').next()?.parse::<f64>().ok());
+    assert!(
+        again.ends_with("the same\n")
+            && again.contains(&format!("observed:   {}", alert["observed"])),
+        "{again}"
+    );
+    let stored = again
+        .lines()
+        .find_map(|line| line.strip_prefix("upperbound: ")?.split(' ').next()?.parse::<f64>().ok());
     let gap = stored.expect("a bound") - alert["upperbound"].as_f64().expect("a bound");
     assert!(gap.abs() < 1e-9, "{again}");
     assert!(said(&["alerts", "recompute", "none"], 1).contains("no alert `none`"));
-    // While a run holds the streams, and its page can't be found, the alert is explained without them.
+    // While a run holds the streams, and its page can't be found, the alert is explained without
+    // them.
     let running = folder.start(&["run", "--config", "run.toml"]);
     running.page();
     let why = said(&["alerts", "why-not", "influenza", "DE-BY"], 0);
-    assert!(why.starts_with("influenza in DE-BY: in an alert\n") && why.contains("\nbudget:    not known now: data folder"), "{why}");
+    assert!(
+        why.starts_with("influenza in DE-BY: in an alert\n")
+            && why.contains("\nbudget:    not known now: data folder"),
+        "{why}"
+    );
 }

@@ -1,7 +1,9 @@
-//! A ClickHouse for tests: the one that `CLICKHOUSE_URL` names, or the engine of the Python package that `tests/parts/clickhouse.sh`
+//! A ClickHouse for tests: the one that `CLICKHOUSE_URL` names, or the engine of the Python package
+//! that `tests/parts/clickhouse.sh`
 //! has put under the target folder, behind `tests/clickhouse_http.py`.
 //!
-//! Where there is neither, a test says so and passes; in CI, or with `PUMPHANDLE_REQUIRE_PARTS=1`, it fails.
+//! Where there is neither, a test says so and passes; in CI, or with `PUMPHANDLE_REQUIRE_PARTS=1`,
+//! it fails.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -16,20 +18,30 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Over a folder, or over a temporary one; on a port, or on a free one. None where the package isn't there.
+    /// Over a folder, or over a temporary one; on a port, or on a free one. None where the package
+    /// isn't there.
     pub(super) fn start(data: Option<&Path>, port: u16, further: &[&str]) -> Option<Engine> {
         let package = package()?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clickhouse_http.py");
         let mut command = Command::new("python3");
-        command.env("PYTHONPATH", package).arg(script).args(["--port", &port.to_string(), "--exit-with-parent"]).args(further);
+        command
+            .env("PYTHONPATH", package)
+            .arg(script)
+            .args(["--port", &port.to_string(), "--exit-with-parent"])
+            .args(further);
         if let Some(data) = data {
             command.arg("--data").arg(data);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("python3 runs");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("python3 runs");
         let mut ready = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut ready).expect("the engine says when it is ready");
-        let url = ready.split(' ').nth(1).unwrap_or_else(|| panic!("the engine didn't start: {ready:?}")).to_owned();
+        let url = ready
+            .split(' ')
+            .nth(1)
+            .unwrap_or_else(|| panic!("the engine didn't start: {ready:?}"))
+            .to_owned();
         Some(Engine { child, url })
     }
 
@@ -38,7 +50,11 @@ impl Engine {
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the address ends with a port")
+        self.url
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("the address ends with a port")
     }
 
     /// As `kill -9`.
@@ -67,7 +83,9 @@ pub(super) fn url() -> Option<String> {
     }
     match &*shared {
         Some(engine) => Some(engine.url().to_owned()),
-        None => absent("no ClickHouse: neither CLICKHOUSE_URL nor the package of tests/parts/clickhouse.sh"),
+        None => absent(
+            "no ClickHouse: neither CLICKHOUSE_URL nor the package of tests/parts/clickhouse.sh",
+        ),
     }
 }
 

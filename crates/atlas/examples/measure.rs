@@ -1,6 +1,8 @@
-//! How fast the atlas is and how much it holds, by the processor's clock: `cargo run --profile dist -p atlas --example measure [FILE]`.
+//! How fast the atlas is and how much it holds, by the processor's clock: `cargo run --profile dist
+//! -p atlas --example measure [FILE]`.
 //!
-//! The points around cities are written to FILE as pairs of little-endian doubles (longitude, latitude), for `tests/bench_atlas` to ask others.
+//! The points around cities are written to FILE as pairs of little-endian doubles (longitude,
+//! latitude), for `tests/bench_atlas` to ask others.
 #![allow(clippy::print_stdout, reason = "a tool run by hand")]
 
 use std::hint::black_box;
@@ -11,17 +13,27 @@ fn main() {
     let atlas = Atlas::new();
     let start = processor_seconds();
     black_box(atlas.locate_point(52.5, 13.4));
-    println!("first point {:.0} CPU-ms, resident {} MB", (processor_seconds() - start) * 1e3, resident());
+    println!(
+        "first point {:.0} CPU-ms, resident {} MB",
+        (processor_seconds() - start) * 1e3,
+        resident()
+    );
     let start = processor_seconds();
     black_box(atlas.locate_text("Berlin", Meaning::AuthorHome));
-    println!("first text {:.0} CPU-ms more, resident {} MB", (processor_seconds() - start) * 1e3, resident());
+    println!(
+        "first text {:.0} CPU-ms more, resident {} MB",
+        (processor_seconds() - start) * 1e3,
+        resident()
+    );
 
     let mut seed = 1_u64;
     let mut random = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as f64 / f64::from(1_u32 << 31)
     };
-    let uniform: Vec<(f64, f64)> = (0..1_000_000).map(|_| ((random() * 2.0 - 1.0).asin().to_degrees(), random() * 360.0 - 180.0)).collect();
+    let uniform: Vec<(f64, f64)> = (0..1_000_000)
+        .map(|_| ((random() * 2.0 - 1.0).asin().to_degrees(), random() * 360.0 - 180.0))
+        .collect();
     // Forty big cities, twenty kilometres around: as posts are.
     const CITIES: [(f64, f64); 40] = [
         (40.7, -74.0),
@@ -73,7 +85,12 @@ fn main() {
         .collect();
     for (name, points) in [("uniform", &uniform), ("cities", &cities)] {
         let start = processor_seconds();
-        let found = points.iter().filter(|(latitude, longitude)| black_box(atlas.locate_point(*latitude, *longitude)).is_located()).count();
+        let found = points
+            .iter()
+            .filter(|(latitude, longitude)| {
+                black_box(atlas.locate_point(*latitude, *longitude)).is_located()
+            })
+            .count();
         let seconds = processor_seconds() - start;
         println!(
             "{name}: {:.2} M points/CPU-s, {:.0} ns each, {found} located",
@@ -93,10 +110,16 @@ fn main() {
             black_box(atlas.locate_text(line, Meaning::AuthorHome));
         }
     }
-    println!("{:.0} k strings/CPU-s", (rounds * lines.len()) as f64 / (processor_seconds() - start) / 1e3);
+    println!(
+        "{:.0} k strings/CPU-s",
+        (rounds * lines.len()) as f64 / (processor_seconds() - start) / 1e3
+    );
     if let Some(file) = std::env::args().nth(1) {
-        let bytes: Vec<u8> =
-            cities.iter().flat_map(|(latitude, longitude)| [longitude.to_le_bytes(), latitude.to_le_bytes()]).flatten().collect();
+        let bytes: Vec<u8> = cities
+            .iter()
+            .flat_map(|(latitude, longitude)| [longitude.to_le_bytes(), latitude.to_le_bytes()])
+            .flatten()
+            .collect();
         if let Err(error) = std::fs::write(&file, bytes) {
             println!("failed to write `{file}`: {error}");
         }

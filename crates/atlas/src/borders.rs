@@ -1,4 +1,5 @@
-//! Borders as the bundle holds them: arcs between regions, written and read; and how polygons become arcs.
+//! Borders as the bundle holds them: arcs between regions, written and read; and how polygons
+//! become arcs.
 //!
 //! An edge that two polygons of one region share cancels out: that is all there is to dissolving.
 //! Knows polygons and region numbers only.
@@ -24,7 +25,8 @@ pub struct Dissolve {
 }
 
 impl Dissolve {
-    /// Adds a ring; `hole` rings take away. The ring's own winding doesn't matter. Says whether anything of it was left on the grid.
+    /// Adds a ring; `hole` rings take away. The ring's own winding doesn't matter. Says whether
+    /// anything of it was left on the grid.
     pub fn ring(&mut self, region: u16, ring: &[Point], hole: bool) -> bool {
         let area = twice_area(ring);
         if area == 0 {
@@ -71,8 +73,10 @@ impl Dissolve {
     }
 }
 
-/// The middle of each region's area as latitude and longitude in degrees, and of each country's as that of all its parts; none where a
-/// region has no polygons. `countries` gives a region's country. Good enough to put a sign on a map, and for nothing else.
+/// The middle of each region's area as latitude and longitude in degrees, and of each country's as
+/// that of all its parts; none where a
+/// region has no polygons. `countries` gives a region's country. Good enough to put a sign on a
+/// map, and for nothing else.
 pub fn centres(arcs: &[Arc], countries: &[u16]) -> Vec<Option<(f64, f64)>> {
     #[derive(Clone, Copy)]
     struct Sum {
@@ -82,12 +86,18 @@ pub fn centres(arcs: &[Arc], countries: &[u16]) -> Vec<Option<(f64, f64)>> {
         x: f64,
         y: f64,
     }
-    let mut sums = vec![Sum { west: i32::MAX, east: i32::MIN, area: 0.0, x: 0.0, y: 0.0 }; countries.len()];
+    let mut sums =
+        vec![Sum { west: i32::MAX, east: i32::MIN, area: 0.0, x: 0.0, y: 0.0 }; countries.len()];
     let owners = |region: u16| {
         let country = countries.get(usize::from(region)).copied();
-        [Some(region), country.filter(|country| *country != region)].into_iter().flatten().map(usize::from)
+        [Some(region), country.filter(|country| *country != region)]
+            .into_iter()
+            .flatten()
+            .map(usize::from)
     };
-    let sides = |arc: &Arc| [(arc.left, 1.0), (arc.right, -1.0)].into_iter().filter(|(region, _)| *region != NOWHERE);
+    let sides = |arc: &Arc| {
+        [(arc.left, 1.0), (arc.right, -1.0)].into_iter().filter(|(region, _)| *region != NOWHERE)
+    };
     for arc in arcs {
         for owner in sides(arc).flat_map(|(region, _)| owners(region)) {
             for point in &arc.points {
@@ -103,9 +113,12 @@ pub fn centres(arcs: &[Arc], countries: &[u16]) -> Vec<Option<(f64, f64)>> {
                 let sum = &mut sums[owner];
                 // Across the 180th meridian the west is taken to lie further east.
                 let wraps = i64::from(sum.east) - i64::from(sum.west) > HALF;
-                let x = |point: &Point| f64::from(point.x) + if wraps && point.x < 0 { 2.0 * HALF as f64 } else { 0.0 };
+                let x = |point: &Point| {
+                    f64::from(point.x) + if wraps && point.x < 0 { 2.0 * HALF as f64 } else { 0.0 }
+                };
                 for pair in arc.points.windows(2) {
-                    let (a, b) = ((x(&pair[0]), f64::from(pair[0].y)), (x(&pair[1]), f64::from(pair[1].y)));
+                    let (a, b) =
+                        ((x(&pair[0]), f64::from(pair[0].y)), (x(&pair[1]), f64::from(pair[1].y)));
                     let twice = sign * (a.0 * b.1 - b.0 * a.1);
                     sum.area += twice;
                     sum.x += (a.0 + b.0) * twice;
@@ -134,7 +147,10 @@ fn chain(sides: &[Side]) -> Vec<Arc> {
     // First from the ends, then what is left: rings without a junction.
     for rings in [false, true] {
         for (start, edges) in &at {
-            if !rings && edges.len() == 2 && same_line(*start, &sides[edges[0] as usize], &sides[edges[1] as usize]) {
+            if !rings
+                && edges.len() == 2
+                && same_line(*start, &sides[edges[0] as usize], &sides[edges[1] as usize])
+            {
                 continue;
             }
             for &first in edges {
@@ -151,11 +167,7 @@ fn chain(sides: &[Side]) -> Vec<Arc> {
                     points.push(end);
                     let next = match at[&end].as_slice() {
                         [a, b] if same_line(end, &sides[*a as usize], &sides[*b as usize]) => {
-                            if *a as usize == edge {
-                                *b
-                            } else {
-                                *a
-                            }
+                            if *a as usize == edge { *b } else { *a }
                         }
                         _ => break,
                     };
@@ -187,7 +199,8 @@ pub fn twice_area(ring: &[Point]) -> i64 {
     let Some(&(mut previous)) = ring.last() else { return 0 };
     let mut area = 0;
     for &point in ring {
-        area += i64::from(previous.x) * i64::from(point.y) - i64::from(point.x) * i64::from(previous.y);
+        area +=
+            i64::from(previous.x) * i64::from(point.y) - i64::from(point.x) * i64::from(previous.y);
         previous = point;
     }
     area

@@ -1,6 +1,8 @@
-//! The world bundle: one file with the regions, their borders and their names, made by `examples/build_bundle.rs`.
+//! The world bundle: one file with the regions, their borders and their names, made by
+//! `examples/build_bundle.rs`.
 //!
-//! Magic, data version, then sections of deflated bytes; each section is unpacked when it is first needed.
+//! Magic, data version, then sections of deflated bytes; each section is unpacked when it is first
+//! needed.
 //! Knows the file's form; knows nothing of what is asked of it.
 
 use std::io::Read;
@@ -35,7 +37,8 @@ impl<'a> Bundle<'a> {
     pub fn new(file: &'a [u8]) -> Result<Bundle<'a>, BundleError> {
         let rest = file.strip_prefix(MAGIC).ok_or(BundleError::Magic)?;
         let mut reader = Reader::new(rest);
-        let version = std::str::from_utf8(reader.bytes_with_length()?).map_err(|_| BundleError::Damaged("version"))?;
+        let version = std::str::from_utf8(reader.bytes_with_length()?)
+            .map_err(|_| BundleError::Damaged("version"))?;
         let mut sections = [&rest[..0]; SECTIONS];
         for section in &mut sections {
             *section = reader.bytes_with_length()?;
@@ -71,7 +74,8 @@ impl<'a> Reader<'a> {
     pub fn number(&mut self) -> Result<u64, BundleError> {
         let mut number = 0_u64;
         for shift in (0..63).step_by(7) {
-            let (byte, rest) = self.rest.split_first().ok_or(BundleError::Damaged("it ends too soon"))?;
+            let (byte, rest) =
+                self.rest.split_first().ok_or(BundleError::Damaged("it ends too soon"))?;
             self.rest = rest;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -88,7 +92,8 @@ impl<'a> Reader<'a> {
     }
 
     pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], BundleError> {
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(BundleError::Damaged("it ends too soon"))?;
+        let (bytes, rest) =
+            self.rest.split_at_checked(length).ok_or(BundleError::Damaged("it ends too soon"))?;
         self.rest = rest;
         Ok(bytes)
     }

@@ -1,11 +1,15 @@
-//! Point in polygon on whole numbers: a table of quarter-degree cells, each with the edges that touch it.
+//! Point in polygon on whole numbers: a table of quarter-degree cells, each with the edges that
+//! touch it.
 //!
 //! Fed with arcs (polylines with a region on either side), asked which regions a point lies in.
 //! Knows coordinates and region numbers; knows nothing of codes, countries or names.
 //!
-//! Polygons and points are on one grid of 1e-5 degree and every orientation is computed in `i64`, so that an answer is exact.
-//! A cell knows the regions at its south-west corner; a point's are found by walking from there east along the cell's bottom and then
-//! north, and counting the arcs that are crossed (winding numbers: overlaps and touching parts do no harm).
+//! Polygons and points are on one grid of 1e-5 degree and every orientation is computed in `i64`,
+//! so that an answer is exact.
+//! A cell knows the regions at its south-west corner; a point's are found by walking from there
+//! east along the cell's bottom and then
+//! north, and counting the arcs that are crossed (winding numbers: overlaps and touching parts do
+//! no harm).
 //! Coordinates are doubled inside and cell lines are odd, so that no vertex lies on a cell line.
 
 use std::collections::BTreeMap;
@@ -20,7 +24,8 @@ const COLUMNS: usize = 1_441;
 const ROWS: usize = 721;
 /// Kilometres a doubled unit of latitude.
 const KM: f64 = 111.195 / (2.0 * SCALE);
-/// Above this latitude a degree of longitude is too short to look for neighbours in; only Antarctica and open ice are there.
+/// Above this latitude a degree of longitude is too short to look for neighbours in; only
+/// Antarctica and open ice are there.
 const NEIGHBOURS_LATITUDE_MAX: f64 = 87.0;
 const MIXED: u32 = 1 << 31;
 
@@ -93,7 +98,9 @@ impl Winding {
         if region == NOWHERE {
             return;
         }
-        if let Some(slot) = self.fixed[..self.len].iter_mut().chain(&mut self.spilled).find(|slot| slot.0 == region) {
+        if let Some(slot) =
+            self.fixed[..self.len].iter_mut().chain(&mut self.spilled).find(|slot| slot.0 == region)
+        {
             slot.1 += by;
         } else if self.len < self.fixed.len() {
             self.fixed[self.len] = (region, by);
@@ -110,7 +117,11 @@ impl Winding {
     }
 
     fn inside(&self) -> impl Iterator<Item = u16> + '_ {
-        let wound = self.fixed[..self.len].iter().chain(&self.spilled).filter(|slot| slot.1 > 0).map(|slot| slot.0);
+        let wound = self.fixed[..self.len]
+            .iter()
+            .chain(&self.spilled)
+            .filter(|slot| slot.1 > 0)
+            .map(|slot| slot.0);
         wound.chain(self.touched.iter().copied())
     }
 }
@@ -130,11 +141,18 @@ impl Grid {
         let mut crossings: Vec<(u32, u32, u16, u16, i16)> = Vec::new();
         for edge in edges() {
             edge.for_each_cell(|cell| counts[cell] += 1);
-            edge.for_each_line(|row, column, step| crossings.push((row, column, edge.left, edge.right, step)));
+            edge.for_each_line(|row, column, step| {
+                crossings.push((row, column, edge.left, edge.right, step))
+            });
         }
         crossings.sort_unstable();
 
-        let mut grid = Grid { cells: vec![0; COLUMNS * ROWS], mixed: Vec::new(), corners: Vec::new(), edges: Vec::new() };
+        let mut grid = Grid {
+            cells: vec![0; COLUMNS * ROWS],
+            mixed: Vec::new(),
+            corners: Vec::new(),
+            edges: Vec::new(),
+        };
         let mut edges_total = 0;
         let mut crossings = crossings.into_iter().peekable();
         let mut around: BTreeMap<u16, i16> = BTreeMap::new();
@@ -143,18 +161,28 @@ impl Grid {
             around.clear();
             inside.clear();
             for column in 0..COLUMNS {
-                while let Some((_, _, left, right, step)) = crossings.next_if(|next| (next.0, next.1) <= (row as u32, column as u32)) {
+                while let Some((_, _, left, right, step)) =
+                    crossings.next_if(|next| (next.0, next.1) <= (row as u32, column as u32))
+                {
                     *around.entry(left).or_default() += step;
                     *around.entry(right).or_default() -= step;
                     inside.clear();
-                    inside.extend(around.iter().filter(|(region, wound)| **region != NOWHERE && **wound != 0).map(|(r, w)| (*r, *w)));
+                    inside.extend(
+                        around
+                            .iter()
+                            .filter(|(region, wound)| **region != NOWHERE && **wound != 0)
+                            .map(|(r, w)| (*r, *w)),
+                    );
                 }
                 let cell = row * COLUMNS + column;
                 grid.cells[cell] = match inside.as_slice() {
                     [] if counts[cell] == 0 => 0,
                     [(region, 1)] if counts[cell] == 0 => u32::from(*region) + 1,
                     _ => {
-                        grid.mixed.push(Mixed { edges_start: edges_total, corners_start: grid.corners.len() as u32 });
+                        grid.mixed.push(Mixed {
+                            edges_start: edges_total,
+                            corners_start: grid.corners.len() as u32,
+                        });
                         grid.corners.extend(&inside);
                         edges_total += counts[cell];
                         MIXED | (grid.mixed.len() - 1) as u32
@@ -162,7 +190,8 @@ impl Grid {
                 };
             }
         }
-        grid.mixed.push(Mixed { edges_start: edges_total, corners_start: grid.corners.len() as u32 });
+        grid.mixed
+            .push(Mixed { edges_start: edges_total, corners_start: grid.corners.len() as u32 });
 
         grid.edges = vec![Edge::default(); edges_total as usize];
         let mut next: Vec<u32> = grid.mixed.iter().map(|mixed| mixed.edges_start).collect();
@@ -207,14 +236,20 @@ impl Grid {
         }
         for edge in self.edges_of(mixed) {
             // East along the cell's bottom, up to and including px.
-            if (edge.ay < y0) != (edge.by < y0) && edge.meets_line(x0, y0) == Side::East && edge.meets_line(px, y0) != Side::East {
+            if (edge.ay < y0) != (edge.by < y0)
+                && edge.meets_line(x0, y0) == Side::East
+                && edge.meets_line(px, y0) != Side::East
+            {
                 let step = if edge.by < edge.ay { 1 } else { -1 };
                 winding.add(edge.left, step);
                 winding.add(edge.right, -step);
             }
             // North, a hair east of px.
             if (edge.ax <= px) != (edge.bx <= px) {
-                let (east, rising) = (edge.bx > edge.ax, (edge.by > edge.ay) == (edge.bx > edge.ax) && edge.by != edge.ay);
+                let (east, rising) = (
+                    edge.bx > edge.ax,
+                    (edge.by > edge.ay) == (edge.bx > edge.ax) && edge.by != edge.ay,
+                );
                 let height = edge.above(px, y0);
                 if (height > 0 || (height == 0 && rising)) && edge.above(px, py) < 0 {
                     let step = if east { 1 } else { -1 };
@@ -230,8 +265,14 @@ impl Grid {
         winding
     }
 
-    /// The nearest edge within `reach` kilometres that has a wanted region at its side: that region (the lowest of equals) and the distance.
-    pub fn nearest(&self, point: Point, reach: f64, wanted: impl Fn(u16) -> bool) -> Option<(u16, f64)> {
+    /// The nearest edge within `reach` kilometres that has a wanted region at its side: that region
+    /// (the lowest of equals) and the distance.
+    pub fn nearest(
+        &self,
+        point: Point,
+        reach: f64,
+        wanted: impl Fn(u16) -> bool,
+    ) -> Option<(u16, f64)> {
         let latitude = f64::from(point.y) / SCALE;
         if latitude.abs() > NEIGHBOURS_LATITUDE_MAX {
             return None;
@@ -259,7 +300,9 @@ impl Grid {
                                 continue;
                             }
                             let distance = edge.distance(px, py, shrink);
-                            if distance <= reach && best.is_none_or(|best| (distance, region) < (best.1, best.0)) {
+                            if distance <= reach
+                                && best.is_none_or(|best| (distance, region) < (best.1, best.0))
+                            {
                                 best = Some((region, distance));
                             }
                         }
@@ -270,7 +313,8 @@ impl Grid {
         best
     }
 
-    /// For each cell, whether it or a neighbour holds edges of two countries (or what `country` tells apart).
+    /// For each cell, whether it or a neighbour holds edges of two countries (or what `country`
+    /// tells apart).
     pub fn borders(&self, country: impl Fn(u16) -> u16) -> Vec<bool> {
         const SEVERAL: u16 = u16::MAX - 1;
         let mut own = vec![NOWHERE; self.cells.len()];
@@ -279,7 +323,9 @@ impl Grid {
                 continue;
             }
             for edge in self.edges_of(cell & !MIXED) {
-                for region in [edge.left, edge.right].into_iter().filter(|region| *region != NOWHERE) {
+                for region in
+                    [edge.left, edge.right].into_iter().filter(|region| *region != NOWHERE)
+                {
                     *slot = joined(*slot, country(region), SEVERAL);
                 }
             }
@@ -289,8 +335,15 @@ impl Grid {
             for column in 0..COLUMNS {
                 let mut seen = NOWHERE;
                 for r in row.saturating_sub(1)..(row + 2).min(ROWS) {
-                    for c in [column + COLUMNS - 2, column + COLUMNS - 1, column + COLUMNS, column + COLUMNS + 1, column + COLUMNS + 2] {
-                        // One column more than a neighbour: the last is a sliver that holds only the 180th meridian.
+                    for c in [
+                        column + COLUMNS - 2,
+                        column + COLUMNS - 1,
+                        column + COLUMNS,
+                        column + COLUMNS + 1,
+                        column + COLUMNS + 2,
+                    ] {
+                        // One column more than a neighbour: the last is a sliver that holds only
+                        // the 180th meridian.
                         let there = own[r * COLUMNS + c % COLUMNS];
                         if there != NOWHERE {
                             seen = joined(seen, there, SEVERAL);
@@ -315,7 +368,10 @@ impl Grid {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.cells.len() * 4 + self.mixed.len() * size_of::<Mixed>() + self.corners.len() * 4 + self.edges.len() * size_of::<Edge>()
+        self.cells.len() * 4
+            + self.mixed.len() * size_of::<Mixed>()
+            + self.corners.len() * 4
+            + self.edges.len() * size_of::<Edge>()
     }
 }
 
@@ -339,7 +395,8 @@ enum Side {
 impl Edge {
     /// Twice the signed area of (a, b, p): positive if p lies to the left.
     fn turn(&self, px: i32, py: i32) -> i64 {
-        i64::from(self.bx - self.ax) * i64::from(py - self.ay) - i64::from(self.by - self.ay) * i64::from(px - self.ax)
+        i64::from(self.bx - self.ax) * i64::from(py - self.ay)
+            - i64::from(self.by - self.ay) * i64::from(px - self.ax)
     }
 
     /// Where the edge crosses the horizontal through p, seen from p. The edge does cross it.
@@ -352,7 +409,8 @@ impl Edge {
         }
     }
 
-    /// Whether the edge passes above (1), through (0) or below (-1) p. The edge spans the vertical through p.
+    /// Whether the edge passes above (1), through (0) or below (-1) p. The edge spans the vertical
+    /// through p.
     fn above(&self, px: i32, py: i32) -> i64 {
         -self.turn(px, py).signum() * i64::from((self.bx - self.ax).signum())
     }
@@ -368,7 +426,8 @@ impl Edge {
         let (bx, by) = (f64::from(self.bx - px) * shrink, f64::from(self.by - py));
         let (dx, dy) = (bx - ax, by - ay);
         let length = dx * dx + dy * dy;
-        let along = if length == 0.0 { 0.0 } else { (-(ax * dx + ay * dy) / length).clamp(0.0, 1.0) };
+        let along =
+            if length == 0.0 { 0.0 } else { (-(ax * dx + ay * dy) / length).clamp(0.0, 1.0) };
         let (x, y) = (ax + along * dx, ay + along * dy);
         (x * x + y * y).sqrt() * KM
     }
@@ -385,8 +444,9 @@ impl Edge {
                 let (x0, y0) = (column * CELL - 1, row * CELL - 1);
                 let (x1, y1) = (x0 + CELL, y0 + CELL);
                 let corners = [(x0, y0), (x1, y0), (x0, y1), (x1, y1)];
-                let apart =
-                    several && (corners.iter().all(|(x, y)| self.turn(*x, *y) > 0) || corners.iter().all(|(x, y)| self.turn(*x, *y) < 0));
+                let apart = several
+                    && (corners.iter().all(|(x, y)| self.turn(*x, *y) > 0)
+                        || corners.iter().all(|(x, y)| self.turn(*x, *y) < 0));
                 if !apart {
                     visit(row as usize * COLUMNS + column as usize);
                 }
@@ -394,7 +454,8 @@ impl Edge {
         }
     }
 
-    /// Each cell line (bottom of a row) that the edge crosses: the first corner at or east of the crossing, and what its left side gains.
+    /// Each cell line (bottom of a row) that the edge crosses: the first corner at or east of the
+    /// crossing, and what its left side gains.
     fn for_each_line(&self, mut visit: impl FnMut(u32, u32, i16)) {
         let (low, high) = (self.ay.min(self.by), self.ay.max(self.by));
         let step = if self.by < self.ay { 1 } else { -1 };
@@ -402,7 +463,8 @@ impl Edge {
         for row in (low + 1) / CELL + 1..=(high + 1) / CELL {
             let y0 = row * CELL - 1;
             // x = top / run at that height.
-            let top = i64::from(self.ax) * run + i64::from(y0 - self.ay) * i64::from(self.bx - self.ax);
+            let top =
+                i64::from(self.ax) * run + i64::from(y0 - self.ay) * i64::from(self.bx - self.ax);
             let (top, run) = if run < 0 { (-top, -run) } else { (top, run) };
             let unit = i64::from(CELL) * run;
             let column = (top + run + unit - 1).div_euclid(unit);

@@ -1,8 +1,11 @@
 //! Where: coordinates and place names to regions.
 //!
-//! Asked by ingest for every post: `locate_point` by coordinates, exactly; `locate_text` by what people write, with a calibrated
-//! confidence or an honest `ZZ`. The world comes compiled in as one bundle (`data/world.bin`, made by `examples/build_bundle.rs`) and is
-//! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no files, no clock, no network.
+//! Asked by ingest for every post: `locate_point` by coordinates, exactly; `locate_text` by what
+//! people write, with a calibrated
+//! confidence or an honest `ZZ`. The world comes compiled in as one bundle (`data/world.bin`, made
+//! by `examples/build_bundle.rs`) and is
+//! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no
+//! files, no clock, no network.
 
 mod located;
 
@@ -33,7 +36,8 @@ pub use crate::text::{CONFIDENCE_MIN, Meaning, TEXT_BYTES_MAX};
 #[macro_export]
 macro_rules! attribution {
     () => {
-        "Places: GeoNames (geonames.org, CC BY 4.0). Borders: Natural Earth (public domain). Names: Unicode CLDR (Unicode-3.0)."
+        "Places: GeoNames (geonames.org, CC BY 4.0). Borders: Natural Earth (public domain). \
+            Names: Unicode CLDR (Unicode-3.0)."
     };
 }
 
@@ -44,11 +48,14 @@ static FILE: &[u8] = include_bytes!("../data/world.bin");
 const SOUND: &str = "the bundle that is compiled in is sound";
 
 static BUNDLE: LazyLock<Bundle<'static>> = LazyLock::new(|| Bundle::new(FILE).expect(SOUND));
-static REGIONS: LazyLock<Vec<Region>> = LazyLock::new(|| regions::read(&BUNDLE.section(bundle::REGIONS).expect(SOUND)).expect(SOUND));
-static POINTS: LazyLock<Points> =
-    LazyLock::new(|| Points::new(&borders::read(&BUNDLE.section(bundle::ARCS).expect(SOUND)).expect(SOUND), &REGIONS));
+static REGIONS: LazyLock<Vec<Region>> =
+    LazyLock::new(|| regions::read(&BUNDLE.section(bundle::REGIONS).expect(SOUND)).expect(SOUND));
+static POINTS: LazyLock<Points> = LazyLock::new(|| {
+    Points::new(&borders::read(&BUNDLE.section(bundle::ARCS).expect(SOUND)).expect(SOUND), &REGIONS)
+});
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| Names::read(&BUNDLE.section(bundle::NAMES).expect(SOUND)).expect(SOUND));
+static NAMES: LazyLock<Names> =
+    LazyLock::new(|| Names::read(&BUNDLE.section(bundle::NAMES).expect(SOUND)).expect(SOUND));
 
 /// The version of the data, written beside whatever is counted with it.
 pub fn data_version() -> &'static str {
@@ -67,14 +74,16 @@ impl Atlas {
         Atlas::default()
     }
 
-    /// The world and the operator's regions of GeoJSON texts: features with `code`, `parent` (none for overlays) and `name`.
+    /// The world and the operator's regions of GeoJSON texts: features with `code`, `parent` (none
+    /// for overlays) and `name`.
     ///
     /// # Errors
     /// Everything that is wrong with the files, each with its feature's place.
     pub fn with_own(files: &[&str]) -> Result<Atlas, Vec<Misplaced>> {
         let own = OwnRegions::read(files, |code, point| {
             let parent = number(code)?;
-            let is_parent = |region: u16| region == parent || REGIONS[usize::from(region)].country == parent;
+            let is_parent =
+                |region: u16| region == parent || REGIONS[usize::from(region)].country == parent;
             Some(POINTS.holds(point, is_parent))
         })?;
         Ok(Atlas { own: Some(own) })
@@ -99,12 +108,17 @@ impl Atlas {
         own.or_else(|| self.region(code).map(|region| region.name.as_str()))
     }
 
-    /// Latitude and longitude of the middle of each of `regions`, for maps; of its country where a part has no polygons.
+    /// Latitude and longitude of the middle of each of `regions`, for maps; of its country where a
+    /// part has no polygons.
     pub fn centres(&self) -> Vec<Option<(f64, f64)>> {
         let arcs = borders::read(&BUNDLE.section(bundle::ARCS).expect(SOUND)).expect(SOUND);
         let countries: Vec<u16> = REGIONS.iter().map(|region| region.country).collect();
         let centres = borders::centres(&arcs, &countries);
-        countries.iter().zip(&centres).map(|(country, centre)| centre.or(centres[usize::from(*country)])).collect()
+        countries
+            .iter()
+            .zip(&centres)
+            .map(|(country, centre)| centre.or(centres[usize::from(*country)]))
+            .collect()
     }
 
     /// The region of a coordinate in degrees.
@@ -117,7 +131,8 @@ impl Atlas {
                 && let Some(parent) = number(parent)
             {
                 located.region = code;
-                located.country = Some(&REGIONS[usize::from(REGIONS[usize::from(parent)].country)].code);
+                located.country =
+                    Some(&REGIONS[usize::from(REGIONS[usize::from(parent)].country)].code);
                 located.level = Level::Own;
                 located.confidence = located.confidence.max(point::BY_THE_BORDER);
                 located.reason = None;
@@ -126,7 +141,8 @@ impl Atlas {
         located
     }
 
-    /// The region that a text means: a profile's, a platform's place or a post's, as `meaning` says.
+    /// The region that a text means: a profile's, a platform's place or a post's, as `meaning`
+    /// says.
     pub fn locate_text(&self, text: &str, meaning: Meaning) -> Located<'_> {
         if let Some((latitude, longitude)) = written::coordinates(text) {
             let mut located = self.locate_point(latitude, longitude);

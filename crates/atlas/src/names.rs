@@ -35,7 +35,8 @@ pub fn weight_of(population: u64) -> u8 {
     (libm::log2(population as f64 + 1.0) * 8.0).round() as u8
 }
 
-/// A name's folded form: words of letters, marks and digits joined by single spaces; apostrophes and joiners inside a word dropped.
+/// A name's folded form: words of letters, marks and digits joined by single spaces; apostrophes
+/// and joiners inside a word dropped.
 pub fn key(text: &str) -> String {
     let mut key = String::with_capacity(text.len());
     words(&record::text::fold(text), |word| {
@@ -58,7 +59,10 @@ pub fn words<'a>(folded: &'a str, mut visit: impl FnMut(&'a str)) {
 }
 
 pub fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || (!c.is_ascii() && unicode_normalization::char::is_combining_mark(c) && !('\u{fe00}'..='\u{fe0f}').contains(&c))
+    c.is_alphanumeric()
+        || (!c.is_ascii()
+            && unicode_normalization::char::is_combining_mark(c)
+            && !('\u{fe00}'..='\u{fe0f}').contains(&c))
 }
 
 pub fn is_silent(c: char) -> bool {
@@ -82,7 +86,8 @@ impl Names {
         let mut slot = hash(key.as_bytes()) as usize & mask;
         loop {
             let Some(name) = (self.slots[slot] as usize).checked_sub(1) else { return &[] };
-            let ((text, meanings), (text_end, meanings_end)) = (self.starts[name], self.starts[name + 1]);
+            let ((text, meanings), (text_end, meanings_end)) =
+                (self.starts[name], self.starts[name + 1]);
             if &self.text[text as usize..text_end as usize] == key.as_bytes() {
                 return &self.meanings[meanings as usize..meanings_end as usize];
             }
@@ -99,7 +104,10 @@ impl Names {
     }
 
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.starts.len() * 8 + self.meanings.len() * size_of::<Meaning>() + self.slots.len() * 4
+        self.text.len()
+            + self.starts.len() * 8
+            + self.meanings.len() * size_of::<Meaning>()
+            + self.slots.len() * 4
     }
 
     /// Reads what `write` wrote.
@@ -125,7 +133,9 @@ impl Names {
         for n in 0..count {
             let start = text.len();
             let kept = usize::from(shared[n]);
-            let added = suffixes.get(suffix..suffix + usize::from(lengths[n])).ok_or(BundleError::Damaged("names"))?;
+            let added = suffixes
+                .get(suffix..suffix + usize::from(lengths[n]))
+                .ok_or(BundleError::Damaged("names"))?;
             if previous + kept > start {
                 return Err(BundleError::Damaged("names"));
             }
@@ -190,7 +200,8 @@ fn hash(bytes: &[u8]) -> u64 {
     for chunk in bytes.chunks(8) {
         let mut word = [0_u8; 8];
         word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        hash =
+            (hash.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     }
     hash ^ (hash >> 32)
 }

@@ -1,6 +1,8 @@
-//! The operator's own regions, from GeoJSON: children of a region of the tree, or overlays beside it.
+//! The operator's own regions, from GeoJSON: children of a region of the tree, or overlays beside
+//! it.
 //!
-//! Everything wrong is found at once and said with the feature's number and code. Polygons go onto the grid of 1e-5 degree;
+//! Everything wrong is found at once and said with the feature's number and code. Polygons go onto
+//! the grid of 1e-5 degree;
 //! the winding of their rings doesn't matter. Knows text and polygons; reads no files.
 
 use std::collections::BTreeMap;
@@ -18,7 +20,8 @@ pub const REGIONS_MAX: usize = 10_000;
 pub const VERTICES_MAX: usize = 1_000_000;
 /// A code is no longer than this.
 pub const CODE_BYTES_MAX: usize = 32;
-/// Of a child's vertices and inner points, this share lies in its parent: maps of a coast or border differ a little.
+/// Of a child's vertices and inner points, this share lies in its parent: maps of a coast or border
+/// differ a little.
 const INSIDE_MIN: f64 = 0.95;
 /// Two children of one parent may share no more than this of the smaller one.
 const OVERLAP_MAX: f64 = 0.01;
@@ -28,30 +31,44 @@ const PROBES: i32 = 48;
 /// What is wrong with a file of regions.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OwnError {
-    #[error("the file has {bytes} bytes, {FILE_BYTES_MAX} are allowed\nhint: simplify the polygons; a tolerance of 10 m is plenty")]
+    #[error(
+        "the file has {bytes} bytes, {FILE_BYTES_MAX} are allowed\nhint: simplify the polygons; a \
+            tolerance of 10 m is plenty"
+    )]
     FileSize { bytes: usize },
     #[error("not JSON: {0}\nhint: it must be GeoJSON, in UTF-8")]
     Json(String, usize),
-    #[error("not a GeoJSON FeatureCollection\nhint: its `type` must be `FeatureCollection`, with `features`")]
+    #[error(
+        "not a GeoJSON FeatureCollection\nhint: its `type` must be `FeatureCollection`, with \
+            `features`"
+    )]
     NotAFeatureCollection,
     #[error("{count} regions, {REGIONS_MAX} are allowed")]
     RegionCount { count: usize },
-    #[error("more than {VERTICES_MAX} vertices\nhint: simplify the polygons; a tolerance of 10 m is plenty")]
+    #[error(
+        "more than {VERTICES_MAX} vertices\nhint: simplify the polygons; a tolerance of 10 m is \
+            plenty"
+    )]
     VertexCount,
-    #[error("feature {feature}: no `code` in its `properties`\nhint: a code of your own, like `US-TX-201`, or `x:flood` for an overlay")]
+    #[error(
+        "feature {feature}: no `code` in its `properties`\nhint: a code of your own, like \
+            `US-TX-201`, or `x:flood` for an overlay"
+    )]
     NoCode { feature: usize },
     #[error("feature {feature}: the code `{code}` isn't usable: {why}")]
     BadCode { feature: usize, code: String, why: &'static str },
     #[error("feature {feature}: the code `{code}` is already that of {earlier}")]
     Twice { feature: usize, code: String, earlier: String },
     #[error(
-        "`{code}`: the parent `{parent}` isn't a country or first level\nhint: an ISO 3166 code like `US-TX`; leave `parent` out for an overlay"
+        "`{code}`: the parent `{parent}` isn't a country or first level\nhint: an ISO 3166 code \
+            like `US-TX`; leave `parent` out for an overlay"
     )]
     UnknownParent { code: String, parent: String },
     #[error("`{code}`: its geometry is `{found}`, not a Polygon or MultiPolygon")]
     Geometry { code: String, found: String },
     #[error(
-        "`{code}`: position {position} isn't longitude and latitude in degrees\nhint: GeoJSON is [longitude, latitude] in WGS 84; other projections have to be converted"
+        "`{code}`: position {position} isn't longitude and latitude in degrees\nhint: GeoJSON is \
+            [longitude, latitude] in WGS 84; other projections have to be converted"
     )]
     Position { code: String, position: String },
     #[error("`{code}`: ring {ring} has fewer than three distinct points, or no area")]
@@ -59,15 +76,20 @@ pub enum OwnError {
     #[error("`{code}`: ring {ring} isn't closed: its last position must repeat its first")]
     Open { code: String, ring: usize },
     #[error(
-        "`{code}` crosses itself near {latitude:.5}, {longitude:.5}\nhint: repair it, for example with `ST_MakeValid` or \"Fix geometries\""
+        "`{code}` crosses itself near {latitude:.5}, {longitude:.5}\nhint: repair it, for example \
+            with `ST_MakeValid` or \"Fix geometries\""
     )]
     Crosses { code: String, latitude: f64, longitude: f64 },
-    #[error("`{code}` spans more than 180 degrees\nhint: cut a polygon that crosses the 180th meridian in two")]
+    #[error(
+        "`{code}` spans more than 180 degrees\nhint: cut a polygon that crosses the 180th meridian \
+            in two"
+    )]
     Wide { code: String },
     #[error("`{code}` doesn't lie in its parent `{parent}`: only {percent:.0} % of it does")]
     Outside { code: String, parent: String, percent: f64 },
     #[error(
-        "`{code}` and `{other}` overlap by {percent:.0} % of the smaller\nhint: regions of one parent must not overlap; use overlays (`x:…`, no parent) for those that do"
+        "`{code}` and `{other}` overlap by {percent:.0} % of the smaller\nhint: regions of one \
+            parent must not overlap; use overlays (`x:…`, no parent) for those that do"
     )]
     Overlap { code: String, other: String, percent: f64 },
 }
@@ -114,10 +136,14 @@ pub struct OwnSummary<'a> {
 }
 
 impl OwnRegions {
-    /// Reads FeatureCollections whose features have `code`, and `parent` unless they are overlays, and perhaps `name` in their `properties`.
+    /// Reads FeatureCollections whose features have `code`, and `parent` unless they are overlays,
+    /// and perhaps `name` in their `properties`.
     ///
     /// `inside` says whether a point lies in a region of the tree, none if there is no such region.
-    pub(crate) fn read(files: &[&str], inside: impl Fn(&str, Point) -> Option<bool>) -> Result<OwnRegions, Vec<Misplaced>> {
+    pub(crate) fn read(
+        files: &[&str],
+        inside: impl Fn(&str, Point) -> Option<bool>,
+    ) -> Result<OwnRegions, Vec<Misplaced>> {
         let mut errors = Vec::new();
         let mut regions: Vec<Own> = Vec::new();
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -127,9 +153,14 @@ impl OwnRegions {
                 errors.push(Misplaced { file, line, error });
             }
         }
-        let vertices: usize = regions.iter().flat_map(|region| &region.rings).map(|ring| ring.0.len()).sum();
+        let vertices: usize =
+            regions.iter().flat_map(|region| &region.rings).map(|ring| ring.0.len()).sum();
         if vertices > VERTICES_MAX {
-            errors.push(Misplaced { file: files.len().saturating_sub(1), line: 1, error: OwnError::VertexCount });
+            errors.push(Misplaced {
+                file: files.len().saturating_sub(1),
+                line: 1,
+                error: OwnError::VertexCount,
+            });
             return Err(errors);
         }
         for region in &regions {
@@ -153,21 +184,27 @@ impl OwnRegions {
 
     /// Codes and parents, for the region table.
     pub fn table(&self) -> Vec<OwnRegion> {
-        self.regions.iter().map(|region| OwnRegion { code: region.code.clone(), parent: region.parent.clone() }).collect()
+        self.regions
+            .iter()
+            .map(|region| OwnRegion { code: region.code.clone(), parent: region.parent.clone() })
+            .collect()
     }
 
     /// All of them, in the order of the files.
     pub fn each(&self) -> impl Iterator<Item = OwnSummary<'_>> {
         self.regions.iter().map(|region| {
             let points = || region.rings.iter().flat_map(|ring| &ring.0);
-            let span = |of: fn(&Point) -> i32| (points().map(of).min().unwrap_or(0), points().map(of).max().unwrap_or(0));
+            let span = |of: fn(&Point) -> i32| {
+                (points().map(of).min().unwrap_or(0), points().map(of).max().unwrap_or(0))
+            };
             let ((west, east), (south, north)) = (span(|point| point.x), span(|point| point.y));
             OwnSummary {
                 code: &region.code,
                 name: region.name.as_deref(),
                 parent: region.parent.as_deref(),
                 vertices: points().count(),
-                bounds: [west, south, east, north].map(|units| f64::from(units) / crate::grid::SCALE),
+                bounds: [west, south, east, north]
+                    .map(|units| f64::from(units) / crate::grid::SCALE),
             }
         })
     }
@@ -195,13 +232,16 @@ impl OwnRegions {
         self.regions.iter().find(|region| region.code == code)?.name.as_deref()
     }
 
-    /// The child that holds a point with its parent, the first in the file of several; and all overlays that do.
+    /// The child that holds a point with its parent, the first in the file of several; and all
+    /// overlays that do.
     pub(crate) fn at(&self, point: Point) -> (Option<(&str, &str)>, Vec<&str>) {
         let (mut child, mut overlays) = (None, Vec::new());
         for n in self.grid.all(point) {
             let region = &self.regions[usize::from(n)];
             match &region.parent {
-                Some(parent) if child.is_none() => child = Some((region.code.as_str(), parent.as_str())),
+                Some(parent) if child.is_none() => {
+                    child = Some((region.code.as_str(), parent.as_str()))
+                }
                 Some(_) => {}
                 None => overlays.push(region.code.as_str()),
             }
@@ -217,17 +257,26 @@ impl OwnRegions {
             let Some(parent) = &region.parent else { continue };
             let probes = self.probes(n as u16);
             if inside(parent, Point { x: 0, y: 0 }).is_none() {
-                errors.push(region.misplaced(OwnError::UnknownParent { code: region.code.clone(), parent: parent.clone() }));
+                errors.push(region.misplaced(OwnError::UnknownParent {
+                    code: region.code.clone(),
+                    parent: parent.clone(),
+                }));
                 continue;
             }
             let held = probes.iter().filter(|point| inside(parent, **point) == Some(true)).count();
             let share = held as f64 / probes.len().max(1) as f64;
             if share < INSIDE_MIN {
-                let error = OwnError::Outside { code: region.code.clone(), parent: parent.clone(), percent: 100.0 * share };
+                let error = OwnError::Outside {
+                    code: region.code.clone(),
+                    parent: parent.clone(),
+                    percent: 100.0 * share,
+                };
                 errors.push(region.misplaced(error));
             }
             for point in &probes {
-                for other in self.grid.all(*point).into_iter().filter(|other| usize::from(*other) != n) {
+                for other in
+                    self.grid.all(*point).into_iter().filter(|other| usize::from(*other) != n)
+                {
                     if self.regions[usize::from(other)].parent.as_ref() == Some(parent) {
                         let pair = shared.entry((n as u16, other)).or_insert((0, probes.len()));
                         pair.0 += 1;
@@ -237,28 +286,43 @@ impl OwnRegions {
         }
         let mut told = std::collections::BTreeSet::new();
         for ((one, other), (common, probes)) in &shared {
-            let back = shared.get(&(*other, *one)).map_or(0.0, |(common, probes)| *common as f64 / *probes as f64);
+            let back = shared
+                .get(&(*other, *one))
+                .map_or(0.0, |(common, probes)| *common as f64 / *probes as f64);
             let share = (*common as f64 / *probes as f64).max(back);
             if share > OVERLAP_MAX && told.insert((*one.min(other), *one.max(other))) {
-                let (first, second) = (&self.regions[usize::from(*one.min(other))], &self.regions[usize::from(*one.max(other))]);
-                let error = OwnError::Overlap { code: second.code.clone(), other: first.code.clone(), percent: 100.0 * share };
+                let (first, second) = (
+                    &self.regions[usize::from(*one.min(other))],
+                    &self.regions[usize::from(*one.max(other))],
+                );
+                let error = OwnError::Overlap {
+                    code: second.code.clone(),
+                    other: first.code.clone(),
+                    percent: 100.0 * share,
+                };
                 errors.push(second.misplaced(error));
             }
         }
         errors
     }
 
-    /// Points inside a region, spread evenly over it. Shared edges are left out by asking off the grid of vertices.
+    /// Points inside a region, spread evenly over it. Shared edges are left out by asking off the
+    /// grid of vertices.
     fn probes(&self, n: u16) -> Vec<Point> {
         let points = || self.regions[usize::from(n)].rings.iter().flat_map(|ring| &ring.0);
-        let (Some(west), Some(east)) = (points().map(|point| point.x).min(), points().map(|point| point.x).max()) else {
+        let (Some(west), Some(east)) =
+            (points().map(|point| point.x).min(), points().map(|point| point.x).max())
+        else {
             return Vec::new();
         };
-        let (Some(south), Some(north)) = (points().map(|point| point.y).min(), points().map(|point| point.y).max()) else {
+        let (Some(south), Some(north)) =
+            (points().map(|point| point.y).min(), points().map(|point| point.y).max())
+        else {
             return Vec::new();
         };
         let at = |low: i32, high: i32, step: i32| {
-            low + ((i64::from(high) - i64::from(low)) * i64::from(2 * step + 1) / i64::from(2 * PROBES)) as i32
+            low + ((i64::from(high) - i64::from(low)) * i64::from(2 * step + 1)
+                / i64::from(2 * PROBES)) as i32
         };
         let mut probes = Vec::new();
         for row in 0..PROBES {
@@ -289,7 +353,8 @@ fn read_file(
     if text.len() > FILE_BYTES_MAX {
         return Err(OwnError::FileSize { bytes: text.len() });
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| OwnError::Json(error.to_string(), error.line().max(1)))?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| OwnError::Json(error.to_string(), error.line().max(1)))?;
     let features = match (&value["type"], value["features"].as_array()) {
         (Value::String(kind), Some(features)) if kind == "FeatureCollection" => features,
         _ => return Err(OwnError::NotAFeatureCollection),
@@ -302,7 +367,9 @@ fn read_file(
         let line = lines.get(n).copied().unwrap_or(1);
         match read_feature(n + 1, feature, seen) {
             Ok(region) => regions.push(Own { file, line, ..region }),
-            Err(found) => errors.extend(found.into_iter().map(|error| Misplaced { file, line, error })),
+            Err(found) => {
+                errors.extend(found.into_iter().map(|error| Misplaced { file, line, error }))
+            }
         }
     }
     Ok(())
@@ -348,23 +415,38 @@ fn feature_lines(text: &str) -> Vec<usize> {
     lines
 }
 
-fn read_feature(feature: usize, value: &Value, seen: &mut BTreeMap<String, String>) -> Result<Own, Vec<OwnError>> {
+fn read_feature(
+    feature: usize,
+    value: &Value,
+    seen: &mut BTreeMap<String, String>,
+) -> Result<Own, Vec<OwnError>> {
     let properties = &value["properties"];
-    let Some(code) = properties["code"].as_str().map(str::trim).filter(|code| !code.is_empty()) else {
+    let Some(code) = properties["code"].as_str().map(str::trim).filter(|code| !code.is_empty())
+    else {
         return Err(vec![OwnError::NoCode { feature }]);
     };
     let parent = properties["parent"].as_str().map(|parent| parent.trim().to_ascii_uppercase());
     let bad = |why| vec![OwnError::BadCode { feature, code: code.to_owned(), why }];
     let overlay = code.strip_prefix("x:");
-    let is_plain =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
     let why = match (&parent, overlay) {
         _ if code.len() > CODE_BYTES_MAX => Some("longer than 32 bytes"),
         (None, None) => Some("an overlay's code begins with `x:`; a child needs a `parent`"),
         (Some(_), Some(_)) => Some("`x:` is for overlays, which have no `parent`"),
-        (None, Some(rest)) if !is_plain(rest) => Some("only letters, digits, `-`, `_` and `.` may follow `x:`"),
-        (Some(_), None) if !is_plain(code) => Some("only letters, digits, `-`, `_` and `.` are allowed"),
-        (Some(_), None) if !record::region::RegionTable::new(&[]).path(code).1 => Some("it is a code of ISO 3166"),
+        (None, Some(rest)) if !is_plain(rest) => {
+            Some("only letters, digits, `-`, `_` and `.` may follow `x:`")
+        }
+        (Some(_), None) if !is_plain(code) => {
+            Some("only letters, digits, `-`, `_` and `.` are allowed")
+        }
+        (Some(_), None) if !record::region::RegionTable::new(&[]).path(code).1 => {
+            Some("it is a code of ISO 3166")
+        }
         _ => None,
     };
     if let Some(why) = why {
@@ -373,11 +455,20 @@ fn read_feature(feature: usize, value: &Value, seen: &mut BTreeMap<String, Strin
     let code = if overlay.is_some() { code.to_owned() } else { code.to_ascii_uppercase() };
     // Posts name them in any case.
     match seen.entry(code.to_ascii_uppercase()) {
-        Entry::Occupied(earlier) => return Err(vec![OwnError::Twice { feature, code, earlier: earlier.get().clone() }]),
+        Entry::Occupied(earlier) => {
+            return Err(vec![OwnError::Twice { feature, code, earlier: earlier.get().clone() }]);
+        }
         Entry::Vacant(free) => free.insert(format!("feature {feature}")),
     };
     let rings = read_rings(&code, &value["geometry"])?;
-    Ok(Own { code, name: properties["name"].as_str().map(str::to_owned), parent, rings, file: 0, line: 0 })
+    Ok(Own {
+        code,
+        name: properties["name"].as_str().map(str::to_owned),
+        parent,
+        rings,
+        file: 0,
+        line: 0,
+    })
 }
 
 fn read_rings(code: &str, geometry: &Value) -> Result<Vec<(Vec<Point>, bool)>, Vec<OwnError>> {
@@ -385,12 +476,19 @@ fn read_rings(code: &str, geometry: &Value) -> Result<Vec<(Vec<Point>, bool)>, V
     let polygons: Vec<&Value> = match geometry["type"].as_str() {
         Some("Polygon") => vec![coordinates],
         Some("MultiPolygon") => coordinates.as_array().into_iter().flatten().collect(),
-        other => return Err(vec![OwnError::Geometry { code: code.to_owned(), found: other.unwrap_or("nothing").to_owned() }]),
+        other => {
+            return Err(vec![OwnError::Geometry {
+                code: code.to_owned(),
+                found: other.unwrap_or("nothing").to_owned(),
+            }]);
+        }
     };
     let (mut rings, mut errors) = (Vec::new(), Vec::new());
     let (mut west, mut east) = (i32::MAX, i32::MIN);
-    for (ring, hole) in
-        polygons.iter().flat_map(|polygon| polygon.as_array().into_iter().flatten().enumerate()).map(|(n, ring)| (ring, n > 0))
+    for (ring, hole) in polygons
+        .iter()
+        .flat_map(|polygon| polygon.as_array().into_iter().flatten().enumerate())
+        .map(|(n, ring)| (ring, n > 0))
     {
         let number = rings.len() + 1;
         let mut points: Vec<Point> = Vec::new();
@@ -398,7 +496,10 @@ fn read_rings(code: &str, geometry: &Value) -> Result<Vec<(Vec<Point>, bool)>, V
             let point = match (position[0].as_f64(), position[1].as_f64()) {
                 (Some(x), Some(y)) if x.abs() <= 180.0 && y.abs() <= 90.0 => Point::of(y, x),
                 _ => {
-                    errors.push(OwnError::Position { code: code.to_owned(), position: position.to_string() });
+                    errors.push(OwnError::Position {
+                        code: code.to_owned(),
+                        position: position.to_string(),
+                    });
                     return Err(errors);
                 }
             };
@@ -436,7 +537,11 @@ fn crossing(region: &Own) -> Option<OwnError> {
 
 fn crosses(code: &str, point: Point) -> OwnError {
     let degrees = |units: i32| f64::from(units) / crate::grid::SCALE;
-    OwnError::Crosses { code: code.to_owned(), latitude: degrees(point.y), longitude: degrees(point.x) }
+    OwnError::Crosses {
+        code: code.to_owned(),
+        latitude: degrees(point.y),
+        longitude: degrees(point.x),
+    }
 }
 
 /// A point where two edges cross properly, if any: swept from west to east.

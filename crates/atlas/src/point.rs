@@ -1,4 +1,5 @@
-//! Coordinates to regions: what the grid says, the coast, borders, the poles and the 180th meridian.
+//! Coordinates to regions: what the grid says, the coast, borders, the poles and the 180th
+//! meridian.
 
 use record::region::Level;
 
@@ -13,7 +14,8 @@ pub(crate) const BORDER_KM: f64 = 2.0;
 /// South of this all is Antarctica, whatever the polygons say.
 pub(crate) const ANTARCTIC: f64 = -84.5;
 
-/// Right about as often as measured against places of GeoNames; near a border two good maps agree on 61 % of points.
+/// Right about as often as measured against places of GeoNames; near a border two good maps agree
+/// on 61 % of points.
 const INSIDE: f64 = 0.99;
 const ON_THE_COAST: f64 = 0.97;
 pub(crate) const BY_THE_BORDER: f64 = 0.6;
@@ -36,7 +38,12 @@ impl Points {
         Points { grid, bordering, countries, antarctica }
     }
 
-    pub(crate) fn locate<'a>(&self, latitude: f64, longitude: f64, regions: &'a [Region]) -> Located<'a> {
+    pub(crate) fn locate<'a>(
+        &self,
+        latitude: f64,
+        longitude: f64,
+        regions: &'a [Region],
+    ) -> Located<'a> {
         let point = match checked(latitude, longitude) {
             Ok(point) => point,
             Err(reason) => return Located::nowhere(Provenance::Coordinates, reason),
@@ -52,7 +59,12 @@ impl Points {
         let Some(found) = found else { return located };
         let country = self.countries[usize::from(found)];
         if self.bordering[cell_of(point)]
-            && self.grid.nearest(point, BORDER_KM, |region| region != NOWHERE && self.countries[usize::from(region)] != country).is_some()
+            && self
+                .grid
+                .nearest(point, BORDER_KM, |region| {
+                    region != NOWHERE && self.countries[usize::from(region)] != country
+                })
+                .is_some()
         {
             located.flags.add(Flag::NearBorder);
             confidence = BY_THE_BORDER;
@@ -65,14 +77,24 @@ impl Points {
     /// Whether a wanted region holds a point, or is the one whose coast it lies off.
     pub(crate) fn holds(&self, point: Point, wanted: impl Fn(u16) -> bool) -> bool {
         let found = self.grid.all(point);
-        if found.is_empty() { self.grid.nearest(point, COAST_KM, wanted).is_some() } else { found.into_iter().any(wanted) }
+        if found.is_empty() {
+            self.grid.nearest(point, COAST_KM, wanted).is_some()
+        } else {
+            found.into_iter().any(wanted)
+        }
     }
 
     /// The lowest region that holds a point; 180 degrees east and west are one line.
     pub(crate) fn first(&self, point: Point) -> Option<u16> {
         let across = (point.x.abs() == 18_000_000).then(|| Point { x: -point.x, y: point.y });
-        let found = [Some(point), across].into_iter().flatten().filter_map(|point| self.grid.first(point)).min();
-        found.or_else(|| self.antarctica.filter(|_| f64::from(point.y) < ANTARCTIC * crate::grid::SCALE))
+        let found = [Some(point), across]
+            .into_iter()
+            .flatten()
+            .filter_map(|point| self.grid.first(point))
+            .min();
+        found.or_else(|| {
+            self.antarctica.filter(|_| f64::from(point.y) < ANTARCTIC * crate::grid::SCALE)
+        })
     }
 }
 

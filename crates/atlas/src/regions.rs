@@ -23,7 +23,8 @@ pub struct Region {
 impl Region {
     /// Its name in a language, if the bundle has it, else in English.
     pub fn name_in(&self, language: &str) -> &str {
-        let found = self.names.split(';').find_map(|pair| pair.strip_prefix(language)?.strip_prefix('='));
+        let found =
+            self.names.split(';').find_map(|pair| pair.strip_prefix(language)?.strip_prefix('='));
         found.unwrap_or(&self.name)
     }
 
@@ -37,7 +38,8 @@ impl Region {
     }
 }
 
-/// One region a line: code, name, GeoNames number, population, time zone, names; sorted by code; a country before its parts.
+/// One region a line: code, name, GeoNames number, population, time zone, names; sorted by code; a
+/// country before its parts.
 pub fn read(bytes: &[u8]) -> Result<Vec<Region>, BundleError> {
     let text = std::str::from_utf8(bytes).map_err(|_| BundleError::Damaged("regions"))?;
     let mut regions: Vec<Region> = Vec::new();
@@ -45,7 +47,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Region>, BundleError> {
     for line in text.lines() {
         let mut fields = line.split('\t');
         let mut field = || fields.next().ok_or(BundleError::Damaged("regions"));
-        let (code, name, geonames, population, time_zone, names) = (field()?, field()?, field()?, field()?, field()?, field()?);
+        let (code, name, geonames, population, time_zone, names) =
+            (field()?, field()?, field()?, field()?, field()?, field()?);
         if !code.contains('-') {
             country = regions.len() as u16;
         }

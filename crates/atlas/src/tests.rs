@@ -38,7 +38,10 @@ fn every_region_is_known_to_the_record_crate_and_sorted() {
 fn the_bundle_knows_populations_names_and_time_zones() {
     let atlas = Atlas::new();
     let bavaria = atlas.region("DE-BY").unwrap();
-    assert_eq!((bavaria.name_in("en"), bavaria.name_in("de"), bavaria.name_in("fr")), ("Bavaria", "Bayern", "Bavière"));
+    assert_eq!(
+        (bavaria.name_in("en"), bavaria.name_in("de"), bavaria.name_in("fr")),
+        ("Bavaria", "Bayern", "Bavière")
+    );
     assert_eq!(bavaria.time_zone.as_deref(), Some("Europe/Berlin"));
     assert_eq!(atlas.region("US-TX").unwrap().geonames, Some(4_736_286));
     assert_eq!(atlas.region("FR").unwrap().population, Some(68_374_600));
@@ -75,13 +78,25 @@ fn centres_lie_where_people_would_put_a_sign() {
         let (latitude, longitude) = centres[at].unwrap();
         (latitude.round(), longitude.round())
     };
-    for (code, latitude, longitude) in
-        [("DE", 51.0, 10.0), ("US-TX", 31.0, -99.0), ("FJ", -18.0, 178.0), ("US", 45.0, -112.0), ("RU", 62.0, 97.0)]
-    {
+    for (code, latitude, longitude) in [
+        ("DE", 51.0, 10.0),
+        ("US-TX", 31.0, -99.0),
+        ("FJ", -18.0, 178.0),
+        ("US", 45.0, -112.0),
+        ("RU", 62.0, 97.0),
+    ] {
         let found = middle(code);
-        assert!((found.0 - latitude).abs() <= 2.0 && (found.1 - longitude).abs() <= 3.0, "{code}: {found:?}");
+        assert!(
+            (found.0 - latitude).abs() <= 2.0 && (found.1 - longitude).abs() <= 3.0,
+            "{code}: {found:?}"
+        );
     }
-    assert!(centres.iter().flatten().all(|(latitude, longitude)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0));
+    assert!(
+        centres
+            .iter()
+            .flatten()
+            .all(|(latitude, longitude)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0)
+    );
     let known = centres.iter().flatten().count();
     assert!(known * 100 > centres.len() * 95, "{known} of {}", centres.len());
 }

@@ -1,8 +1,11 @@
 //! What people write about where they are, to regions.
 //!
-//! Flags and coordinates are taken out; the rest is cut into words, the longest names of the dictionary are found in them, and each region
-//! is asked how well all the names fit it: "Paris" alone is France's, but only Texas fits "Paris" and "TX" together.
-//! Words that are also places, small places and abbreviations count only beside a name that agrees. What is not clear enough is `ZZ`.
+//! Flags and coordinates are taken out; the rest is cut into words, the longest names of the
+//! dictionary are found in them, and each region
+//! is asked how well all the names fit it: "Paris" alone is France's, but only Texas fits "Paris"
+//! and "TX" together.
+//! Words that are also places, small places and abbreviations count only beside a name that agrees.
+//! What is not clear enough is `ZZ`.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +80,12 @@ struct Word {
     cased: bool,
 }
 
-pub(crate) fn locate<'a>(text: &str, meaning: Meaning, names: &Names, regions: &'a [Region]) -> Located<'a> {
+pub(crate) fn locate<'a>(
+    text: &str,
+    meaning: Meaning,
+    names: &Names,
+    regions: &'a [Region],
+) -> Located<'a> {
     let provenance = meaning.provenance();
     let mut cut = text.len().min(TEXT_BYTES_MAX);
     while !text.is_char_boundary(cut) {
@@ -111,7 +119,9 @@ pub(crate) fn locate<'a>(text: &str, meaning: Meaning, names: &Names, regions: &
             return Located::nowhere(provenance, reason);
         }
     }
-    let Some(best) = judge(&matches, regions) else { return Located::nowhere(provenance, Reason::NoPlace) };
+    let Some(best) = judge(&matches, regions) else {
+        return Located::nowhere(provenance, Reason::NoPlace);
+    };
     let Verdict { region, country_share, first_share, agreeing, conflict } = match best {
         Ok(verdict) => verdict,
         Err(reason) => return Located::nowhere(provenance, reason),
@@ -119,7 +129,11 @@ pub(crate) fn locate<'a>(text: &str, meaning: Meaning, names: &Names, regions: &
     if !signs.is_empty() {
         flags.add(Flag::FlagSign);
     }
-    let strength = if agreeing > 1 { 0.97 } else { matches.iter().filter(|found| !found.weak).map(strength_of).fold(0.0, f64::max) };
+    let strength = if agreeing > 1 {
+        0.97
+    } else {
+        matches.iter().filter(|found| !found.weak).map(strength_of).fold(0.0, f64::max)
+    };
     let placed = matches.iter().any(|found| found.placed && !found.weak);
     let coverage = matched as f64 / (matched + unmatched).max(1) as f64;
     let cover = match coverage {
@@ -155,7 +169,11 @@ pub(crate) fn locate<'a>(text: &str, meaning: Meaning, names: &Names, regions: &
 
 /// How far a single name is to be believed.
 fn strength_of(found: &Match) -> f64 {
-    let kind = found.candidates.iter().max_by(|a, b| a.2.total_cmp(&b.2)).map_or(Kind::Other, |candidate| candidate.1);
+    let kind = found
+        .candidates
+        .iter()
+        .max_by(|a, b| a.2.total_cmp(&b.2))
+        .map_or(Kind::Other, |candidate| candidate.1);
     let by_size = match found.population {
         n if n >= 1e6 => 0.95,
         n if n >= 2e5 => 0.9,
@@ -182,14 +200,17 @@ struct Verdict {
     conflict: bool,
 }
 
-/// The share of a name's weight that fits a region: its own, its country's, and for a country all within it.
+/// The share of a name's weight that fits a region: its own, its country's, and for a country all
+/// within it.
 fn share(found: &Match, region: u16, regions: &[Region]) -> f64 {
     let country = regions[usize::from(region)].country;
     found
         .candidates
         .iter()
         .filter(|(candidate, _, _)| {
-            *candidate == region || *candidate == country || (region == country && regions[usize::from(*candidate)].country == country)
+            *candidate == region
+                || *candidate == country
+                || (region == country && regions[usize::from(*candidate)].country == country)
         })
         .map(|candidate| candidate.2)
         .sum()
@@ -198,20 +219,23 @@ fn share(found: &Match, region: u16, regions: &[Region]) -> f64 {
 /// Whether a name is one of a region itself or its country, not of a town in it.
 fn contains(found: &Match, region: u16, regions: &[Region]) -> bool {
     let country = regions[usize::from(region)].country;
-    found
-        .candidates
-        .iter()
-        .any(|(candidate, kind, share)| *kind <= Kind::First && *share > 0.02 && (*candidate == region || *candidate == country))
+    found.candidates.iter().any(|(candidate, kind, share)| {
+        *kind <= Kind::First && *share > 0.02 && (*candidate == region || *candidate == country)
+    })
 }
 
 fn is_contained(matches: &[Match], regions: &[Region]) -> bool {
     matches.iter().enumerate().any(|(n, inner)| {
         let others = || matches.iter().enumerate().filter(|(m, _)| *m != n).map(|(_, outer)| outer);
-        inner.candidates.iter().any(|(region, _, _)| others().any(|outer| contains(outer, *region, regions)))
+        inner
+            .candidates
+            .iter()
+            .any(|(region, _, _)| others().any(|outer| contains(outer, *region, regions)))
     })
 }
 
-/// The region that fits the names best; a reason if none fits well enough; none if there are no names.
+/// The region that fits the names best; a reason if none fits well enough; none if there are no
+/// names.
 fn judge(matches: &[Match], regions: &[Region]) -> Option<Result<Verdict, Reason>> {
     let mut scores: BTreeMap<u16, (f64, usize, usize)> = BTreeMap::new();
     for (region, _, _) in matches.iter().flat_map(|found| &found.candidates) {
@@ -223,11 +247,21 @@ fn judge(matches: &[Match], regions: &[Region]) -> Option<Result<Verdict, Reason
         let (mut agreeing, mut misfits) = (0, 0);
         for (n, found) in matches.iter().enumerate() {
             let fits = if is_country {
-                found.candidates.iter().filter(|candidate| candidate.0 == *region).map(|candidate| candidate.2).sum()
+                found
+                    .candidates
+                    .iter()
+                    .filter(|candidate| candidate.0 == *region)
+                    .map(|candidate| candidate.2)
+                    .sum()
             } else {
                 share(found, *region, regions)
             };
-            let supported = || matches.iter().enumerate().any(|(m, other)| m != n && contains(other, *region, regions));
+            let supported = || {
+                matches
+                    .iter()
+                    .enumerate()
+                    .any(|(m, other)| m != n && contains(other, *region, regions))
+            };
             if fits > 0.0 && (matches.len() == 1 || fits >= SHARE_MIN || supported()) {
                 score *= fits;
                 agreeing += 1;
@@ -238,7 +272,9 @@ fn judge(matches: &[Match], regions: &[Region]) -> Option<Result<Verdict, Reason
         }
         scores.insert(*region, (score, agreeing, misfits));
     }
-    let all = |(_, (score, agreeing, misfits)): &(&u16, &(f64, usize, usize))| (*misfits == 0, *score * 10_f64.powi(*agreeing as i32));
+    let all = |(_, (score, agreeing, misfits)): &(&u16, &(f64, usize, usize))| {
+        (*misfits == 0, *score * 10_f64.powi(*agreeing as i32))
+    };
     let (&region, &(score, agreeing, misfits)) = scores
         .iter()
         .filter(|(_, (_, agreeing, _))| *agreeing > 0)
@@ -246,21 +282,37 @@ fn judge(matches: &[Match], regions: &[Region]) -> Option<Result<Verdict, Reason
     if misfits > 0 {
         // No part fits all names: perhaps one country does.
         let strong: Vec<&Match> = matches.iter().filter(|found| !found.weak).collect();
-        let countries: std::collections::BTreeSet<u16> = scores.keys().map(|region| regions[usize::from(*region)].country).collect();
+        let countries: std::collections::BTreeSet<u16> =
+            scores.keys().map(|region| regions[usize::from(*region)].country).collect();
         let fits = |country: u16| -> f64 {
             strong
                 .iter()
                 .map(|found| share(found, country, regions))
                 .map(|fits| {
-                    if fits >= SHARE_MIN || strong.iter().any(|other| fits > 0.0 && contains(other, country, regions)) { fits } else { 0.0 }
+                    if fits >= SHARE_MIN
+                        || strong
+                            .iter()
+                            .any(|other| fits > 0.0 && contains(other, country, regions))
+                    {
+                        fits
+                    } else {
+                        0.0
+                    }
                 })
                 .product()
         };
-        let best = countries.into_iter().map(|country| (country, fits(country))).max_by(|a, b| a.1.total_cmp(&b.1));
+        let best = countries
+            .into_iter()
+            .map(|country| (country, fits(country)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
         return Some(match best {
-            Some((country, fits)) if fits > 0.0 => {
-                Ok(Verdict { region: country, country_share: 1.0, first_share: 1.0, agreeing: strong.len(), conflict: true })
-            }
+            Some((country, fits)) if fits > 0.0 => Ok(Verdict {
+                region: country,
+                country_share: 1.0,
+                first_share: 1.0,
+                agreeing: strong.len(),
+                conflict: true,
+            }),
             _ => Err(Reason::Multi),
         });
     }
@@ -274,7 +326,13 @@ fn judge(matches: &[Match], regions: &[Region]) -> Option<Result<Verdict, Reason
             }
         }
     }
-    Some(Ok(Verdict { region, country_share: within / total, first_share: score / within, agreeing, conflict: false }))
+    Some(Ok(Verdict {
+        region,
+        country_share: within / total,
+        first_share: score / within,
+        agreeing,
+        conflict: false,
+    }))
 }
 
 fn find(regions: &[Region], code: &str) -> Option<u16> {
@@ -283,7 +341,13 @@ fn find(regions: &[Region], code: &str) -> Option<u16> {
 
 fn sign_match(region: u16, several: bool, regions: &[Region]) -> Match {
     let kind = if regions[usize::from(region)].is_country() { Kind::Country } else { Kind::First };
-    Match { candidates: vec![(region, kind, 1.0)], population: 1e9, weak: several, stop: false, placed: false }
+    Match {
+        candidates: vec![(region, kind, 1.0)],
+        population: 1e9,
+        weak: several,
+        stop: false,
+        placed: false,
+    }
 }
 
 /// Words, by segment ends. Dots inside abbreviations ("D.C.") are dropped.
@@ -294,19 +358,27 @@ fn words_of(text: &str) -> Vec<Word> {
     let mut begins = true;
     let mut first_of_segment = true;
     let mut characters = text.chars().peekable();
-    let close = |current: &mut String, after_comma: bool, first: &mut bool, words: &mut Vec<Word>| {
-        let written = std::mem::take(current);
-        let key = names::key(&written);
-        if key.is_empty() {
-            return;
-        }
-        let mut letters = written.chars().filter(|c| c.is_alphabetic());
-        let capital = letters.next().is_some_and(char::is_uppercase);
-        let upper = capital && written.chars().all(|c| !c.is_lowercase());
-        let cased = written.chars().any(|c| c.is_uppercase() || c.is_lowercase());
-        words.push(Word { key, upper, capital, alone_after_comma: *first && after_comma, ends_segment: false, cased });
-        *first = false;
-    };
+    let close =
+        |current: &mut String, after_comma: bool, first: &mut bool, words: &mut Vec<Word>| {
+            let written = std::mem::take(current);
+            let key = names::key(&written);
+            if key.is_empty() {
+                return;
+            }
+            let mut letters = written.chars().filter(|c| c.is_alphabetic());
+            let capital = letters.next().is_some_and(char::is_uppercase);
+            let upper = capital && written.chars().all(|c| !c.is_lowercase());
+            let cased = written.chars().any(|c| c.is_uppercase() || c.is_lowercase());
+            words.push(Word {
+                key,
+                upper,
+                capital,
+                alone_after_comma: *first && after_comma,
+                ends_segment: false,
+                cased,
+            });
+            *first = false;
+        };
     while let Some(c) = characters.next() {
         if names::is_word(c) || names::is_silent(c) || c == '’' {
             current.push(c);
@@ -323,7 +395,9 @@ fn words_of(text: &str) -> Vec<Word> {
         }
         close(&mut current, after_comma, &mut first_of_segment, &mut words);
         let spaced_dash = matches!(c, '-' | '–' | '—') && text_is_spaced(&mut characters);
-        let joins = c.is_whitespace() && c != '\n' || matches!(c, '.' | '#' | '@' | '_' | '"' | '“' | '”') || (c == '-' && !spaced_dash);
+        let joins = c.is_whitespace() && c != '\n'
+            || matches!(c, '.' | '#' | '@' | '_' | '"' | '“' | '”')
+            || (c == '-' && !spaced_dash);
         if !joins && !begins {
             if let Some(last) = words.last_mut() {
                 last.ends_segment = true;
@@ -344,7 +418,12 @@ fn text_is_spaced(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> 
 }
 
 /// The names in the words, how many words are part of none, and how many are.
-fn matches_of(words: &[Word], mention: bool, names: &Names, regions: &[Region]) -> (Vec<Match>, usize, usize) {
+fn matches_of(
+    words: &[Word],
+    mention: bool,
+    names: &Names,
+    regions: &[Region],
+) -> (Vec<Match>, usize, usize) {
     let mut matches: Vec<Match> = Vec::new();
     let (mut unmatched, mut matched) = (0, 0);
     let mut placed = false;
@@ -357,17 +436,34 @@ fn matches_of(words: &[Word], mention: bool, names: &Names, regions: &[Region]) 
         // "TX, USA": nothing by itself, something beside what comes.
         if n == 0 && word.upper && word.ends_segment && words.len() > 1 && word.key.len() == 2 {
             let candidates = abbreviation(&word.key, regions);
-            if !candidates.is_empty() && names.get(&word.key).iter().all(|meaning| meaning.kind > Kind::First) {
-                matches.push(Match { candidates, population: 0.0, weak: true, stop: true, placed: false });
+            if !candidates.is_empty()
+                && names.get(&word.key).iter().all(|meaning| meaning.kind > Kind::First)
+            {
+                matches.push(Match {
+                    candidates,
+                    population: 0.0,
+                    weak: true,
+                    stop: true,
+                    placed: false,
+                });
                 n += 1;
                 continue;
             }
         }
-        if follows && word.ends_segment && (word.upper || word.alone_after_comma || written::is_plain_abbreviation(&word.key)) {
+        if follows
+            && word.ends_segment
+            && (word.upper || word.alone_after_comma || written::is_plain_abbreviation(&word.key))
+        {
             let candidates = abbreviation(&word.key, regions);
             if !candidates.is_empty() {
-                let found = Match { candidates, population: 0.0, weak: true, stop: true, placed: false };
-                let agrees = matches.iter().any(|other| found.candidates.iter().any(|(region, _, _)| share(other, *region, regions) > 0.0));
+                let found =
+                    Match { candidates, population: 0.0, weak: true, stop: true, placed: false };
+                let agrees = matches.iter().any(|other| {
+                    found
+                        .candidates
+                        .iter()
+                        .any(|(region, _, _)| share(other, *region, regions) > 0.0)
+                });
                 if agrees {
                     matched += 1;
                     matches.push(Match { weak: false, ..found });
@@ -401,22 +497,35 @@ fn matches_of(words: &[Word], mention: bool, names: &Names, regions: &[Region]) 
         }
         let first = &words[n];
         let lower = first.cased && !words[n..n + length].iter().any(|word| word.capital);
-        let stop = length == 1 && written::is_stop(&first.key) && !(first.key == "us" && first.upper);
+        let stop =
+            length == 1 && written::is_stop(&first.key) && !(first.key == "us" && first.upper);
         let found = matched_name(meanings);
         let best = found.candidates.first().map_or(Kind::Other, |candidate| candidate.1);
-        let short = first.key.chars().count() <= 3 && first.cased && length == 1 && best > Kind::First;
+        let short =
+            first.key.chars().count() <= 3 && first.cased && length == 1 && best > Kind::First;
         let small = length == 1
             && best > Kind::First
-            && found.population < if best == Kind::Other { 10.0 * POPULATION_STRONG } else { POPULATION_STRONG };
+            && found.population
+                < if best == Kind::Other { 10.0 * POPULATION_STRONG } else { POPULATION_STRONG };
         let phrase = length > 1
             && found.population < 200_000.0
-            && words[n..n + length]
-                .iter()
-                .all(|word| written::is_stop(&word.key) || written::is_neutral(&word.key) || written::is_locative(&word.key));
+            && words[n..n + length].iter().all(|word| {
+                written::is_stop(&word.key)
+                    || written::is_neutral(&word.key)
+                    || written::is_locative(&word.key)
+            });
         let stop = stop || phrase;
         let tiny = length > 1 && best > Kind::First && found.population < 3_000.0;
-        let weak = stop || short || small || tiny || (mention && lower) || (length == 1 && written::is_neutral(&first.key));
-        if stop && length == 1 && (written::is_locative(&first.key) || written::is_neutral(&first.key)) {
+        let weak = stop
+            || short
+            || small
+            || tiny
+            || (mention && lower)
+            || (length == 1 && written::is_neutral(&first.key));
+        if stop
+            && length == 1
+            && (written::is_locative(&first.key) || written::is_neutral(&first.key))
+        {
             placed = placed || written::is_locative(&first.key);
             n += length;
             continue;
@@ -437,7 +546,9 @@ fn matches_of(words: &[Word], mention: bool, names: &Names, regions: &[Region]) 
 fn abbreviation(key: &str, regions: &[Region]) -> Vec<(u16, Kind, f64)> {
     let codes = written::abbreviated(key, |code| find(regions, code));
     let share = 1.0 / codes.len() as f64;
-    let kind = |region: u16| if regions[usize::from(region)].is_country() { Kind::Country } else { Kind::First };
+    let kind = |region: u16| {
+        if regions[usize::from(region)].is_country() { Kind::Country } else { Kind::First }
+    };
     codes.into_iter().map(|region| (region, kind(region), share)).collect()
 }
 
@@ -452,14 +563,22 @@ fn matched_name(meanings: &[NameMeaning]) -> Match {
         factor * libm::pow(meaning.population(), PRIOR)
     };
     let total: f64 = meanings.iter().map(weight).sum();
-    let mut candidates: Vec<_> = meanings.iter().map(|meaning| (meaning.region, meaning.kind, weight(meaning) / total)).collect();
+    let mut candidates: Vec<_> = meanings
+        .iter()
+        .map(|meaning| (meaning.region, meaning.kind, weight(meaning) / total))
+        .collect();
     candidates.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
     let population = meanings.iter().map(|meaning| meaning.population()).fold(0.0, f64::max);
     Match { candidates, population, weak: false, stop: false, placed: false }
 }
 
 /// The most words from `start` that are a name, within a segment.
-fn longest<'n>(words: &[Word], start: usize, names: &'n Names, joined: &mut String) -> (usize, &'n [NameMeaning]) {
+fn longest<'n>(
+    words: &[Word],
+    start: usize,
+    names: &'n Names,
+    joined: &mut String,
+) -> (usize, &'n [NameMeaning]) {
     joined.clear();
     let mut ends = [0; NAME_WORDS_MAX];
     let mut count = 0;
@@ -493,10 +612,11 @@ fn inside(word: &str, names: &Names, matches: &mut Vec<Match>) -> bool {
     let mut n = 0;
     let mut any = false;
     while n + 2 < starts.len() && matches.len() < MATCHES_MAX {
-        let longest = (n + 2..starts.len().min(n + NAME_CHARACTERS_MAX + 1)).rev().find_map(|end| {
-            let meanings = names.get(&word[starts[n]..starts[end]]);
-            (!meanings.is_empty()).then_some((end, meanings))
-        });
+        let longest =
+            (n + 2..starts.len().min(n + NAME_CHARACTERS_MAX + 1)).rev().find_map(|end| {
+                let meanings = names.get(&word[starts[n]..starts[end]]);
+                (!meanings.is_empty()).then_some((end, meanings))
+            });
         match longest {
             Some((end, meanings)) => {
                 let found = matched_name(meanings);

@@ -1,8 +1,12 @@
-//! The clocks of this machine: what time it is, how much time has passed, and whether the two agree.
+//! The clocks of this machine: what time it is, how much time has passed, and whether the two
+//! agree.
 //!
-//! A wall clock can be set, and a monotonic one can't. Arrivals and claims of coverage need the first, spans of silence the
-//! second. Where the wall clock has left the monotonic one by more than a minute, its step is not followed until both have
-//! agreed for a minute; meanwhile nobody ticks and nothing is deleted. Everything that decides is pure and takes readings;
+//! A wall clock can be set, and a monotonic one can't. Arrivals and claims of coverage need the
+//! first, spans of silence the
+//! second. Where the wall clock has left the monotonic one by more than a minute, its step is not
+//! followed until both have
+//! agreed for a minute; meanwhile nobody ticks and nothing is deleted. Everything that decides is
+//! pure and takes readings;
 //! only [`Clock::system`] reads the machine. Knows no feeds.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,7 +23,8 @@ const AGREED_WITHIN: Micros = SECOND;
 /// A small correction is followed by this part of the time that passes.
 const FOLLOWED: Micros = 10;
 
-/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it is told the time.
+/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it is told the
+/// time.
 const PLAUSIBLE: Micros = 1_735_689_600 * SECOND;
 
 /// One moment by both clocks.
@@ -66,7 +71,8 @@ impl Clock {
         self.now().wall
     }
 
-    /// Whether wall and monotonic clock agree: without that nothing may be claimed and nothing be deleted by age.
+    /// Whether wall and monotonic clock agree: without that nothing may be claimed and nothing be
+    /// deleted by age.
     pub fn steady(&self) -> bool {
         self.step().is_none()
     }
@@ -81,10 +87,15 @@ impl Clock {
         self.observed(|steadiness, _| steadiness.steps)
     }
 
-    /// The wall clock at the first reading that can be true and the time that has passed since: no step moves it. For names and
+    /// The wall clock at the first reading that can be true and the time that has passed since: no
+    /// step moves it. For names and
     /// ages of files of this process.
     pub fn unstepped(&self) -> Micros {
-        self.observed(|steadiness, now| steadiness.first.map_or(now.wall, |first| first.wall + (now.monotonic - first.monotonic)))
+        self.observed(|steadiness, now| {
+            steadiness
+                .first
+                .map_or(now.wall, |first| first.wall + (now.monotonic - first.monotonic))
+        })
     }
 
     fn observed<T>(&self, ask: impl FnOnce(&Steadiness, Now) -> T) -> T {
@@ -117,7 +128,12 @@ impl Steadiness {
     fn observe(&mut self, read: Now) -> Now {
         let offset = read.wall - read.monotonic;
         if self.first.is_none() {
-            *self = Steadiness { first: Some(read), offset, read_at: read.monotonic, ..Steadiness::default() };
+            *self = Steadiness {
+                first: Some(read),
+                offset,
+                read_at: read.monotonic,
+                ..Steadiness::default()
+            };
         }
         let passed = (read.monotonic - self.read_at).max(0);
         self.read_at = read.monotonic;
@@ -167,7 +183,11 @@ mod tests {
             let ahead = if (100..102).contains(&second) { 2 * DAY } else { 0 };
             let now = steadiness.observe(Now { wall: T + monotonic + ahead, monotonic });
             assert_eq!(now.wall, T + monotonic);
-            assert_eq!(steadiness.step().is_some(), (100..162).contains(&second), "second {second}");
+            assert_eq!(
+                steadiness.step().is_some(),
+                (100..162).contains(&second),
+                "second {second}"
+            );
         }
         assert_eq!(steadiness.steps, 1);
     }
@@ -199,7 +219,10 @@ mod tests {
         // Thirty days ahead, for ten minutes and then for good.
         for second in 0..2_000 {
             passed.store(second * SECOND, Ordering::Relaxed);
-            wrong.store(if (100..700).contains(&second) || second > 1_000 { 30 * DAY } else { 0 }, Ordering::Relaxed);
+            wrong.store(
+                if (100..700).contains(&second) || second > 1_000 { 30 * DAY } else { 0 },
+                Ordering::Relaxed,
+            );
             assert_eq!(clock.unstepped(), T + second * SECOND);
         }
         assert_eq!(clock.wall(), T + 1_999 * SECOND + 30 * DAY);
@@ -218,7 +241,8 @@ mod tests {
         let mut steadiness = Steadiness::default();
         for second in 0..1_000 {
             let monotonic = second * SECOND;
-            let now = steadiness.observe(Now { wall: T + monotonic + (second / 30) * HOUR, monotonic });
+            let now =
+                steadiness.observe(Now { wall: T + monotonic + (second / 30) * HOUR, monotonic });
             assert_eq!(now.wall, T + monotonic);
         }
     }
@@ -237,7 +261,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
-        /// Whatever the wall clock does, ours moves with the time that passes or by a step that has held for a minute.
+        /// Whatever the wall clock does, ours moves with the time that passes or by a step that has
+        /// held for a minute.
         #[test]
         fn the_clock_jumps_only_to_where_the_wall_has_stayed(
             moves in prop::collection::vec((0..50_i64, prop_oneof![4 => Just(0), 1 => -3 * DAY..3 * DAY]), 1..60)

@@ -5,7 +5,8 @@
 //! | NDJSON | plain, gzip (many members and padding too) or Zstandard, told by the first bytes, not by the name | lines longer than the bound: given as their length and hash |
 //! | a growing file (`follow`) | plain; compressed ones are read once | what a writer adds to a file after it was rotated away for longer than one look |
 //!
-//! Pull style and blocking: whoever reads asks for the next batch of lines and decides when to ask again. Line feeds and
+//! Pull style and blocking: whoever reads asks for the next batch of lines and decides when to ask
+//! again. Line feeds and
 //! CRLF end lines, the last one needs neither, a byte order mark and blank lines are skipped.
 //! A [`Cursor`] names the place after a line; reading on from it gives exactly the lines after.
 //! Knows nothing of what lines say.
@@ -123,7 +124,9 @@ impl Batch {
         self.lines.iter().map(|found| FileLine {
             content: match &found.content {
                 FoundContent::Range(from, to) => Content::Bytes(&self.bytes[*from..*to]),
-                FoundContent::TooLong { length, hash, begins } => Content::TooLong { length: *length, hash, begins },
+                FoundContent::TooLong { length, hash, begins } => {
+                    Content::TooLong { length: *length, hash, begins }
+                }
             },
             number: found.number,
             batch: self,
@@ -154,7 +157,13 @@ impl FileLine<'_> {
     /// The place after this line.
     pub fn cursor(&self) -> Cursor {
         let (head_bytes, head) = self.batch.head.print();
-        let at = Position { file: self.batch.file.clone(), offset: self.offset_after, line: self.number, head_bytes, head };
+        let at = Position {
+            file: self.batch.file.clone(),
+            offset: self.offset_after,
+            line: self.number,
+            head_bytes,
+            head,
+        };
         Cursor { others: self.batch.others.clone(), at }
     }
 
@@ -245,18 +254,29 @@ impl FileReader {
         let names = expand(&settings)?;
         if !settings.follow {
             for name in names.iter().filter(|name| *name != STDIN) {
-                fs::metadata(name).map_err(|source| FileError::Open { file: name.clone(), source })?;
+                fs::metadata(name)
+                    .map_err(|source| FileError::Open { file: name.clone(), source })?;
             }
         }
-        let bytes_total = names.iter().filter_map(|name| fs::metadata(name).ok()).map(|found| found.len()).sum();
-        let mut reader = FileReader { settings, files: Vec::new(), current: 0, bytes_read: Arc::default(), bytes_total, failed: None };
+        let bytes_total =
+            names.iter().filter_map(|name| fs::metadata(name).ok()).map(|found| found.len()).sum();
+        let mut reader = FileReader {
+            settings,
+            files: Vec::new(),
+            current: 0,
+            bytes_read: Arc::default(),
+            bytes_total,
+            failed: None,
+        };
         let last = from.and_then(|from| names.iter().position(|name| **name == *from.at.file));
         for (i, name) in names.into_iter().enumerate() {
             let position = from.and_then(|from| from.of(&name)).cloned();
             let state = match (position, last) {
                 (Some(position), _) => State::Waiting(Some(position)),
                 // Files are read one after another: those before the cursor's are done.
-                (None, Some(last)) if i < last && !reader.settings.follow => State::Done(Head::default()),
+                (None, Some(last)) if i < last && !reader.settings.follow => {
+                    State::Done(Head::default())
+                }
                 (None, _) => State::Waiting(None),
             };
             reader.files.push(Tail { file: name.into(), offset: 0, line: 0, state });
@@ -265,9 +285,13 @@ impl FileReader {
     }
 
     /// Reads whatever `read` gives, as if it were standard input.
-    pub fn of(read: impl Read + Send + 'static, settings: FileSettings) -> Result<FileReader, FileError> {
+    pub fn of(
+        read: impl Read + Send + 'static,
+        settings: FileSettings,
+    ) -> Result<FileReader, FileError> {
         let bytes_read = Arc::new(AtomicU64::new(0));
-        let opened = Source::stream(read, bytes_read.clone()).map_err(|source| FileError::Open { file: STDIN.to_owned(), source })?;
+        let opened = Source::stream(read, bytes_read.clone())
+            .map_err(|source| FileError::Open { file: STDIN.to_owned(), source })?;
         let state = State::Open(Box::new(Open {
             source: opened.source,
             lines: Lines::new(settings.line_bytes_max, true),
@@ -285,7 +309,8 @@ impl FileReader {
 
     /// The next lines, at most so many; none once everything has been read.
     ///
-    /// When following, an empty batch means that nothing is new: ask again later. After an error reading goes on with the
+    /// When following, an empty batch means that nothing is new: ask again later. After an error
+    /// reading goes on with the
     /// next file.
     pub fn next_batch(&mut self, lines_max: usize) -> Result<Option<Batch>, FileError> {
         if let Some(error) = self.failed.take() {
@@ -317,7 +342,13 @@ impl FileReader {
             return Ok(None);
         }
         self.look_for_files()?;
-        let nothing = Batch { file: "".into(), head: Head::default(), others: Arc::new([]), bytes: Vec::new(), lines: Vec::new() };
+        let nothing = Batch {
+            file: "".into(),
+            head: Head::default(),
+            others: Arc::new([]),
+            bytes: Vec::new(),
+            lines: Vec::new(),
+        };
         Ok(Some(nothing))
     }
 
@@ -326,7 +357,12 @@ impl FileReader {
         let known = self.files.iter().map(|tail| tail.file.to_string()).collect::<BTreeSet<_>>();
         for name in expand(&self.settings)? {
             if !known.contains(&name) {
-                self.files.push(Tail { file: name.into(), offset: 0, line: 0, state: State::Waiting(None) });
+                self.files.push(Tail {
+                    file: name.into(),
+                    offset: 0,
+                    line: 0,
+                    state: State::Waiting(None),
+                });
             }
         }
         Ok(())
@@ -338,7 +374,13 @@ impl FileReader {
             false => Arc::new([]),
         };
         let tail = &mut self.files[index];
-        let mut batch = Batch { file: tail.file.clone(), head: Head::default(), others, bytes: Vec::new(), lines: Vec::new() };
+        let mut batch = Batch {
+            file: tail.file.clone(),
+            head: Head::default(),
+            others,
+            bytes: Vec::new(),
+            lines: Vec::new(),
+        };
         if !tail.ready(&self.settings, &self.bytes_read)? {
             return Ok(batch);
         }
@@ -353,14 +395,23 @@ impl FileReader {
                             let from = batch.bytes.len();
                             batch.bytes.extend_from_slice(bytes);
                             let content = FoundContent::Range(from, batch.bytes.len());
-                            batch.lines.push(Found { number: tail.line, offset_after: tail.offset, content });
+                            batch.lines.push(Found {
+                                number: tail.line,
+                                offset_after: tail.offset,
+                                content,
+                            });
                         }
                     }
                     Step::TooLong { content, length, hash, begins } => {
                         tail.line += 1;
                         tail.offset += length;
-                        let content = FoundContent::TooLong { length: content, hash: hash_of(hash), begins };
-                        batch.lines.push(Found { number: tail.line, offset_after: tail.offset, content });
+                        let content =
+                            FoundContent::TooLong { length: content, hash: hash_of(hash), begins };
+                        batch.lines.push(Found {
+                            number: tail.line,
+                            offset_after: tail.offset,
+                            content,
+                        });
                     }
                     Step::More => break,
                     Step::End => {
@@ -384,9 +435,14 @@ impl FileReader {
                 Ok(_) => {}
                 Err(source) => {
                     let (file, lines) = (tail.file.to_string(), tail.line);
-                    let cut = open.source.compressed() && source.kind() == io::ErrorKind::UnexpectedEof;
+                    let cut =
+                        open.source.compressed() && source.kind() == io::ErrorKind::UnexpectedEof;
                     tail.leave();
-                    self.failed = Some(if cut { FileError::Truncated { file, lines } } else { FileError::Read { file, lines, source } });
+                    self.failed = Some(if cut {
+                        FileError::Truncated { file, lines }
+                    } else {
+                        FileError::Read { file, lines, source }
+                    });
                     return Ok(batch);
                 }
             }
@@ -401,8 +457,14 @@ impl FileReader {
 
 impl Tail {
     /// Opens the file if that has not happened; false where there is nothing to read.
-    fn ready(&mut self, settings: &FileSettings, bytes_read: &Arc<AtomicU64>) -> Result<bool, FileError> {
-        let State::Waiting(position) = &self.state else { return Ok(matches!(self.state, State::Open(_))) };
+    fn ready(
+        &mut self,
+        settings: &FileSettings,
+        bytes_read: &Arc<AtomicU64>,
+    ) -> Result<bool, FileError> {
+        let State::Waiting(position) = &self.state else {
+            return Ok(matches!(self.state, State::Open(_)));
+        };
         let opened = if *self.file == *STDIN {
             // What was piped in before is gone: reading starts with what comes.
             Source::stream(io::stdin(), bytes_read.clone())
@@ -411,8 +473,10 @@ impl Tail {
         };
         match opened {
             Ok(Opened { source, resumed }) => {
-                (self.offset, self.line) =
-                    position.as_ref().filter(|_| resumed).map_or((0, 0), |position| (position.offset, position.line));
+                (self.offset, self.line) = position
+                    .as_ref()
+                    .filter(|_| resumed)
+                    .map_or((0, 0), |position| (position.offset, position.line));
                 self.state = State::Open(Box::new(Open {
                     source,
                     lines: Lines::new(settings.line_bytes_max, self.offset == 0),
@@ -426,11 +490,13 @@ impl Tail {
         }
     }
 
-    /// A followed file has no more at the moment: looks whether it is still the one that its path names.
+    /// A followed file has no more at the moment: looks whether it is still the one that its path
+    /// names.
     fn at_end(&mut self) -> Result<AtEnd, FileError> {
         let State::Open(open) = &mut self.state else { return Ok(AtEnd::Wait) };
         let rewritten = open.source.was_rewritten();
-        let failed = |source| FileError::Read { file: self.file.to_string(), lines: self.line, source };
+        let failed =
+            |source| FileError::Read { file: self.file.to_string(), lines: self.line, source };
         if rewritten.map_err(failed)? {
             // What was left of the line in hand is gone with the file.
             self.restart();
@@ -469,7 +535,13 @@ impl Tail {
             State::Done(head) => head,
         };
         let (head_bytes, head) = head.print();
-        Some(Position { file: self.file.clone(), offset: self.offset, line: self.line, head_bytes, head })
+        Some(Position {
+            file: self.file.clone(),
+            offset: self.offset,
+            line: self.line,
+            head_bytes,
+            head,
+        })
     }
 }
 
@@ -484,10 +556,13 @@ fn expand(settings: &FileSettings) -> Result<Vec<String>, FileError> {
             }
             continue;
         }
-        let matches = glob::glob(path).map_err(|err| FileError::Pattern { pattern: path.clone(), why: err.msg })?;
+        let matches = glob::glob(path)
+            .map_err(|err| FileError::Pattern { pattern: path.clone(), why: err.msg })?;
         let mut found = BTreeSet::new();
         for entry in matches.flatten().filter(|entry| entry.is_file()) {
-            let name = entry.to_str().ok_or_else(|| FileError::Name { name: entry.to_string_lossy().into_owned() })?;
+            let name = entry
+                .to_str()
+                .ok_or_else(|| FileError::Name { name: entry.to_string_lossy().into_owned() })?;
             found.insert(name.to_owned());
         }
         if found.is_empty() && !settings.follow {

@@ -1,9 +1,12 @@
 //! A line that was understood → the record that is kept, and the partition it goes to.
 //!
-//! Arrives an item with its text, author and links; leaves a [`Post`] with none of them: pseudonyms, instants, a place,
-//! tags, topics. The last place that sees text. What is lost: the text, the author's name, addresses, tags and languages
+//! Arrives an item with its text, author and links; leaves a [`Post`] with none of them:
+//! pseudonyms, instants, a place,
+//! tags, topics. The last place that sees text. What is lost: the text, the author's name,
+//! addresses, tags and languages
 //! beyond their bounds (counted).
-//! Time is judged here as far as it needs the source's stamp (clamping); lateness, identity and counting are tally's.
+//! Time is judged here as far as it needs the source's stamp (clamping); lateness, identity and
+//! counting are tally's.
 //! Reads no clock: live feeds hand in theirs.
 
 mod link;
@@ -22,7 +25,10 @@ use record::language;
 use record::pseudonym::{AuthorKeys, Epoch, Key};
 use record::region::{OwnRegion, RegionTable, UNLOCATED};
 use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
-use record::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason, Settings, TopicMatch};
+use record::{
+    AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, RejectReason,
+    Settings, TopicMatch,
+};
 use rustc_hash::FxHashMap;
 
 use crate::line::{self, Ignored, Item, Limits, Line, PostItem, Rejected};
@@ -32,7 +38,8 @@ use profiles::{Known as KnownProfile, Profiles};
 pub const AHEAD_MAX: Micros = 5 * MINUTE;
 /// How far a source's stamp may be ahead of our clock before ours counts in its place.
 pub const STAMP_AHEAD_MAX: Micros = MINUTE;
-/// A stored line without a line before it may be this far ahead of our clock to be taken for one that has just come.
+/// A stored line without a line before it may be this far ahead of our clock to be taken for one
+/// that has just come.
 const STORED_AHEAD_MAX: Micros = AHEAD_MAX;
 
 /// Topics of one post, in the lexicon's order; further ones are left out.
@@ -50,7 +57,8 @@ pub enum ArrivalRule {
     EventTime,
     /// Our clock: push.
     Clock,
-    /// The greatest event time so far, among lines at most this far ahead of it; further ones are rejected.
+    /// The greatest event time so far, among lines at most this far ahead of it; further ones are
+    /// rejected.
     /// File order as order of arrival (`--as-live`).
     Greatest { ahead_max: Micros },
 }
@@ -81,7 +89,8 @@ pub struct IntakeSettings {
     pub placing: Placing,
     /// Topics of the kind crisis, for which a mentioned place may count.
     pub crises: BTreeSet<String>,
-    /// Topics of the kinds sensitive and patient: the record of a post that matches one holds nothing but what counting needs.
+    /// Topics of the kinds sensitive and patient: the record of a post that matches one holds
+    /// nothing but what counting needs.
     pub private: BTreeSet<String>,
     /// Of feeds whose authors' profiles are asked for places.
     pub profiles: Option<ProfileRules>,
@@ -91,7 +100,13 @@ pub struct IntakeSettings {
 
 impl IntakeSettings {
     /// The usual ones for a feed of these settings.
-    pub fn of(settings: &Settings, feed: u16, routing: Key, authors: AuthorKeys, lexicon: Arc<Lexicon>) -> IntakeSettings {
+    pub fn of(
+        settings: &Settings,
+        feed: u16,
+        routing: Key,
+        authors: AuthorKeys,
+        lexicon: Arc<Lexicon>,
+    ) -> IntakeSettings {
         let of_kinds = |kinds: &[Kind]| {
             let topics = settings.topics.iter().filter(|topic| kinds.contains(&topic.kind));
             topics.map(|topic| topic.id.clone()).collect::<BTreeSet<String>>()
@@ -128,7 +143,8 @@ pub enum Routing {
     All,
 }
 
-/// What of a post was left out, because it was too much or, of languages, because there is none of that code.
+/// What of a post was left out, because it was too much or, of languages, because there is none of
+/// that code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
     pub tags: u32,
@@ -137,12 +153,16 @@ pub struct Dropped {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are posts, and a box would cost each an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are posts, and a box would cost each an allocation"
+)]
 pub enum Outcome {
     Post {
         routing: Routing,
         post: Post,
-        /// To the microsecond; the record holds whole seconds, which name no single post of an archive.
+        /// To the microsecond; the record holds whole seconds, which name no single post of an
+        /// archive.
         arrival: Micros,
         dropped: Dropped,
     },
@@ -178,7 +198,8 @@ pub struct Intake {
     /// The author keys in use; more than a handful only in archives.
     author_keys: BTreeMap<i64, Key>,
     similarity: Key,
-    /// People write more than once an hour, and three keyed hashes are a third of the work on a line.
+    /// People write more than once an hour, and three keyed hashes are a third of the work on a
+    /// line.
     authors: FxHashMap<Box<str>, Known>,
     /// For [`ArrivalRule::Greatest`].
     greatest: Option<Micros>,
@@ -196,7 +217,9 @@ impl Intake {
         let beside = settings.regions.iter().filter(|region| region.parent.is_none());
         Intake {
             regions: RegionTable::new(&settings.regions),
-            overlays: beside.map(|region| (region.code.to_ascii_uppercase(), region.code.clone())).collect(),
+            overlays: beside
+                .map(|region| (region.code.to_ascii_uppercase(), region.code.clone()))
+                .collect(),
             paths: FxHashMap::default(),
             author_keys: BTreeMap::new(),
             similarity: settings.routing.derive("similarity"),
@@ -220,7 +243,8 @@ impl Intake {
         self.record(&line, now)
     }
 
-    /// As [`Intake::read`], of a line that was stored before we came to it: our clock bounds its arrival and says no more of it.
+    /// As [`Intake::read`], of a line that was stored before we came to it: our clock bounds its
+    /// arrival and says no more of it.
     pub fn read_stored(&mut self, bytes: &[u8], now: Micros) -> Result<Outcome, Rejected> {
         self.stored = true;
         let outcome = self.read(bytes, Some(now));
@@ -228,7 +252,8 @@ impl Intake {
         outcome
     }
 
-    /// How far ahead of our clock the line read last was stamped or dated, if that was too far to be believed.
+    /// How far ahead of our clock the line read last was stamped or dated, if that was too far to
+    /// be believed.
     pub fn take_ahead(&mut self) -> Option<Micros> {
         self.ahead.take()
     }
@@ -241,9 +266,10 @@ impl Intake {
                 let arrival = self.arrival(line.stamp, None, now)?;
                 Ok(self.removal(source, author, arrival))
             }
-            Item::Ignored(kind) => {
-                Ok(Outcome::Ignored { kind: *kind, arrival: line.stamp.and_then(|stamp| self.bounded(stamp, now).ok()) })
-            }
+            Item::Ignored(kind) => Ok(Outcome::Ignored {
+                kind: *kind,
+                arrival: line.stamp.and_then(|stamp| self.bounded(stamp, now).ok()),
+            }),
             Item::Info(_) => Ok(Outcome::Ignored { kind: Ignored::Info, arrival: None }),
             Item::Failure(_) => Ok(Outcome::Ignored { kind: Ignored::Failure, arrival: None }),
             Item::Blank => Ok(Outcome::Ignored { kind: Ignored::Blank, arrival: None }),
@@ -251,8 +277,15 @@ impl Intake {
     }
 
     /// When a record reached us, by the source's stamp or by the feed's rule.
-    fn arrival(&mut self, stamp: Option<Micros>, event: Option<Micros>, now: Option<Micros>) -> Result<Micros, Rejected> {
-        let dated = || event.ok_or_else(|| Rejected::new(RejectReason::Arrival, "neither stamped nor dated"));
+    fn arrival(
+        &mut self,
+        stamp: Option<Micros>,
+        event: Option<Micros>,
+        now: Option<Micros>,
+    ) -> Result<Micros, Rejected> {
+        let dated = || {
+            event.ok_or_else(|| Rejected::new(RejectReason::Arrival, "neither stamped nor dated"))
+        };
         if let Some(stamp) = stamp {
             return self.bounded(stamp, now);
         }
@@ -263,7 +296,10 @@ impl Intake {
                 let event = dated()?;
                 let greatest = self.greatest.unwrap_or(event);
                 if event > greatest + ahead_max {
-                    return Err(Rejected::new(RejectReason::Arrival, "too far ahead of the lines before"));
+                    return Err(Rejected::new(
+                        RejectReason::Arrival,
+                        "too far ahead of the lines before",
+                    ));
                 }
                 let greatest = greatest.max(event);
                 self.greatest = Some(greatest);
@@ -273,7 +309,8 @@ impl Intake {
         self.bounded(arrival, now)
     }
 
-    /// No arrival lies beyond our clock, where there is one. A stored line that claims to came with the line before it, unless
+    /// No arrival lies beyond our clock, where there is one. A stored line that claims to came with
+    /// the line before it, unless
     /// that is so recent that nothing is lost by our clock.
     fn bounded(&mut self, arrival: Micros, now: Option<Micros>) -> Result<Micros, Rejected> {
         let Some(now) = now else { return Ok(arrival) };
@@ -288,11 +325,19 @@ impl Intake {
             Some(latest) if latest < now - self.settings.horizon / 2 => Ok(latest),
             Some(_) => Ok(known),
             None if arrival - now <= STORED_AHEAD_MAX => Ok(known),
-            None => Err(Rejected::new(RejectReason::Arrival, "dated ahead of our clock, with no line before it")),
+            None => Err(Rejected::new(
+                RejectReason::Arrival,
+                "dated ahead of our clock, with no line before it",
+            )),
         }
     }
 
-    fn post(&mut self, item: &PostItem<'_>, stamp: Option<Micros>, now: Option<Micros>) -> Result<Outcome, Rejected> {
+    fn post(
+        &mut self,
+        item: &PostItem<'_>,
+        stamp: Option<Micros>,
+        now: Option<Micros>,
+    ) -> Result<Outcome, Rejected> {
         // In our schema a deletion without a stamp is dated: `created_at` says when it was made.
         let stamp = if item.op == Op::Delete { stamp.or(item.created_at) } else { stamp };
         let arrival = self.arrival(stamp, item.created_at, now)?;
@@ -369,7 +414,12 @@ impl Intake {
             flags: Flags { filtered: !self.settings.whole, ..Flags::default() },
             sealed_link: None,
         };
-        Outcome::Post { routing: self.routing(source, author), post, arrival: exact, dropped: Dropped::default() }
+        Outcome::Post {
+            routing: self.routing(source, author),
+            post,
+            arrival: exact,
+            dropped: Dropped::default(),
+        }
     }
 
     fn routing(&self, source: &str, author: &str) -> Routing {
@@ -379,11 +429,18 @@ impl Intake {
         }
     }
 
-    /// Where the author's records go; the author under the key of the event's epoch and, for the longest window after a
+    /// Where the author's records go; the author under the key of the event's epoch and, for the
+    /// longest window after a
     /// change of keys, the one before.
-    fn authors(&mut self, source: &str, author: &str, event_time: Micros) -> (Routing, Author, Option<Author>) {
+    fn authors(
+        &mut self,
+        source: &str,
+        author: &str,
+        event_time: Micros,
+    ) -> (Routing, Author, Option<Author>) {
         let epoch = Epoch::of(event_time, self.settings.author_epoch);
-        let fresh = event_time - epoch.start(self.settings.author_epoch) < self.settings.longest_window;
+        let fresh =
+            event_time - epoch.start(self.settings.author_epoch) < self.settings.longest_window;
         if let Some(known) = self.authors.get(author)
             && *known.source == *source
             && known.epoch == epoch
@@ -409,7 +466,10 @@ impl Intake {
 
     fn author(&mut self, source: &str, author: &str, epoch: Epoch) -> Author {
         let (keys, length) = (&self.settings.authors, self.settings.author_epoch);
-        self.author_keys.entry(epoch.0).or_insert_with(|| keys.epoch(epoch, length)).author(source, author)
+        self.author_keys
+            .entry(epoch.0)
+            .or_insert_with(|| keys.epoch(epoch, length))
+            .author(source, author)
     }
 
     /// Goes on with keys of which older ones were destroyed.
@@ -419,19 +479,27 @@ impl Intake {
         self.authors.clear();
     }
 
-    /// Where it comes from: the region that its line states, else what the evidence says; and the overlays that hold it.
+    /// Where it comes from: the region that its line states, else what the evidence says; and the
+    /// overlays that hold it.
     fn place(&mut self, item: &PostItem<'_>, post: &mut Post) {
         post.overlays = self.settings.placing.overlays(item);
         match item.region.as_deref().map(str::trim).filter(|region| !region.is_empty()) {
-            Some(region) if region.contains(':') => match self.overlays.get(&region.to_ascii_uppercase()) {
-                Some(overlay) if post.overlays.contains(overlay) => {}
-                Some(overlay) => post.overlays.push(overlay.clone()),
-                None => post.flags.region_unknown = true,
-            },
+            Some(region) if region.contains(':') => {
+                match self.overlays.get(&region.to_ascii_uppercase()) {
+                    Some(overlay) if post.overlays.contains(overlay) => {}
+                    Some(overlay) => post.overlays.push(overlay.clone()),
+                    None => post.flags.region_unknown = true,
+                }
+            }
             Some(region) => {
                 let (path, unknown) = self.path(region);
                 post.flags.region_unknown = unknown;
-                post.places.push(Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 });
+                post.places.push(Place {
+                    path: path.into(),
+                    meaning: Meaning::AuthorAt,
+                    provenance: Provenance::Given,
+                    confidence: 100,
+                });
                 return;
             }
             None => {}
@@ -439,26 +507,45 @@ impl Intake {
         post.places.extend(self.settings.placing.of_post(item, &self.regions));
     }
 
-    /// Where people look at a crisis they care where it is: there a mentioned place stands in for one that isn't known.
+    /// Where people look at a crisis they care where it is: there a mentioned place stands in for
+    /// one that isn't known.
     fn place_in_crisis(&self, item: &PostItem<'_>, post: &mut Post) {
         let placing = &self.settings.placing;
-        if !placing.mentions_in_crises || post.path() != UNLOCATED || !post.topics.iter().any(|hit| self.settings.crises.contains(&hit.id))
+        if !placing.mentions_in_crises
+            || post.path() != UNLOCATED
+            || !post.topics.iter().any(|hit| self.settings.crises.contains(&hit.id))
         {
             return;
         }
-        let Some(mention) = item.text.as_deref().and_then(|text| placing.of_text(text, atlas::Meaning::Mentioned, &self.regions)) else {
+        let Some(mention) = item
+            .text
+            .as_deref()
+            .and_then(|text| placing.of_text(text, atlas::Meaning::Mentioned, &self.regions))
+        else {
             return;
         };
         if post.places.is_empty() {
-            let unknown = Place { path: UNLOCATED.to_owned(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 0 };
+            let unknown = Place {
+                path: UNLOCATED.to_owned(),
+                meaning: Meaning::AuthorAt,
+                provenance: Provenance::Given,
+                confidence: 0,
+            };
             post.places.push(unknown);
         }
         post.places.push(mention);
     }
 
-    /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and of a sample of authors. Whether
+    /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and
+    /// of a sample of authors. Whether
     /// the profile says that its author doesn't want to be read.
-    fn has_opted_out(&mut self, item: &PostItem<'_>, routing: Routing, post: &mut Post, now: Micros) -> bool {
+    fn has_opted_out(
+        &mut self,
+        item: &PostItem<'_>,
+        routing: Routing,
+        post: &mut Post,
+        now: Micros,
+    ) -> bool {
         let Some(profiles) = &mut self.profiles else { return false };
         let told = item.region.is_some() || post.path() != UNLOCATED;
         if told || !self.settings.placing.evidence.contains(&Evidence::Profile) {
@@ -497,8 +584,15 @@ impl Intake {
         self.profiles.as_ref().map_or(0, Profiles::waiting)
     }
 
-    /// What an author says of themselves, or nothing; the posts that waited for it, to be kept in place of what went out.
-    pub fn answered(&mut self, source: &str, author: &str, said: Option<&str>, now: Micros) -> Vec<(Routing, Post)> {
+    /// What an author says of themselves, or nothing; the posts that waited for it, to be kept in
+    /// place of what went out.
+    pub fn answered(
+        &mut self,
+        source: &str,
+        author: &str,
+        said: Option<&str>,
+        now: Micros,
+    ) -> Vec<(Routing, Post)> {
         let place = said.and_then(|said| self.settings.placing.of_description(said, &self.regions));
         match &mut self.profiles {
             Some(profiles) => profiles.answer(source, author, place.as_ref(), now),
@@ -506,10 +600,17 @@ impl Intake {
         }
     }
 
-    /// An author's profile says that they don't want to be read: the posts that went out while it was asked for are taken back.
+    /// An author's profile says that they don't want to be read: the posts that went out while it
+    /// was asked for are taken back.
     pub fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
-        let waited = self.profiles.as_mut().map(|profiles| profiles.opted_out(source, author, now)).unwrap_or_default();
-        let Some(last) = waited.iter().map(|(_, post)| post.arrival).max() else { return Vec::new() };
+        let waited = self
+            .profiles
+            .as_mut()
+            .map(|profiles| profiles.opted_out(source, author, now))
+            .unwrap_or_default();
+        let Some(last) = waited.iter().map(|(_, post)| post.arrival).max() else {
+            return Vec::new();
+        };
         match self.removal(source, author, last + SECOND) {
             Outcome::Post { routing, post, .. } => vec![(routing, post)],
             Outcome::Ignored { .. } => Vec::new(),
@@ -533,33 +634,42 @@ impl Intake {
         for written in &item.langs {
             match language::find(written) {
                 Some(code) if post.langs.iter().any(|known| known == code) => {}
-                Some(code) if post.langs.len() < self.settings.langs_max => post.langs.push(code.to_owned()),
+                Some(code) if post.langs.len() < self.settings.langs_max => {
+                    post.langs.push(code.to_owned())
+                }
                 _ => dropped.languages += 1,
             }
         }
         post.langs.sort_unstable();
         let tags = item.tags.iter().map(AsRef::as_ref).collect::<Vec<_>>();
         let langs = post.langs.iter().map(String::as_str).collect::<Vec<_>>();
-        let reading = self.settings.lexicon.read(item.text.as_deref(), &tags, &langs, self.settings.segment);
+        let reading =
+            self.settings.lexicon.read(item.text.as_deref(), &tags, &langs, self.settings.segment);
         post.tags = reading.tags;
         let lexicon = &self.settings.lexicon;
-        let hits = reading.topics.into_iter().filter(|hit| lexicon.counts(hit.topic, post.event_time));
-        post.topics = hits.map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys }).collect();
+        let hits =
+            reading.topics.into_iter().filter(|hit| lexicon.counts(hit.topic, post.event_time));
+        post.topics = hits
+            .map(|hit| TopicMatch { id: hit.id.to_owned(), voice: hit.voice, keys: hit.keys })
+            .collect();
         dropped.topics += post.topics.len().saturating_sub(TOPICS_MAX) as u32;
         post.topics.truncate(TOPICS_MAX);
         // What only explains a topic's cells is kept only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);
-            post.simhash = item.text.as_deref().map_or(0, |text| simhash::of(text, &self.similarity));
+            post.simhash =
+                item.text.as_deref().map_or(0, |text| simhash::of(text, &self.similarity));
         }
-        // Of a post on HIV or on a patient's condition nothing is written that could be found again in an archive of posts.
+        // Of a post on HIV or on a patient's condition nothing is written that could be found again
+        // in an archive of posts.
         if post.topics.iter().any(|hit| self.settings.private.contains(&hit.id)) {
             post.tags.clear();
             post.topics.iter_mut().for_each(|hit| hit.keys.clear());
             post.link_domain = None;
             post.simhash = 0;
         }
-        dropped.tags = dropped.tags.saturating_add(u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX));
+        dropped.tags =
+            dropped.tags.saturating_add(u32::try_from(reading.dropped_tags).unwrap_or(u32::MAX));
     }
 }
 

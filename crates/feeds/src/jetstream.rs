@@ -5,11 +5,14 @@
 //! | v1 `/subscribe` | a JSON object a frame; accounts and handles come whatever is asked for | what lies further back than the server keeps, silently: told here by the first stamp |
 //! | v2 `subscribeEvents` | the same facts in an envelope | the same, told by the server |
 //!
-//! A connection that ends is made again at the cursor, a little earlier than the last line; what comes twice is told by
-//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for the next address, and so
+//! A connection that ends is made again at the cursor, a little earlier than the last line; what
+//! comes twice is told by
+//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for
+//! the next address, and so
 //! is one that only answers pings for longer than the feed's own rate of late explains.
 //! A stamp ahead of our clock moves neither the place to resume from nor what is covered.
-//! Runs in a thread with a runtime of its own and hands on what it reads as it comes: a full queue slows the server down.
+//! Runs in a thread with a runtime of its own and hands on what it reads as it comes: a full queue
+//! slows the server down.
 //! Knows no streams, and no secrets: the network is public.
 
 mod address;
@@ -50,13 +53,15 @@ pub struct JetstreamSettings {
     pub urls: Vec<String>,
     /// None: told by each address's path.
     pub wire: Option<Wire>,
-    /// The collections asked for, `*` for any end of a name; none asks for all. What comes of others is left.
+    /// The collections asked for, `*` for any end of a name; none asks for all. What comes of
+    /// others is left.
     pub collections: Vec<String>,
     /// Who asks.
     pub user_agent: String,
     /// A connection is resumed so much before the last line.
     pub rewind: Micros,
-    /// Without any frame for so long a connection is given up; without an event only if its rate doesn't explain that.
+    /// Without any frame for so long a connection is given up; without an event only if its rate
+    /// doesn't explain that.
     pub idle: Duration,
     pub ping_every: Duration,
     pub connect_timeout: Duration,
@@ -174,18 +179,30 @@ struct Dictionary {
 impl Dictionary {
     fn read(path: &PathBuf) -> Result<Dictionary, SettingsError> {
         let name = || path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| SettingsError::Dictionary { path: name(), source })?;
+        let bytes = std::fs::read(path)
+            .map_err(|source| SettingsError::Dictionary { path: name(), source })?;
         // RFC 8878, section 5: a magic number, then the dictionary's, little-endian.
         match bytes.get(..8) {
-            Some(&[0x37, 0xa4, 0x30, 0xec, a, b, c, d]) => Ok(Dictionary { id: u32::from_le_bytes([a, b, c, d]), bytes: Arc::new(bytes) }),
+            Some(&[0x37, 0xa4, 0x30, 0xec, a, b, c, d]) => {
+                Ok(Dictionary { id: u32::from_le_bytes([a, b, c, d]), bytes: Arc::new(bytes) })
+            }
             _ => Err(SettingsError::NoDictionary { path: name() }),
         }
     }
 }
 
 /// Connects, and stays connected, in a thread of its own.
-pub fn start(settings: JetstreamSettings, from: Option<Cursor>, intake: Intake, world: World) -> Result<Feed, SettingsError> {
-    let addresses = settings.urls.iter().map(|url| Address::parse(url, settings.wire)).collect::<Result<Vec<_>, _>>()?;
+pub fn start(
+    settings: JetstreamSettings,
+    from: Option<Cursor>,
+    intake: Intake,
+    world: World,
+) -> Result<Feed, SettingsError> {
+    let addresses = settings
+        .urls
+        .iter()
+        .map(|url| Address::parse(url, settings.wire))
+        .collect::<Result<Vec<_>, _>>()?;
     if addresses.is_empty() {
         return Err(SettingsError::NoUrl);
     }
@@ -194,10 +211,17 @@ pub fn start(settings: JetstreamSettings, from: Option<Cursor>, intake: Intake, 
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let dictionary = settings.dictionary.as_ref().map(Dictionary::read).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SettingsError::Thread)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(SettingsError::Thread)?;
     let (feed, queue) = (settings.feed.clone(), settings.queue);
-    let connections = connection::Connections::new(settings, addresses, dictionary, from, intake, world);
-    Feed::spawn(&feed, queue, move |sender, stopping| runtime.block_on(connections.run(sender, stopping))).map_err(SettingsError::Thread)
+    let connections =
+        connection::Connections::new(settings, addresses, dictionary, from, intake, world);
+    Feed::spawn(&feed, queue, move |sender, stopping| {
+        runtime.block_on(connections.run(sender, stopping))
+    })
+    .map_err(SettingsError::Thread)
 }
 
 #[cfg(test)]

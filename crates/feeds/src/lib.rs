@@ -1,10 +1,14 @@
 //! In: files and networks to records.
 //!
-//! The first stage: reads what sources send, line by line, and hands on [`record::Post`]s with the partition they go to,
-//! and how far each feed has come. It holds the only code that sees texts and names, and keeps neither.
+//! The first stage: reads what sources send, line by line, and hands on [`record::Post`]s with the
+//! partition they go to,
+//! and how far each feed has come. It holds the only code that sees texts and names, and keeps
+//! neither.
 //!
-//! [`clock`] says what time it is. Reading order is the order in which data flows: [`line`](mod@line) tells what a line says, [`intake`] makes the record
-//! of it, [`file`] and [`jetstream`] bring the lines, [`profiles`] asks authors' profiles for places, [`message`] is what they send, [`progress`] turns their arrivals into
+//! [`clock`] says what time it is. Reading order is the order in which data flows:
+//! [`line`](mod@line) tells what a line says, [`intake`] makes the record
+//! of it, [`file`] and [`jetstream`] bring the lines, [`profiles`] asks authors' profiles for
+//! places, [`message`] is what they send, [`progress`] turns their arrivals into
 //! ticks. Knows no streams, no counts and no watermark.
 
 pub mod clock;

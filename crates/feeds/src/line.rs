@@ -6,8 +6,10 @@
 //! | Jetstream v1 | `did`, `time_us`, `kind` and its body | all but posts and removals of accounts: likes, follows, handles are understood and left |
 //! | Jetstream v2 | `{"$type":"message","payload":…}`, or the payload bare | the same; `sync`, `info` and `error` are understood and left |
 //!
-//! Any bytes become an [`Item`] or are [`Rejected`] with a reason; nothing panics and nothing of the line is in the reason.
-//! In our schema a wrong type in a field that decides a count rejects the line, since its writer can mend it. On a network
+//! Any bytes become an [`Item`] or are [`Rejected`] with a reason; nothing panics and nothing of
+//! the line is in the reason.
+//! In our schema a wrong type in a field that decides a count rejects the line, since its writer
+//! can mend it. On a network
 //! nobody can: there only what identifies and dates a post has to be right.
 //! Knows no clock, no keys, no topics.
 
@@ -47,7 +49,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { line_bytes_max: 1 << 20, depth_max: 128, tags_max: raw::ELEMENTS_MAX, tag_bytes_max: 640 }
+        Limits {
+            line_bytes_max: 1 << 20,
+            depth_max: 128,
+            tags_max: raw::ELEMENTS_MAX,
+            tag_bytes_max: 640,
+        }
     }
 }
 
@@ -101,7 +108,8 @@ pub struct PostItem<'a> {
     pub author: Cow<'a, str>,
     /// The author's name for the post.
     pub id: Cow<'a, str>,
-    /// When the author says that it was made; in deletions of our schema when it was deleted; none in Jetstream's.
+    /// When the author says that it was made; in deletions of our schema when it was deleted; none
+    /// in Jetstream's.
     pub created_at: Option<Micros>,
     pub text: Option<Cow<'a, str>>,
     /// The platform's own tags, without empty ones and cashtags.
@@ -157,14 +165,22 @@ impl Ignored {
 /// Reads a line, without its newline.
 pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Line<'a>, Rejected> {
     if bytes.len() > limits.line_bytes_max {
-        return Err(Rejected::new(RejectReason::Length, format!("longer than {} bytes", limits.line_bytes_max)));
+        return Err(Rejected::new(
+            RejectReason::Length,
+            format!("longer than {} bytes", limits.line_bytes_max),
+        ));
     }
     if is_blank(bytes) {
         return Ok(Line { stamp: None, sequence: None, item: Item::Blank });
     }
-    let text = std::str::from_utf8(bytes).map_err(|err| Rejected::new(RejectReason::Utf8, format!("at byte {}", err.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|err| {
+        Rejected::new(RejectReason::Utf8, format!("at byte {}", err.valid_up_to()))
+    })?;
     if nests_deeper(bytes, limits.depth_max) {
-        return Err(Rejected::new(RejectReason::Depth, format!("deeper than {} levels", limits.depth_max)));
+        return Err(Rejected::new(
+            RejectReason::Depth,
+            format!("deeper than {} levels", limits.depth_max),
+        ));
     }
     // Lone surrogates, which JSON can spell and UTF-8 can't, become U+FFFD.
     let mut json = sonic_rs::Deserializer::from_str(text).utf8_lossy();
@@ -181,7 +197,9 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Line<'a>, Rejected>
 fn judge<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     if let Maybe::Here(name) = &top.kind_name {
         if name == "message" {
-            let Maybe::Here(mut payload) = take(&mut top.payload) else { return Err(field("payload")) };
+            let Maybe::Here(mut payload) = take(&mut top.payload) else {
+                return Err(field("payload"));
+            };
             // The line's own region is its place, wherever the envelope ends.
             if !top.region.is_absent() {
                 payload.region = take(&mut top.region);
@@ -199,7 +217,11 @@ fn judge<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     let known_kind = top.kind.is("commit") || top.kind.is("identity") || top.kind.is("account");
     let has_did = !top.did.is_absent();
     let has_stamp = !matches!(top.time_us, Written::Absent);
-    if (known_kind && (has_did || has_stamp)) || (has_did && has_stamp) { wire_first(top, limits) } else { own(top, limits) }
+    if (known_kind && (has_did || has_stamp)) || (has_did && has_stamp) {
+        wire_first(top, limits)
+    } else {
+        own(top, limits)
+    }
 }
 
 // --- our schema ---
@@ -214,10 +236,14 @@ fn own<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
         Some(op) if op == "delete" => Op::Delete,
         Some(_) => return Err(field("op")),
     };
-    let source = optional(take(&mut top.source), "source")?.filter(|source| !source.is_empty()).unwrap_or(Cow::Borrowed(FILE));
+    let source = optional(take(&mut top.source), "source")?
+        .filter(|source| !source.is_empty())
+        .unwrap_or(Cow::Borrowed(FILE));
     let stamp = match &top.arrived {
         Written::Absent => None,
-        written => Some(instant(written).map_err(|_| Rejected::new(RejectReason::Arrival, "arrived"))?),
+        written => {
+            Some(instant(written).map_err(|_| Rejected::new(RejectReason::Arrival, "arrived"))?)
+        }
     };
     let text = optional(take(&mut top.text), "text")?;
     let (tags, tags_beyond) = list(take(&mut top.tags), "tags")?;
@@ -247,7 +273,10 @@ fn own<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     Ok(Line { stamp, sequence: None, item: Item::Post(Box::new(post)) })
 }
 
-fn list<'a>(list: Maybe<raw::List<'a>>, name: &'static str) -> Result<(Vec<Cow<'a, str>>, u32), Rejected> {
+fn list<'a>(
+    list: Maybe<raw::List<'a>>,
+    name: &'static str,
+) -> Result<(Vec<Cow<'a, str>>, u32), Rejected> {
     match list {
         Maybe::Absent => Ok((Vec::new(), 0)),
         Maybe::Here(list) if !list.wrong => Ok((list.items, list.dropped)),
@@ -272,7 +301,12 @@ fn wire_first<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Reject
         None => return Err(field("kind")),
         Some("commit") => {
             let Maybe::Here(commit) = take(&mut top.commit) else { return Err(field("commit")) };
-            let commit = Commit { operation: commit.operation, collection: commit.collection, rkey: commit.rkey, record: commit.record };
+            let commit = Commit {
+                operation: commit.operation,
+                collection: commit.collection,
+                rkey: commit.rkey,
+                record: commit.record,
+            };
             from_commit(commit, take(&mut top.did), take(&mut top.region), limits)?
         }
         Some("identity") => Item::Ignored(Ignored::Identity),
@@ -285,7 +319,9 @@ fn wire_first<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Reject
 fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejected> {
     let stamp = match &top.time {
         Written::Absent => Ok(None),
-        written => instant(written).map(Some).map_err(|_| Rejected::new(RejectReason::Arrival, "time")),
+        written => {
+            instant(written).map(Some).map_err(|_| Rejected::new(RejectReason::Arrival, "time"))
+        }
     };
     let sequence = whole_number(&top.seq);
     let name = required(take(&mut top.kind_name), "$type")?;
@@ -301,9 +337,10 @@ fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejec
         }
         "identity" => Item::Ignored(Ignored::Identity),
         // The relay's event inside ours; flat in early servers.
-        "account" if top.account.is_absent() => {
-            from_account(Maybe::Here(Account { active: take(&mut top.active), status: take(&mut top.status) }), take(&mut top.did))?
-        }
+        "account" if top.account.is_absent() => from_account(
+            Maybe::Here(Account { active: take(&mut top.active), status: take(&mut top.status) }),
+            take(&mut top.did),
+        )?,
         "account" => from_account(take(&mut top.account), take(&mut top.did))?,
         "sync" => Item::Ignored(Ignored::Sync),
         "info" => Item::Info(take(&mut top.name).here().unwrap_or(Cow::Borrowed("unnamed"))),
@@ -313,7 +350,11 @@ fn wire_second<'a>(top: &mut Top<'a>, limits: &Limits) -> Result<Line<'a>, Rejec
 }
 
 /// An unreadable stamp matters only where it would be used.
-fn stamped(stamp: Result<Option<Micros>, Rejected>, sequence: Option<u64>, item: Item<'_>) -> Result<Line<'_>, Rejected> {
+fn stamped(
+    stamp: Result<Option<Micros>, Rejected>,
+    sequence: Option<u64>,
+    item: Item<'_>,
+) -> Result<Line<'_>, Rejected> {
     let stamp = match (stamp, &item) {
         (Err(_), Item::Ignored(_) | Item::Info(_)) => None,
         (stamp, _) => stamp?,
@@ -321,7 +362,12 @@ fn stamped(stamp: Result<Option<Micros>, Rejected>, sequence: Option<u64>, item:
     Ok(Line { stamp, sequence, item })
 }
 
-fn from_commit<'a>(commit: Commit<'a>, did: Text<'a>, region: Text<'a>, limits: &Limits) -> Result<Item<'a>, Rejected> {
+fn from_commit<'a>(
+    commit: Commit<'a>,
+    did: Text<'a>,
+    region: Text<'a>,
+    limits: &Limits,
+) -> Result<Item<'a>, Rejected> {
     if required(commit.collection, "collection")? != POSTS {
         return Ok(Item::Ignored(Ignored::Collection));
     }
@@ -357,7 +403,11 @@ fn from_commit<'a>(commit: Commit<'a>, did: Text<'a>, region: Text<'a>, limits: 
     Ok(Item::Post(Box::new(post)))
 }
 
-fn describe<'a>(post: &mut PostItem<'a>, record: Record<'a>, limits: &Limits) -> Result<(), Rejected> {
+fn describe<'a>(
+    post: &mut PostItem<'a>,
+    record: Record<'a>,
+    limits: &Limits,
+) -> Result<(), Rejected> {
     post.created_at = Some(created(&record.created_at)?);
     post.text = optional(record.text, "text")?;
     post.langs = record.langs.here().unwrap_or_default().items;
@@ -378,7 +428,11 @@ fn describe<'a>(post: &mut PostItem<'a>, record: Record<'a>, limits: &Limits) ->
 fn from_account<'a>(account: Maybe<Account<'a>>, did: Text<'a>) -> Result<Item<'a>, Rejected> {
     let Maybe::Here(account) = account else { return Err(field("account")) };
     let Some(active) = account.active.0 else { return Err(field("active")) };
-    let removes = !active && matches!(account.status.here().as_deref(), Some("deleted" | "deactivated" | "takendown" | "suspended"));
+    let removes = !active
+        && matches!(
+            account.status.here().as_deref(),
+            Some("deleted" | "deactivated" | "takendown" | "suspended")
+        );
     if !removes {
         return Ok(Item::Ignored(Ignored::Account));
     }
@@ -408,10 +462,15 @@ fn optional<'a>(text: Text<'a>, name: &'static str) -> Result<Option<Cow<'a, str
 }
 
 /// Both or neither. What is no place on earth is still a number, and its post is unlocated.
-fn coordinates(latitude: &Written<'_>, longitude: &Written<'_>) -> Result<Option<(f64, f64)>, Rejected> {
+fn coordinates(
+    latitude: &Written<'_>,
+    longitude: &Written<'_>,
+) -> Result<Option<(f64, f64)>, Rejected> {
     let degrees = |written: &Written<'_>, name| match written {
         Written::Absent => Ok(None),
-        Written::Number(text) | Written::String(text) => text.trim().parse::<f64>().map(Some).map_err(|_| field(name)),
+        Written::Number(text) | Written::String(text) => {
+            text.trim().parse::<f64>().map(Some).map_err(|_| field(name))
+        }
         Written::Wrong => Err(field(name)),
     };
     match (degrees(latitude, "lat")?, degrees(longitude, "lon")?) {
@@ -432,8 +491,12 @@ fn instant(written: &Written<'_>) -> Result<Micros, TimeError> {
 /// When a post was made: a line without that can't be counted.
 fn created(written: &Written<'_>) -> Result<Micros, Rejected> {
     instant(written).map_err(|err| match err {
-        TimeError::Unreadable | TimeError::NoDate => Rejected::new(RejectReason::Time, "created_at missing or unreadable"),
-        TimeError::OutOfRange => Rejected::new(RejectReason::TimeRange, "created_at outside 2000 to 2099"),
+        TimeError::Unreadable | TimeError::NoDate => {
+            Rejected::new(RejectReason::Time, "created_at missing or unreadable")
+        }
+        TimeError::OutOfRange => {
+            Rejected::new(RejectReason::TimeRange, "created_at outside 2000 to 2099")
+        }
     })
 }
 
@@ -442,7 +505,8 @@ fn stamp_micros(written: &Written<'_>) -> Result<Option<Micros>, Rejected> {
     match written {
         Written::Absent => Ok(None),
         Written::Number(text) | Written::String(text) => {
-            let micros = text.parse::<i64>().ok().and_then(|micros| time::in_range(i128::from(micros)).ok());
+            let micros =
+                text.parse::<i64>().ok().and_then(|micros| time::in_range(i128::from(micros)).ok());
             micros.map(Some).ok_or_else(|| Rejected::new(RejectReason::Arrival, "time_us"))
         }
         Written::Wrong => Err(Rejected::new(RejectReason::Arrival, "time_us")),
@@ -456,7 +520,11 @@ fn whole_number(written: &Written<'_>) -> Option<u64> {
     }
 }
 
-fn bounded_tags<'a>(tags: impl Iterator<Item = Cow<'a, str>>, limits: &Limits, dropped: &mut u32) -> Vec<Cow<'a, str>> {
+fn bounded_tags<'a>(
+    tags: impl Iterator<Item = Cow<'a, str>>,
+    limits: &Limits,
+    dropped: &mut u32,
+) -> Vec<Cow<'a, str>> {
     let mut kept = Vec::new();
     for tag in tags {
         if tag.trim().is_empty() {

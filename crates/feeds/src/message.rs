@@ -1,6 +1,7 @@
 //! What every feed sends: lines as records, what was set aside, and how its connection fares.
 //!
-//! The order of messages is the order of the source. A cursor is the place after what it comes with: once everything
+//! The order of messages is the order of the source. A cursor is the place after what it comes
+//! with: once everything
 //! up to it is safe, a restart reads on from there. Knows no streams and no ticks.
 
 use std::fmt;
@@ -30,12 +31,14 @@ pub enum Message {
     Ahead {
         by: Micros,
     },
-    /// A connection stands; what it brings begins at this arrival, or with what happens from now on.
+    /// A connection stands; what it brings begins at this arrival, or with what happens from now
+    /// on.
     Connected {
         at: Now,
         resumed: Option<Micros>,
     },
-    /// The connection was proven alive at this moment: by an event, or by an answer while its own rate explains the silence.
+    /// The connection was proven alive at this moment: by an event, or by an answer while its own
+    /// rate explains the silence.
     Alive {
         at: Now,
     },

@@ -5,7 +5,8 @@
 //! | a batch of dids | `GET …?actors=…&actors=…` | |
 //! | the answer | JSON `profiles[]` with `did`, `description`, `labels[]` | all but the description; of accounts that don't want to be seen without a login that too |
 //!
-//! One request at a time, no faster than allowed; `ratelimit-*` and `retry-after` are obeyed, failures wait longer each time.
+//! One request at a time, no faster than allowed; `ratelimit-*` and `retry-after` are obeyed,
+//! failures wait longer each time.
 //! Knows no posts: what comes back is for [`crate::intake`] to use.
 
 use std::time::Duration;
@@ -58,7 +59,8 @@ impl ProfileSettings {
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Each author asked, with what they say of themselves; none where there is no such profile any more.
+    /// Each author asked, with what they say of themselves; none where there is no such profile any
+    /// more.
     Said(Said),
     /// Ask again.
     Failed { asked: Vec<String>, why: String },
@@ -129,7 +131,12 @@ struct Failure {
     refused: bool,
 }
 
-async fn ask(settings: ProfileSettings, clock: Clock, mut wanted: mpsc::Receiver<Vec<String>>, said: mpsc::Sender<Answer>) {
+async fn ask(
+    settings: ProfileSettings,
+    clock: Clock,
+    mut wanted: mpsc::Receiver<Vec<String>>,
+    said: mpsc::Sender<Answer>,
+) {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
         .map(|builder| builder.https_or_http().enable_http1().build());
@@ -151,12 +158,16 @@ async fn ask(settings: ProfileSettings, clock: Clock, mut wanted: mpsc::Receiver
             // One author whom the server doesn't take spoils a batch: then each is asked alone.
             Err(failure) if failure.refused && batch.len() > 1 => {
                 let (answered, left) = one_by_one(&http, &settings, batch, pace, &clock).await;
-                if !left.is_empty() && said.send(Answer::Failed { asked: left, why: failure.why }).await.is_err() {
+                if !left.is_empty()
+                    && said.send(Answer::Failed { asked: left, why: failure.why }).await.is_err()
+                {
                     return;
                 }
                 Answer::Said(answered)
             }
-            Err(failure) if failure.refused => Answer::Said(batch.into_iter().map(|author| (author, Description::Nothing)).collect()),
+            Err(failure) if failure.refused => Answer::Said(
+                batch.into_iter().map(|author| (author, Description::Nothing)).collect(),
+            ),
             Err(failure) => {
                 next = next.max(failure.until.unwrap_or(Instant::now() + back_off));
                 back_off = (back_off * 2).min(settings.back_off_max);
@@ -169,7 +180,13 @@ async fn ask(settings: ProfileSettings, clock: Clock, mut wanted: mpsc::Receiver
     }
 }
 
-async fn one_by_one(http: &Http, settings: &ProfileSettings, batch: Vec<String>, pace: Duration, clock: &Clock) -> (Said, Vec<String>) {
+async fn one_by_one(
+    http: &Http,
+    settings: &ProfileSettings,
+    batch: Vec<String>,
+    pace: Duration,
+    clock: &Clock,
+) -> (Said, Vec<String>) {
     let (mut all, mut left) = (Said::new(), Vec::new());
     for author in batch {
         tokio::time::sleep(pace).await;
@@ -194,35 +211,61 @@ pub(crate) enum Description {
 
 pub(crate) type Said = Vec<(String, Description)>;
 
-async fn request(http: &Http, settings: &ProfileSettings, batch: &[String], clock: &Clock) -> Result<(Said, Option<Instant>), Failure> {
-    let query: Vec<String> = batch.iter().map(|author| format!("actors={}", encoded(author))).collect();
+async fn request(
+    http: &Http,
+    settings: &ProfileSettings,
+    batch: &[String],
+    clock: &Clock,
+) -> Result<(Said, Option<Instant>), Failure> {
+    let query: Vec<String> =
+        batch.iter().map(|author| format!("actors={}", encoded(author))).collect();
     let failed = |why: String| Failure { why, until: None, refused: false };
     let uri = format!("{}{PATH}?{}", settings.url, query.join("&"));
     let uri: hyper::Uri = uri.parse().map_err(|_| failed("no address".to_owned()))?;
-    let asked = hyper::Request::get(uri).header(hyper::header::USER_AGENT, &settings.user_agent).body(Empty::new());
+    let asked = hyper::Request::get(uri)
+        .header(hyper::header::USER_AGENT, &settings.user_agent)
+        .body(Empty::new());
     let asked = asked.map_err(|_| failed("no request can be made".to_owned()))?;
     let response = timeout(settings.request_timeout, http.request(asked)).await;
-    let response =
-        response.map_err(|_| failed("no answer in time".to_owned()))?.map_err(|error| failed(format!("no connection: {error}")))?;
+    let response = response
+        .map_err(|_| failed("no answer in time".to_owned()))?
+        .map_err(|error| failed(format!("no connection: {error}")))?;
     let status = response.status();
-    let number = |name: &str| -> Option<i64> { response.headers().get(name)?.to_str().ok()?.trim().parse().ok() };
+    let number = |name: &str| -> Option<i64> {
+        response.headers().get(name)?.to_str().ok()?.trim().parse().ok()
+    };
     // The reset is an instant of the server's clock, in seconds; a retry is a span.
-    let reset = number("ratelimit-reset").map(|at| at.saturating_sub(clock.wall() / SECOND).clamp(0, 3_600));
+    let reset = number("ratelimit-reset")
+        .map(|at| at.saturating_sub(clock.wall() / SECOND).clamp(0, 3_600));
     let spent = number("ratelimit-remaining") == Some(0);
-    let wait = number("retry-after").map(|seconds| seconds.clamp(0, 3_600)).or(reset.filter(|_| spent || status.as_u16() == 429));
+    let wait = number("retry-after")
+        .map(|seconds| seconds.clamp(0, 3_600))
+        .or(reset.filter(|_| spent || status.as_u16() == 429));
     let until = wait.map(|seconds| Instant::now() + Duration::from_secs(seconds.unsigned_abs()));
     if !status.is_success() {
         let refused = status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 408 | 429);
         return Err(Failure { why: format!("the server answers {status}"), until, refused });
     }
-    let body = timeout(settings.request_timeout, Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect()).await;
-    let body = body.map_err(|_| failed("the answer stopped".to_owned()))?.map_err(|error| failed(format!("the answer broke: {error}")))?;
-    let body: Body = sonic_rs::from_slice(&body.to_bytes()).map_err(|_| failed("the answer can't be read".to_owned()))?;
-    let mut said: Said = batch.iter().map(|author| (author.clone(), Description::Nothing)).collect();
+    let body = timeout(
+        settings.request_timeout,
+        Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect(),
+    )
+    .await;
+    let body = body
+        .map_err(|_| failed("the answer stopped".to_owned()))?
+        .map_err(|error| failed(format!("the answer broke: {error}")))?;
+    let body: Body = sonic_rs::from_slice(&body.to_bytes())
+        .map_err(|_| failed("the answer can't be read".to_owned()))?;
+    let mut said: Said =
+        batch.iter().map(|author| (author.clone(), Description::Nothing)).collect();
     for profile in body.profiles {
         let unseen = profile.labels.iter().any(|label| label.val == UNSEEN);
         if let Some(of) = said.iter_mut().find(|(author, _)| *author == profile.did) {
-            of.1 = if unseen { Description::OptedOut } else { profile.description.map_or(Description::Nothing, Description::Says) };
+            of.1 = if unseen {
+                Description::OptedOut
+            } else {
+                profile.description.map_or(Description::Nothing, Description::Says)
+            };
         }
     }
     Ok((said, until))
@@ -231,7 +274,9 @@ async fn request(http: &Http, settings: &ProfileSettings, batch: &[String], cloc
 /// As part of a query; a did holds little else than letters, digits and colons.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! How far a feed has come, and when to say so.
 //!
-//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive; asked for the feed's part of
-//! a tick. What is claimed as covered is in the log before the tick: whoever drives this sees to that.
-//! Pure: the clocks are handed in. How long a feed has been silent goes by the monotonic one, which can't be set.
+//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive; asked
+//! for the feed's part of
+//! a tick. What is claimed as covered is in the log before the tick: whoever drives this sees to
+//! that.
+//! Pure: the clocks are handed in. How long a feed has been silent goes by the monotonic one, which
+//! can't be set.
 //! No claim lies further ahead of our clock than a stamp may.
 //! Knows no streams, no partitions and no watermark.
 
@@ -15,7 +18,8 @@ use crate::message::Message;
 
 /// How long a feed that is not proven alive is waited for before its silence is ticked.
 pub const OUTAGE_HOLD: Micros = 10 * MINUTE;
-/// A live feed whose arrivals lag our clock by more is reading what it missed: the clock says nothing of it then.
+/// A live feed whose arrivals lag our clock by more is reading what it missed: the clock says
+/// nothing of it then.
 const CATCHING_UP: Micros = 10 * SECOND;
 /// Alive and without a line for so long, it has nothing left to catch up with.
 const QUIET: Micros = 5 * SECOND;
@@ -121,7 +125,8 @@ impl Progress {
         self.catching_up = self.lag > CATCHING_UP;
     }
 
-    /// The connection was proven alive: while nothing waits to be caught up with, nothing that arrived before is missing.
+    /// The connection was proven alive: while nothing waits to be caught up with, nothing that
+    /// arrived before is missing.
     pub fn on_alive(&mut self, now: Now) {
         if !self.live {
             return;
@@ -158,7 +163,8 @@ impl Progress {
         self.failed = true;
     }
 
-    /// The watermark waits for the first claim of each feed: one that failed before its first line, and a file that has none yet,
+    /// The watermark waits for the first claim of each feed: one that failed before its first line,
+    /// and a file that has none yet,
     /// stand where others are.
     pub fn stand_at(&mut self, arrival: Micros) {
         if (self.failed || !self.live) && self.covered_to.is_none() {
@@ -180,9 +186,11 @@ impl Progress {
         self.covered_to
     }
 
-    /// The feed's part of a tick at this instant of our clock; none as long as nothing is known of it.
+    /// The feed's part of a tick at this instant of our clock; none as long as nothing is known of
+    /// it.
     ///
-    /// Claims follow one another: each begins where the one before ended, or where the feed resumed.
+    /// Claims follow one another: each begins where the one before ended, or where the feed
+    /// resumed.
     pub fn tick(&mut self, now: Now) -> Option<FeedTick> {
         let alive_at = *self.alive_at.get_or_insert(now.monotonic);
         let silent_for = now.monotonic - alive_at;
@@ -218,11 +226,19 @@ impl Progress {
     }
 
     fn claim(&self, from: Micros, reached: Micros, span: Span) -> FeedTick {
-        FeedTick { feed: self.feed.clone(), epoch: self.epoch, from, reached, span, ended: self.ended }
+        FeedTick {
+            feed: self.feed.clone(),
+            epoch: self.epoch,
+            from,
+            reached,
+            span,
+            ended: self.ended,
+        }
     }
 }
 
-/// When a worker ticks: each second of its clock, and before the first line at or after each multiple of 10 s of arrival,
+/// When a worker ticks: each second of its clock, and before the first line at or after each
+/// multiple of 10 s of arrival,
 /// whichever is first. A replay has no clock and asks for boundaries only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickClock {
@@ -242,7 +258,8 @@ impl Default for TickClock {
 }
 
 impl TickClock {
-    /// Asked before each line is appended: the multiple that its arrival passes, if a tick must precede it.
+    /// Asked before each line is appended: the multiple that its arrival passes, if a tick must
+    /// precede it.
     pub fn boundary(&mut self, arrival: Micros) -> Option<Micros> {
         let multiple = arrival - arrival.rem_euclid(self.step);
         let before = self.passed;

@@ -52,7 +52,8 @@ impl Stopping {
 }
 
 impl Feed {
-    /// `work` runs until it is done or asked to stop; at most `queue` messages wait for being taken.
+    /// `work` runs until it is done or asked to stop; at most `queue` messages wait for being
+    /// taken.
     pub(crate) fn spawn(
         name: &str,
         queue: usize,
@@ -63,8 +64,15 @@ impl Feed {
         let asked = Arc::new(AtomicBool::new(false));
         let waiting = Arc::new(Waiting::default());
         let stopping = Stopping { asked: asked.clone(), waiting: waiting.clone(), wake: woken };
-        let thread = std::thread::Builder::new().name(format!("feed {name}")).spawn(move || work(sender, stopping))?;
-        Ok(Feed { messages: Some(messages), stop: Stop { asked, wake: Arc::new(wake) }, waiting, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name(format!("feed {name}"))
+            .spawn(move || work(sender, stopping))?;
+        Ok(Feed {
+            messages: Some(messages),
+            stop: Stop { asked, wake: Arc::new(wake) },
+            waiting,
+            thread: Some(thread),
+        })
     }
 
     /// Where its messages come; disconnected once it has ended.
@@ -82,7 +90,8 @@ impl Feed {
         taken.inspect(count_down).collect()
     }
 
-    /// The most messages that have waited at once, of those that [`Feed::take`] has taken or will take.
+    /// The most messages that have waited at once, of those that [`Feed::take`] has taken or will
+    /// take.
     pub fn waited_most(&self) -> usize {
         usize::try_from(self.waiting.most.load(Ordering::Relaxed)).unwrap_or(0)
     }

@@ -1,7 +1,10 @@
-//! How fast the Kafka journal is: `KAFKA_BROKERS=127.0.0.1:9092 cargo run --profile ci -p journal --features kafka --example kafka_rates [MILLIONS]`.
+//! How fast the Kafka journal is: `KAFKA_BROKERS=127.0.0.1:9092 cargo run --profile ci -p journal
+//! --features kafka --example kafka_rates [MILLIONS]`.
 //!
-//! Records of 100 and 250 bytes in four partitions, appended 1, 100 and 5,000 at a time, then read back; then snapshots'
-//! chunks. By CPU seconds of this process, librdkafka's threads included, and by the clock on the wall, which is the broker's too.
+//! Records of 100 and 250 bytes in four partitions, appended 1, 100 and 5,000 at a time, then read
+//! back; then snapshots'
+//! chunks. By CPU seconds of this process, librdkafka's threads included, and by the clock on the
+//! wall, which is the broker's too.
 
 #![expect(clippy::print_stdout, reason = "its output")]
 
@@ -12,7 +15,8 @@ use journal::kafka::{KafkaJournal, KafkaSettings, Plan, migrate};
 use journal::{Entry, Journal, Stream};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let brokers = std::env::var("KAFKA_BROKERS").map_err(|_| "set KAFKA_BROKERS to the brokers to measure with")?;
+    let brokers = std::env::var("KAFKA_BROKERS")
+        .map_err(|_| "set KAFKA_BROKERS to the brokers to measure with")?;
     let millions: f64 = std::env::args().nth(1).map_or(Ok(2.0), |millions| millions.parse())?;
     let total = (millions * 1e6) as u64;
     for record_bytes in [100, 250] {
@@ -73,7 +77,13 @@ fn reads(journal: &KafkaJournal) -> Result<(), Box<dyn Error>> {
             let end = journal.extent(Stream::Posts, partition)?.end;
             let mut next = 0;
             while next < end {
-                let batch = journal.read(Stream::Posts, partition, next, bytes_max, Duration::from_secs(1))?;
+                let batch = journal.read(
+                    Stream::Posts,
+                    partition,
+                    next,
+                    bytes_max,
+                    Duration::from_secs(1),
+                )?;
                 records += batch.records.len() as u64;
                 next = batch.next;
             }
@@ -85,8 +95,13 @@ fn reads(journal: &KafkaJournal) -> Result<(), Box<dyn Error>> {
 
 fn snapshots(journal: &KafkaJournal) -> Result<(), Box<dyn Error>> {
     const CHUNKS: u64 = 400;
-    let chunk = |n: u64| (0..256 << 10).map(|at: u64| (at.wrapping_mul(n + 7).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let pairs: Vec<(String, Option<Vec<u8>>)> = (0..CHUNKS).map(|n| (format!("chunk/{n:04}"), Some(chunk(n)))).collect();
+    let chunk = |n: u64| {
+        (0..256 << 10)
+            .map(|at: u64| (at.wrapping_mul(n + 7).wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect()
+    };
+    let pairs: Vec<(String, Option<Vec<u8>>)> =
+        (0..CHUNKS).map(|n| (format!("chunk/{n:04}"), Some(chunk(n)))).collect();
     let measure = Measure::begin()?;
     for pairs in pairs.chunks(20) {
         journal.put(Stream::State, pairs)?;
@@ -147,7 +162,11 @@ impl Measure {
         let wall = self.started.elapsed().as_secs_f64();
         let cpu = cpu_seconds()? - self.cpu_seconds;
         let count = records as f64;
-        println!("{what:28} {records:9} in {wall:6.2} s: {:10.0}/s, {cpu:5.2} CPU-s: {:10.0}/CPU-s", count / wall, count / cpu.max(0.01));
+        println!(
+            "{what:28} {records:9} in {wall:6.2} s: {:10.0}/s, {cpu:5.2} CPU-s: {:10.0}/CPU-s",
+            count / wall,
+            count / cpu.max(0.01)
+        );
         Ok(())
     }
 }
@@ -155,7 +174,8 @@ impl Measure {
 /// Of all threads of this process, in hundredths.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no fields")?.1.split_ascii_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').ok_or("no fields")?.1.split_ascii_whitespace().collect();
     // User and system time are the 14th and 15th field of all, the name being the second.
     Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
 }

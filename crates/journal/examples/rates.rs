@@ -1,6 +1,8 @@
-//! How fast the local journal is, and how much memory it takes: `cargo run --release -p journal --example rates [FOLDER]`.
+//! How fast the local journal is, and how much memory it takes: `cargo run --release -p journal
+//! --example rates [FOLDER]`.
 //!
-//! Posts of 250 bytes in four partitions, appended in batches of 1, 100 and 5,000 with a new hour every 100,000, then read back.
+//! Posts of 250 bytes in four partitions, appended in batches of 1, 100 and 5,000 with a new hour
+//! every 100,000, then read back.
 
 #![expect(clippy::print_stdout, reason = "its output")]
 
@@ -23,10 +25,14 @@ fn main() -> Result<(), JournalError> {
 fn measure(folder: &std::path::Path) -> Result<(), JournalError> {
     let appended = Arc::new(AtomicU64::new(0));
     let clock = Arc::clone(&appended);
-    let options = Options { clock: Box::new(move || clock.load(Ordering::Relaxed) / 100_000 * 3600), ..Options::default() };
+    let options = Options {
+        clock: Box::new(move || clock.load(Ordering::Relaxed) / 100_000 * 3600),
+        ..Options::default()
+    };
     let journal = LocalJournal::open(folder, 4, options)?;
     for (batch, appends) in [(1, 2_000), (100, 1_000), (5_000, 200)] {
-        let entries: Vec<Entry> = (0..batch).map(|n| Entry { partition: n % 4, bytes: vec![n as u8; 250] }).collect();
+        let entries: Vec<Entry> =
+            (0..batch).map(|n| Entry { partition: n % 4, bytes: vec![n as u8; 250] }).collect();
         let started = Instant::now();
         for _ in 0..appends {
             journal.append(Stream::Posts, &entries)?;
@@ -40,7 +46,8 @@ fn measure(folder: &std::path::Path) -> Result<(), JournalError> {
         for partition in 0..4 {
             let mut next = 0;
             loop {
-                let batch = journal.read(Stream::Posts, partition, next, bytes_max, Duration::ZERO)?;
+                let batch =
+                    journal.read(Stream::Posts, partition, next, bytes_max, Duration::ZERO)?;
                 if batch.records.is_empty() {
                     break;
                 }
@@ -52,7 +59,8 @@ fn measure(folder: &std::path::Path) -> Result<(), JournalError> {
     }
     let started = Instant::now();
     for n in 0..1_000_u32 {
-        journal.put(Stream::State, &[(format!("chunk/{}", n % 50), Some(vec![n as u8; 20_000]))])?;
+        journal
+            .put(Stream::State, &[(format!("chunk/{}", n % 50), Some(vec![n as u8; 20_000]))])?;
     }
     report("put 20 kB", 1_000, started);
     drop(journal);

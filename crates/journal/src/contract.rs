@@ -1,6 +1,7 @@
 //! What every journal must do: one suite that each implementation runs in its own tests.
 //!
-//! Knows the port and the few things that a test set-up must be able to do; knows no implementation.
+//! Knows the port and the few things that a test set-up must be able to do; knows no
+//! implementation.
 //! A panic is a broken promise, its message names it.
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ pub trait Setup {
     fn expire(&mut self, stream: Stream);
 }
 
-/// Checks an implementation; `make` is given the number of partitions of posts, and makes a new, empty journal each time.
+/// Checks an implementation; `make` is given the number of partitions of posts, and makes a new,
+/// empty journal each time.
 pub fn check<S: Setup>(make: impl Fn(u32) -> S) {
     starts_empty(make(3).journal());
     appends_in_order(make(4).journal());
@@ -61,7 +63,9 @@ fn starts_empty(journal: &dyn Journal) {
 fn appends_in_order(journal: &dyn Journal) {
     let mut expected: BTreeMap<u32, Vec<(Position, Vec<u8>)>> = BTreeMap::new();
     for round in 0..20_u32 {
-        let entries: Vec<Entry> = (0..round).map(|n| entry((n * n + round) % 4, format!("round {round} entry {n}"))).collect();
+        let entries: Vec<Entry> = (0..round)
+            .map(|n| entry((n * n + round) % 4, format!("round {round} entry {n}")))
+            .collect();
         let positions = append(journal, Stream::Posts, &entries);
         assert_eq!(positions.len(), entries.len(), "a position for each entry");
         for (position, entry) in positions.into_iter().zip(entries) {
@@ -83,7 +87,10 @@ fn appends_in_order(journal: &dyn Journal) {
 fn reads_from_anywhere_within_limits(journal: &dyn Journal) {
     let records: Vec<Vec<u8>> = (0..40_usize).map(|n| vec![b'x'; n * 7 % 50]).collect();
     for appended in records.chunks(11) {
-        let entries: Vec<Entry> = appended.iter().flat_map(|bytes| [entry(1, bytes.clone()), entry(0, "other")]).collect();
+        let entries: Vec<Entry> = appended
+            .iter()
+            .flat_map(|bytes| [entry(1, bytes.clone()), entry(0, "other")])
+            .collect();
         append(journal, Stream::Posts, &entries);
     }
     for from in 0..=records.len() {
@@ -123,17 +130,23 @@ fn takes_any_bytes(journal: &dyn Journal) {
 }
 
 fn takes_big_records(journal: &dyn Journal) {
-    let big: Vec<u8> = (0..8_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let big: Vec<u8> =
+        (0..8_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let entries = [entry(0, "before"), entry(0, big.clone()), entry(1, "aside"), entry(0, "after")];
     append(journal, Stream::Posts, &entries);
     append(journal, Stream::Posts, &[entry(0, big.clone())]);
     assert_eq!(bytes_of(read(journal, Stream::Posts, 0, 1, 10)), [&big[..]]);
     let all = bytes_of(read(journal, Stream::Posts, 0, 0, usize::MAX));
     assert!(all == [b"before".to_vec(), big.clone(), b"after".to_vec(), big.clone()]);
-    let too_long = append_result(journal, Stream::Posts, &[entry(0, "dropped"), entry(0, vec![0; RECORD_BYTES_MAX + 1])]);
+    let too_long = append_result(
+        journal,
+        Stream::Posts,
+        &[entry(0, "dropped"), entry(0, vec![0; RECORD_BYTES_MAX + 1])],
+    );
     assert!(matches!(too_long, Err(JournalError::TooLarge { .. })), "{too_long:?}");
     assert_eq!(extent(journal, Stream::Posts, 0), (0, 4), "all or nothing");
-    let longest: Vec<u8> = (0..RECORD_BYTES_MAX as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let longest: Vec<u8> =
+        (0..RECORD_BYTES_MAX as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     append(journal, Stream::Posts, &[entry(1, longest.clone())]);
     assert!(bytes_of(read(journal, Stream::Posts, 1, 1, 10)) == [longest.clone()]);
     put(journal, Stream::State, &[pair("longest", &longest)]);
@@ -155,7 +168,9 @@ fn wakes_waiting_readers(journal: &dyn Journal) {
                 scope.spawn(move || {
                     let mut next = 0;
                     while next < RECORDS {
-                        let batch = journal.read(Stream::Posts, reader % 3, next, 500, LONG).expect("a read");
+                        let batch = journal
+                            .read(Stream::Posts, reader % 3, next, 500, LONG)
+                            .expect("a read");
                         assert!(!batch.records.is_empty(), "woken by a record");
                         for (position, bytes) in batch.records {
                             assert_eq!(position, next);
@@ -168,7 +183,9 @@ fn wakes_waiting_readers(journal: &dyn Journal) {
             })
             .collect();
         for position in 0..RECORDS {
-            let entries: Vec<Entry> = (0..3).map(|partition| entry(partition, format!("{partition}:{position}"))).collect();
+            let entries: Vec<Entry> = (0..3)
+                .map(|partition| entry(partition, format!("{partition}:{position}")))
+                .collect();
             append(journal, Stream::Posts, &entries);
         }
         for reader in readers {
@@ -183,10 +200,22 @@ fn serialises_appenders(journal: &dyn Journal) {
             scope.spawn(move || {
                 for n in 0..50_u32 {
                     let bytes = format!("{appender} {n:03}");
-                    let positions = append(journal, Stream::Posts, &[entry(n % 2, bytes.clone()), entry(n % 2, "mate")]);
-                    assert_eq!(positions[1], positions[0] + 1, "the entries of one append stay together");
+                    let positions = append(
+                        journal,
+                        Stream::Posts,
+                        &[entry(n % 2, bytes.clone()), entry(n % 2, "mate")],
+                    );
+                    assert_eq!(
+                        positions[1],
+                        positions[0] + 1,
+                        "the entries of one append stay together"
+                    );
                     let batch = read(journal, Stream::Posts, n % 2, positions[0], 0);
-                    assert_eq!(bytes_of(batch), [bytes.into_bytes()], "its own append is at its position");
+                    assert_eq!(
+                        bytes_of(batch),
+                        [bytes.into_bytes()],
+                        "its own append is at its position"
+                    );
                 }
             });
         }
@@ -210,7 +239,11 @@ fn keeps_pairs(journal: &dyn Journal) {
         assert!(last < positions.last().copied(), "positions of a key grow");
         last = positions.last().copied();
     };
-    newer(put(journal, Stream::State, &[pair("tally/3", b"a"), pair("tally/10", b"b"), pair("watch", b"c")]));
+    newer(put(
+        journal,
+        Stream::State,
+        &[pair("tally/3", b"a"), pair("tally/10", b"b"), pair("watch", b"c")],
+    ));
     assert_eq!(get(journal, Stream::State, "tally/10").as_deref(), Some(&b"b"[..]));
     assert_eq!(get(journal, Stream::State, "tally"), None, "a prefix is no key");
     assert_eq!(get(journal, Stream::Feeds, "watch"), None, "streams are apart");
@@ -223,11 +256,19 @@ fn keeps_pairs(journal: &dyn Journal) {
     assert_eq!(get(journal, Stream::State, "tally/3"), None);
     assert_eq!(keys(journal, Stream::State, "tally/"), ["tally/10"]);
 
-    newer(put(journal, Stream::State, &[pair("again", b"1"), ("again".to_owned(), None), pair("again", b"2")]));
+    newer(put(
+        journal,
+        Stream::State,
+        &[pair("again", b"1"), ("again".to_owned(), None), pair("again", b"2")],
+    ));
     assert_eq!(get(journal, Stream::State, "again"), Some(b"2".to_vec()), "in order");
     newer(put(journal, Stream::State, &[("never".to_owned(), None)]));
 
-    newer(put(journal, Stream::State, &[pair("é%_\u{10ffff}", b"1"), pair("é*", b"2"), pair("%", b"3")]));
+    newer(put(
+        journal,
+        Stream::State,
+        &[pair("é%_\u{10ffff}", b"1"), pair("é*", b"2"), pair("%", b"3")],
+    ));
     assert_eq!(keys(journal, Stream::State, "é"), ["é%_\u{10ffff}", "é*"]);
     assert_eq!(keys(journal, Stream::State, "%"), ["%"], "no character is special");
     assert_eq!(keys(journal, Stream::State, "é%_\u{10ffff}"), ["é%_\u{10ffff}"]);
@@ -244,8 +285,13 @@ fn refuses_misuse(journal: &dyn Journal) {
         refused(journal.get(stream, "key"));
         refused(journal.keys(stream, ""));
         let none = journal.partitions(stream);
-        let no_partition = |error: JournalError| assert!(matches!(error, JournalError::NoPartition { .. }), "{error}");
-        no_partition(append_result(journal, stream, &[entry(0, "x"), entry(none, "x")]).expect_err("no partition"));
+        let no_partition = |error: JournalError| {
+            assert!(matches!(error, JournalError::NoPartition { .. }), "{error}")
+        };
+        no_partition(
+            append_result(journal, stream, &[entry(0, "x"), entry(none, "x")])
+                .expect_err("no partition"),
+        );
         no_partition(journal.read(stream, none, 0, 10, NO_WAIT).expect_err("no partition"));
         no_partition(journal.extent(stream, none).expect_err("no partition"));
         assert_eq!(extent(journal, stream, 0), (0, 0), "a refused append appends nothing");
@@ -269,7 +315,13 @@ fn never_resets_silently(mut setup: impl Setup) {
     }
     assert_eq!(read(journal, Stream::Posts, 1, 5, 10), Batch { records: vec![], next: 5 });
     let beyond = journal.read(Stream::Posts, 1, 6, 10, LONG);
-    assert!(matches!(beyond, Err(JournalError::Beyond { stream: Stream::Posts, partition: 1, asked: 6, high: 5 })), "{beyond:?}");
+    assert!(
+        matches!(
+            beyond,
+            Err(JournalError::Beyond { stream: Stream::Posts, partition: 1, asked: 6, high: 5 })
+        ),
+        "{beyond:?}"
+    );
     assert!(!beyond.expect_err("just seen").retry(), "no time makes it right");
     assert_eq!(append(journal, Stream::Posts, &[entry(1, "new")]), [5], "positions go on");
     setup.reopen();
@@ -288,7 +340,8 @@ fn outlives_its_process(mut setup: impl Setup) {
         append(setup.journal(), Stream::Alerts, &[entry(0, format!("{n}"))]);
         put(setup.journal(), Stream::State, &[pair(&format!("{}", n % 7), &[n as u8])]);
     }
-    let first = put(setup.journal(), Stream::Feeds, &[pair("feed", b"cursor"), ("0".to_owned(), None)]);
+    let first =
+        put(setup.journal(), Stream::Feeds, &[pair("feed", b"cursor"), ("0".to_owned(), None)]);
     let before = contents(setup.journal());
     let generation = setup.journal().generation();
     if !setup.reopen() {
@@ -356,12 +409,22 @@ fn append(journal: &dyn Journal, stream: Stream, entries: &[Entry]) -> Vec<Posit
     append_result(journal, stream, entries).expect("an append")
 }
 
-fn append_result(journal: &dyn Journal, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError> {
+fn append_result(
+    journal: &dyn Journal,
+    stream: Stream,
+    entries: &[Entry],
+) -> Result<Vec<Position>, JournalError> {
     journal.append(stream, entries)
 }
 
 /// All that `bytes_max` allows, in as many reads as it takes where it is everything.
-fn read(journal: &dyn Journal, stream: Stream, partition: u32, from: Position, bytes_max: usize) -> Batch {
+fn read(
+    journal: &dyn Journal,
+    stream: Stream,
+    partition: u32,
+    from: Position,
+    bytes_max: usize,
+) -> Batch {
     let mut batch = journal.read(stream, partition, from, bytes_max, NO_WAIT).expect("a read");
     if bytes_max < usize::MAX {
         return batch;
@@ -381,7 +444,11 @@ fn extent(journal: &dyn Journal, stream: Stream, partition: u32) -> (Position, P
     (extent.start, extent.end)
 }
 
-fn put(journal: &dyn Journal, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Vec<Position> {
+fn put(
+    journal: &dyn Journal,
+    stream: Stream,
+    pairs: &[(String, Option<Vec<u8>>)],
+) -> Vec<Position> {
     let positions = journal.put(stream, pairs).expect("a put");
     assert_eq!(positions.len(), pairs.len(), "a position for each pair");
     positions

@@ -19,7 +19,8 @@ pub enum JournalError {
 
     #[error(
         "data folder `{}` has {recorded} partitions of posts, not {asked}: \
-         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle migrate`",
+         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle \
+         migrate`",
         folder.display()
     )]
     Partitions { folder: PathBuf, recorded: u32, asked: u32 },
@@ -27,13 +28,17 @@ pub enum JournalError {
     #[error("{asked} partitions of posts are not between 1 and 32768")]
     PartitionsOutOfRange { asked: u32 },
 
-    #[error("data folder `{}` is at its last generation, 65535: start with an empty folder", folder.display())]
+    #[error("data folder `{}` is at its last generation, 65535: start with an empty \
+        folder", folder.display())]
     GenerationsSpent { folder: PathBuf },
 
     #[error("Kafka at `{brokers}` does not answer: {reason}")]
     Unreachable { brokers: String, reason: String },
 
-    #[error("Kafka at `{brokers}` refuses us: {reason}: check user, password, certificates and rights in `[journal.kafka]`")]
+    #[error(
+        "Kafka at `{brokers}` refuses us: {reason}: check user, password, certificates and rights \
+            in `[journal.kafka]`"
+    )]
     Refused { brokers: String, reason: String },
 
     #[error("Kafka has no stream `{topic}`: run `pumphandle migrate`")]
@@ -42,22 +47,28 @@ pub enum JournalError {
     #[error("the streams `{prefix}.*` were not made to the end: run `pumphandle migrate` again")]
     Unfinished { prefix: String },
 
-    #[error("streams can't be made anew while the group `{group}` has members: stop its roles, or wait until Kafka has missed the dead")]
+    #[error(
+        "streams can't be made anew while the group `{group}` has members: stop its roles, or wait \
+            until Kafka has missed the dead"
+    )]
     InUse { group: String },
 
     #[error(
-        "the streams `{prefix}.*` are there, but not the record of their generation: state one higher than any before to `pumphandle migrate`"
+        "the streams `{prefix}.*` are there, but not the record of their generation: state one \
+            higher than any before to `pumphandle migrate`"
     )]
     Unrecorded { prefix: String },
 
     #[error(
         "streams `{prefix}.*` have {recorded} partitions of posts, not {asked}: \
-         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle migrate`"
+         set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle \
+         migrate`"
     )]
     PartitionsRecorded { prefix: String, recorded: u32, asked: u32 },
 
     #[error(
-        "stream `{topic}` was made with {recorded} partitions and now has {found}, so keys are away from their state: \
+        "stream `{topic}` was made with {recorded} partitions and now has {found}, so keys are \
+            away from their state: \
          start a new generation with `pumphandle migrate`"
     )]
     PartitionsChanged { topic: String, recorded: u32, found: u32 },
@@ -71,16 +82,19 @@ pub enum JournalError {
     #[error("failed to {action}, and this process can't any more: {reason}: start it again")]
     Broken { action: String, reason: String },
 
-    #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is {low}", stream.name())]
+    #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is \
+        {low}", stream.name())]
     Gone { stream: Stream, partition: u32, asked: Position, low: Position },
 
-    #[error("position {asked} of `{}` partition {partition} was never written: the next will be {high}", stream.name())]
+    #[error("position {asked} of `{}` partition {partition} was never written: the next will be \
+        {high}", stream.name())]
     Beyond { stream: Stream, partition: u32, asked: Position, high: Position },
 
     #[error("stream `{}` has {partitions} partitions, there is no {partition}", stream.name())]
     NoPartition { stream: Stream, partition: u32, partitions: u32 },
 
-    #[error("stream `{}` {} compacted: it takes no `{call}`", stream.name(), if stream.compacted() { "is" } else { "is not" })]
+    #[error("stream `{}` {} compacted: it takes no \
+        `{call}`", stream.name(), if stream.compacted() { "is" } else { "is not" })]
     WrongKind { stream: Stream, call: &'static str },
 
     #[error("record of {bytes} bytes for `{}` is longer than {RECORD_BYTES_MAX}", stream.name())]
@@ -98,7 +112,9 @@ impl JournalError {
     /// Whether the same call can succeed later without anybody changing a setting or a position.
     pub fn retry(&self) -> bool {
         match self {
-            JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::Unreachable { .. } => true,
+            JournalError::DiskFull { .. }
+            | JournalError::Io { .. }
+            | JournalError::Unreachable { .. } => true,
             JournalError::Locked { .. }
             | JournalError::Corrupt { .. }
             | JournalError::Partitions { .. }

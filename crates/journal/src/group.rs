@@ -1,7 +1,9 @@
 //! Who of several processes works on which partitions.
 //!
-//! A group hands each partition of a stream to one member at a time, and to another when that one leaves or falls silent.
-//! It decides nothing about correctness: a member that was dropped without hearing of it may write on for a while, and
+//! A group hands each partition of a stream to one member at a time, and to another when that one
+//! leaves or falls silent.
+//! It decides nothing about correctness: a member that was dropped without hearing of it may write
+//! on for a while, and
 //! everything written is absolute and versioned, so that it changes nothing.
 
 use std::time::Duration;
@@ -47,7 +49,8 @@ impl Group {
     }
 }
 
-/// What a member is told. A partition is given once before it is taken, and taken once before it is given again.
+/// What a member is told. A partition is given once before it is taken, and taken once before it is
+/// given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Restore its state, then work on it.
@@ -58,7 +61,8 @@ pub enum Change {
 
 /// One member of a group, until it is dropped.
 pub trait Membership: Send {
-    /// What has changed since the last call; waits for up to `wait` if nothing has. To be called every few seconds: a member
+    /// What has changed since the last call; waits for up to `wait` if nothing has. To be called
+    /// every few seconds: a member
     /// that falls silent loses its partitions.
     fn changes(&mut self, wait: Duration) -> Result<Vec<Change>, JournalError>;
 
@@ -66,7 +70,8 @@ pub trait Membership: Send {
     fn show(&mut self, partition: u32, next: Position);
 }
 
-/// The membership of a journal that one process has for itself: all partitions, at once and for good.
+/// The membership of a journal that one process has for itself: all partitions, at once and for
+/// good.
 #[derive(Debug)]
 pub struct Alone(Vec<Change>);
 

@@ -3,16 +3,22 @@
 //! ```text
 //! PREFIX.posts tallies counts alerts rejects     topics; a record's position is its Kafka offset
 //! PREFIX.state feeds                             compacted topics; the last value of a key
-//! PREFIX.ingest tally watch land                 groups: who works on which partitions, and how far, for people to see
+//! PREFIX.ingest tally watch land                 groups: who works on which partitions, and how
+//! far, for people to see
 //! ```
 //!
-//! [`migrate`] makes the topics and writes into them which generation they are and how many partitions they have;
-//! [`KafkaJournal::open`] believes that record, and refuses settings and topics that say something else.
-//! One idempotent producer appends, without transactions, so that positions have no gaps. Readers assign themselves
-//! partitions by position and are never reset; groups only say who works on what. What librdkafka retries by itself stays inside;
+//! [`migrate`] makes the topics and writes into them which generation they are and how many
+//! partitions they have;
+//! [`KafkaJournal::open`] believes that record, and refuses settings and topics that say something
+//! else.
+//! One idempotent producer appends, without transactions, so that positions have no gaps. Readers
+//! assign themselves
+//! partitions by position and are never reset; groups only say who works on what. What librdkafka
+//! retries by itself stays inside;
 //! what reaches the caller says whether trying again can help.
 //!
-//! Any thread may call anything and may wait there. Knows no record's meaning, and no clock but that of time-outs;
+//! Any thread may call anything and may wait there. Knows no record's meaning, and no clock but
+//! that of time-outs;
 //! records carry the broker's time of appending, which nobody here reads.
 
 mod settings;
@@ -88,14 +94,17 @@ impl KafkaJournal {
         let trouble = Arc::new(Trouble::new(settings.clone()));
         let writer = Arc::new(Writer::open(&settings, &trouble)?);
         let readers = Readers::new(&settings, &trouble, &writer);
-        let recorded = Recorded { generation: 0, posts: 0, feeds: 0, unfinished: true, anew: Vec::new() };
+        let recorded =
+            Recorded { generation: 0, posts: 0, feeds: 0, unfinished: true, anew: Vec::new() };
         Ok(KafkaJournal { recorded, tables: BTreeMap::new(), readers, writer, trouble, settings })
     }
 
     fn know(&mut self, recorded: Recorded) {
-        self.tables.retain(|stream, _| *stream == Stream::Feeds && self.recorded.feeds == recorded.feeds);
+        self.tables
+            .retain(|stream, _| *stream == Stream::Feeds && self.recorded.feeds == recorded.feeds);
         for stream in [Stream::State, Stream::Feeds] {
-            let table = || Mutex::new(Table::new(&self.settings, stream, recorded.partitions(stream)));
+            let table =
+                || Mutex::new(Table::new(&self.settings, stream, recorded.partitions(stream)));
             self.tables.entry(stream).or_insert_with(table);
         }
         self.recorded = recorded;
@@ -104,30 +113,43 @@ impl KafkaJournal {
     /// How many partitions each stream has that is there.
     fn counts(&self) -> Result<BTreeMap<Stream, u32>, JournalError> {
         let metadata = self.writer.client().fetch_metadata(None, self.settings.request_timeout);
-        let metadata = metadata.map_err(|error| match self.trouble.failed("ask which streams there are", None, error) {
-            JournalError::Io { source, .. } => self.trouble.unreachable(&source.to_string()),
-            other => other,
+        let metadata = metadata.map_err(|error| {
+            match self.trouble.failed("ask which streams there are", None, error) {
+                JournalError::Io { source, .. } => self.trouble.unreachable(&source.to_string()),
+                other => other,
+            }
         })?;
         let mut counts = BTreeMap::new();
         for stream in Stream::ALL {
             let name = self.settings.topic(stream);
             let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-            if let Some(topic) = topic.filter(|topic| topic.error().is_none() && !topic.partitions().is_empty()) {
-                counts.insert(stream, u32::try_from(topic.partitions().len()).expect("Kafka counts them in 32 bits"));
+            if let Some(topic) =
+                topic.filter(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+            {
+                counts.insert(
+                    stream,
+                    u32::try_from(topic.partitions().len()).expect("Kafka counts them in 32 bits"),
+                );
             }
         }
         Ok(counts)
     }
 
-    /// What the streams say of themselves: of two records that of the higher generation, the later in a remaking.
-    fn read_recorded(&self, counts: &BTreeMap<Stream, u32>) -> Result<Option<Recorded>, JournalError> {
+    /// What the streams say of themselves: of two records that of the higher generation, the later
+    /// in a remaking.
+    fn read_recorded(
+        &self,
+        counts: &BTreeMap<Stream, u32>,
+    ) -> Result<Option<Recorded>, JournalError> {
         let mut newest: Option<Recorded> = None;
         for stream in [Stream::Feeds, Stream::State] {
             let Some(partitions) = counts.get(&stream) else { continue };
             let mut table = Table::new(&self.settings, stream, *partitions);
             let Some(bytes) = table.get(&self.hands(), recorded::KEY)? else { continue };
             let recorded = Recorded::from_bytes(&bytes, &self.settings.topic(stream))?;
-            let order = |recorded: &Recorded| (recorded.generation, std::cmp::Reverse((recorded.unfinished, recorded.anew.len())));
+            let order = |recorded: &Recorded| {
+                (recorded.generation, std::cmp::Reverse((recorded.unfinished, recorded.anew.len())))
+            };
             if newest.as_ref().is_none_or(|newest| order(&recorded) > order(newest)) {
                 newest = Some(recorded);
             }
@@ -136,7 +158,12 @@ impl KafkaJournal {
     }
 
     fn hands(&self) -> Hands<'_> {
-        Hands { settings: &self.settings, trouble: &self.trouble, readers: &self.readers, writer: &self.writer }
+        Hands {
+            settings: &self.settings,
+            trouble: &self.trouble,
+            readers: &self.readers,
+            writer: &self.writer,
+        }
     }
 
     fn table(&self, stream: Stream, call: &'static str) -> Result<&Mutex<Table>, JournalError> {
@@ -156,12 +183,25 @@ impl Journal for KafkaJournal {
     fn append(&self, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError> {
         stream.expect_log("append")?;
         check_entries(stream, self.partitions(stream), entries)?;
-        let records: Vec<Outgoing<'_>> =
-            entries.iter().map(|entry| Outgoing { partition: entry.partition, key: None, value: Some(&entry.bytes) }).collect();
+        let records: Vec<Outgoing<'_>> = entries
+            .iter()
+            .map(|entry| Outgoing {
+                partition: entry.partition,
+                key: None,
+                value: Some(&entry.bytes),
+            })
+            .collect();
         self.writer.append(stream, &records)
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Batch, JournalError> {
         stream.expect_log("read")?;
         check_partition(stream, self.partitions(stream), partition)?;
         self.readers.read(stream, partition, from, bytes_max, wait)
@@ -174,7 +214,11 @@ impl Journal for KafkaJournal {
     }
 
     /// The last pair is sent when all others are acknowledged, so that it can complete them.
-    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    fn put(
+        &self,
+        stream: Stream,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         stream.expect_compacted("put")?;
         check_pairs(stream, pairs)?;
         let partitions = self.partitions(stream);
@@ -197,7 +241,11 @@ impl Journal for KafkaJournal {
         deletion::positions_at(self, stream, at)
     }
 
-    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+    fn delete_before(
+        &self,
+        stream: Stream,
+        positions: &[Position],
+    ) -> Result<Deleted, JournalError> {
         stream.expect_log("delete_before")?;
         deletion::delete_before(self, stream, positions)
     }
@@ -215,8 +263,11 @@ impl Journal for KafkaJournal {
         let mut found = Vec::new();
         for group in [Group::Ingest, Group::Tally, Group::Watch, Group::Land, Group::Notify] {
             let name = self.settings.group(group);
-            let groups = self.writer.client().fetch_group_list(Some(&name), self.settings.request_timeout);
-            let groups = groups.map_err(|error| self.trouble.failed(&format!("ask who is in the group `{name}`"), None, error))?;
+            let groups =
+                self.writer.client().fetch_group_list(Some(&name), self.settings.request_timeout);
+            let groups = groups.map_err(|error| {
+                self.trouble.failed(&format!("ask who is in the group `{name}`"), None, error)
+            })?;
             if groups.groups().iter().any(|group| !group.members().is_empty()) {
                 found.push(group);
             }
@@ -229,8 +280,13 @@ impl Journal for KafkaJournal {
     }
 }
 
-/// Refuses settings, and topics, that have other partitions than the streams were made with: keys would move away from their state.
-fn check_counts(settings: &KafkaSettings, recorded: &Recorded, counts: &BTreeMap<Stream, u32>) -> Result<(), JournalError> {
+/// Refuses settings, and topics, that have other partitions than the streams were made with: keys
+/// would move away from their state.
+fn check_counts(
+    settings: &KafkaSettings,
+    recorded: &Recorded,
+    counts: &BTreeMap<Stream, u32>,
+) -> Result<(), JournalError> {
     if settings.partitions != recorded.posts {
         return Err(JournalError::PartitionsRecorded {
             prefix: settings.prefix.clone(),
@@ -241,7 +297,11 @@ fn check_counts(settings: &KafkaSettings, recorded: &Recorded, counts: &BTreeMap
     for (stream, found) in counts {
         let expected = recorded.partitions(*stream);
         if *found != expected {
-            return Err(JournalError::PartitionsChanged { topic: settings.topic(*stream), recorded: expected, found: *found });
+            return Err(JournalError::PartitionsChanged {
+                topic: settings.topic(*stream),
+                recorded: expected,
+                found: *found,
+            });
         }
     }
     Ok(())

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! data/lock                                 held while open; the pid of the holder
-//! data/meta.sqlite                          format, generation, partitions of posts, newest file of each stream
+//! data/meta.sqlite                          format, generation, partitions of posts, newest file
+//! of each stream
 //! data/streams/posts/<unix hour>.sqlite     what was appended in that hour; deleted as a whole
 //! data/streams/state.sqlite                 the last value of a key
 //! ```
 //!
-//! What [`Journal::append`] and [`Journal::put`] return from survives kill and power loss, so positions never go backward.
-//! Each call is one transaction with one wait for the disk: whoever wants speed appends many entries at once.
-//! Memory is bounded by open files (one to write a stream, a few to read) of about 1 MB each, whatever the length of the streams.
+//! What [`Journal::append`] and [`Journal::put`] return from survives kill and power loss, so
+//! positions never go backward.
+//! Each call is one transaction with one wait for the disk: whoever wants speed appends many
+//! entries at once.
+//! Memory is bounded by open files (one to write a stream, a few to read) of about 1 MB each,
+//! whatever the length of the streams.
 //!
 //! Knows the hour of appending, for its own files only; knows neither records nor readers.
 
@@ -60,7 +64,8 @@ pub struct LocalJournal {
 pub struct Options {
     /// Unix seconds; only names files.
     pub clock: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// How long at least a record stays; it goes with the last of its file, an hour later. A stream without one is kept for ever.
+    /// How long at least a record stays; it goes with the last of its file, an hour later. A stream
+    /// without one is kept for ever.
     pub retention: BTreeMap<Stream, Duration>,
     /// How many files that nobody reads stay open for the next read.
     pub readers_max: usize,
@@ -86,20 +91,33 @@ impl Default for Options {
 }
 
 impl LocalJournal {
-    /// Opens the journal of a folder, or makes it. `partitions` of posts must be those it was made with.
-    pub fn open(folder: &Path, partitions: u32, options: Options) -> Result<LocalJournal, JournalError> {
+    /// Opens the journal of a folder, or makes it. `partitions` of posts must be those it was made
+    /// with.
+    pub fn open(
+        folder: &Path,
+        partitions: u32,
+        options: Options,
+    ) -> Result<LocalJournal, JournalError> {
         LocalJournal::open_with(folder, partitions, options, None)
     }
 
-    /// Opens a folder in a new generation, whatever was in it: all streams but those in `keep` begin anew, at position 0.
+    /// Opens a folder in a new generation, whatever was in it: all streams but those in `keep`
+    /// begin anew, at position 0.
     /// Posts are never kept over a change of `partitions`.
-    pub fn open_anew(folder: &Path, partitions: u32, options: Options, keep: &[Stream]) -> Result<LocalJournal, JournalError> {
+    pub fn open_anew(
+        folder: &Path,
+        partitions: u32,
+        options: Options,
+        keep: &[Stream],
+    ) -> Result<LocalJournal, JournalError> {
         LocalJournal::open_with(folder, partitions, options, Some(keep))
     }
 
-    /// Begins a new generation: all streams but those in `keep` begin anew, at position 0. Returns its number.
+    /// Begins a new generation: all streams but those in `keep` begin anew, at position 0. Returns
+    /// its number.
     ///
-    /// Takes the journal for itself, because every position that a reader holds becomes meaningless.
+    /// Takes the journal for itself, because every position that a reader holds becomes
+    /// meaningless.
     pub fn new_generation(&mut self, keep: &[Stream]) -> Result<u16, JournalError> {
         self.meta.new_generation(self.partitions, keep)?;
         self.logs.clear();
@@ -109,13 +127,15 @@ impl LocalJournal {
         Ok(self.generation)
     }
 
-    /// Deletes the files that are past the retention of their stream, at a time in unix seconds, whoever has read them or not.
+    /// Deletes the files that are past the retention of their stream, at a time in unix seconds,
+    /// whoever has read them or not.
     /// Positions go on counting.
     pub fn enforce_retention(&self, now: u64) -> Result<Deleted, JournalError> {
         let mut deleted = Deleted::default();
         for (stream, log) in &self.logs {
             if let Some(retention) = self.options.retention.get(stream) {
-                let until = log.positions_at(now.saturating_sub(retention.as_secs()), &self.readers)?;
+                let until =
+                    log.positions_at(now.saturating_sub(retention.as_secs()), &self.readers)?;
                 log.delete_before(now, &until, &self.meta, &self.readers, &mut deleted)?;
             }
         }
@@ -130,7 +150,12 @@ impl LocalJournal {
         self.pairs.values().try_for_each(Pairs::shrink)
     }
 
-    fn open_with(folder: &Path, partitions: u32, options: Options, anew: Option<&[Stream]>) -> Result<LocalJournal, JournalError> {
+    fn open_with(
+        folder: &Path,
+        partitions: u32,
+        options: Options,
+        anew: Option<&[Stream]>,
+    ) -> Result<LocalJournal, JournalError> {
         if !(1..=PARTITIONS_MAX).contains(&partitions) {
             return Err(JournalError::PartitionsOutOfRange { asked: partitions });
         }
@@ -142,7 +167,11 @@ impl LocalJournal {
         }
         let recorded = meta.partitions()?;
         if recorded != partitions {
-            return Err(JournalError::Partitions { folder: folder.to_owned(), recorded, asked: partitions });
+            return Err(JournalError::Partitions {
+                folder: folder.to_owned(),
+                recorded,
+                asked: partitions,
+            });
         }
         let mut journal = LocalJournal {
             readers: Readers::new(options.readers_max),
@@ -219,7 +248,14 @@ impl Journal for LocalJournal {
         true
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Batch, JournalError> {
         let log = self.log(stream, "read")?;
         check_partition(stream, self.partitions(stream), partition)?;
         log.read(&self.readers, partition, from, bytes_max, wait)
@@ -235,10 +271,20 @@ impl Journal for LocalJournal {
         self.log(stream, "positions_at")?.positions_at(at, &self.readers)
     }
 
-    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+    fn delete_before(
+        &self,
+        stream: Stream,
+        positions: &[Position],
+    ) -> Result<Deleted, JournalError> {
         let mut deleted = Deleted::default();
         let log = self.log(stream, "delete_before")?;
-        log.delete_before((self.options.clock)(), positions, &self.meta, &self.readers, &mut deleted)?;
+        log.delete_before(
+            (self.options.clock)(),
+            positions,
+            &self.meta,
+            &self.readers,
+            &mut deleted,
+        )?;
         Ok(deleted)
     }
 
@@ -246,7 +292,11 @@ impl Journal for LocalJournal {
         self.tidy_at((self.options.clock)())
     }
 
-    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    fn put(
+        &self,
+        stream: Stream,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         let compacted = self.compacted(stream, "put")?;
         check_pairs(stream, pairs)?;
         compacted.put(pairs)
@@ -266,7 +316,8 @@ fn unix_seconds() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// What the mutexes guard changes in one step or is dropped on an error, so a panic elsewhere leaves it sound.
+/// What the mutexes guard changes in one step or is dropped on an error, so a panic elsewhere
+/// leaves it sound.
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -289,7 +340,9 @@ fn make_folder(folder: &Path) -> Result<(), JournalError> {
 fn delete_stream(streams: &Path, stream: Stream) -> Result<(), JournalError> {
     let folder = streams.join(stream.name());
     match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(sqlite::io_failed(&folder, "delete", error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(sqlite::io_failed(&folder, "delete", error))
+        }
         _ => sqlite::delete(&folder.with_extension("sqlite")),
     }
 }

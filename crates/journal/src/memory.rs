@@ -1,7 +1,9 @@
 //! A journal that ends with the process: for replay, tests, and the simulation of all stages.
 //!
-//! Keeps what isn't forgotten by [`MemoryJournal::forget`], so a replay decides how much memory it takes.
-//! A hook sees every call before it acts and before it answers, and may make it fail at either point;
+//! Keeps what isn't forgotten by [`MemoryJournal::forget`], so a replay decides how much memory it
+//! takes.
+//! A hook sees every call before it acts and before it answers, and may make it fail at either
+//! point;
 //! without one it never fails except on misuse. Knows no disk, no clock and no retention.
 
 #[cfg(test)]
@@ -26,7 +28,8 @@ pub struct MemoryJournal {
 /// Asked at each step of each call; an error becomes the call's answer. Must not call the journal.
 pub type Hook = Box<dyn Fn(Step) -> Result<(), JournalError> + Send + Sync>;
 
-/// Where a call stands. An error before it is done means that nothing happened; after it, that only the answer is lost.
+/// Where a call stands. An error before it is done means that nothing happened; after it, that only
+/// the answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     pub call: Call,
@@ -64,7 +67,13 @@ struct Pairs {
 impl MemoryJournal {
     /// `partitions`: of the stream of posts.
     pub fn new(partitions: u32) -> MemoryJournal {
-        MemoryJournal { partitions, generation: 1, hook: None, kept: Mutex::default(), grown: Condvar::new() }
+        MemoryJournal {
+            partitions,
+            generation: 1,
+            hook: None,
+            kept: Mutex::default(),
+            grown: Condvar::new(),
+        }
     }
 
     #[must_use]
@@ -141,13 +150,22 @@ impl Journal for MemoryJournal {
         Ok(positions)
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Batch, JournalError> {
         stream.expect_log("read")?;
         check_partition(stream, self.partitions(stream), partition)?;
         self.step(Call::Read, stream, false)?;
         let (mut kept, _) = self
             .grown
-            .wait_timeout_while(self.kept(), wait, |kept| kept.logs.entry((stream, partition)).or_default().high() == from)
+            .wait_timeout_while(self.kept(), wait, |kept| {
+                kept.logs.entry((stream, partition)).or_default().high() == from
+            })
             .unwrap_or_else(PoisonError::into_inner);
         let log = kept.logs.entry((stream, partition)).or_default();
         let batch = log.read(stream, partition, from, bytes_max)?;
@@ -164,7 +182,11 @@ impl Journal for MemoryJournal {
         Ok(log.low..log.high())
     }
 
-    fn delete_before(&self, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+    fn delete_before(
+        &self,
+        stream: Stream,
+        positions: &[Position],
+    ) -> Result<Deleted, JournalError> {
         stream.expect_log("delete_before")?;
         let mut deleted = Deleted::default();
         for (partition, position) in (0..).zip(positions) {
@@ -175,7 +197,11 @@ impl Journal for MemoryJournal {
         Ok(deleted)
     }
 
-    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    fn put(
+        &self,
+        stream: Stream,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         stream.expect_compacted("put")?;
         check_pairs(stream, pairs)?;
         self.step(Call::Put, stream, false)?;
@@ -210,7 +236,12 @@ impl Journal for MemoryJournal {
         self.step(Call::Get, stream, false)?;
         let mut kept = self.kept();
         let values = &kept.pairs.entry(stream).or_default().values;
-        let keys = values.range(prefix.to_owned()..).map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect();
+        let keys = values
+            .range(prefix.to_owned()..)
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(prefix))
+            .cloned()
+            .collect();
         drop(kept);
         self.step(Call::Get, stream, true)?;
         Ok(keys)
@@ -222,9 +253,16 @@ impl Log {
         self.low + self.records.len() as Position
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        bytes_max: usize,
+    ) -> Result<Batch, JournalError> {
         crate::stream::check_extent(stream, partition, from, &(self.low..self.high()))?;
-        let skipped = usize::try_from(from - self.low).expect("it is at most the number of records held");
+        let skipped =
+            usize::try_from(from - self.low).expect("it is at most the number of records held");
         let mut batch = Batch { records: Vec::new(), next: from };
         let mut bytes = 0;
         for record in self.records.range(skipped..) {

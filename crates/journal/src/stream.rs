@@ -1,6 +1,7 @@
 //! The streams and what is in them: the nouns that all implementations share.
 //!
-//! Knows the names, and which streams keep a last value; knows nothing of how or for how long anything is kept.
+//! Knows the names, and which streams keep a last value; knows nothing of how or for how long
+//! anything is kept.
 
 use std::ops::Range;
 
@@ -27,8 +28,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    pub const ALL: [Stream; 7] =
-        [Stream::Posts, Stream::Tallies, Stream::Counts, Stream::Alerts, Stream::State, Stream::Feeds, Stream::Rejects];
+    pub const ALL: [Stream; 7] = [
+        Stream::Posts,
+        Stream::Tallies,
+        Stream::Counts,
+        Stream::Alerts,
+        Stream::State,
+        Stream::Feeds,
+        Stream::Rejects,
+    ];
 
     /// As in file names and Kafka topics.
     pub fn name(self) -> &'static str {
@@ -47,7 +55,8 @@ impl Stream {
         Stream::ALL.into_iter().find(|stream| stream.name() == name)
     }
 
-    /// Whether it keeps the last value of a key (`put`, `get`, `keys`) instead of positions (`append`, `read`, `extent`).
+    /// Whether it keeps the last value of a key (`put`, `get`, `keys`) instead of positions
+    /// (`append`, `read`, `extent`).
     pub fn compacted(self) -> bool {
         matches!(self, Stream::State | Stream::Feeds)
     }
@@ -90,7 +99,11 @@ pub struct Batch {
 }
 
 /// Refuses entries which no implementation may take.
-pub(crate) fn check_entries(stream: Stream, partitions: u32, entries: &[Entry]) -> Result<(), JournalError> {
+pub(crate) fn check_entries(
+    stream: Stream,
+    partitions: u32,
+    entries: &[Entry],
+) -> Result<(), JournalError> {
     for entry in entries {
         check_partition(stream, partitions, entry.partition)?;
         check_size(stream, &entry.bytes)?;
@@ -98,19 +111,42 @@ pub(crate) fn check_entries(stream: Stream, partitions: u32, entries: &[Entry]) 
     Ok(())
 }
 
-pub(crate) fn check_partition(stream: Stream, partitions: u32, partition: u32) -> Result<(), JournalError> {
-    if partition < partitions { Ok(()) } else { Err(JournalError::NoPartition { stream, partition, partitions }) }
+pub(crate) fn check_partition(
+    stream: Stream,
+    partitions: u32,
+    partition: u32,
+) -> Result<(), JournalError> {
+    if partition < partitions {
+        Ok(())
+    } else {
+        Err(JournalError::NoPartition { stream, partition, partitions })
+    }
 }
 
-pub(crate) fn check_pairs(stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<(), JournalError> {
-    pairs.iter().filter_map(|(_, value)| value.as_deref()).try_for_each(|value| check_size(stream, value))
+pub(crate) fn check_pairs(
+    stream: Stream,
+    pairs: &[(String, Option<Vec<u8>>)],
+) -> Result<(), JournalError> {
+    pairs
+        .iter()
+        .filter_map(|(_, value)| value.as_deref())
+        .try_for_each(|value| check_size(stream, value))
 }
 
 fn check_size(stream: Stream, bytes: &[u8]) -> Result<(), JournalError> {
-    if bytes.len() <= RECORD_BYTES_MAX { Ok(()) } else { Err(JournalError::TooLarge { stream, bytes: bytes.len() }) }
+    if bytes.len() <= RECORD_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(JournalError::TooLarge { stream, bytes: bytes.len() })
+    }
 }
 
-pub(crate) fn check_extent(stream: Stream, partition: u32, asked: Position, extent: &Range<Position>) -> Result<(), JournalError> {
+pub(crate) fn check_extent(
+    stream: Stream,
+    partition: u32,
+    asked: Position,
+    extent: &Range<Position>,
+) -> Result<(), JournalError> {
     let (low, high) = (extent.start, extent.end);
     if asked < low {
         Err(JournalError::Gone { stream, partition, asked, low })

@@ -33,7 +33,8 @@ impl Date {
     pub fn parse(text: &str) -> Option<Date> {
         let (year, day) = text.split_once('-')?;
         let date = Date { year: digits(year, 4)?, day: MonthDay::parse(day)? };
-        let leap = date.year.is_multiple_of(4) && (!date.year.is_multiple_of(100) || date.year.is_multiple_of(400));
+        let leap = date.year.is_multiple_of(4)
+            && (!date.year.is_multiple_of(100) || date.year.is_multiple_of(400));
         (leap || date.day != MonthDay { month: 2, day: 29 }).then_some(date)
     }
 

@@ -1,7 +1,9 @@
 //! Which characters make a hashtag, a word, a border.
 //!
-//! The classes are Unicode's general categories as the twitter-text rules name them; the standard library knows
-//! letters and numbers only, so decimal digits are listed here. Checked against the `regex` crate's tables in tests.
+//! The classes are Unicode's general categories as the twitter-text rules name them; the standard
+//! library knows
+//! letters and numbers only, so decimal digits are listed here. Checked against the `regex` crate's
+//! tables in tests.
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -10,7 +12,8 @@ pub(crate) fn is_letter_or_mark(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
     }
-    // `is_alphabetic` also takes letter-like numbers (Roman, cuneiform) and circled letters, which are symbols.
+    // `is_alphabetic` also takes letter-like numbers (Roman, cuneiform) and circled letters, which
+    // are symbols.
     let is_letter = c.is_alphabetic() && !c.is_numeric() && !is_circled(c);
     is_letter || is_combining_mark(c)
 }
@@ -31,7 +34,8 @@ pub(crate) fn is_word_character(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c)
 }
 
-/// Scripts that put no blanks between words: every place between two characters may be a border there.
+/// Scripts that put no blanks between words: every place between two characters may be a border
+/// there.
 pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(c,
         // Thai, Lao, Tibetan, Myanmar, Khmer.
@@ -51,7 +55,8 @@ pub(crate) fn is_sign(c: char) -> bool {
     matches!(c, '#' | '\u{ff03}' | '\u{fe5f}')
 }
 
-/// Neither letters nor digits, but part of words in some language: underscore, joiners, Hebrew and Tibetan
+/// Neither letters nor digits, but part of words in some language: underscore, joiners, Hebrew and
+/// Tibetan
 /// punctuation, Japanese dashes and dots, the Catalan middle dot.
 fn is_joining_sign(c: char) -> bool {
     matches!(

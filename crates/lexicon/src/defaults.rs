@@ -1,4 +1,5 @@
-//! The topics that are watched when nobody says otherwise, compiled in so that one file is enough to run.
+//! The topics that are watched when nobody says otherwise, compiled in so that one file is enough
+//! to run.
 
 /// Name and text of each file under `config/topics`.
 pub fn default_files() -> &'static [(&'static str, &'static str)] {

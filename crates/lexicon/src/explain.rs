@@ -1,6 +1,7 @@
 //! Why a post counts: the same reading once more, with each rule told that had a say.
 //!
-//! For people at a terminal, so it may be slow. Shows sensitive keys to whoever typed the text; nothing of it is kept.
+//! For people at a terminal, so it may be slow. Shows sensitive keys to whoever typed the text;
+//! nothing of it is kept.
 
 use std::fmt;
 use std::ops::Range;
@@ -91,7 +92,13 @@ pub struct ExplainedTopic {
 }
 
 /// Why `lexicon` reads a post as it does; the arguments are those of [`Lexicon::read`].
-pub fn explain(lexicon: &Lexicon, text: Option<&str>, platform_tags: &[&str], langs: &[&str], segment: bool) -> Explanation {
+pub fn explain(
+    lexicon: &Lexicon,
+    text: Option<&str>,
+    platform_tags: &[&str],
+    langs: &[&str],
+    segment: bool,
+) -> Explanation {
     let mut spoken_of = Vec::new();
     let written: Vec<&str> = match platform_tags.is_empty() {
         true => text.map(hashtags).into_iter().flatten().collect(),
@@ -117,20 +124,40 @@ pub fn explain(lexicon: &Lexicon, text: Option<&str>, platform_tags: &[&str], la
             let place = places.written(phrase);
             let effect = if excludes { Effect::Excludes } else { Effect::Counts };
             let topic = lexicon.topics()[topic].id.clone();
-            phrases.push(ExplainedPhrase { found: text[place.clone()].to_owned(), place, lang: lang.to_owned(), topic, effect });
+            phrases.push(ExplainedPhrase {
+                found: text[place.clone()].to_owned(),
+                place,
+                lang: lang.to_owned(),
+                topic,
+                effect,
+            });
         }
         for rule in lexicon.voices().into_iter().flat_map(|voices| voices.found(text, langs)) {
             let place = places.written(rule.place);
             let found = text[place.clone()].to_owned();
-            voice_rules.push(ExplainedVoice { found, place, lang: rule.lang.to_owned(), rule: list(rule.says) });
+            voice_rules.push(ExplainedVoice {
+                found,
+                place,
+                lang: rule.lang.to_owned(),
+                rule: list(rule.says),
+            });
         }
-        voice_rules.sort_by(|a, b| (a.place.start, a.place.end, a.rule).cmp(&(b.place.start, b.place.end, b.rule)));
+        voice_rules.sort_by(|a, b| {
+            (a.place.start, a.place.end, a.rule).cmp(&(b.place.start, b.place.end, b.rule))
+        });
     }
     let reading = lexicon.read(text, platform_tags, langs, segment);
     spoken_of.sort_unstable();
     spoken_of.dedup();
-    let voice = |topic: usize| reading.topics.iter().find(|hit| hit.topic == topic).map(|hit| hit.voice);
-    let topics = spoken_of.iter().map(|&topic| ExplainedTopic { id: lexicon.topics()[topic].id.clone(), voice: voice(topic) }).collect();
+    let voice =
+        |topic: usize| reading.topics.iter().find(|hit| hit.topic == topic).map(|hit| hit.voice);
+    let topics = spoken_of
+        .iter()
+        .map(|&topic| ExplainedTopic {
+            id: lexicon.topics()[topic].id.clone(),
+            voice: voice(topic),
+        })
+        .collect();
     Explanation {
         platform_tags: !platform_tags.is_empty(),
         tags,
@@ -141,7 +168,12 @@ pub fn explain(lexicon: &Lexicon, text: Option<&str>, platform_tags: &[&str], la
     }
 }
 
-fn matches(lexicon: &Lexicon, tag: &str, hits: &Hits<'_>, spoken_of: &mut Vec<usize>) -> Vec<ExplainedKey> {
+fn matches(
+    lexicon: &Lexicon,
+    tag: &str,
+    hits: &Hits<'_>,
+    spoken_of: &mut Vec<usize>,
+) -> Vec<ExplainedKey> {
     let counts = hits.topics.iter().map(|&(topic, key)| (topic, key, Effect::Counts));
     let inside = hits.inner.iter().map(|&(topic, key)| (topic, Some(key), Effect::Inside));
     let excludes = hits.excluded.iter().map(|&(topic, key)| (topic, key, Effect::Excludes));
@@ -156,7 +188,10 @@ fn matches(lexicon: &Lexicon, tag: &str, hits: &Hits<'_>, spoken_of: &mut Vec<us
     }
     matches.sort();
     // What counts by itself needs not be told as standing inside.
-    matches.dedup_by(|a, b| (&a.key, &a.topic, a.how) == (&b.key, &b.topic, b.how) && (a.effect == b.effect || a.effect == Effect::Inside));
+    matches.dedup_by(|a, b| {
+        (&a.key, &a.topic, a.how) == (&b.key, &b.topic, b.how)
+            && (a.effect == b.effect || a.effect == Effect::Inside)
+    });
     matches
 }
 
@@ -184,14 +219,16 @@ impl Places<'_> {
         Places { text, borders, same: searched(text) == text }
     }
 
-    /// The first end of the text that folds to as much as stands before `place` says where it begins.
+    /// The first end of the text that folds to as much as stands before `place` says where it
+    /// begins.
     fn written(&self, place: Range<usize>) -> Range<usize> {
         if self.same {
             return place;
         }
         let folded = |at: usize| fold(&self.text[..at]).len();
         let start = self.borders.partition_point(|&at| folded(at) <= place.start).saturating_sub(1);
-        let end = self.borders.partition_point(|&at| folded(at) < place.end).min(self.borders.len() - 1);
+        let end =
+            self.borders.partition_point(|&at| folded(at) < place.end).min(self.borders.len() - 1);
         self.borders[start]..self.borders[end].max(self.borders[start])
     }
 }
@@ -218,10 +255,21 @@ impl fmt::Display for Explanation {
         for phrase in &self.phrases {
             let place = &phrase.place;
             let (found, lang) = (&phrase.found, &phrase.lang);
-            writeln!(f, "phrase \"{found}\" at {}..{} ({lang}): {} {}", place.start, place.end, effect(phrase.effect), phrase.topic)?;
+            writeln!(
+                f,
+                "phrase \"{found}\" at {}..{} ({lang}): {} {}",
+                place.start,
+                place.end,
+                effect(phrase.effect),
+                phrase.topic
+            )?;
         }
         for rule in &self.voice_rules {
-            writeln!(f, "voice \"{}\" at {}..{} ({}): {}", rule.found, rule.place.start, rule.place.end, rule.lang, rule.rule)?;
+            writeln!(
+                f,
+                "voice \"{}\" at {}..{} ({}): {}",
+                rule.found, rule.place.start, rule.place.end, rule.lang, rule.rule
+            )?;
         }
         if self.topics.is_empty() {
             writeln!(f, "counts for no topic")?;

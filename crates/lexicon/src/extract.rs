@@ -1,18 +1,23 @@
 //! The hashtags of a text, by the rules of the public twitter-text conformance suite.
 //!
-//! A sign (`#`, full-width `＃`, small `﹟`) opens a hashtag if nothing that belongs to a word, no `&` and no link stands
-//! around it; it holds letters, marks, digits and a few joining signs of all scripts, at least one of them a letter;
+//! A sign (`#`, full-width `＃`, small `﹟`) opens a hashtag if nothing that belongs to a word, no
+//! `&` and no link stands
+//! around it; it holds letters, marks, digits and a few joining signs of all scripts, at least one
+//! of them a letter;
 //! directly before another sign or `://` it is none.
 //! One pass, linear in the text. Knows nothing of keys, limits or topics.
 //!
-//! Meant differences from twitter-text: the small sign opens a hashtag too, and a link needs no known top-level
-//! domain (any host after `http://`, any last label of two letters or more before a path), so that no list ages here.
+//! Meant differences from twitter-text: the small sign opens a hashtag too, and a link needs no
+//! known top-level
+//! domain (any host after `http://`, any last label of two letters or more before a path), so that
+//! no list ages here.
 
 use memchr::memchr2;
 
 use crate::characters::{is_letter_or_mark, is_sign, is_tag_character};
 
-/// The hashtags of `text` in their order, as written, without their sign; repeated ones are repeated.
+/// The hashtags of `text` in their order, as written, without their sign; repeated ones are
+/// repeated.
 pub fn hashtags(text: &str) -> Hashtags<'_> {
     Hashtags { text, cursor: 0, last_end: usize::MAX, links: Links { looked_at: 0, link_end: 0 } }
 }
@@ -159,7 +164,8 @@ fn ends_host(text: &str, end: usize) -> bool {
     host.starts_with(|c: char| c.is_ascii_alphanumeric()) && has_top_level(host)
 }
 
-/// The length in bytes of the longest end of `text` that has only characters which `belongs` accepts.
+/// The length in bytes of the longest end of `text` that has only characters which `belongs`
+/// accepts.
 fn run_before(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.len() - text.trim_end_matches(belongs).len()
 }
@@ -190,7 +196,8 @@ fn has_top_level(host: &str) -> bool {
         return false;
     };
     let is_word = top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_punycode = top.len() > 4 && top.is_char_boundary(4) && top[..4].eq_ignore_ascii_case("xn--");
+    let is_punycode =
+        top.len() > 4 && top.is_char_boundary(4) && top[..4].eq_ignore_ascii_case("xn--");
     !labels.is_empty() && (is_word || is_punycode)
 }
 

@@ -1,11 +1,14 @@
 //! What: text to tags, topics and voice.
 //!
-//! Stands between the feeds, which bring texts, and the log, which holds none: ingest asks a [`Lexicon`] what a post says,
+//! Stands between the feeds, which bring texts, and the log, which holds none: ingest asks a
+//! [`Lexicon`] what a post says,
 //! keeps the [`Reading`], and drops the text.
-//! Data flows in the order of the modules below: topic files become a lexicon, a text becomes hashtags, a hashtag
+//! Data flows in the order of the modules below: topic files become a lexicon, a text becomes
+//! hashtags, a hashtag
 //! becomes a key and its tokens, keys and phrases become topics.
 //!
-//! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and detects no language.
+//! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and
+//! detects no language.
 
 mod calendar;
 pub use calendar::{Date, Days, MonthDay};
@@ -30,7 +33,10 @@ mod matching;
 pub use matching::{Lexicon, Reading, TAG_BYTES_MAX, TAGS_MAX, TopicHit};
 
 mod explain;
-pub use explain::{Effect, ExplainedKey, ExplainedPhrase, ExplainedTag, ExplainedTopic, ExplainedVoice, Explanation, How, explain};
+pub use explain::{
+    Effect, ExplainedKey, ExplainedPhrase, ExplainedTag, ExplainedTopic, ExplainedVoice,
+    Explanation, How, explain,
+};
 
 mod lint;
 pub use lint::{LANGUAGES, LANGUAGES_OF_TALK, lint, overdue};

@@ -1,6 +1,7 @@
 //! The lexicon: which topics a post is about, and which tags it carries.
 //!
-//! Built once from all topics, then asked for every post. Tags are matched whole, then by tokens; phrases at word
+//! Built once from all topics, then asked for every post. Tags are matched whole, then by tokens;
+//! phrases at word
 //! borders. Knows no time, place or account; what a reading is counted for is decided downstream.
 
 use std::collections::BTreeMap;
@@ -51,7 +52,8 @@ pub struct TopicHit<'lexicon> {
     pub topic: usize,
     pub id: &'lexicon str,
     pub voice: Voice,
-    /// The lexicon keys that matched, whole or by segment, sorted; none for phrases, none of sensitive topics.
+    /// The lexicon keys that matched, whole or by segment, sorted; none for phrases, none of
+    /// sensitive topics.
     pub keys: Vec<String>,
 }
 
@@ -85,30 +87,43 @@ impl Lexicon {
                 key_use.sensitive |= topic.kind == Kind::Sensitive;
             }
             for entry in &topic.exclude_tags {
-                push_once(&mut keys.entry(fold(&entry.text).into()).or_default().excluded_from, index);
+                push_once(
+                    &mut keys.entry(fold(&entry.text).into()).or_default().excluded_from,
+                    index,
+                );
             }
             for (entries, excludes) in [(&topic.phrases, false), (&topic.exclude_phrases, true)] {
                 for entry in entries {
                     let lang = SpokenIn::of(&entry.lang);
-                    patterns.entry(pattern(&entry.text)).or_default().push(PhraseUse { topic: index, lang, excludes });
+                    patterns.entry(pattern(&entry.text)).or_default().push(PhraseUse {
+                        topic: index,
+                        lang,
+                        excludes,
+                    });
                 }
             }
         }
         let key_bytes_max = keys.keys().map(|key| key.len()).max().unwrap_or(0);
-        let (patterns, phrase_uses): (Vec<String>, Vec<Vec<PhraseUse>>) = patterns.into_iter().unzip();
+        let (patterns, phrase_uses): (Vec<String>, Vec<Vec<PhraseUse>>) =
+            patterns.into_iter().unzip();
         let phrases = match patterns.is_empty() {
             true => None,
-            false => Some(Phrases::new(&patterns).map_err(|error| vec![too_many_phrases(&topics, &error)])?),
+            false => Some(
+                Phrases::new(&patterns).map_err(|error| vec![too_many_phrases(&topics, &error)])?,
+            ),
         };
         Ok(Lexicon { topics, keys, phrases, phrase_uses, key_bytes_max, voices: None })
     }
 
     /// The lexicon of whole files, rules of voice and all.
     pub fn of_files(files: Vec<TopicFile>) -> Result<Lexicon, Vec<Problem>> {
-        let (topics, voices): (Vec<Vec<Topic>>, Vec<Vec<VoiceRules>>) = files.into_iter().map(|file| (file.topics, file.voices)).unzip();
+        let (topics, voices): (Vec<Vec<Topic>>, Vec<Vec<VoiceRules>>) =
+            files.into_iter().map(|file| (file.topics, file.voices)).unzip();
         match (Lexicon::new(topics.concat()), Voices::new(&voices.concat())) {
             (Ok(lexicon), Ok(voices)) => Ok(Lexicon { voices, ..lexicon }),
-            (lexicon, voices) => Err([lexicon.err().unwrap_or_default(), voices.err().unwrap_or_default()].concat()),
+            (lexicon, voices) => {
+                Err([lexicon.err().unwrap_or_default(), voices.err().unwrap_or_default()].concat())
+            }
         }
     }
 
@@ -119,13 +134,29 @@ impl Lexicon {
 
     /// Whether posts of an instant count for a topic: for crises not when they are over.
     pub fn counts(&self, topic: usize, at: Micros) -> bool {
-        self.topics.get(topic).and_then(|topic| topic.crisis.as_ref()).is_none_or(|crisis| at < crisis.until)
+        self.topics
+            .get(topic)
+            .and_then(|topic| topic.crisis.as_ref())
+            .is_none_or(|crisis| at < crisis.until)
     }
 
-    /// What a post says. Its tags are `platform_tags` if there are any, else those of `text`; phrases are tried for
+    /// What a post says. Its tags are `platform_tags` if there are any, else those of `text`;
+    /// phrases are tried for
     /// its languages, all if it states none; with `segment`, a tag also counts by its tokens.
-    pub fn read(&self, text: Option<&str>, platform_tags: &[&str], langs: &[&str], segment: bool) -> Reading<'_> {
-        let mut reader = Reader { lexicon: self, segment, read: Vec::new(), dropped_tags: 0, hits: Hits::default() };
+    pub fn read(
+        &self,
+        text: Option<&str>,
+        platform_tags: &[&str],
+        langs: &[&str],
+        segment: bool,
+    ) -> Reading<'_> {
+        let mut reader = Reader {
+            lexicon: self,
+            segment,
+            read: Vec::new(),
+            dropped_tags: 0,
+            hits: Hits::default(),
+        };
         if platform_tags.is_empty() {
             for written in text.map(hashtags).into_iter().flatten() {
                 reader.tag(written);
@@ -155,17 +186,28 @@ impl Lexicon {
         self.voices.as_ref()
     }
 
-    /// The phrases in a text: place in its searched form, topic, whether it excludes, and in which language.
-    pub(crate) fn phrases_found(&self, text: &str, langs: &[&str]) -> Vec<(Range<usize>, usize, bool, &str)> {
+    /// The phrases in a text: place in its searched form, topic, whether it excludes, and in which
+    /// language.
+    pub(crate) fn phrases_found(
+        &self,
+        text: &str,
+        langs: &[&str],
+    ) -> Vec<(Range<usize>, usize, bool, &str)> {
         let Some(phrases) = &self.phrases else {
             return Vec::new();
         };
         let spoken = |phrase: &&PhraseUse| phrase.lang.one_of(langs);
-        let wanted = |pattern: usize| self.phrase_uses[pattern].iter().any(|phrase| spoken(&phrase));
+        let wanted =
+            |pattern: usize| self.phrase_uses[pattern].iter().any(|phrase| spoken(&phrase));
         let mut uses = Vec::new();
         for found in phrases.find(text, wanted) {
             for phrase in self.phrase_uses[found.pattern].iter().filter(spoken) {
-                uses.push((found.start..found.end, phrase.topic, phrase.excludes, phrase.lang.name()));
+                uses.push((
+                    found.start..found.end,
+                    phrase.topic,
+                    phrase.excludes,
+                    phrase.lang.name(),
+                ));
             }
         }
         uses
@@ -197,7 +239,8 @@ struct ReadTag {
 pub(crate) struct Hits<'lexicon> {
     /// Topic, and the key if it was a tag.
     pub(crate) topics: Vec<(usize, Option<&'lexicon str>)>,
-    /// Keys inside longer ones: they count for a topic that is counted anyway (`flu` of `FluSeason`), for no other.
+    /// Keys inside longer ones: they count for a topic that is counted anyway (`flu` of
+    /// `FluSeason`), for no other.
     pub(crate) inner: Vec<(usize, &'lexicon str)>,
     /// Topic, and the key if it was a tag.
     pub(crate) excluded: Vec<(usize, Option<&'lexicon str>)>,
@@ -237,8 +280,10 @@ impl<'lexicon> Reader<'lexicon> {
         sensitive
     }
 
-    /// The same for its runs of tokens. What excludes or is sensitive does so wherever it stands; a topic is counted by
-    /// the longest runs that don't overlap, or by the whole: `StomachFluSeason` is stomach flu, and no flu.
+    /// The same for its runs of tokens. What excludes or is sensitive does so wherever it stands; a
+    /// topic is counted by
+    /// the longest runs that don't overlap, or by the whole: `StomachFluSeason` is stomach flu, and
+    /// no flu.
     fn match_runs(&mut self, tokens: &Tokens, found_whole: bool) -> bool {
         let mut sensitive = false;
         let mut counted_to = if found_whole { tokens.len() } else { 0 };
@@ -270,8 +315,13 @@ impl<'lexicon> Reader<'lexicon> {
     }
 
     /// What a tag alone says.
-    pub(crate) fn one_tag(lexicon: &'lexicon Lexicon, written: &str, segment: bool) -> (Option<Tag>, Hits<'lexicon>) {
-        let mut reader = Reader { lexicon, segment, read: Vec::new(), dropped_tags: 0, hits: Hits::default() };
+    pub(crate) fn one_tag(
+        lexicon: &'lexicon Lexicon,
+        written: &str,
+        segment: bool,
+    ) -> (Option<Tag>, Hits<'lexicon>) {
+        let mut reader =
+            Reader { lexicon, segment, read: Vec::new(), dropped_tags: 0, hits: Hits::default() };
         reader.tag(written.trim().trim_start_matches(is_sign));
         (reader.read.pop().map(|read| read.tag), reader.hits)
     }
@@ -287,7 +337,8 @@ impl<'lexicon> Reader<'lexicon> {
 
     fn reading(mut self) -> Reading<'lexicon> {
         let topics = self.topic_hits();
-        let tags = self.read.into_iter().filter(|read| !read.sensitive).map(|read| read.tag).collect();
+        let tags =
+            self.read.into_iter().filter(|read| !read.sensitive).map(|read| read.tag).collect();
         Reading { tags, topics, dropped_tags: self.dropped_tags }
     }
 
@@ -302,7 +353,12 @@ impl<'lexicon> Reader<'lexicon> {
         for &(index, key) in topics.iter() {
             let topic = &self.lexicon.topics[index];
             if hits.last().is_none_or(|last| last.topic != index) {
-                hits.push(TopicHit { topic: index, id: &topic.id, voice: Voice::Other, keys: Vec::new() });
+                hits.push(TopicHit {
+                    topic: index,
+                    id: &topic.id,
+                    voice: Voice::Other,
+                    keys: Vec::new(),
+                });
             }
             let shown = key.filter(|_| topic.kind != Kind::Sensitive);
             if let (Some(key), Some(hit)) = (shown, hits.last_mut()) {
@@ -340,7 +396,10 @@ fn problems_of(topics: &[Topic]) -> Vec<Problem> {
         check_entries(topic, &mut problems);
         match ids.get(topic.id.as_str()) {
             Some(first) => {
-                let message = format!("topic `{}` stands in `{}`, line {} already", topic.id, first.file, first.line);
+                let message = format!(
+                    "topic `{}` stands in `{}`, line {} already",
+                    topic.id, first.file, first.line
+                );
                 problems.push(problem(topic, topic.line, message, None));
             }
             None => {
@@ -354,21 +413,39 @@ fn problems_of(topics: &[Topic]) -> Vec<Problem> {
 }
 
 fn check_id(topic: &Topic, problems: &mut Vec<Problem>) {
-    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
     if !topic.id.split('-').all(is_part) {
-        let words: Vec<String> = topic.id.split(|c: char| !c.is_alphanumeric()).map(fold).filter(|word| is_part(word)).collect();
+        let words: Vec<String> = topic
+            .id
+            .split(|c: char| !c.is_alphanumeric())
+            .map(fold)
+            .filter(|word| is_part(word))
+            .collect();
         let hint = match words.is_empty() {
             true => "small ASCII letters, digits and single hyphens".to_owned(),
             false => format!("write `{}`", words.join("-")),
         };
-        problems.push(problem(topic, topic.line, format!("`{}` is not a topic id", topic.id), Some(hint)));
+        problems.push(problem(
+            topic,
+            topic.line,
+            format!("`{}` is not a topic id", topic.id),
+            Some(hint),
+        ));
     }
 }
 
 fn check_entries(topic: &Topic, problems: &mut Vec<Problem>) {
     if topic.tags.is_empty() && topic.phrases.is_empty() {
         let hint = Some("give it `tags`, `phrases` or both".to_owned());
-        problems.push(problem(topic, topic.line, format!("topic `{}` has nothing to match", topic.id), hint));
+        problems.push(problem(
+            topic,
+            topic.line,
+            format!("topic `{}` has nothing to match", topic.id),
+            hint,
+        ));
     }
     for entry in topic.tags.iter().chain(&topic.exclude_tags) {
         if let Some((message, hint)) = tag_problem(entry) {
@@ -377,7 +454,12 @@ fn check_entries(topic: &Topic, problems: &mut Vec<Problem>) {
     }
     for entry in topic.phrases.iter().chain(&topic.exclude_phrases) {
         if pattern(&entry.text).is_empty() {
-            problems.push(problem(topic, entry.line, format!("nothing is left of phrase {:?} when it is folded", entry.text), None));
+            problems.push(problem(
+                topic,
+                entry.line,
+                format!("nothing is left of phrase {:?} when it is folded", entry.text),
+                None,
+            ));
         }
     }
     for excluded in &topic.exclude_tags {
@@ -395,13 +477,19 @@ fn tag_problem(entry: &Entry) -> Option<(String, Option<String>)> {
         return Some((format!("nothing is left of tag {:?} when it is folded", entry.text), None));
     }
     if tag.len() > TAG_BYTES_MAX {
-        return Some((format!("a tag of {} bytes; at most {TAG_BYTES_MAX} are read", tag.len()), None));
+        return Some((
+            format!("a tag of {} bytes; at most {TAG_BYTES_MAX} are read", tag.len()),
+            None,
+        ));
     }
     // Networks other than twitter-text's allow hyphens and emoji in tags; none allows blanks.
     if tag.contains(char::is_whitespace) {
         let together: String = tag.split_whitespace().collect();
         let hint = format!("write `{together}`, or put it under `phrases`");
-        return Some((format!("tag `{}` has a blank, which no hashtag has", entry.text), Some(hint)));
+        return Some((
+            format!("tag `{}` has a blank, which no hashtag has", entry.text),
+            Some(hint),
+        ));
     }
     let first = tag.chars().next().filter(|&c| !is_tag_character(c))?;
     Some((format!("tag `{}` begins with `{first}`, which no hashtag does", entry.text), None))
@@ -419,8 +507,14 @@ fn check_sensitive_keys(topics: &[Topic], problems: &mut Vec<Problem>) {
     for topic in topics.iter().filter(|topic| !is_sensitive(topic)) {
         for entry in &topic.tags {
             if let Some((other, place)) = sensitive.get(&fold(&entry.text)) {
-                let message = format!("tag `{}` of `{}` is a key of the sensitive topic `{}`", entry.text, topic.id, other.id);
-                let hint = Some(format!("a key may not stand in a sensitive and another topic; see `{}`, line {}", other.file, place.line));
+                let message = format!(
+                    "tag `{}` of `{}` is a key of the sensitive topic `{}`",
+                    entry.text, topic.id, other.id
+                );
+                let hint = Some(format!(
+                    "a key may not stand in a sensitive and another topic; see `{}`, line {}",
+                    other.file, place.line
+                ));
                 problems.push(problem(topic, entry.line, message, hint));
             }
         }
@@ -429,7 +523,12 @@ fn check_sensitive_keys(topics: &[Topic], problems: &mut Vec<Problem>) {
 
 fn too_many_phrases(topics: &[Topic], error: &dyn std::fmt::Display) -> Problem {
     let file = topics.first().map(|topic| topic.file.clone()).unwrap_or_default();
-    Problem { file, line: 1, message: format!("the phrases are too many to be searched for: {error}"), hint: None }
+    Problem {
+        file,
+        line: 1,
+        message: format!("the phrases are too many to be searched for: {error}"),
+        hint: None,
+    }
 }
 
 fn problem(topic: &Topic, line: usize, message: String, hint: Option<String>) -> Problem {

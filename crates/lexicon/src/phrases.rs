@@ -1,6 +1,7 @@
 //! Phrases found in a text: all of them at once, at word borders.
 //!
-//! The automaton runs over the folded text; an ASCII text needs no folding, only case is ignored there.
+//! The automaton runs over the folded text; an ASCII text needs no folding, only case is ignored
+//! there.
 //! Knows patterns by number; knows nothing of topics.
 
 use std::borrow::Cow;
@@ -46,7 +47,10 @@ impl SpokenIn {
     pub(crate) fn one_of(&self, langs: &[&str]) -> bool {
         match &self.primary {
             None => true,
-            Some(spoken) => langs.is_empty() || langs.iter().any(|lang| primary(lang).eq_ignore_ascii_case(spoken)),
+            Some(spoken) => {
+                langs.is_empty()
+                    || langs.iter().any(|lang| primary(lang).eq_ignore_ascii_case(spoken))
+            }
         }
     }
 }
@@ -76,18 +80,28 @@ impl Phrases {
     /// Of patterns in the form that [`pattern`] gives them.
     pub(crate) fn new(patterns: &[String]) -> Result<Phrases, BuildError> {
         let automaton = NFA::builder().ascii_case_insensitive(true).build(patterns)?;
-        let unspaced: Vec<bool> = patterns.iter().map(|pattern| pattern.contains(is_unspaced)).collect();
+        let unspaced: Vec<bool> =
+            patterns.iter().map(|pattern| pattern.contains(is_unspaced)).collect();
         let any_unspaced = unspaced.contains(&true);
         let is_sign = |byte: &u8| byte.is_ascii() && !is_word_character(char::from(*byte));
-        let mut signs: Vec<u8> = patterns.iter().filter_map(|pattern| pattern.bytes().next()).filter(is_sign).collect();
+        let mut signs: Vec<u8> =
+            patterns.iter().filter_map(|pattern| pattern.bytes().next()).filter(is_sign).collect();
         signs.sort_unstable();
         signs.dedup();
         let first_signs = signs.into_iter().map(|sign| u64::from(sign) * ONES).collect();
         let first_bytes = FirstBytes::of(patterns);
-        Ok(Phrases { automaton, first_bytes, words: Words::new(), unspaced, any_unspaced, first_signs })
+        Ok(Phrases {
+            automaton,
+            first_bytes,
+            words: Words::new(),
+            unspaced,
+            any_unspaced,
+            first_signs,
+        })
     }
 
-    /// The patterns that `wanted` accepts, in order of their ends; a pattern of a script without blanks counts only
+    /// The patterns that `wanted` accepts, in order of their ends; a pattern of a script without
+    /// blanks counts only
     /// where no longer one covers it.
     pub(crate) fn find(&self, text: &str, wanted: impl Fn(usize) -> bool) -> Vec<Found> {
         let text = searched(text);
@@ -147,7 +161,13 @@ impl Phrases {
     }
 
     /// Adds the patterns that begin at `start`. White space of any length is one blank to them.
-    fn find_at(&self, text: &str, start: usize, wanted: impl Fn(usize) -> bool, found: &mut Vec<Found>) -> Result<(), MatchError> {
+    fn find_at(
+        &self,
+        text: &str,
+        start: usize,
+        wanted: impl Fn(usize) -> bool,
+        found: &mut Vec<Found>,
+    ) -> Result<(), MatchError> {
         let bytes = text.as_bytes();
         let mut state = self.automaton.start_state(Anchored::Yes)?;
         let mut at = start;
@@ -158,7 +178,8 @@ impl Phrases {
             if blank {
                 at += bytes[at..].iter().take_while(|&&byte| is_blank(byte)).count();
             }
-            state = self.automaton.next_state(Anchored::Yes, state, if blank { b' ' } else { byte });
+            state =
+                self.automaton.next_state(Anchored::Yes, state, if blank { b' ' } else { byte });
             length += 1;
             if !self.automaton.is_special(state) {
                 continue;
@@ -166,7 +187,8 @@ impl Phrases {
             if self.automaton.is_dead(state) {
                 break;
             }
-            let matches = if self.automaton.is_match(state) { self.automaton.match_len(state) } else { 0 };
+            let matches =
+                if self.automaton.is_match(state) { self.automaton.match_len(state) } else { 0 };
             for index in 0..matches {
                 let pattern = self.automaton.match_pattern(state, index);
                 let begins_here = self.automaton.pattern_len(pattern) == length;
@@ -180,7 +202,8 @@ impl Phrases {
     }
 
     fn drop_covered(&self, found: &mut Vec<Found>) {
-        // From the back, the longest of each end first: whatever covers a match has been seen before it.
+        // From the back, the longest of each end first: whatever covers a match has been seen
+        // before it.
         found.reverse();
         let mut least_start = usize::MAX;
         found.retain(|found| {
@@ -192,7 +215,8 @@ impl Phrases {
     }
 }
 
-/// With which bytes patterns begin, in either case: nearly every word of a text fails here. May say yes where none does.
+/// With which bytes patterns begin, in either case: nearly every word of a text fails here. May say
+/// yes where none does.
 struct FirstBytes {
     /// The first byte of patterns shorter than four.
     short: [bool; 256],
@@ -208,7 +232,8 @@ struct FirstBytes {
 impl FirstBytes {
     fn of(patterns: &[String]) -> FirstBytes {
         let (four, four_of_long, eight) = (Hashes::new(), Hashes::new(), Hashes::new());
-        let mut first = FirstBytes { short: [false; 256], any: [false; 256], four, four_of_long, eight };
+        let mut first =
+            FirstBytes { short: [false; 256], any: [false; 256], four, four_of_long, eight };
         for bytes in patterns.iter().map(|pattern| pattern.as_bytes()) {
             let Some(&byte) = bytes.first() else { continue };
             let (four, eight) = hashes(first_eight(bytes));
@@ -233,10 +258,12 @@ impl FirstBytes {
     fn begin(&self, bytes: &[u8]) -> bool {
         let found = first_eight(bytes);
         let (four, eight) = hashes(found);
-        if self.four.contain(four) || (self.four_of_long.contain(four) && self.eight.contain(eight)) {
+        if self.four.contain(four) || (self.four_of_long.contain(four) && self.eight.contain(eight))
+        {
             return true;
         }
-        // White space of any kind and length is one blank to patterns, so what holds some may begin as they do after all.
+        // White space of any kind and length is one blank to patterns, so what holds some may begin
+        // as they do after all.
         let byte = (found & 0xff) as usize;
         self.short[byte] || (self.any[byte] && has_odd_blanks(found))
     }
@@ -278,7 +305,8 @@ fn hashes(eight: u64) -> (u16, u16) {
     (four as u16, eight as u16)
 }
 
-/// Whether there may be white space other than single blanks. The zeros behind the end are taken for such.
+/// Whether there may be white space other than single blanks. The zeros behind the end are taken
+/// for such.
 #[inline]
 fn has_odd_blanks(eight: u64) -> bool {
     // The high bit of each byte that is zero may also be set above one that is: a yes too many.
@@ -294,15 +322,18 @@ const HIGH: u64 = 0x80 * ONES;
 fn word_bytes(eight: u64) -> u64 {
     // In ASCII no sum runs over into the next byte.
     let at_least = |bytes: u64, least: u8| bytes + (0x80 - u64::from(least)) * ONES;
-    let between = |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
+    let between =
+        |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
     let letters = between(eight | (0x20 * ONES), b'a', b'z');
     let digits = between(eight, b'0', b'9');
     let underscores = between(eight, b'_', b'_');
     (letters | digits | underscores) & HIGH
 }
 
-/// Which characters belong to words, as far as two bytes tell: enough for the scripts with blanks between words that
-/// most posts are written in. Of the rest it says no, and the border is looked at when something matches.
+/// Which characters belong to words, as far as two bytes tell: enough for the scripts with blanks
+/// between words that
+/// most posts are written in. Of the rest it says no, and the border is looked at when something
+/// matches.
 struct Words {
     ascii: [bool; 128],
     two_bytes: Box<[bool; 2048]>,
@@ -320,11 +351,14 @@ impl Words {
         words
     }
 
-    /// The length of the character that begins with these bytes, and whether it is known to belong to a word.
+    /// The length of the character that begins with these bytes, and whether it is known to belong
+    /// to a word.
     fn look(&self, first: u8, second: u8) -> (usize, bool) {
         match first {
             0..0x80 => (1, self.ascii[usize::from(first)]),
-            0x80..0xe0 => (2, self.two_bytes[usize::from(first & 0x1f) << 6 | usize::from(second & 0x3f)]),
+            0x80..0xe0 => {
+                (2, self.two_bytes[usize::from(first & 0x1f) << 6 | usize::from(second & 0x3f)])
+            }
             0xe0..0xf0 => (3, false),
             _ => (4, false),
         }
@@ -344,7 +378,8 @@ fn is_blank(byte: u8) -> bool {
 
 /// Whether a word may begin or end at `at`.
 fn is_border(text: &str, at: usize) -> bool {
-    let (Some(before), Some(after)) = (text[..at].chars().next_back(), text[at..].chars().next()) else {
+    let (Some(before), Some(after)) = (text[..at].chars().next_back(), text[at..].chars().next())
+    else {
         return true;
     };
     if !is_word_character(before) || !is_word_character(after) {

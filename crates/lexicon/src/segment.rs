@@ -1,7 +1,9 @@
 //! A hashtag taken apart where its writer set borders: at case, digits and `_`.
 //!
-//! `FluSeason2026` is `flu`, `season`, `2026`; `fluffy` stays whole. A *run* is one or more neighbouring tokens written
-//! together, so that `#BirdFluOutbreak` is found to hold `birdflu`. Never cuts where no border was written.
+//! `FluSeason2026` is `flu`, `season`, `2026`; `fluffy` stays whole. A *run* is one or more
+//! neighbouring tokens written
+//! together, so that `#BirdFluOutbreak` is found to hold `birdflu`. Never cuts where no border was
+//! written.
 
 use record::text::fold;
 
@@ -19,7 +21,10 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn of(written: &str) -> Tokens {
-        let mut tokens = Tokens { folded: String::with_capacity(written.len()), ends: Vec::with_capacity(RUN_TOKENS_MAX) };
+        let mut tokens = Tokens {
+            folded: String::with_capacity(written.len()),
+            ends: Vec::with_capacity(RUN_TOKENS_MAX),
+        };
         let mut start = 0;
         let mut before = Class::Border;
         let mut chars = written.char_indices().peekable();
@@ -71,7 +76,8 @@ pub(crate) fn has_borders(written: &str) -> bool {
     while let Some(c) = chars.next() {
         let class = class_of(c, before);
         let next = chars.peek().map(|&next| class_of(next, class));
-        if class == Class::Border || (before != Class::Border && starts_token(before, class, next)) {
+        if class == Class::Border || (before != Class::Border && starts_token(before, class, next))
+        {
             return true;
         }
         before = class;

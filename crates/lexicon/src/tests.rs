@@ -6,7 +6,8 @@ mod phrases;
 mod topic_files;
 mod voices;
 
-/// How many random texts each property is tried on; more by `PROPTEST_CASES`, as in `PROPTEST_CASES=1000000`.
+/// How many random texts each property is tried on; more by `PROPTEST_CASES`, as in
+/// `PROPTEST_CASES=1000000`.
 fn cases(least: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     asked.map_or(least, |asked: u32| asked.max(least))

@@ -1,7 +1,9 @@
 //! Topic files: what the people who run the system watch, as they write it.
 //!
-//! A file is read whole and every mistake in it is told at once, with its line and, where one can be guessed, the
-//! right word. Knows one file at a time; what several files get wrong together is found by `matching`.
+//! A file is read whole and every mistake in it is told at once, with its line and, where one can
+//! be guessed, the
+//! right word. Knows one file at a time; what several files get wrong together is found by
+//! `matching`.
 
 use std::ops::Range;
 
@@ -103,7 +105,9 @@ pub fn parse(file: &str, text: &str) -> Result<TopicFile, Vec<Problem>> {
     if let Some(broken_at) = broken_at {
         // Behind broken syntax every further complaint would be a guess.
         let broken_line = reader.line(broken_at);
-        reader.problems.retain(|problem| problem.line < broken_line && !problem.message.contains(WITHOUT));
+        reader
+            .problems
+            .retain(|problem| problem.line < broken_line && !problem.message.contains(WITHOUT));
     }
     for error in &errors {
         reader.problem(error.span().unwrap_or(0..0), error.message().replace('\n', ", "), None);
@@ -134,42 +138,62 @@ impl Reader<'_> {
     fn document(&mut self, document: &Table<'_>) -> (Vec<Topic>, Vec<VoiceRules>) {
         self.check_keys(document, "a topic file", &["topic", "voice"]);
         let topics = self.tables(document, "topic");
-        let topics = topics.iter().filter_map(|(at, table)| self.topic(at.clone(), table)).collect();
+        let topics =
+            topics.iter().filter_map(|(at, table)| self.topic(at.clone(), table)).collect();
         let voices = self.tables(document, "voice");
-        let voices = voices.iter().filter_map(|(at, table)| self.voice(at.clone(), table)).collect();
+        let voices =
+            voices.iter().filter_map(|(at, table)| self.voice(at.clone(), table)).collect();
         (topics, voices)
     }
 
     /// The tables written as `[[key]]`, and where.
-    fn tables<'value, 'text>(&mut self, document: &'value Table<'text>, key: &str) -> Vec<(Range<usize>, &'value Table<'text>)> {
+    fn tables<'value, 'text>(
+        &mut self,
+        document: &'value Table<'text>,
+        key: &str,
+    ) -> Vec<(Range<usize>, &'value Table<'text>)> {
         let Some(value) = document.get(key) else {
             return Vec::new();
         };
         let hint = || Some(format!("write `[[{key}]]`, with two brackets, before each {key}"));
         let DeValue::Array(items) = value.get_ref() else {
-            self.problem(value.span(), format!("`{key}` is {}, not a list of tables", kind_of(value)), hint());
+            self.problem(
+                value.span(),
+                format!("`{key}` is {}, not a list of tables", kind_of(value)),
+                hint(),
+            );
             return Vec::new();
         };
         let mut tables = Vec::new();
         for item in items {
             match item.get_ref() {
                 DeValue::Table(table) => tables.push((item.span(), table)),
-                _ => self.problem(item.span(), format!("a {key} is a table, not {}", kind_of(item)), hint()),
+                _ => self.problem(
+                    item.span(),
+                    format!("a {key} is a table, not {}", kind_of(item)),
+                    hint(),
+                ),
             }
         }
         tables
     }
 
     fn topic(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<Topic> {
-        let known = ["id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review", "days", "crisis"];
+        let known = [
+            "id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review",
+            "days", "crisis",
+        ];
         self.check_keys(table, "`[[topic]]`", &known);
         let id = self.required_string(&at, table, "topic", "id");
-        let kind = self.required_string(&at, table, "topic", "kind").and_then(|(kind, at)| self.kind(kind, at));
+        let kind = self
+            .required_string(&at, table, "topic", "kind")
+            .and_then(|(kind, at)| self.kind(kind, at));
         let name = self.required_string(&at, table, "topic", "name");
         let tags = self.by_language(table, "tags");
         let phrases = self.by_language(table, "phrases");
         let (exclude_tags, exclude_phrases) = self.exclude(table);
-        let shared = table.get("shared").map(|value| self.strings(value, "shared", ANY)).unwrap_or_default();
+        let shared =
+            table.get("shared").map(|value| self.strings(value, "shared", ANY)).unwrap_or_default();
         let source = self.source(table);
         let review = self.review(table);
         let days = self.days(table);
@@ -202,9 +226,17 @@ impl Reader<'_> {
             return None;
         };
         if kind.is_some_and(|kind| kind != Kind::Crisis) {
-            self.problem(at.clone(), "`crisis` in a topic of another kind".to_owned(), Some("write `kind = \"crisis\"`".to_owned()));
+            self.problem(
+                at.clone(),
+                "`crisis` in a topic of another kind".to_owned(),
+                Some("write `kind = \"crisis\"`".to_owned()),
+            );
         }
-        self.check_keys(table, "`crisis`", &["region", "inhabitants", "from", "until", "reason", "by"]);
+        self.check_keys(
+            table,
+            "`crisis`",
+            &["region", "inhabitants", "from", "until", "reason", "by"],
+        );
         let region = self.required_string(&at, table, of, "region");
         let inhabitants = self.inhabitants(&at, table);
         let from = self.instant(&at, table, "from");
@@ -213,13 +245,29 @@ impl Reader<'_> {
         let by = self.required_string(&at, table, of, "by");
         let (from, until) = (from?, until?);
         if until <= from || until - from > CRISIS_LONGEST {
-            let message =
-                format!("a crisis of at most {} days ends after it begins, not at {}", CRISIS_LONGEST / DAY, time::display(until));
-            self.problem(at, message, Some("after that it is no crisis any more: make a topic of another kind".to_owned()));
+            let message = format!(
+                "a crisis of at most {} days ends after it begins, not at {}",
+                CRISIS_LONGEST / DAY,
+                time::display(until)
+            );
+            self.problem(
+                at,
+                message,
+                Some(
+                    "after that it is no crisis any more: make a topic of another kind".to_owned(),
+                ),
+            );
             return None;
         }
         let text = |found: Option<(&str, Range<usize>)>| Some(found?.0.to_owned());
-        Some(Crisis { region: text(region)?, inhabitants: inhabitants?, from, until, reason: text(reason)?, by: text(by)? })
+        Some(Crisis {
+            region: text(region)?,
+            inhabitants: inhabitants?,
+            from,
+            until,
+            reason: text(reason)?,
+            by: text(by)?,
+        })
     }
 
     fn inhabitants(&mut self, at: &Range<usize>, crisis: &Table<'_>) -> Option<u64> {
@@ -229,8 +277,13 @@ impl Reader<'_> {
         });
         let number = number.filter(|number| *number >= CRISIS_INHABITANTS_LEAST);
         if number.is_none() {
-            let hint = "say how many people live in the polygon; a smaller one would tell of too few";
-            self.problem(at.clone(), format!("a crisis needs `inhabitants` of {CRISIS_INHABITANTS_LEAST} or more"), Some(hint.to_owned()));
+            let hint =
+                "say how many people live in the polygon; a smaller one would tell of too few";
+            self.problem(
+                at.clone(),
+                format!("a crisis needs `inhabitants` of {CRISIS_INHABITANTS_LEAST} or more"),
+                Some(hint.to_owned()),
+            );
         }
         number
     }
@@ -252,7 +305,8 @@ impl Reader<'_> {
             self.check_language(lang, at.clone(), "lang");
         }
         let (lang, at) = lang?;
-        let mut list = |key| table.get(key).map(|value| self.strings(value, key, lang)).unwrap_or_default();
+        let mut list =
+            |key| table.get(key).map(|value| self.strings(value, key, lang)).unwrap_or_default();
         let (own, not, news) = (list("own"), list("not"), list("news"));
         let (asks, counters) = (list("asks"), list("counters"));
         let (file, line) = (self.file.to_owned(), self.line(at.start));
@@ -263,7 +317,8 @@ impl Reader<'_> {
         let (text, at) = self.string(topic, "source")?;
         let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         if host.is_none_or(|host| !host.contains('.') || text.contains(char::is_whitespace)) {
-            let hint = Some("write the address of a page, such as `https://www.who.int/…`".to_owned());
+            let hint =
+                Some("write the address of a page, such as `https://www.who.int/…`".to_owned());
             self.problem(at, format!("`source` is `{text}`, which is no address"), hint);
             return None;
         }
@@ -289,9 +344,16 @@ impl Reader<'_> {
             match Days::parse(&entry.text) {
                 Some(parsed) => days.push(parsed),
                 None => {
-                    let hint =
-                        Some("write `\"03-24\"`, or `\"04-24/04-30\"` for a week; what runs over new year is two of them".to_owned());
-                    self.problem(value.span(), format!("`days` holds `{}`, which is no day of a year", entry.text), hint);
+                    let hint = Some(
+                        "write `\"03-24\"`, or `\"04-24/04-30\"` for a week; what runs over \
+                            new year is two of them"
+                            .to_owned(),
+                    );
+                    self.problem(
+                        value.span(),
+                        format!("`days` holds `{}`, which is no day of a year", entry.text),
+                        hint,
+                    );
                 }
             }
         }
@@ -302,7 +364,8 @@ impl Reader<'_> {
         let kind = Kind::parse(name);
         if kind.is_none() {
             let names = Kind::ALL.map(Kind::name);
-            let hint = nearest(name, &names).unwrap_or_else(|| format!("one of {}", names.join(", ")));
+            let hint =
+                nearest(name, &names).unwrap_or_else(|| format!("one of {}", names.join(", ")));
             self.problem(at, format!("unknown kind `{name}`"), Some(hint));
         }
         kind
@@ -314,11 +377,16 @@ impl Reader<'_> {
         };
         let DeValue::Table(table) = exclude.get_ref() else {
             let hint = Some("write `exclude = { tags = [\"…\"], phrases = [\"…\"] }`".to_owned());
-            self.problem(exclude.span(), format!("`exclude` is {}, not a table", kind_of(exclude)), hint);
+            self.problem(
+                exclude.span(),
+                format!("`exclude` is {}, not a table", kind_of(exclude)),
+                hint,
+            );
             return (Vec::new(), Vec::new());
         };
         self.check_keys(table, "`exclude`", &["tags", "phrases"]);
-        let mut list = |key| table.get(key).map(|value| self.strings(value, key, ANY)).unwrap_or_default();
+        let mut list =
+            |key| table.get(key).map(|value| self.strings(value, key, ANY)).unwrap_or_default();
         (list("tags"), list("phrases"))
     }
 
@@ -328,7 +396,11 @@ impl Reader<'_> {
         };
         let DeValue::Table(languages) = value.get_ref() else {
             let hint = Some(format!("write `{key} = {{ any = [\"…\"], fr = [\"…\"] }}`"));
-            self.problem(value.span(), format!("`{key}` is {}, not a table of languages", kind_of(value)), hint);
+            self.problem(
+                value.span(),
+                format!("`{key}` is {}, not a table of languages", kind_of(value)),
+                hint,
+            );
             return Vec::new();
         };
         let mut entries = Vec::new();
@@ -344,7 +416,11 @@ impl Reader<'_> {
     fn strings(&mut self, value: &Value<'_>, key: &str, lang: &str) -> Vec<Entry> {
         let DeValue::Array(items) = value.get_ref() else {
             let hint = Some("write a list, even of one: `[\"…\"]`".to_owned());
-            self.problem(value.span(), format!("`{key}` holds {}, not a list of strings", kind_of(value)), hint);
+            self.problem(
+                value.span(),
+                format!("`{key}` holds {}, not a list of strings", kind_of(value)),
+                hint,
+            );
             return Vec::new();
         };
         let mut entries = Vec::new();
@@ -354,7 +430,11 @@ impl Reader<'_> {
                     let line = self.line(item.span().start);
                     entries.push(Entry { lang: lang.to_owned(), text: text.to_string(), line });
                 }
-                _ => self.problem(item.span(), format!("`{key}` holds {}, not a string", kind_of(item)), None),
+                _ => self.problem(
+                    item.span(),
+                    format!("`{key}` holds {}, not a string", kind_of(item)),
+                    None,
+                ),
             }
         }
         entries
@@ -362,7 +442,10 @@ impl Reader<'_> {
 
     fn check_language(&mut self, name: &str, at: Range<usize>, of: &str) {
         if !is_language(name) {
-            let hint = Some("a language is a code of ISO 639 in small letters such as `fr`, or `any`".to_owned());
+            let hint = Some(
+                "a language is a code of ISO 639 in small letters such as `fr`, or `any`"
+                    .to_owned(),
+            );
             self.problem(at, format!("`{name}` is not a language in `{of}`"), hint);
         }
     }
@@ -380,7 +463,11 @@ impl Reader<'_> {
         self.string(table, key)
     }
 
-    fn string<'value>(&mut self, table: &'value Table<'_>, key: &str) -> Option<(&'value str, Range<usize>)> {
+    fn string<'value>(
+        &mut self,
+        table: &'value Table<'_>,
+        key: &str,
+    ) -> Option<(&'value str, Range<usize>)> {
         let value = table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) if !text.trim().is_empty() => Some((text.as_ref(), value.span())),
@@ -389,7 +476,11 @@ impl Reader<'_> {
                 None
             }
             _ => {
-                self.problem(value.span(), format!("`{key}` is {}, not a string", kind_of(value)), None);
+                self.problem(
+                    value.span(),
+                    format!("`{key}` is {}, not a string", kind_of(value)),
+                    None,
+                );
                 None
             }
         }
@@ -399,7 +490,11 @@ impl Reader<'_> {
         for key in table.keys() {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
-                self.problem(key.span(), format!("unknown key `{name}` in {of}"), nearest(name, known));
+                self.problem(
+                    key.span(),
+                    format!("unknown key `{name}` in {of}"),
+                    nearest(name, known),
+                );
             }
         }
     }
@@ -415,7 +510,9 @@ impl Reader<'_> {
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1)).collect()
+    std::iter::once(0)
+        .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1))
+        .collect()
 }
 
 fn kind_of(value: &Value<'_>) -> &'static str {

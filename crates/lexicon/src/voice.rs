@@ -1,7 +1,10 @@
-//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is asked, asserted, countered.
+//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is asked,
+//! asserted, countered.
 //!
-//! A list of phrases for each language, from the topic files. Asked only for posts that a topic counts. Knows nothing of
-//! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured, not guessed.
+//! A list of phrases for each language, from the topic files. Asked only for posts that a topic
+//! counts. Knows nothing of
+//! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured,
+//! not guessed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -59,8 +62,14 @@ impl Voices {
                 for entry in entries {
                     let pattern = pattern(&entry.text);
                     if pattern.is_empty() {
-                        let message = format!("nothing is left of phrase {:?} when it is folded", entry.text);
-                        problems.push(Problem { file: rules.file.clone(), line: entry.line, message, hint: None });
+                        let message =
+                            format!("nothing is left of phrase {:?} when it is folded", entry.text);
+                        problems.push(Problem {
+                            file: rules.file.clone(),
+                            line: entry.line,
+                            message,
+                            hint: None,
+                        });
                     }
                     patterns.entry(pattern).or_default().push((says, SpokenIn::of(&rules.lang)));
                 }
@@ -69,7 +78,8 @@ impl Voices {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let (patterns, says): (Vec<String>, Vec<Vec<(Says, SpokenIn)>>) = patterns.into_iter().unzip();
+        let (patterns, says): (Vec<String>, Vec<Vec<(Says, SpokenIn)>>) =
+            patterns.into_iter().unzip();
         if patterns.is_empty() {
             return Ok(None);
         }
@@ -81,7 +91,8 @@ impl Voices {
         Ok(Some(Voices { phrases, says }))
     }
 
-    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, whoever contradicts it
+    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, whoever
+    /// contradicts it
     /// counters it even by a question; whoever asks doesn't assert.
     pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> Heard {
         let found = self.found(text, langs);
@@ -108,8 +119,14 @@ impl Voices {
         let wanted = |pattern: usize| self.says[pattern].iter().any(|(_, lang)| lang.one_of(langs));
         let mut rules = Vec::new();
         for found in self.phrases.find(text, wanted) {
-            for (says, lang) in self.says[found.pattern].iter().filter(|(_, lang)| lang.one_of(langs)) {
-                rules.push(RuleFound { says: *says, lang: lang.name(), place: found.start..found.end });
+            for (says, lang) in
+                self.says[found.pattern].iter().filter(|(_, lang)| lang.one_of(langs))
+            {
+                rules.push(RuleFound {
+                    says: *says,
+                    lang: lang.name(),
+                    place: found.start..found.end,
+                });
             }
         }
         rules
@@ -123,7 +140,9 @@ pub(crate) fn has_question_mark(text: &str) -> bool {
     if memchr3(b'?', 0xc2, 0xd8, bytes).is_none() && memchr(0xef, bytes).is_none() {
         return false;
     }
-    let ends = |rest: &str| rest.chars().next().is_none_or(|c| c.is_whitespace() || "\"'”’»)!?？".contains(c));
+    let ends = |rest: &str| {
+        rest.chars().next().is_none_or(|c| c.is_whitespace() || "\"'”’»)!?？".contains(c))
+    };
     text.char_indices().any(|(at, c)| match c {
         '?' => ends(&text[at + 1..]),
         '？' | '؟' | '¿' => true,

@@ -15,7 +15,8 @@ pub mod webhook;
 /// Of what another side said, messages quote so many characters.
 const QUOTED_MAX: usize = 120;
 
-/// Why something didn't go out. Two questions are answered: whether to try again, and whether it concerns one recipient only.
+/// Why something didn't go out. Two questions are answered: whether to try again, and whether it
+/// concerns one recipient only.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SendError {
     #[error("{why}")]
@@ -46,8 +47,10 @@ impl SendError {
 
 /// Without what breaks a line, and not too long.
 pub(crate) fn shortened(text: &str) -> String {
-    let words: Vec<&str> =
-        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|letter: char| letter.is_whitespace() || letter.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
     let text = words.join(" ");
     match text.char_indices().nth(QUOTED_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -58,9 +61,11 @@ pub(crate) fn shortened(text: &str) -> String {
 /// What a failed check of a certificate means, in words: libraries print the name of a variant.
 pub fn certificate_hint(error: &str) -> String {
     let hint = if error.contains("CaUsedAsEndEntity") {
-        "the server shows the certificate of an authority as its own; give it one that the authority has signed, and name the authority's"
+        "the server shows the certificate of an authority as its own; give it one that the \
+            authority has signed, and name the authority's"
     } else if error.contains("UnknownIssuer") {
-        "the server's certificate is signed by an authority that is not trusted here; name its certificate"
+        "the server's certificate is signed by an authority that is not trusted here; name its \
+            certificate"
     } else if error.contains("NotValidForName") {
         "the server's certificate is not for this name"
     } else if error.contains("Expired") {
@@ -68,7 +73,11 @@ pub fn certificate_hint(error: &str) -> String {
     } else {
         return error.to_owned();
     };
-    let file = if error.contains("CaUsedAsEndEntity") || error.contains("UnknownIssuer") { " in `notify.roots-file`" } else { "" };
+    let file = if error.contains("CaUsedAsEndEntity") || error.contains("UnknownIssuer") {
+        " in `notify.roots-file`"
+    } else {
+        ""
+    };
     format!("{hint}{file}")
 }
 
@@ -78,12 +87,18 @@ mod tests {
 
     #[test]
     fn a_failed_certificate_is_explained_in_words() {
-        let said = certificate_hint("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+        let said =
+            certificate_hint("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
         assert!(
-            said.contains("certificate of an authority") && said.ends_with("in `notify.roots-file`") && !said.contains("Other("),
+            said.contains("certificate of an authority")
+                && said.ends_with("in `notify.roots-file`")
+                && !said.contains("Other("),
             "{said}"
         );
-        assert!(certificate_hint("invalid peer certificate: UnknownIssuer").contains("not trusted here"));
+        assert!(
+            certificate_hint("invalid peer certificate: UnknownIssuer")
+                .contains("not trusted here")
+        );
         assert_eq!(certificate_hint("connection reset"), "connection reset");
     }
 

@@ -1,7 +1,10 @@
-//! One request to an address that an operator wrote down and somebody else may steer: webhooks and Alertmanager.
+//! One request to an address that an operator wrote down and somebody else may steer: webhooks and
+//! Alertmanager.
 //!
-//! `https` only; the name is resolved once, what it resolves to is checked, and exactly that is connected to; redirects are not
-//! followed; whatever the other side does, it takes no longer than [`DEADLINE`] and no more memory than [`ANSWER_BYTES_MAX`].
+//! `https` only; the name is resolved once, what it resolves to is checked, and exactly that is
+//! connected to; redirects are not
+//! followed; whatever the other side does, it takes no longer than [`DEADLINE`] and no more memory
+//! than [`ANSWER_BYTES_MAX`].
 //! An operator's own networks may be named: they are reached, also by plain `http`.
 
 use std::io::{Read, Write};
@@ -37,7 +40,11 @@ impl Reach {
         let (address, bits) = text.split_once('/').unwrap_or((text, ""));
         let address: IpAddr = address.trim().parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = if bits.is_empty() { most } else { bits.trim().parse().ok().filter(|bits| *bits <= most)? };
+        let bits = if bits.is_empty() {
+            most
+        } else {
+            bits.trim().parse().ok().filter(|bits| *bits <= most)?
+        };
         Some((address, bits))
     }
 
@@ -67,7 +74,8 @@ impl Reach {
     }
 }
 
-/// Addresses of the internet: not of this host, its networks, its providers' services, or of something wrapped in another family.
+/// Addresses of the internet: not of this host, its networks, its providers' services, or of
+/// something wrapped in another family.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -93,7 +101,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     // Global unicast is 2000::/3; out of it go Teredo and other services, documentation, 6to4.
-    (0x2000..0x4000).contains(&a) && !(a == 0x2001 && b < 0x200) && !(a == 0x2001 && b == 0xdb8) && a != 0x2002 && a != 0x3fff
+    (0x2000..0x4000).contains(&a)
+        && !(a == 0x2001 && b < 0x200)
+        && !(a == 0x2001 && b == 0xdb8)
+        && a != 0x2002
+        && a != 0x3fff
 }
 
 pub(crate) struct Answer {
@@ -104,7 +116,12 @@ pub(crate) struct Answer {
 }
 
 /// Posts JSON.
-pub(crate) fn post(reach: &Reach, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, SendError> {
+pub(crate) fn post(
+    reach: &Reach,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, SendError> {
     let deadline = Instant::now() + DEADLINE;
     let url = checked_url(url)?;
     let is_https = url.scheme() == "https";
@@ -113,24 +130,36 @@ pub(crate) fn post(reach: &Reach, url: &str, headers: &[(&str, &str)], body: &[u
     let addresses: Vec<SocketAddr> = match &host {
         Host::Ipv4(address) => vec![(*address, port).into()],
         Host::Ipv6(address) => vec![(*address, port).into()],
-        Host::Domain(name) => {
-            (*name, port).to_socket_addrs().map_err(|error| SendError::later(format!("`{name}` can't be resolved: {error}")))?.collect()
-        }
+        Host::Domain(name) => (*name, port)
+            .to_socket_addrs()
+            .map_err(|error| SendError::later(format!("`{name}` can't be resolved: {error}")))?
+            .collect(),
     };
-    let Some(address) = addresses.iter().find(|address| reach.allows(unmapped(address.ip()), is_https)).copied() else {
+    let Some(address) =
+        addresses.iter().find(|address| reach.allows(unmapped(address.ip()), is_https)).copied()
+    else {
         let found: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         let why = format!("`{host}` is {}, which is not to be reached this way", found.join(", "));
         // A name may come to mean something else; an address stays what it is.
-        return Err(if matches!(host, Host::Domain(_)) { SendError::later(why) } else { SendError::never(why) });
+        return Err(if matches!(host, Host::Domain(_)) {
+            SendError::later(why)
+        } else {
+            SendError::never(why)
+        });
     };
-    let failed = |error: std::io::Error| SendError::later(format!("`{host}`: {}", certificate_hint(&error.to_string())));
+    let failed = |error: std::io::Error| {
+        SendError::later(format!("`{host}`: {}", certificate_hint(&error.to_string())))
+    };
     let stream = TcpStream::connect_timeout(&address, left(deadline)?).map_err(failed)?;
     let request = request(&url, &host.to_string(), headers, body);
     let answer = if is_https {
         let config = tls(reach)?;
         let name = ServerName::try_from(host.to_string().trim_matches(['[', ']']).to_owned())
-            .map_err(|error| SendError::never(format!("`{host}` is no name of a server: {error}")))?;
-        let connection = rustls::ClientConnection::new(config, name).map_err(|error| SendError::later(error.to_string()))?;
+            .map_err(|error| {
+                SendError::never(format!("`{host}` is no name of a server: {error}"))
+            })?;
+        let connection = rustls::ClientConnection::new(config, name)
+            .map_err(|error| SendError::later(error.to_string()))?;
         exchange(rustls::StreamOwned::new(connection, Timed { stream, deadline }), &request)
     } else {
         exchange(Timed { stream, deadline }, &request)
@@ -208,7 +237,9 @@ fn request(url: &Url, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));
     let query = url.query().map_or(String::new(), |query| format!("?{query}"));
     let mut head = format!(
-        "POST {}{query} HTTP/1.1\r\nHost: {host}{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\nUser-Agent: pumphandle\r\n",
+        "POST {}{query} HTTP/1.1\r\nHost: {host}{port}\r\nContent-Type: \
+            application/json\r\nContent-Length: {}\r\nConnection: close\r\nUser-Agent: \
+            pumphandle\r\n",
         url.path(),
         body.len()
     );
@@ -229,7 +260,11 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
         let read = match stream.read(&mut buffer) {
             Ok(read) => read,
             // Some close without saying so.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && !answer.is_empty() => 0,
+            Err(error)
+                if error.kind() == std::io::ErrorKind::UnexpectedEof && !answer.is_empty() =>
+            {
+                0
+            }
             Err(error) => return Err(error),
         };
         answer.extend_from_slice(buffer.get(..read).unwrap_or_default());
@@ -243,12 +278,22 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
 fn parse(answer: &[u8]) -> Result<Answer, SendError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
-    let head = response.parse(answer).map_err(|error| SendError::later(format!("no HTTP: {error}")))?;
-    let httparse::Status::Complete(body_at) = head else { return Err(SendError::later("the answer has no end")) };
+    let head =
+        response.parse(answer).map_err(|error| SendError::later(format!("no HTTP: {error}")))?;
+    let httparse::Status::Complete(body_at) = head else {
+        return Err(SendError::later("the answer has no end"));
+    };
     let status = response.code.ok_or_else(|| SendError::later("the answer has no status"))?;
-    let retry_after = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
-    let retry_after = retry_after.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok()).map(Duration::from_secs);
-    let said = String::from_utf8_lossy(answer.get(body_at..).unwrap_or_default()).chars().filter(|c| !c.is_control()).take(200).collect();
+    let retry_after =
+        response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
+    let retry_after = retry_after
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let said = String::from_utf8_lossy(answer.get(body_at..).unwrap_or_default())
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
     Ok(Answer { status, retry_after, said })
 }
 

@@ -1,7 +1,9 @@
 //! Out: alerts to people's channels.
 //!
-//! Last room before people. It is told of alerts and what people did with them, decides by a subscription who hears of what and when
-//! ([`plan`]), says it in their language ([`words`]), and hands it to their channel ([`channel`]). What is owed and what was tried
+//! Last room before people. It is told of alerts and what people did with them, decides by a
+//! subscription who hears of what and when
+//! ([`plan`]), says it in their language ([`words`]), and hands it to their channel ([`channel`]).
+//! What is owed and what was tried
 //! is an [`outbox`] as plain data, so that whoever keeps it loses nothing by a restart.
 //! Knows no store and no stream; time comes in as a parameter, except where a socket waits.
 

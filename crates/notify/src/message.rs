@@ -1,4 +1,5 @@
-//! What a subscriber gets: a subject, text, HTML that stands without its style block, and JSON for machines.
+//! What a subscriber gets: a subject, text, HTML that stands without its style block, and JSON for
+//! machines.
 //!
 //! Everything that came from strangers or files is escaped here and nowhere else.
 
@@ -65,7 +66,8 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Below every message: why the reader gets it, and how to change that. `about`: what the message is called in a log.
+    /// Below every message: why the reader gets it, and how to change that. `about`: what the
+    /// message is called in a log.
     fn foot(&self, language: Language, about: &str) -> Vec<String> {
         let mut lines = words::reasons(language, self.subscription, self.page, self.unsubscribes);
         if !about.is_empty() {
@@ -81,35 +83,60 @@ fn as_text(foot: &[String]) -> String {
 }
 
 /// An alert.
-pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame: &Frame<'_>, trend: &[Bar]) -> Message {
+pub fn of_alert(
+    alert: &Alert,
+    occasion: Occasion,
+    telling: &Telling<'_>,
+    frame: &Frame<'_>,
+    trend: &[Bar],
+) -> Message {
     let language = telling.language;
     let headline = words::headline(alert, telling);
     let rest = words::rest(alert, telling);
     let checks = words::checks(alert, telling);
-    let simulated = if frame.simulated { format!("[{}] ", label(language, Label::Simulated)) } else { String::new() };
+    let simulated = if frame.simulated {
+        format!("[{}] ", label(language, Label::Simulated))
+    } else {
+        String::new()
+    };
     let mark = match occasion {
         Occasion::New => label(language, Label::New),
         Occasion::Update | Occasion::Woken => label(language, Label::Updated),
         Occasion::Escalation => label(language, Label::Escalated),
     };
     let rarity = words::rarity(alert, telling);
-    let above = [rarity.as_deref().map(capital), Some(mark.to_owned())].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    let above = [rarity.as_deref().map(capital), Some(mark.to_owned())]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · ");
     let subject = format!("{simulated}{}", words::subject(alert, telling));
     let link = frame.page.map(|page| format!("{page}/alerts/{}", alert.id));
     let mut text = String::new();
     if frame.simulated {
         text.push_str(&format!("{}\n\n", label(language, Label::Simulated)));
     }
-    text.push_str(&format!("{above}\n\n{headline}\n{rest}\n\n{}\n", label(language, Label::WhatToCheck)));
-    checks.iter().enumerate().for_each(|(at, check)| text.push_str(&format!("{}. {check}\n", at + 1)));
+    text.push_str(&format!(
+        "{above}\n\n{headline}\n{rest}\n\n{}\n",
+        label(language, Label::WhatToCheck)
+    ));
+    checks
+        .iter()
+        .enumerate()
+        .for_each(|(at, check)| text.push_str(&format!("{}. {check}\n", at + 1)));
     if let Some(link) = &link {
-        text.push_str(&format!("\n{}{}{link}\n", label(language, Label::Open), words::colon(language)));
+        text.push_str(&format!(
+            "\n{}{}{link}\n",
+            label(language, Label::Open),
+            words::colon(language)
+        ));
     }
     let foot = frame.foot(language, &format!("{} r{}", alert.id, alert.revision));
     text.push_str(&as_text(&foot));
     let mut body = String::new();
     body.push_str(&format!(
-        "<p class=\"hot\" style=\"margin:0 0 6px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{}</p>",
+        "<p class=\"hot\" style=\"margin:0 0 \
+            6px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{}</p>",
         escaped(&above)
     ));
     body.push_str(&format!(
@@ -125,9 +152,15 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
         rows.push(row(&bars(alert, trend, telling)));
     }
     rows.push(row(&facts(alert, telling)));
-    let list: String = checks.iter().map(|check| format!("<li style=\"padding-bottom:4px\">{}</li>", escaped(check))).collect();
+    let list: String = checks
+        .iter()
+        .map(|check| format!("<li style=\"padding-bottom:4px\">{}</li>", escaped(check)))
+        .collect();
     rows.push(row(&format!(
-        "<h2 class=\"ink\" style=\"margin:0 0 6px;font-size:15px;line-height:20px;font-weight:600;color:#141d26\">{}</h2><ol class=\"soft\" style=\"margin:0;padding:0 0 0 20px;font-size:14px;line-height:21px;color:#3f4c59\">{list}</ol>",
+        "<h2 class=\"ink\" style=\"margin:0 0 \
+            6px;font-size:15px;line-height:20px;font-weight:600;color:#141d26\">{}</h2><ol \
+            class=\"soft\" style=\"margin:0;padding:0 0 0 \
+            20px;font-size:14px;line-height:21px;color:#3f4c59\">{list}</ol>",
         label(language, Label::WhatToCheck)
     )));
     Message {
@@ -142,7 +175,14 @@ pub fn of_alert(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, frame:
 }
 
 /// What a webhook is told: the alert as numbers and in words.
-fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[String], link: Option<&str>, frame: &Frame<'_>) -> Value {
+fn payload(
+    alert: &Alert,
+    occasion: Occasion,
+    telling: &Telling<'_>,
+    checks: &[String],
+    link: Option<&str>,
+    frame: &Frame<'_>,
+) -> Value {
     let kind = match (alert.state, occasion) {
         (AlertState::Withdrawn, _) => "alert.withdrawn",
         (AlertState::Closed, _) => "alert.closed",
@@ -196,9 +236,21 @@ fn payload(alert: &Alert, occasion: Occasion, telling: &Telling<'_>, checks: &[S
 }
 
 /// A list of alerts that waited, the rarest first.
-pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+pub fn digest(
+    alerts: &[(&Alert, Telling<'_>)],
+    id: &str,
+    language: Language,
+    zone: &Zone,
+    now: Micros,
+    frame: &Frame<'_>,
+) -> Message {
     let colon = words::colon(language);
-    let subject = format!("{}{colon}{} ({})", label(language, Label::Digest), alerts.len(), words::instant(now, zone, language));
+    let subject = format!(
+        "{}{colon}{} ({})",
+        label(language, Label::Digest),
+        alerts.len(),
+        words::instant(now, zone, language)
+    );
     let mut text = format!("{}\n", label(language, Label::BelowTheLine));
     let mut rows = String::new();
     for (alert, telling) in alerts {
@@ -207,10 +259,16 @@ pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zo
         text.push_str(&format!("\n* {headline}\n  {rest}\n"));
         text.push_str(&link.as_ref().map_or(String::new(), |link| format!("  {link}\n")));
         let title = escaped(&words::title(alert, telling));
-        let title =
-            link.map_or(title.clone(), |link| format!("<a class=\"link\" href=\"{}\" style=\"color:#0a5687\">{title}</a>", escaped(&link)));
+        let title = link.map_or(title.clone(), |link| {
+            format!(
+                "<a class=\"link\" href=\"{}\" style=\"color:#0a5687\">{title}</a>",
+                escaped(&link)
+            )
+        });
         rows.push_str(&row(&format!(
-            "<p class=\"hot\" style=\"margin:0 0 4px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{title}</p><p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p><p class=\"soft\" style=\"margin:4px 0 0;font-size:14px;line-height:21px;color:#3f4c59\">{}</p>",
+            "<p class=\"hot\" style=\"margin:0 0 \
+                4px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{title}</p><p \
+                class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p><p class=\"soft\" style=\"margin:4px 0 0;font-size:14px;line-height:21px;color:#3f4c59\">{}</p>",
             escaped(&headline),
             escaped(&rest)
         )));
@@ -220,7 +278,15 @@ pub fn digest(alerts: &[(&Alert, Telling<'_>)], id: &str, language: Language, zo
     let html = page(&subject, label(language, Label::BelowTheLine), &rows, &foot, frame, language);
     let ids: Vec<&str> = alerts.iter().map(|(alert, _)| alert.id.as_str()).collect();
     let json = json!({ "type": "digest", "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND), "data": { "alerts": ids } });
-    Message { id: id.to_owned(), subscription: frame.subscription.to_owned(), language, subject, text, html, json }
+    Message {
+        id: id.to_owned(),
+        subscription: frame.subscription.to_owned(),
+        language,
+        subject,
+        text,
+        html,
+        json,
+    }
 }
 
 /// How things are, sent every day, and once when nothing has come for long.
@@ -237,10 +303,18 @@ pub struct Pulse {
     pub is_silent: bool,
 }
 
-pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+pub fn pulse(
+    pulse: &Pulse,
+    id: &str,
+    language: Language,
+    zone: &Zone,
+    now: Micros,
+    frame: &Frame<'_>,
+) -> Message {
     let mut sentences = Vec::new();
     if pulse.is_silent {
-        let since = pulse.latest.map_or("—".to_owned(), |latest| words::instant(latest, zone, language));
+        let since =
+            pulse.latest.map_or("—".to_owned(), |latest| words::instant(latest, zone, language));
         sentences.push(format!("{} {since}.", label(language, Label::Silence)));
     } else {
         sentences.push(format!("{}.", words::works(language, pulse.alerts, pulse.unacknowledged)));
@@ -250,7 +324,12 @@ pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micr
         sentences.push(label(language, Label::NothingUnusual).to_owned());
     }
     if let Some(share) = pulse.seen {
-        sentences.push(format!("{}{}{}.", label(language, Label::Seen), words::colon(language), words::share(share)));
+        sentences.push(format!(
+            "{}{}{}.",
+            label(language, Label::Seen),
+            words::colon(language),
+            words::share(share)
+        ));
     }
     let json = json!({
         "type": if pulse.is_silent { "system.silent" } else { "system.heartbeat" },
@@ -262,7 +341,14 @@ pub fn pulse(pulse: &Pulse, id: &str, language: Language, zone: &Zone, now: Micr
             "latest": pulse.latest.map(|at| at.div_euclid(SECOND)),
         },
     });
-    plain_message(id, title.trim_end_matches('.'), &[sentences.join(" ")], json, (language, zone, now), frame)
+    plain_message(
+        id,
+        title.trim_end_matches('.'),
+        &[sentences.join(" ")],
+        json,
+        (language, zone, now),
+        frame,
+    )
 }
 
 /// What the program says of itself.
@@ -276,12 +362,23 @@ pub enum Notice {
     Test,
 }
 
-pub fn notice(notice: &Notice, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+pub fn notice(
+    notice: &Notice,
+    id: &str,
+    language: Language,
+    zone: &Zone,
+    now: Micros,
+    frame: &Frame<'_>,
+) -> Message {
     let (kind, title, paragraphs) = match notice {
         Notice::Degraded(conditions) => {
-            let names: Vec<String> = conditions.iter().map(|(name, _)| words::condition(name, language)).collect();
+            let names: Vec<String> =
+                conditions.iter().map(|(name, _)| words::condition(name, language)).collect();
             let colon = words::colon(language);
-            let lines = names.iter().zip(conditions).map(|(name, (_, detail))| format!("{name}{colon}{}", words::plain(detail)));
+            let lines = names
+                .iter()
+                .zip(conditions)
+                .map(|(name, (_, detail))| format!("{name}{colon}{}", words::plain(detail)));
             let lines = lines.collect();
             let title = format!("{}{colon}{}", label(language, Label::Degraded), names.join(", "));
             ("system.degraded", title, lines)
@@ -295,7 +392,8 @@ pub fn notice(notice: &Notice, id: &str, language: Language, zone: &Zone, now: M
             ("system.test", title, vec![label(language, Label::TestMeans).to_owned()])
         }
     };
-    let conditions = if let Notice::Degraded(conditions) = notice { conditions.as_slice() } else { &[] };
+    let conditions =
+        if let Notice::Degraded(conditions) = notice { conditions.as_slice() } else { &[] };
     let json = json!({
         "type": kind,
         "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
@@ -319,9 +417,17 @@ fn plain_message(
     let rows: String = paragraphs
         .iter()
         .map(|text| {
-            row(&format!("<p class=\"ink\" style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>", escaped(text)))
+            row(&format!(
+                "<p class=\"ink\" \
+                style=\"margin:0;font-size:16px;line-height:23px;color:#141d26\">{}</p>",
+                escaped(text)
+            ))
         })
-        .chain([row(&format!("<p class=\"mute\" style=\"margin:0;font-size:13px;line-height:18px;color:#586572\">{}</p>", escaped(&at)))])
+        .chain([row(&format!(
+            "<p class=\"mute\" \
+            style=\"margin:0;font-size:13px;line-height:18px;color:#586572\">{}</p>",
+            escaped(&at)
+        ))])
         .collect();
     Message {
         id: id.to_owned(),
@@ -335,10 +441,19 @@ fn plain_message(
 }
 
 /// The notice that the process has failed; the cause is for those who may know it.
-pub fn outage(cause: Option<&str>, id: &str, language: Language, zone: &Zone, now: Micros, frame: &Frame<'_>) -> Message {
+pub fn outage(
+    cause: Option<&str>,
+    id: &str,
+    language: Language,
+    zone: &Zone,
+    now: Micros,
+    frame: &Frame<'_>,
+) -> Message {
     let title = label(language, Label::Outage);
     let mut paragraphs = vec![format!("{title}.")];
-    paragraphs.extend(cause.map(|cause| format!("{}{}{cause}", label(language, Label::Cause), words::colon(language))));
+    paragraphs.extend(cause.map(|cause| {
+        format!("{}{}{cause}", label(language, Label::Cause), words::colon(language))
+    }));
     let json = json!({
         "type": "system.outage",
         "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
@@ -358,7 +473,10 @@ fn row(content: &str) -> String {
 
 fn buttons(link: &str, inbox: &str, language: Language) -> String {
     format!(
-        "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\"><tr><td style=\"padding-right:8px\"><a class=\"go\" href=\"{}\" style=\"display:inline-block;padding:9px 16px;border-radius:6px;background:#0a5687;color:#ffffff;font-size:15px;line-height:20px;font-weight:600;text-decoration:none\">{}</a></td><td><a class=\"alt\" href=\"{}\" style=\"display:inline-block;padding:8px 14px;border:1px solid #7d8894;border-radius:6px;color:#141d26;font-size:15px;line-height:20px;text-decoration:none\">{}</a></td></tr></table>",
+        "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\"><tr><td \
+            style=\"padding-right:8px\"><a class=\"go\" href=\"{}\" \
+            style=\"display:inline-block;padding:9px \
+            16px;border-radius:6px;background:#0a5687;color:#ffffff;font-size:15px;line-height:20px;font-weight:600;text-decoration:none\">{}</a></td><td><a class=\"alt\" href=\"{}\" style=\"display:inline-block;padding:8px 14px;border:1px solid #7d8894;border-radius:6px;color:#141d26;font-size:15px;line-height:20px;text-decoration:none\">{}</a></td></tr></table>",
         escaped(link),
         label(language, Label::Open),
         escaped(inbox),
@@ -366,12 +484,14 @@ fn buttons(link: &str, inbox: &str, language: Language) -> String {
     )
 }
 
-/// Bars made of cells: what mail programs draw without pictures. The bound is the border between two rows of them.
+/// Bars made of cells: what mail programs draw without pictures. The bound is the border between
+/// two rows of them.
 fn bars(alert: &Alert, trend: &[Bar], telling: &Telling<'_>) -> String {
     const HEIGHT: f64 = 115.0;
     const CELL: &str = "padding:0 4px;line-height:1px;font-size:1px";
     let bound = alert.upperbound.max(0.5);
-    let most = trend.iter().filter_map(|bar| bar.observed).map(f64::from).fold(bound * 1.1, f64::max);
+    let most =
+        trend.iter().filter_map(|bar| bar.observed).map(f64::from).fold(bound * 1.1, f64::max);
     let pixels = |count: f64| (HEIGHT * count / most).round();
     let (below, above) = (pixels(bound), HEIGHT - pixels(bound));
     let (mut upper, mut lower, mut numbers) = (String::new(), String::new(), String::new());
@@ -379,19 +499,29 @@ fn bars(alert: &Alert, trend: &[Bar], telling: &Telling<'_>) -> String {
         let count = bar.observed.map_or(0.0, f64::from);
         let is_above = count > bound;
         let (class, colour) = if is_above { ("hot-bg", "#ad3d06") } else { ("bar-bg", "#7d9bb3") };
-        let block = |height: f64| format!("<div class=\"{class}\" style=\"height:{height}px;background:{colour}\"></div>");
+        let block = |height: f64| {
+            format!("<div class=\"{class}\" style=\"height:{height}px;background:{colour}\"></div>")
+        };
         let top = if is_above { block((pixels(count) - below).max(1.0)) } else { String::new() };
         let bottom = if count > 0.0 { block(pixels(count).min(below)) } else { String::new() };
-        upper.push_str(&format!("<td valign=\"bottom\" style=\"{CELL};height:{above}px\">{top}</td>"));
+        upper.push_str(&format!(
+            "<td valign=\"bottom\" style=\"{CELL};height:{above}px\">{top}</td>"
+        ));
         lower.push_str(&format!(
-            "<td class=\"bound\" valign=\"bottom\" style=\"{CELL};height:{below}px;border-top:1px dashed #ad3d06\">{bottom}</td>"
+            "<td class=\"bound\" valign=\"bottom\" style=\"{CELL};height:{below}px;border-top:1px \
+                dashed #ad3d06\">{bottom}</td>"
         ));
         // A gap is a gap, never zero.
         let shown = bar.observed.map_or("·".to_owned(), |count| count.to_string());
         let shown = if is_above { format!("<b>{shown}</b>") } else { shown };
-        numbers.push_str(&format!("<td class=\"mute\" align=\"center\" style=\"padding-top:4px;border-top:1px solid #c4cbd2;font-size:11px;line-height:14px;color:#586572\">{shown}</td>"));
+        numbers.push_str(&format!(
+            "<td class=\"mute\" align=\"center\" \
+            style=\"padding-top:4px;border-top:1px solid \
+            #c4cbd2;font-size:11px;line-height:14px;color:#586572\">{shown}</td>"
+        ));
     }
-    let (first, last) = (trend.first().map_or(0, |bar| bar.end), trend.last().map_or(0, |bar| bar.end));
+    let (first, last) =
+        (trend.first().map_or(0, |bar| bar.end), trend.last().map_or(0, |bar| bar.end));
     let caption = format!(
         "{}, {} – {}; {} {}",
         label(telling.language, Label::Trend),
@@ -401,7 +531,11 @@ fn bars(alert: &Alert, trend: &[Bar], telling: &Telling<'_>) -> String {
         words::number(alert.upperbound, telling.language)
     );
     format!(
-        "<p class=\"mute\" style=\"margin:0 0 6px;font-size:12px;line-height:18px;color:#586572\">{}</p><table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"table-layout:fixed\"><tr style=\"height:{above}px\">{upper}</tr><tr style=\"height:{below}px\">{lower}</tr><tr>{numbers}</tr></table>",
+        "<p class=\"mute\" style=\"margin:0 0 \
+            6px;font-size:12px;line-height:18px;color:#586572\">{}</p><table role=\"presentation\" \
+            width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"table-layout:fixed\"><tr \
+            style=\"height:{above}px\">{upper}</tr><tr \
+            style=\"height:{below}px\">{lower}</tr><tr>{numbers}</tr></table>",
         escaped(&caption)
     )
 }
@@ -409,10 +543,14 @@ fn bars(alert: &Alert, trend: &[Bar], telling: &Telling<'_>) -> String {
 fn numbers(alert: &Alert, telling: &Telling<'_>) -> Vec<(Label, String)> {
     let language = telling.language;
     let bound = label(language, Label::Bound).split(':').next_back().unwrap_or_default().trim();
-    let (expected, upperbound) = (words::expected(alert, telling), words::number(alert.upperbound, language));
+    let (expected, upperbound) =
+        (words::expected(alert, telling), words::number(alert.upperbound, language));
     let semicolon = words::semicolon(language);
     let mut numbers = vec![
-        (Label::Accounts, format!("{}{semicolon}{expected}{semicolon}{bound} {upperbound}", alert.observed)),
+        (
+            Label::Accounts,
+            format!("{}{semicolon}{expected}{semicolon}{bound} {upperbound}", alert.observed),
+        ),
         (Label::Ratio, format!("{} ×", words::number(alert.ratio(), language))),
     ];
     if let Some(rise) = alert.grounds.detectable_rise {
@@ -439,32 +577,66 @@ fn facts(alert: &Alert, telling: &Telling<'_>) -> String {
         .iter()
         .map(|(name, value)| {
             format!(
-                "<tr><th class=\"mute rule k\" scope=\"row\" align=\"left\" valign=\"top\" style=\"width:136px;padding:6px 12px 6px 0;border-top:1px solid #dde1e5;font-size:13px;line-height:19px;font-weight:400;color:#586572\">{}</th><td class=\"ink rule\" style=\"padding:6px 0;border-top:1px solid #dde1e5;font-size:14px;line-height:19px;color:#141d26\">{}</td></tr>",
+                "<tr><th class=\"mute rule k\" scope=\"row\" align=\"left\" valign=\"top\" \
+                    style=\"width:136px;padding:6px 12px 6px 0;border-top:1px solid \
+                    #dde1e5;font-size:13px;line-height:19px;font-weight:400;color:#586572\">{}</th><td class=\"ink rule\" style=\"padding:6px 0;border-top:1px solid #dde1e5;font-size:14px;line-height:19px;color:#141d26\">{}</td></tr>",
                 label(language, *name),
                 escaped(value)
             )
         })
         .collect();
-    format!("<table width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"border-collapse:collapse\">{rows}</table>")
+    format!(
+        "<table width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+            style=\"border-collapse:collapse\">{rows}</table>"
+    )
 }
 
 /// A line whose address, if it ends with one, can be followed.
 fn linked(line: &str) -> String {
-    let address = line.rsplit(' ').next().filter(|word| word.starts_with("https://") || word.starts_with("http://"));
+    let address = line
+        .rsplit(' ')
+        .next()
+        .filter(|word| word.starts_with("https://") || word.starts_with("http://"));
     match address.and_then(|address| Some((line.strip_suffix(address)?, escaped(address)))) {
-        Some((before, address)) => format!("{}<a class=\"link\" href=\"{address}\" style=\"color:#0a5687\">{address}</a>", escaped(before)),
+        Some((before, address)) => format!(
+            "{}<a class=\"link\" href=\"{address}\" style=\"color:#0a5687\">{address}</a>",
+            escaped(before)
+        ),
         None => escaped(line),
     }
 }
 
 /// Only what cannot be inline: dark mode and the narrow screen. The mail stands without it.
-const STYLE: &str = ":root{color-scheme:light dark}@media (prefers-color-scheme:dark){.out{background:#0e1317!important}.card{background:#151b21!important;border-color:#2a343d!important}.ink{color:#e9edf0!important}.soft{color:#bcc6cf!important}.mute{color:#98a5b1!important;border-color:#2a343d!important}.rule{border-color:#2a343d!important}.hot{color:#ff9f5f!important}.hot-bg{background:#ff9f5f!important}.bound{border-color:#ff9f5f!important}.bar-bg{background:#6590b3!important}.link{color:#79bdee!important}.go{background:#79bdee!important;color:#07141e!important}.alt{color:#e9edf0!important;border-color:#6f7d8a!important}}@media (max-width:480px){.pad{padding-left:16px!important;padding-right:16px!important}.k{width:104px!important}.big{font-size:19px!important;line-height:26px!important}}";
+const STYLE: &str = ":root{color-scheme:light dark}@media \
+    (prefers-color-scheme:dark){.out{background:#0e1317!important}.card{background:#151b21!important;border-color:#2a343d!important}.ink{color:#e9edf0!important}.soft{color:#bcc6cf!important}.mute{color:#98a5b1!important;border-color:#2a343d!important}.rule{border-color:#2a343d!important}.hot{color:#ff9f5f!important}.hot-bg{background:#ff9f5f!important}.bound{border-color:#ff9f5f!important}.bar-bg{background:#6590b3!important}.link{color:#79bdee!important}.go{background:#79bdee!important;color:#07141e!important}.alt{color:#e9edf0!important;border-color:#6f7d8a!important}}@media (max-width:480px){.pad{padding-left:16px!important;padding-right:16px!important}.k{width:104px!important}.big{font-size:19px!important;line-height:26px!important}}";
 
-fn page(subject: &str, preview: &str, rows: &str, foot: &[String], frame: &Frame<'_>, language: Language) -> String {
+fn page(
+    subject: &str,
+    preview: &str,
+    rows: &str,
+    foot: &[String],
+    frame: &Frame<'_>,
+    language: Language,
+) -> String {
     let code = language.code();
     let simulated = if frame.simulated { label(language, Label::Simulated) } else { "" };
     format!(
-        "<!doctype html>\n<html lang=\"{code}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>{subject}</title><style>{STYLE}</style></head>\n<body class=\"out\" style=\"margin:0;padding:0;background:#f5f6f7;font-family:-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif\">\n<div role=\"article\" aria-roledescription=\"email\" lang=\"{code}\">\n<div style=\"display:none;max-height:0;overflow:hidden\">{preview}</div>\n<table class=\"out\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"background:#f5f6f7\"><tr><td align=\"center\" style=\"padding:24px 8px\">\n<table class=\"card\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;background:#ffffff;border:1px solid #dde1e5;border-radius:6px;text-align:left\">\n<tr><td class=\"pad\" style=\"padding:20px 28px 0\"><table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\"><tr><td class=\"ink\" style=\"font-size:15px;line-height:20px;font-weight:600;color:#141d26\">pumphandle</td><td class=\"mute\" align=\"right\" style=\"font-size:12px;line-height:20px;color:#586572\">{simulated}</td></tr></table></td></tr>\n{rows}<tr><td style=\"padding:12px\"></td></tr></table>\n<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;text-align:left\"><tr><td class=\"mute pad\" style=\"padding:16px 28px;font-size:12px;line-height:18px;color:#586572\">{}</td></tr></table>\n</td></tr></table>\n</div>\n</body></html>\n",
+        "<!doctype html>\n<html lang=\"{code}\"><head><meta charset=\"utf-8\"><meta \
+            name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta \
+            name=\"color-scheme\" content=\"light \
+            dark\"><title>{subject}</title><style>{STYLE}</style></head>\n<body class=\"out\" \
+            style=\"margin:0;padding:0;background:#f5f6f7;font-family:-apple-system,'Segoe \
+            UI',Roboto,'Helvetica Neue',Arial,sans-serif\">\n<div role=\"article\" \
+            aria-roledescription=\"email\" lang=\"{code}\">\n<div \
+            style=\"display:none;max-height:0;overflow:hidden\">{preview}</div>\n<table \
+            class=\"out\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+            style=\"background:#f5f6f7\"><tr><td align=\"center\" style=\"padding:24px \
+            8px\">\n<table class=\"card\" role=\"presentation\" width=\"100%\" cellpadding=\"0\" \
+            cellspacing=\"0\" style=\"max-width:600px;background:#ffffff;border:1px solid \
+            #dde1e5;border-radius:6px;text-align:left\">\n<tr><td class=\"pad\" \
+            style=\"padding:20px 28px 0\"><table role=\"presentation\" width=\"100%\" \
+            cellpadding=\"0\" cellspacing=\"0\"><tr><td class=\"ink\" \
+            style=\"font-size:15px;line-height:20px;font-weight:600;color:#141d26\">pumphandle</td><td class=\"mute\" align=\"right\" style=\"font-size:12px;line-height:20px;color:#586572\">{simulated}</td></tr></table></td></tr>\n{rows}<tr><td style=\"padding:12px\"></td></tr></table>\n<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;text-align:left\"><tr><td class=\"mute pad\" style=\"padding:16px 28px;font-size:12px;line-height:18px;color:#586572\">{}</td></tr></table>\n</td></tr></table>\n</div>\n</body></html>\n",
         foot.iter().map(|line| linked(line)).collect::<Vec<_>>().join("<br>"),
         subject = escaped(subject),
         preview = escaped(preview)

@@ -1,7 +1,10 @@
-//! What is owed to subscribers, and what was tried: plain data, so that whoever keeps it loses nothing by a restart.
+//! What is owed to subscribers, and what was tried: plain data, so that whoever keeps it loses
+//! nothing by a restart.
 //!
-//! A message keeps its id over all tries and restarts. It may arrive twice, after a kill between sending and noting; it is never lost,
-//! short of [`GIVE_UP_AFTER`]. A mail has an outcome for each recipient ([`Round`]); other channels have one for each message.
+//! A message keeps its id over all tries and restarts. It may arrive twice, after a kill between
+//! sending and noting; it is never lost,
+//! short of [`GIVE_UP_AFTER`]. A mail has an outcome for each recipient ([`Round`]); other channels
+//! have one for each message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,7 +93,8 @@ impl Head {
         }
     }
 
-    /// What the other side did last, to be shown; whether it has changed. `to`: the recipient, of mails.
+    /// What the other side did last, to be shown; whether it has changed. `to`: the recipient, of
+    /// mails.
     pub fn note(&mut self, to: Option<&str>, result: &Result<(), SendError>, now: Micros) -> bool {
         let before = (self.refused.clone(), self.failing.clone());
         match (result, to) {
@@ -100,7 +104,8 @@ impl Head {
             }
             (Err(SendError::Refused { code, why }), Some(to)) => {
                 self.failing = None;
-                self.refused.insert(to.to_owned(), Refusal { code: *code, why: why.clone(), at: now });
+                self.refused
+                    .insert(to.to_owned(), Refusal { code: *code, why: why.clone(), at: now });
             }
             (Err(error), _) => {
                 let since = self.failing.as_ref().map_or(now, |failing| failing.since);
@@ -126,7 +131,8 @@ pub struct Item {
     /// How many changes by people it had when it was last told that it changed.
     #[serde(default)]
     pub updated_after: Option<usize>,
-    /// The level that the public was told, and the UTC day (since 1970-01-01) on which it was: it stays for that day.
+    /// The level that the public was told, and the UTC day (since 1970-01-01) on which it was: it
+    /// stays for that day.
     #[serde(default)]
     pub told_rise: Option<(i64, Rise)>,
     /// Mails, with an outcome for each recipient.
@@ -146,7 +152,13 @@ pub struct Told {
 
 impl Told {
     fn of(alert: &Alert, now: Micros) -> Told {
-        Told { revision: alert.revision, severity: alert.severity, state: alert.state, at: now, first_at: now }
+        Told {
+            revision: alert.revision,
+            severity: alert.severity,
+            state: alert.state,
+            at: now,
+            first_at: now,
+        }
     }
 }
 
@@ -158,12 +170,17 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// After a failure: waits 5 s, 10 s, 20 s … 3 h, each stretched by up to a fifth (`jitter`, 0 to 1), not less than the other asks.
+    /// After a failure: waits 5 s, 10 s, 20 s … 3 h, each stretched by up to a fifth (`jitter`, 0
+    /// to 1), not less than the other asks.
     pub fn failed(self, now: Micros, asked: Option<Micros>, jitter: f64) -> Tries {
         let doubled = FIRST_WAIT.saturating_mul(1 << self.failed.min(20)).min(LONGEST_WAIT);
         let stretched = doubled + (doubled as f64 * 0.2 * jitter.clamp(0.0, 1.0)) as Micros;
         let wait = stretched.max(asked.unwrap_or(0).min(DAY));
-        Tries { failed: self.failed.saturating_add(1), first_failed_at: self.first_failed_at.or(Some(now)), not_before: now + wait }
+        Tries {
+            failed: self.failed.saturating_add(1),
+            first_failed_at: self.first_failed_at.or(Some(now)),
+            not_before: now + wait,
+        }
     }
 
     pub fn is_hopeless(&self, now: Micros) -> bool {
@@ -195,39 +212,78 @@ impl Item {
         }
     }
 
-    /// The level that the public is told of the alert now: one a UTC day, so that its steps can't be timed.
+    /// The level that the public is told of the alert now: one a UTC day, so that its steps can't
+    /// be timed.
     pub fn rise(&self, alert: &Alert, now: Micros) -> Rise {
-        self.told_rise.filter(|(day, _)| *day == now.div_euclid(DAY)).map_or(Rise::of(alert), |(_, rise)| rise)
+        self.told_rise
+            .filter(|(day, _)| *day == now.div_euclid(DAY))
+            .map_or(Rise::of(alert), |(_, rise)| rise)
     }
 
-    /// Whether a revision is news to the public: its state changed, or its level did and the day is another one.
+    /// Whether a revision is news to the public: its state changed, or its level did and the day is
+    /// another one.
     fn is_public_news(&self, told: Told, alert: &Alert, now: Micros) -> bool {
-        alert.state != told.state || self.told_rise.is_none_or(|(_, rise)| rise != self.rise(alert, now))
+        alert.state != told.state
+            || self.told_rise.is_none_or(|(_, rise)| rise != self.rise(alert, now))
     }
 
-    /// Whether people who snoozed it, and to whom it has grown too large since, are still to be told so.
-    pub fn wakes(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> bool {
-        let is_asleep = events.last().is_some_and(|event| event.snooze.is_some_and(|snooze| now < snooze.until));
+    /// Whether people who snoozed it, and to whom it has grown too large since, are still to be
+    /// told so.
+    pub fn wakes(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> bool {
+        let is_asleep = events
+            .last()
+            .is_some_and(|event| event.snooze.is_some_and(|snooze| now < snooze.until));
         is_asleep && self.may_wake(subscription, alert, events, now)
     }
 
-    /// Whether a snooze has run out, and the alert is still open and undecided. One that was ended by hand is known to people.
-    fn is_back(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> bool {
+    /// Whether a snooze has run out, and the alert is still open and undecided. One that was ended
+    /// by hand is known to people.
+    fn is_back(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> bool {
         let Some(event) = events.last() else { return false };
-        let has_run_out = event.snooze.is_some_and(|snooze| snooze.until > event.at && (snooze.until..snooze.until + DAY).contains(&now));
-        has_run_out && event.state < Handling::Decided && self.may_wake(subscription, alert, events, now)
+        let has_run_out = event.snooze.is_some_and(|snooze| {
+            snooze.until > event.at && (snooze.until..snooze.until + DAY).contains(&now)
+        });
+        has_run_out
+            && event.state < Handling::Decided
+            && self.may_wake(subscription, alert, events, now)
     }
 
-    fn may_wake(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> bool {
+    fn may_wake(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> bool {
         let is_told = self.updated_after == Some(events.len());
-        let may = !self.given_up && now >= self.tries.not_before && !subscription.channel.is_for_machines();
+        let may = !self.given_up
+            && now >= self.tries.not_before
+            && !subscription.channel.is_for_machines();
         // What officials decided is theirs.
         let is_public = subscription.audience == Audience::Public;
         may && !is_public && !is_told && self.told.is_some() && alert.state == AlertState::Open
     }
 
     /// What is due now, if anything but the digest.
-    pub fn due(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> Option<Due> {
+    pub fn due(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> Option<Due> {
         if now < self.tries.not_before {
             return None;
         }
@@ -246,7 +302,8 @@ impl Item {
             return (is_due && is_worth_telling(alert)).then_some(Due::Tell(Occasion::New));
         };
         let is_public = subscription.audience == Audience::Public;
-        let is_news = alert.revision > told.revision && (!is_public || self.is_public_news(told, alert, now));
+        let is_news =
+            alert.revision > told.revision && (!is_public || self.is_public_news(told, alert, now));
         if let Channel::Alertmanager { .. } = subscription.channel {
             let is_open = alert.state == AlertState::Open;
             let since_closed = if told.state == AlertState::Open { 0 } else { now - told.at };
@@ -266,10 +323,21 @@ impl Item {
     }
 
     /// What people are told after the first message.
-    fn news(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], told: Told, now: Micros) -> Option<Occasion> {
+    fn news(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        told: Told,
+        now: Micros,
+    ) -> Option<Occasion> {
         let is_over = events.last().is_some_and(|event| event.state >= Handling::Decided);
-        let is_withdrawn = alert.state == AlertState::Withdrawn && told.state != AlertState::Withdrawn;
-        let grew = alert.severity > told.severity && alert.state == AlertState::Open && !is_over && !alert.is_snoozed(events, now);
+        let is_withdrawn =
+            alert.state == AlertState::Withdrawn && told.state != AlertState::Withdrawn;
+        let grew = alert.severity > told.severity
+            && alert.state == AlertState::Open
+            && !is_over
+            && !alert.is_snoozed(events, now);
         if alert.revision > told.revision && (is_withdrawn || grew) {
             return Some(Occasion::Update);
         }
@@ -280,16 +348,34 @@ impl Item {
     }
 
     /// Whether nobody has acknowledged it in time, and no deputy was told so.
-    fn is_forgotten(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> bool {
+    fn is_forgotten(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> bool {
         let Some(escalation) = &subscription.escalation else { return false };
         let is_new = events.last().is_none_or(|event| event.state == Handling::New);
-        let is_late = now - plan::escalates_from(subscription, alert, self.planned) >= escalation.after;
-        is_new && is_late && !self.escalated && alert.state == AlertState::Open && !alert.is_snoozed(events, now)
+        let is_late =
+            now - plan::escalates_from(subscription, alert, self.planned) >= escalation.after;
+        is_new
+            && is_late
+            && !self.escalated
+            && alert.state == AlertState::Open
+            && !alert.is_snoozed(events, now)
     }
 
-    /// What is due by mail: mails that are on their way to some recipients go on, then what is new. A recipient that is refused, or is
+    /// What is due by mail: mails that are on their way to some recipients go on, then what is new.
+    /// A recipient that is refused, or is
     /// to be tried later, holds up neither the others nor the escalation.
-    fn mail_due(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> Option<Occasion> {
+    fn mail_due(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> Option<Occasion> {
         for (occasion, round) in self.rounds.iter().filter(|(_, round)| !round.is_over) {
             let to = self.recipients(subscription, *occasion, now);
             let is_wanted = *occasion != Occasion::New || is_worth_telling(alert);
@@ -298,13 +384,20 @@ impl Item {
             }
         }
         let is_open = |occasion| self.rounds.get(&occasion).is_some_and(|round| !round.is_over);
-        let told = self.told.or_else(|| self.rounds.get(&Occasion::New).filter(|round| round.accepted() > 0)?.began);
+        let told = self.told.or_else(|| {
+            self.rounds.get(&Occasion::New).filter(|round| round.accepted() > 0)?.began
+        });
         let due = match told {
             Some(told) => self.news(subscription, alert, events, told, now),
             None => {
-                let is_due = matches!(self.planned, Planned::AtOnce { from } if now >= from) && !alert.is_snoozed(events, now);
-                let is_new = is_due && is_worth_telling(alert) && !self.given_up && !is_open(Occasion::New);
-                let forgotten = || self.is_forgotten(subscription, alert, events, now).then_some(Occasion::Escalation);
+                let is_due = matches!(self.planned, Planned::AtOnce { from } if now >= from)
+                    && !alert.is_snoozed(events, now);
+                let is_new =
+                    is_due && is_worth_telling(alert) && !self.given_up && !is_open(Occasion::New);
+                let forgotten = || {
+                    self.is_forgotten(subscription, alert, events, now)
+                        .then_some(Occasion::Escalation)
+                };
                 is_new.then_some(Occasion::New).or_else(forgotten)
             }
         };
@@ -312,23 +405,35 @@ impl Item {
     }
 
     /// Whom a mail goes to now. What is taken back goes to those only who have heard of it.
-    pub fn recipients(&self, subscription: &Subscription, occasion: Occasion, now: Micros) -> Vec<String> {
+    pub fn recipients(
+        &self,
+        subscription: &Subscription,
+        occasion: Occasion,
+        now: Micros,
+    ) -> Vec<String> {
         let mut to = subscription.recipients(occasion, now);
-        if let (Occasion::Update, Some(first)) = (occasion, self.rounds.get(&Occasion::New).filter(|round| !round.is_over)) {
-            to.retain(|address| first.copies.get(address).is_some_and(|copy| copy.outcome == CopyOutcome::Accepted));
+        if let (Occasion::Update, Some(first)) =
+            (occasion, self.rounds.get(&Occasion::New).filter(|round| !round.is_over))
+        {
+            to.retain(|address| {
+                first.copies.get(address).is_some_and(|copy| copy.outcome == CopyOutcome::Accepted)
+            });
         }
         to
     }
 
-    /// The mails of this occasion: those on their way, or new ones. Who got this revision already, by a late first mail, has it.
+    /// The mails of this occasion: those on their way, or new ones. Who got this revision already,
+    /// by a late first mail, has it.
     pub fn round(&self, occasion: Occasion, alert: &Alert, now: Micros) -> Round {
         if let Some(round) = self.rounds.get(&occasion).filter(|round| !round.is_over) {
             return round.clone();
         }
         let mut round = Round { began: Some(Told::of(alert, now)), ..Round::new(occasion.name()) };
         if occasion == Occasion::Update {
-            for (address, copy) in
-                [Occasion::New, Occasion::Update].iter().filter_map(|before| self.rounds.get(before)).flat_map(|round| &round.copies)
+            for (address, copy) in [Occasion::New, Occasion::Update]
+                .iter()
+                .filter_map(|before| self.rounds.get(before))
+                .flat_map(|round| &round.copies)
             {
                 if copy.outcome == CopyOutcome::Accepted && copy.revision >= alert.revision {
                     round.copies.insert(address.clone(), copy.clone());
@@ -338,7 +443,8 @@ impl Item {
         round
     }
 
-    /// Notes what became of the mail to one recipient; a failure of the server holds up all of them.
+    /// Notes what became of the mail to one recipient; a failure of the server holds up all of
+    /// them.
     #[must_use]
     pub fn mailed(
         &self,
@@ -351,8 +457,11 @@ impl Item {
         let mut round = self.round(occasion, alert, now);
         let mut tries = Tries::default();
         if rounds::is_of_server(result) {
-            let asked =
-                if let Err(SendError::Later { after: Some(after), .. }) = result { Micros::try_from(after.as_micros()).ok() } else { None };
+            let asked = if let Err(SendError::Later { after: Some(after), .. }) = result {
+                Micros::try_from(after.as_micros()).ok()
+            } else {
+                None
+            };
             tries = self.tries.failed(now, asked, jitter);
             if tries.is_hopeless(now) || matches!(result, Err(SendError::Never { .. })) {
                 round.give_up(&self.recipients(subscription, occasion, now), alert.revision);
@@ -360,7 +469,8 @@ impl Item {
         } else {
             round.note(address, alert.revision, result, now, jitter);
         }
-        let item = Item { tries, rounds: self.rounds.clone(), ..self.clone() }.with(occasion, round);
+        let item =
+            Item { tries, rounds: self.rounds.clone(), ..self.clone() }.with(occasion, round);
         item.completed(subscription, occasion, now)
     }
 
@@ -369,11 +479,14 @@ impl Item {
         self
     }
 
-    /// The item after a round in which every recipient has an outcome; as it was where some have none.
+    /// The item after a round in which every recipient has an outcome; as it was where some have
+    /// none.
     #[must_use]
     pub fn completed(&self, subscription: &Subscription, occasion: Occasion, now: Micros) -> Item {
         let to = self.recipients(subscription, occasion, now);
-        let Some(round) = self.rounds.get(&occasion).filter(|round| round.is_complete(&to)) else { return self.clone() };
+        let Some(round) = self.rounds.get(&occasion).filter(|round| round.is_complete(&to)) else {
+            return self.clone();
+        };
         let has_arrived = round.accepted() > 0;
         let mut item = self.clone().with(occasion, Round { is_over: true, ..round.clone() });
         item.tries = Tries::default();
@@ -382,7 +495,11 @@ impl Item {
             return item;
         }
         // A later change is tried again, also where nobody took the first mail.
-        item.told = round.began.map(|began| Told { at: now, first_at: self.told.map_or(now, |told| told.first_at), ..began });
+        item.told = round.began.map(|began| Told {
+            at: now,
+            first_at: self.told.map_or(now, |told| told.first_at),
+            ..began
+        });
         item.given_up = !has_arrived && (occasion == Occasion::New || self.given_up);
         item
     }
@@ -410,9 +527,16 @@ impl Item {
         }
     }
 
-    /// After it did not. `asked`: how long the other side wants to be left alone; `for_good`: that it never will take it.
+    /// After it did not. `asked`: how long the other side wants to be left alone; `for_good`: that
+    /// it never will take it.
     #[must_use]
-    pub fn not_sent(&self, now: Micros, asked: Option<Micros>, for_good: bool, jitter: f64) -> Item {
+    pub fn not_sent(
+        &self,
+        now: Micros,
+        asked: Option<Micros>,
+        for_good: bool,
+        jitter: f64,
+    ) -> Item {
         let tries = self.tries.failed(now, asked, jitter);
         Item { given_up: for_good || tries.is_hopeless(now), tries, ..self.clone() }
     }

@@ -1,7 +1,9 @@
 //! When a subscriber hears of an alert: at once, when the night is over, or in the digest.
 //!
-//! A subscription has so many tokens a week, refilled evenly, at most two at a time. An alert that takes one goes at once; without one
-//! it waits for the digest, ranked there. What is rarer than a year, and what is marked `always`, goes at once whatever was spent.
+//! A subscription has so many tokens a week, refilled evenly, at most two at a time. An alert that
+//! takes one goes at once; without one
+//! it waits for the digest, ranked there. What is rarer than a year, and what is marked `always`,
+//! goes at once whatever was spent.
 
 use record::time::WEEK;
 use record::{Alert, Micros};
@@ -14,7 +16,8 @@ pub const BURST: u32 = 2;
 /// Days.
 const RARE: f64 = 365.25;
 
-/// What is left of a subscription's tokens. In microseconds of refilling, so that nothing is ever rounded.
+/// What is left of a subscription's tokens. In microseconds of refilling, so that nothing is ever
+/// rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     credit: Micros,
@@ -63,7 +66,12 @@ pub fn is_pressing(subscription: &Subscription, alert: &Alert) -> bool {
 }
 
 /// Plans an alert that the subscription covers, when it is first heard of.
-pub fn plan(subscription: &Subscription, alert: &Alert, budget: &mut Budget, now: Micros) -> Planned {
+pub fn plan(
+    subscription: &Subscription,
+    alert: &Alert,
+    budget: &mut Budget,
+    now: Micros,
+) -> Planned {
     // What the detector itself doubts waits, whoever asks for it.
     let is_provisional = alert.grounds.provisional && (alert.observed < 11 || alert.ratio() < 5.0);
     if !alert.grounds.suspect.is_empty() || is_provisional {
@@ -72,11 +80,17 @@ pub fn plan(subscription: &Subscription, alert: &Alert, budget: &mut Budget, now
     if subscription.always.contains(&alert.topic) {
         return Planned::AtOnce { from: now };
     }
-    let at_once = is_pressing(subscription, alert) || (subscription.when == When::AtOnce && budget.take(subscription.a_week, now));
-    if at_once { Planned::AtOnce { from: after_quiet(subscription, now) } } else { Planned::Digest { at: next_digest(subscription, now) } }
+    let at_once = is_pressing(subscription, alert)
+        || (subscription.when == When::AtOnce && budget.take(subscription.a_week, now));
+    if at_once {
+        Planned::AtOnce { from: after_quiet(subscription, now) }
+    } else {
+        Planned::Digest { at: next_digest(subscription, now) }
+    }
 }
 
-/// When the time begins after which an alert that nobody has acknowledged goes to deputies: its firing, however long its delivery
+/// When the time begins after which an alert that nobody has acknowledged goes to deputies: its
+/// firing, however long its delivery
 /// takes; but not before it was to be sent, in quiet hours or with a digest.
 pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Planned) -> Micros {
     match planned {
@@ -90,21 +104,28 @@ pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Plann
 pub fn after_quiet(subscription: &Subscription, now: Micros) -> Micros {
     let Some(quiet) = subscription.quiet else { return now };
     let minute = subscription.zone.local(now).minute;
-    let is_quiet =
-        if quiet.from <= quiet.to { (quiet.from..quiet.to).contains(&minute) } else { minute >= quiet.from || minute < quiet.to };
+    let is_quiet = if quiet.from <= quiet.to {
+        (quiet.from..quiet.to).contains(&minute)
+    } else {
+        minute >= quiet.from || minute < quiet.to
+    };
     if is_quiet { subscription.zone.next(now, quiet.to, None) } else { now }
 }
 
 /// When the digest after `now` leaves.
 pub fn next_digest(subscription: &Subscription, now: Micros) -> Micros {
-    let weekday = if subscription.when == When::Weekly { Some(subscription.digest_day) } else { None };
+    let weekday =
+        if subscription.when == When::Weekly { Some(subscription.digest_day) } else { None };
     subscription.zone.next(now, subscription.digest_at, weekday)
 }
 
 /// Rarest first, then the largest ratio: what a digest begins with.
 pub fn rank(one: &Alert, other: &Alert) -> std::cmp::Ordering {
     let rarity = |alert: &Alert| alert.recurrence.unwrap_or(0.0);
-    rarity(other).total_cmp(&rarity(one)).then(other.ratio().total_cmp(&one.ratio())).then(one.id.cmp(&other.id))
+    rarity(other)
+        .total_cmp(&rarity(one))
+        .then(other.ratio().total_cmp(&one.ratio()))
+        .then(one.id.cmp(&other.id))
 }
 
 /// Minutes of the day; `from` after `to` goes over midnight.

@@ -48,27 +48,58 @@ fn alert_of(kind: Kind) -> Alert {
     alert
 }
 
-const NUMBERS: [&str; 11] = ["7919", "7920", "6997", "6995", "8887", "5557", "5555", "6661", "4441", "6113", "3331"];
+const NUMBERS: [&str; 11] =
+    ["7919", "7920", "6997", "6995", "8887", "5557", "5555", "6661", "4441", "6113", "3331"];
 
 /// Everything that the channels would send of it.
 fn sent(face: &Face, subscription: &Subscription) -> Vec<(&'static str, String)> {
-    let frame = Frame { subscription: "all", page: Some("https://pumphandle.example.org"), unsubscribes: None, simulated: false };
+    let frame = Frame {
+        subscription: "all",
+        page: Some("https://pumphandle.example.org"),
+        unsubscribes: None,
+        simulated: false,
+    };
     let mut texts = Vec::new();
     for language in Language::ALL {
         let zone = &subscription.zone;
-        let telling = Telling { language, zone, names: &Europe, series: 1, history: &[], rise: face.rise };
+        let telling =
+            Telling { language, zone, names: &Europe, series: 1, history: &[], rise: face.rise };
         for occasion in [Occasion::New, Occasion::Update, Occasion::Escalation, Occasion::Woken] {
             let mail = message::of_alert(&face.alert, occasion, &telling, &frame, &[] as &[Bar]);
-            texts.extend([("mail", mail.subject + &mail.text + &mail.html), ("webhook", mail.json.to_string())]);
+            texts.extend([
+                ("mail", mail.subject + &mail.text + &mail.html),
+                ("webhook", mail.json.to_string()),
+            ]);
         }
-        let digest = message::digest(&[(&face.alert, telling)], "digest", language, zone, TUESDAY, &frame);
-        texts.extend([("digest", digest.subject + &digest.text + &digest.html), ("digest", digest.json.to_string())]);
+        let digest =
+            message::digest(&[(&face.alert, telling)], "digest", language, zone, TUESDAY, &frame);
+        texts.extend([
+            ("digest", digest.subject + &digest.text + &digest.html),
+            ("digest", digest.json.to_string()),
+        ]);
         let named = alertmanager::Named::of(&face.alert);
-        texts.push(("alertmanager", alertmanager::body(&face.alert, &named, &telling, "all", None, TUESDAY)));
+        texts.push((
+            "alertmanager",
+            alertmanager::body(&face.alert, &named, &telling, "all", None, TUESDAY),
+        ));
     }
     let (status, page) = (cap::Status::Actual, None);
-    let sender = cap::Sender { sender: "a@example.org".to_owned(), status, audience: subscription.audience, page };
-    let cap = cap::message(&face.alert, face.rise, &[], &sender, &subscription.zone, &Europe, 40, TUESDAY);
+    let sender = cap::Sender {
+        sender: "a@example.org".to_owned(),
+        status,
+        audience: subscription.audience,
+        page,
+    };
+    let cap = cap::message(
+        &face.alert,
+        face.rise,
+        &[],
+        &sender,
+        &subscription.zone,
+        &Europe,
+        40,
+        TUESDAY,
+    );
     texts.push(("atom", cap::atom("all", &sender, std::slice::from_ref(&cap), TUESDAY)));
     texts.push(("cap", cap.xml));
     texts
@@ -81,7 +112,11 @@ fn digits_joined(text: &str) -> String {
 
 #[test]
 fn no_channel_sends_the_public_a_number_of_any_kind() {
-    let verified = AlertEvent { outcome: Some(Outcome::HealthEvent), state: Handling::Decided, ..AlertEvent::default() };
+    let verified = AlertEvent {
+        outcome: Some(Outcome::HealthEvent),
+        state: Handling::Decided,
+        ..AlertEvent::default()
+    };
     for kind in Kind::ALL {
         for events in [&[][..], std::slice::from_ref(&verified)] {
             let alert = alert_of(kind);
@@ -98,7 +133,8 @@ fn no_channel_sends_the_public_a_number_of_any_kind() {
             assert_eq!(face.rise, Some(Rise::Above));
             for (channel, text) in sent(&face, &subscription) {
                 let joined = digits_joined(&text);
-                let found: Vec<&&str> = NUMBERS.iter().filter(|number| joined.contains(**number)).collect();
+                let found: Vec<&&str> =
+                    NUMBERS.iter().filter(|number| joined.contains(**number)).collect();
                 assert_eq!(found, [&""; 0], "{kind:?} by {channel}: {text}");
                 assert!(!text.contains("fieber"), "{channel}: a tag of the sample");
             }
@@ -112,9 +148,12 @@ fn the_public_reads_a_level_in_each_language() {
     let face = public("").face(&alert, &[], &Europe).unwrap();
     let zone = &subscription("").zone;
     let texts = Language::ALL.map(|language| {
-        let telling = Telling { language, zone, names: &Europe, series: 1, history: &[], rise: face.rise };
-        let message = message::of_alert(&face.alert, Occasion::New, &telling, &Frame::default(), &[]);
-        format!("{}\n{}\n", message.subject, words::headline(&face.alert, &telling)).replace('\u{a0}', "~")
+        let telling =
+            Telling { language, zone, names: &Europe, series: 1, history: &[], rise: face.rise };
+        let message =
+            message::of_alert(&face.alert, Occasion::New, &telling, &Frame::default(), &[]);
+        format!("{}\n{}\n", message.subject, words::headline(&face.alert, &telling))
+            .replace('\u{a0}', "~")
     });
     expect_test::expect![[r#"
         Fever, Bavaria: many times the usual level
@@ -142,18 +181,34 @@ fn officials_receive_the_numbers_by_each_channel() {
 
 #[test]
 fn the_public_is_sent_one_level_of_an_alert_a_day() {
-    let hook = public("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
+    let hook =
+        public("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
     let first = Alert { observed: 23, ..fever() };
-    let told = Item::new(&first, Planned::AtOnce { from: TUESDAY }).sent(&first, Some(Occasion::New), TUESDAY);
+    let told = Item::new(&first, Planned::AtOnce { from: TUESDAY }).sent(
+        &first,
+        Some(Occasion::New),
+        TUESDAY,
+    );
     let grown = Alert { revision: 5, severity: 3, observed: 230, ..fever() };
     let update = Some(Due::Tell(Occasion::Update));
     let due = |item: &Item, alert: &Alert, at| item.due(&hook, alert, &[], at);
-    assert_eq!((told.rise(&grown, TUESDAY + HOUR), due(&told, &grown, TUESDAY + HOUR)), (Rise::Several, None));
-    assert_eq!((told.rise(&grown, TUESDAY + DAY), due(&told, &grown, TUESDAY + DAY)), (Rise::Many, update));
+    assert_eq!(
+        (told.rise(&grown, TUESDAY + HOUR), due(&told, &grown, TUESDAY + HOUR)),
+        (Rise::Several, None)
+    );
+    assert_eq!(
+        (told.rise(&grown, TUESDAY + DAY), due(&told, &grown, TUESDAY + DAY)),
+        (Rise::Many, update)
+    );
     // The same level on another day is no news; that it is over is, at once.
     assert_eq!(due(&told, &Alert { revision: 5, ..first.clone() }, TUESDAY + DAY), None);
     let withdrawn = Alert { state: AlertState::Withdrawn, ..grown.clone() };
-    assert_eq!((told.rise(&withdrawn, TUESDAY + HOUR), due(&told, &withdrawn, TUESDAY + HOUR)), (Rise::Several, update));
-    let official = subscription("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
+    assert_eq!(
+        (told.rise(&withdrawn, TUESDAY + HOUR), due(&told, &withdrawn, TUESDAY + HOUR)),
+        (Rise::Several, update)
+    );
+    let official = subscription(
+        "channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]",
+    );
     assert_eq!(told.due(&official, &grown, &[], TUESDAY + MINUTE), update);
 }

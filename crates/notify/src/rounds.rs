@@ -1,7 +1,9 @@
 //! Recipients of one mail, each with an outcome of its own.
 //!
-//! Plain data, stored with the outbox. A mail goes to one recipient after another, and each outcome is stored before the next: a
-//! restart repeats at most the one mail that was on its way. A refusal is final for that mail and that address.
+//! Plain data, stored with the outbox. A mail goes to one recipient after another, and each outcome
+//! is stored before the next: a
+//! restart repeats at most the one mail that was on its way. A refusal is final for that mail and
+//! that address.
 
 use std::collections::BTreeMap;
 
@@ -58,13 +60,16 @@ impl Round {
 
     /// Who is next: without an outcome, and not to be left alone for now.
     pub fn next<'a>(&self, to: &'a [String], now: Micros) -> Option<&'a String> {
-        let is_due = |copy: &MailCopy| copy.outcome == CopyOutcome::Waiting && now >= copy.tries.not_before;
+        let is_due =
+            |copy: &MailCopy| copy.outcome == CopyOutcome::Waiting && now >= copy.tries.not_before;
         to.iter().find(|address| self.copies.get(*address).is_none_or(is_due))
     }
 
     /// Whether all of these have a final outcome.
     pub fn is_complete(&self, to: &[String]) -> bool {
-        to.iter().all(|address| self.copies.get(address).is_some_and(|copy| copy.outcome != CopyOutcome::Waiting))
+        to.iter().all(|address| {
+            self.copies.get(address).is_some_and(|copy| copy.outcome != CopyOutcome::Waiting)
+        })
     }
 
     pub fn accepted(&self) -> usize {
@@ -73,19 +78,36 @@ impl Round {
 
     /// How many are without a final outcome.
     pub fn waiting(&self, to: &[String]) -> usize {
-        let has_none = |address: &&String| self.copies.get(*address).is_none_or(|copy| copy.outcome == CopyOutcome::Waiting);
+        let has_none = |address: &&String| {
+            self.copies.get(*address).is_none_or(|copy| copy.outcome == CopyOutcome::Waiting)
+        };
         if self.is_over { 0 } else { to.iter().filter(has_none).count() }
     }
 
-    /// Notes what became of the mail to one address. A failure of the server belongs to no address: then nothing changes.
-    pub fn note(&mut self, address: &str, revision: u32, result: &Result<(), SendError>, now: Micros, jitter: f64) {
+    /// Notes what became of the mail to one address. A failure of the server belongs to no address:
+    /// then nothing changes.
+    pub fn note(
+        &mut self,
+        address: &str,
+        revision: u32,
+        result: &Result<(), SendError>,
+        now: Micros,
+        jitter: f64,
+    ) {
         let before = self.copies.get(address).map_or(Tries::default(), |copy| copy.tries);
         let (outcome, tries) = match result {
             Ok(()) => (CopyOutcome::Accepted, before),
             Err(SendError::Refused { .. }) => (CopyOutcome::Refused, before),
             Err(SendError::Deferred { .. }) => {
                 let tries = before.failed(now, None, jitter);
-                (if tries.is_hopeless(now) { CopyOutcome::GivenUp } else { CopyOutcome::Waiting }, tries)
+                (
+                    if tries.is_hopeless(now) {
+                        CopyOutcome::GivenUp
+                    } else {
+                        CopyOutcome::Waiting
+                    },
+                    tries,
+                )
             }
             Err(SendError::Later { .. } | SendError::Never { .. }) => return,
         };
@@ -95,7 +117,8 @@ impl Round {
     /// Gives up all that have no outcome.
     pub fn give_up(&mut self, to: &[String], revision: u32) {
         for address in to {
-            let copy = MailCopy { outcome: CopyOutcome::GivenUp, revision, tries: Tries::default() };
+            let copy =
+                MailCopy { outcome: CopyOutcome::GivenUp, revision, tries: Tries::default() };
             let known = self.copies.entry(address.clone()).or_insert(copy);
             if known.outcome == CopyOutcome::Waiting {
                 known.outcome = CopyOutcome::GivenUp;

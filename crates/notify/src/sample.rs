@@ -34,7 +34,10 @@ impl Names for Europe {
     fn region(&self, code: &str, language: Language) -> Option<String> {
         let names: BTreeMap<&str, [&str; 4]> = BTreeMap::from([
             ("DE-BY", ["Bavaria", "Bavière", "Baviera", "Bayern"]),
-            ("DE-BW", ["Baden-Württemberg", "Bade-Wurtemberg", "Baden-Wurtemberg", "Baden-Württemberg"]),
+            (
+                "DE-BW",
+                ["Baden-Württemberg", "Bade-Wurtemberg", "Baden-Wurtemberg", "Baden-Württemberg"],
+            ),
             ("DE", ["Germany", "Allemagne", "Alemania", "Deutschland"]),
             ("CH", ["Switzerland", "Suisse", "Suiza", "Schweiz"]),
             ("US", ["United States", "États-Unis", "Estados Unidos", "Vereinigte Staaten"]),
@@ -43,7 +46,8 @@ impl Names for Europe {
     }
 
     fn topic(&self, id: &str, language: Language) -> Option<String> {
-        (id == "fever").then(|| ["Fever", "Fièvre", "Fiebre", "Fieber"][language as usize].to_owned())
+        (id == "fever")
+            .then(|| ["Fever", "Fièvre", "Fiebre", "Fieber"][language as usize].to_owned())
     }
 }
 
@@ -92,8 +96,12 @@ pub(crate) fn fever() -> Alert {
 
 /// A subscription with a few lines of its own.
 pub(crate) fn subscription(lines: &str) -> Subscription {
-    let text = format!("[[subscription]]\nname = \"test\"\naudience = \"official\"\nzone = \"Europe/Berlin\"\n{lines}");
-    let text = if lines.contains("channel") { text } else { format!("{text}\nchannel = \"stdout\"") };
+    let text = format!(
+        "[[subscription]]\nname = \"test\"\naudience = \"official\"\nzone = \
+            \"Europe/Berlin\"\n{lines}"
+    );
+    let text =
+        if lines.contains("channel") { text } else { format!("{text}\nchannel = \"stdout\"") };
     let mut read = subscription::read(&text, std::path::Path::new("/etc/pumphandle")).unwrap();
     read.remove(0)
 }

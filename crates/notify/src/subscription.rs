@@ -120,7 +120,8 @@ impl Rota {
         let local = zone.local(now);
         let day = if local.minute < self.hands_over { local.day - 1 } else { local.day };
         let turn = (day - self.starts).div_euclid(i64::from(self.days.max(1)));
-        members.get(usize::try_from(turn.rem_euclid(i64::try_from(members.len().max(1)).ok()?)).ok()?)
+        members
+            .get(usize::try_from(turn.rem_euclid(i64::try_from(members.len().max(1)).ok()?)).ok()?)
     }
 }
 
@@ -167,7 +168,8 @@ impl Subscription {
     /// Whether the alert, with what people have done about it so far, is for this reader at all.
     pub fn covers(&self, alert: &Alert, events: &[AlertEvent], world: &dyn World) -> bool {
         let kind = world.kind(&alert.topic);
-        let is_withheld = self.audience == Audience::Public && public::alert(kind, alert, events).is_none();
+        let is_withheld =
+            self.audience == Audience::Public && public::alert(kind, alert, events).is_none();
         !is_withheld
             && (self.topics.is_empty() || self.topics.contains(&alert.topic) || self.always.contains(&alert.topic))
             && (self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind)))
@@ -177,7 +179,8 @@ impl Subscription {
                 || self.rarity.is_none_or(|least| alert.recurrence.is_none_or(|days| days >= least)))
     }
 
-    /// The alert as this audience may see it: the public by the one rule of [`record::public`], if at all.
+    /// The alert as this audience may see it: the public by the one rule of [`record::public`], if
+    /// at all.
     pub fn face(&self, alert: &Alert, events: &[AlertEvent], world: &dyn World) -> Option<Face> {
         match self.audience {
             Audience::Official => Some(Face { alert: alert.clone(), rise: None }),
@@ -188,11 +191,17 @@ impl Subscription {
         }
     }
 
-    /// As it would be written, with all that is usual said: what a page shows and changes. Of an address only the host is told, since
+    /// As it would be written, with all that is usual said: what a page shows and changes. Of an
+    /// address only the host is told, since
     /// the rest may be a secret, and of secrets nothing.
     pub fn written(&self) -> Value {
         let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
-        let host = |url: &str| url::Url::parse(url).ok().and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default();
+        let host = |url: &str| {
+            url::Url::parse(url)
+                .ok()
+                .and_then(|url| Some(url.host_str()?.to_owned()))
+                .unwrap_or_default()
+        };
         let (channel, to, address, rota) = match &self.channel {
             Channel::Mail { to } => ("mail", to.addresses.clone(), None, to.rota),
             Channel::Webhook { url, .. } => ("webhook", Vec::new(), Some(host(url)), None),
@@ -205,7 +214,13 @@ impl Subscription {
             days: rota.days,
             hands_over: Some(clock(rota.hands_over)),
         });
-        let after = |span: Micros| if span % HOUR == 0 { format!("{}h", span / HOUR) } else { format!("{}m", span / MINUTE) };
+        let after = |span: Micros| {
+            if span % HOUR == 0 {
+                format!("{}h", span / HOUR)
+            } else {
+                format!("{}m", span / MINUTE)
+            }
+        };
         let written = Written {
             name: self.name.clone(),
             channel: channel.to_owned(),
@@ -216,7 +231,10 @@ impl Subscription {
             topics: self.topics.clone(),
             kinds: self.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
             regions: self.regions.clone(),
-            rarity: self.rarity.and_then(|least| RARITIES.iter().find(|(_, days)| *days >= least)).map(|(name, _)| (*name).to_owned()),
+            rarity: self
+                .rarity
+                .and_then(|least| RARITIES.iter().find(|(_, days)| *days >= least))
+                .map(|(name, _)| (*name).to_owned()),
             when: self.when,
             digest_at: Some(clock(self.digest_at)),
             digest_day: DAYS.get(usize::from(self.digest_day)).map(|day| (*day).to_owned()),
@@ -228,7 +246,11 @@ impl Subscription {
             heartbeat: self.heartbeat,
             rota,
             escalate_after: self.escalation.as_ref().map(|escalation| after(escalation.after)),
-            deputies: self.escalation.as_ref().map(|escalation| escalation.deputies.clone()).unwrap_or_default(),
+            deputies: self
+                .escalation
+                .as_ref()
+                .map(|escalation| escalation.deputies.clone())
+                .unwrap_or_default(),
         };
         // Texts, numbers and lists: it can't fail.
         serde_json::to_value(written).unwrap_or_default()
@@ -237,9 +259,11 @@ impl Subscription {
     /// Whom a mail on this occasion goes to now.
     pub fn recipients(&self, occasion: Occasion, now: Micros) -> Vec<String> {
         match (&self.channel, occasion) {
-            (Channel::Mail { .. }, Occasion::Escalation) => {
-                self.escalation.as_ref().map(|escalation| escalation.deputies.clone()).unwrap_or_default()
-            }
+            (Channel::Mail { .. }, Occasion::Escalation) => self
+                .escalation
+                .as_ref()
+                .map(|escalation| escalation.deputies.clone())
+                .unwrap_or_default(),
             (Channel::Mail { to }, _) => to.at(&self.zone, now),
             _ => Vec::new(),
         }
@@ -324,14 +348,19 @@ pub fn read(text: &str, folder: &Path) -> Result<Vec<Subscription>, Vec<Mistake>
         let line = error.span().map_or(1, |span| line_of(span.start));
         vec![Mistake { line, message: error.message().to_owned(), hint: None }]
     })?;
-    let (mut subscriptions, mut mistakes): (Vec<Subscription>, Vec<Mistake>) = (Vec::new(), Vec::new());
+    let (mut subscriptions, mut mistakes): (Vec<Subscription>, Vec<Mistake>) =
+        (Vec::new(), Vec::new());
     for spanned in file.subscription {
         let line = line_of(spanned.span().start);
         let written = spanned.into_inner();
         let name = written.name.clone();
         let mut complain = |message: String, hint: &str| {
             let hint = (!hint.is_empty()).then(|| hint.to_owned());
-            mistakes.push(Mistake { line, message: format!("subscription `{name}`: {message}"), hint });
+            mistakes.push(Mistake {
+                line,
+                message: format!("subscription `{name}`: {message}"),
+                hint,
+            });
         };
         if subscriptions.iter().any(|other| other.name == written.name) {
             complain("the name is taken".to_owned(), "its state is kept under its name");
@@ -339,22 +368,33 @@ pub fn read(text: &str, folder: &Path) -> Result<Vec<Subscription>, Vec<Mistake>
         subscriptions.extend(checked(written, folder, &mut complain));
     }
     if subscriptions.len() > SUBSCRIPTIONS_MAX {
-        mistakes.push(Mistake { line: 1, message: format!("more than {SUBSCRIPTIONS_MAX} subscriptions"), hint: None });
+        mistakes.push(Mistake {
+            line: 1,
+            message: format!("more than {SUBSCRIPTIONS_MAX} subscriptions"),
+            hint: None,
+        });
     }
     if mistakes.is_empty() { Ok(subscriptions) } else { Err(mistakes) }
 }
 
-/// A subscription as a page sends it, or every mistake in it. Mail and feeds only: what names addresses of machines, and files of
+/// A subscription as a page sends it, or every mistake in it. Mail and feeds only: what names
+/// addresses of machines, and files of
 /// secrets on this one, is for those who can write files here.
 pub fn of_page(json: Value) -> Result<Subscription, Vec<String>> {
     let written: Written = serde_json::from_value(json).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = Vec::new();
     if !matches!(written.channel.as_str(), "mail" | "feed") || !written.secret_files.is_empty() {
-        mistakes.push("by the page there are `mail` and `feed`; other channels stand in files".to_owned());
+        mistakes.push(
+            "by the page there are `mail` and `feed`; other channels stand in files".to_owned(),
+        );
     }
-    let long = [&written.topics, &written.kinds, &written.regions, &written.always].iter().any(|list| list.len() > LIST_MAX);
+    let long = [&written.topics, &written.kinds, &written.regions, &written.always]
+        .iter()
+        .any(|list| list.len() > LIST_MAX);
     if long || written.deputies.len() > RECIPIENTS_MAX {
-        mistakes.push(format!("a list has at most {LIST_MAX} entries, and there are at most {RECIPIENTS_MAX} deputies"));
+        mistakes.push(format!(
+            "a list has at most {LIST_MAX} entries, and there are at most {RECIPIENTS_MAX} deputies"
+        ));
     }
     let mut complain = |message: String, hint: &str| {
         mistakes.push(if hint.is_empty() { message } else { format!("{message} ({hint})") });
@@ -363,14 +403,20 @@ pub fn of_page(json: Value) -> Result<Subscription, Vec<String>> {
     subscription.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
 
-fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &str)) -> Option<Subscription> {
+fn checked(
+    written: Written,
+    folder: &Path,
+    complain: &mut dyn FnMut(String, &str),
+) -> Option<Subscription> {
     let mut sound = true;
     let mut wrong = |message: String, hint: &str| {
         sound = false;
         complain(message, hint);
     };
     let is_name = |name: &str| {
-        !name.is_empty() && name.len() <= 60 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        !name.is_empty()
+            && name.len() <= 60
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if !is_name(&written.name) {
         wrong("a name is small letters, digits and hyphens, at most 60".to_owned(), "");
@@ -399,11 +445,18 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         }
     };
     let digest_at = time("digest-at", written.digest_at.as_deref(), 8 * 60);
-    let hands_over = time("rota.hands-over", written.rota.as_ref().and_then(|rota| rota.hands_over.as_deref()), 8 * 60);
+    let hands_over = time(
+        "rota.hands-over",
+        written.rota.as_ref().and_then(|rota| rota.hands_over.as_deref()),
+        8 * 60,
+    );
     let rota = written.rota.as_ref().and_then(|rota| {
         let starts = record::time::parse(&format!("{}T00:00:00Z", rota.starts)).ok();
         if starts.is_none() || !(1..=366).contains(&rota.days) {
-            wrong("a rota has a day on which it `starts`, and turns of 1 to 366 `days`".to_owned(), "starts = \"2026-01-05\", days = 7");
+            wrong(
+                "a rota has a day on which it `starts`, and turns of 1 to 366 `days`".to_owned(),
+                "starts = \"2026-01-05\", days = 7",
+            );
         }
         Some(Rota { starts: starts?.div_euclid(DAY), days: rota.days, hands_over })
     });
@@ -411,13 +464,19 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         wrong("a rota needs at least two in `to`".to_owned(), "");
     }
     let quiet = written.quiet.as_deref().and_then(|text| {
-        let parsed = text.split_once('-').and_then(|(from, to)| Some(Quiet { from: minutes(from)?, to: minutes(to)? }));
+        let parsed = text
+            .split_once('-')
+            .and_then(|(from, to)| Some(Quiet { from: minutes(from)?, to: minutes(to)? }));
         if parsed.is_none() {
             wrong(format!("`quiet = \"{text}\"` is no span"), "write 22:00-06:00");
         }
         parsed
     });
-    let digest_day = match written.digest_day.as_deref().map(|day| DAYS.iter().position(|known| day.eq_ignore_ascii_case(known))) {
+    let digest_day = match written
+        .digest_day
+        .as_deref()
+        .map(|day| DAYS.iter().position(|known| day.eq_ignore_ascii_case(known)))
+    {
         None => 0,
         Some(Some(day)) => u8::try_from(day).unwrap_or(0),
         Some(None) => {
@@ -428,7 +487,10 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
     let rarity = written.rarity.as_deref().and_then(|text| {
         let days = RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days);
         if days.is_none() {
-            wrong(format!("unknown rarity `{text}`"), "month, quarter or year: by chance less than once in that time");
+            wrong(
+                format!("unknown rarity `{text}`"),
+                "month, quarter or year: by chance less than once in that time",
+            );
         }
         days
     });
@@ -438,7 +500,10 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         .filter_map(|name| {
             let kind = Kind::parse(name);
             if kind.is_none() {
-                wrong(format!("unknown kind `{name}`"), &format!("one of {}", Kind::ALL.map(Kind::name).join(", ")));
+                wrong(
+                    format!("unknown kind `{name}`"),
+                    &format!("one of {}", Kind::ALL.map(Kind::name).join(", ")),
+                );
             }
             kind
         })
@@ -459,7 +524,8 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
             "h" => Some(HOUR),
             _ => None,
         };
-        let span = digits.parse::<u16>().ok().zip(unit).map(|(number, unit)| Micros::from(number) * unit);
+        let span =
+            digits.parse::<u16>().ok().zip(unit).map(|(number, unit)| Micros::from(number) * unit);
         if span.is_none() {
             wrong(format!("`escalate-after = \"{text}\"` is no span"), "write 90m or 2h");
         }
@@ -469,17 +535,27 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         wrong("`escalate-after` and `deputies` belong together".to_owned(), "");
     }
     let channel = match (written.channel.as_str(), written.url) {
-        ("mail", None) if !written.to.is_empty() => Some(Channel::Mail { to: Recipients { addresses: written.to, rota } }),
+        ("mail", None) if !written.to.is_empty() => {
+            Some(Channel::Mail { to: Recipients { addresses: written.to, rota } })
+        }
         ("mail", _) => {
-            wrong("a mail goes `to` somebody, and to no `url`".to_owned(), "to = [\"duty@example.org\"]");
+            wrong(
+                "a mail goes `to` somebody, and to no `url`".to_owned(),
+                "to = [\"duty@example.org\"]",
+            );
             None
         }
-        ("webhook", Some(url)) if !written.secret_files.is_empty() && written.secret_files.len() <= 4 => {
+        ("webhook", Some(url))
+            if !written.secret_files.is_empty() && written.secret_files.len() <= 4 =>
+        {
             let secret_files = written.secret_files.iter().map(|file| folder.join(file)).collect();
             Some(Channel::Webhook { url, secret_files })
         }
         ("webhook", _) => {
-            wrong("a webhook has a `url` and one to four `secret-files`, the newest first".to_owned(), "a file holds whsec_ and base64");
+            wrong(
+                "a webhook has a `url` and one to four `secret-files`, the newest first".to_owned(),
+                "a file holds whsec_ and base64",
+            );
             None
         }
         ("alertmanager", Some(url)) => Some(Channel::Alertmanager { url }),
@@ -490,7 +566,10 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
         ("feed", None) => Some(Channel::Feed),
         ("stdout", None) => Some(Channel::Stdout),
         (other, _) => {
-            wrong(format!("unknown channel `{other}`, or one that has no `url`"), "mail, webhook, alertmanager, feed or stdout");
+            wrong(
+                format!("unknown channel `{other}`, or one that has no `url`"),
+                "mail, webhook, alertmanager, feed or stdout",
+            );
             None
         }
     };
@@ -519,12 +598,15 @@ fn checked(written: Written, folder: &Path, complain: &mut dyn FnMut(String, &st
 
 /// By chance less than once in that time; in days.
 const RARITIES: [(&str, f64); 3] = [("month", 30.4), ("quarter", 91.3), ("year", 365.25)];
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const DAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// `08:00` in minutes.
 fn minutes(text: &str) -> Option<u32> {
     let (hour, minute) = text.trim().split_once(':')?;
-    let part = |text: &str, max: u32| (text.len() == 2).then(|| text.parse::<u32>().ok())?.filter(|number| *number <= max);
+    let part = |text: &str, max: u32| {
+        (text.len() == 2).then(|| text.parse::<u32>().ok())?.filter(|number| *number <= max)
+    };
     Some(part(hour, 23)? * 60 + part(minute, 59)?)
 }
 

@@ -1,6 +1,8 @@
-//! An alert in people's words, in four languages: a sentence, how rare it is, what is known beside it, what to check.
+//! An alert in people's words, in four languages: a sentence, how rare it is, what is known beside
+//! it, what to check.
 //!
-//! One form for all, a phrase book for each language. Rarity in words, never p-values; every number with what was expected;
+//! One form for all, a phrase book for each language. Rarity in words, never p-values; every number
+//! with what was expected;
 //! posts, not cases. Text only: whoever puts it into markup escapes it.
 
 use record::public::Rise;
@@ -23,7 +25,8 @@ pub enum Language {
 }
 
 impl Language {
-    pub const ALL: [Language; 4] = [Language::English, Language::French, Language::Spanish, Language::German];
+    pub const ALL: [Language; 4] =
+        [Language::English, Language::French, Language::Spanish, Language::German];
 
     pub fn code(self) -> &'static str {
         match self {
@@ -60,7 +63,8 @@ pub struct Telling<'a> {
     pub language: Language,
     pub zone: &'a Zone,
     pub names: &'a dyn Names,
-    /// Among how many series the recurrence is measured: those of the reader's subscription; 0: all that are watched.
+    /// Among how many series the recurrence is measured: those of the reader's subscription; 0: all
+    /// that are watched.
     pub series: u32,
     /// Outcomes of the last alerts of this topic here, latest first.
     pub history: &'a [Outcome],
@@ -190,7 +194,13 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
     let end = book.end(&telling.zone.local(alert.window_end));
-    let posted = book.posted(&topic(alert, telling), &place(alert, telling), &book.span(alert.window_length), &end, is_open);
+    let posted = book.posted(
+        &topic(alert, telling),
+        &place(alert, telling),
+        &book.span(alert.window_length),
+        &end,
+        is_open,
+    );
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
     if let Some(rise) = telling.rise {
         return format!("{withdrawn}{} {posted}.", book.rise(rise));
@@ -200,12 +210,24 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
     format!("{withdrawn}{accounts} {posted}{}{expected}.", semicolon(telling.language))
 }
 
-/// Conditions under which the program works with less, as the page calls them: English, French, Spanish, German.
+/// Conditions under which the program works with less, as the page calls them: English, French,
+/// Spanish, German.
 const CONDITIONS: [(&str, [&str; 4]); 10] = [
     ("feed-silent", ["source silent", "source muette", "fuente sin datos", "Quelle stumm"]),
     ("feed-failed", ["source failed", "source en panne", "fuente averiada", "Quelle ausgefallen"]),
-    ("lag", ["results behind the clock", "résultats en retard", "resultados con retraso", "Ergebnisse im Rückstand"]),
-    ("clock", ["clock not reliable", "horloge peu fiable", "reloj poco fiable", "Uhr nicht verlässlich"]),
+    (
+        "lag",
+        [
+            "results behind the clock",
+            "résultats en retard",
+            "resultados con retraso",
+            "Ergebnisse im Rückstand",
+        ],
+    ),
+    (
+        "clock",
+        ["clock not reliable", "horloge peu fiable", "reloj poco fiable", "Uhr nicht verlässlich"],
+    ),
     ("mail-refused", ["mail refused", "courriel refusé", "correo rechazado", "E-Mail abgelehnt"]),
     ("disk-full", ["disk full", "disque plein", "disco lleno", "Datenträger voll"]),
     (
@@ -226,11 +248,28 @@ const CONDITIONS: [(&str, [&str; 4]); 10] = [
             "Ergebnisse können nicht gespeichert werden",
         ],
     ),
-    ("no-frames", ["no counts are made", "aucun comptage en cours", "no se hacen recuentos", "es wird nicht gezählt"]),
-    ("role-ended", ["a part has stopped", "un composant s’est arrêté", "un componente se ha detenido", "ein Programmteil ist beendet"]),
+    (
+        "no-frames",
+        [
+            "no counts are made",
+            "aucun comptage en cours",
+            "no se hacen recuentos",
+            "es wird nicht gezählt",
+        ],
+    ),
+    (
+        "role-ended",
+        [
+            "a part has stopped",
+            "un composant s’est arrêté",
+            "un componente se ha detenido",
+            "ein Programmteil ist beendet",
+        ],
+    ),
 ];
 
-/// A condition's name and subject, such as `feed-silent bluesky`, in words: `source silent (bluesky)`.
+/// A condition's name and subject, such as `feed-silent bluesky`, in words: `source silent
+/// (bluesky)`.
 pub fn condition(name: &str, language: Language) -> String {
     let (what, subject) = name.split_once(' ').unwrap_or((name, ""));
     let column = match language {
@@ -239,7 +278,10 @@ pub fn condition(name: &str, language: Language) -> String {
         Language::Spanish => 2,
         Language::German => 3,
     };
-    let words = CONDITIONS.iter().find(|(known, _)| *known == what).map_or(what, |(_, words)| words[column]);
+    let words = CONDITIONS
+        .iter()
+        .find(|(known, _)| *known == what)
+        .map_or(what, |(_, words)| words[column]);
     if subject.is_empty() { plain(words) } else { format!("{} ({})", plain(words), plain(subject)) }
 }
 
@@ -282,7 +324,10 @@ pub fn rarity(alert: &Alert, telling: &Telling<'_>) -> Option<String> {
 
 /// `Fever, Bavaria`.
 pub fn title(alert: &Alert, telling: &Telling<'_>) -> String {
-    let name = telling.names.topic(&alert.topic, telling.language).unwrap_or_else(|| alert.topic_name.clone());
+    let name = telling
+        .names
+        .topic(&alert.topic, telling.language)
+        .unwrap_or_else(|| alert.topic_name.clone());
     format!("{}, {}", plain(&name), region(&alert.region, telling))
 }
 
@@ -317,20 +362,29 @@ pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
     }
     if is_much(explanation.news) {
         let domain = explanation.link_domains.first().map(|(domain, _)| plain(domain));
-        checks.push(book.check(&Check::News { posts: explanation.news, of, domain: domain.as_deref() }));
+        checks.push(book.check(&Check::News {
+            posts: explanation.news,
+            of,
+            domain: domain.as_deref(),
+        }));
     }
     if alert.coverage < 0.95 {
         checks.push(book.check(&Check::Coverage(&percent(alert.coverage))));
     }
     // Others write tags, and write anything into them.
-    let tags: Vec<String> = explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag))).collect();
+    let tags: Vec<String> =
+        explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag))).collect();
     if !tags.is_empty() {
         checks.push(book.check(&Check::Tags(&tags.join(" "))));
     }
     let beside: Vec<String> = alert
         .regions
         .iter()
-        .filter(|code| **code != alert.region && !alert.region.starts_with(&format!("{code}-")) && !is_beside(code))
+        .filter(|code| {
+            **code != alert.region
+                && !alert.region.starts_with(&format!("{code}-"))
+                && !is_beside(code)
+        })
         .take(5)
         .map(|code| region(code, telling))
         .collect();
@@ -347,7 +401,12 @@ pub(crate) fn label(language: Language, label: Label) -> &'static str {
 }
 
 /// Why a reader gets a message, and how to change that: a line each.
-pub(crate) fn reasons(language: Language, subscription: &str, page: Option<&str>, unsubscribes: Option<&str>) -> Vec<String> {
+pub(crate) fn reasons(
+    language: Language,
+    subscription: &str,
+    page: Option<&str>,
+    unsubscribes: Option<&str>,
+) -> Vec<String> {
     let book = language.book();
     let page = page.map(|page| book.change(&format!("{page}/subscriptions")));
     let by_mail = unsubscribes.map(|address| book.end_by_mail(address));
@@ -377,7 +436,8 @@ pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
     let interval = alert.grounds.expected_low.zip(alert.grounds.expected_high);
     // In whole accounts, as on the page: what lies between is no count.
-    let interval = interval.map(|(low, high)| (decimal(low.floor(), book), decimal(high.ceil(), book)));
+    let interval =
+        interval.map(|(low, high)| (decimal(low.floor(), book), decimal(high.ceil(), book)));
     book.expected(
         &decimal(alert.expected, book),
         interval.as_ref().map(|(low, high)| (low.as_str(), high.as_str())),
@@ -396,7 +456,10 @@ fn is_beside(code: &str) -> bool {
 
 fn topic(alert: &Alert, telling: &Telling<'_>) -> String {
     let book = telling.language.book();
-    let name = telling.names.topic(&alert.topic, telling.language).unwrap_or_else(|| alert.topic_name.clone());
+    let name = telling
+        .names
+        .topic(&alert.topic, telling.language)
+        .unwrap_or_else(|| alert.topic_name.clone());
     book.in_sentence(&plain(&name))
 }
 
@@ -407,8 +470,13 @@ pub fn region(code: &str, telling: &Telling<'_>) -> String {
         record::region::WORLD => book.world().to_owned(),
         record::region::UNLOCATED => book.unlocated().to_owned(),
         _ => {
-            let language = code.strip_prefix("lang:").and_then(|code| book.language(code)).map(str::to_owned);
-            plain(&language.or_else(|| telling.names.region(code, telling.language)).unwrap_or_else(|| code.to_owned()))
+            let language =
+                code.strip_prefix("lang:").and_then(|code| book.language(code)).map(str::to_owned);
+            plain(
+                &language
+                    .or_else(|| telling.names.region(code, telling.language))
+                    .unwrap_or_else(|| code.to_owned()),
+            )
         }
     }
 }
@@ -425,8 +493,11 @@ fn place(alert: &Alert, telling: &Telling<'_>) -> String {
 /// Without what moves or breaks the text around it: names come from files and tags from strangers.
 pub fn plain(name: &str) -> String {
     let is_mark = |letter: char| matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let cleaned: String =
-        name.chars().filter(|letter| !is_mark(*letter)).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let cleaned: String = name
+        .chars()
+        .filter(|letter| !is_mark(*letter))
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     let mut short: String = cleaned.chars().take(120).collect();
     if short.len() < cleaned.len() {
         short.push('…');
@@ -438,7 +509,9 @@ pub fn plain(name: &str) -> String {
 fn lowered(name: &str) -> String {
     let mut letters = name.chars();
     match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain([second]).chain(letters).collect(),
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain([second]).chain(letters).collect()
+        }
         _ => name.to_owned(),
     }
 }
@@ -478,10 +551,20 @@ pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
     let accounts = book.in_sentence(book.label(Label::Accounts));
     let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
     if let Some(rise) = telling.rise {
-        return format!("{withdrawn}{}{}{}", title(alert, telling), colon(telling.language), book.level(rise));
+        return format!(
+            "{withdrawn}{}{}{}",
+            title(alert, telling),
+            colon(telling.language),
+            book.level(rise)
+        );
     }
     let observed = whole(alert.observed.into(), book);
-    format!("{withdrawn}{}{}{observed} {accounts}, {}", title(alert, telling), colon(telling.language), expected(alert, telling))
+    format!(
+        "{withdrawn}{}{}{observed} {accounts}, {}",
+        title(alert, telling),
+        colon(telling.language),
+        expected(alert, telling)
+    )
 }
 
 /// `97 %`.

@@ -1,6 +1,7 @@
 //! People's own time: what their clock shows, and when it next shows something.
 //!
-//! IANA zones, compiled in. Local time is a function of the instant; the other way round it may be missing or there twice.
+//! IANA zones, compiled in. Local time is a function of the instant; the other way round it may be
+//! missing or there twice.
 
 use record::Micros;
 use record::time::{DAY, MINUTE, SECOND};
@@ -51,12 +52,21 @@ impl Zone {
     }
 
     fn offset(&self, at: Micros) -> Micros {
-        self.rules.find_local_time_type(at.div_euclid(SECOND)).map_or(0, |kind| Micros::from(kind.ut_offset()) * SECOND)
+        self.rules
+            .find_local_time_type(at.div_euclid(SECOND))
+            .map_or(0, |kind| Micros::from(kind.ut_offset()) * SECOND)
     }
 
     pub fn local(&self, at: Micros) -> Local {
-        let letters = self.rules.find_local_time_type(at.div_euclid(SECOND)).map_or("UTC", |kind| kind.time_zone_designation());
-        let zone = if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters.to_owned() };
+        let letters = self
+            .rules
+            .find_local_time_type(at.div_euclid(SECOND))
+            .map_or("UTC", |kind| kind.time_zone_designation());
+        let zone = if letters.starts_with(['+', '-']) {
+            format!("UTC{letters}")
+        } else {
+            letters.to_owned()
+        };
         let there = at + self.offset(at);
         let day = there.div_euclid(DAY);
         let (year, month, day_of_month) = record::time::date(day);
@@ -72,8 +82,10 @@ impl Zone {
         }
     }
 
-    /// The first instant after `after` at which the clock there shows `minute` (on `weekday`, if one is given). A time that a day skips
-    /// comes an offset's change later that day; of one that a day has twice, the earlier is meant unless it has passed.
+    /// The first instant after `after` at which the clock there shows `minute` (on `weekday`, if
+    /// one is given). A time that a day skips
+    /// comes an offset's change later that day; of one that a day has twice, the earlier is meant
+    /// unless it has passed.
     pub fn next(&self, after: Micros, minute: u32, weekday: Option<u8>) -> Micros {
         let today = self.local(after).day;
         for day in today - 1..=today + 8 {
@@ -81,7 +93,8 @@ impl Zone {
                 continue;
             }
             let there = day * DAY + Micros::from(minute) * MINUTE;
-            let mut found: Vec<Micros> = [there - DAY, there + DAY].map(|near| there - self.offset(near)).into();
+            let mut found: Vec<Micros> =
+                [there - DAY, there + DAY].map(|near| there - self.offset(near)).into();
             found.sort_unstable();
             let shows = |at: &Micros| at + self.offset(*at) == there;
             let exact: Vec<Micros> = found.iter().copied().filter(shows).collect();
@@ -121,7 +134,10 @@ mod tests {
         };
         assert_eq!(shown("2026-01-13T13:00:00Z"), "2026-01-13 14:00 CET");
         assert_eq!(shown("2026-07-13T23:30:00Z"), "2026-07-14 01:30 CEST");
-        assert_eq!(Zone::named("America/Sao_Paulo").unwrap().local(at("2026-01-13T13:00:00Z")).zone, "UTC-03");
+        assert_eq!(
+            Zone::named("America/Sao_Paulo").unwrap().local(at("2026-01-13T13:00:00Z")).zone,
+            "UTC-03"
+        );
         assert_eq!(berlin.local(at("2026-01-13T13:00:00Z")).weekday, 1, "a Tuesday");
         assert!(Zone::named("Europe/Atlantis").is_none());
     }
@@ -132,7 +148,10 @@ mod tests {
         // On 29 March 2026 the clock goes from 02:00 to 03:00, on 25 October from 03:00 to 02:00.
         assert_eq!(berlin.next(at("2026-03-29T00:00:00Z"), 150, None), at("2026-03-29T01:30:00Z"));
         assert_eq!(berlin.next(at("2026-10-24T23:00:00Z"), 150, None), at("2026-10-25T00:30:00Z"));
-        assert_eq!(berlin.next(at("2026-01-13T13:00:00Z"), 8 * 60, Some(0)), at("2026-01-19T07:00:00Z"));
+        assert_eq!(
+            berlin.next(at("2026-01-13T13:00:00Z"), 8 * 60, Some(0)),
+            at("2026-01-19T07:00:00Z")
+        );
     }
 
     proptest! {

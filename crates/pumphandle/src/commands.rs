@@ -40,12 +40,18 @@ use crate::said::shortened;
 
 /// Who does something from a terminal: as they say, else as the system knows them.
 fn actor(said: Option<String>) -> String {
-    said.or_else(|| std::env::var("USER").ok()).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "terminal".to_owned())
+    said.or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| "terminal".to_owned())
 }
 
 /// Where a page is asked: one that listens on all addresses, on one of them.
 fn reached_at(listens: SocketAddr) -> SocketAddr {
-    if listens.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, listens.port()).into() } else { listens }
+    if listens.ip().is_unspecified() {
+        (Ipv4Addr::LOCALHOST, listens.port()).into()
+    } else {
+        listens
+    }
 }
 
 /// How a command fails: by what the user wrote, or by what happened.
@@ -83,12 +89,16 @@ impl Failure {
         let mut stderr = std::io::stderr().lock();
         // Where standard error is closed there is nobody left to tell.
         let _ = match self {
-            Failure::Configuration(problems) => problems.iter().try_for_each(|problem| write!(stderr, "{problem}")),
+            Failure::Configuration(problems) => {
+                problems.iter().try_for_each(|problem| write!(stderr, "{problem}"))
+            }
             Failure::Usage { message, hint } => {
                 let hint = hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
                 write!(stderr, "{}", shortened(&format!("error: {message}\n{hint}")))
             }
-            Failure::Other(error) => writeln!(stderr, "{}", shortened(&format!("error: {error:#}"))),
+            Failure::Other(error) => {
+                writeln!(stderr, "{}", shortened(&format!("error: {error:#}")))
+            }
         };
     }
 
@@ -97,7 +107,9 @@ impl Failure {
         match self {
             Failure::Configuration(_) => false,
             Failure::Usage { message, hint: None } => logging::end_with(message),
-            Failure::Usage { message, hint: Some(hint) } => logging::end_with(&format!("{message}\nhint: {hint}")),
+            Failure::Usage { message, hint: Some(hint) } => {
+                logging::end_with(&format!("{message}\nhint: {hint}"))
+            }
             Failure::Other(error) => logging::end_with(&format!("{error:#}")),
         }
     }
@@ -120,7 +132,8 @@ fn is_broken_pipe(error: &Error) -> bool {
             csv::ErrorKind::Io(error) => Some(error.kind()),
             _ => None,
         });
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        let json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         [io, csv, json].contains(&Some(std::io::ErrorKind::BrokenPipe))
     })
 }

@@ -1,10 +1,14 @@
-//! The configuration: what the person who runs the program decided, checked as a whole before anything starts.
+//! The configuration: what the person who runs the program decided, checked as a whole before
+//! anything starts.
 //!
-//! Two steps: `written` lays defaults, file, environment and `--set` over each other and remembers where everything
-//! stands; [`Config`] is made of it, validated, with paths resolved. Every mistake is told at once, with its place and a
+//! Two steps: `written` lays defaults, file, environment and `--set` over each other and remembers
+//! where everything
+//! stands; [`Config`] is made of it, validated, with paths resolved. Every mistake is told at once,
+//! with its place and a
 //! hint: serde would stop at the first, so values are asked for one by one (`reader`).
 //! The defaults are `config/pumphandle.toml` itself, compiled in.
-//! Knows what may be configured; opens nothing but the configuration and topic files, and makes no keys.
+//! Knows what may be configured; opens nothing but the configuration and topic files, and makes no
+//! keys.
 
 mod notify_section;
 mod places;
@@ -319,11 +323,19 @@ impl Places {
             || atlas.name(code).is_some()
     }
 
-    /// Whether a code is a region's: of ISO 3166, of the operator's own, the world, or a language's.
+    /// Whether a code is a region's: of ISO 3166, of the operator's own, the world, or a
+    /// language's.
     pub(crate) fn knows(&self, code: &str) -> bool {
         let language = code.strip_prefix("lang:");
-        let is_language = language.is_some_and(|code| (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase()));
-        let own = || self.placing.atlas.own().is_some_and(|own| own.each().any(|own| own.code.eq_ignore_ascii_case(code)));
+        let is_language = language.is_some_and(|code| {
+            (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase())
+        });
+        let own = || {
+            self.placing
+                .atlas
+                .own()
+                .is_some_and(|own| own.each().any(|own| own.code.eq_ignore_ascii_case(code)))
+        };
         let is_special = code == record::region::WORLD || code == record::region::UNLOCATED;
         is_special || is_language || self.placing.atlas.region(code).is_some() || own()
     }
@@ -332,10 +344,16 @@ impl Places {
     pub(crate) fn names(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
         let atlas = &self.placing.atlas;
-        let named = |name: &dyn Fn(&'static str) -> String| LANGUAGES.map(|language| (language.to_owned(), name(language))).into();
-        let world = atlas.regions().iter().map(|region| (region.code.clone(), named(&|language| region.name_in(language).to_owned())));
+        let named = |name: &dyn Fn(&'static str) -> String| {
+            LANGUAGES.map(|language| (language.to_owned(), name(language))).into()
+        };
+        let world = atlas.regions().iter().map(|region| {
+            (region.code.clone(), named(&|language| region.name_in(language).to_owned()))
+        });
         let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each);
-        let own = own.filter_map(|own| Some((own.code.to_owned(), own.name?))).map(|(code, name)| (code, named(&|_| name.to_owned())));
+        let own = own
+            .filter_map(|own| Some((own.code.to_owned(), own.name?)))
+            .map(|(code, name)| (code, named(&|_| name.to_owned())));
         world.chain(own).collect()
     }
 }
@@ -371,8 +389,10 @@ pub(crate) struct MetricsListener {
 
 /// The configuration, or everything that is wrong with it.
 ///
-/// Without a path it is `pumphandle.toml` or `config/pumphandle.toml` in the working directory, else the defaults.
-/// `sets` are the arguments of `--set`; of `environment` only `PUMPHANDLE__SECTION__KEY` is looked at.
+/// Without a path it is `pumphandle.toml` or `config/pumphandle.toml` in the working directory,
+/// else the defaults.
+/// `sets` are the arguments of `--set`; of `environment` only `PUMPHANDLE__SECTION__KEY` is looked
+/// at.
 pub(crate) fn load(
     path: Option<&Path>,
     sets: &[String],
@@ -391,9 +411,14 @@ pub(crate) fn built_in(sets: &[String]) -> Result<Config, Vec<Problem>> {
     load_layers(None, &[], sets, std::iter::empty())
 }
 
-/// The defaults, over them `usual`, the file if one is named, and `sets`: neither the working directory nor the environment say
+/// The defaults, over them `usual`, the file if one is named, and `sets`: neither the working
+/// directory nor the environment say
 /// anything.
-pub(crate) fn load_named(path: Option<&Path>, usual: &[String], sets: &[String]) -> Result<Config, Vec<Problem>> {
+pub(crate) fn load_named(
+    path: Option<&Path>,
+    usual: &[String],
+    sets: &[String],
+) -> Result<Config, Vec<Problem>> {
     load_layers(path.map(Path::to_owned), usual, sets, std::iter::empty())
 }
 
@@ -409,8 +434,10 @@ fn load_layers(
     lay_sets_over(&mut root, usual, &mut problems);
     if let Some(path) = &path {
         let file = path.display().to_string();
-        let text = read_text(path, FILE_BYTES_MAX).map_err(|error| vec![error.of_configuration(&file)])?;
-        let (table, syntax) = written::parse(&text, |line| Place::File { file: file.clone(), line });
+        let text =
+            read_text(path, FILE_BYTES_MAX).map_err(|error| vec![error.of_configuration(&file)])?;
+        let (table, syntax) =
+            written::parse(&text, |line| Place::File { file: file.clone(), line });
         problems.extend(syntax);
         written::lay_over(&mut root, table);
     }
@@ -433,11 +460,18 @@ fn load_layers(
 
 /// The process's environment, as far as it is text.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn lay_environment_over(root: &mut Table, environment: impl Iterator<Item = (String, String)>, problems: &mut Vec<Problem>) {
-    let ours = environment.filter_map(|(name, value)| written::environment_path(&name).map(|path| (name, path, value)));
+fn lay_environment_over(
+    root: &mut Table,
+    environment: impl Iterator<Item = (String, String)>,
+    problems: &mut Vec<Problem>,
+) {
+    let ours = environment.filter_map(|(name, value)| {
+        written::environment_path(&name).map(|path| (name, path, value))
+    });
     let mut ours: Vec<_> = ours.collect();
     // The list of feeds before the keys of one.
     ours.sort_by(|(a, a_path, _), (b, b_path, _)| (a_path.len(), a).cmp(&(b_path.len(), b)));
@@ -506,13 +540,18 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
     let feeds = read_feeds(reader, feed_defaults, file.as_deref(), &mut warnings);
     let web = reader.section("web", |section| read_web(section, file.as_deref(), &mut warnings));
     let detect = reader.section("detect", read_detect);
-    let alerts = reader.section("alerts", |section| Some(Alerts { stdout: section.boolean("stdout")?.value }));
+    let alerts = reader
+        .section("alerts", |section| Some(Alerts { stdout: section.boolean("stdout")?.value }));
     let notify = notify_section::read(reader, file.as_deref());
     let privacy = reader.section("privacy", |section| read_privacy(section, file.as_deref()));
     let retention = reader.section("retention", read_retention);
     let limits = reader.section("limits", read_limits);
-    let rejects = reader.section("rejects", |section| Some(Rejects { share_max: section.number("share-max", 0.0..=1.0)?.value }));
-    let ingest = reader.section("ingest", |section| Some(Ingest { outage_hold: section.duration("outage-hold", 0..=6 * HOUR)?.value }));
+    let rejects = reader.section("rejects", |section| {
+        Some(Rejects { share_max: section.number("share-max", 0.0..=1.0)?.value })
+    });
+    let ingest = reader.section("ingest", |section| {
+        Some(Ingest { outage_hold: section.duration("outage-hold", 0..=6 * HOUR)?.value })
+    });
     let places = places::read(reader, topics.as_ref(), file.as_deref());
     let log = reader.section("log", read_log);
     let metrics = reader.section("metrics", |section| read_metrics(section, &mut warnings));
@@ -538,7 +577,11 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
         alerts: alerts?,
         notify: notify?,
         privacy: Privacy { author_key_epoch: privacy.author_key_epoch.value, ..privacy.rest },
-        retention: Retention { posts: retention.posts.value, tallies: retention.tallies.value, ..retention.rest },
+        retention: Retention {
+            posts: retention.posts.value,
+            tallies: retention.tallies.value,
+            ..retention.rest
+        },
         limits: limits?,
         rejects: rejects?,
         ingest: ingest?,
@@ -554,13 +597,24 @@ fn read(reader: &mut Reader, feed_defaults: &Table, file: Option<PathBuf>) -> Op
 fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journal> {
     let kind = read_kind(section, "kafka", cfg!(feature = "kafka"));
     let data = section.text_of("data", "the path of a folder", |text| !text.is_empty());
-    let brokers = section.text_of("brokers", "`HOST:PORT`, several by commas", |text| text.split(',').all(is_broker));
-    let prefix = section.text_of("prefix", "letters, digits, `.`, `_` and `-`, at most 100", is_stream_prefix);
+    let brokers = section.text_of("brokers", "`HOST:PORT`, several by commas", |text| {
+        text.split(',').all(is_broker)
+    });
+    let prefix = section.text_of(
+        "prefix",
+        "letters, digits, `.`, `_` and `-`, at most 100",
+        is_stream_prefix,
+    );
     let partitions = section.whole_number("partitions", 1..=256);
     let replication = section.whole_number("replication", 1..=9);
     let session_timeout = section.duration("session-timeout", SECOND..=30 * MINUTE);
     let accept_gaps = section.boolean("accept-gaps");
-    let password_file = read_secret_file(section, "password-file", file, "name the file that holds the password, and nothing else");
+    let password_file = read_secret_file(
+        section,
+        "password-file",
+        file,
+        "name the file that holds the password, and nothing else",
+    );
     let properties = section.section("kafka", read_properties);
     let kafka = Kafka {
         brokers: brokers?.value,
@@ -571,17 +625,31 @@ fn read_journal(section: &mut Section<'_>, file: Option<&Path>) -> Option<Journa
         properties: properties?,
     };
     let kind = if kind? { JournalKind::Kafka } else { JournalKind::Local };
-    Some(Journal { kind, data: PathBuf::from(data?.value), partitions: partitions?.value, accept_gaps: accept_gaps?.value, kafka })
+    Some(Journal {
+        kind,
+        data: PathBuf::from(data?.value),
+        partitions: partitions?.value,
+        accept_gaps: accept_gaps?.value,
+        kafka,
+    })
 }
 
 /// Whether `kind` names the server, which may not be in this build, rather than `local`.
 fn read_kind(section: &mut Section<'_>, server: &str, built: bool) -> Option<bool> {
-    let kind = if built { not_yet(section, "kind", &["local", server], &[]) } else { not_yet(section, "kind", &["local"], &[server]) };
+    let kind = if built {
+        not_yet(section, "kind", &["local", server], &[])
+    } else {
+        not_yet(section, "kind", &["local"], &[server])
+    };
     kind.map(|kind| kind == 1)
 }
 
 fn is_broker(text: &str) -> bool {
-    let port = text.trim().rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    let port = text
+        .trim()
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .map(|(_, port)| port.parse::<u16>());
     matches!(port, Some(Ok(1..)))
 }
 
@@ -591,20 +659,26 @@ fn read_properties(section: &mut Section<'_>) -> Option<Vec<(String, String)>> {
     let mut fits = true;
     flatten(section.everything(), "", &mut |name, node| {
         if SECRET_PROPERTIES.contains(&name.as_str()) {
-            let hint = "secrets never stand here: `password-file` in `[journal]` names the file of `sasl.password`, `ssl.key.location` that of a key";
+            let hint = "secrets never stand here: `password-file` in `[journal]` names the file of \
+                `sasl.password`, `ssl.key.location` that of a key";
             section.problem(&node.key_place, &format!("secret in `{name}`"), Some(hint));
             fits = false;
         } else if let Some(text) = param_text(&node) {
             properties.push((name, text));
         } else {
-            section.problem(&node.place, &format!("bad value {} for `{name}`", node.raw.shown()), Some("a text, a number, true or false"));
+            section.problem(
+                &node.place,
+                &format!("bad value {} for `{name}`", node.raw.shown()),
+                Some("a text, a number, true or false"),
+            );
             fits = false;
         }
     });
     fits.then_some(properties)
 }
 
-const SECRET_PROPERTIES: [&str; 4] = ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"];
+const SECRET_PROPERTIES: [&str; 4] =
+    ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"];
 
 fn flatten(table: Table, above: &str, take: &mut impl FnMut(String, Node)) {
     for (key, node) in table {
@@ -626,8 +700,18 @@ fn read_warehouse(section: &mut Section<'_>, file: Option<&Path>) -> Option<Ware
     let url = read_warehouse_url(section);
     let database = section.text_of("database", "a name of letters, digits and `_`", is_database);
     let user = section.text("user");
-    let password_file = read_secret_file(section, "password-file", file, "name the file that holds the password, and nothing else");
-    let clickhouse = ClickHouse { url: url?, database: database?.value, user: user?.value, password_file: password_file? };
+    let password_file = read_secret_file(
+        section,
+        "password-file",
+        file,
+        "name the file that holds the password, and nothing else",
+    );
+    let clickhouse = ClickHouse {
+        url: url?,
+        database: database?.value,
+        user: user?.value,
+        password_file: password_file?,
+    };
     let kind = if kind? { WarehouseKind::ClickHouse } else { WarehouseKind::Local };
     Some(Warehouse { kind, clickhouse })
 }
@@ -642,7 +726,9 @@ fn read_warehouse_url(section: &mut Section<'_>) -> Option<String> {
         section.problem(
             &url.place,
             SECRET_IN_URL,
-            Some("write the address without user and password; `user` and `password-file` name them"),
+            Some(
+                "write the address without user and password; `user` and `password-file` name them",
+            ),
         );
         return None;
     }
@@ -658,7 +744,12 @@ fn has_user(url: &str) -> bool {
 }
 
 /// A word, some of which are promised but not built; the place of one that is among `built`.
-fn not_yet(section: &mut Section<'_>, key: &'static str, built: &[&str], later: &[&str]) -> Option<usize> {
+fn not_yet(
+    section: &mut Section<'_>,
+    key: &'static str,
+    built: &[&str],
+    later: &[&str],
+) -> Option<usize> {
     let words: Vec<&str> = built.iter().chain(later).copied().collect();
     let word = section.word(key, &words)?;
     if word.value >= built.len() {
@@ -682,7 +773,8 @@ struct PanesRead {
 
 fn read_panes(section: &mut Section<'_>) -> Option<PanesRead> {
     let length = section.value("length", |raw| {
-        let length = raw.text().and_then(units::duration).filter(|length| PANE_LENGTHS.contains(length));
+        let length =
+            raw.text().and_then(units::duration).filter(|length| PANE_LENGTHS.contains(length));
         length.ok_or_else(|| format!("one of {}", PANE_LENGTHS.map(display_duration).join(", ")))
     });
     let place = section.place_of("windows");
@@ -696,40 +788,63 @@ fn read_panes(section: &mut Section<'_>) -> Option<PanesRead> {
     }
     for window in &windows {
         if window.value % length.value != 0 {
-            let (shown, length_shown) = (display_duration(window.value), display_duration(length.value));
+            let (shown, length_shown) =
+                (display_duration(window.value), display_duration(length.value));
             let hint = format!(
                 "write {}, or another multiple of {length_shown}",
                 display_duration(window.value + length.value - window.value % length.value)
             );
             let place = blamed(window, &length).clone();
-            section.problem(&place, &format!("window {shown} is no multiple of `length`, {length_shown},"), Some(&hint));
+            section.problem(
+                &place,
+                &format!("window {shown} is no multiple of `length`, {length_shown},"),
+                Some(&hint),
+            );
         }
     }
     if lateness.value >= horizon.value {
-        let message = format!("`lateness`, {}, reaches `horizon`, {},", display_duration(lateness.value), display_duration(horizon.value));
+        let message = format!(
+            "`lateness`, {}, reaches `horizon`, {},",
+            display_duration(lateness.value),
+            display_duration(horizon.value)
+        );
         let place = blamed(&lateness, &horizon).clone();
-        section.problem(&place, &message, Some("a window is first judged well before its numbers are final"));
+        section.problem(
+            &place,
+            &message,
+            Some("a window is first judged well before its numbers are final"),
+        );
     }
     windows.sort_by_key(|window| window.value);
     windows.dedup_by_key(|window| window.value);
     Some(PanesRead { length, windows, lateness, horizon })
 }
 
-fn read_topics(reader: &mut Reader, journal: Option<&Journal>, file: Option<&Path>) -> Option<Topics> {
+fn read_topics(
+    reader: &mut Reader,
+    journal: Option<&Journal>,
+    file: Option<&Path>,
+) -> Option<Topics> {
     let read = reader.section("topics", |section| {
         let place = section.place_of("files");
         let files = section.texts("files");
         let segment = section.boolean("segment");
         let crises = section.text("crises");
         if files.as_ref().is_some_and(Vec::is_empty) {
-            section.problem(&place, "no topic file for `files`", Some("leave `files` out for the topics that are compiled in"));
+            section.problem(
+                &place,
+                "no topic file for `files`",
+                Some("leave `files` out for the topics that are compiled in"),
+            );
             return None;
         }
         Some((files?, segment?.value, crises?))
     });
     let (files, segment, crises) = read?;
     let crises = match crises.value.as_str() {
-        "" => journal.map_or_else(|| PathBuf::from("data"), |journal| journal.data.clone()).join("crises"),
+        "" => journal
+            .map_or_else(|| PathBuf::from("data"), |journal| journal.data.clone())
+            .join("crises"),
         folder => resolve(base_of(&crises.place, file), folder),
     };
     let files = if files.iter().all(At::is_default) { None } else { Some(&*files) };
@@ -743,7 +858,12 @@ fn read_topics(reader: &mut Reader, journal: Option<&Journal>, file: Option<&Pat
     }
 }
 
-fn read_feeds(reader: &mut Reader, defaults: &Table, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<Vec<Feed>> {
+fn read_feeds(
+    reader: &mut Reader,
+    defaults: &Table,
+    file: Option<&Path>,
+    warnings: &mut Vec<Problem>,
+) -> Option<Vec<Feed>> {
     let mut names: Vec<At<String>> = Vec::new();
     let feeds = reader.list_of_sections("feeds", defaults, |section| {
         let name = read_feed_name(section, &mut names);
@@ -753,7 +873,10 @@ fn read_feeds(reader: &mut Reader, defaults: &Table, file: Option<&Path>, warnin
     })?;
     if feeds.is_empty() {
         let place = Place::WholeFile { file: shown_file(file) };
-        warnings.push(Problem::new(&place, "no feed, so there is nothing to read").hint("write `[[feeds]]` before each"));
+        warnings.push(
+            Problem::new(&place, "no feed, so there is nothing to read")
+                .hint("write `[[feeds]]` before each"),
+        );
     }
     Some(feeds)
 }
@@ -763,7 +886,11 @@ fn shown_file(file: Option<&Path>) -> String {
 }
 
 fn read_feed_name(section: &mut Section<'_>, names: &mut Vec<At<String>>) -> Option<String> {
-    let name = section.text_of("name", "small letters, digits and single hyphens, such as `bluesky-eu`", is_name)?;
+    let name = section.text_of(
+        "name",
+        "small letters, digits and single hyphens, such as `bluesky-eu`",
+        is_name,
+    )?;
     if let Some(first) = names.iter().find(|first| first.value == name.value) {
         let hint = format!("give each feed a name of its own; the first stands in {}", first.place);
         section.problem(&name.place, &format!("second feed named `{}`", name.value), Some(&hint));
@@ -775,7 +902,10 @@ fn read_feed_name(section: &mut Section<'_>, names: &mut Vec<At<String>>) -> Opt
 
 /// Kebab-case: `bluesky-eu`.
 fn is_name(text: &str) -> bool {
-    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
     text.len() <= 64 && text.split('-').all(is_part)
 }
 
@@ -793,10 +923,15 @@ const JETSTREAM_KEYS: [&str; 9] = [
 ];
 const FILE_KEYS: [&str; 2] = ["path", "follow"];
 
-fn read_feed_kind(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {
+fn read_feed_kind(
+    section: &mut Section<'_>,
+    file: Option<&Path>,
+    warnings: &mut Vec<Problem>,
+) -> Option<FeedKind> {
     JETSTREAM_KEYS.iter().chain(&FILE_KEYS).for_each(|key| section.known(key));
     // A kind that is wrong says nothing of the keys beside it.
-    let Some(kind) = not_yet(section, "kind", &["jetstream", "file"], &["mastodon", "x", "push"]) else {
+    let Some(kind) = not_yet(section, "kind", &["jetstream", "file"], &["mastodon", "x", "push"])
+    else {
         JETSTREAM_KEYS.iter().chain(&FILE_KEYS).for_each(|key| section.leave(key));
         return None;
     };
@@ -804,7 +939,9 @@ fn read_feed_kind(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
         FILE_KEYS.iter().for_each(|key| section.refuse(key, "it belongs to feeds of kind `file`"));
         read_jetstream(section, warnings)
     } else {
-        JETSTREAM_KEYS.iter().for_each(|key| section.refuse(key, "it belongs to feeds of kind `jetstream`"));
+        JETSTREAM_KEYS
+            .iter()
+            .for_each(|key| section.refuse(key, "it belongs to feeds of kind `jetstream`"));
         read_file_feed(section, file, warnings)
     }
 }
@@ -832,23 +969,38 @@ fn read_profiles(section: &mut Section<'_>) -> Option<Option<FeedProfiles>> {
     let one_author_in = section.whole_number("profiles-one-author-in", 1..=10_000);
     let per_minute = section.whole_number("profiles-per-minute", 1..=3_000);
     let expiry = section.duration("profiles-expiry", HOUR..=30 * DAY);
-    let (url, one_author_in, per_minute, expiry) = (url?, one_author_in?.value, per_minute?.value, expiry?.value);
+    let (url, one_author_in, per_minute, expiry) =
+        (url?, one_author_in?.value, per_minute?.value, expiry?.value);
     let Some(url) = url else { return Some(None) };
     let rest = url.value.strip_prefix("https://").or(url.value.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || "@?#".contains(c))) {
+    if rest.is_none_or(|rest| {
+        rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || "@?#".contains(c))
+    }) {
         let message = format!("bad value {} for `profiles`", written::quoted(&url.value));
-        section.problem(&url.place, &message, Some("the address of an AppView, such as `https://public.api.bsky.app`"));
+        section.problem(
+            &url.place,
+            &message,
+            Some("the address of an AppView, such as `https://public.api.bsky.app`"),
+        );
         return None;
     }
-    let settings = ProfileSettings { requests_per_minute: per_minute, ..ProfileSettings::new(&url.value) };
-    Some(Some(FeedProfiles { settings, rules: ProfileRules { one_author_in, expiry, ..ProfileRules::default() } }))
+    let settings =
+        ProfileSettings { requests_per_minute: per_minute, ..ProfileSettings::new(&url.value) };
+    Some(Some(FeedProfiles {
+        settings,
+        rules: ProfileRules { one_author_in, expiry, ..ProfileRules::default() },
+    }))
 }
 
 fn read_urls(section: &mut Section<'_>) -> Option<Vec<String>> {
     let place = section.place_of("urls");
     let urls = section.texts("urls")?;
     if urls.is_empty() {
-        section.problem(&place, "no url for `urls`", Some("leave `urls` out for the public servers"));
+        section.problem(
+            &place,
+            "no url for `urls`",
+            Some("leave `urls` out for the public servers"),
+        );
         return None;
     }
     let mut all = Some(Vec::new());
@@ -869,19 +1021,26 @@ fn check_url(url: &str) -> Result<(), (String, &'static str)> {
         return Err((SECRET_IN_URL.to_owned(), "write the address without user and password"));
     }
     let bad = || format!("bad value {} for `urls`", written::quoted(url));
-    let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| ["ws", "wss"].contains(scheme)) else {
+    let Some((_, rest)) =
+        url.split_once("://").filter(|(scheme, _)| ["ws", "wss"].contains(scheme))
+    else {
         return Err((bad(), "an address that begins with `wss://` or `ws://`"));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if rest.contains(['?', '#']) {
-        return Err((bad(), "the address without `?` and what follows; that is made from the other keys"));
+        return Err((
+            bad(),
+            "the address without `?` and what follows; that is made from the other keys",
+        ));
     }
     // The brackets of `[::1]:8080` hold colons of their own.
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c));
+    let is_host = !host.is_empty()
+        && !host
+            .contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c));
     let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let is_path = !rest.contains(|c: char| c.is_whitespace() || c.is_control());
     if is_host && is_port && is_path {
@@ -897,24 +1056,43 @@ fn read_collections(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> O
     let collections = section.texts("collections")?;
     let mut fits = true;
     for collection in &collections {
-        let is_part =
-            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'*');
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'*')
+        };
         if collection.value.split('.').count() < 2 || !collection.value.split('.').all(is_part) {
-            let message = format!("bad value {} for `collections`", written::quoted(&collection.value));
-            section.problem(&collection.place, &message, Some("the name of a collection, such as `app.bsky.feed.post`"));
+            let message =
+                format!("bad value {} for `collections`", written::quoted(&collection.value));
+            section.problem(
+                &collection.place,
+                &message,
+                Some("the name of a collection, such as `app.bsky.feed.post`"),
+            );
             fits = false;
         }
     }
-    let collections: Vec<String> = collections.into_iter().map(|collection| collection.value).collect();
+    let collections: Vec<String> =
+        collections.into_iter().map(|collection| collection.value).collect();
     if fits && !feeds::jetstream::wants_posts(&collections) {
-        let message = format!("`collections` without `{}`, so no post will be read,", feeds::line::POSTS);
+        let message =
+            format!("`collections` without `{}`, so no post will be read,", feeds::line::POSTS);
         warnings.push(Problem::new(&place, message).hint("leave `collections` out for posts"));
     }
     fits.then_some(collections)
 }
 
-fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {
-    let follow = if section.is_given("follow") { section.boolean("follow").map(|follow| follow.value) } else { Some(false) };
+fn read_file_feed(
+    section: &mut Section<'_>,
+    file: Option<&Path>,
+    warnings: &mut Vec<Problem>,
+) -> Option<FeedKind> {
+    let follow = if section.is_given("follow") {
+        section.boolean("follow").map(|follow| follow.value)
+    } else {
+        Some(false)
+    };
     if !section.is_given("path") {
         let place = section.place.clone();
         section.problem_if_sound(
@@ -927,7 +1105,11 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
     let place = section.place_of("path");
     let written = section.text_or_texts("path")?;
     if written.is_empty() {
-        section.problem(&place, "no path for `path`", Some("name a file, a pattern, or `-` for standard input"));
+        section.problem(
+            &place,
+            "no path for `path`",
+            Some("name a file, a pattern, or `-` for standard input"),
+        );
         return None;
     }
     let follow = follow?;
@@ -941,8 +1123,11 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
         let is_pattern = path.value.contains(['*', '?', '[']);
         if !follow && !is_pattern && !resolved.exists() {
             warnings.push(
-                Problem::new(&path.place, format!("no file `{}` for `path` in `[[feeds]]`", resolved.display()))
-                    .hint("it must be there before `run` begins, or be followed"),
+                Problem::new(
+                    &path.place,
+                    format!("no file `{}` for `path` in `[[feeds]]`", resolved.display()),
+                )
+                .hint("it must be there before `run` begins, or be followed"),
             );
         }
         paths.push(resolved.display().to_string());
@@ -950,8 +1135,13 @@ fn read_file_feed(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut
     Some(FeedKind::File { paths, follow })
 }
 
-fn read_web(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<Problem>) -> Option<Web> {
-    let listen = section.parsed::<SocketAddr>("listen", "an address and a port, such as `127.0.0.1:8080`");
+fn read_web(
+    section: &mut Section<'_>,
+    file: Option<&Path>,
+    warnings: &mut Vec<Problem>,
+) -> Option<Web> {
+    let listen =
+        section.parsed::<SocketAddr>("listen", "an address and a port, such as `127.0.0.1:8080`");
     let hosts = section.texts("hosts");
     let roles = web::Role::ALL.map(web::Role::name);
     let anonymous = section.word("anonymous", &roles);
@@ -962,7 +1152,10 @@ fn read_web(section: &mut Section<'_>, file: Option<&Path>, warnings: &mut Vec<P
     let listen = listen?;
     if !listen.value.ip().is_loopback() {
         let message = format!("`listen`, {}, lets other machines in, in `[web]`", listen.value);
-        warnings.push(Problem::new(&listen.place, message).hint("use `127.0.0.1`, or see that only those you trust reach it"));
+        warnings.push(
+            Problem::new(&listen.place, message)
+                .hint("use `127.0.0.1`, or see that only those you trust reach it"),
+        );
     }
     let anonymous = web::Role::ALL[anonymous?.value];
     let mut trusted_proxies = Vec::new();
@@ -992,19 +1185,32 @@ const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"]
 fn read_log(section: &mut Section<'_>) -> Option<Log> {
     let format = section.word("format", &["text", "json"]);
     let level = section.word("level", &LOG_LEVELS);
-    Some(Log { format: [LogFormat::Text, LogFormat::Json][format?.value], level: LOG_LEVELS[level?.value] })
+    Some(Log {
+        format: [LogFormat::Text, LogFormat::Json][format?.value],
+        level: LOG_LEVELS[level?.value],
+    })
 }
 
 fn read_metrics(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<MetricsListener> {
-    let Some(written) = section.optional_text("listen")? else { return Some(MetricsListener { listen: None }) };
+    let Some(written) = section.optional_text("listen")? else {
+        return Some(MetricsListener { listen: None });
+    };
     let Ok(listen) = written.value.trim().parse::<SocketAddr>() else {
         let message = format!("bad value {} for `listen`", written::quoted(&written.value));
-        section.problem(&written.place, &message, Some("an address and a port, such as `127.0.0.1:9464`, or empty for none"));
+        section.problem(
+            &written.place,
+            &message,
+            Some("an address and a port, such as `127.0.0.1:9464`, or empty for none"),
+        );
         return None;
     };
     if !listen.ip().is_loopback() {
-        let message = format!("`listen`, {listen}, lets other machines read the metrics, in `[metrics]`");
-        warnings.push(Problem::new(&written.place, message).hint("use `127.0.0.1`, or see that only your Prometheus reaches it"));
+        let message =
+            format!("`listen`, {listen}, lets other machines read the metrics, in `[metrics]`");
+        warnings.push(
+            Problem::new(&written.place, message)
+                .hint("use `127.0.0.1`, or see that only your Prometheus reaches it"),
+        );
     }
     Some(MetricsListener { listen: Some(listen) })
 }
@@ -1014,14 +1220,19 @@ const PROXY_SECRET_BYTES_LEAST: usize = 16;
 
 fn read_proxy_secret(section: &mut Section<'_>, file: Option<&Path>) -> Option<Option<PathBuf>> {
     let key = "proxy-secret-file";
-    let hint = "name a file whose only line is the secret that the proxy sends, such as 64 random hexadecimal digits";
+    let hint = "name a file whose only line is the secret that the proxy sends, such as 64 random \
+        hexadecimal digits";
     let place = section.place_of(key);
     let path = read_secret_file(section, key, file, hint)?;
     let Some(path) = path else { return Some(None) };
     let problem = match std::fs::read_to_string(&path) {
         Ok(text) if text.trim_end().lines().count() > 1 => "has more than one line",
-        Ok(text) if text.trim_end().len() < PROXY_SECRET_BYTES_LEAST => "is shorter than 16 characters",
-        Ok(text) if !text.trim_end().bytes().all(|byte| byte.is_ascii_graphic()) => "holds what no header can carry",
+        Ok(text) if text.trim_end().len() < PROXY_SECRET_BYTES_LEAST => {
+            "is shorter than 16 characters"
+        }
+        Ok(text) if !text.trim_end().bytes().all(|byte| byte.is_ascii_graphic()) => {
+            "holds what no header can carry"
+        }
         Ok(_) => return Some(Some(path)),
         Err(_) => "can't be read as text",
     };
@@ -1047,7 +1258,8 @@ fn read_detect(section: &mut Section<'_>) -> Option<DetectRead> {
     });
     let params = section.section("params", |section| read_params(section, method.as_ref()));
     // `params` notes an unknown method too, whose place is above.
-    let (method, guardband, coverage, floors, params) = (method?, guardband?, coverage?, floors?, params?);
+    let (method, guardband, coverage, floors, params) =
+        (method?, guardband?, coverage?, floors?, params?);
     let false_episodes_per_week = false_episodes?.value;
     let settings = DetectSettings {
         method: method.value,
@@ -1061,11 +1273,18 @@ fn read_detect(section: &mut Section<'_>) -> Option<DetectRead> {
 }
 
 /// The parameters of a method, as it would read them from the command line.
-fn read_params(section: &mut Section<'_>, method: Option<&At<String>>) -> Option<Vec<(String, String)>> {
+fn read_params(
+    section: &mut Section<'_>,
+    method: Option<&At<String>>,
+) -> Option<Vec<(String, String)>> {
     let mut nodes = section.everything();
     if nodes.len() > PARAMS_MAX {
         let place = section.place.clone();
-        section.problem(&place, &format!("{} parameters, more than {PARAMS_MAX},", nodes.len()), Some("no method has so many"));
+        section.problem(
+            &place,
+            &format!("{} parameters, more than {PARAMS_MAX},", nodes.len()),
+            Some("no method has so many"),
+        );
         return None;
     }
     let mut params = Vec::new();
@@ -1075,7 +1294,11 @@ fn read_params(section: &mut Section<'_>, method: Option<&At<String>>) -> Option
             Some(text) => params.push((key.clone(), text)),
             None => {
                 let message = format!("bad value {} for `{key}`", node.raw.shown());
-                section.problem(&node.place, &message, Some("a text, a number, true or false, or a list of them"));
+                section.problem(
+                    &node.place,
+                    &message,
+                    Some("a text, a number, true or false, or a list of them"),
+                );
                 fits = false;
             }
         }
@@ -1086,17 +1309,22 @@ fn read_params(section: &mut Section<'_>, method: Option<&At<String>>) -> Option
     while let Err(error) = Method::parse(&method.value, &remaining) {
         fits = false;
         let text = error.to_string();
-        let (message, hint) = text.split_once("\nhint: ").map_or((text.as_str(), None), |(message, hint)| (message, Some(hint)));
+        let (message, hint) = text
+            .split_once("\nhint: ")
+            .map_or((text.as_str(), None), |(message, hint)| (message, Some(hint)));
         let key = match &error {
             ParamError::UnknownMethod { .. } => {
                 section.problem_above(&method.place, message, hint);
                 break;
             }
-            ParamError::UnknownParameter { key, .. } | ParamError::BadValue { key, .. } | ParamError::Twice { key, .. } => key,
+            ParamError::UnknownParameter { key, .. }
+            | ParamError::BadValue { key, .. }
+            | ParamError::Twice { key, .. } => key,
         };
         // A method may name a parameter otherwise than it was written.
         let written = remaining.iter().position(|(name, _)| name == key);
-        let written = written.or_else(|| remaining.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)));
+        let written = written
+            .or_else(|| remaining.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)));
         let node = written.and_then(|index| nodes.remove(&remaining.remove(index).0));
         match node {
             Some(node) => section.problem(&node.place, message, hint),
@@ -1115,8 +1343,10 @@ fn param_text(node: &Node) -> Option<String> {
         Raw::Text(text) | Raw::Number(text) | Raw::Given(text) => Some(text.clone()),
         Raw::Boolean(value) => Some(value.to_string()),
         Raw::List(items) => {
-            let items: Option<Vec<String>> =
-                items.iter().map(|item| param_text(item).filter(|_| !matches!(item.raw, Raw::List(_)))).collect();
+            let items: Option<Vec<String>> = items
+                .iter()
+                .map(|item| param_text(item).filter(|_| !matches!(item.raw, Raw::List(_))))
+                .collect();
             items.map(|items| items.join(","))
         }
         Raw::Date(_) | Raw::Table(_) => None,
@@ -1131,17 +1361,27 @@ struct PrivacyRead {
 fn read_privacy(section: &mut Section<'_>, file: Option<&Path>) -> Option<PrivacyRead> {
     let author_key_epoch = section.duration("author-key-epoch", DAY..=KEY_EPOCH_MAX);
     let left_out = "leave it out and one is made beside the data folder";
-    let keys = section.optional_text("keys")?.map(|keys| resolve(base_of(&keys.place, file), &keys.value));
+    let keys =
+        section.optional_text("keys")?.map(|keys| resolve(base_of(&keys.place, file), &keys.value));
     let author_key_file = read_secret_file(section, "author-key-file", file, left_out);
     let routing_key_file = read_secret_file(section, "routing-key-file", file, left_out);
     let author_key_epoch = author_key_epoch?;
-    let rest =
-        Privacy { author_key_epoch: author_key_epoch.value, keys, author_key_file: author_key_file?, routing_key_file: routing_key_file? };
+    let rest = Privacy {
+        author_key_epoch: author_key_epoch.value,
+        keys,
+        author_key_file: author_key_file?,
+        routing_key_file: routing_key_file?,
+    };
     Some(PrivacyRead { rest, author_key_epoch })
 }
 
 /// Outer none: a problem; inner none: not given. The file is not read here.
-fn read_secret_file(section: &mut Section<'_>, key: &'static str, file: Option<&Path>, hint: &str) -> Option<Option<PathBuf>> {
+fn read_secret_file(
+    section: &mut Section<'_>,
+    key: &'static str,
+    file: Option<&Path>,
+    hint: &str,
+) -> Option<Option<PathBuf>> {
     let Some(path) = section.optional_text(key)? else {
         return Some(None);
     };
@@ -1220,10 +1460,16 @@ fn compare(
         if span.value >= horizon.value {
             return;
         }
-        let (shown, horizon_shown) = (display_duration(span.value), display_duration(horizon.value));
-        let message = format!("{name}, {shown}, is shorter than `panes.horizon`, {horizon_shown}, in `{section}`");
-        let message =
-            if span.is_default() { format!("`horizon`, {horizon_shown}, is longer than {name}, {shown}, in `[panes]`") } else { message };
+        let (shown, horizon_shown) =
+            (display_duration(span.value), display_duration(horizon.value));
+        let message = format!(
+            "{name}, {shown}, is shorter than `panes.horizon`, {horizon_shown}, in `{section}`"
+        );
+        let message = if span.is_default() {
+            format!("`horizon`, {horizon_shown}, is longer than {name}, {shown}, in `[panes]`")
+        } else {
+            message
+        };
         reader.problem(Problem::new(blamed(span, horizon), message).hint(why));
     };
     if let Some(detect) = detect {
@@ -1236,14 +1482,24 @@ fn compare(
         at_least_horizon(&retention.tallies, "`retention.tallies`", "[retention]", why);
     }
     if let Some(privacy) = privacy {
-        let longest =
-            Kind::ALL.iter().flat_map(|kind| kind.windows()).copied().chain(panes.windows.iter().map(|window| window.value)).max();
+        let longest = Kind::ALL
+            .iter()
+            .flat_map(|kind| kind.windows())
+            .copied()
+            .chain(panes.windows.iter().map(|window| window.value))
+            .max();
         let least = longest.unwrap_or(WINDOW_MAX) + horizon.value;
         let epoch = &privacy.author_key_epoch;
         if epoch.value < least {
             let shown = display_duration(epoch.value);
-            let message = format!("`author-key-epoch`, {shown}, is shorter than the longest window and the horizon, in `[privacy]`");
-            reader.problem(Problem::new(blamed(epoch, horizon), message).hint(format!("at least {}", display_duration(least))));
+            let message = format!(
+                "`author-key-epoch`, {shown}, is shorter than the longest window and the horizon, \
+                    in `[privacy]`"
+            );
+            reader.problem(
+                Problem::new(blamed(epoch, horizon), message)
+                    .hint(format!("at least {}", display_duration(least))),
+            );
         }
     }
 }
@@ -1271,9 +1527,11 @@ impl Feed {
 }
 
 impl Config {
-    /// What the engine must know of it. Number, generation, start and key fingerprints are the caller's.
+    /// What the engine must know of it. Number, generation, start and key fingerprints are the
+    /// caller's.
     pub(crate) fn settings(&self) -> Settings {
-        let mut topics: Vec<TopicSetting> = self.topics.lexicon.topics().iter().map(|topic| self.topic_setting(topic)).collect();
+        let mut topics: Vec<TopicSetting> =
+            self.topics.lexicon.topics().iter().map(|topic| self.topic_setting(topic)).collect();
         // The order of files and of topics in them means nothing.
         topics.sort_by(|a, b| a.id.cmp(&b.id));
         Settings {
@@ -1284,7 +1542,13 @@ impl Config {
             partitions: self.journal.partitions,
             topics,
             feeds: self.feeds.iter().map(Feed::setting).collect(),
-            regions: self.places.placing.atlas.own().map(atlas::OwnRegions::table).unwrap_or_default(),
+            regions: self
+                .places
+                .placing
+                .atlas
+                .own()
+                .map(atlas::OwnRegions::table)
+                .unwrap_or_default(),
             detect: self.detect.clone(),
             author_epoch: self.privacy.author_key_epoch,
             cells_max: self.limits.cells as u64,
@@ -1300,11 +1564,18 @@ impl Config {
             Kind::Symptom | Kind::Disease => (self.panes.length, self.panes.windows.clone()),
             kind => (kind.pane(), kind.windows().to_vec()),
         };
-        TopicSetting { id: topic.id.clone(), name: topic.name.clone(), kind: topic.kind, pane, windows }
+        TopicSetting {
+            id: topic.id.clone(),
+            name: topic.name.clone(),
+            kind: topic.kind,
+            pane,
+            windows,
+        }
     }
 }
 
-/// What the paths of a place are relative to: files to the configuration file's folder, the rest to the working directory.
+/// What the paths of a place are relative to: files to the configuration file's folder, the rest to
+/// the working directory.
 fn base_of<'file>(place: &Place, file: Option<&'file Path>) -> &'file Path {
     match place {
         Place::File { .. } => file.and_then(Path::parent).unwrap_or(Path::new("")),
@@ -1325,8 +1596,11 @@ enum ReadError {
 
 impl ReadError {
     fn of_configuration(&self, file: &str) -> Problem {
-        let problem = self.problem(&Place::WholeFile { file: file.to_owned() }, "the configuration", file);
-        problem.or_hint("without `--config` the defaults hold; its path is relative to the working directory")
+        let problem =
+            self.problem(&Place::WholeFile { file: file.to_owned() }, "the configuration", file);
+        problem.or_hint(
+            "without `--config` the defaults hold; its path is relative to the working directory",
+        )
     }
 
     /// Of `file`, called `name` in the message, which was named at `place`.
@@ -1343,9 +1617,11 @@ impl ReadError {
                 let message = format!("{name} is longer than {}", units::display_size(*bytes_max));
                 Problem::new(place, message).hint("no such file is; see what was named there")
             }
-            ReadError::NotText { line } => {
-                Problem::new(&Place::File { file: file.to_owned(), line: *line }, "bytes that are no UTF-8").hint("save the file as UTF-8")
-            }
+            ReadError::NotText { line } => Problem::new(
+                &Place::File { file: file.to_owned(), line: *line },
+                "bytes that are no UTF-8",
+            )
+            .hint("save the file as UTF-8"),
         }
     }
 }
@@ -1360,7 +1636,9 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, ReadError> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        ReadError::NotText { line: 1 + error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() }
+        ReadError::NotText {
+            line: 1 + error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count(),
+        }
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -1,7 +1,10 @@
-//! The one loop that drives a stage: read from the journal, apply, append what came out, snapshot now and then.
+//! The one loop that drives a stage: read from the journal, apply, append what came out, snapshot
+//! now and then.
 //!
-//! Between the engine, which is pure, and the journal, which is bytes. All recovery is here: restore the last complete snapshot
-//! and read on from its position. Outputs are absolute and versioned, so what was said twice after a kill changes nothing.
+//! Between the engine, which is pure, and the journal, which is bytes. All recovery is here:
+//! restore the last complete snapshot
+//! and read on from its position. Outputs are absolute and versioned, so what was said twice after
+//! a kill changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,10 +30,12 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How often a role of its own looks whether it is to end.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// First wait before a failed call is tried again; doubled up to the last. Unit tests don't wait.
-const RETRY_FIRST: Duration = if cfg!(test) { Duration::from_nanos(1) } else { Duration::from_millis(200) };
+const RETRY_FIRST: Duration =
+    if cfg!(test) { Duration::from_nanos(1) } else { Duration::from_millis(200) };
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
-/// After a stop request stages read what is left for at most so long, and write their snapshots in at most so much more.
+/// After a stop request stages read what is left for at most so long, and write their snapshots in
+/// at most so much more.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);
 const LAST_SNAPSHOT_MAX: Duration = Duration::from_millis(1500);
 /// Bytes that are appended or put in one call, about.
@@ -39,11 +44,13 @@ const WRITE_BYTES: usize = 4 << 20;
 const CELLS_WARN_PERCENT: u64 = 80;
 
 // What stages write fits into a record, whatever they have read.
-const _: () = assert!(record::FRAME_PART_BYTES <= RECORD_BYTES_MAX && CHUNK_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () =
+    assert!(record::FRAME_PART_BYTES <= RECORD_BYTES_MAX && CHUNK_BYTES_MAX <= RECORD_BYTES_MAX);
 
 /// When a role ends.
 pub(crate) enum Ends<'a> {
-    /// When everything has been read that was written before upstream was done; soon after a stop request also with something
+    /// When everything has been read that was written before upstream was done; soon after a stop
+    /// request also with something
     /// unread, which is read at the next start.
     Drained(&'a Drain),
     /// When it says so, asked about once a second; what is unread is left to others.
@@ -87,11 +94,17 @@ pub(crate) struct Drain {
 
 impl Drain {
     pub(crate) fn new(flow: &Flow, stop: &Stop, at_most: Duration) -> Drain {
-        Drain { upstream_done: Arc::clone(&flow.upstream_done), stop: stop.clone(), at_most, requested_at: OnceLock::new() }
+        Drain {
+            upstream_done: Arc::clone(&flow.upstream_done),
+            stop: stop.clone(),
+            at_most,
+            requested_at: OnceLock::new(),
+        }
     }
 
     fn is_over(&self, more: Duration) -> bool {
-        self.stop.asked() && self.requested_at.get_or_init(Instant::now).elapsed() >= self.at_most + more
+        self.stop.asked()
+            && self.requested_at.get_or_init(Instant::now).elapsed() >= self.at_most + more
     }
 }
 
@@ -147,9 +160,19 @@ pub(crate) trait Stage: Sized {
     fn next(&self) -> Position;
     /// Goes on behind a record that can't be read.
     fn pass(&mut self, position: Position);
-    fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
+    fn apply(
+        &mut self,
+        position: Position,
+        record: &Record,
+        out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()>;
     /// Goes on at `to`, by the operator's consent: what stands before it has been deleted unread.
-    fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()>;
+    fn skip(
+        &mut self,
+        to: Position,
+        settings: Option<Settings>,
+        out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()>;
     fn snapshot(&mut self) -> Snapshot;
     fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Self, RestoreError>;
     /// Its input has ended for good.
@@ -173,7 +196,13 @@ pub(crate) struct TallyStage {
 
 impl TallyStage {
     pub(crate) fn new(partition: u32) -> TallyStage {
-        TallyStage { tally: Tally::new(partition), partition, frames: Vec::new(), ended: false, is_nearly_full: false.into() }
+        TallyStage {
+            tally: Tally::new(partition),
+            partition,
+            frames: Vec::new(),
+            ended: false,
+            is_nearly_full: false.into(),
+        }
     }
 }
 
@@ -193,14 +222,24 @@ impl Stage for TallyStage {
         self.tally.pass(position);
     }
 
-    fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+    fn apply(
+        &mut self,
+        position: Position,
+        record: &Record,
+        out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()> {
         self.ended |= matches!(record, Record::End);
         self.tally.apply(position, record, &mut self.frames);
         out.extend(self.frames.drain(..).map(|frame| (Stream::Tallies, Record::Frame(frame))));
         Ok(())
     }
 
-    fn skip(&mut self, to: Position, settings: Option<Settings>, _out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+    fn skip(
+        &mut self,
+        to: Position,
+        settings: Option<Settings>,
+        _out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()> {
         self.tally.skip(to, settings);
         Ok(())
     }
@@ -211,7 +250,13 @@ impl Stage for TallyStage {
 
     fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<TallyStage, RestoreError> {
         let tally = Tally::restore(manifest, chunks)?;
-        Ok(TallyStage { ended: tally.ended(), tally, partition: manifest.partition, frames: Vec::new(), is_nearly_full: false.into() })
+        Ok(TallyStage {
+            ended: tally.ended(),
+            tally,
+            partition: manifest.partition,
+            frames: Vec::new(),
+            is_nearly_full: false.into(),
+        })
     }
 
     fn ended(&self) -> bool {
@@ -229,7 +274,8 @@ impl Stage for TallyStage {
                 partition = self.partition,
                 cells = held,
                 limit = max,
-                "cells near `limits.cells`: at 90 % languages and overlays get no new ones, at 100 % nor do first-level regions"
+                "cells near `limits.cells`: at 90 % languages and overlays get no new ones, at 100 \
+                    % nor do first-level regions"
             );
         }
         self.is_nearly_full.set(is_nearly_full);
@@ -276,16 +322,27 @@ impl Stage for WatchStage {
         self.watch.pass(position);
     }
 
-    fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+    fn apply(
+        &mut self,
+        position: Position,
+        record: &Record,
+        out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()> {
         self.watch.apply(position, record, &mut self.records)?;
         out.extend(self.records.drain(..).map(|record| {
-            let stream = if matches!(record, Record::Alert(_)) { Stream::Alerts } else { Stream::Counts };
+            let stream =
+                if matches!(record, Record::Alert(_)) { Stream::Alerts } else { Stream::Counts };
             (stream, record)
         }));
         Ok(())
     }
 
-    fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<(Stream, Record)>) -> anyhow::Result<()> {
+    fn skip(
+        &mut self,
+        to: Position,
+        settings: Option<Settings>,
+        out: &mut Vec<(Stream, Record)>,
+    ) -> anyhow::Result<()> {
         self.watch.skip(to, settings, &mut self.records)?;
         out.extend(self.records.drain(..).map(|record| (Stream::Counts, record)));
         Ok(())
@@ -340,7 +397,8 @@ pub(crate) fn drive<S: Stage>(
         for stage in driver.stages() {
             stage.show(seen);
         }
-        let is_read = !matches!(ends, Ends::Told(_)) && (driver.all_ended() || (upstream_done && !read_any));
+        let is_read =
+            !matches!(ends, Ends::Told(_)) && (driver.all_ended() || (upstream_done && !read_any));
         let over = is_read || ends.told(&mut next_look)?;
         let is_time = over || Instant::now() >= snapshot_at;
         if is_time {
@@ -391,10 +449,13 @@ impl<S: Stage> Driver<S> {
     fn show_snapshots(&self, seen: &Seen) {
         let Ok(mut snapshots) = seen.snapshots.lock() else { return };
         snapshots.retain(|(stage, _), _| *stage != S::NAME);
-        snapshots.extend(self.driven.iter().map(|(partition, driven)| ((S::NAME, *partition), driven.written)));
+        snapshots.extend(
+            self.driven.iter().map(|(partition, driven)| ((S::NAME, *partition), driven.written)),
+        );
     }
 
-    /// Looks at the membership once, then reads, applies and appends once; whether there was anything to read. Once it is to end it
+    /// Looks at the membership once, then reads, applies and appends once; whether there was
+    /// anything to read. Once it is to end it
     /// leaves the rest of what it has read.
     pub(crate) fn turn(
         &mut self,
@@ -409,7 +470,8 @@ impl<S: Stage> Driver<S> {
             match change {
                 Change::Given(partition) => {
                     let fresh = (self.fresh)(partition);
-                    let driven = take_on(journal, fresh).with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
+                    let driven = take_on(journal, fresh)
+                        .with_context(|| format!("failed to restore {} {partition}", S::NAME))?;
                     tracing::info!(
                         stage = S::NAME,
                         partition,
@@ -428,7 +490,14 @@ impl<S: Stage> Driver<S> {
         let mut read_any = false;
         for (&partition, Driven { stage, .. }) in &mut self.driven {
             // Only one of them waits, and only where nothing has come for the others.
-            let batch = match kept(journal, S::INPUT, partition, stage.next(), READ_BYTES_MAX, std::mem::take(&mut wait))? {
+            let batch = match kept(
+                journal,
+                S::INPUT,
+                partition,
+                stage.next(),
+                READ_BYTES_MAX,
+                std::mem::take(&mut wait),
+            )? {
                 Kept::Batch(batch) => batch,
                 Kept::From(low) => {
                     self.gaps.pass(S::INPUT, partition, stage.next(), low)?;
@@ -446,7 +515,8 @@ impl<S: Stage> Driver<S> {
                     Ok(record) => stage.apply(*position, &record, &mut self.out)?,
                     Err(error @ (DecodeError::Version { .. } | DecodeError::Kind { .. })) => {
                         return Err(anyhow!(error).context(format!(
-                            "{} of partition {partition} at {position} was written by another release",
+                            "{} of partition {partition} at {position} was written by another \
+                                release",
                             S::INPUT.name()
                         )));
                     }
@@ -462,15 +532,23 @@ impl<S: Stage> Driver<S> {
         Ok(read_any)
     }
 
-    /// Writes snapshots of those that have just ended, and of all others if it is time. To be called after each turn, when all that
-    /// they include has been said. A snapshot for which there is no time left is not finished: the one before it stands.
-    pub(crate) fn keep(&mut self, journal: &dyn Journal, is_time: bool, ends: &Ends<'_>) -> anyhow::Result<()> {
+    /// Writes snapshots of those that have just ended, and of all others if it is time. To be
+    /// called after each turn, when all that
+    /// they include has been said. A snapshot for which there is no time left is not finished: the
+    /// one before it stands.
+    pub(crate) fn keep(
+        &mut self,
+        journal: &dyn Journal,
+        is_time: bool,
+        ends: &Ends<'_>,
+    ) -> anyhow::Result<()> {
         for driven in self.driven.values_mut() {
             let ends_now = driven.stage.ended() && !driven.ended;
             if (is_time || ends_now) && !write_snapshot(journal, driven, ends)? {
                 tracing::warn!(
                     stage = S::NAME,
-                    "stopped before its last snapshot was written: what came after the one before is read again"
+                    "stopped before its last snapshot was written: what came after the one before \
+                        is read again"
                 );
                 return Ok(());
             }
@@ -519,16 +597,30 @@ impl Gaps {
     }
 
     /// Whether the reader may go on at `low`.
-    pub(crate) fn pass(self, stream: Stream, partition: u32, from: Position, low: Position) -> anyhow::Result<()> {
+    pub(crate) fn pass(
+        self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        low: Position,
+    ) -> anyhow::Result<()> {
         let (stream, lost) = (stream.name(), low.saturating_sub(from));
         if self == Gaps::Stop {
             return Err(anyhow!(
-                "{lost} records of `{stream}` partition {partition} were deleted by retention before they were read, \
+                "{lost} records of `{stream}` partition {partition} were deleted by retention \
+                    before they were read, \
                  positions {from} to {low}: to count on without them, their time as not covered, \
                  start once with `--set journal.accept-gaps=true`"
             ));
         }
-        tracing::warn!(stream, partition, from, to = low, lost, "deleted by retention before it was read: going on without, as agreed");
+        tracing::warn!(
+            stream,
+            partition,
+            from,
+            to = low,
+            lost,
+            "deleted by retention before it was read: going on without, as agreed"
+        );
         Ok(())
     }
 }
@@ -577,7 +669,11 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> any
                 return Ok(value);
             }
             // A server that is away comes back; a disk that fails for so long doesn't.
-            Err(error) if error.retry() && (matches!(error, JournalError::Unreachable { .. }) || wait <= RETRY_LAST) => {
+            Err(error)
+                if error.retry()
+                    && (matches!(error, JournalError::Unreachable { .. })
+                        || wait <= RETRY_LAST) =>
+            {
                 outage.failed(&error);
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(RETRY_LAST + Duration::from_millis(1));
@@ -596,7 +692,8 @@ pub(crate) fn each_retained<E: From<anyhow::Error>>(
 ) -> Result<(), E> {
     let mut next = again(|| journal.extent(stream, partition))?.start;
     loop {
-        let batch = again(|| journal.read(stream, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
+        let batch =
+            again(|| journal.read(stream, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
         if batch.records.is_empty() {
             return Ok(());
         }
@@ -609,7 +706,8 @@ pub(crate) fn each_retained<E: From<anyhow::Error>>(
 
 // ---- snapshots in the stream `state` ----
 //
-// owner/STAGE/PARTITION                        who drives the stage; the position of the claim is the owner's epoch
+// owner/STAGE/PARTITION                        who drives the stage; the position of the claim is
+// the owner's epoch
 // manifest/STAGE/PARTITION/POSITION/EPOCH      names chunks of its epoch
 // chunk/STAGE/PARTITION/EPOCH/HASH
 
@@ -633,17 +731,26 @@ fn epoch_of_chunk(key: &str) -> &str {
     key.rsplit('/').nth(1).unwrap_or_default()
 }
 
-/// From where a stage needs its input: what follows the snapshot that it would go on from, all of it where there is none.
-pub(crate) fn snapshot_position<S: Stage>(journal: &dyn Journal, partition: u32) -> anyhow::Result<Position> {
+/// From where a stage needs its input: what follows the snapshot that it would go on from, all of
+/// it where there is none.
+pub(crate) fn snapshot_position<S: Stage>(
+    journal: &dyn Journal,
+    partition: u32,
+) -> anyhow::Result<Position> {
     let manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
     // The newest may be incomplete: then an older one is gone on from, as long as it is there.
-    let position = |key: &String| key.rsplit('/').nth(1).and_then(|position| position.parse().ok()).unwrap_or(0);
+    let position = |key: &String| {
+        key.rsplit('/').nth(1).and_then(|position| position.parse().ok()).unwrap_or(0)
+    };
     Ok(manifests.iter().map(position).min().unwrap_or(0))
 }
 
-/// Chunks, then the manifest that names them, then what this owner and those before it don't need any more is deleted: a kill
-/// between any two leaves the last complete snapshot in place. Nobody deletes what a later owner has written, and nobody names a
-/// chunk that is not their own: so one that was thought dead and wakes, even between two of these steps, harms no snapshot.
+/// Chunks, then the manifest that names them, then what this owner and those before it don't need
+/// any more is deleted: a kill
+/// between any two leaves the last complete snapshot in place. Nobody deletes what a later owner
+/// has written, and nobody names a
+/// chunk that is not their own: so one that was thought dead and wakes, even between two of these
+/// steps, harms no snapshot.
 ///
 /// Returns false, without a manifest, if the time in which `ends` wants it done is over.
 fn write_snapshot<S: Stage>(
@@ -658,7 +765,10 @@ fn write_snapshot<S: Stage>(
     let snapshot = stage.snapshot();
     let manifest = snapshot.manifest.encode();
     let bytes = manifest.len() + snapshot.fresh.iter().map(|(_, chunk)| chunk.len()).sum::<usize>();
-    let chunks = snapshot.fresh.into_iter().map(|(name, chunk)| (chunk_key::<S>(partition, epoch, &name), Some(chunk)));
+    let chunks = snapshot
+        .fresh
+        .into_iter()
+        .map(|(name, chunk)| (chunk_key::<S>(partition, epoch, &name), Some(chunk)));
     if !put_all(journal, chunks, ends)? {
         return Ok(false);
     }
@@ -666,15 +776,24 @@ fn write_snapshot<S: Stage>(
     let key = format!("{prefix}{:020}/{epoch}", stage.next());
     again(|| journal.put(Stream::State, &[(key.clone(), Some(manifest.clone()))]))?;
     *written = SnapshotsWritten { bytes: written.bytes + bytes as u64, at: Instant::now() };
-    let named: BTreeSet<String> = snapshot.manifest.chunks.iter().map(|name| chunk_key::<S>(partition, epoch, name)).collect();
+    let named: BTreeSet<String> = snapshot
+        .manifest
+        .chunks
+        .iter()
+        .map(|name| chunk_key::<S>(partition, epoch, name))
+        .collect();
     let manifests = again(|| journal.keys(Stream::State, &prefix))?;
     if manifests.iter().any(|other| epoch_of_manifest(other) > epoch.as_str()) {
         tracing::warn!(stage = S::NAME, partition, "another process has gone on from here");
     }
-    let old_manifests = manifests.into_iter().filter(|old| *old != key && epoch_of_manifest(old) <= epoch.as_str());
+    let old_manifests =
+        manifests.into_iter().filter(|old| *old != key && epoch_of_manifest(old) <= epoch.as_str());
     let chunks = again(|| journal.keys(Stream::State, &chunk_prefix::<S>(partition)))?;
-    let old_chunks = chunks.into_iter().filter(|old| !named.contains(old) && epoch_of_chunk(old) <= epoch.as_str());
-    let deletions: Vec<(String, Option<Vec<u8>>)> = old_manifests.chain(old_chunks).map(|old| (old, None)).collect();
+    let old_chunks = chunks
+        .into_iter()
+        .filter(|old| !named.contains(old) && epoch_of_chunk(old) <= epoch.as_str());
+    let deletions: Vec<(String, Option<Vec<u8>>)> =
+        old_manifests.chain(old_chunks).map(|old| (old, None)).collect();
     if !deletions.is_empty() {
         again(|| journal.put(Stream::State, &deletions))?;
     }
@@ -682,7 +801,11 @@ fn write_snapshot<S: Stage>(
 }
 
 /// Puts chunks, a few mebibytes a call; false as soon as there is no time left.
-fn put_all(journal: &dyn Journal, chunks: impl Iterator<Item = (String, Option<Vec<u8>>)>, ends: &Ends<'_>) -> anyhow::Result<bool> {
+fn put_all(
+    journal: &dyn Journal,
+    chunks: impl Iterator<Item = (String, Option<Vec<u8>>)>,
+    ends: &Ends<'_>,
+) -> anyhow::Result<bool> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for chunk in chunks {
         bytes += chunk.1.as_ref().map_or(0, Vec::len);
@@ -704,18 +827,24 @@ fn put_all(journal: &dyn Journal, chunks: impl Iterator<Item = (String, Option<V
 /// Claims the stage, and goes on from the highest complete snapshot; without one it begins.
 fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S>> {
     let partition = fresh.partition();
-    let claim = (format!("owner/{}/{partition}", S::NAME), Some(std::process::id().to_string().into_bytes()));
+    let claim = (
+        format!("owner/{}/{partition}", S::NAME),
+        Some(std::process::id().to_string().into_bytes()),
+    );
     let claimed = again(|| journal.put(Stream::State, std::slice::from_ref(&claim)))?;
     let epoch = format!("{:020}", claimed.first().copied().unwrap_or(0));
     let written = SnapshotsWritten { bytes: 0, at: Instant::now() };
     let mut seen = Vec::new();
     loop {
-        let mut manifests = again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
+        let mut manifests =
+            again(|| journal.keys(Stream::State, &manifest_prefix::<S>(partition)))?;
         manifests.sort();
         for key in manifests.iter().rev() {
             if let Some((stage, chunks)) = restore(journal, key, partition)? {
                 // Whoever was before us may go on deleting its own.
-                let copies = chunks.into_iter().map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes)));
+                let copies = chunks
+                    .into_iter()
+                    .map(|(name, bytes)| (chunk_key::<S>(partition, &epoch, &name), Some(bytes)));
                 put_all(journal, copies, &Ends::Told(&|| Ok(false)))?;
                 return Ok(Driven { stage, epoch, ended: false, restored: true, written });
             }
@@ -733,12 +862,19 @@ fn take_on<S: Stage>(journal: &dyn Journal, fresh: S) -> anyhow::Result<Driven<S
 type Restored<S> = (S, Vec<(ChunkName, Vec<u8>)>);
 
 /// None if some chunks are missing.
-fn restore<S: Stage>(journal: &dyn Journal, key: &str, partition: u32) -> anyhow::Result<Option<Restored<S>>> {
+fn restore<S: Stage>(
+    journal: &dyn Journal,
+    key: &str,
+    partition: u32,
+) -> anyhow::Result<Option<Restored<S>>> {
     let Some(bytes) = again(|| journal.get(Stream::State, key))? else { return Ok(None) };
     let manifest = Manifest::decode(&bytes)?;
     let mut chunks = Vec::with_capacity(manifest.chunks.len());
     for name in &manifest.chunks {
-        let Some(chunk) = again(|| journal.get(Stream::State, &chunk_key::<S>(partition, epoch_of_manifest(key), name)))? else {
+        let Some(chunk) = again(|| {
+            journal.get(Stream::State, &chunk_key::<S>(partition, epoch_of_manifest(key), name))
+        })?
+        else {
             return Ok(None);
         };
         chunks.push(chunk);

@@ -1,6 +1,7 @@
 //! What the program writes about itself to standard error: one line an event, as text or as JSON.
 //!
-//! `[log]` says which form and how much; `RUST_LOG` overrides the level. A line break inside a value never becomes one in the log:
+//! `[log]` says which form and how much; `RUST_LOG` overrides the level. A line break inside a
+//! value never becomes one in the log:
 //! a hint that follows an error is a field of its own, other control characters are escaped.
 //! Also here: how an outage is logged, with a begin, an end, and few repetitions between.
 
@@ -27,9 +28,14 @@ static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Begins to log; called again it changes nothing.
 pub(crate) fn start(log: &config::Log) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| log.level.into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| log.level.into());
     let lines = Lines { json: log.format == LogFormat::Json };
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).event_format(lines).try_init();
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .event_format(lines)
+        .try_init();
     if started.is_ok() {
         JSON.store(lines.json, Ordering::SeqCst);
         std::panic::set_hook(Box::new(|panic| {
@@ -43,11 +49,19 @@ pub(crate) fn start(log: &config::Log) {
 
 /// The first line of every role.
 pub(crate) fn introduce(role: &str, config: &config::Config) {
-    let file = config.file.as_deref().unwrap_or(Path::new("built-in defaults")).display().to_string();
-    tracing::info!(role, release = crate::RELEASE, config = file, pid = std::process::id(), "starting");
+    let file =
+        config.file.as_deref().unwrap_or(Path::new("built-in defaults")).display().to_string();
+    tracing::info!(
+        role,
+        release = crate::RELEASE,
+        config = file,
+        pid = std::process::id(),
+        "starting"
+    );
 }
 
-/// The error with which the program ends, where it must be a line of JSON as all others; whether it was written.
+/// The error with which the program ends, where it must be a line of JSON as all others; whether it
+/// was written.
 pub(crate) fn end_with(error: &str) -> bool {
     let json = JSON.load(Ordering::SeqCst);
     if json {
@@ -61,14 +75,25 @@ struct Lines {
     json: bool,
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Lines {
-    fn format_event(&self, _context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static>
+    FormatEvent<S, N> for Lines
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut at = String::new();
         SystemTime.format_time(&mut Writer::new(&mut at))?;
         let level = event.metadata().level();
-        let line = if self.json { fields.json(&at, level.as_str()) } else { fields.text(&at, level.as_str()) };
+        let line = if self.json {
+            fields.json(&at, level.as_str())
+        } else {
+            fields.text(&at, level.as_str())
+        };
         writeln!(writer, "{line}")
     }
 }
@@ -205,7 +230,8 @@ fn on_one_line(text: &str) -> String {
 const REPEAT_FIRST: Duration = Duration::from_secs(5);
 const REPEAT_LAST: Duration = Duration::from_secs(600);
 
-/// One outage of a server, a disk or a source in the log: a warning when it begins, further ones ever less often, and how long it
+/// One outage of a server, a disk or a source in the log: a warning when it begins, further ones
+/// ever less often, and how long it
 /// took when it ends.
 #[derive(Debug)]
 pub(crate) struct Outage {
@@ -219,7 +245,13 @@ pub(crate) struct Outage {
 
 impl Outage {
     pub(crate) fn new(what: impl Into<String>) -> Outage {
-        Outage { what: what.into(), began: None, next: Instant::now(), pause: REPEAT_FIRST, failures: 0 }
+        Outage {
+            what: what.into(),
+            began: None,
+            next: Instant::now(),
+            pause: REPEAT_FIRST,
+            failures: 0,
+        }
     }
 
     /// A call has failed and will be tried again.
@@ -258,7 +290,11 @@ impl Outage {
     pub(crate) fn ended(&mut self) {
         if let Some(began) = self.began.take() {
             let seconds = began.elapsed().as_secs();
-            tracing::info!(tries = std::mem::take(&mut self.failures), "{} is reachable again after {seconds} s", self.what);
+            tracing::info!(
+                tries = std::mem::take(&mut self.failures),
+                "{} is reachable again after {seconds} s",
+                self.what
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The program: reads a command line and a configuration, and does what they say.
 //!
-//! Roles are in `roles`, a file each; what runs one over a journal is in `drive`; one-off commands are in `commands`.
+//! Roles are in `roles`, a file each; what runs one over a journal is in `drive`; one-off commands
+//! are in `commands`.
 
 mod cli;
 mod commands;
@@ -39,7 +40,9 @@ fn main() -> ExitCode {
             let said = error.render().to_string();
             match said::shortened_between(&said, '\'') {
                 // Where help can't be written there is nobody to read it.
-                std::borrow::Cow::Owned(shorter) if bad && shorter != said => drop(write!(std::io::stderr(), "{shorter}")),
+                std::borrow::Cow::Owned(shorter) if bad && shorter != said => {
+                    drop(write!(std::io::stderr(), "{shorter}"))
+                }
                 _ => drop(error.print()),
             }
             return if bad { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };

@@ -1,6 +1,8 @@
-//! The metrics of roles: what each is called, what it says, and where it comes from; and the listener that serves them.
+//! The metrics of roles: what each is called, what it says, and where it comes from; and the
+//! listener that serves them.
 //!
-//! A function for each source. Counters exist from the start, so that a rate can be computed over the first event; gauges are shown
+//! A function for each source. Counters exist from the start, so that a rate can be computed over
+//! the first event; gauges are shown
 //! once they are known. Ages are computed at the moment of a scrape.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,15 +28,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A stop is noticed within this time.
 const STOP_WITHIN: Duration = Duration::from_millis(200);
 
-/// What every process has: its release, when it began, its memory, and the free space of the data folder. Begins to serve them
+/// What every process has: its release, when it began, its memory, and the free space of the data
+/// folder. Begins to serve them
 /// where `[metrics] listen` says so, until the process ends.
-pub(crate) fn start(role: &'static str, config: &Config, metrics: &Arc<Metrics>, health: Health) -> anyhow::Result<()> {
+pub(crate) fn start(
+    role: &'static str,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    health: Health,
+) -> anyhow::Result<()> {
     of_process(role, metrics);
     of_disk(&config.journal.data, metrics);
     let Some(listen) = config.metrics.listen else { return Ok(()) };
-    let listener = TcpListener::bind(listen).with_context(|| format!("failed to listen on `{listen}` for `metrics.listen`"))?;
+    let listener = TcpListener::bind(listen)
+        .with_context(|| format!("failed to listen on `{listen}` for `metrics.listen`"))?;
     listener.set_nonblocking(true)?;
-    tracing::info!(metrics = format!("http://{}/metrics", listener.local_addr()?), "serving metrics");
+    tracing::info!(
+        metrics = format!("http://{}/metrics", listener.local_addr()?),
+        "serving metrics"
+    );
     let metrics = Arc::clone(metrics);
     std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -47,13 +59,18 @@ pub(crate) fn start(role: &'static str, config: &Config, metrics: &Arc<Metrics>,
     Ok(())
 }
 
-/// What `/readyz` of the metrics listener answers: as the page does, without a question to the warehouse.
+/// What `/readyz` of the metrics listener answers: as the page does, without a question to the
+/// warehouse.
 pub(crate) fn readiness(health: &Arc<roles::health::Health>) -> Health {
     let health = Arc::clone(health);
     Arc::new(move || {
         let web::Readiness { failing, degraded } = health.readiness();
         if !failing.is_empty() {
-            return Err(failing.into_iter().map(|reason| reason.detail).collect::<Vec<_>>().join("; "));
+            return Err(failing
+                .into_iter()
+                .map(|reason| reason.detail)
+                .collect::<Vec<_>>()
+                .join("; "));
         }
         let status = if degraded.is_empty() { "ready" } else { "degraded" };
         Ok(format!("{}\n", serde_json::json!({ "status": status, "reasons": degraded })))
@@ -61,15 +78,32 @@ pub(crate) fn readiness(health: &Arc<roles::health::Health>) -> Health {
 }
 
 fn of_process(role: &'static str, metrics: &Arc<Metrics>) {
-    let labels = [("role", role), ("version", env!("CARGO_PKG_VERSION")), ("revision", env!("PUMPHANDLE_REVISION_BUILT"))];
-    metrics.gauge("pumphandle_build_info", "Always 1; the labels name the role and the release.", &labels).set(1.0);
-    let began = metrics.gauge("process_start_time_seconds", "When the process began, in seconds since 1970.", &[]);
+    let labels = [
+        ("role", role),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("revision", env!("PUMPHANDLE_REVISION_BUILT")),
+    ];
+    metrics
+        .gauge(
+            "pumphandle_build_info",
+            "Always 1; the labels name the role and the release.",
+            &labels,
+        )
+        .set(1.0);
+    let began = metrics.gauge(
+        "process_start_time_seconds",
+        "When the process began, in seconds since 1970.",
+        &[],
+    );
     began.set(seconds(roles::now()));
-    let resident = metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", &[]);
+    let resident =
+        metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", &[]);
     let files = metrics.gauge("process_open_fds", "Open file descriptors of the process.", &[]);
     metrics.before_render(move || {
         resident.set_or_clear(resident_bytes().map(|bytes| bytes as f64));
-        files.set_or_clear(std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64));
+        files.set_or_clear(
+            std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64),
+        );
     });
 }
 
@@ -82,8 +116,13 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 
 fn of_disk(folder: &Path, metrics: &Arc<Metrics>) {
     let folder: PathBuf = folder.to_owned();
-    let free = metrics.gauge("pumphandle_disk_free_bytes", "Space left to us on the disk of the data folder.", &[]);
-    let size = metrics.gauge("pumphandle_disk_size_bytes", "Size of the disk of the data folder.", &[]);
+    let free = metrics.gauge(
+        "pumphandle_disk_free_bytes",
+        "Space left to us on the disk of the data folder.",
+        &[],
+    );
+    let size =
+        metrics.gauge("pumphandle_disk_size_bytes", "Size of the disk of the data folder.", &[]);
     metrics.before_render(move || {
         free.set_or_clear(fs4::available_space(&folder).ok().map(|bytes| bytes as f64));
         size.set_or_clear(fs4::total_space(&folder).ok().map(|bytes| bytes as f64));
@@ -99,17 +138,36 @@ pub(crate) fn rejects(metrics: &Metrics, feed: &str, reason: RejectReason) -> Co
 
 // ---- stages: tally and watch ----
 
-/// What `drive` shows of the stages of this process; `judges`: watch is among them, which alone knows totals over all partitions.
-pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() -> Micros, judges: bool) {
+/// What `drive` shows of the stages of this process; `judges`: watch is among them, which alone
+/// knows totals over all partitions.
+pub(crate) fn of_stages(
+    metrics: &Arc<Metrics>,
+    seen: &Arc<Seen>,
+    clock: fn() -> Micros,
+    judges: bool,
+) {
     of_snapshots_and_cells(metrics, seen);
     if !judges {
         return;
     }
     let seen = Arc::clone(seen);
-    let watermark = metrics.gauge("pumphandle_watermark_seconds", "The instant before which no more arrivals are expected.", &[]);
-    let age = metrics.gauge("pumphandle_watermark_age_seconds", "How far the watermark is behind the clock.", &[]);
-    let records =
-        |what: &str| metrics.counter("pumphandle_records_total", "What became of the records that tally has read.", &[("what", what)]);
+    let watermark = metrics.gauge(
+        "pumphandle_watermark_seconds",
+        "The instant before which no more arrivals are expected.",
+        &[],
+    );
+    let age = metrics.gauge(
+        "pumphandle_watermark_age_seconds",
+        "How far the watermark is behind the clock.",
+        &[],
+    );
+    let records = |what: &str| {
+        metrics.counter(
+            "pumphandle_records_total",
+            "What became of the records that tally has read.",
+            &[("what", what)],
+        )
+    };
     type Part = fn(&record::Handled) -> u64;
     let parts: [(&str, Part); 12] = [
         ("counted", |handled| handled.posts),
@@ -126,11 +184,17 @@ pub(crate) fn of_stages(metrics: &Arc<Metrics>, seen: &Arc<Seen>, clock: fn() ->
         ("cells", |handled| handled.cells),
     ];
     let parts = parts.map(|(what, part)| (records(what), part));
-    let skipped =
-        metrics.counter("pumphandle_windows_skipped_total", "Window ends without a post that a jump of the watermark passed over.", &[]);
+    let skipped = metrics.counter(
+        "pumphandle_windows_skipped_total",
+        "Window ends without a post that a jump of the watermark passed over.",
+        &[],
+    );
     let cells = metrics.gauge("pumphandle_watch_cells", "Cells that watch holds.", &[]);
-    let pending =
-        metrics.gauge("pumphandle_watch_pending_entries", "Entries of frames that wait until other partitions have come as far.", &[]);
+    let pending = metrics.gauge(
+        "pumphandle_watch_pending_entries",
+        "Entries of frames that wait until other partitions have come as far.",
+        &[],
+    );
     metrics.before_render(move || {
         cells.set(seen.watch_cells.load(Ordering::Relaxed) as f64);
         pending.set(seen.watch_pending.load(Ordering::Relaxed) as f64);
@@ -155,14 +219,29 @@ fn of_snapshots_and_cells(metrics: &Arc<Metrics>, seen: &Arc<Seen>) {
         let Some(metrics) = shown.upgrade() else { return };
         if let Ok(snapshots) = seen.snapshots.lock() {
             for stage in ["tally", "watch"] {
-                let of_stage = || snapshots.iter().filter(|((name, _), _)| *name == stage).map(|(_, written)| written);
-                let Some(age) = of_stage().map(|written| written.at.elapsed()).max() else { continue };
+                let of_stage = || {
+                    snapshots
+                        .iter()
+                        .filter(|((name, _), _)| *name == stage)
+                        .map(|(_, written)| written)
+                };
+                let Some(age) = of_stage().map(|written| written.at.elapsed()).max() else {
+                    continue;
+                };
                 let labels = [("stage", stage)];
                 metrics
-                    .counter("pumphandle_snapshot_bytes_total", "Bytes of snapshots written.", &labels)
+                    .counter(
+                        "pumphandle_snapshot_bytes_total",
+                        "Bytes of snapshots written.",
+                        &labels,
+                    )
                     .raise_to(of_stage().map(|written| written.bytes).sum());
                 metrics
-                    .gauge("pumphandle_snapshot_age_seconds", "Since the newest snapshot, of the partition with the oldest.", &labels)
+                    .gauge(
+                        "pumphandle_snapshot_age_seconds",
+                        "Since the newest snapshot, of the partition with the oldest.",
+                        &labels,
+                    )
                     .set(age.as_secs_f64());
             }
         }
@@ -170,8 +249,16 @@ fn of_snapshots_and_cells(metrics: &Arc<Metrics>, seen: &Arc<Seen>) {
             for (partition, (held, max)) in cells.iter() {
                 let partition = partition.to_string();
                 let labels = [("partition", partition.as_str())];
-                metrics.gauge("pumphandle_tally_cells", "Cells held, of a partition.", &labels).set(*held as f64);
-                metrics.gauge("pumphandle_tally_cells_limit", "Cells of a partition, at most.", &labels).set(*max as f64);
+                metrics
+                    .gauge("pumphandle_tally_cells", "Cells held, of a partition.", &labels)
+                    .set(*held as f64);
+                metrics
+                    .gauge(
+                        "pumphandle_tally_cells_limit",
+                        "Cells of a partition, at most.",
+                        &labels,
+                    )
+                    .set(*max as f64);
             }
         }
     });
@@ -187,14 +274,20 @@ pub(crate) struct Landed {
     rows: Counter,
 }
 
-const LANDING_LAG: (&str, &str) =
-    ("pumphandle_landing_lag_seconds", "How long ago everything that was in the streams then had reached the warehouse.");
+const LANDING_LAG: (&str, &str) = (
+    "pumphandle_landing_lag_seconds",
+    "How long ago everything that was in the streams then had reached the warehouse.",
+);
 
 impl Landed {
     pub(crate) fn new(metrics: &Arc<Metrics>) -> Arc<Landed> {
         let landed = Arc::new(Landed {
             level_at: Mutex::new(None),
-            rows: metrics.counter("pumphandle_landed_records_total", "Records of counts and alerts written into the warehouse.", &[]),
+            rows: metrics.counter(
+                "pumphandle_landed_records_total",
+                "Records of counts and alerts written into the warehouse.",
+                &[],
+            ),
         });
         let lag = metrics.gauge(LANDING_LAG.0, LANDING_LAG.1, &[]);
         let shared = Arc::clone(&landed);
@@ -225,7 +318,8 @@ impl Landed {
     }
 }
 
-/// The same as seen from outside, by a process that reads the streams and the warehouse but does not land: after which look
+/// The same as seen from outside, by a process that reads the streams and the warehouse but does
+/// not land: after which look
 /// everything that it found in the streams has landed.
 #[derive(Debug, Default)]
 pub(crate) struct LandingProbe {
@@ -239,10 +333,16 @@ const LOOKS_MAX: usize = 720;
 
 impl LandingProbe {
     /// Takes a look into account; how long landing is behind, once that is known.
-    pub(crate) fn look(&mut self, now: Instant, ends: BTreeMap<Stream, Position>, landed: &BTreeMap<Stream, Position>) -> Option<Duration> {
+    pub(crate) fn look(
+        &mut self,
+        now: Instant,
+        ends: BTreeMap<Stream, Position>,
+        landed: &BTreeMap<Stream, Position>,
+    ) -> Option<Duration> {
         self.looks.push_back((now, ends));
-        let is_landed =
-            |ends: &BTreeMap<Stream, Position>| ends.iter().all(|(stream, end)| landed.get(stream).copied().unwrap_or(0) >= *end);
+        let is_landed = |ends: &BTreeMap<Stream, Position>| {
+            ends.iter().all(|(stream, end)| landed.get(stream).copied().unwrap_or(0) >= *end)
+        };
         while let Some((at, _)) = self.looks.front().filter(|(_, ends)| is_landed(ends)) {
             self.level_at = Some(*at);
             self.looks.pop_front();
@@ -257,7 +357,8 @@ impl LandingProbe {
 
 // ---- warehouse: whoever serves a page ----
 
-/// Asks the warehouse now and then for what only it knows, until `stop`; `journal`, where landing is another process's.
+/// Asks the warehouse now and then for what only it knows, until `stop`; `journal`, where landing
+/// is another process's.
 pub(crate) fn watch_warehouse(
     metrics: &Metrics,
     warehouse: &dyn Warehouse,
@@ -265,11 +366,22 @@ pub(crate) fn watch_warehouse(
     clock: fn() -> Micros,
     stop: &Stop,
 ) {
-    let up = metrics.gauge("pumphandle_warehouse_up", "1 if the warehouse answered when it was asked last, else 0.", &[]);
+    let up = metrics.gauge(
+        "pumphandle_warehouse_up",
+        "1 if the warehouse answered when it was asked last, else 0.",
+        &[],
+    );
     let open = metrics.gauge("pumphandle_alerts_open", "Alerts that are open.", &[]);
-    let age =
-        metrics.gauge("pumphandle_landed_event_age_seconds", "How far the newest event time in the warehouse is behind the clock.", &[]);
-    let judged = metrics.gauge("pumphandle_judged_until_seconds", "Latest end of a window that was judged after its close.", &[]);
+    let age = metrics.gauge(
+        "pumphandle_landed_event_age_seconds",
+        "How far the newest event time in the warehouse is behind the clock.",
+        &[],
+    );
+    let judged = metrics.gauge(
+        "pumphandle_judged_until_seconds",
+        "Latest end of a window that was judged after its close.",
+        &[],
+    );
     let lag = journal.map(|_| metrics.gauge(LANDING_LAG.0, LANDING_LAG.1, &[]));
     let mut probe = LandingProbe::default();
     let mut next = Instant::now();
@@ -280,7 +392,13 @@ pub(crate) fn watch_warehouse(
         }
         next = Instant::now() + LOOK_EVERY;
         let query = AlertQuery { open: Some(true), limit: usize::MAX, ..AlertQuery::default() };
-        let ask = || Ok::<_, warehouse::WarehouseError>((warehouse.alerts(&query)?.len(), warehouse.latest()?, warehouse.closed_until()?));
+        let ask = || {
+            Ok::<_, warehouse::WarehouseError>((
+                warehouse.alerts(&query)?.len(),
+                warehouse.latest()?,
+                warehouse.closed_until()?,
+            ))
+        };
         match ask() {
             Ok((alerts, latest, closed_until)) => {
                 up.set(1.0);
@@ -295,12 +413,18 @@ pub(crate) fn watch_warehouse(
             }
         }
         if let (Some(journal), Some(lag)) = (journal, &lag) {
-            lag.set_or_clear(landing_lag(&mut probe, journal, warehouse).map(|lag| lag.as_secs_f64()));
+            lag.set_or_clear(
+                landing_lag(&mut probe, journal, warehouse).map(|lag| lag.as_secs_f64()),
+            );
         }
     }
 }
 
-fn landing_lag(probe: &mut LandingProbe, journal: &dyn Journal, warehouse: &dyn Warehouse) -> Option<Duration> {
+fn landing_lag(
+    probe: &mut LandingProbe,
+    journal: &dyn Journal,
+    warehouse: &dyn Warehouse,
+) -> Option<Duration> {
     let now = Instant::now();
     let mut ends = BTreeMap::new();
     for stream in [Stream::Counts, Stream::Alerts] {

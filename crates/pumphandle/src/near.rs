@@ -22,19 +22,28 @@ pub(crate) fn topic(lexicon: &Lexicon, written: &str) -> Option<String> {
     }
     let topics = lexicon.topics();
     let folded = folded(written);
-    let by_id = topics.iter().find(|topic| self::folded(&topic.id) == folded).map(|topic| topic.id.clone());
+    let by_id =
+        topics.iter().find(|topic| self::folded(&topic.id) == folded).map(|topic| topic.id.clone());
     // What is counted for a topic when it is written as a hashtag.
-    let by_tag = || lexicon.read(None, &[written], &[], false).topics.first().map(|hit| hit.id.to_owned());
+    let by_tag =
+        || lexicon.read(None, &[written], &[], false).topics.first().map(|hit| hit.id.to_owned());
     let names = notifier::topic_names();
     let by_name = || {
         let translated = |id: &str| names.get(id).into_iter().flat_map(|names| names.values());
-        let is_named =
-            |topic: &&lexicon::Topic| self::folded(&topic.name) == folded || translated(&topic.id).any(|name| self::folded(name) == folded);
+        let is_named = |topic: &&lexicon::Topic| {
+            self::folded(&topic.name) == folded
+                || translated(&topic.id).any(|name| self::folded(name) == folded)
+        };
         topics.iter().find(is_named).map(|topic| topic.id.clone())
     };
     let by_spelling = || {
-        let nearest = topics.iter().map(|topic| (strsim::damerau_levenshtein(written, &topic.id), topic.id.as_str())).min();
-        nearest.filter(|(distance, id)| *distance <= 2 && *distance * 3 <= id.len()).map(|(_, id)| id.to_owned())
+        let nearest = topics
+            .iter()
+            .map(|topic| (strsim::damerau_levenshtein(written, &topic.id), topic.id.as_str()))
+            .min();
+        nearest
+            .filter(|(distance, id)| *distance <= 2 && *distance * 3 <= id.len())
+            .map(|(_, id)| id.to_owned())
     };
     by_id.or_else(by_tag).or_else(by_name).or_else(by_spelling)
 }
@@ -46,37 +55,65 @@ pub(crate) fn region(atlas: &Atlas, written: &str) -> Option<String> {
         return None;
     }
     let upper = written.to_ascii_uppercase();
-    let (country, rest) = upper.split_once('-').map_or((upper.as_str(), None), |(country, rest)| (country, Some(rest)));
+    let (country, rest) = upper
+        .split_once('-')
+        .map_or((upper.as_str(), None), |(country, rest)| (country, Some(rest)));
     if let Some((_, iso)) = OTHER_CODES.into_iter().find(|(other, _)| *other == country) {
-        let part = rest.map(|rest| format!("{iso}-{rest}")).filter(|code| atlas.name(code).is_some());
+        let part =
+            rest.map(|rest| format!("{iso}-{rest}")).filter(|code| atlas.name(code).is_some());
         return Some(part.unwrap_or_else(|| iso.to_owned()));
     }
     let folded = folded(written);
     let own = || atlas.own().into_iter().flat_map(|own| own.each());
     let by_code = || {
         let world = atlas.regions().iter().map(|region| region.code.as_str());
-        world.chain(own().map(|own| own.code)).find(|code| self::folded(code) == folded).map(str::to_owned)
+        world
+            .chain(own().map(|own| own.code))
+            .find(|code| self::folded(code) == folded)
+            .map(str::to_owned)
     };
     let by_name = || {
         let in_world = |region: &&atlas::regions::Region| {
-            self::folded(&region.name) == folded || region.names().any(|(_, name)| self::folded(name) == folded)
+            self::folded(&region.name) == folded
+                || region.names().any(|(_, name)| self::folded(name) == folded)
         };
         // A country before a first level of the same name.
-        let found = atlas.regions().iter().filter(in_world).min_by_key(|region| !region.is_country()).map(|region| region.code.clone());
-        found.or_else(|| own().find(|own| own.name.is_some_and(|name| self::folded(name) == folded)).map(|own| own.code.to_owned()))
+        let found = atlas
+            .regions()
+            .iter()
+            .filter(in_world)
+            .min_by_key(|region| !region.is_country())
+            .map(|region| region.code.clone());
+        found.or_else(|| {
+            own()
+                .find(|own| own.name.is_some_and(|name| self::folded(name) == folded))
+                .map(|own| own.code.to_owned())
+        })
     };
     let by_place = || {
         let located = atlas.locate_text(written, Meaning::AuthorAt);
-        (located.is_located() && located.confidence >= CONFIDENCE_LEAST).then(|| located.region.to_owned())
+        (located.is_located() && located.confidence >= CONFIDENCE_LEAST)
+            .then(|| located.region.to_owned())
     };
     let by_spelling = || {
-        let distances = atlas.regions().iter().map(|region| (strsim::damerau_levenshtein(&folded, &self::folded(&region.name)), region));
-        let nearest = distances.min_by_key(|(distance, region)| (*distance, !region.is_country(), region.code.as_str()));
-        nearest.filter(|(distance, _)| *distance <= 2 && *distance * 4 <= folded.chars().count()).map(|(_, region)| region.code.clone())
+        let distances = atlas.regions().iter().map(|region| {
+            (strsim::damerau_levenshtein(&folded, &self::folded(&region.name)), region)
+        });
+        let nearest = distances.min_by_key(|(distance, region)| {
+            (*distance, !region.is_country(), region.code.as_str())
+        });
+        nearest
+            .filter(|(distance, _)| *distance <= 2 && *distance * 4 <= folded.chars().count())
+            .map(|(_, region)| region.code.clone())
     };
     // An unknown first level counts as its country.
     let by_country = || rest.and_then(|_| atlas.region(country)).map(|region| region.code.clone());
-    by_code().or_else(by_name).or_else(by_country).or_else(by_place).or_else(by_spelling).filter(|near| *near != written)
+    by_code()
+        .or_else(by_name)
+        .or_else(by_country)
+        .or_else(by_place)
+        .or_else(by_spelling)
+        .filter(|near| *near != written)
 }
 
 /// Letters and digits only, in small letters: `DE_BY`, `de by` and `DE-BY` are one.

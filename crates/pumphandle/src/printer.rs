@@ -1,4 +1,5 @@
-//! Alerts on standard output: sentences where a person reads them at a terminal, lines of JSON where a program does.
+//! Alerts on standard output: sentences where a person reads them at a terminal, lines of JSON
+//! where a program does.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -34,7 +35,10 @@ impl Printer {
 
     /// After a kill the last ones may be printed again, with the same id and revision.
     pub(crate) fn print(&mut self, rows: &[Record]) -> anyhow::Result<()> {
-        let alerts = || rows.iter().filter_map(|row| if let Record::Alert(alert) = row { Some(alert) } else { None });
+        let alerts = || {
+            rows.iter()
+                .filter_map(|row| if let Record::Alert(alert) = row { Some(alert) } else { None })
+        };
         if alerts().next().is_none() {
             return Ok(());
         }
@@ -80,7 +84,8 @@ impl Sentences {
         let word = match self.printed.get(&alert.id) {
             None if is_open => "ALERT",
             Some((AlertState::Open, severity, observed)) if is_open => {
-                let has_grown = alert.severity > *severity || alert.observed >= observed.saturating_mul(2);
+                let has_grown =
+                    alert.severity > *severity || alert.observed >= observed.saturating_mul(2);
                 if !has_grown {
                     return None;
                 }
@@ -107,9 +112,18 @@ impl Sentences {
     fn line(&self, word: &str, alert: &Alert) -> String {
         let told = (self.teller)(alert);
         let rarity = told.rarity.map_or_else(String::new, |rarity| format!(" By chance {rarity}."));
-        let sentence =
-            if alert.state == AlertState::Closed { format!("No longer unusual. Last: {}", told.sentence) } else { told.sentence };
-        one_line(&format!("{:<9} {}  {}{rarity} [{}]", word, minute(alert.fired_at), sentence, alert.id))
+        let sentence = if alert.state == AlertState::Closed {
+            format!("No longer unusual. Last: {}", told.sentence)
+        } else {
+            told.sentence
+        };
+        one_line(&format!(
+            "{:<9} {}  {}{rarity} [{}]",
+            word,
+            minute(alert.fired_at),
+            sentence,
+            alert.id
+        ))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The roles, a file each: what one thread of the embedded program does or a process of its own, and what they share.
+//! The roles, a file each: what one thread of the embedded program does or a process of its own,
+//! and what they share.
 
 pub(crate) mod cluster;
 pub(crate) mod desk;
@@ -40,7 +41,8 @@ pub(crate) fn now() -> Micros {
     clock().wall()
 }
 
-/// What names the journal's files and says how old they are, in seconds: no step moves it while the process lives.
+/// What names the journal's files and says how old they are, in seconds: no step moves it while the
+/// process lives.
 pub(crate) fn journal_seconds() -> u64 {
     u64::try_from(clock().unstepped() / SECOND).unwrap_or(0)
 }

@@ -46,14 +46,18 @@ mod tests {
     fn a_quotation_has_at_most_a_hundred_and_twenty_characters() {
         let long = "ß".repeat(5_000);
         for mark in ['`', '\''] {
-            let message = format!("no topic {mark}{long}{mark} in {mark}topics{mark}\nhint: write {mark}{long}{mark} once");
+            let message = format!(
+                "no topic {mark}{long}{mark} in {mark}topics{mark}\nhint: write {mark}{long}{mark} \
+                    once"
+            );
             let said = shortened_between(&message, mark);
             let quoted = said.split(mark).nth(1).unwrap();
             assert_eq!((quoted.chars().count(), quoted.ends_with('…')), (QUOTED_MAX, true));
             assert!(said.contains(&format!("{mark}topics{mark}\nhint: write ")), "{said}");
             assert!(said.chars().count() < 400, "{said}");
         }
-        let whole = format!("`{}` isn't there; {}", "x".repeat(QUOTED_MAX), "and so on ".repeat(20));
+        let whole =
+            format!("`{}` isn't there; {}", "x".repeat(QUOTED_MAX), "and so on ".repeat(20));
         assert_eq!(shortened(&whole), whole);
     }
 }

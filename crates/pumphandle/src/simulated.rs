@@ -1,8 +1,12 @@
-//! A deterministic simulation of all roles over the journal in memory: every fault that a seed can think of, and the same numbers.
+//! A deterministic simulation of all roles over the journal in memory: every fault that a seed can
+//! think of, and the same numbers.
 //!
-//! Tally, watch and land as they are, and a model of ingest, run as processes that are turned in any order, killed between any two
-//! calls, thought dead while they sleep, and turned again when somebody else has taken over. Between two calls of one process
-//! another may take a whole turn. In the end the warehouse holds what a straight run without faults says, row for row.
+//! Tally, watch and land as they are, and a model of ingest, run as processes that are turned in
+//! any order, killed between any two
+//! calls, thought dead while they sleep, and turned again when somebody else has taken over.
+//! Between two calls of one process
+//! another may take a whole turn. In the end the warehouse holds what a straight run without faults
+//! says, row for row.
 //! Knows no clock and no thread: a seed is a story.
 
 mod check;
@@ -76,7 +80,8 @@ impl Happened {
 fn no_fault_of_any_process_changes_a_number() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let first = number("PUMPHANDLE_SEED").unwrap_or(0);
-    let seeds = number("PUMPHANDLE_STREAMS").map_or(SEEDS, |streams| streams.div_ceil(STREAMS_A_SEED));
+    let seeds =
+        number("PUMPHANDLE_STREAMS").map_or(SEEDS, |streams| streams.div_ceil(STREAMS_A_SEED));
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.sqlite");
     drop(Local::open(&empty).unwrap());
@@ -86,15 +91,34 @@ fn no_fault_of_any_process_changes_a_number() {
         match told {
             Ok(told) => happened.add(told),
             Err(panic) => {
-                eprintln!("seed {seed}: PUMPHANDLE_SEED={seed} PUMPHANDLE_STREAMS=1 begins with it");
+                eprintln!(
+                    "seed {seed}: PUMPHANDLE_SEED={seed} PUMPHANDLE_STREAMS=1 begins with it"
+                );
                 std::panic::resume_unwind(panic);
             }
         }
     }
     println!("{seeds} seeds: {happened:?}");
     if seeds >= SEEDS {
-        let Happened { late_frames, late_manifests, late_counts, late_alerts, late_ticks, late_landings, alerts, .. } = happened;
-        for of_one_kind in [late_frames, late_manifests, late_counts, late_alerts, late_ticks, late_landings, alerts] {
+        let Happened {
+            late_frames,
+            late_manifests,
+            late_counts,
+            late_alerts,
+            late_ticks,
+            late_landings,
+            alerts,
+            ..
+        } = happened;
+        for of_one_kind in [
+            late_frames,
+            late_manifests,
+            late_counts,
+            late_alerts,
+            late_ticks,
+            late_landings,
+            alerts,
+        ] {
             assert!(of_one_kind > 0, "what was to be tried has not happened: {happened:?}");
         }
     }
@@ -132,7 +156,10 @@ fn simulate(seed: u64, folder: &Path, empty: &Path) -> Happened {
     simulation.run();
     check::check(&simulation, folder, empty);
     let state = simulation.state();
-    Happened { posts: simulation.story.feeds.iter().map(|feed| feed.lines.len() as u64).sum(), ..state.happened }
+    Happened {
+        posts: simulation.story.feeds.iter().map(|feed| feed.lines.len() as u64).sum(),
+        ..state.happened
+    }
 }
 
 fn fresh_warehouse(folder: &Path, empty: &Path, name: &str) -> Local {
@@ -176,7 +203,8 @@ struct State {
     furthest: BTreeMap<u32, Position>,
     newest: Version,
     landed: [Position; 2],
-    /// The stages of which there has ever been a complete snapshot; and what process must go on from one.
+    /// The stages of which there has ever been a complete snapshot; and what process must go on
+    /// from one.
     complete: BTreeSet<(String, u32)>,
     restores: BTreeSet<(u64, u32)>,
     happened: Happened,
@@ -214,7 +242,15 @@ impl Role for Lander<'_> {
     fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
         let ends = Ends::Told(&|| Ok(false));
         let warehouse = Unsteady(simulation);
-        Lander::turn(self, simulation, &warehouse, member, &ends, &mut Instant::now(), Duration::ZERO)?;
+        Lander::turn(
+            self,
+            simulation,
+            &warehouse,
+            member,
+            &ends,
+            &mut Instant::now(),
+            Duration::ZERO,
+        )?;
         Ok(())
     }
 }
@@ -244,7 +280,8 @@ impl Membership for Member<'_> {
         };
         for change in &changes {
             let (Change::Given(partition) | Change::Taken(partition)) = *change;
-            let restores = matches!(change, Change::Given(_)) && state.complete.contains(&(stage.to_owned(), partition));
+            let restores = matches!(change, Change::Given(_))
+                && state.complete.contains(&(stage.to_owned(), partition));
             match restores {
                 true => state.restores.insert((self.id, partition)),
                 false => state.restores.remove(&(self.id, partition)),
@@ -275,10 +312,16 @@ impl State {
         self.next_id
     }
 
-    /// Gives a partition to another process, or to a new one. Who had it hears of it some turns later.
+    /// Gives a partition to another process, or to a new one. Who had it hears of it some turns
+    /// later.
     fn give(&mut self, group: Group, partition: u32) {
         let before = self.owners.get(&(group, partition)).copied();
-        let of_group: Vec<u64> = self.processes.iter().filter(|(_, process)| process.group == group).map(|(id, _)| *id).collect();
+        let of_group: Vec<u64> = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.group == group)
+            .map(|(id, _)| *id)
+            .collect();
         let others: Vec<u64> = of_group.iter().copied().filter(|id| Some(*id) != before).collect();
         let is_new = others.is_empty() || (of_group.len() < PROCESSES_MAX && self.rng.chance(50));
         let owner = if is_new { self.spawn(group) } else { self.rng.pick(&others) };
@@ -295,13 +338,15 @@ impl State {
         self.happened.kills += 1;
         self.processes.remove(&id);
         self.told.remove(&id);
-        let left: Vec<(Group, u32)> = self.owners.iter().filter(|(_, owner)| **owner == id).map(|(had, _)| *had).collect();
+        let left: Vec<(Group, u32)> =
+            self.owners.iter().filter(|(_, owner)| **owner == id).map(|(had, _)| *had).collect();
         for (group, partition) in left {
             self.give(group, partition);
         }
     }
 
-    /// Whether the process whose turn it is has been given the partition; if not, it is one that was thought dead.
+    /// Whether the process whose turn it is has been given the partition; if not, it is one that
+    /// was thought dead.
     fn is_owner(&self, group: Group, partition: u32) -> bool {
         let owner = self.owners.get(&(group, partition));
         self.running.last().is_none_or(|(of, id)| *of != group || owner == Some(id))
@@ -343,14 +388,22 @@ impl Simulation {
             let mut state = self.state();
             let partitions = self.story.partitions;
             let feeds = self.story.feeds.len() as u32;
-            for (group, partitions) in [(Group::Ingest, feeds), (Group::Tally, partitions), (Group::Watch, 1), (Group::Land, 1)] {
+            for (group, partitions) in [
+                (Group::Ingest, feeds),
+                (Group::Tally, partitions),
+                (Group::Watch, 1),
+                (Group::Land, 1),
+            ] {
                 (0..partitions).for_each(|partition| state.give(group, partition));
             }
         }
         let mut ended = false;
         while log::state(&self.journal).unwrap() != LogState::Drained {
             self.step();
-            if !ended && self.state().said.iter().all(|said| said.ended) && self.state().rng.chance(20) {
+            if !ended
+                && self.state().said.iter().all(|said| said.ended)
+                && self.state().rng.chance(20)
+            {
                 ended = log::end(self).is_ok();
             }
         }
@@ -364,8 +417,16 @@ impl Simulation {
         let mut lander = Lander::new(Gaps::Stop);
         let mut membership = self.journal.join(Group::Land).unwrap();
         let told = || Ok(false);
-        let mut turn =
-            || lander.turn(&self.journal, &self.warehouse, &mut *membership, &Ends::Told(&told), &mut Instant::now(), Duration::ZERO);
+        let mut turn = || {
+            lander.turn(
+                &self.journal,
+                &self.warehouse,
+                &mut *membership,
+                &Ends::Told(&told),
+                &mut Instant::now(),
+                Duration::ZERO,
+            )
+        };
         while !turn().unwrap().is_empty() {}
     }
 
@@ -385,10 +446,16 @@ impl Simulation {
                     state.give(group, partition);
                 }
                 _ => {
-                    // Thought dead: all that it had goes to others, and it hears nothing until it wakes.
+                    // Thought dead: all that it had goes to others, and it hears nothing until it
+                    // wakes.
                     let wakes_at = state.step + state.rng.below(150);
                     state.processes.get_mut(&id).unwrap().wakes_at = wakes_at;
-                    let had: Vec<(Group, u32)> = state.owners.iter().filter(|(_, owner)| **owner == id).map(|(had, _)| *had).collect();
+                    let had: Vec<(Group, u32)> = state
+                        .owners
+                        .iter()
+                        .filter(|(_, owner)| **owner == id)
+                        .map(|(had, _)| *had)
+                        .collect();
                     had.into_iter().for_each(|(group, partition)| state.give(group, partition));
                 }
             }
@@ -457,9 +524,12 @@ impl Simulation {
             match Record::decode(&entry.bytes).unwrap() {
                 Record::Frame(frame) => {
                     let furthest = state.furthest.get(&frame.partition).copied();
-                    let late = furthest >= Some(frame.position) && !state.is_owner(Group::Tally, frame.partition);
+                    let late = furthest >= Some(frame.position)
+                        && !state.is_owner(Group::Tally, frame.partition);
                     state.happened.late_frames += u64::from(late);
-                    state.furthest.insert(frame.partition, frame.position.max(furthest.unwrap_or(0)));
+                    state
+                        .furthest
+                        .insert(frame.partition, frame.position.max(furthest.unwrap_or(0)));
                 }
                 Record::Count(count) => {
                     let late = count.version < state.newest && !state.is_owner(Group::Watch, 0);
@@ -477,10 +547,17 @@ impl Simulation {
     }
 
     fn note_put(&self, pairs: &[(String, Option<Vec<u8>>)]) {
-        for (key, _) in pairs.iter().filter(|(key, value)| key.starts_with("manifest/") && value.is_some()) {
+        for (key, _) in
+            pairs.iter().filter(|(key, value)| key.starts_with("manifest/") && value.is_some())
+        {
             let (stage, partition, prefix) = stage_of(key);
             let group = if stage == TallyStage::NAME { Group::Tally } else { Group::Watch };
-            let further = self.journal.keys(Stream::State, &prefix).unwrap().last().is_some_and(|last| last > key);
+            let further = self
+                .journal
+                .keys(Stream::State, &prefix)
+                .unwrap()
+                .last()
+                .is_some_and(|last| last > key);
             let mut state = self.state();
             let late = further && !state.is_owner(group, partition);
             state.happened.late_manifests += u64::from(late);
@@ -494,8 +571,14 @@ impl Simulation {
         for key in keys.iter().filter(|key| key.starts_with("manifest/")) {
             let (stage, partition, _) = stage_of(key);
             let epoch = key.rsplit('/').next().unwrap();
-            let manifest = Manifest::decode(&self.journal.get(Stream::State, key).unwrap().unwrap()).unwrap();
-            let chunk = |name: &[u8; 32]| format!("chunk/{stage}/{partition}/{epoch}/{}", blake3::Hash::from_bytes(*name).to_hex());
+            let manifest =
+                Manifest::decode(&self.journal.get(Stream::State, key).unwrap().unwrap()).unwrap();
+            let chunk = |name: &[u8; 32]| {
+                format!(
+                    "chunk/{stage}/{partition}/{epoch}/{}",
+                    blake3::Hash::from_bytes(*name).to_hex()
+                )
+            };
             if manifest.chunks.iter().all(|name| keys.binary_search(&chunk(name)).is_ok()) {
                 complete.insert((stage.to_owned(), partition));
             }
@@ -534,9 +617,12 @@ impl Journal for Simulation {
             Fault::Midway { kills } => {
                 let first: BTreeMap<u32, u64> = {
                     let mut state = self.state();
-                    (0..self.partitions(stream)).map(|partition| (partition, state.rng.below(entries.len() as u64 + 1))).collect()
+                    (0..self.partitions(stream))
+                        .map(|partition| (partition, state.rng.below(entries.len() as u64 + 1)))
+                        .collect()
                 };
-                let reached = (0u64..).zip(entries).filter(|(nth, entry)| *nth < first[&entry.partition]);
+                let reached =
+                    (0u64..).zip(entries).filter(|(nth, entry)| *nth < first[&entry.partition]);
                 let reached: Vec<Entry> = reached.map(|(_, entry)| entry.clone()).collect();
                 self.journal.append(stream, &reached)?;
                 Simulation::fail(kills)
@@ -548,18 +634,35 @@ impl Journal for Simulation {
         }
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, _bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        _bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Batch, JournalError> {
         self.between();
         let mut state = self.state();
         let bytes_max = state.rng.pick(&[1, 1_000, 10_000, 1 << 20]);
         let fault = state.fault();
         let is_stage = matches!(stream, Stream::Posts | Stream::Tallies);
-        let begins = from == 0 && state.running.last().is_some_and(|(_, id)| is_stage && state.restores.contains(&(*id, partition)));
+        let begins = from == 0
+            && state
+                .running
+                .last()
+                .is_some_and(|(_, id)| is_stage && state.restores.contains(&(*id, partition)));
         drop(state);
-        assert!(!begins, "`{}` is read from its beginning, though there is a snapshot", stream.name());
+        assert!(
+            !begins,
+            "`{}` is read from its beginning, though there is a snapshot",
+            stream.name()
+        );
         match fault {
             Fault::None => self.journal.read(stream, partition, from, bytes_max, wait),
-            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => Simulation::fail(kills),
+            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => {
+                Simulation::fail(kills)
+            }
         }
     }
 
@@ -568,7 +671,11 @@ impl Journal for Simulation {
         self.journal.extent(stream, partition)
     }
 
-    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    fn put(
+        &self,
+        stream: Stream,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         self.between();
         self.note_put(pairs);
         let fault = self.state().fault();
@@ -595,7 +702,9 @@ impl Journal for Simulation {
         self.between();
         match self.state().fault() {
             Fault::None => self.journal.get(stream, key),
-            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => Simulation::fail(kills),
+            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => {
+                Simulation::fail(kills)
+            }
         }
     }
 
@@ -603,7 +712,9 @@ impl Journal for Simulation {
         self.between();
         match self.state().fault() {
             Fault::None => self.journal.keys(stream, prefix),
-            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => Simulation::fail(kills),
+            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => {
+                Simulation::fail(kills)
+            }
         }
     }
 }
@@ -652,7 +763,9 @@ impl Landing for Unsteady<'_> {
         self.0.between();
         match self.0.state().fault() {
             Fault::None => self.0.warehouse.progress(),
-            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => Unsteady::fail(kills),
+            Fault::Before { kills } | Fault::Midway { kills } | Fault::After { kills } => {
+                Unsteady::fail(kills)
+            }
         }
     }
 

@@ -1,15 +1,22 @@
 //! Soak: days of load through the real stages over simulated time, in minutes.
 //!
-//! Lines are handed to the real ingest, as a connection would, under clocks that are set; tally, watch and land are driven by the
-//! real loops over the in-memory journal, with snapshots, restarts, kills, hostile accounts, an outage, a clock step and an absent
-//! tally on the way. A table shows resident memory, snapshot sizes and restart time by half day. The run fails where a stage
-//! ends, a count is wrong, or memory or the largest chunk grows after the longest window and horizon by more than history takes.
+//! Lines are handed to the real ingest, as a connection would, under clocks that are set; tally,
+//! watch and land are driven by the
+//! real loops over the in-memory journal, with snapshots, restarts, kills, hostile accounts, an
+//! outage, a clock step and an absent
+//! tally on the way. A table shows resident memory, snapshot sizes and restart time by half day.
+//! The run fails where a stage
+//! ends, a count is wrong, or memory or the largest chunk grows after the longest window and
+//! horizon by more than history takes.
 //!
-//! All roles share the process; of them only sockets are left out. Resident memory is that of the process without the bytes that
-//! the in-memory journal holds, which in an installation lie on disk: above all the posts that the absent tally has not read.
+//! All roles share the process; of them only sockets are left out. Resident memory is that of the
+//! process without the bytes that
+//! the in-memory journal holds, which in an installation lie on disk: above all the posts that the
+//! absent tally has not read.
 //! Chunks lie in files.
 //!
-//! `PUMPHANDLE_SOAK=ci` runs the nine days that CI runs, `long` the others too; without it nothing runs.
+//! `PUMPHANDLE_SOAK=ci` runs the nine days that CI runs, `long` the others too; without it nothing
+//! runs.
 
 mod load;
 mod measured;
@@ -38,11 +45,13 @@ const START: Micros = 20_510 * DAY;
 const FULL_AFTER: Micros = 7 * DAY + 36 * HOUR;
 /// A line of the table is measured so often.
 const MEASURED_EVERY: Micros = 12 * HOUR;
-/// What a day of history of one series takes, up to the reach of baselines: window values of two lengths an hour and the chart.
+/// What a day of history of one series takes, up to the reach of baselines: window values of two
+/// lengths an hour and the chart.
 const HISTORY_BYTES: u64 = 4_000;
 /// What the allocator may add to resident memory without anything having grown.
 const SLACK_BYTES: u64 = 16 << 20;
-/// Chunks are cut at keys, so that each is a little larger or smaller by what series happen to lie in it.
+/// Chunks are cut at keys, so that each is a little larger or smaller by what series happen to lie
+/// in it.
 const CHUNK_SLACK_BYTES: u64 = 64 << 10;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 const RECORD_BYTES_MAX: u64 = 1 << 20;
@@ -56,11 +65,13 @@ pub(super) struct Plan {
     others: u32,
     /// Posts of one topic, an hour.
     topical: u32,
-    /// Posts come from forty countries, and half of the topical ones are of nine more topics: some 500 series.
+    /// Posts come from forty countries, and half of the topical ones are of nine more topics: some
+    /// 500 series.
     has_places: bool,
     /// How many accounts post on the topic.
     accounts: u64,
-    /// Hours in which one account sends 200 posts in a second, each with tags of all topics and unknown languages.
+    /// Hours in which one account sends 200 posts in a second, each with tags of all topics and
+    /// unknown languages.
     hostile: &'static [i64],
     /// An hour from which on nothing arrives for forty minutes; then everything comes at once.
     outage: Option<i64>,
@@ -124,9 +135,13 @@ fn soak() {
         Ok("month") => vec![MONTH],
         Ok("pandemic") => vec![PANDEMIC],
         Ok("long") => vec![NINE_DAYS, MONTH, PANDEMIC],
-        Ok(other) => panic!("PUMPHANDLE_SOAK={other}: `ci`, `month`, `pandemic`, or `long` for the three"),
+        Ok(other) => {
+            panic!("PUMPHANDLE_SOAK={other}: `ci`, `month`, `pandemic`, or `long` for the three")
+        }
         Err(_) => {
-            println!("skipped: PUMPHANDLE_SOAK=ci runs nine days, `month`, `pandemic` or `long` more");
+            println!(
+                "skipped: PUMPHANDLE_SOAK=ci runs nine days, `month`, `pandemic` or `long` more"
+            );
             return;
         }
     };
@@ -170,18 +185,25 @@ fn run(plan: &Plan) {
         check_growth(plan, &rows, &journal);
         expected
     });
-    println!("     largest record {} kB, {} s", journal.largest_record() >> 10, began.elapsed().as_secs());
+    println!(
+        "     largest record {} kB, {} s",
+        journal.largest_record() >> 10,
+        began.elapsed().as_secs()
+    );
     check_counts(&warehouse, &expected);
 }
 
 /// Lets all minutes pass.
 fn pass(plan: &Plan, stack: &mut Stack<'_>, minutes: &Receiver<Minute>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    println!("days  resident MB  chunks kB  largest kB  snapshot kB  restart ms  series  cells  pending");
+    println!(
+        "days  resident MB  chunks kB  largest kB  snapshot kB  restart ms  series  cells  pending"
+    );
     let measured_every = MEASURED_EVERY / MINUTE;
     for (minute, Minute { entries }) in (0i64..).zip(minutes) {
         stack.journal.append(Stream::Posts, &entries).unwrap();
-        stack.is_away = plan.away.iter().any(|(from, minutes)| (*from..from + minutes).contains(&minute));
+        stack.is_away =
+            plan.away.iter().any(|(from, minutes)| (*from..from + minutes).contains(&minute));
         stack.turn();
         if minute % 30 == 29 {
             stack.land();
@@ -223,30 +245,63 @@ fn check_counts(warehouse: &Local, expected: &Sent) {
         let row: BTreeMap<String, String> = row;
         if row["region"] == "001" && row["final"] == "1" {
             let hour = pane_start(row["pane_start"].parse::<i64>().unwrap() * SECOND, HOUR);
-            *counted.entry((row["topic"].clone(), hour)).or_default() += row["posts"].parse::<u64>().unwrap();
+            *counted.entry((row["topic"].clone(), hour)).or_default() +=
+                row["posts"].parse::<u64>().unwrap();
         }
     }
-    let differing: Vec<_> = expected.iter().filter(|(of, posts)| counted.get(of) != Some(posts)).collect();
-    let shown: Vec<_> = differing.iter().take(5).map(|(of, posts)| (of, posts, counted.get(of))).collect();
-    assert!(differing.is_empty(), "{} of {} counts differ, with what was sent and counted: {shown:?}", differing.len(), expected.len());
+    let differing: Vec<_> =
+        expected.iter().filter(|(of, posts)| counted.get(of) != Some(posts)).collect();
+    let shown: Vec<_> =
+        differing.iter().take(5).map(|(of, posts)| (of, posts, counted.get(of))).collect();
+    assert!(
+        differing.is_empty(),
+        "{} of {} counts differ, with what was sent and counted: {shown:?}",
+        differing.len(),
+        expected.len()
+    );
 }
 
 fn check_growth(plan: &Plan, rows: &[Row], journal: &Measured) {
     for (number, row) in (1..).zip(rows) {
         let days = f64::from(number) / (DAY / MEASURED_EVERY) as f64;
-        assert!(row.resident <= plan.resident_max, "after {days} days: {} MB resident", row.resident >> 20);
-        assert!(row.largest <= CHUNK_BYTES_MAX, "after {days} days: a chunk of {} bytes", row.largest);
-        assert!(row.restart <= plan.restart_max, "after {days} days: {} ms to restart", row.restart.as_millis());
+        assert!(
+            row.resident <= plan.resident_max,
+            "after {days} days: {} MB resident",
+            row.resident >> 20
+        );
+        assert!(
+            row.largest <= CHUNK_BYTES_MAX,
+            "after {days} days: a chunk of {} bytes",
+            row.largest
+        );
+        assert!(
+            row.restart <= plan.restart_max,
+            "after {days} days: {} ms to restart",
+            row.restart.as_millis()
+        );
     }
-    assert!(journal.largest_record() <= RECORD_BYTES_MAX, "a record of {} bytes", journal.largest_record());
+    assert!(
+        journal.largest_record() <= RECORD_BYTES_MAX,
+        "a record of {} bytes",
+        journal.largest_record()
+    );
     // The row of that moment, and those after it.
     let full = usize::try_from(FULL_AFTER / MEASURED_EVERY).unwrap() - 1;
     let first = rows.get(full).unwrap_or_else(|| panic!("{} rows", rows.len()));
     for (after, row) in (0..).zip(&rows[full..]) {
         let history = row.series * HISTORY_BYTES * after * MEASURED_EVERY as u64 / DAY as u64;
-        let (resident, largest) = (row.resident.saturating_sub(first.resident), row.largest.saturating_sub(first.largest));
-        assert!(resident <= history + SLACK_BYTES, "resident memory grew by {resident} bytes in {after} half days");
-        assert!(largest <= history + CHUNK_SLACK_BYTES, "the largest chunk grew by {largest} bytes in {after} half days");
+        let (resident, largest) = (
+            row.resident.saturating_sub(first.resident),
+            row.largest.saturating_sub(first.largest),
+        );
+        assert!(
+            resident <= history + SLACK_BYTES,
+            "resident memory grew by {resident} bytes in {after} half days"
+        );
+        assert!(
+            largest <= history + CHUNK_SLACK_BYTES,
+            "the largest chunk grew by {largest} bytes in {after} half days"
+        );
     }
 }
 
@@ -279,8 +334,9 @@ impl<'a> Stack<'a> {
 
     /// New processes, which go on from the last snapshots.
     fn start(&mut self) {
-        self.tallies =
-            (0..self.settings.partitions).map(|partition| (Driver::new(TallyStage::new, Gaps::Stop), Alone::with(partition))).collect();
+        self.tallies = (0..self.settings.partitions)
+            .map(|partition| (Driver::new(TallyStage::new, Gaps::Stop), Alone::with(partition)))
+            .collect();
         self.watch = (Driver::new(WatchStage::of, Gaps::Stop), Alone::with(0));
         self.lander = (Lander::new(Gaps::Stop), Alone::with(0));
     }
@@ -302,7 +358,11 @@ impl<'a> Stack<'a> {
 
     fn land(&mut self) {
         let (lander, member) = &mut self.lander;
-        while !lander.turn(self.journal, self.warehouse, member, &NEVER, &mut Instant::now(), Duration::ZERO).unwrap().is_empty() {}
+        while !lander
+            .turn(self.journal, self.warehouse, member, &NEVER, &mut Instant::now(), Duration::ZERO)
+            .unwrap()
+            .is_empty()
+        {}
     }
 
     /// Snapshots of all stages; then retention deletes all that they no longer need.
@@ -333,8 +393,10 @@ impl<'a> Stack<'a> {
         let (chunks, largest) = self.journal.chunks();
         let of_watch: Vec<&WatchStage> = self.watch.0.stages().collect();
         let series = of_watch.iter().map(|stage| stage.series() as u64).sum();
-        let (cells, pending) = of_watch.iter().map(|stage| stage.cells_and_pending()).next().unwrap_or_default();
-        let resident = monitor::resident_bytes().unwrap_or(0).saturating_sub(self.journal.inner.bytes());
+        let (cells, pending) =
+            of_watch.iter().map(|stage| stage.cells_and_pending()).next().unwrap_or_default();
+        let resident =
+            monitor::resident_bytes().unwrap_or(0).saturating_sub(self.journal.inner.bytes());
         let (cells, pending) = (cells as u64, pending as u64);
         let began = cpu_time();
         self.start();
@@ -343,7 +405,16 @@ impl<'a> Stack<'a> {
             turn(driver, journal, member);
         }
         turn(&mut self.watch.0, journal, &mut self.watch.1);
-        Row { resident, chunks, largest, written, restart: cpu_time() - began, series, cells, pending }
+        Row {
+            resident,
+            chunks,
+            largest,
+            written,
+            restart: cpu_time() - began,
+            series,
+            cells,
+            pending,
+        }
     }
 
     fn finish(&mut self) {

@@ -1,7 +1,9 @@
 //! The start link: opens the page as operator, once, within ten minutes.
 //!
-//! It stands in a file of the data folder that only its owner can read, and is printed to a terminal; it never enters the log. The
-//! page looks at the file at each sign-in, so that a link made by `pumphandle token link` works without a restart.
+//! It stands in a file of the data folder that only its owner can read, and is printed to a
+//! terminal; it never enters the log. The
+//! page looks at the file at each sign-in, so that a link made by `pumphandle token link` works
+//! without a restart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,10 @@ pub(crate) fn spent_by(file: PathBuf, clock: fn() -> Micros) -> StartLink {
 fn is_spent(file: &Path, given: &TokenHash, now: Micros) -> bool {
     let Ok(text) = fs::read_to_string(file) else { return false };
     let mut lines = text.lines();
-    let secret = lines.next().and_then(|link| link.split_once('#')).map(|(_, secret)| blake3::hash(secret.as_bytes()));
+    let secret = lines
+        .next()
+        .and_then(|link| link.split_once('#'))
+        .map(|(_, secret)| blake3::hash(secret.as_bytes()));
     let until = lines.next().and_then(|until| record::time::parse(until).ok());
     // A clock set back by more than its life gives it no other one.
     let is_over = until.is_none_or(|until| now >= until || now < until - 2 * LIVES);
@@ -65,7 +70,9 @@ mod tests {
         assert!(link.starts_with("http://127.0.0.1:8080/sign-in#"), "{link}");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!is_spent(&file, &blake3::hash(b"guess"), now));
-        assert!(is_spent(&file, &hash(&link), now + LIVES - 1) && !is_spent(&file, &hash(&link), now));
+        assert!(
+            is_spent(&file, &hash(&link), now + LIVES - 1) && !is_spent(&file, &hash(&link), now)
+        );
         let old = make(&file, "http://127.0.0.1:8080", now).unwrap();
         let link = make(&file, "http://127.0.0.1:8080", now).unwrap();
         assert!(!is_spent(&file, &hash(&old), now), "a newer one stands in its place");

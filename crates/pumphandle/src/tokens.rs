@@ -1,6 +1,8 @@
-//! Tokens that open page and API: a file in the data folder with a name, a role and a hash a line. A token itself is shown once and kept nowhere.
+//! Tokens that open page and API: a file in the data folder with a name, a role and a hash a line.
+//! A token itself is shown once and kept nowhere.
 //!
-//! Tokens are 256 random bits, so that a plain hash can't be turned back. A running page sees a change of the file at once.
+//! Tokens are 256 random bits, so that a plain hash can't be turned back. A running page sees a
+//! change of the file at once.
 
 use std::fs;
 use std::io;
@@ -37,12 +39,18 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Token>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("failed to read `{}`", file.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to read `{}`", file.display()));
+        }
     };
     let token = |(line, number): (&str, usize)| {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [name, role, hash, made] = fields[..] else { bail!("line {number} of `{}` is no token", file.display()) };
-        let Some(role) = Role::parse(role) else { bail!("line {number} of `{}` names no role", file.display()) };
+        let [name, role, hash, made] = fields[..] else {
+            bail!("line {number} of `{}` is no token", file.display())
+        };
+        let Some(role) = Role::parse(role) else {
+            bail!("line {number} of `{}` names no role", file.display())
+        };
         Ok(Token { name: name.to_owned(), role, hash: hash.to_owned(), made: made.to_owned() })
     };
     text.lines().zip(1..).map(token).collect()
@@ -50,7 +58,9 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Token>> {
 
 /// Makes a token and returns it: nobody can read it again.
 pub(crate) fn create(file: &Path, name: &str, role: Role, made: &str) -> anyhow::Result<String> {
-    let fits = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
+    let fits = !name.is_empty()
+        && name.chars().count() <= NAME_CHARS_MAX
+        && !name.chars().any(char::is_control);
     ensure!(fits, "a name has 1 to {NAME_CHARS_MAX} printable characters");
     let mut tokens = read(file)?;
     ensure!(tokens.iter().all(|token| token.name != name), "there is a token `{name}` already");
@@ -81,8 +91,11 @@ fn hash(token: &str) -> String {
 }
 
 fn write(file: &Path, tokens: &[Token]) -> anyhow::Result<()> {
-    let lines = tokens.iter().map(|token| format!("{}\t{}\t{}\t{}\n", token.name, token.role, token.hash, token.made));
-    whole::write(file, lines.collect::<String>().as_bytes(), whole::SECRET).with_context(|| format!("failed to write `{}`", file.display()))
+    let lines = tokens
+        .iter()
+        .map(|token| format!("{}\t{}\t{}\t{}\n", token.name, token.role, token.hash, token.made));
+    whole::write(file, lines.collect::<String>().as_bytes(), whole::SECRET)
+        .with_context(|| format!("failed to write `{}`", file.display()))
 }
 
 /// Asks the file, and reads it again when it has changed; one that can't be read opens nothing.
@@ -99,8 +112,13 @@ pub(crate) fn asked(file: PathBuf) -> Tokens {
             *known = (changed, tokens);
         }
         // Hashes compare in constant time.
-        let is_given = |known: &&Token| blake3::Hash::from_hex(&known.hash).is_ok_and(|hash| hash == *given);
-        known.1.iter().find(is_given).map(|token| Holder { name: token.name.clone(), role: token.role })
+        let is_given =
+            |known: &&Token| blake3::Hash::from_hex(&known.hash).is_ok_and(|hash| hash == *given);
+        known
+            .1
+            .iter()
+            .find(is_given)
+            .map(|token| Holder { name: token.name.clone(), role: token.role })
     })
 }
 

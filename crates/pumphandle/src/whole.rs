@@ -1,4 +1,5 @@
-//! A file that is there whole or not at all: written beside itself, then renamed; and folders that are their owner's alone.
+//! A file that is there whole or not at all: written beside itself, then renamed; and folders that
+//! are their owner's alone.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -13,7 +14,8 @@ pub(crate) const PLAIN: u32 = 0o666;
 
 const PRIVATE_FOLDER: u32 = 0o700;
 
-/// Writes a file and makes its folder; a kill leaves what was there before, and at most a `.part` beside it.
+/// Writes a file and makes its folder; a kill leaves what was there before, and at most a `.part`
+/// beside it.
 pub(crate) fn write(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
@@ -21,7 +23,8 @@ pub(crate) fn write(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
     let mut beside = OsString::from(file);
     beside.push(".part");
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let mut out =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
     if mode == SECRET {
         // One that a kill left there may have been made by another umask.
         out.set_permissions(Permissions::from_mode(SECRET))?;
@@ -41,7 +44,8 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)
 }
 
-/// Takes the rights of group and others away from a file, or a folder and all in it, and returns from how many files and folders it
+/// Takes the rights of group and others away from a file, or a folder and all in it, and returns
+/// from how many files and folders it
 /// did. Links are not followed.
 pub(crate) fn tighten(path: &Path) -> io::Result<usize> {
     let mut changed = tighten_one(path)?;
@@ -56,7 +60,8 @@ pub(crate) fn tighten(path: &Path) -> io::Result<usize> {
 /// The same without what is in a folder.
 pub(crate) fn tighten_one(path: &Path) -> io::Result<usize> {
     // A file of a running program may go at any time.
-    let or_gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(0) } else { Err(error) };
+    let or_gone =
+        |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(0) } else { Err(error) };
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => return or_gone(error),
@@ -81,14 +86,18 @@ mod tests {
         fs::write(data.join("streams/posts"), "x").unwrap();
         fs::write(folder.path().join("beside"), "x").unwrap();
         std::os::unix::fs::symlink(folder.path().join("beside"), data.join("link")).unwrap();
-        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let set =
+            |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         set(&data, 0o755);
         set(&data.join("streams"), 0o750);
         set(&data.join("streams/posts"), 0o644);
         set(&folder.path().join("beside"), 0o644);
         assert_eq!(tighten(&data).unwrap(), 3);
-        assert_eq!((mode(&data), mode(&data.join("streams")), mode(&data.join("streams/posts"))), (0o700, 0o700, 0o600));
+        assert_eq!(
+            (mode(&data), mode(&data.join("streams")), mode(&data.join("streams/posts"))),
+            (0o700, 0o700, 0o600)
+        );
         assert_eq!((mode(&folder.path().join("beside")), tighten(&data).unwrap()), (0o644, 0));
         assert_eq!(tighten(&data.join("nothing")).unwrap(), 0);
     }

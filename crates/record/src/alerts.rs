@@ -1,7 +1,10 @@
-//! The fold of the alert stream: what is known of each alert after all its records, and what people may do with it.
+//! The fold of the alert stream: what is known of each alert after all its records, and what people
+//! may do with it.
 //!
-//! Inbox, outbox and audit log in one. A change that a person asks for ([`AlertChange`]) becomes a record ([`AlertEvent`]) that names
-//! how many stood before it; the fold takes it only if so many do. Whoever wrote it reads it back to learn whether it holds.
+//! Inbox, outbox and audit log in one. A change that a person asks for ([`AlertChange`]) becomes a
+//! record ([`AlertEvent`]) that names
+//! how many stood before it; the fold takes it only if so many do. Whoever wrote it reads it back
+//! to learn whether it holds.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,11 @@ impl AlertFold {
     /// Returns whether the record said anything new: a revision written twice changes nothing.
     pub fn apply(&mut self, alert: Alert) -> bool {
         match self.alerts.get_mut(&alert.id) {
-            Some((known, _)) if known.version >= alert.version && known.revision >= alert.revision => false,
+            Some((known, _))
+                if known.version >= alert.version && known.revision >= alert.revision =>
+            {
+                false
+            }
             Some((known, _)) => {
                 *known = alert;
                 true
@@ -79,9 +86,12 @@ impl Alert {
         f64::from(self.observed) / self.expected.max(0.1)
     }
 
-    /// Whether people wished not to see it now: until the instant they named, unless it has come to twice the ratio it had then.
+    /// Whether people wished not to see it now: until the instant they named, unless it has come to
+    /// twice the ratio it had then.
     pub fn is_snoozed(&self, events: &[AlertEvent], now: Micros) -> bool {
         let snooze = events.last().and_then(|event| event.snooze);
-        snooze.is_some_and(|snooze| now < snooze.until && !snooze.is_outgrown(self.observed, self.expected))
+        snooze.is_some_and(|snooze| {
+            now < snooze.until && !snooze.is_outgrown(self.observed, self.expected)
+        })
     }
 }

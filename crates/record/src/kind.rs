@@ -1,6 +1,7 @@
 //! The rules that belong to a topic's kind: pane, windows, levels, floors.
 //!
-//! One table, read by tally (what it sends), watch (what it lets out) and the configuration (what it may change).
+//! One table, read by tally (what it sends), watch (what it lets out) and the configuration (what
+//! it may change).
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +31,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] =
-        [Kind::Symptom, Kind::Disease, Kind::Narrative, Kind::Crisis, Kind::Sensitive, Kind::Patient, Kind::Campaign];
+    pub const ALL: [Kind; 7] = [
+        Kind::Symptom,
+        Kind::Disease,
+        Kind::Narrative,
+        Kind::Crisis,
+        Kind::Sensitive,
+        Kind::Patient,
+        Kind::Campaign,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +85,8 @@ impl Kind {
         }
     }
 
-    /// The least number of accounts of which the public may see a number; none where it may see none, because the kind is counted
+    /// The least number of accounts of which the public may see a number; none where it may see
+    /// none, because the kind is counted
     /// by weeks (the public is told of days) or must be verified by a human first.
     pub fn public_floor(self) -> Option<u32> {
         match self {
@@ -87,10 +96,12 @@ impl Kind {
         }
     }
 
-    /// A number of accounts as the public may see it: rounded, none below the floor. For a number that stands alone; those that add
+    /// A number of accounts as the public may see it: rounded, none below the floor. For a number
+    /// that stands alone; those that add
     /// up to each other are decided together, by `surveillance::publish`.
     pub fn published(self, accounts: u32) -> Option<u32> {
-        let rounded = accounts.saturating_add(PUBLIC_ROUNDING / 2) / PUBLIC_ROUNDING * PUBLIC_ROUNDING;
+        let rounded =
+            accounts.saturating_add(PUBLIC_ROUNDING / 2) / PUBLIC_ROUNDING * PUBLIC_ROUNDING;
         self.public_floor().filter(|floor| accounts >= *floor).map(|_| rounded)
     }
 
@@ -98,7 +109,9 @@ impl Kind {
     pub fn allows(self, level: Level, code: &str) -> bool {
         match self {
             Kind::Sensitive => level == Level::Country || code == crate::region::WORLD,
-            Kind::Narrative => level == Level::Country || code == crate::region::WORLD || code.starts_with("lang:"),
+            Kind::Narrative => {
+                level == Level::Country || code == crate::region::WORLD || code.starts_with("lang:")
+            }
             Kind::Symptom | Kind::Disease | Kind::Crisis | Kind::Patient | Kind::Campaign => true,
         }
     }

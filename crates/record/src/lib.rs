@@ -1,7 +1,8 @@
 //! The word: every record of every stream, in memory and on the wire.
 //!
 //! First room of the house: it depends on nothing of ours and everything else speaks it.
-//! Here are region codes, the folding of text into keys, time and its panes, the rules that belong to a topic's kind,
+//! Here are region codes, the folding of text into keys, time and its panes, the rules that belong
+//! to a topic's kind,
 //! the records themselves, their binary form, and the fold of alerts.
 //! It decides nothing: no counting, no judging, no clock, no IO.
 
@@ -22,12 +23,14 @@ pub mod pseudonym;
 pub mod public;
 
 mod post;
-pub use post::{AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, Tag, TopicMatch, Voice};
+pub use post::{
+    AccountAge, Author, Flags, Meaning, Op, Place, Post, PostId, Provenance, Tag, TopicMatch, Voice,
+};
 
 mod log;
 pub use log::{
-    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled, SeriesChange, Span, Step, TagChange, Tick,
-    TotalChange, WindowChange,
+    Coverage, Exclusion, FRAME_PART_BYTES, FeedTick, Frame, Handled, Lift, PaneChange, Sampled,
+    SeriesChange, Span, Step, TagChange, Tick, TotalChange, WindowChange,
 };
 
 mod settings;
@@ -35,8 +38,9 @@ pub use settings::{DetectSettings, FeedSetting, Floors, Settings, TopicSetting};
 
 mod output;
 pub use output::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Milestones, Outcome, PastWindow, PublicCount,
-    Reject, RejectReason, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Milestones,
+    Outcome, PastWindow, PublicCount, Reject, RejectReason, Snooze, Stage, Suspect, TagCount,
+    Total, Verdict, Version, WindowCount,
 };
 
 pub mod alerts;

@@ -1,6 +1,8 @@
-//! Line numbers as an editor shows them, for files whose reader skips blank lines and both kinds of line ends.
+//! Line numbers as an editor shows them, for files whose reader skips blank lines and both kinds of
+//! line ends.
 
-/// The line of the record that a CSV reader found from a byte on; it may have left the end of the line before, and blank lines, unread.
+/// The line of the record that a CSV reader found from a byte on; it may have left the end of the
+/// line before, and blank lines, unread.
 pub fn line_at(text: &[u8], byte: usize) -> u64 {
     let rest = text.get(byte..).unwrap_or_default();
     let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -20,9 +22,15 @@ mod tests {
 
     #[test]
     fn a_line_is_what_an_editor_shows() {
-        for (text, wanted) in
-            [("a\nb\nX", 3), ("a\r\nb\r\nX", 3), ("a\n\n\nX", 4), ("a\r\n\r\nX", 3), ("a\rb\rX", 3), ("X", 1), ("\n\nX", 3)]
-        {
+        for (text, wanted) in [
+            ("a\nb\nX", 3),
+            ("a\r\nb\r\nX", 3),
+            ("a\n\n\nX", 4),
+            ("a\r\n\r\nX", 3),
+            ("a\rb\rX", 3),
+            ("X", 1),
+            ("\n\nX", 3),
+        ] {
             let at = text.find('X').unwrap();
             // From wherever the reader stopped before it.
             let from = text[..at].trim_end_matches(['\r', '\n']).len();

@@ -1,11 +1,13 @@
-//! What ingest, tally and people say to the next stage: ticks, frames, exclusions and what lifts them.
+//! What ingest, tally and people say to the next stage: ticks, frames, exclusions and what lifts
+//! them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Position;
 use crate::time::Micros;
 
-/// A worker's record of how far each of its feeds has come; in every partition, after every earlier post.
+/// A worker's record of how far each of its feeds has come; in every partition, after every earlier
+/// post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
     pub settings: u32,
@@ -17,7 +19,8 @@ pub struct Tick {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedTick {
     pub feed: String,
-    /// Position of the claim by which the worker owns the feed; lower ones are ignored once a higher is seen.
+    /// Position of the claim by which the worker owns the feed; lower ones are ignored once a
+    /// higher is seen.
     pub epoch: u64,
     /// Arrivals in `[from, reached)` are spoken for.
     pub from: Micros,
@@ -36,8 +39,10 @@ pub enum Span {
 
 /// All that changed in one partition between two ticks, as absolute values; or a part of it.
 ///
-/// A frame is written in parts of at most [`FRAME_PART_BYTES`]. Every part repeats the fields up to `handled`. Series, tags, totals
-/// and coverage are spread over the parts in this order, a series whole in one of them. A frame that is sent again starts at part 1.
+/// A frame is written in parts of at most [`FRAME_PART_BYTES`]. Every part repeats the fields up to
+/// `handled`. Series, tags, totals
+/// and coverage are spread over the parts in this order, a series whole in one of them. A frame
+/// that is sent again starts at part 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Partition of `posts`.
@@ -88,11 +93,19 @@ impl Default for Frame {
 }
 
 impl Frame {
-    /// Cut into parts of which none is longer than `bytes_max` when it is encoded, as long as no single series is.
+    /// Cut into parts of which none is longer than `bytes_max` when it is encoded, as long as no
+    /// single series is.
     pub fn into_parts(mut self, bytes_max: usize) -> Vec<Frame> {
         let (series, tags) = (std::mem::take(&mut self.series), std::mem::take(&mut self.tags));
-        let (totals, coverage) = (std::mem::take(&mut self.totals), std::mem::take(&mut self.coverage));
-        let mut parts = Parts { head: self.clone(), filling: self, bytes: HEAD_BYTES_MAX, bytes_max, full: Vec::new() };
+        let (totals, coverage) =
+            (std::mem::take(&mut self.totals), std::mem::take(&mut self.coverage));
+        let mut parts = Parts {
+            head: self.clone(),
+            filling: self,
+            bytes: HEAD_BYTES_MAX,
+            bytes_max,
+            full: Vec::new(),
+        };
         for change in series {
             parts.part_with_room(change.bytes_max()).series.push(change);
         }
@@ -151,13 +164,18 @@ impl SeriesChange {
     fn bytes_max(&self) -> usize {
         let panes: usize = self.panes.iter().map(PaneChange::bytes_max).sum();
         let windows: usize = self.windows.iter().map(WindowChange::bytes_max).sum();
-        text_bytes_max(&self.topic) + text_bytes_max(&self.region) + 2 * SHORT_BYTES_MAX + panes + windows
+        text_bytes_max(&self.topic)
+            + text_bytes_max(&self.region)
+            + 2 * SHORT_BYTES_MAX
+            + panes
+            + windows
     }
 }
 
 impl PaneChange {
     fn bytes_max(&self) -> usize {
-        let sample = self.sample.as_ref().map_or(0, |sample| sample.iter().map(Sampled::bytes_max).sum());
+        let sample =
+            self.sample.as_ref().map_or(0, |sample| sample.iter().map(Sampled::bytes_max).sum());
         2 * NUMBER_BYTES_MAX + 8 * SHORT_BYTES_MAX + 1 + sample
     }
 }
@@ -165,7 +183,13 @@ impl PaneChange {
 impl Sampled {
     /// Encoded bytes, at most.
     pub fn bytes_max(&self) -> usize {
-        let texts: usize = self.tags.iter().chain(&self.langs).chain(&self.link_domain).map(|text| text_bytes_max(text)).sum();
+        let texts: usize = self
+            .tags
+            .iter()
+            .chain(&self.langs)
+            .chain(&self.link_domain)
+            .map(|text| text_bytes_max(text))
+            .sum();
         let link = self.sealed_link.as_ref().map_or(0, |link| SHORT_BYTES_MAX + link.len());
         2 * NUMBER_BYTES_MAX + 3 * SHORT_BYTES_MAX + 5 + texts + link
     }
@@ -173,13 +197,18 @@ impl Sampled {
 
 impl WindowChange {
     fn bytes_max(&self) -> usize {
-        2 * NUMBER_BYTES_MAX + 4 * SHORT_BYTES_MAX + self.steps.len() * (NUMBER_BYTES_MAX + 3 * SHORT_BYTES_MAX)
+        2 * NUMBER_BYTES_MAX
+            + 4 * SHORT_BYTES_MAX
+            + self.steps.len() * (NUMBER_BYTES_MAX + 3 * SHORT_BYTES_MAX)
     }
 }
 
 impl TagChange {
     fn bytes_max(&self) -> usize {
-        text_bytes_max(&self.key) + text_bytes_max(&self.region) + NUMBER_BYTES_MAX + SHORT_BYTES_MAX
+        text_bytes_max(&self.key)
+            + text_bytes_max(&self.region)
+            + NUMBER_BYTES_MAX
+            + SHORT_BYTES_MAX
     }
 }
 
@@ -212,7 +241,8 @@ pub struct Handled {
     pub refused: u64,
     /// Deleted by retention before it was read.
     pub lost: u64,
-    /// Cells of posts that were not counted because the partition holds as many cells as [`crate::Settings::cells_max`] allows.
+    /// Cells of posts that were not counted because the partition holds as many cells as
+    /// [`crate::Settings::cells_max`] allows.
     pub cells: u64,
 }
 
@@ -300,7 +330,8 @@ pub struct TotalChange {
     pub region: String,
     pub pane_start: Micros,
     pub length: Micros,
-    /// Of the region where profiles are asked: an estimate, `one_author_in` for each post of a sampled author.
+    /// Of the region where profiles are asked: an estimate, `one_author_in` for each post of a
+    /// sampled author.
     pub posts: u64,
     /// The posts that were counted for it.
     pub sampled: u64,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::time::Micros;
 
 /// `generation << 48 | position`: of two values of one thing the higher holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Version(pub u64);
 
 impl Version {
@@ -92,7 +94,8 @@ pub struct PublicCount {
     pub level: i8,
     /// The day's start.
     pub day: Micros,
-    /// Distinct accounts, rounded; none of the world where its number is withheld. Other regions have no record then.
+    /// Distinct accounts, rounded; none of the world where its number is withheld. Other regions
+    /// have no record then.
     pub accounts: Option<u32>,
     pub version: Version,
 }
@@ -138,12 +141,14 @@ pub struct Verdict {
     pub coverage: f64,
     pub revision: u32,
     pub version: Version,
-    /// What is expected lies in here with 95 %, by the method's own account of what it doesn't know.
+    /// What is expected lies in here with 95 %, by the method's own account of what it doesn't
+    /// know.
     pub expected_low: Option<f64>,
     pub expected_high: Option<f64>,
     /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %.
     pub detectable_rise: Option<f64>,
-    /// By Benjamini and Hochberg, among all windows of one length that end with this one; a column for analysts, no rule uses it.
+    /// By Benjamini and Hochberg, among all windows of one length that end with this one; a column
+    /// for analysts, no rule uses it.
     pub qvalue: Option<f64>,
     /// From an installation's first fortnight.
     pub provisional: bool,
@@ -196,7 +201,8 @@ pub struct Alert {
     pub population: u64,
     pub expected: f64,
     pub upperbound: f64,
-    /// Mean time between false episodes this rare, in days; none until it has been simulated for this method.
+    /// Mean time between false episodes this rare, in days; none until it has been simulated for
+    /// this method.
     pub recurrence: Option<f64>,
     pub method: String,
     pub coverage: f64,
@@ -221,7 +227,8 @@ pub struct Grounds {
     /// The beginning of the oldest baseline window and the end of the newest.
     pub baseline_from: Option<Micros>,
     pub baseline_to: Option<Micros>,
-    /// Of all posts of the window's whole feeds under the nearest country or world, those that could be placed as finely as the region.
+    /// Of all posts of the window's whole feeds under the nearest country or world, those that
+    /// could be placed as finely as the region.
     pub located_share: Option<f64>,
     /// Why a person should doubt it: such an alert is never sent at once, and never public.
     pub suspect: Vec<Suspect>,
@@ -241,7 +248,10 @@ impl Grounds {
 
     /// Where no single window is in alarm but many days together are: how many.
     pub fn rising_days(&self) -> Option<u32> {
-        self.model.iter().find(|(name, _)| name == Grounds::RISING_DAYS).map(|(_, days)| *days as u32)
+        self.model
+            .iter()
+            .find(|(name, _)| name == Grounds::RISING_DAYS)
+            .map(|(_, days)| *days as u32)
     }
 }
 
@@ -250,7 +260,8 @@ impl Grounds {
 pub struct PastWindow {
     pub end: Micros,
     pub observed: u32,
-    /// How much it was to bring, as a multiple of the judged window: by denominator, weekday and holiday.
+    /// How much it was to bring, as a multiple of the judged window: by denominator, weekday and
+    /// holiday.
     pub exposure: f64,
 }
 
@@ -258,7 +269,8 @@ pub struct PastWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Suspect {
-    /// One account wrote more than 30 % of the sampled posts, or accounts wrote three and more each, so that a few wrote most.
+    /// One account wrote more than 30 % of the sampled posts, or accounts wrote three and more
+    /// each, so that a few wrote most.
     OneAccount,
     /// One link stands in more than 30 % of them.
     OneLink,
@@ -271,8 +283,13 @@ pub enum Suspect {
 }
 
 impl Suspect {
-    pub const ALL: [Suspect; 5] =
-        [Suspect::OneAccount, Suspect::OneLink, Suspect::NearCopies, Suspect::NewAccounts, Suspect::PlatformGrowth];
+    pub const ALL: [Suspect; 5] = [
+        Suspect::OneAccount,
+        Suspect::OneLink,
+        Suspect::NearCopies,
+        Suspect::NewAccounts,
+        Suspect::PlatformGrowth,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -303,7 +320,9 @@ pub struct Explanation {
 }
 
 /// Where people are with an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Handling {
     /// Nobody has acknowledged it.
@@ -320,7 +339,13 @@ pub enum Handling {
 }
 
 impl Handling {
-    pub const ALL: [Handling; 5] = [Handling::New, Handling::Triaged, Handling::Verifying, Handling::Decided, Handling::Closed];
+    pub const ALL: [Handling; 5] = [
+        Handling::New,
+        Handling::Triaged,
+        Handling::Verifying,
+        Handling::Decided,
+        Handling::Closed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -352,7 +377,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 5] = [Outcome::HealthEvent, Outcome::Known, Outcome::TalkOnly, Outcome::Artefact, Outcome::CouldNotTell];
+    pub const ALL: [Outcome; 5] = [
+        Outcome::HealthEvent,
+        Outcome::Known,
+        Outcome::TalkOnly,
+        Outcome::Artefact,
+        Outcome::CouldNotTell,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -391,7 +422,8 @@ pub struct Snooze {
     pub ratio: f64,
 }
 
-/// Of an event, what only people know: 7-1-7 counts from it. The detection itself is the alert's `fired_at`.
+/// Of an event, what only people know: 7-1-7 counts from it. The detection itself is the alert's
+/// `fired_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Milestones {
     pub emerged: Option<Micros>,

@@ -91,11 +91,14 @@ pub enum Voice {
 pub struct TopicMatch {
     pub id: String,
     pub voice: Voice,
-    /// The lexicon keys that matched, whole or by segment, sorted; none for phrases, none of sensitive topics.
+    /// The lexicon keys that matched, whole or by segment, sorted; none for phrases, none of
+    /// sensitive topics.
     pub keys: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum AccountAge {
     #[default]
     Unknown,
@@ -104,7 +107,9 @@ pub enum AccountAge {
     Older,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Flags {
     /// The author's time lay in the future and became the arrival.
     pub clamped: bool,
@@ -134,9 +139,11 @@ pub struct Post {
     pub alias: Option<u64>,
     /// Absent only in deletions that name no author.
     pub author: Option<Author>,
-    /// The same author under the key of the epoch before, for the longest window after a change of keys.
+    /// The same author under the key of the epoch before, for the longest window after a change of
+    /// keys.
     pub author_before: Option<Author>,
-    /// In whole seconds, as is the arrival: a source's exact stamp is that of one post in its archive.
+    /// In whole seconds, as is the arrival: a source's exact stamp is that of one post in its
+    /// archive.
     pub event_time: Micros,
     pub arrival: Micros,
     /// The first counts; others say what else is known.
@@ -162,16 +169,20 @@ impl Post {
         self.places.first().map_or(crate::region::UNLOCATED, |place| &place.path)
     }
 
-    /// Where it counts for a topic of this kind: in a crisis, where the author is not known, where the text says it is.
+    /// Where it counts for a topic of this kind: in a crisis, where the author is not known, where
+    /// the text says it is.
     pub fn path_for(&self, kind: Kind) -> &str {
         let mentioned = || self.places.iter().find(|place| place.meaning == Meaning::Mentioned);
         match self.path() {
-            crate::region::UNLOCATED if kind == Kind::Crisis => mentioned().map_or(crate::region::UNLOCATED, |place| &place.path),
+            crate::region::UNLOCATED if kind == Kind::Crisis => {
+                mentioned().map_or(crate::region::UNLOCATED, |place| &place.path)
+            }
             path => path,
         }
     }
 
-    /// Of differing records of one post the one that orders least counts (design, rules of counting: identity).
+    /// Of differing records of one post the one that orders least counts (design, rules of
+    /// counting: identity).
     pub fn precedence(&self) -> impl Ord + '_ {
         let keys = self.tags.iter().map(|tag| (&tag.key, &tag.written)).collect::<Vec<_>>();
         (self.arrival, self.event_time, self.path(), &self.langs, keys, &self.topics)

@@ -1,9 +1,13 @@
 //! Pseudonyms: keyed hashes that stand for authors, posts and places in a log.
 //!
-//! BLAKE3 in keyed mode (its specification, section 2.3) over length-prefixed parts, so that no two lists of parts collide.
-//! An author's pseudonym changes with the 30-day epoch of event time; a post's never does, and says nothing of its author.
-//! Author keys are a chain with a key for each day ([`AuthorKeys`]): a day's key gives all later ones and none before it, so that
-//! destroying it destroys the pseudonyms of the epochs before, and one key of 32 bytes is all that is stored.
+//! BLAKE3 in keyed mode (its specification, section 2.3) over length-prefixed parts, so that no two
+//! lists of parts collide.
+//! An author's pseudonym changes with the 30-day epoch of event time; a post's never does, and says
+//! nothing of its author.
+//! Author keys are a chain with a key for each day ([`AuthorKeys`]): a day's key gives all later
+//! ones and none before it, so that
+//! destroying it destroys the pseudonyms of the epochs before, and one key of 32 bytes is all that
+//! is stored.
 
 use crate::post::{Author, PostId};
 use crate::time::{DAY, EARLIEST, Micros};
@@ -32,7 +36,8 @@ impl Key {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
-    /// Of a part of a text: near-copies of texts are told by these, and by whoever has the key only.
+    /// Of a part of a text: near-copies of texts are told by these, and by whoever has the key
+    /// only.
     pub fn shingle(&self, bytes: &[u8]) -> u64 {
         self.short(&[b"shingle", bytes])
     }
@@ -113,7 +118,8 @@ impl AuthorKeys {
         &self.key
     }
 
-    /// The key of an epoch of this length. Epochs whose keys are destroyed share one, which is that of no other epoch: what still
+    /// The key of an epoch of this length. Epochs whose keys are destroyed share one, which is that
+    /// of no other epoch: what still
     /// comes of them is late, and counted as nothing else.
     pub fn epoch(&self, epoch: Epoch, length: Micros) -> Key {
         let start = epoch.start(length);
@@ -169,7 +175,9 @@ mod tests {
         let now = 20_600 * DAY + 5;
         let (this, before) = (Epoch::of(now, LENGTH), Epoch::of(now, LENGTH).before());
         let mut held = whole.clone();
-        assert!(held.forget_before(now - LENGTH, LENGTH) && !held.forget_before(now - LENGTH, LENGTH));
+        assert!(
+            held.forget_before(now - LENGTH, LENGTH) && !held.forget_before(now - LENGTH, LENGTH)
+        );
         for epoch in [before, this, Epoch(this.0 + 7)] {
             assert_eq!(held.epoch(epoch, LENGTH), whole.epoch(epoch, LENGTH));
         }

@@ -1,9 +1,12 @@
 //! What the public may receive: one rule for mail, feeds, page and API, over all kinds of topics.
 //!
-//! Numbers: those of `public_counts` alone, one for each topic, region and final UTC day, decided by `surveillance::publish`
-//! and only for kinds that have a public floor. Alerts: words alone. Their windows overlap each other and the published days,
+//! Numbers: those of `public_counts` alone, one for each topic, region and final UTC day, decided
+//! by `surveillance::publish`
+//! and only for kinds that have a public floor. Alerts: words alone. Their windows overlap each
+//! other and the published days,
 //! so a number in them, rounded or not, could be subtracted from another one.
-//! An alert that the public may not receive has no [`PublicAlert`]; one that it may has nothing in it to be left out later.
+//! An alert that the public may not receive has no [`PublicAlert`]; one that it may has nothing in
+//! it to be left out later.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +49,8 @@ impl Rise {
 /// An alert as the public may receive it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublicAlert {
-    /// Without any number of accounts or posts, without its sample, grounds and other regions; its instants are UTC days,
+    /// Without any number of accounts or posts, without its sample, grounds and other regions; its
+    /// instants are UTC days,
     /// but for the end of the window, which is that of a pane.
     pub alert: Alert,
     pub rise: Rise,
@@ -57,10 +61,12 @@ pub fn has_numbers(kind: Kind) -> bool {
     kind.public_floor().is_some()
 }
 
-/// The alert as the public may receive it, if it may: of a known topic whose kind is public, from the kind's floor of accounts
+/// The alert as the public may receive it, if it may: of a known topic whose kind is public, from
+/// the kind's floor of accounts
 /// on, and not doubtful. A crisis is public once a person has decided that it is a health event.
 pub fn alert(kind: Option<Kind>, alert: &Alert, events: &[AlertEvent]) -> Option<PublicAlert> {
-    let is_verified = events.last().is_some_and(|event| event.outcome == Some(Outcome::HealthEvent));
+    let is_verified =
+        events.last().is_some_and(|event| event.outcome == Some(Outcome::HealthEvent));
     let floor = match kind? {
         Kind::Crisis => is_verified.then_some(PUBLIC_ACCOUNTS_LEAST)?,
         kind => kind.public_floor()?,
@@ -131,7 +137,11 @@ mod tests {
             };
             for observed in [1, 10, 11, 49, 50, 100_000] {
                 let is_public = alert(Some(kind), &alert_of(observed), &[]).is_some();
-                assert_eq!(is_public, least.is_some_and(|least| observed >= least), "{kind:?} {observed}");
+                assert_eq!(
+                    is_public,
+                    least.is_some_and(|least| observed >= least),
+                    "{kind:?} {observed}"
+                );
             }
             assert_eq!(has_numbers(kind), least.is_some(), "{kind:?}");
         }
@@ -145,7 +155,13 @@ mod tests {
         let alert = shown.alert;
         assert_eq!((alert.observed, alert.posts, alert.population), (0, 0, 0));
         assert_eq!((alert.expected, alert.upperbound, alert.recurrence), (0.0, 0.0, None));
-        assert_eq!((alert.opened_at, alert.fired_at, alert.regions), (DAY, DAY, vec!["DE".to_owned()]));
-        assert_eq!((alert.explanation, *alert.grounds), (Explanation::default(), Grounds::default()));
+        assert_eq!(
+            (alert.opened_at, alert.fired_at, alert.regions),
+            (DAY, DAY, vec!["DE".to_owned()])
+        );
+        assert_eq!(
+            (alert.explanation, *alert.grounds),
+            (Explanation::default(), Grounds::default())
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Regions: the tree of places we count for, and the overlays beside it.
 //!
-//! World `001` > country (ISO 3166-1) > first level (ISO 3166-2) > operator's own; `ZZ` is what can't be placed.
+//! World `001` > country (ISO 3166-1) > first level (ISO 3166-2) > operator's own; `ZZ` is what
+//! can't be placed.
 //! Beside the tree stand overlays: `lang:xx`, and polygons that fit no parent (`x:flood`).
 //! Knows codes and parents only; where a post comes from is decided by `atlas`.
 
@@ -13,7 +14,8 @@ pub const WORLD: &str = "001";
 pub const UNLOCATED: &str = "ZZ";
 pub const NO_LANGUAGE: &str = "lang:und";
 
-/// A country a line, then what follows the hyphen in its ISO 3166-2 codes. Facts of ISO 3166; `XK` is in common use beside it.
+/// A country a line, then what follows the hyphen in its ISO 3166-2 codes. Facts of ISO 3166; `XK`
+/// is in common use beside it.
 const CODES: &str = include_str!("../data/regions.txt");
 
 static KNOWN: LazyLock<BTreeMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
@@ -63,10 +65,16 @@ pub struct RegionTable {
 
 impl RegionTable {
     pub fn new(own: &[OwnRegion]) -> RegionTable {
-        RegionTable { own: own.iter().map(|region| (region.code.to_ascii_uppercase(), region.parent.clone())).collect() }
+        RegionTable {
+            own: own
+                .iter()
+                .map(|region| (region.code.to_ascii_uppercase(), region.parent.clone()))
+                .collect(),
+        }
     }
 
-    /// The path of a region code, from country to the region itself, joined by `/`, and whether the code was unknown.
+    /// The path of a region code, from country to the region itself, joined by `/`, and whether the
+    /// code was unknown.
     ///
     /// An unknown code is its country if that is known, else `ZZ`.
     pub fn path(&self, code: &str) -> (String, bool) {
@@ -78,10 +86,14 @@ impl RegionTable {
         if code == UNLOCATED {
             return (code, false);
         }
-        let (country, rest) = code.split_once('-').map_or((code.as_str(), None), |(country, rest)| (country, Some(rest)));
+        let (country, rest) = code
+            .split_once('-')
+            .map_or((code.as_str(), None), |(country, rest)| (country, Some(rest)));
         match (KNOWN.get(country), rest) {
             (Some(_), None) => (code, false),
-            (Some(levels), Some(rest)) if levels.binary_search(&rest).is_ok() => (format!("{country}/{code}"), false),
+            (Some(levels), Some(rest)) if levels.binary_search(&rest).is_ok() => {
+                (format!("{country}/{code}"), false)
+            }
             (Some(_), Some(_)) => (country.to_owned(), true),
             (None, _) => (UNLOCATED.to_owned(), true),
         }
@@ -108,9 +120,11 @@ impl RegionTable {
         path.split('/').next().filter(|country| *country != UNLOCATED).map(str::to_owned)
     }
 
-    /// Whether `below` is `above` or stands under it in the tree. Overlays stand beside the tree: below nothing but the world.
+    /// Whether `below` is `above` or stands under it in the tree. Overlays stand beside the tree:
+    /// below nothing but the world.
     pub fn within(&self, below: &str, above: &str) -> bool {
-        let in_tree = || !below.contains(':') && self.path(below).0.split('/').any(|code| code == above);
+        let in_tree =
+            || !below.contains(':') && self.path(below).0.split('/').any(|code| code == above);
         above == WORLD || below == above || in_tree()
     }
 }

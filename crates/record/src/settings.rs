@@ -1,4 +1,5 @@
-//! Settings: what of the configuration the engine must know, kept in the log so that the log explains itself.
+//! Settings: what of the configuration the engine must know, kept in the log so that the log
+//! explains itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,8 @@ pub struct Settings {
     pub key_fingerprints: Vec<String>,
     /// Hash of what decides topics from text (topic files, segmenting).
     pub lexicon: String,
-    /// Hash of what decides places from coordinates and text (the atlas' data, the operator's polygons, the order of evidence).
+    /// Hash of what decides places from coordinates and text (the atlas' data, the operator's
+    /// polygons, the order of evidence).
     pub places: String,
 }
 
@@ -50,7 +52,8 @@ pub struct FeedSetting {
     pub name: String,
     /// Whether it brings all posts, not only matched ones.
     pub whole: bool,
-    /// Where posts tell no place themselves, the profiles of one author in so many are asked for one; 0 where none are.
+    /// Where posts tell no place themselves, the profiles of one author in so many are asked for
+    /// one; 0 where none are.
     pub one_author_in: u32,
 }
 
@@ -131,12 +134,23 @@ impl Settings {
 
     /// The longest window of any topic.
     pub fn longest_window(&self) -> Micros {
-        self.topics.iter().flat_map(|topic| &topic.windows).chain(&self.windows).copied().max().unwrap_or(7 * DAY)
+        self.topics
+            .iter()
+            .flat_map(|topic| &topic.windows)
+            .chain(&self.windows)
+            .copied()
+            .max()
+            .unwrap_or(7 * DAY)
     }
 
     /// Whether two settings mean the same, whatever their number and start.
     pub fn same_meaning(&self, other: &Settings) -> bool {
-        let plain = |settings: &Settings| Settings { number: 0, from: 0, generation: 0, ..settings.clone() };
+        let plain = |settings: &Settings| Settings {
+            number: 0,
+            from: 0,
+            generation: 0,
+            ..settings.clone()
+        };
         plain(self) == plain(other)
     }
 }

@@ -1,6 +1,8 @@
-//! The one folding of text: the form in which tags, lexicon entries, phrases and place names are compared.
+//! The one folding of text: the form in which tags, lexicon entries, phrases and place names are
+//! compared.
 //!
-//! Used wherever two spellings have to count as one, so that ingest, lexicon and atlas can't disagree.
+//! Used wherever two spellings have to count as one, so that ingest, lexicon and atlas can't
+//! disagree.
 //! Knows characters only; knows nothing of tags, languages or topics.
 //!
 //! | step | example |
@@ -32,7 +34,8 @@ pub fn fold(text: &str) -> String {
         return strip_signs(folded);
     }
     let mut folded = fold_once(text);
-    // Rare sequences (a mark that a dropped character had kept apart from its letter) need a second look.
+    // Rare sequences (a mark that a dropped character had kept apart from its letter) need a second
+    // look.
     for _ in 0..FOLDS_MAX {
         let again = fold_once(&folded);
         if again == folded {
@@ -116,7 +119,8 @@ fn base_of(c: char) -> Base {
 
 const ALEF: char = '\u{627}';
 
-/// One sign for several that mean the same. Alef with hamza or madda is decomposed by now and loses its mark as one.
+/// One sign for several that mean the same. Alef with hamza or madda is decomposed by now and loses
+/// its mark as one.
 fn unified(c: char) -> char {
     match c {
         '\u{671}'..='\u{673}' => ALEF,
@@ -164,20 +168,31 @@ fn is_joiner(c: char) -> bool {
 fn is_dropped(c: char) -> bool {
     match c {
         // Soft hyphen, joiners of no effect, bidi controls, word joiner, byte order mark.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}' => true,
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}' => true,
         '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
         // Variation selectors and tag characters.
         '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}' => true,
         // Tatweel, harakat, Quranic marks.
         '\u{640}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{652}' | '\u{670}' => true,
-        '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e4}' | '\u{6e7}' | '\u{6e8}' | '\u{6ea}'..='\u{6ed}' => true,
+        '\u{6d6}'..='\u{6dc}'
+        | '\u{6df}'..='\u{6e4}'
+        | '\u{6e7}'
+        | '\u{6e8}'
+        | '\u{6ea}'..='\u{6ed}' => true,
         _ => false,
     }
 }
 
 // --- the short way: texts in which no character depends on its neighbours ---
 
-/// Folds into `folded` if every character can be folded alone; otherwise says `false`, and `folded` is void.
+/// Folds into `folded` if every character can be folded alone; otherwise says `false`, and `folded`
+/// is void.
 fn fold_simple(text: &str, folded: &mut String) -> bool {
     let mut chars = text.chars().peekable();
     let mut after_mark = false;
@@ -217,7 +232,8 @@ fn fold_simple(text: &str, folded: &mut String) -> bool {
 
 /// A joiner in an emoji: no letter before it.
 fn joins_nothing(folded: &str, rest: &mut Peekable<Chars<'_>>) -> bool {
-    let letter_before = folded.chars().next_back().is_some_and(|c| c.is_alphanumeric() || is_combining_mark(c));
+    let letter_before =
+        folded.chars().next_back().is_some_and(|c| c.is_alphanumeric() || is_combining_mark(c));
     let mark_after = rest.peek().is_some_and(|&c| is_combining_mark(c) || is_joiner(c));
     !letter_before && !mark_after
 }
@@ -287,7 +303,9 @@ fn make_alone(c: char) -> Option<Alone> {
             }
             Some(if ordered { Alone::Mark(only) } else { Alone::One(only) })
         }
-        (Some(first), Some(second), None) if first.is_ascii() && second.is_ascii() => Some(Alone::Two(first, second)),
+        (Some(first), Some(second), None) if first.is_ascii() && second.is_ascii() => {
+            Some(Alone::Two(first, second))
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Event time: reading it, and cutting it into panes and windows.
 //!
-//! All arithmetic on instants is here, floor division throughout, so that no two places disagree about a border.
+//! All arithmetic on instants is here, floor division throughout, so that no two places disagree
+//! about a border.
 //! Knows no clock: whoever needs "now" is handed it.
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -47,10 +48,12 @@ pub fn parse(text: &str) -> Result<Micros, TimeError> {
 pub fn parse_or_date(text: &str) -> Result<Micros, TimeError> {
     let text = text.trim_ascii();
     match parse(text) {
-        Err(TimeError::Unreadable) if is_date(text) => parse(&format!("{text}T00:00:00Z")).map_err(|error| match error {
-            TimeError::Unreadable => TimeError::NoDate,
-            error => error,
-        }),
+        Err(TimeError::Unreadable) if is_date(text) => {
+            parse(&format!("{text}T00:00:00Z")).map_err(|error| match error {
+                TimeError::Unreadable => TimeError::NoDate,
+                error => error,
+            })
+        }
         Err(TimeError::Unreadable) => Err(TimeError::NoDate),
         parsed => parsed,
     }
@@ -58,7 +61,11 @@ pub fn parse_or_date(text: &str) -> Result<Micros, TimeError> {
 
 /// Whether a text has the shape of `2026-01-05`.
 fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+    text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
 }
 
 /// Only instants of the years 2000 to 2099 are counted.
@@ -96,10 +103,12 @@ fn parse_seconds(text: &str) -> Option<i128> {
 
 /// The first six digits of a fraction of a second, as microseconds.
 fn fraction_micros(digits: &[u8]) -> i64 {
-    (0..6).fold(0, |micros, i| micros * 10 + i64::from(digits.get(i).map_or(0, |digit| digit - b'0')))
+    (0..6)
+        .fold(0, |micros, i| micros * 10 + i64::from(digits.get(i).map_or(0, |digit| digit - b'0')))
 }
 
-/// `[+-]YYYY…-MM-DD[T ]hh:mm[:ss[.f…]][Z|±hh[:]mm]`, also with a leap second, which becomes the second after it.
+/// `[+-]YYYY…-MM-DD[T ]hh:mm[:ss[.f…]][Z|±hh[:]mm]`, also with a leap second, which becomes the
+/// second after it.
 fn parse_calendar(text: &[u8]) -> Option<i128> {
     let mut rest = Cursor { bytes: text, at: 0 };
     let sign = rest.one_of(b"+-");
@@ -151,8 +160,13 @@ fn parse_calendar(text: &[u8]) -> Option<i128> {
 /// Days since 1970-01-01; years that the calendar crate can't hold are beyond our range anyway.
 fn days_from_epoch(year: i64, month: i64, day: i64) -> Option<i128> {
     let within = year.clamp(-9_999, 99_999);
-    // A leap year stands in for leap years: 29 February of a far year stays readable, and out of range.
-    let date = NaiveDate::from_ymd_opt(i32::try_from(within).ok()?, u32::try_from(month).ok()?, u32::try_from(day).ok()?)?;
+    // A leap year stands in for leap years: 29 February of a far year stays readable, and out of
+    // range.
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(within).ok()?,
+        u32::try_from(month).ok()?,
+        u32::try_from(day).ok()?,
+    )?;
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
     Some(i128::from(date.signed_duration_since(epoch).num_days()))
 }
@@ -192,7 +206,8 @@ impl Cursor<'_> {
     }
 }
 
-/// The start of the pane of `length` that holds `instant`: a UTC multiple of the length; weeks start on Monday.
+/// The start of the pane of `length` that holds `instant`: a UTC multiple of the length; weeks
+/// start on Monday.
 pub fn pane_start(instant: Micros, length: Micros) -> Micros {
     let origin = if length % WEEK == 0 { FIRST_MONDAY } else { 0 };
     instant - (instant - origin).rem_euclid(length)
@@ -207,13 +222,16 @@ pub fn pane_border(instant: Micros, length: Micros) -> Micros {
 /// `2026-01-05T09:00:00Z`, with microseconds only where there are any.
 pub fn display(instant: Micros) -> String {
     match DateTime::<Utc>::from_timestamp_micros(instant) {
-        Some(time) if instant.rem_euclid(SECOND) == 0 => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Some(time) if instant.rem_euclid(SECOND) == 0 => {
+            time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+        }
         Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
         None => instant.to_string(),
     }
 }
 
-/// Year, month and day of the month of a day since 1970-01-01, in the Gregorian calendar (Hinnant, *chrono-compatible low-level date
+/// Year, month and day of the month of a day since 1970-01-01, in the Gregorian calendar (Hinnant,
+/// *chrono-compatible low-level date
 /// algorithms*, `civil_from_days`); any day at all.
 pub fn date(day: i64) -> (i64, u8, u8) {
     let shifted = day.saturating_add(719_468);
@@ -224,7 +242,11 @@ pub fn date(day: i64) -> (i64, u8, u8) {
     let month = (5 * of_year + 2) / 153;
     let day_of_month = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), u8::try_from(month).unwrap_or(1), u8::try_from(day_of_month).unwrap_or(1))
+    (
+        year + era * 400 + i64::from(month <= 2),
+        u8::try_from(month).unwrap_or(1),
+        u8::try_from(day_of_month).unwrap_or(1),
+    )
 }
 
 #[cfg(test)]

@@ -1,13 +1,18 @@
-//! The binary form of records: a version byte, a kind byte, then the fields in postcard's compact form.
+//! The binary form of records: a version byte, a kind byte, then the fields in postcard's compact
+//! form.
 //!
-//! Any byte string decodes to a record or to a named error. A change of any record's fields raises [`VERSION`];
+//! Any byte string decodes to a record or to a named error. A change of any record's fields raises
+//! [`VERSION`];
 //! golden files in `tests/data/wire/` hold what each version looked like.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::log::{Exclusion, Frame, Lift, Tick};
-use crate::output::{Alert, AlertEvent, Count, CoverageRow, PublicCount, Reject, TagCount, Total, Verdict, WindowCount};
+use crate::output::{
+    Alert, AlertEvent, Count, CoverageRow, PublicCount, Reject, TagCount, Total, Verdict,
+    WindowCount,
+};
 use crate::post::Post;
 use crate::settings::Settings;
 
@@ -123,9 +128,17 @@ fn encode_body<T: Serialize>(kind: u8, body: &T) -> Vec<u8> {
     postcard::to_extend(body, bytes).expect("plain data always encodes")
 }
 
-fn decode_body<'a, T: Deserialize<'a>>(kind: &'static str, body: &'a [u8]) -> Result<T, DecodeError> {
-    let (record, rest) = postcard::take_from_bytes(body).map_err(|why| DecodeError::Body { kind, why: why.to_string() })?;
-    if rest.is_empty() { Ok(record) } else { Err(DecodeError::Trailing { kind, bytes: rest.len() }) }
+fn decode_body<'a, T: Deserialize<'a>>(
+    kind: &'static str,
+    body: &'a [u8],
+) -> Result<T, DecodeError> {
+    let (record, rest) = postcard::take_from_bytes(body)
+        .map_err(|why| DecodeError::Body { kind, why: why.to_string() })?;
+    if rest.is_empty() {
+        Ok(record)
+    } else {
+        Err(DecodeError::Trailing { kind, bytes: rest.len() })
+    }
 }
 
 #[cfg(test)]

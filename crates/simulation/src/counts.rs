@@ -129,7 +129,9 @@ fn baseline(spec: &SeriesSpec, seed: u64) -> Vec<u32> {
         let mean = spec.expected(step) * libm::exp(wave - 0.5 * sd * sd);
         let count = match spec.noise {
             Noise::Poisson => samplers::poisson(&mut random, mean),
-            Noise::NegativeBinomial { size } => samplers::negative_binomial(&mut random, mean, size),
+            Noise::NegativeBinomial { size } => {
+                samplers::negative_binomial(&mut random, mean, size)
+            }
         };
         counts.push(u32::try_from(count).unwrap_or(u32::MAX));
         wave = correlation * wave + innovation_sd * samplers::normal(&mut waves);

@@ -1,6 +1,7 @@
 //! The demo's world: weeks of history, then a first day in which something happens.
 //!
-//! A preset of `World`: the caller says when history ends (now, usually), fills everything before it
+//! A preset of `World`: the caller says when history ends (now, usually), fills everything before
+//! it
 //! at once and goes on at a clock of its own. Knows neither clock nor pace.
 
 use crate::event::{Event, EventKind, Shape};
@@ -24,7 +25,8 @@ impl DemoOptions {
         DemoOptions { live_us, history_days: 21, rate: 0.2 }
     }
 
-    /// Live from the last nine o'clock in Berlin (winter time) before an instant: what happens first
+    /// Live from the last nine o'clock in Berlin (winter time) before an instant: what happens
+    /// first
     /// happens in daylight, at any hour of the reader's.
     pub fn from_morning_before(instant_us: i64) -> DemoOptions {
         let since_morning_us = (instant_us - 8 * HOUR_US).rem_euclid(DAY_US);

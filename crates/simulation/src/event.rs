@@ -1,4 +1,5 @@
-//! What happens in a world beyond its daily round: the plan it follows and the truth it is judged by.
+//! What happens in a world beyond its daily round: the plan it follows and the truth it is judged
+//! by.
 //!
 //! One type for both, so a label can't differ from what was done.
 

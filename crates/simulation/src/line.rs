@@ -103,7 +103,13 @@ struct Day {
 
 impl Pen {
     pub(crate) fn new(key: u64) -> Pen {
-        Pen { key, text: String::new(), link: String::new(), facets: Vec::new(), day: Day { number: i64::MIN, date: String::new() } }
+        Pen {
+            key,
+            text: String::new(),
+            link: String::new(),
+            facets: Vec::new(),
+            day: Day { number: i64::MIN, date: String::new() },
+        }
     }
 
     /// Replaces `out` by the line, without a line feed.
@@ -196,10 +202,14 @@ impl Pen {
                 out.push(',');
             }
             if facet.is_link {
-                out.push_str("{\"features\":[{\"$type\":\"app.bsky.richtext.facet#link\",\"uri\":\"");
+                out.push_str(
+                    "{\"features\":[{\"$type\":\"app.bsky.richtext.facet#link\",\"uri\":\"",
+                );
                 out.push_str(&self.link);
             } else {
-                out.push_str("{\"features\":[{\"$type\":\"app.bsky.richtext.facet#tag\",\"tag\":\"");
+                out.push_str(
+                    "{\"features\":[{\"$type\":\"app.bsky.richtext.facet#tag\",\"tag\":\"",
+                );
                 out.push_str(&self.text[facet.start + 1..facet.end]);
             }
             out.push_str("\"}],\"index\":{\"byteEnd\":");
@@ -232,7 +242,14 @@ impl Pen {
         out.push('"');
     }
 
-    fn reaction(&mut self, out: &mut String, collection: &str, by: Author, of: &Post, time_us: i64) {
+    fn reaction(
+        &mut self,
+        out: &mut String,
+        collection: &str,
+        by: Author,
+        of: &Post,
+        time_us: i64,
+    ) {
         self.head(out, by, time_us, "commit");
         let record_key = RecordKey { at_us: time_us - SECOND_US / 5, clock: by.0 };
         self.commit(out, "create", collection, record_key, time_us);
@@ -304,7 +321,14 @@ impl Pen {
     }
 
     /// Up to and with the opening of the record and its type.
-    fn commit(&self, out: &mut String, operation: &str, collection: &str, record_key: RecordKey, time_us: i64) {
+    fn commit(
+        &self,
+        out: &mut String,
+        operation: &str,
+        collection: &str,
+        record_key: RecordKey,
+        time_us: i64,
+    ) {
         self.commit_named(out, operation, collection, time_us);
         push_record_key(out, record_key);
         out.push_str("\",\"record\":{\"$type\":\"");
@@ -364,7 +388,11 @@ impl Pen {
         self.text.clear();
         self.link.clear();
         self.facets.clear();
-        let mut written = Written { with_facets: random.chance(0.9), is_reply: random.chance(0.35), outline_tag: None };
+        let mut written = Written {
+            with_facets: random.chance(0.9),
+            is_reply: random.chance(0.35),
+            outline_tag: None,
+        };
         let lang = post.lang;
         match post.matter {
             Matter::Chat => {
@@ -411,7 +439,8 @@ impl Pen {
     }
 
     fn health(&mut self, topic: Topic, lang: Lang, first_person: f64, random: &mut Random) {
-        let sentences = if random.chance(first_person) { lang.first_person() } else { lang.third_person() };
+        let sentences =
+            if random.chance(first_person) { lang.first_person() } else { lang.third_person() };
         self.sentence(random.pick(sentences), random.pick(topic.tags(lang)));
         self.closing(lang, random, 0.6);
         if random.chance(0.12) {
@@ -487,7 +516,11 @@ struct Subject {
 
 impl Subject {
     fn drawn(random: &mut Random, before_us: i64) -> Subject {
-        Subject { author: Author(random.next_u64()), at_us: before_us - random.between(SECOND_US, 20 * HOUR_US), seed: random.next_u64() }
+        Subject {
+            author: Author(random.next_u64()),
+            at_us: before_us - random.between(SECOND_US, 20 * HOUR_US),
+            seed: random.next_u64(),
+        }
     }
 }
 

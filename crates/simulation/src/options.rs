@@ -150,7 +150,10 @@ impl WorldOptions {
     pub fn usual_per_day(&self, topic: Topic, region: &str) -> f64 {
         let shares = place_shares(self.unlocated);
         let places = PLACES.iter().zip(&shares);
-        let share: f64 = places.filter(|(place, _)| lies_within(place.region, region)).map(|(_, share)| share).sum();
+        let share: f64 = places
+            .filter(|(place, _)| lies_within(place.region, region))
+            .map(|(_, share)| share)
+            .sum();
         self.rate * 86_400.0 * share * self.health * topic.share()
     }
 }

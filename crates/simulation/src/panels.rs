@@ -1,9 +1,14 @@
-//! The yardstick of `evaluate`: panels of hourly counts, one topic in several regions, with or without an outbreak.
+//! The yardstick of `evaluate`: panels of hourly counts, one topic in several regions, with or
+//! without an outbreak.
 //!
-//! Frozen: what is drawn here, and from which seeds, was fixed before any detector was tuned on it, and changes only with a
-//! reason in the changelog. Some generators are what a negative-binomial model assumes; most are what it does not: waves,
-//! news that feed on themselves, days without anything, platforms that grow, feeds that die, holidays, bots.
-//! What may be seen when (`seen`, `covered`) is drawn with the counts, so that an outage and its replay can be judged as they come.
+//! Frozen: what is drawn here, and from which seeds, was fixed before any detector was tuned on it,
+//! and changes only with a
+//! reason in the changelog. Some generators are what a negative-binomial model assumes; most are
+//! what it does not: waves,
+//! news that feed on themselves, days without anything, platforms that grow, feeds that die,
+//! holidays, bots.
+//! What may be seen when (`seen`, `covered`) is drawn with the counts, so that an outage and its
+//! replay can be judged as they come.
 
 use crate::event::Shape;
 use crate::random::Random;
@@ -18,7 +23,8 @@ pub enum Generator {
     Poisson,
     /// Each day's intensity is gamma: over a day the variance is mean + mean² / size.
     NegativeBinomial { size: f64 },
-    /// The logarithm of the intensity is an AR(1) by the hour: `sd` of the logarithm, `days` until a correlation of 1/e.
+    /// The logarithm of the intensity is an AR(1) by the hour: `sd` of the logarithm, `days` until
+    /// a correlation of 1/e.
     LognormalWaves { sd: f64, days: f64 },
     /// Each post brings on average `follow` others within hours.
     Cascades { follow: f64 },
@@ -26,7 +32,8 @@ pub enum Generator {
     News { follow: f64 },
     /// A share of the days has nothing at all.
     ZeroInflated { share: f64 },
-    /// The first region's language grows tenfold in three days and stays: all its posts, the topic's with them.
+    /// The first region's language grows tenfold in three days and stays: all its posts, the
+    /// topic's with them.
     LanguageTenfold,
     /// Two feeds of equal size: one is dead for 20 h every fortnight, and then replayed.
     DeadFeed,
@@ -60,9 +67,16 @@ impl Generator {
         matches!(self, Generator::Poisson | Generator::NegativeBinomial { .. })
     }
 
-    /// Whether something happens in it that people would not call an outbreak, and that an alert might be raised for.
+    /// Whether something happens in it that people would not call an outbreak, and that an alert
+    /// might be raised for.
     pub fn has_events(self) -> bool {
-        matches!(self, Generator::News { .. } | Generator::LanguageTenfold | Generator::Holidays | Generator::Bots)
+        matches!(
+            self,
+            Generator::News { .. }
+                | Generator::LanguageTenfold
+                | Generator::Holidays
+                | Generator::Bots
+        )
     }
 }
 
@@ -80,8 +94,12 @@ pub enum Rise {
 }
 
 impl Rise {
-    pub const ALL: [(&'static str, Rise); 4] =
-        [("spike", Rise::Spike), ("three-days", Rise::ThreeDays), ("slow", Rise::Slow), ("neighbours", Rise::Neighbours)];
+    pub const ALL: [(&'static str, Rise); 4] = [
+        ("spike", Rise::Spike),
+        ("three-days", Rise::ThreeDays),
+        ("slow", Rise::Slow),
+        ("neighbours", Rise::Neighbours),
+    ];
 
     fn shape(self) -> Shape {
         match self {
@@ -138,7 +156,8 @@ pub struct Track {
 
 /// People's days: few at night, most in the evening; the mean is 1.
 pub fn hour_factor(hour: usize) -> f64 {
-    1.0 - 0.6 * libm::cos((hour % HOURS_A_DAY) as f64 / HOURS_A_DAY as f64 * std::f64::consts::TAU - 1.0)
+    1.0 - 0.6
+        * libm::cos((hour % HOURS_A_DAY) as f64 / HOURS_A_DAY as f64 * std::f64::consts::TAU - 1.0)
 }
 
 /// Monday to Sunday; the mean is 1.
@@ -161,7 +180,8 @@ pub fn peak(mean: f64) -> f64 {
     4.0 + 4.0 * (mean + 0.05 * mean * mean).sqrt()
 }
 
-/// The panel of a specification under a seed. The baseline is the same with and without an outbreak.
+/// The panel of a specification under a seed. The baseline is the same with and without an
+/// outbreak.
 pub fn panel(spec: &PanelSpec, seed: u64) -> Panel {
     let hours = spec.days * HOURS_A_DAY;
     let stories = stories(spec, seed);
@@ -174,7 +194,14 @@ pub fn panel(spec: &PanelSpec, seed: u64) -> Panel {
     Panel { regions: tracks.collect(), covered, replayed }
 }
 
-fn track(spec: &PanelSpec, region: usize, mut counts: Vec<u32>, totals: Vec<u32>, covered: &[f64], seed: u64) -> Track {
+fn track(
+    spec: &PanelSpec,
+    region: usize,
+    mut counts: Vec<u32>,
+    totals: Vec<u32>,
+    covered: &[f64],
+    seed: u64,
+) -> Track {
     for (hour, cases) in cases(spec, region, seed) {
         if let Some(count) = counts.get_mut(hour) {
             *count += cases;
@@ -183,7 +210,11 @@ fn track(spec: &PanelSpec, region: usize, mut counts: Vec<u32>, totals: Vec<u32>
     let mut random = Random::stream(seed, 900 + region as u64);
     let mut part = |all: &[u32]| -> Vec<u32> {
         let of_hour = |(count, covered): (&u32, &f64)| {
-            if *covered >= 1.0 { *count } else { (0..*count).filter(|_| random.chance(*covered)).count() as u32 }
+            if *covered >= 1.0 {
+                *count
+            } else {
+                (0..*count).filter(|_| random.chance(*covered)).count() as u32
+            }
         };
         all.iter().zip(covered).map(of_hour).collect()
     };
@@ -212,11 +243,13 @@ fn expected(spec: &PanelSpec, region: usize, mean: f64, hour: usize) -> f64 {
     let weeks = hour as f64 / 168.0;
     let growth = libm::exp(libm::log1p(spec.growth_per_week) * weeks);
     let pattern = hour_factor(hour) * WEEKDAYS[hour / HOURS_A_DAY % 7];
-    let talked = if matches!(spec.generator, Generator::Holidays) && is_holiday(hour) { 1.5 } else { 1.0 };
+    let talked =
+        if matches!(spec.generator, Generator::Holidays) && is_holiday(hour) { 1.5 } else { 1.0 };
     mean / HOURS_A_DAY as f64 * growth * pattern * platform(spec, region, hour) * talked
 }
 
-/// The law that a day's count of a region is drawn from, where it has a name: negative-binomial with this mean and size, infinite
+/// The law that a day's count of a region is drawn from, where it has a name: negative-binomial
+/// with this mean and size, infinite
 /// for Poisson's. An outbreak comes on top.
 pub fn law(spec: &PanelSpec, region: usize, day: usize) -> Option<(f64, f64)> {
     let size = match spec.generator {
@@ -245,7 +278,8 @@ fn baseline(spec: &PanelSpec, region: usize, mean: f64, stories: &[f64], seed: u
             }
             Generator::LognormalWaves { sd, days } => {
                 let correlation = libm::exp(-1.0 / (days * HOURS_A_DAY as f64));
-                wave = correlation * wave + (1.0 - correlation * correlation).sqrt() * normal(&mut waves);
+                wave = correlation * wave
+                    + (1.0 - correlation * correlation).sqrt() * normal(&mut waves);
                 intensity *= libm::exp(sd * wave - 0.5 * sd * sd);
             }
             Generator::Cascades { follow } | Generator::News { follow } => {
@@ -263,7 +297,8 @@ fn baseline(spec: &PanelSpec, region: usize, mean: f64, stories: &[f64], seed: u
             }
             Generator::Bots => {
                 if day_begins {
-                    day_factor = if waves.chance(1.0 / 60.0) { waves.below(20) as f64 } else { 99.0 };
+                    day_factor =
+                        if waves.chance(1.0 / 60.0) { waves.below(20) as f64 } else { 99.0 };
                 }
                 let since = (hour % HOURS_A_DAY) as f64 - day_factor;
                 intensity += if (0.0..3.0).contains(&since) { 20.0 / 3.0 } else { 0.0 };
@@ -279,7 +314,8 @@ fn baseline(spec: &PanelSpec, region: usize, mean: f64, stories: &[f64], seed: u
     counts
 }
 
-/// Of each hour how many times its usual intensity a story brings: one a month, of sizes without a usual one.
+/// Of each hour how many times its usual intensity a story brings: one a month, of sizes without a
+/// usual one.
 fn stories(spec: &PanelSpec, seed: u64) -> Vec<f64> {
     let hours = spec.days * HOURS_A_DAY;
     let mut stories = vec![0.0; hours];
@@ -307,7 +343,11 @@ fn totals(spec: &PanelSpec, region: usize, mean: f64, seed: u64) -> Vec<u32> {
         let pattern = hour_factor(hour) * WEEKDAYS[hour / HOURS_A_DAY % 7];
         a_day / HOURS_A_DAY as f64 * pattern * platform(spec, region, hour)
     };
-    hours.map(|hour| u32::try_from(negative_binomial(&mut random, of_hour(hour), 400.0)).unwrap_or(u32::MAX)).collect()
+    hours
+        .map(|hour| {
+            u32::try_from(negative_binomial(&mut random, of_hour(hour), 400.0)).unwrap_or(u32::MAX)
+        })
+        .collect()
 }
 
 fn coverage(spec: &PanelSpec, hours: usize, seed: u64) -> (Vec<f64>, Vec<usize>) {
@@ -341,7 +381,10 @@ fn cases(spec: &PanelSpec, region: usize, seed: u64) -> Vec<(usize, u32)> {
         let shape = rise.shape().at((since as f64 + 0.5) / length as f64);
         a_day / HOURS_A_DAY as f64 * hour_factor(start + since) * shape
     };
-    (0..length).map(|since| (start + since, poisson(&mut random, of_hour(since)) as u32)).filter(|(_, cases)| *cases > 0).collect()
+    (0..length)
+        .map(|since| (start + since, poisson(&mut random, of_hour(since)) as u32))
+        .filter(|(_, cases)| *cases > 0)
+        .collect()
 }
 
 #[cfg(test)]
@@ -349,7 +392,13 @@ mod tests {
     use super::*;
 
     fn spec(generator: Generator) -> PanelSpec {
-        PanelSpec { days: 70, generator, means: vec![40.0, 3.0, 0.2], growth_per_week: 0.0, outbreak: None }
+        PanelSpec {
+            days: 70,
+            generator,
+            means: vec![40.0, 3.0, 0.2],
+            growth_per_week: 0.0,
+            outbreak: None,
+        }
     }
 
     #[test]
@@ -360,9 +409,14 @@ mod tests {
                 let ill = panel(&PanelSpec { outbreak: Some((rise, 1_200)), ..spec(generator) }, 4);
                 let touched = if rise == Rise::Neighbours { 3 } else { 1 };
                 for (region, (calm, ill)) in calm.regions.iter().zip(&ill.regions).enumerate() {
-                    let more = calm.counts.iter().zip(&ill.counts).position(|(calm, ill)| calm != ill);
+                    let more =
+                        calm.counts.iter().zip(&ill.counts).position(|(calm, ill)| calm != ill);
                     assert!(calm.counts.iter().zip(&ill.counts).all(|(calm, ill)| calm <= ill));
-                    assert_eq!(more.is_some_and(|hour| (1_200..1_200 + rise.length()).contains(&hour)), region < touched, "{rise:?}");
+                    assert_eq!(
+                        more.is_some_and(|hour| (1_200..1_200 + rise.length()).contains(&hour)),
+                        region < touched,
+                        "{rise:?}"
+                    );
                     assert_eq!(calm.totals, ill.totals);
                 }
             }
@@ -371,13 +425,19 @@ mod tests {
 
     #[test]
     fn what_is_modelled_keeps_its_mean() {
-        for (name, generator) in Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events()) {
+        for (name, generator) in
+            Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events())
+        {
             if generator == Generator::PlatformDoubling {
                 continue;
             }
             let mut sum = 0.0;
             for seed in 0..20 {
-                sum += panel(&spec(generator), seed).regions[0].counts.iter().map(|count| f64::from(*count)).sum::<f64>();
+                sum += panel(&spec(generator), seed).regions[0]
+                    .counts
+                    .iter()
+                    .map(|count| f64::from(*count))
+                    .sum::<f64>();
             }
             let mean = sum / 20.0 / 70.0;
             assert!((mean - 40.0).abs() < 3.0, "{name}: {mean}");
@@ -386,7 +446,9 @@ mod tests {
 
     #[test]
     fn days_have_the_mean_and_the_variance_of_their_law() {
-        for (name, generator) in Generator::ALL.into_iter().filter(|(_, generator)| generator.is_modelled()) {
+        for (name, generator) in
+            Generator::ALL.into_iter().filter(|(_, generator)| generator.is_modelled())
+        {
             let spec = PanelSpec { growth_per_week: 0.03, ..spec(generator) };
             let (mut error, mut squares, mut due) = (0.0, 0.0, 0.0);
             for seed in 0..40 {
@@ -400,7 +462,10 @@ mod tests {
                     due += 1.0 + mean / size;
                 }
             }
-            assert!((error / due.sqrt()).abs() < 4.0 && (squares / due - 1.0).abs() < 0.1, "{name}: {error} {squares} {due}");
+            assert!(
+                (error / due.sqrt()).abs() < 4.0 && (squares / due - 1.0).abs() < 0.1,
+                "{name}: {error} {squares} {due}"
+            );
         }
         assert_eq!(law(&spec(Generator::Holidays), 0, 3), None);
     }
@@ -408,11 +473,15 @@ mod tests {
     #[test]
     fn a_dead_feed_is_seen_by_half_and_replayed() {
         let panel = panel(&spec(Generator::DeadFeed), 1);
-        let dead: Vec<usize> = (0..panel.covered.len()).filter(|hour| panel.covered[*hour] < 1.0).collect();
+        let dead: Vec<usize> =
+            (0..panel.covered.len()).filter(|hour| panel.covered[*hour] < 1.0).collect();
         assert_eq!(dead.len(), 5 * 20);
         let of = |counts: &[u32]| dead.iter().map(|hour| f64::from(counts[*hour])).sum::<f64>();
         let share = of(&panel.regions[0].totals_seen) / of(&panel.regions[0].totals);
         assert!((share - 0.5).abs() < 0.05, "{share}");
-        assert!(dead.iter().all(|hour| panel.replayed[*hour] > *hour && panel.replayed[*hour] <= hour + 20));
+        assert!(
+            dead.iter()
+                .all(|hour| panel.replayed[*hour] > *hour && panel.replayed[*hour] <= hour + 20)
+        );
     }
 }

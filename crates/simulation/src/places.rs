@@ -78,7 +78,12 @@ const HOURS: [f64; 24] = [
 const WEEKDAYS: [f64; 7] = [1.00, 1.02, 1.00, 1.00, 0.97, 0.95, 1.06];
 const HEALTH_WEEKDAYS: [f64; 7] = [1.15, 1.06, 1.03, 1.00, 0.96, 0.88, 0.92];
 
-const fn place(region: &'static str, weight: f64, utc_offset_minutes: i64, langs: &'static [(Lang, f64)]) -> Place {
+const fn place(
+    region: &'static str,
+    weight: f64,
+    utc_offset_minutes: i64,
+    langs: &'static [(Lang, f64)],
+) -> Place {
     Place { region, weight, utc_offset_minutes, langs }
 }
 

@@ -16,7 +16,8 @@ pub enum Plan {
     All,
     /// Nothing: whatever is found was not there.
     Nothing,
-    /// Nothing that concerns health, but a language that grows tenfold in three days, and a day without lines that are then read at once.
+    /// Nothing that concerns health, but a language that grows tenfold in three days, and a day
+    /// without lines that are then read at once.
     Platform,
 }
 
@@ -31,14 +32,24 @@ impl Plan {
     }
 }
 
-/// From the middle on Japan grows tenfold within three days; at three quarters of the world nothing arrives for 20 h.
+/// From the middle on Japan grows tenfold within three days; at three quarters of the world nothing
+/// arrives for 20 h.
 fn platform(options: &WorldOptions) -> Vec<Event> {
     const STEPS: i64 = 72;
     let at = |quarters: i64| options.start_us + options.span_us() / 4 * quarters;
-    let event = |kind, region, start_us, end_us, factor| Event { kind, topic: None, region, start_us, end_us, factor };
+    let event = |kind, region, start_us, end_us, factor| Event {
+        kind,
+        topic: None,
+        region,
+        start_us,
+        end_us,
+        factor,
+    };
     let factor = libm::pow(10.0, 1.0 / STEPS as f64);
-    let growth = (0..STEPS).map(|step| event(EventKind::Jump, "JP", at(2) + step * HOUR_US, i64::MAX, factor));
-    let outage = event(EventKind::Outage { catch_up: true }, "001", at(3), at(3) + 20 * HOUR_US, 0.0);
+    let growth = (0..STEPS)
+        .map(|step| event(EventKind::Jump, "JP", at(2) + step * HOUR_US, i64::MAX, factor));
+    let outage =
+        event(EventKind::Outage { catch_up: true }, "001", at(3), at(3) + 20 * HOUR_US, 0.0);
     growth.chain([outage]).collect()
 }
 
@@ -48,7 +59,8 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
     let random = &mut random;
     let (start_us, span_us) = (options.start_us, options.span_us());
     let days = span_us as f64 / DAY_US as f64;
-    let located: Vec<&'static str> = PLACES.iter().map(|place| place.region).filter(|region| *region != UNLOCATED).collect();
+    let located: Vec<&'static str> =
+        PLACES.iter().map(|place| place.region).filter(|region| *region != UNLOCATED).collect();
     // From within a part of the span, and as long as fits into it.
     let stretch = |random: &mut Random, from: f64, to: f64, length_us: f64| {
         let share = (length_us / span_us as f64).min(0.4);
@@ -108,7 +120,14 @@ pub(crate) fn drawn(seed: u64, options: &WorldOptions) -> Vec<Event> {
         let length_us = hours(0.4 + 2.6 * random.unit()).min(span_us as f64 * 0.03);
         let (begin_us, end_us) = stretch(random, 0.15, 0.9, length_us);
         let kind = EventKind::Outage { catch_up: index % 2 == 0 };
-        events.push(Event { kind, topic: None, region: "001", start_us: begin_us, end_us, factor: 0.0 });
+        events.push(Event {
+            kind,
+            topic: None,
+            region: "001",
+            start_us: begin_us,
+            end_us,
+            factor: 0.0,
+        });
     }
     let (begin_us, _) = stretch(random, 0.5, 0.8, 0.0);
     events.push(Event {

@@ -33,7 +33,8 @@ fn parsed(line: &Line) -> Value {
 #[test]
 fn the_first_lines_of_seed_one_never_change() {
     let world = World::new(1, WorldOptions::default());
-    expect_test::expect!["13cbefd575095e2"].assert_eq(&format!("{:x}", print_of(world.take(10_000))));
+    expect_test::expect!["13cbefd575095e2"]
+        .assert_eq(&format!("{:x}", print_of(world.take(10_000))));
 }
 
 #[test]
@@ -273,14 +274,27 @@ fn created_us(json: &Value) -> i64 {
 fn what_is_planned_is_what_happens() {
     let options = WorldOptions::posts_over(60_000, 10.0);
     let day = |day: f64| options.start_us + (day * DAY_US as f64) as i64;
-    let event =
-        |kind, topic, region, from: f64, to: f64, factor| Event { kind, topic, region, start_us: day(from), end_us: day(to), factor };
+    let event = |kind, topic, region, from: f64, to: f64, factor| Event {
+        kind,
+        topic,
+        region,
+        start_us: day(from),
+        end_us: day(to),
+        factor,
+    };
     let usual = options.usual_per_day(Topic::Measles, "DE-BE");
     let events = vec![
         event(EventKind::Outage { catch_up: false }, None, "001", 2.0, 2.25, 0.0),
         event(EventKind::Outage { catch_up: true }, None, "001", 3.0, 3.25, 0.0),
         event(EventKind::Bot, Some(Topic::Fever), "FR-IDF", 4.0, 4.5, 20.0),
-        event(EventKind::Outbreak(Shape::Spike), Some(Topic::Measles), "DE-BE", 6.0, 7.0, 1.0 + 100.0 / usual),
+        event(
+            EventKind::Outbreak(Shape::Spike),
+            Some(Topic::Measles),
+            "DE-BE",
+            6.0,
+            7.0,
+            1.0 + 100.0 / usual,
+        ),
         event(EventKind::News, Some(Topic::StomachBug), "001", 8.0, 9.0, 40.0),
     ];
     let world = World::new(1, WorldOptions { events: Some(events.clone()), ..options.clone() });
@@ -321,8 +335,12 @@ fn what_is_planned_is_what_happens() {
 
 #[test]
 fn days_have_nights_and_a_few_people_post_much() {
-    let options =
-        WorldOptions { events: Some(vec![]), shares: Shares::none(), growth_per_week: 0.0, ..WorldOptions::posts_over(300_000, 14.0) };
+    let options = WorldOptions {
+        events: Some(vec![]),
+        shares: Shares::none(),
+        growth_per_week: 0.0,
+        ..WorldOptions::posts_over(300_000, 14.0)
+    };
     let start_us = options.start_us;
     let mut by_local_hour = [0_u32; 24];
     let mut by_hour = vec![0_u32; 14 * 24];
@@ -345,7 +363,8 @@ fn days_have_nights_and_a_few_people_post_much() {
     assert!((0.08..0.5).contains(&(f64::from(top) / 300_000.0)), "{top}");
     // The same hour of the same weekday, a week apart: half the squared difference is the variance.
     let (week, other) = by_hour.split_at(168);
-    let variance: f64 = week.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2) / 2.0).sum();
+    let variance: f64 =
+        week.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2) / 2.0).sum();
     let dispersion = variance / (f64::from(by_hour.iter().sum::<u32>()) / 2.0);
     assert!((1.3..6.0).contains(&dispersion), "{dispersion}");
 }
@@ -406,7 +425,11 @@ fn moments(mut draw: impl FnMut(&mut Random) -> f64) -> (f64, f64) {
 fn assert_moments(what: &str, found: (f64, f64), mean: f64, variance: f64) {
     let tolerance = 5.0 * (variance / 200_000.0).sqrt();
     assert!((found.0 - mean).abs() < tolerance, "{what}: mean {} against {mean}", found.0);
-    assert!((found.1 / variance - 1.0).abs() < 0.05, "{what}: variance {} against {variance}", found.1);
+    assert!(
+        (found.1 / variance - 1.0).abs() < 0.05,
+        "{what}: variance {} against {variance}",
+        found.1
+    );
 }
 
 #[test]
@@ -443,13 +466,17 @@ fn poisson_draws_follow_the_probabilities() {
         let mut cells = 0.0;
         for (count, drawn) in counts.iter().enumerate() {
             let k = count as f64;
-            let expected = 200_000.0 * libm::exp(k * libm::log(mean) - mean - libm::lgamma(k + 1.0));
+            let expected =
+                200_000.0 * libm::exp(k * libm::log(mean) - mean - libm::lgamma(k + 1.0));
             if expected >= 10.0 {
                 chi_square += (drawn - expected).powi(2) / expected;
                 cells += 1.0;
             }
         }
-        assert!(chi_square < cells + 4.0 * (2.0_f64 * cells).sqrt(), "{mean}: {chi_square} in {cells}");
+        assert!(
+            chi_square < cells + 4.0 * (2.0_f64 * cells).sqrt(),
+            "{mean}: {chi_square} in {cells}"
+        );
     }
 }
 
@@ -467,17 +494,24 @@ fn impossible_parameters_draw_zero() {
 
 #[test]
 fn series_have_the_mean_variance_and_growth_asked_for() {
-    let mean_of = |counts: &[u32]| counts.iter().map(|count| f64::from(*count)).sum::<f64>() / counts.len() as f64;
+    let mean_of = |counts: &[u32]| {
+        counts.iter().map(|count| f64::from(*count)).sum::<f64>() / counts.len() as f64
+    };
     let calm = SeriesSpec::daily(100_000, 4.0);
     let counts = series(&calm, 1).baseline;
     assert!((mean_of(&counts) - 4.0).abs() < 0.04);
 
     let drift = Some(Drift { correlation: 0.8, sd: 0.5 });
-    let noisy = SeriesSpec { noise: Noise::NegativeBinomial { size: 2.0 }, drift, ..SeriesSpec::daily(300_000, 6.0) };
+    let noisy = SeriesSpec {
+        noise: Noise::NegativeBinomial { size: 2.0 },
+        drift,
+        ..SeriesSpec::daily(300_000, 6.0)
+    };
     let counts = series(&noisy, 1).baseline;
     let mean = mean_of(&counts);
     assert!((mean - 6.0).abs() < 0.2, "{mean}");
-    let variance = counts.iter().map(|count| (f64::from(*count) - mean).powi(2)).sum::<f64>() / counts.len() as f64;
+    let variance = counts.iter().map(|count| (f64::from(*count) - mean).powi(2)).sum::<f64>()
+        / counts.len() as f64;
     // E[m] + E[m²] (1 + 1/size) - E[m]², with E[m²] = mean² exp(sd²).
     let expected = 6.0 + 36.0 * libm::exp(0.25) * 1.5 - 36.0;
     assert!((variance / expected - 1.0).abs() < 0.06, "{variance} against {expected}");
@@ -501,7 +535,8 @@ fn series_have_the_mean_variance_and_growth_asked_for() {
 #[test]
 fn an_outbreak_lies_on_the_same_baseline() {
     let calm = SeriesSpec::daily(60, 5.0);
-    for (shape, share) in [(Shape::Spike, 1.0), (Shape::ThreeDayRise, 0.7), (Shape::SlowRise, 0.5)] {
+    for (shape, share) in [(Shape::Spike, 1.0), (Shape::ThreeDayRise, 0.7), (Shape::SlowRise, 0.5)]
+    {
         let outbreak = Outbreak { start: 40, length: 10, shape, peak: 50.0 };
         let ill = SeriesSpec { outbreak: Some(outbreak), ..calm.clone() };
         let mut total = 0.0;
@@ -510,7 +545,10 @@ fn an_outbreak_lies_on_the_same_baseline() {
             assert_eq!(series_ill.baseline, series(&calm, seed).baseline);
             assert!(series_ill.outbreak[..40].iter().all(|count| *count == 0));
             assert!(series_ill.outbreak[50..].iter().all(|count| *count == 0));
-            assert_eq!(series_ill.observed()[45], series_ill.baseline[45] + series_ill.outbreak[45]);
+            assert_eq!(
+                series_ill.observed()[45],
+                series_ill.baseline[45] + series_ill.outbreak[45]
+            );
             total += f64::from(series_ill.outbreak.iter().sum::<u32>());
         }
         let mean = total / 200.0;

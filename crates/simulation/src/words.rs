@@ -26,7 +26,14 @@ pub(crate) enum Lang {
 }
 
 impl Topic {
-    pub const ALL: [Topic; 6] = [Topic::Influenza, Topic::Fever, Topic::Cough, Topic::Covid19, Topic::Measles, Topic::StomachBug];
+    pub const ALL: [Topic; 6] = [
+        Topic::Influenza,
+        Topic::Fever,
+        Topic::Cough,
+        Topic::Covid19,
+        Topic::Measles,
+        Topic::StomachBug,
+    ];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -51,11 +58,14 @@ impl Topic {
         }
     }
 
-    /// Tags of the topic as people of a language write them, the usual ones more than once: only such
+    /// Tags of the topic as people of a language write them, the usual ones more than once: only
+    /// such
     /// as any list of the topic has, so that a label never names what no lexicon could find.
     pub(crate) fn tags(self, lang: Lang) -> &'static [&'static str] {
         match (self, lang) {
-            (Topic::Influenza, Lang::En) => &["flu", "flu", "Flu", "FLU", "influenza", "FluSeason2026", "flu_season"],
+            (Topic::Influenza, Lang::En) => {
+                &["flu", "flu", "Flu", "FLU", "influenza", "FluSeason2026", "flu_season"]
+            }
             (Topic::Influenza, Lang::Fr) => &["grippe", "grippe", "Grippe", "GrippeSaisonnière"],
             (Topic::Influenza, Lang::Es) => &["gripe", "gripe", "Gripe", "TemporadaDeGripe"],
             (Topic::Influenza, Lang::De) => &["Grippe", "Grippe", "grippe", "Influenza"],
@@ -136,9 +146,13 @@ impl Lang {
                 "gaming",
                 "bookclub",
             ],
-            Lang::Fr => &["coucherdesoleil", "lundi", "café", "photo", "rugby", "lecture", "agrippé"],
+            Lang::Fr => {
+                &["coucherdesoleil", "lundi", "café", "photo", "rugby", "lecture", "agrippé"]
+            }
             Lang::Es => &["atardecer", "FelizLunes", "fútbol", "música", "libros", "tostadas"],
-            Lang::De => &["Sonnenuntergang", "Feierabend", "Katzen", "Krimi", "Brettspiele", "flüssig"],
+            Lang::De => {
+                &["Sonnenuntergang", "Feierabend", "Katzen", "Krimi", "Brettspiele", "flüssig"]
+            }
             Lang::Ja => &["夕焼け", "写真", "猫", "アニメ", "月曜日", "ラーメン"],
             Lang::Ar => &["صباح_الخير", "قهوة", "غروب", "كتب", "موسيقى"],
         }
@@ -148,9 +162,11 @@ impl Lang {
     pub(crate) fn openings(self) -> &'static [&'static str] {
         match self {
             Lang::En => &[
-                "The light over the harbour this evening was something else, I stood there far too long.",
+                "The light over the harbour this evening was something else, I stood there far too \
+                    long.",
                 "Third coffee and the inbox is still winning.",
-                "Finally finished that book everyone kept telling me about, and yes, you were right.",
+                "Finally finished that book everyone kept telling me about, and yes, you were \
+                    right.",
                 "My neighbour is learning the trumpet. We are all learning the trumpet.",
                 "Made soup out of everything left in the fridge and it is suspiciously good.",
                 "Is it just me or did the whole train decide to take calls on speaker today?",
@@ -183,7 +199,8 @@ impl Lang {
                 "Endlich das Buch fertig, von dem alle geredet haben, und ja, ihr hattet recht.",
                 "Mein Nachbar lernt Trompete. Wir lernen jetzt alle Trompete.",
                 "Suppe aus allem gekocht, was noch im Kühlschrank war, und sie ist verdächtig gut.",
-                "Die Katze hat beschlossen, dass die Tastatur ihr Bett ist, also heute keine Arbeit.",
+                "Die Katze hat beschlossen, dass die Tastatur ihr Bett ist, also heute keine \
+                    Arbeit.",
                 "Neue Zeichnung, eine Stunde mit Bleistift, bitte seid nett.",
             ],
             Lang::Ja => &[
@@ -237,8 +254,18 @@ impl Lang {
                 "Sagt mir, dass ich nicht der Einzige bin.",
                 "Das war der ganze Beitrag.",
             ],
-            Lang::Ja => &["みなさんはどうですか。", "さて、戻ります。", "続きはまた明日。", "それだけです。"],
-            Lang::Ar => &["كيف حالكم أنتم؟", "على كل حال، نعود إلى العمل.", "البقية غدا إن شاء الله.", "هذا كل شيء."],
+            Lang::Ja => &[
+                "みなさんはどうですか。",
+                "さて、戻ります。",
+                "続きはまた明日。",
+                "それだけです。",
+            ],
+            Lang::Ar => &[
+                "كيف حالكم أنتم؟",
+                "على كل حال، نعود إلى العمل.",
+                "البقية غدا إن شاء الله.",
+                "هذا كل شيء.",
+            ],
         }
     }
 
@@ -271,9 +298,11 @@ impl Lang {
                 "Heute Morgen mit {} aufgewacht, mir tut alles weh.",
                 "Mich hat es erwischt: {} , ich bleibe diese Woche zu Hause.",
             ],
-            Lang::Ja => {
-                &["昨日の夜から {} でずっと寝ています。", "{} になってしまった。今週は家で休みます。", "朝起きたら {} で体中が痛い。"]
-            }
+            Lang::Ja => &[
+                "昨日の夜から {} でずっと寝ています。",
+                "{} になってしまった。今週は家で休みます。",
+                "朝起きたら {} で体中が痛い。",
+            ],
             Lang::Ar => &[
                 "عندي {} منذ مساء أمس ولا أستطيع النهوض.",
                 "اليوم الثالث في السرير مع {} وما زلت متعبا.",
@@ -307,8 +336,14 @@ impl Lang {
                 "Die halbe Klasse fehlt wegen {} , sagt die Lehrerin.",
                 "Im Radio reden sie wieder über {} heute.",
             ],
-            Lang::Ja => &["薬局に {} のポスターがたくさん貼ってあった。", "先生によるとクラスの半分が {} で休みだそうです。"],
-            Lang::Ar => &["في الصيدلية هذا الأسبوع رف كامل عن {} الآن.", "نصف الصف غائب بسبب {} كما تقول المعلمة."],
+            Lang::Ja => &[
+                "薬局に {} のポスターがたくさん貼ってあった。",
+                "先生によるとクラスの半分が {} で休みだそうです。",
+            ],
+            Lang::Ar => &[
+                "في الصيدلية هذا الأسبوع رف كامل عن {} الآن.",
+                "نصف الصف غائب بسبب {} كما تقول المعلمة.",
+            ],
         }
     }
 
@@ -320,23 +355,37 @@ impl Lang {
                 "What experts say about {} and what they don't:",
                 "New report on {} makes the rounds, read it here:",
             ],
-            Lang::Fr => {
-                &["Le ministre répond aux questions sur {} dans un long entretien :", "Ce que les experts disent de {} aujourd'hui :"]
+            Lang::Fr => &[
+                "Le ministre répond aux questions sur {} dans un long entretien :",
+                "Ce que les experts disent de {} aujourd'hui :",
+            ],
+            Lang::Es => &[
+                "El ministro responde a las preguntas sobre {} en una larga entrevista:",
+                "Lo que dicen los expertos sobre {} hoy:",
+            ],
+            Lang::De => &[
+                "Der Minister beantwortet im langen Interview Fragen zu {} heute:",
+                "Was Fachleute zu {} sagen und was nicht:",
+            ],
+            Lang::Ja => {
+                &["専門家が {} について語る、詳しくはこちら:", "大臣が {} に関する質問に答えた:"]
             }
-            Lang::Es => {
-                &["El ministro responde a las preguntas sobre {} en una larga entrevista:", "Lo que dicen los expertos sobre {} hoy:"]
+            Lang::Ar => {
+                &["الوزير يجيب عن أسئلة حول {} في مقابلة طويلة:", "ماذا يقول الخبراء عن {} اليوم:"]
             }
-            Lang::De => &["Der Minister beantwortet im langen Interview Fragen zu {} heute:", "Was Fachleute zu {} sagen und was nicht:"],
-            Lang::Ja => &["専門家が {} について語る、詳しくはこちら:", "大臣が {} に関する質問に答えた:"],
-            Lang::Ar => &["الوزير يجيب عن أسئلة حول {} في مقابلة طويلة:", "ماذا يقول الخبراء عن {} اليوم:"],
         }
     }
 
     /// What bots repeat; a number and a link follow.
     pub(crate) fn advertisement(self) -> &'static str {
         match self {
-            Lang::En => "They don't want you to know what really helps against {} , order today and save, offer no.",
-            Lang::Fr => "Ce qui aide vraiment contre {} , commandez aujourd'hui et économisez, offre n°",
+            Lang::En => {
+                "They don't want you to know what really helps against {} , order today and save, \
+                    offer no."
+            }
+            Lang::Fr => {
+                "Ce qui aide vraiment contre {} , commandez aujourd'hui et économisez, offre n°"
+            }
             Lang::Es => "Lo que de verdad ayuda contra {} , pide hoy y ahorra, oferta n.º",
             Lang::De => "Was wirklich gegen {} hilft, heute bestellen und sparen, Angebot Nr.",
             Lang::Ja => "{} に本当に効くもの、今日だけ割引、番号",

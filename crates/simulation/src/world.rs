@@ -3,7 +3,8 @@
 //! Sessions begin as a Poisson process whose intensity is the sum over places and topics of share ×
 //! hour × weekday × growth × what is going on; it is held constant for ten minutes. A session is
 //! one author's run of posts, so counts are overdispersed as real ones are. Whatever comes later
-//! (the next post of a session, deletes, edits, repeats) waits in a heap as a few numbers. Memory is
+//! (the next post of a session, deletes, edits, repeats) waits in a heap as a few numbers. Memory
+//! is
 //! therefore bounded by what may be pending: about 4 % of the posts of 60 hours.
 //!
 //! It draws and orders; `line` writes.
@@ -291,7 +292,9 @@ impl World {
     }
 
     fn outage(&self, now_us: i64) -> Option<&Event> {
-        self.events.iter().find(|event| matches!(event.kind, EventKind::Outage { .. }) && event.is_on(now_us))
+        self.events
+            .iter()
+            .find(|event| matches!(event.kind, EventKind::Outage { .. }) && event.is_on(now_us))
     }
 
     /// What a post brings about, later.
@@ -440,7 +443,9 @@ impl World {
         }
         for (index, event) in self.events.iter().enumerate() {
             let intensity = match (event.kind, event.topic) {
-                (EventKind::Bot, Some(_)) if event.is_on(middle_us) => event.factor.max(0.0) / HOUR_US as f64,
+                (EventKind::Bot, Some(_)) if event.is_on(middle_us) => {
+                    event.factor.max(0.0) / HOUR_US as f64
+                }
                 (EventKind::Outbreak(_) | EventKind::News, Some(topic)) => {
                     let share: f64 = match event.region {
                         "001" => topic_sums[topic as usize],
@@ -508,7 +513,8 @@ impl World {
     fn place_within(&mut self, region: &str) -> usize {
         let sums = &self.slot.places;
         let within = |place: &usize| lies_within(PLACES[*place].region, region);
-        let total: f64 = (0..PLACES.len()).filter(within).map(|place| place_share(sums, place)).sum();
+        let total: f64 =
+            (0..PLACES.len()).filter(within).map(|place| place_share(sums, place)).sum();
         let mut left = self.random.unit() * total;
         for place in (0..PLACES.len()).filter(within) {
             left -= place_share(sums, place);

@@ -1,12 +1,20 @@
-//! How large the state of `watch` is after days of one busy topic, and how long a start from it takes.
+//! How large the state of `watch` is after days of one busy topic, and how long a start from it
+//! takes.
 //!
 //!     cargo bench --profile dist -p surveillance --bench size -- [DAYS] [POSTS AN HOUR]
 //!
-//! One topic in six languages, three tags a post, three partitions, a tick each minute, a snapshot each ten. Prints a line a day:
-//! bytes of the snapshot, of its chunks written on that day for each snapshot, of its largest chunk, resident memory, and the time
-//! of a restore. Fails where a chunk is longer than 4 MiB, or where the last day has more than the day before and its history.
+//! One topic in six languages, three tags a post, three partitions, a tick each minute, a snapshot
+//! each ten. Prints a line a day:
+//! bytes of the snapshot, of its chunks written on that day for each snapshot, of its largest
+//! chunk, resident memory, and the time
+//! of a restore. Fails where a chunk is longer than 4 MiB, or where the last day has more than the
+//! day before and its history.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark says what it measured, and stops at what it cannot read")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark says what it measured, and stops at what it cannot read"
+)]
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,8 +33,13 @@ const CHUNK_MAX: usize = 4 << 20;
 const GROWTH_MAX: usize = 512 << 10;
 
 fn settings() -> Settings {
-    let topic =
-        |id: &str, kind: Kind| TopicSetting { id: id.into(), name: id.into(), kind, pane: kind.pane(), windows: kind.windows().to_vec() };
+    let topic = |id: &str, kind: Kind| TopicSetting {
+        id: id.into(),
+        name: id.into(),
+        kind,
+        pane: kind.pane(),
+        windows: kind.windows().to_vec(),
+    };
     let mut settings = Settings {
         partitions: PARTITIONS,
         topics: vec![topic("covid", Kind::Disease), topic("flu", Kind::Disease)],
@@ -40,7 +53,10 @@ fn settings() -> Settings {
 fn post(nth: u64, at: Micros, random: &mut Random) -> Post {
     let author = random.below(1_000_000);
     let tag = |n: u64| format!("tag{}", n % 5000);
-    let tags = (0..3).map(|_| tag(random.below(5000))).map(|key| Tag { written: key.clone(), key }).collect();
+    let tags = (0..3)
+        .map(|_| tag(random.below(5000)))
+        .map(|key| Tag { written: key.clone(), key })
+        .collect();
     let langs = ["de", "en", "es", "fr", "it", "pt"];
     Post {
         settings: 1,
@@ -56,7 +72,11 @@ fn post(nth: u64, at: Micros, random: &mut Random) -> Post {
         overlays: vec![],
         langs: vec![langs[random.below(6) as usize].to_owned()],
         tags,
-        topics: vec![TopicMatch { id: "covid".into(), voice: Voice::Own, keys: vec!["covid".into()] }],
+        topics: vec![TopicMatch {
+            id: "covid".into(),
+            voice: Voice::Own,
+            keys: vec!["covid".into()],
+        }],
         link_domain: nth.is_multiple_of(4).then(|| "example.org".to_owned()),
         simhash: random.below(u64::MAX),
         account_age: AccountAge::Unknown,
@@ -91,7 +111,14 @@ fn main() -> ExitCode {
             tallies[partition].apply(position, &Record::Post(post), &mut frames);
             position += 1;
         }
-        let feed = FeedTick { feed: "feed".into(), epoch: 1, from: reached, reached: at, span: Span::Covered, ended: false };
+        let feed = FeedTick {
+            feed: "feed".into(),
+            epoch: 1,
+            from: reached,
+            reached: at,
+            span: Span::Covered,
+            ended: false,
+        };
         reached = at;
         let tick = Record::Tick(Tick { settings: 1, at, feeds: vec![feed] });
         for tally in &mut tallies {
@@ -107,9 +134,13 @@ fn main() -> ExitCode {
             continue;
         }
         let snapshot = watch.snapshot();
-        written = (written.0 + 1, written.1 + snapshot.fresh.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
+        written = (
+            written.0 + 1,
+            written.1 + snapshot.fresh.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(),
+        );
         chunks.extend(snapshot.fresh);
-        let held: std::collections::BTreeSet<_> = snapshot.manifest.chunks.iter().copied().collect();
+        let held: std::collections::BTreeSet<_> =
+            snapshot.manifest.chunks.iter().copied().collect();
         chunks.retain(|name, _| held.contains(name));
         if (minute * MINUTE) % DAY > 0 {
             continue;
@@ -117,11 +148,16 @@ fn main() -> ExitCode {
         let size = chunks.values().map(Vec::len).sum::<usize>();
         let largest = chunks.values().map(Vec::len).max().unwrap_or(0);
         let began = Instant::now();
-        let bytes: Vec<Vec<u8>> = snapshot.manifest.chunks.iter().map(|name| chunks[name].clone()).collect();
+        let bytes: Vec<Vec<u8>> =
+            snapshot.manifest.chunks.iter().map(|name| chunks[name].clone()).collect();
         watch = Watch::restore(&snapshot.manifest, &bytes).unwrap();
         let restore = began.elapsed().as_secs_f64();
         let resident = resident_megabytes();
-        println!("{:>3} {size:>9} {:>17} {largest:>14} {restore:>7.3}s {resident:>6.0} MB", minute * MINUTE / DAY, written.1 / written.0);
+        println!(
+            "{:>3} {size:>9} {:>17} {largest:>14} {restore:>7.3}s {resident:>6.0} MB",
+            minute * MINUTE / DAY,
+            written.1 / written.0
+        );
         written = (0, 0);
         sizes.push(size);
         is_within &= largest <= CHUNK_MAX;
@@ -129,7 +165,10 @@ fn main() -> ExitCode {
     if let [.., before, last] = sizes[..] {
         is_within &= sizes.len() < 9 || last <= before + GROWTH_MAX;
     }
-    println!("at most {CHUNK_MAX} bytes a chunk and {GROWTH_MAX} more a day: {}", if is_within { "held" } else { "not held" });
+    println!(
+        "at most {CHUNK_MAX} bytes a chunk and {GROWTH_MAX} more a day: {}",
+        if is_within { "held" } else { "not held" }
+    );
     if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

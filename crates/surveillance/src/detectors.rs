@@ -121,8 +121,12 @@ impl Method {
             "rki" => Method::Rki(Rki::read(&mut parameters)?),
             "cusum" => Method::Cusum(Cusum::read(&mut parameters)?),
             "essence-ewma" => Method::Essence(Essence::read(essence::Kind::Ewma, &mut parameters)?),
-            "essence-regression" => Method::Essence(Essence::read(essence::Kind::Regression, &mut parameters)?),
-            "essence-switch" => Method::Essence(Essence::read(essence::Kind::Switch, &mut parameters)?),
+            "essence-regression" => {
+                Method::Essence(Essence::read(essence::Kind::Regression, &mut parameters)?)
+            }
+            "essence-switch" => {
+                Method::Essence(Essence::read(essence::Kind::Switch, &mut parameters)?)
+            }
             "farrington" => Method::Farrington(Farrington::read(false, &mut parameters)?),
             "farrington-flexible" => Method::Farrington(Farrington::read(true, &mut parameters)?),
             "glr-pois" => Method::Glr(Glr::read(false, &mut parameters)?),
@@ -183,7 +187,8 @@ impl Judgement {
     /// The promise of this type, kept in one place: no number leaves that is not finite, and
     /// never an answer without a reason for its absence.
     fn kept(mut self) -> Judgement {
-        let numbers = [&mut self.expected, &mut self.upperbound, &mut self.pvalue, &mut self.statistic];
+        let numbers =
+            [&mut self.expected, &mut self.upperbound, &mut self.pvalue, &mut self.statistic];
         let mut finite = true;
         for number in numbers {
             if number.is_some_and(|value| !value.is_finite()) {
@@ -236,7 +241,8 @@ pub enum Reason {
     NoDenominator,
     /// A new installation has not seen enough yet.
     Learning,
-    /// Not in alarm, but only a rise beyond tenfold would have been seen: no reason to call it calm.
+    /// Not in alarm, but only a rise beyond tenfold would have been seen: no reason to call it
+    /// calm.
     TooFewPosts,
     /// In alarm by the sum of many days, none of which need be so by itself.
     SlowRise,
@@ -323,7 +329,11 @@ enum Baseline {
 ///
 /// A point that lacks a full baseline has no answer, as in R; a missing, negative or unreadable
 /// value inside of a baseline is left out of it.
-pub fn detect(method: &Method, observed: &[Option<f64>], population: Option<&[Option<f64>]>) -> Vec<Judgement> {
+pub fn detect(
+    method: &Method,
+    observed: &[Option<f64>],
+    population: Option<&[Option<f64>]>,
+) -> Vec<Judgement> {
     detect_series(method, &Series { observed, population, ..Series::default() })
 }
 
@@ -331,7 +341,10 @@ pub fn detect(method: &Method, observed: &[Option<f64>], population: Option<&[Op
 pub fn detect_series(method: &Method, series: &Series) -> Vec<Judgement> {
     let observations = Observations::of(series);
     let judgements = judge_all(method, &observations);
-    let judgements = judgements.into_iter().zip(series.observed).map(|(judgement, &observed)| answer(judgement, observed));
+    let judgements = judgements
+        .into_iter()
+        .zip(series.observed)
+        .map(|(judgement, &observed)| answer(judgement, observed));
     let mut judgements: Vec<Judgement> = judgements.collect();
     for (judgement, late) in judgements.iter_mut().zip(not_after_those_before(series)) {
         if late {
@@ -371,7 +384,9 @@ pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
         Method::Farrington(farrington) => farrington.judge(&observations, t, baseline),
         Method::Predictive(predictive) => predictive.judge(&observations, t),
         Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
-        Method::Cusum(_) | Method::Glr(_) | Method::OutbreakP(_) | Method::Rogerson(_) => last_of(judge_all(method, &observations)),
+        Method::Cusum(_) | Method::Glr(_) | Method::OutbreakP(_) | Method::Rogerson(_) => {
+            last_of(judge_all(method, &observations))
+        }
     };
     answer(judgement, last)
 }
@@ -384,8 +399,12 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
     let points = 0..observations.counts.len();
     let baseline = Baseline::Full;
     match method {
-        Method::Ears(ears) => points.map(|t| ears.judge(&observations.counts, t, baseline)).collect(),
-        Method::Eears(eears) => points.map(|t| eears.judge(&observations.counts, t, baseline)).collect(),
+        Method::Ears(ears) => {
+            points.map(|t| ears.judge(&observations.counts, t, baseline)).collect()
+        }
+        Method::Eears(eears) => {
+            points.map(|t| eears.judge(&observations.counts, t, baseline)).collect()
+        }
         Method::Bayes(bayes) => points.map(|t| bayes.judge(observations, t, baseline)).collect(),
         Method::Rki(rki) => points.map(|t| rki.judge(observations, t, baseline)).collect(),
         Method::Cusum(cusum) => cusum.judge_all(observations),
@@ -393,8 +412,12 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
         Method::OutbreakP(outbreakp) => outbreakp.judge_all(observations),
         Method::Rogerson(rogerson) => rogerson.judge_all(observations),
         Method::Essence(essence) => essence.judge_all(observations, baseline),
-        Method::Predictive(predictive) => points.map(|t| predictive.judge(observations, t)).collect(),
-        Method::Farrington(farrington) => points.map(|t| farrington.judge(observations, t, baseline)).collect(),
+        Method::Predictive(predictive) => {
+            points.map(|t| predictive.judge(observations, t)).collect()
+        }
+        Method::Farrington(farrington) => {
+            points.map(|t| farrington.judge(observations, t, baseline)).collect()
+        }
     }
 }
 
@@ -410,7 +433,8 @@ struct Observations<'a> {
 impl<'a> Observations<'a> {
     fn of(series: &Series<'a>) -> Observations<'a> {
         let length = series.observed.len();
-        let clean = |values: &[Option<f64>]| values.iter().map(|&value| usable(value).ok()).collect();
+        let clean =
+            |values: &[Option<f64>]| values.iter().map(|&value| usable(value).ok()).collect();
         let mut population: Vec<Option<f64>> = series.population.map(clean).unwrap_or_default();
         if !population.is_empty() {
             population.resize(length, None);
@@ -424,7 +448,10 @@ impl<'a> Observations<'a> {
         Observations {
             counts,
             population,
-            days: series.days.filter(|days| days.len() == length && days.iter().all(|day| day.unsigned_abs() <= calendar::DAYS_MAX)),
+            days: series.days.filter(|days| {
+                days.len() == length
+                    && days.iter().all(|day| day.unsigned_abs() <= calendar::DAYS_MAX)
+            }),
         }
     }
 }
@@ -443,9 +470,13 @@ fn usable(observed: Option<f64>) -> Result<f64, Reason> {
 /// not to be judged stays so.
 fn answer(judgement: Judgement, observed: Option<f64>) -> Judgement {
     let judgement = match usable(observed) {
-        Err(reason) if judgement.reason != Some(Reason::NotMonitored) => {
-            Judgement { alarm: None, pvalue: None, statistic: None, reason: Some(reason), ..judgement }
-        }
+        Err(reason) if judgement.reason != Some(Reason::NotMonitored) => Judgement {
+            alarm: None,
+            pvalue: None,
+            statistic: None,
+            reason: Some(reason),
+            ..judgement
+        },
         _ => judgement,
     };
     judgement.kept()
@@ -492,7 +523,10 @@ fn baseline_values(
     if baseline == Baseline::Full && !reaches_back {
         return Err(Reason::BaselineTooShort);
     }
-    let mut values: Vec<f64> = (1..=length).map_while(|lag| t.checked_sub(guard + lag * step)).filter_map(|index| counts[index]).collect();
+    let mut values: Vec<f64> = (1..=length)
+        .map_while(|lag| t.checked_sub(guard + lag * step))
+        .filter_map(|index| counts[index])
+        .collect();
     values.reverse();
     if values.len() < BASELINE_LEAST {
         return Err(Reason::BaselineTooShort);

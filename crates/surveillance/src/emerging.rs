@@ -1,10 +1,14 @@
 //! Emerging tags: which tags stand beside a topic more often than chance would put them there.
 //!
-//! For people who look after topic files, from a file of posts or the retained stream; no stage of the pipeline asks it.
-//! Every post is taken in, in any order; accounts are counted, never posts, so that one loud account moves nothing.
-//! Knows nothing of texts and lexicons: which tags a topic counts by already is asked of the caller.
+//! For people who look after topic files, from a file of posts or the retained stream; no stage of
+//! the pipeline asks it.
+//! Every post is taken in, in any order; accounts are counted, never posts, so that one loud
+//! account moves nothing.
+//! Knows nothing of texts and lexicons: which tags a topic counts by already is asked of the
+//! caller.
 //!
-//! What must not be shown isn't looked at: a topic that is sensitive, and any post that counts for one, since what stands
+//! What must not be shown isn't looked at: a topic that is sensitive, and any post that counts for
+//! one, since what stands
 //! beside a sensitive topic may say as much as its own tags.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,11 +110,19 @@ impl Emerging {
         }
         keys.sort_unstable();
         keys.dedup();
-        let mut topics: Vec<u32> = post.topics.iter().map(|topic| self.names.number(&topic.id)).collect();
+        let mut topics: Vec<u32> =
+            post.topics.iter().map(|topic| self.names.number(&topic.id)).collect();
         topics.sort_unstable();
         topics.dedup();
         let (arrival, event_time) = (post.arrival, post.event_time);
-        let kept = Kept { author, alias: post.alias, arrival, event_time, keys: keys.into(), topics: topics.into() };
+        let kept = Kept {
+            author,
+            alias: post.alias,
+            arrival,
+            event_time,
+            keys: keys.into(),
+            topics: topics.into(),
+        };
         match self.posts.get_mut(&post.id) {
             Some(known) if !self.names.precedes(&kept, known) => {}
             Some(known) => *known = kept,
@@ -118,8 +130,10 @@ impl Emerging {
         }
     }
 
-    /// The tags that at least [`ACCOUNTS_MIN`] accounts, and as many as the topic's kind asks, used with a topic at least
-    /// `lift_min` times as often as chance would; by topic, the most telling first. `is_known` says whether a topic counts
+    /// The tags that at least [`ACCOUNTS_MIN`] accounts, and as many as the topic's kind asks, used
+    /// with a topic at least
+    /// `lift_min` times as often as chance would; by topic, the most telling first. `is_known` says
+    /// whether a topic counts
     /// by such a tag already, or whether it must not be shown at all.
     pub fn tags(&self, lift_min: f64, is_known: impl Fn(&str, &str) -> bool) -> Vec<EmergingTag> {
         let counted = self.counted();
@@ -127,10 +141,15 @@ impl Emerging {
         for (&(topic, key), accounts) in &counted.of_both {
             let (topic_name, key_name) = (self.names.name(topic), self.names.name(key));
             let floor = self.kinds.get(topic_name).map_or(0, |kind| kind.floor()).max(ACCOUNTS_MIN);
-            let (accounts, topic_accounts, key_accounts) = (*accounts, counted.of_topics[&topic], counted.of_keys[&key]);
+            let (accounts, topic_accounts, key_accounts) =
+                (*accounts, counted.of_topics[&topic], counted.of_keys[&key]);
             // (accounts / topic) / (key / all), as whole numbers as long as possible.
-            let lift = f64::from(accounts) * f64::from(counted.all) / (f64::from(topic_accounts) * f64::from(key_accounts));
-            if accounts < floor || lift < lift_min || self.spellings(key).any(|written| is_known(topic_name, written)) {
+            let lift = f64::from(accounts) * f64::from(counted.all)
+                / (f64::from(topic_accounts) * f64::from(key_accounts));
+            if accounts < floor
+                || lift < lift_min
+                || self.spellings(key).any(|written| is_known(topic_name, written))
+            {
                 continue;
             }
             found.push(EmergingTag {
@@ -143,7 +162,12 @@ impl Emerging {
                 lift,
             });
         }
-        found.sort_by(|a, b| a.topic.cmp(&b.topic).then(b.telling().total_cmp(&a.telling())).then_with(|| a.key.cmp(&b.key)));
+        found.sort_by(|a, b| {
+            a.topic
+                .cmp(&b.topic)
+                .then(b.telling().total_cmp(&a.telling()))
+                .then_with(|| a.key.cmp(&b.key))
+        });
         found
     }
 
@@ -153,13 +177,15 @@ impl Emerging {
     }
 
     fn counted(&self) -> Counted {
-        let sensitive = |topic: &u32| self.kinds.get(self.names.name(*topic)) == Some(&Kind::Sensitive);
+        let sensitive =
+            |topic: &u32| self.kinds.get(self.names.name(*topic)) == Some(&Kind::Sensitive);
         let mut accounts = Accounts::default();
         let removed: FxHashMap<Author, Micros> = self.removed_by_last_name();
         #[expect(clippy::iter_over_hash_type, reason = "sets are filled, whatever the order")]
         for (id, post) in &self.posts {
             let author = self.last_name(post.author);
-            let deleted = self.deleted.contains(id) || post.alias.is_some_and(|alias| self.deleted_aliases.contains(&alias));
+            let deleted = self.deleted.contains(id)
+                || post.alias.is_some_and(|alias| self.deleted_aliases.contains(&alias));
             let removed = removed.get(&author).is_some_and(|until| post.arrival < *until);
             if deleted || removed || post.keys.is_empty() || post.topics.iter().any(sensitive) {
                 continue;
@@ -168,7 +194,9 @@ impl Emerging {
             for &key in &post.keys {
                 accounts.of_keys.entry(key).or_default().insert(author);
             }
-            for &topic in post.topics.iter().filter(|topic| self.kinds.contains_key(self.names.name(**topic))) {
+            for &topic in
+                post.topics.iter().filter(|topic| self.kinds.contains_key(self.names.name(**topic)))
+            {
                 accounts.of_topics.entry(topic).or_default().insert(author);
                 for &key in &post.keys {
                     accounts.of_both.entry((topic, key)).or_default().insert(author);
@@ -206,7 +234,8 @@ impl Emerging {
 const RENAMED_MAX: u32 = 128;
 
 impl EmergingTag {
-    /// What the topic's accounts say by the tag more than all do: many accounts or a high lift alone are not enough.
+    /// What the topic's accounts say by the tag more than all do: many accounts or a high lift
+    /// alone are not enough.
     fn telling(&self) -> f64 {
         f64::from(self.accounts) * libm::log2(self.lift)
     }
@@ -232,9 +261,21 @@ impl Accounts {
         let count = |accounts: FxHashSet<Author>| u32::try_from(accounts.len()).unwrap_or(u32::MAX);
         Counted {
             all: count(self.all),
-            of_topics: self.of_topics.into_iter().map(|(topic, accounts)| (topic, count(accounts))).collect(),
-            of_keys: self.of_keys.into_iter().map(|(key, accounts)| (key, count(accounts))).collect(),
-            of_both: self.of_both.into_iter().map(|(both, accounts)| (both, count(accounts))).collect(),
+            of_topics: self
+                .of_topics
+                .into_iter()
+                .map(|(topic, accounts)| (topic, count(accounts)))
+                .collect(),
+            of_keys: self
+                .of_keys
+                .into_iter()
+                .map(|(key, accounts)| (key, count(accounts)))
+                .collect(),
+            of_both: self
+                .of_both
+                .into_iter()
+                .map(|(both, accounts)| (both, count(accounts)))
+                .collect(),
         }
     }
 }
@@ -251,7 +292,8 @@ impl Names {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
-        let number = u32::try_from(self.names.len()).expect("memory ends before four thousand million names");
+        let number = u32::try_from(self.names.len())
+            .expect("memory ends before four thousand million names");
         self.names.push(name.into());
         self.numbers.insert(name.into(), number);
         number

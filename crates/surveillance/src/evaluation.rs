@@ -1,7 +1,9 @@
 //! Evaluation: how detectors do on series of which it is known what happened.
 //!
-//! A *panel* is one topic in several regions by the hour; a *look* is one judgement of a 24-hour window. Looks of calm panels give
-//! false episodes and calibration, looks of panels with an outbreak the probability of detection and the delay. Every method is
+//! A *panel* is one topic in several regions by the hour; a *look* is one judgement of a 24-hour
+//! window. Looks of calm panels give
+//! false episodes and calibration, looks of panels with an outbreak the probability of detection
+//! and the delay. Every method is
 //! compared at a threshold of its own score that gives the same number of false episodes a year.
 //! Pure: panels come in, numbers go out; where panels come from is the caller's affair.
 
@@ -43,7 +45,8 @@ pub struct Track {
 }
 
 impl Track {
-    /// Counts of hours, in the end and as seen at once, and of all posts likewise; all of one length.
+    /// Counts of hours, in the end and as seen at once, and of all posts likewise; all of one
+    /// length.
     pub fn new(counts: &[u32], seen: &[u32], totals: &[u32], totals_seen: &[u32]) -> Track {
         let sums = |counts: &[u32]| {
             let running = counts.iter().scan(0.0, |sum, count| {
@@ -52,7 +55,12 @@ impl Track {
             });
             std::iter::once(0.0).chain(running).collect()
         };
-        Track { counts: sums(counts), seen: sums(seen), totals: sums(totals), totals_seen: sums(totals_seen) }
+        Track {
+            counts: sums(counts),
+            seen: sums(seen),
+            totals: sums(totals),
+            totals_seen: sums(totals_seen),
+        }
     }
 
     pub fn hours(&self) -> usize {
@@ -91,24 +99,30 @@ impl Panel {
         self.regions.first().map_or(0, Track::hours)
     }
 
-    /// The share of a window that had been covered, or replayed, at its end; and whether anything is missing.
+    /// The share of a window that had been covered, or replayed, at its end; and whether anything
+    /// is missing.
     fn coverage(&self, end: usize) -> f64 {
         if self.covered.is_empty() {
             return 1.0;
         }
         let hours = end - DAY..end;
-        hours.map(|hour| if self.replayed[hour] <= end { 1.0 } else { self.covered[hour] }).sum::<f64>() / DAY as f64
+        hours
+            .map(|hour| if self.replayed[hour] <= end { 1.0 } else { self.covered[hour] })
+            .sum::<f64>()
+            / DAY as f64
     }
 
     fn is_behind(&self, end: usize) -> bool {
-        !self.covered.is_empty() && (end - DAY..end).any(|hour| self.covered[hour] < 1.0 && self.replayed[hour] > end)
+        !self.covered.is_empty()
+            && (end - DAY..end).any(|hour| self.covered[hour] < 1.0 && self.replayed[hour] > end)
     }
 
     /// Accounts and all posts of the window that ends then, as known at its end.
     fn now(&self, region: usize, end: usize) -> (f64, f64) {
         let track = &self.regions[region];
         let behind = self.is_behind(end);
-        let (counts, totals) = if behind { (&track.seen, &track.totals_seen) } else { (&track.counts, &track.totals) };
+        let (counts, totals) =
+            if behind { (&track.seen, &track.totals_seen) } else { (&track.counts, &track.totals) };
         (counts[end] - counts[end - DAY], totals[end] - totals[end - DAY])
     }
 
@@ -116,7 +130,8 @@ impl Panel {
         let track = &self.regions[region];
         Window {
             observed: track.counts[end] - track.counts[end - DAY],
-            population: Some(track.totals[end] - track.totals[end - DAY]).filter(|posts| *posts > 0.0),
+            population: Some(track.totals[end] - track.totals[end - DAY])
+                .filter(|posts| *posts > 0.0),
             share: 1.0,
             day: (end / DAY) as i64,
             age: (judged - end) as f64 / DAY as f64,
@@ -125,55 +140,84 @@ impl Panel {
 
     /// Ends of baseline windows, newest first.
     fn ends(&self, end: usize, newest_days: usize) -> impl Iterator<Item = usize> {
-        let ends = (newest_days..newest_days + BASELINE_WINDOWS).map_while(move |days| end.checked_sub(days * DAY));
+        let ends = (newest_days..newest_days + BASELINE_WINDOWS)
+            .map_while(move |days| end.checked_sub(days * DAY));
         ends.take_while(|end| *end >= DAY)
     }
 
     /// Baseline windows of each region, and what they say of the topic.
     fn topic(&self, end: usize) -> (Vec<Vec<Window>>, Topic) {
         let pasts: Vec<Vec<Window>> = (0..self.regions.len())
-            .map(|region| self.ends(end, GUARDBAND_DAYS).map(|past| self.window(region, past, end)).collect())
+            .map(|region| {
+                self.ends(end, GUARDBAND_DAYS).map(|past| self.window(region, past, end)).collect()
+            })
             .collect();
         let mut total: Vec<Window> = pasts.first().cloned().unwrap_or_default();
         for past in pasts.iter().skip(1) {
             for (sum, window) in total.iter_mut().zip(past) {
                 sum.observed += window.observed;
-                sum.population = sum.population.zip(window.population).map(|(sum, more)| sum + more);
+                sum.population =
+                    sum.population.zip(window.population).map(|(sum, more)| sum + more);
             }
         }
         let topic = Topic::learn(&total, &pasts.iter().map(Vec::as_slice).collect::<Vec<_>>());
         (pasts, topic)
     }
 
-    /// What the default makes of a window of each of the first `regions`, knowing what all of them know together.
+    /// What the default makes of a window of each of the first `regions`, knowing what all of them
+    /// know together.
     pub fn forecasts(&self, end: usize, regions: usize) -> Vec<Forecast> {
         let (pasts, topic) = self.topic(end);
-        let judged = |(region, past): (usize, &Vec<Window>)| self.forecast(&topic, past, region, end, self.now(region, end).1);
+        let judged = |(region, past): (usize, &Vec<Window>)| {
+            self.forecast(&topic, past, region, end, self.now(region, end).1)
+        };
         pasts.iter().take(regions).enumerate().map(judged).collect()
     }
 
-    fn forecast(&self, topic: &Topic, past: &[Window], region: usize, end: usize, population: f64) -> Forecast {
-        let now = Window { population: Some(population).filter(|posts| *posts > 0.0), ..self.window(region, end, end) };
+    fn forecast(
+        &self,
+        topic: &Topic,
+        past: &[Window],
+        region: usize,
+        end: usize,
+        population: f64,
+    ) -> Forecast {
+        let now = Window {
+            population: Some(population).filter(|posts| *posts > 0.0),
+            ..self.window(region, end, end)
+        };
         let prepared = topic.prepare(past, &now, |_| (0.3, 0.5));
         forecast(&prepared.past, &prepared.prior)
     }
 
-    /// Follows a window through its last hour, post by post, as `watch` does: it fires early where the accounts so far pass the bound of
-    /// the posts so far and as many again as 1.5 times the fullest hour brought. None where it doesn't fire.
+    /// Follows a window through its last hour, post by post, as `watch` does: it fires early where
+    /// the accounts so far pass the bound of
+    /// the posts so far and as many again as 1.5 times the fullest hour brought. None where it
+    /// doesn't fire.
     ///
-    /// `posts` are the accounts on the topic: hours since the window's beginning at which each comes, and is deleted (infinite: never).
+    /// `posts` are the accounts on the topic: hours since the window's beginning at which each
+    /// comes, and is deleted (infinite: never).
     pub fn early(&self, region: usize, end: usize, p: f64, posts: &[(f64, f64)]) -> Option<Early> {
         let (pasts, topic) = self.topic(end);
         let totals = &self.regions[region].totals;
         let hour = |hour: usize| totals[hour + 1] - totals[hour];
-        let fullest = (end.saturating_sub(BASELINE_WINDOWS * DAY)..end - 1).map(hour).fold(0.0, f64::max);
-        let (before, last, most) = (totals[end - 1] - totals[end - DAY], hour(end - 1), EARLY_FORECAST * fullest);
-        let bound = |population: f64| self.forecast(&topic, &pasts[region], region, end, population).bound(p);
-        let count = |at: f64| posts.iter().filter(|(came, gone)| *came <= at && *gone > at).count() as f64;
+        let fullest =
+            (end.saturating_sub(BASELINE_WINDOWS * DAY)..end - 1).map(hour).fold(0.0, f64::max);
+        let (before, last, most) =
+            (totals[end - 1] - totals[end - DAY], hour(end - 1), EARLY_FORECAST * fullest);
+        let bound = |population: f64| {
+            self.forecast(&topic, &pasts[region], region, end, population).bound(p)
+        };
+        let count =
+            |at: f64| posts.iter().filter(|(came, gone)| *came <= at && *gone > at).count() as f64;
         let length = DAY as f64;
         let opened = length - 1.0;
         let least = bound(before + most);
-        let mut instants: Vec<f64> = posts.iter().map(|(came, _)| *came).filter(|came| *came > opened && *came < length).collect();
+        let mut instants: Vec<f64> = posts
+            .iter()
+            .map(|(came, _)| *came)
+            .filter(|came| *came > opened && *came < length)
+            .collect();
         instants.push(opened);
         instants.sort_by(f64::total_cmp);
         let fires = |at: &f64| {
@@ -181,7 +225,10 @@ impl Panel {
             count > least && count > bound(before + last * (at - opened) + most)
         };
         instants.iter().find(|at| fires(at))?;
-        Some(Early { confirmed: count(length + LATENESS) > bound(before + last), held: last <= most })
+        Some(Early {
+            confirmed: count(length + LATENESS) > bound(before + last),
+            held: last <= most,
+        })
     }
 
     /// Looks of the default, for each of the first `regions`: −ln p.
@@ -194,7 +241,9 @@ impl Panel {
                 }
                 continue;
             }
-            for (region, (of_region, forecast)) in looks.iter_mut().zip(self.forecasts(end, regions)).enumerate() {
+            for (region, (of_region, forecast)) in
+                looks.iter_mut().zip(self.forecasts(end, regions)).enumerate()
+            {
                 let p = forecast.upper(self.now(region, end).0);
                 of_region.push(Look { end, score: Some(-libm::log(p.max(1e-300))) });
             }
@@ -206,18 +255,31 @@ impl Panel {
     pub fn days(&self, from: usize, to: usize) -> Vec<Vec<Option<Day>>> {
         let mut days = vec![Vec::new(); self.regions.len()];
         for end in (Schedule { from, to, every: DAY }).ends() {
-            let forecasts = if self.coverage(end) < COVERAGE { Vec::new() } else { self.forecasts(end, self.regions.len()) };
+            let forecasts = if self.coverage(end) < COVERAGE {
+                Vec::new()
+            } else {
+                self.forecasts(end, self.regions.len())
+            };
             for (region, of_region) in days.iter_mut().enumerate() {
-                let day =
-                    |forecast: &Forecast| Day { observed: self.now(region, end).0, mean: forecast.expected(), shape: forecast.shape() };
+                let day = |forecast: &Forecast| Day {
+                    observed: self.now(region, end).0,
+                    mean: forecast.expected(),
+                    shape: forecast.shape(),
+                };
                 of_region.push(forecasts.get(region).map(day));
             }
         }
         days
     }
 
-    /// p of each of the first `regions` and each window, made uniform by a number on [0, 1) for each.
-    pub fn randomised(&self, schedule: Schedule, regions: usize, mut uniform: impl FnMut() -> f64) -> Vec<f64> {
+    /// p of each of the first `regions` and each window, made uniform by a number on [0, 1) for
+    /// each.
+    pub fn randomised(
+        &self,
+        schedule: Schedule,
+        regions: usize,
+        mut uniform: impl FnMut() -> f64,
+    ) -> Vec<f64> {
         let mut values = Vec::new();
         for end in schedule.ends().filter(|end| self.coverage(*end) >= COVERAGE) {
             for (region, forecast) in self.forecasts(end, regions).iter().enumerate() {
@@ -227,26 +289,39 @@ impl Panel {
         values
     }
 
-    /// Looks of a classic: how far above its expectation, in units of the distance from there to its bound; or its statistic.
+    /// Looks of a classic: how far above its expectation, in units of the distance from there to
+    /// its bound; or its statistic.
     pub fn looks_of(&self, method: &Method, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
         let judged = |region: usize, end: usize| {
             if self.coverage(end) < COVERAGE {
                 return Look { end, score: None };
             }
-            let mut series: Vec<Option<f64>> = self.ends(end, 1).map(|past| Some(self.window(region, past, end).observed)).collect();
+            let mut series: Vec<Option<f64>> = self
+                .ends(end, 1)
+                .map(|past| Some(self.window(region, past, end).observed))
+                .collect();
             series.reverse();
             let observed = self.now(region, end).0;
             series.push(Some(observed));
             let judgement = judge_last(method, &series);
-            let score = match (judgement.alarm, judgement.expected, judgement.upperbound, judgement.statistic) {
+            let score = match (
+                judgement.alarm,
+                judgement.expected,
+                judgement.upperbound,
+                judgement.statistic,
+            ) {
                 (None, ..) => None,
                 (_, _, None, statistic) => statistic,
-                (_, Some(expected), Some(bound), _) if bound > expected => Some((observed - expected) / (bound - expected)),
+                (_, Some(expected), Some(bound), _) if bound > expected => {
+                    Some((observed - expected) / (bound - expected))
+                }
                 (Some(alarm), ..) => Some(if alarm { 1e6 + observed } else { 0.0 }),
             };
             Look { end, score }
         };
-        (0..regions.min(self.regions.len())).map(|region| schedule.ends().map(|end| judged(region, end)).collect()).collect()
+        (0..regions.min(self.regions.len()))
+            .map(|region| schedule.ends().map(|end| judged(region, end)).collect())
+            .collect()
     }
 }
 
@@ -267,7 +342,8 @@ pub fn episodes(looks: &[Look], threshold: f64) -> usize {
     first_alarms(looks, threshold).count()
 }
 
-/// The first alarm of each episode: alarms at or above a score, joined while no more than a day lies between them.
+/// The first alarm of each episode: alarms at or above a score, joined while no more than a day
+/// lies between them.
 pub fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Look> {
     let mut last: Option<usize> = None;
     looks.iter().filter(move |look| {
@@ -282,7 +358,12 @@ pub fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Loo
 
 /// The least score at which calm series together give at most `most` false episodes.
 pub fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
-    let mut scores: Vec<f64> = calm.iter().flatten().filter_map(|look| look.score).filter(|score| score.is_finite()).collect();
+    let mut scores: Vec<f64> = calm
+        .iter()
+        .flatten()
+        .filter_map(|look| look.score)
+        .filter(|score| score.is_finite())
+        .collect();
     scores.sort_by(f64::total_cmp);
     scores.dedup();
     let false_at = |score: f64| calm.iter().map(|looks| episodes(looks, score)).sum::<usize>();
@@ -293,7 +374,11 @@ pub fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
 /// The first alarm within so many hours of an onset.
 pub fn caught(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Option<Look> {
     let after = |look: &&Look| look.end > onset && look.end <= onset + within;
-    looks.iter().filter(after).find(|look| look.score.is_some_and(|score| score >= threshold)).copied()
+    looks
+        .iter()
+        .filter(after)
+        .find(|look| look.score.is_some_and(|score| score >= threshold))
+        .copied()
 }
 
 /// So many of so many.
@@ -313,7 +398,10 @@ impl Share {
         let (n, p, z) = ((self.of as f64).max(1.0), self.value(), 1.959_963_984_540_054);
         let centre = p + z * z / (2.0 * n);
         let spread = z * libm::sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
-        (((centre - spread) / (1.0 + z * z / n)).max(0.0), ((centre + spread) / (1.0 + z * z / n)).min(1.0))
+        (
+            ((centre - spread) / (1.0 + z * z / n)).max(0.0),
+            ((centre + spread) / (1.0 + z * z / n)).min(1.0),
+        )
     }
 
     pub fn add(&mut self, hit: bool) {

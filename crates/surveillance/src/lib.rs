@@ -1,7 +1,9 @@
 //! The engine: tally, watch, baselines, alarms, alerts; pure.
 //!
-//! Records in, records out; time comes in as ticks. No clock, no randomness, no IO, no logging: what the log holds decides everything.
-//! `tally` counts the posts of one partition and says in frames what changed; `watch` sums the frames of all partitions, closes
+//! Records in, records out; time comes in as ticks. No clock, no randomness, no IO, no logging:
+//! what the log holds decides everything.
+//! `tally` counts the posts of one partition and says in frames what changed; `watch` sums the
+//! frames of all partitions, closes
 //! windows, judges them and joins alarms into alerts. Both give their state as a [`Snapshot`].
 
 pub mod snapshot;

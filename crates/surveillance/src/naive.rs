@@ -1,7 +1,9 @@
 //! A recount by brute force: what tally must come to, from the records alone.
 //!
-//! Written from the rules of counting (design, section 3) and from nothing else: every value is made anew from all records,
-//! with sets and sorted lists, and nothing is kept up to date. Here too are the random streams on which both are compared,
+//! Written from the rules of counting (design, section 3) and from nothing else: every value is
+//! made anew from all records,
+//! with sets and sorted lists, and nothing is kept up to date. Here too are the random streams on
+//! which both are compared,
 //! and the fold of frames that reads what tally has told. Knows nothing of tally's inside.
 
 pub(crate) mod fold;
@@ -12,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use record::kind::Kind;
 use record::region::{Level, NO_LANGUAGE, RegionTable, WORLD};
 use record::time::{HOUR, MINUTE, pane_start};
-use record::{Author, Micros, Op, Post, PostId, Record, Settings, Span, TopicMatch, TopicSetting, Voice};
+use record::{
+    Author, Micros, Op, Post, PostId, Record, Settings, Span, TopicMatch, TopicSetting, Voice,
+};
 
 /// (topic, region, pane start)
 pub(crate) type CellKey = (String, String, Micros);
@@ -23,7 +27,8 @@ pub(crate) type WindowKey = (String, String, Micros, Micros);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Recount {
     pub(crate) cells: BTreeMap<CellKey, Cell>,
-    /// The newest event time counted. What has been told may be newer: of posts that are deleted since.
+    /// The newest event time counted. What has been told may be newer: of posts that are deleted
+    /// since.
     pub(crate) newest: BTreeMap<CellKey, Micros>,
     pub(crate) windows: BTreeMap<WindowKey, Window>,
     /// (key, own region, hour)
@@ -86,13 +91,25 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn of(records: &[Record]) -> Rules {
         let mut all: Vec<&Settings> =
-            records.iter().filter_map(|record| if let Record::Settings(settings) = record { Some(settings) } else { None }).collect();
+            records
+                .iter()
+                .filter_map(|record| {
+                    if let Record::Settings(settings) = record { Some(settings) } else { None }
+                })
+                .collect();
         all.sort_by_key(|settings| settings.number);
         let newest = all.last().copied().cloned().unwrap_or_default();
-        let topics = all.iter().flat_map(|settings| &settings.topics).map(|topic| (topic.id.clone(), topic.clone())).collect();
+        let topics = all
+            .iter()
+            .flat_map(|settings| &settings.topics)
+            .map(|topic| (topic.id.clone(), topic.clone()))
+            .collect();
         let own: Vec<_> = all.iter().flat_map(|settings| settings.regions.clone()).collect();
-        let short_from =
-            all.iter().filter(|settings| settings.topics.iter().any(|topic| topic.pane == 5 * MINUTE)).map(|settings| settings.from).min();
+        let short_from = all
+            .iter()
+            .filter(|settings| settings.topics.iter().any(|topic| topic.pane == 5 * MINUTE))
+            .map(|settings| settings.from)
+            .min();
         let all = all.into_iter().map(|settings| (settings.number, settings.clone())).collect();
         Rules { newest, all, topics, table: RegionTable::new(&own), short_from }
     }
@@ -106,7 +123,8 @@ impl Rules {
         instant.div_euclid(self.newest.author_epoch)
     }
 
-    /// By which name an author is counted in a window that begins at `begin`: that of the epoch of the begin.
+    /// By which name an author is counted in a window that begins at `begin`: that of the epoch of
+    /// the begin.
     fn author(&self, post: &Post, begin: Micros) -> Option<Author> {
         match self.epoch(post.event_time) - self.epoch(begin) {
             0 => post.author,
@@ -121,7 +139,11 @@ impl Rules {
     fn regions(&self, post: &Post, in_crisis: bool) -> BTreeMap<String, Level> {
         let mut regions = BTreeMap::from([(WORLD.to_owned(), Level::Beside)]);
         let own = post.places.first().map_or("ZZ", |place| place.path.as_str());
-        let mentioned = post.places.iter().find(|place| place.meaning == record::Meaning::Mentioned).filter(|_| in_crisis && own == "ZZ");
+        let mentioned = post
+            .places
+            .iter()
+            .find(|place| place.meaning == record::Meaning::Mentioned)
+            .filter(|_| in_crisis && own == "ZZ");
         for code in mentioned.map_or(own, |place| place.path.as_str()).split('/') {
             regions.insert(code.to_owned(), self.table.level(code));
         }
@@ -137,21 +159,28 @@ impl Rules {
         regions
     }
 
-    /// What a post counts in the denominators of a region of the tree: where profiles are asked, the sampled stand for all.
+    /// What a post counts in the denominators of a region of the tree: where profiles are asked,
+    /// the sampled stand for all.
     fn weight(&self, post: &Post) -> u64 {
         match (post.flags.by_profile, post.flags.sampled) {
             (false, _) => 1,
             (true, false) => 0,
-            (true, true) => u64::from(self.all[&post.settings].feeds[usize::from(post.feed)].one_author_in.max(1)),
+            (true, true) => u64::from(
+                self.all[&post.settings].feeds[usize::from(post.feed)].one_author_in.max(1),
+            ),
         }
     }
 
-    /// (arrival, event time, region path, langs, tags, topics); then what the design leaves open, so that an order there is.
+    /// (arrival, event time, region path, langs, tags, topics); then what the design leaves open,
+    /// so that an order there is.
     fn precedence(&self, post: &Post) -> impl Ord + use<> {
-        let tags: Vec<_> = post.tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect();
+        let tags: Vec<_> =
+            post.tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect();
         let path = post.places.first().map_or("ZZ".to_owned(), |place| place.path.clone());
-        let letter = (post.arrival, post.event_time, path, post.langs.clone(), tags, post.topics.clone());
-        let rest = (post.flags.filtered, post.overlays.clone(), self.weight(post), post.flags.pending);
+        let letter =
+            (post.arrival, post.event_time, path, post.langs.clone(), tags, post.topics.clone());
+        let rest =
+            (post.flags.filtered, post.overlays.clone(), self.weight(post), post.flags.pending);
         (letter, rest, record::wire::encode_post(post))
     }
 
@@ -161,19 +190,27 @@ impl Rules {
 }
 
 pub(crate) fn posts(records: &[Record]) -> impl Iterator<Item = &Post> {
-    records.iter().filter_map(|record| if let Record::Post(post) = record { Some(post) } else { None })
+    records
+        .iter()
+        .filter_map(|record| if let Record::Post(post) = record { Some(post) } else { None })
 }
 
 /// Whether `deletion` takes `post` away.
 pub(crate) fn deletes(deletion: &Post, post: &Post, horizon: Micros) -> bool {
     let in_time = deletion.arrival <= post.event_time + horizon;
-    let names = |author: Option<Author>| author.is_some() && (author == post.author || author == post.author_before);
+    let names = |author: Option<Author>| {
+        author.is_some() && (author == post.author || author == post.author_before)
+    };
     in_time
         && match deletion.op {
             Op::Delete => {
-                (deletion.id != PostId::NONE && deletion.id == post.id) || (deletion.alias.is_some() && deletion.alias == post.alias)
+                (deletion.id != PostId::NONE && deletion.id == post.id)
+                    || (deletion.alias.is_some() && deletion.alias == post.alias)
             }
-            Op::Remove => post.arrival < deletion.arrival && (names(deletion.author) || names(deletion.author_before)),
+            Op::Remove => {
+                post.arrival < deletion.arrival
+                    && (names(deletion.author) || names(deletion.author_before))
+            }
             Op::Create | Op::Edit => false,
         }
 }
@@ -192,33 +229,52 @@ pub(crate) fn recount(records: &[Record]) -> Recount {
             by_id.entry(post.id).or_default().push(post);
         }
     }
-    let known: Vec<&Post> = by_id.values().filter_map(|same| same.iter().copied().min_by_key(|post| rules.precedence(post))).collect();
+    let known: Vec<&Post> = by_id
+        .values()
+        .filter_map(|same| same.iter().copied().min_by_key(|post| rules.precedence(post)))
+        .collect();
 
     for post in known.iter().filter(|post| !post.flags.filtered) {
         let short = rules.short_from.is_some_and(|from| from <= post.event_time);
         for length in [HOUR].into_iter().chain(short.then_some(5 * MINUTE)) {
             for region in rules.regions(post, false).into_keys() {
-                let weight = if region == WORLD || region.contains(':') { 1 } else { rules.weight(post) };
+                let weight =
+                    if region == WORLD || region.contains(':') { 1 } else { rules.weight(post) };
                 if weight > 0 {
-                    let total = recount.totals.entry((region, pane_start(post.event_time, length), length)).or_default();
+                    let total = recount
+                        .totals
+                        .entry((region, pane_start(post.event_time, length), length))
+                        .or_default();
                     (total.posts, total.sampled) = (total.posts + weight, total.sampled + 1);
                 }
             }
         }
     }
 
-    let deletions: Vec<&Post> = posts(records).filter(|post| matches!(post.op, Op::Delete | Op::Remove)).collect();
-    let counted: Vec<&Post> = known.into_iter().filter(|post| !deletions.iter().any(|deletion| deletes(deletion, post, horizon))).collect();
+    let deletions: Vec<&Post> =
+        posts(records).filter(|post| matches!(post.op, Op::Delete | Op::Remove)).collect();
+    let counted: Vec<&Post> = known
+        .into_iter()
+        .filter(|post| !deletions.iter().any(|deletion| deletes(deletion, post, horizon)))
+        .collect();
 
     count_cells(&rules, &counted, &mut recount);
     for post in counted.iter().filter(|post| !post.flags.filtered) {
         let mine = |hit: &&TopicMatch| rules.topics.contains_key(&hit.id);
-        let is_sensitive = |hit: &&TopicMatch| rules.topics.get(&hit.id).is_some_and(|topic| topic.kind == Kind::Sensitive);
-        let sensitive: BTreeSet<&String> = post.topics.iter().filter(is_sensitive).flat_map(|hit| &hit.keys).collect();
-        let keys: BTreeSet<&String> = post.topics.iter().filter(mine).flat_map(|hit| &hit.keys).collect();
-        let own = post.places.first().map_or("ZZ", |place| place.path.rsplit('/').next().unwrap_or("ZZ"));
+        let is_sensitive = |hit: &&TopicMatch| {
+            rules.topics.get(&hit.id).is_some_and(|topic| topic.kind == Kind::Sensitive)
+        };
+        let sensitive: BTreeSet<&String> =
+            post.topics.iter().filter(is_sensitive).flat_map(|hit| &hit.keys).collect();
+        let keys: BTreeSet<&String> =
+            post.topics.iter().filter(mine).flat_map(|hit| &hit.keys).collect();
+        let own =
+            post.places.first().map_or("ZZ", |place| place.path.rsplit('/').next().unwrap_or("ZZ"));
         for key in keys.difference(&sensitive) {
-            *recount.tags.entry(((*key).clone(), own.to_owned(), pane_start(post.event_time, HOUR))).or_default() += 1;
+            *recount
+                .tags
+                .entry(((*key).clone(), own.to_owned(), pane_start(post.event_time, HOUR)))
+                .or_default() += 1;
         }
     }
     recount
@@ -258,12 +314,18 @@ fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
     for post in counted {
         let mut seen = BTreeSet::new();
         for hit in &post.topics {
-            let Some(topic) = rules.topics.get(&hit.id).filter(|topic| seen.insert(&topic.id)) else {
+            let Some(topic) = rules.topics.get(&hit.id).filter(|topic| seen.insert(&topic.id))
+            else {
                 continue;
             };
             let regions = rules.regions(post, topic.kind == Kind::Crisis);
-            for (region, _) in regions.iter().filter(|(region, level)| topic.kind.allows(**level, region)) {
-                series.entry((topic.id.clone(), region.clone())).or_default().push((post, hit.voice));
+            for (region, _) in
+                regions.iter().filter(|(region, level)| topic.kind.allows(**level, region))
+            {
+                series
+                    .entry((topic.id.clone(), region.clone()))
+                    .or_default()
+                    .push((post, hit.voice));
             }
         }
     }
@@ -281,7 +343,11 @@ fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
             for length in rules.windows(topic) {
                 let mut end = pane + topic.pane;
                 while end - length <= pane {
-                    windows.entry((end, length)).or_default().add(post, voice, rules.author(post, end - length));
+                    windows.entry((end, length)).or_default().add(
+                        post,
+                        voice,
+                        rules.author(post, end - length),
+                    );
                     end += topic.pane;
                 }
             }
@@ -292,7 +358,8 @@ fn count_cells(rules: &Rules, counted: &[&Post], recount: &mut Recount) {
                 posts: held.posts.len() as u32,
                 authors: held.authors.len() as u32,
                 authors_self: held.authors_self.len() as u32,
-                posts_news: held.posts.iter().filter(|(_, voice)| *voice == Voice::News).count() as u32,
+                posts_news: held.posts.iter().filter(|(_, voice)| *voice == Voice::News).count()
+                    as u32,
                 posts_filtered: held.filtered,
                 authors_filtered: held.authors_filtered.len() as u32,
                 pending: held.pending,
@@ -326,7 +393,10 @@ fn sample(rules: &Rules, (topic, _, pane): &CellKey, mut posts: Vec<&Post>) -> V
             let voice = post.topics.iter().find(|hit| hit.id == *topic).map(|hit| hit.voice);
             Sample {
                 print: post.id.print(),
-                alike: posts.iter().find(|other| author(other) == author(post)).map_or(0, |other| other.id.print()),
+                alike: posts
+                    .iter()
+                    .find(|other| author(other) == author(post))
+                    .map_or(0, |other| other.id.print()),
                 tags: post.tags.iter().map(|tag| tag.key.clone()).collect(),
                 langs: post.langs.clone(),
                 link_domain: post.link_domain.clone(),
@@ -367,7 +437,9 @@ impl Clock {
             };
             let settings: Vec<&Settings> = records[..nth]
                 .iter()
-                .filter_map(|record| if let Record::Settings(settings) = record { Some(settings) } else { None })
+                .filter_map(|record| {
+                    if let Record::Settings(settings) = record { Some(settings) } else { None }
+                })
                 .collect();
             let Some(newest) = settings.iter().max_by_key(|settings| settings.number) else {
                 continue;
@@ -386,16 +458,22 @@ impl Clock {
                 }
             }
             clock.furthest = clock.feeds.values().filter_map(|feed| feed.reached).max();
-            let wanted: Option<Vec<&FeedClock>> = newest.feeds.iter().map(|feed| clock.feeds.get(&feed.name)).collect();
+            let wanted: Option<Vec<&FeedClock>> =
+                newest.feeds.iter().map(|feed| clock.feeds.get(&feed.name)).collect();
             let Some(feeds) = wanted else {
                 continue;
             };
-            let running: Vec<(Micros, u32)> =
-                feeds.iter().filter(|feed| !feed.ended).filter_map(|feed| Some((feed.reached?, feed.settings))).collect();
+            let running: Vec<(Micros, u32)> = feeds
+                .iter()
+                .filter(|feed| !feed.ended)
+                .filter_map(|feed| Some((feed.reached?, feed.settings)))
+                .collect();
             let Some(leader) = running.iter().map(|(reached, _)| *reached).max() else {
                 continue;
             };
-            let held = |number: u32| settings.iter().filter(|later| later.number > number).map(|later| later.from).min();
+            let held = |number: u32| {
+                settings.iter().filter(|later| later.number > number).map(|later| later.from).min()
+            };
             let reached = running
                 .iter()
                 .filter(|(reached, _)| *reached >= leader - newest.lateness)

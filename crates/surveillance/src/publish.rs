@@ -1,21 +1,32 @@
 //! What the public may see: one function decides it, once for each topic and final UTC day.
 //!
-//! Asked by `watch` when a day can't change any more; what it gives lands in `public_counts` and is all that a public page, feed or
-//! badge reads. Knows no store, no channel and no other day: days don't overlap, are told once and never again, so nothing can be
+//! Asked by `watch` when a day can't change any more; what it gives lands in `public_counts` and is
+//! all that a public page, feed or
+//! badge reads. Knows no store, no channel and no other day: days don't overlap, are told once and
+//! never again, so nothing can be
 //! learnt by looking often.
 //!
-//! A number is shown if at least the kind's floor of accounts stand behind it (11, see [`Kind::public_floor`]), rounded to 5.
+//! A number is shown if at least the kind's floor of accounts stand behind it (11, see
+//! [`Kind::public_floor`]), rounded to 5.
 //! What isn't shown is not told apart from nothing: regions without a number have no entry at all.
-//! Then *complementary suppression*: whoever subtracts what is shown from its parent must not learn of a withheld region that
-//! somebody is there, nor how many to within less than rounding leaves of any number. The reader is taken to know more than he does:
-//! - that accounts of regions add up to those of their parent, and where nobody is placed no deeper than the parent;
+//! Then *complementary suppression*: whoever subtracts what is shown from its parent must not learn
+//! of a withheld region that
+//! somebody is there, nor how many to within less than rounding leaves of any number. The reader is
+//! taken to know more than he does:
+//! - that accounts of regions add up to those of their parent, and where nobody is placed no deeper
+//!   than the parent;
 //! - which regions have ever had a post of the topic, and that others had none;
-//! - for each withheld region, whether it is withheld for being small (then it is below the floor) or for another's sake.
+//! - for each withheld region, whether it is withheld for being small (then it is below the floor)
+//!   or for another's sake.
 //!
-//! What he can conclude is computed exactly ([`Tree::bounds`]: on a tree of sums, intervals passed up and down are the tightest),
-//! and where that is too much the least of the numbers beside it goes too, or if there is none, the one above.
-//! That a number is withheld for another's sake says a little, too: it would have given that one away. So who runs this program over
-//! every day that there can be may learn that somebody is there; the tests do so, and hold that he never learns how many.
+//! What he can conclude is computed exactly ([`Tree::bounds`]: on a tree of sums, intervals passed
+//! up and down are the tightest),
+//! and where that is too much the least of the numbers beside it goes too, or if there is none, the
+//! one above.
+//! That a number is withheld for another's sake says a little, too: it would have given that one
+//! away. So who runs this program over
+//! every day that there can be may learn that somebody is there; the tests do so, and hold that he
+//! never learns how many.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +38,17 @@ const ENDLESS: i64 = 1 << 40;
 
 /// What the public may see of one topic's day, by region: the world, countries and first levels.
 ///
-/// `accounts` are the distinct accounts of the day in every region where the topic was ever counted, 0 included; regions that may
-/// not be shown at all (overlays, unlocated, the operator's own) are passed over. The world is always told, by `None` if its number
-/// is withheld: so a day that was decided can be told from one that wasn't. Nothing else is told of what is withheld.
-pub fn day(kind: Kind, table: &RegionTable, accounts: &BTreeMap<String, u32>) -> BTreeMap<String, Option<u32>> {
+/// `accounts` are the distinct accounts of the day in every region where the topic was ever
+/// counted, 0 included; regions that may
+/// not be shown at all (overlays, unlocated, the operator's own) are passed over. The world is
+/// always told, by `None` if its number
+/// is withheld: so a day that was decided can be told from one that wasn't. Nothing else is told of
+/// what is withheld.
+pub fn day(
+    kind: Kind,
+    table: &RegionTable,
+    accounts: &BTreeMap<String, u32>,
+) -> BTreeMap<String, Option<u32>> {
     let Some(floor) = kind.public_floor() else { return BTreeMap::new() };
     let mut tree = Tree::of(kind, table, accounts, floor);
     tree.withhold();
@@ -49,7 +67,8 @@ struct Node<'a> {
     accounts: u32,
     parent: Option<usize>,
     children: Vec<usize>,
-    /// Accounts that count in more than one child, as a number to be added to the children's sum; 0 or below.
+    /// Accounts that count in more than one child, as a number to be added to the children's sum; 0
+    /// or below.
     overlap: i64,
     shown: bool,
     /// Whether it is withheld for being small.
@@ -68,12 +87,20 @@ struct Tree<'a> {
 type Bounds = (i64, i64);
 
 impl<'a> Tree<'a> {
-    fn of(kind: Kind, table: &RegionTable, accounts: &'a BTreeMap<String, u32>, floor: u32) -> Tree<'a> {
+    fn of(
+        kind: Kind,
+        table: &RegionTable,
+        accounts: &'a BTreeMap<String, u32>,
+        floor: u32,
+    ) -> Tree<'a> {
         let mut tree = Tree { nodes: Vec::new(), floor };
         tree.add(WORLD, accounts.get(WORLD).copied().unwrap_or(0), None);
         let of_level = |level: Level| {
             accounts.iter().filter(move |(region, _)| {
-                table.level(region) == level && *region != UNLOCATED && *region != WORLD && kind.allows(level, region)
+                table.level(region) == level
+                    && *region != UNLOCATED
+                    && *region != WORLD
+                    && kind.allows(level, region)
             })
         };
         let mut countries: BTreeMap<&str, usize> = BTreeMap::new();
@@ -81,12 +108,18 @@ impl<'a> Tree<'a> {
             countries.insert(region, tree.add(region, *count, Some(0)));
         }
         for (region, count) in of_level(Level::First) {
-            if let Some(parent) = table.country(region).and_then(|country| countries.get(country.as_str()).copied()) {
+            if let Some(parent) =
+                table.country(region).and_then(|country| countries.get(country.as_str()).copied())
+            {
                 tree.add(region, *count, Some(parent));
             }
         }
         for parent in 0..tree.nodes.len() {
-            let sum: i64 = tree.nodes[parent].children.iter().map(|child| i64::from(tree.nodes[*child].accounts)).sum();
+            let sum: i64 = tree.nodes[parent]
+                .children
+                .iter()
+                .map(|child| i64::from(tree.nodes[*child].accounts))
+                .sum();
             if tree.nodes[parent].children.is_empty() {
                 continue;
             }
@@ -102,19 +135,30 @@ impl<'a> Tree<'a> {
     fn add(&mut self, region: &'a str, accounts: u32, parent: Option<usize>) -> usize {
         let index = self.nodes.len();
         let shown = accounts >= self.floor;
-        self.nodes.push(Node { region, accounts, parent, children: Vec::new(), overlap: 0, shown, small: !shown, is_rest: false });
+        self.nodes.push(Node {
+            region,
+            accounts,
+            parent,
+            children: Vec::new(),
+            overlap: 0,
+            shown,
+            small: !shown,
+            is_rest: false,
+        });
         if let Some(parent) = parent {
             self.nodes[parent].children.push(index);
         }
         index
     }
 
-    /// Withholds numbers until nothing can be concluded that must not be, then shows again what was withheld in vain.
+    /// Withholds numbers until nothing can be concluded that must not be, then shows again what was
+    /// withheld in vain.
     fn withhold(&mut self) {
         while let Some(exposed) = self.exposed() {
             match self.beside_or_above(exposed) {
                 Some(other) => self.nodes[other].shown = false,
-                // With nothing beside or above it shown nothing but what regions overlap by can be known: better say nothing.
+                // With nothing beside or above it shown nothing but what regions overlap by can be
+                // known: better say nothing.
                 None => {
                     self.nodes.iter_mut().for_each(|node| node.shown = false);
                     return;
@@ -141,21 +185,31 @@ impl<'a> Tree<'a> {
             let (least, most) = bounds[*index];
             let is_narrow = most - least < narrowest;
             match node.is_rest {
-                // Nobody is told of a rest, and where some are placed no deeper everybody may know it: only how many they are is kept.
+                // Nobody is told of a rest, and where some are placed no deeper everybody may know
+                // it: only how many they are is kept.
                 true => (1..self.floor).contains(&node.accounts) && is_narrow,
                 false => node.small && (least >= 1 || is_narrow),
             }
         })
     }
 
-    /// What to withhold so that less can be concluded of a number: the least shown one beside it, else the one above it, and so on upwards.
+    /// What to withhold so that less can be concluded of a number: the least shown one beside it,
+    /// else the one above it, and so on upwards.
     fn beside_or_above(&self, exposed: usize) -> Option<usize> {
         let mut below = exposed;
         while let Some(parent) = self.nodes[below].parent {
-            let hides_nothing_below = |index: &usize| !self.nodes[*index].children.iter().any(|child| self.nodes[*child].shown);
-            let beside = self.nodes[parent].children.iter().copied().filter(|index| self.nodes[*index].shown).filter(hides_nothing_below);
+            let hides_nothing_below = |index: &usize| {
+                !self.nodes[*index].children.iter().any(|child| self.nodes[*child].shown)
+            };
+            let beside = self.nodes[parent]
+                .children
+                .iter()
+                .copied()
+                .filter(|index| self.nodes[*index].shown)
+                .filter(hides_nothing_below);
             // By what is shown, not by what it was rounded from.
-            let least = beside.min_by_key(|index| (self.rounded(*index), self.nodes[*index].region));
+            let least =
+                beside.min_by_key(|index| (self.rounded(*index), self.nodes[*index].region));
             if least.is_some() {
                 return least;
             }
@@ -189,19 +243,25 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What can be concluded of each number from all that is shown: the tightest bounds, for every number is in one sum as a part
+    /// What can be concluded of each number from all that is shown: the tightest bounds, for every
+    /// number is in one sum as a part
     /// and in one as a whole, so that the sums form a tree.
     fn bounds(&self) -> Vec<Bounds> {
         let mut bounds: Vec<Bounds> = (0..self.nodes.len()).map(|index| self.told(index)).collect();
         let sums = |bounds: &[Bounds], children: &[usize]| {
-            children.iter().fold((0, 0), |(least, most), child| (least + bounds[*child].0, most + bounds[*child].1))
+            children.iter().fold((0, 0), |(least, most), child| {
+                (least + bounds[*child].0, most + bounds[*child].1)
+            })
         };
         // Children stand behind their parents.
         for index in (0..self.nodes.len()).rev() {
             let node = &self.nodes[index];
             if !node.children.is_empty() {
                 let (least, most) = sums(&bounds, &node.children);
-                bounds[index] = (bounds[index].0.max(least + node.overlap), bounds[index].1.min(most + node.overlap));
+                bounds[index] = (
+                    bounds[index].0.max(least + node.overlap),
+                    bounds[index].1.min(most + node.overlap),
+                );
             }
         }
         for index in 0..self.nodes.len() {
@@ -211,7 +271,10 @@ impl<'a> Tree<'a> {
             let below: Vec<Bounds> = node.children.iter().map(|child| bounds[*child]).collect();
             for (child, (low, high)) in node.children.iter().zip(below) {
                 let others = (least - low, most - high);
-                bounds[*child] = (low.max(whole_least - node.overlap - others.1), high.min(whole_most - node.overlap - others.0));
+                bounds[*child] = (
+                    low.max(whole_least - node.overlap - others.1),
+                    high.min(whole_most - node.overlap - others.0),
+                );
             }
         }
         bounds

@@ -1,4 +1,5 @@
-//! An alert's numbers again, from what was stored with it: so that an official can be shown that nothing else went into them.
+//! An alert's numbers again, from what was stored with it: so that an official can be shown that
+//! nothing else went into them.
 //!
 //! Knows an alert and the parameters of its method; asks no store and no log.
 
@@ -18,7 +19,9 @@ pub enum RecomputeError {
     #[error("nothing is stored with the alert that it could be computed from")]
     NoBaseline,
     /// The windows of its baseline don't lie a whole number of windows before its own.
-    #[error("the baseline that is stored with the alert is none of its window's: a window ends at {end}")]
+    #[error(
+        "the baseline that is stored with the alert is none of its window's: a window ends at {end}"
+    )]
     Spacing {
         /// End of the window that doesn't fit.
         end: i64,
@@ -33,19 +36,30 @@ pub enum RecomputeError {
     },
 }
 
-/// Judges the alert's window by its method, from its baseline: windows that were left out of it are left out again.
+/// Judges the alert's window by its method, from its baseline: windows that were left out of it are
+/// left out again.
 pub fn recompute(alert: &Alert, params: &[(String, String)]) -> Result<Judgement, RecomputeError> {
     if let Some(judgement) = predicted_again(&alert.grounds, alert.window_end, alert.observed) {
         return Ok(judgement);
     }
     let Grounds { baseline, .. } = &*alert.grounds;
-    let method = Method::parse(&alert.method, params)
-        .map_err(|why| RecomputeError::Method { method: alert.method.clone(), why: why.to_string() })?;
-    let oldest = baseline.iter().map(|window| window.end).min().ok_or(RecomputeError::NoBaseline)?;
+    let method = Method::parse(&alert.method, params).map_err(|why| RecomputeError::Method {
+        method: alert.method.clone(),
+        why: why.to_string(),
+    })?;
+    let oldest =
+        baseline.iter().map(|window| window.end).min().ok_or(RecomputeError::NoBaseline)?;
     let place = |end: i64| {
         let back = alert.window_end - end;
-        let fits = alert.window_length > 0 && back > 0 && back % alert.window_length == 0 && back / alert.window_length <= WINDOWS_MAX;
-        if fits { Ok((back / alert.window_length) as usize) } else { Err(RecomputeError::Spacing { end }) }
+        let fits = alert.window_length > 0
+            && back > 0
+            && back % alert.window_length == 0
+            && back / alert.window_length <= WINDOWS_MAX;
+        if fits {
+            Ok((back / alert.window_length) as usize)
+        } else {
+            Err(RecomputeError::Spacing { end })
+        }
     };
     let mut counts: Vec<Option<f64>> = vec![None; place(oldest)?];
     let length = counts.len();
@@ -92,9 +106,11 @@ mod tests {
     }
 
     fn windows(counts: &[Option<u32>]) -> Vec<PastWindow> {
-        let window =
-            |(back, count): (i64, &Option<u32>)| count.map(|observed| PastWindow { end: (100 - back) * DAY, observed, exposure: 1.0 });
-        let mut windows: Vec<PastWindow> = (1..).zip(counts.iter().rev()).filter_map(window).collect();
+        let window = |(back, count): (i64, &Option<u32>)| {
+            count.map(|observed| PastWindow { end: (100 - back) * DAY, observed, exposure: 1.0 })
+        };
+        let mut windows: Vec<PastWindow> =
+            (1..).zip(counts.iter().rev()).filter_map(window).collect();
         windows.reverse();
         windows
     }
@@ -106,7 +122,8 @@ mod tests {
             vec![Some(50), Some(40), Some(4), None, Some(9), Some(3), None, Some(6), Some(2)],
             vec![Some(7), Some(5), Some(6), None],
         ] {
-            let mut counts: Vec<Option<f64>> = past.iter().map(|count| count.map(f64::from)).collect();
+            let mut counts: Vec<Option<f64>> =
+                past.iter().map(|count| count.map(f64::from)).collect();
             counts.push(Some(31.0));
             let straight = judge_last(&Method::parse("eears", &[]).unwrap(), &counts);
             assert_eq!(recompute(&alert(windows(&past), 31), &[]), Ok(straight));
@@ -123,6 +140,8 @@ mod tests {
         let later = vec![PastWindow { end: 100 * DAY, observed: 1, exposure: 1.0 }];
         assert!(matches!(recompute(&alert(later, 3), &[]), Err(RecomputeError::Spacing { .. })));
         let unknown = Alert { method: "oracle".into(), ..alert(windows(&[Some(1)]), 3) };
-        assert!(recompute(&unknown, &[]).unwrap_err().to_string().contains("unknown method `oracle`"));
+        assert!(
+            recompute(&unknown, &[]).unwrap_err().to_string().contains("unknown method `oracle`")
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! Snapshots: a stage's state as data, in chunks that are named by their content.
 //!
-//! A chunk that hasn't changed keeps its name and isn't written again; the manifest, written last, names the chunks in order.
-//! No chunk is longer than [`CHUNK_BYTES_MAX`]. A map is cut between entries whose keys' hashes say so: an entry that comes, goes or
+//! A chunk that hasn't changed keeps its name and isn't written again; the manifest, written last,
+//! names the chunks in order.
+//! No chunk is longer than [`CHUNK_BYTES_MAX`]. A map is cut between entries whose keys' hashes say
+//! so: an entry that comes, goes or
 //! changes renames the chunk it is in, seldom also the next.
 //! Knows no store: whoever drives the stage puts chunks and manifest where it likes.
 
@@ -76,7 +78,8 @@ impl Manifest {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Manifest, RestoreError> {
-        let manifest: Manifest = postcard::from_bytes(bytes).map_err(|why| RestoreError::Malformed { index: 0, why: why.to_string() })?;
+        let manifest: Manifest = postcard::from_bytes(bytes)
+            .map_err(|why| RestoreError::Malformed { index: 0, why: why.to_string() })?;
         if manifest.version != VERSION {
             return Err(RestoreError::Version { found: manifest.version });
         }
@@ -97,18 +100,29 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// `known` are the names in the manifest before.
     pub(crate) fn new(known: &'a BTreeSet<ChunkName>) -> Writer<'a> {
-        Writer { known, sizes: SIZES, chunks: Vec::new(), fresh: Vec::new(), fresh_names: BTreeSet::new() }
+        Writer {
+            known,
+            sizes: SIZES,
+            chunks: Vec::new(),
+            fresh: Vec::new(),
+            fresh_names: BTreeSet::new(),
+        }
     }
 
-    /// A part that is read back as a whole. Of what can grow long and changes in few places, [`Writer::put_map`] rewrites less.
+    /// A part that is read back as a whole. Of what can grow long and changes in few places,
+    /// [`Writer::put_map`] rewrites less.
     pub(crate) fn put<T: Serialize>(&mut self, part: &T) {
         let mut piece = Piece::new(self);
         piece.extend(&to_bytes(part));
         piece.end();
     }
 
-    /// A part that is read back entry by entry. Entries that change together should stand together; returns the names of its chunks.
-    pub(crate) fn put_map<K: Serialize, V: Serialize>(&mut self, entries: impl IntoIterator<Item = (K, V)>) -> Vec<ChunkName> {
+    /// A part that is read back entry by entry. Entries that change together should stand together;
+    /// returns the names of its chunks.
+    pub(crate) fn put_map<K: Serialize, V: Serialize>(
+        &mut self,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> Vec<ChunkName> {
         let sizes = self.sizes;
         let mut piece = Piece::new(self);
         let (mut entry, mut cut) = (Vec::new(), false);
@@ -148,7 +162,13 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn finish(self, stage: &str, partition: u32, next: Vec<Position>) -> Snapshot {
         Snapshot {
-            manifest: Manifest { version: VERSION, stage: stage.to_owned(), partition, next, chunks: self.chunks },
+            manifest: Manifest {
+                version: VERSION,
+                stage: stage.to_owned(),
+                partition,
+                next,
+                chunks: self.chunks,
+            },
             fresh: self.fresh,
         }
     }
@@ -201,9 +221,16 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// `chunks` are the bytes of `manifest.chunks`, in its order.
-    pub(crate) fn new(stage: &str, manifest: &'a Manifest, chunks: &'a [Vec<u8>]) -> Result<Reader<'a>, RestoreError> {
+    pub(crate) fn new(
+        stage: &str,
+        manifest: &'a Manifest,
+        chunks: &'a [Vec<u8>],
+    ) -> Result<Reader<'a>, RestoreError> {
         if manifest.stage != stage {
-            return Err(RestoreError::Stage { found: manifest.stage.clone(), wanted: stage.to_owned() });
+            return Err(RestoreError::Stage {
+                found: manifest.stage.clone(),
+                wanted: stage.to_owned(),
+            });
         }
         Ok(Reader { manifest, chunks, at: 0 })
     }
@@ -223,7 +250,9 @@ impl<'a> Reader<'a> {
     }
 
     /// What [`Writer::put_map`] was given.
-    pub(crate) fn take_map<K: DeserializeOwned, V: DeserializeOwned, C: FromIterator<(K, V)>>(&mut self) -> Result<C, RestoreError> {
+    pub(crate) fn take_map<K: DeserializeOwned, V: DeserializeOwned, C: FromIterator<(K, V)>>(
+        &mut self,
+    ) -> Result<C, RestoreError> {
         let (mut bytes, mut goes_on) = self.chunk()?;
         let mut failed = None;
         let entries = std::iter::from_fn(|| {
@@ -248,7 +277,8 @@ impl<'a> Reader<'a> {
             }
             (*bytes, *goes_on) = self.chunk()?;
         }
-        let (length, rest) = postcard::take_from_bytes::<usize>(bytes).map_err(|why| self.malformed(&why.to_string()))?;
+        let (length, rest) = postcard::take_from_bytes::<usize>(bytes)
+            .map_err(|why| self.malformed(&why.to_string()))?;
         *bytes = rest;
         let mut joined = Vec::new();
         while joined.len() + bytes.len() < length {
@@ -272,7 +302,8 @@ impl<'a> Reader<'a> {
     /// The content of the next chunk, and whether what it belongs to goes on after it.
     fn chunk(&mut self) -> Result<(&'a [u8], bool), RestoreError> {
         let index = self.at;
-        let (Some(name), Some(bytes)) = (self.manifest.chunks.get(index), self.chunks.get(index)) else {
+        let (Some(name), Some(bytes)) = (self.manifest.chunks.get(index), self.chunks.get(index))
+        else {
             return Err(RestoreError::Missing { index });
         };
         if blake3::hash(bytes).as_bytes() != name {

@@ -1,6 +1,7 @@
 //! Tally: counts the posts of one partition, and says at each tick what has changed.
 //!
-//! Between ingest and watch: `posts` in, frames out. The rules of counting are here and nowhere else: identity, late posts,
+//! Between ingest and watch: `posts` in, frames out. The rules of counting are here and nowhere
+//! else: identity, late posts,
 //! deletions, ancestors and overlays, distinct authors, denominators, samples (design, section 3).
 //! Knows no other partition, no baseline and no clock: its time is the watermark, made from ticks.
 
@@ -19,8 +20,8 @@ use record::pseudonym::Epoch;
 use record::region::{Level, RegionTable, WORLD};
 use record::time::{EARLIEST, HOUR, LATEST, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    FRAME_PART_BYTES, Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record, Sampled, SeriesChange, Settings, TagChange,
-    TopicMatch, TotalChange, WindowChange,
+    FRAME_PART_BYTES, Frame, Handled, Micros, Op, PaneChange, Position, Post, PostId, Record,
+    Sampled, SeriesChange, Settings, TagChange, TopicMatch, TotalChange, WindowChange,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,8 @@ use series::{Grid, Pseudonyms, Series};
 /// Denominators are told when the watermark passes a multiple of this.
 const TOTALS_EVERY: Micros = 10 * SECOND;
 
-/// The panes of denominators where a crisis topic is counted in such short ones; else only hours are kept.
+/// The panes of denominators where a crisis topic is counted in such short ones; else only hours
+/// are kept.
 const SHORT_PANE: Micros = 5 * MINUTE;
 
 /// One partition's counts.
@@ -145,7 +147,8 @@ impl Tally {
         self.head.ended
     }
 
-    /// Takes the record at `position` in. A record that was applied before changes nothing. A frame comes out in its parts.
+    /// Takes the record at `position` in. A record that was applied before changes nothing. A frame
+    /// comes out in its parts.
     pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Frame>) {
         if position < self.head.next {
             return;
@@ -187,8 +190,10 @@ impl Tally {
         }
     }
 
-    /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as no tick of it has spoken for
-    /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they were told in the gap.
+    /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as
+    /// no tick of it has spoken for
+    /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they
+    /// were told in the gap.
     pub fn skip(&mut self, to: Position, settings: Option<Settings>) {
         if to <= self.head.next {
             return;
@@ -222,15 +227,23 @@ impl Tally {
         self.short_from = None;
         for settings in &self.head.settings {
             for topic in &settings.topics {
-                self.grids.insert(topic.id.clone(), (Grid::new(topic.pane, &topic.windows), topic.kind));
-                if topic.pane == SHORT_PANE && self.short_from.is_none_or(|from| settings.from < from) {
+                self.grids
+                    .insert(topic.id.clone(), (Grid::new(topic.pane, &topic.windows), topic.kind));
+                if topic.pane == SHORT_PANE
+                    && self.short_from.is_none_or(|from| settings.from < from)
+                {
                     self.short_from = Some(settings.from);
                 }
             }
             self.table = settings.region_table();
         }
         self.series.retain(|topic, _| self.grids.contains_key(topic));
-        self.cells_held = self.series.values().flat_map(BTreeMap::values).map(|series| series.cells.len() as u64).sum();
+        self.cells_held = self
+            .series
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|series| series.cells.len() as u64)
+            .sum();
     }
 
     fn newest_settings(&self) -> Option<&Settings> {
@@ -245,9 +258,12 @@ impl Tally {
         self.newest_settings().map_or(36 * HOUR, |settings| settings.horizon)
     }
 
-    /// Whether the pane of this length that holds this instant can take no more posts. A post is known as long as its hour can.
+    /// Whether the pane of this length that holds this instant can take no more posts. A post is
+    /// known as long as its hour can.
     fn is_final(&self, instant: Micros, length: Micros) -> bool {
-        self.watermark().is_some_and(|watermark| pane_start(instant, length) + length + self.horizon() <= watermark)
+        self.watermark().is_some_and(|watermark| {
+            pane_start(instant, length) + length + self.horizon() <= watermark
+        })
     }
 
     // ---- records ----
@@ -264,9 +280,12 @@ impl Tally {
                 if let Some(print) = print {
                     self.gone.delete(print, post.arrival);
                 }
-                let by_id = print.and_then(|print| Some((self.identities.find(print, post.event_time)?.hour, print)));
+                let by_id = print.and_then(|print| {
+                    Some((self.identities.find(print, post.event_time)?.hour, print))
+                });
                 let by_alias: Vec<(Micros, u64)> = match post.alias {
-                    // Sources whose deletions name no author are few and filtered: a walk is cheaper than an index.
+                    // Sources whose deletions name no author are few and filtered: a walk is
+                    // cheaper than an index.
                     Some(alias) => self
                         .identities
                         .matched_between(Micros::MIN, Micros::MAX)
@@ -285,7 +304,9 @@ impl Tally {
                 self.head.handled.removals += 1;
                 for author in post.author.into_iter().chain(post.author_before) {
                     self.gone.remove_account(author.0, post.arrival);
-                    let theirs = self.by_author.range((author.0, Micros::MIN, 0)..=(author.0, Micros::MAX, u64::MAX));
+                    let theirs = self
+                        .by_author
+                        .range((author.0, Micros::MIN, 0)..=(author.0, Micros::MAX, u64::MAX));
                     for (_, hour, print) in theirs.copied().collect::<Vec<_>>() {
                         self.review(hour, print);
                     }
@@ -308,8 +329,11 @@ impl Tally {
         if let Some(known) = self.identities.find(print, post.event_time) {
             let precedes = self.precedes(post, &known, print);
             let is_same = (known.arrival, known.event_time) == (post.arrival, post.event_time);
-            // Without a place in the answer, and without a topic, nothing tells the second record from the first.
-            let is_answer = post.flags.by_profile && !post.flags.pending && (precedes || post.topics.is_empty());
+            // Without a place in the answer, and without a topic, nothing tells the second record
+            // from the first.
+            let is_answer = post.flags.by_profile
+                && !post.flags.pending
+                && (precedes || post.topics.is_empty());
             if is_same && is_answer {
                 self.head.handled.resent += 1;
             } else {
@@ -348,24 +372,36 @@ impl Tally {
         let weight = self.weight(post);
         if let Some(matched) = self.identities.matched(known.hour, print) {
             let counts_now = matched.post();
-            // Where the rules of counting leave two records equal, what else they say decides, so that their order never does.
+            // Where the rules of counting leave two records equal, what else they say decides, so
+            // that their order never does.
             return match post.precedence().cmp(&counts_now.precedence()) {
-                std::cmp::Ordering::Equal => matched.goes_behind((post, weight), (&counts_now, self.weight(&counts_now))),
+                std::cmp::Ordering::Equal => {
+                    matched.goes_behind((post, weight), (&counts_now, self.weight(&counts_now)))
+                }
                 order => order.is_lt(),
             };
         }
         let basis = self.identities.basis(known);
-        let tags = |tags: &[record::Tag]| tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect::<Vec<_>>();
+        let tags = |tags: &[record::Tag]| {
+            tags.iter().map(|tag| (tag.key.clone(), tag.written.clone())).collect::<Vec<_>>()
+        };
         let nothing: &[TopicMatch] = &[];
         let letter = (post.path(), &post.langs, tags(&post.tags), post.topics.as_slice());
         (letter, post.flags.filtered, &post.overlays, weight)
-            < ((&basis.path, &basis.langs, tags(&basis.tags), nothing), basis.filtered, &basis.overlays, basis.weight)
+            < (
+                (&basis.path, &basis.langs, tags(&basis.tags), nothing),
+                basis.filtered,
+                &basis.overlays,
+                basis.weight,
+            )
     }
 
     /// How many posts it stands for in the denominators of its regions.
     ///
-    /// One that told its place itself, or whose feed asks nobody, is one. Where profiles are asked, those of matched posts all are and
-    /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for as many as there are to one of them.
+    /// One that told its place itself, or whose feed asks nobody, is one. Where profiles are asked,
+    /// those of matched posts all are and
+    /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for
+    /// as many as there are to one of them.
     fn weight(&self, post: &Post) -> u32 {
         if !post.flags.by_profile {
             return 1;
@@ -373,8 +409,15 @@ impl Tally {
         if !post.flags.sampled {
             return 0;
         }
-        let settings = self.head.settings.iter().find(|settings| settings.number == post.settings).or(self.newest_settings());
-        settings.and_then(|settings| settings.feeds.get(usize::from(post.feed))).map_or(1, |feed| feed.one_author_in.max(1))
+        let settings = self
+            .head
+            .settings
+            .iter()
+            .find(|settings| settings.number == post.settings)
+            .or(self.newest_settings());
+        settings
+            .and_then(|settings| settings.feeds.get(usize::from(post.feed)))
+            .map_or(1, |feed| feed.one_author_in.max(1))
     }
 
     fn take_back(&mut self, known: &Known, print: u64) {
@@ -420,11 +463,17 @@ impl Tally {
         let mut left_out = Vec::new();
         let watermark = self.watermark();
         for hit in each_topic(post) {
-            let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
+            let Some((grid, kind)) = self
+                .grids
+                .get(&hit.id)
+                .filter(|(grid, _)| !self.is_final(post.event_time, grid.pane))
+            else {
                 continue;
             };
             let pseudonyms = self.pseudonyms(post, grid);
-            let open_end = watermark.filter(|_| kind.fires_early()).map(|watermark| grid.pane_of(watermark) + 1);
+            let open_end = watermark
+                .filter(|_| kind.fires_early())
+                .map(|watermark| grid.pane_of(watermark) + 1);
             let pane = grid.pane_of(post.event_time);
             for region in self.regions.of_post(post, &self.table, *kind) {
                 let known = self.series.get(&hit.id).and_then(|regions| regions.get(&region));
@@ -436,7 +485,8 @@ impl Tally {
                     }
                     self.cells_held += 1;
                 }
-                let series = self.series.entry(hit.id.clone()).or_default().entry(region).or_default();
+                let series =
+                    self.series.entry(hit.id.clone()).or_default().entry(region).or_default();
                 series.add(grid, post, hit, &pseudonyms, kind.samples(), open_end);
                 self.changed.insert((hit.id.clone(), region));
             }
@@ -445,7 +495,8 @@ impl Tally {
         left_out.into_boxed_slice()
     }
 
-    /// Whether the region may have one more cell. The last tenth of the room is not for overlays; world and countries always have.
+    /// Whether the region may have one more cell. The last tenth of the room is not for overlays;
+    /// world and countries always have.
     fn has_room(&self, region: u32) -> bool {
         let max = self.cells_max();
         let code = self.regions.name(region);
@@ -458,13 +509,20 @@ impl Tally {
     /// Takes a post out of its cells, but for those that it was `left_out` of.
     fn uncount(&mut self, post: &Post, left_out: &LeftOut) {
         for hit in each_topic(post) {
-            let Some((grid, kind)) = self.grids.get(&hit.id).filter(|(grid, _)| !self.is_final(post.event_time, grid.pane)) else {
+            let Some((grid, kind)) = self
+                .grids
+                .get(&hit.id)
+                .filter(|(grid, _)| !self.is_final(post.event_time, grid.pane))
+            else {
                 continue;
             };
             let pseudonyms = self.pseudonyms(post, grid);
             let counted = |region: &u32| !identity::is_left_out(left_out, &hit.id, *region);
-            for region in self.regions.of_post(post, &self.table, *kind).into_iter().filter(counted) {
-                let Some(series) = self.series.get_mut(&hit.id).and_then(|regions| regions.get_mut(&region)) else {
+            for region in self.regions.of_post(post, &self.table, *kind).into_iter().filter(counted)
+            {
+                let Some(series) =
+                    self.series.get_mut(&hit.id).and_then(|regions| regions.get_mut(&region))
+                else {
                     continue;
                 };
                 let resample = series.remove(grid, post, hit, &pseudonyms);
@@ -475,7 +533,11 @@ impl Tally {
                     let mut prints: Vec<u64> = self
                         .identities
                         .matched_between(from, to)
-                        .filter(|(print, matched)| !matched.deleted && *print != post.id.print() && !matched.is_left_out(&hit.id, region))
+                        .filter(|(print, matched)| {
+                            !matched.deleted
+                                && *print != post.id.print()
+                                && !matched.is_left_out(&hit.id, region)
+                        })
                         .map(|(print, matched)| (print, matched.post()))
                         .filter(|(_, other)| {
                             !other.flags.filtered
@@ -496,11 +558,14 @@ impl Tally {
         self.count_tags(post, -1);
     }
 
-    /// A post's pseudonyms and the window starts for which each is in force: that of the epoch in which the window begins.
+    /// A post's pseudonyms and the window starts for which each is in force: that of the epoch in
+    /// which the window begins.
     fn pseudonyms(&self, post: &Post, grid: &Grid) -> Pseudonyms {
         let length = self.author_epoch();
         let epoch = Epoch::of(post.event_time, length);
-        let starts = |epoch: Epoch| grid.border(epoch.start(length))..grid.border(Epoch(epoch.0 + 1).start(length));
+        let starts = |epoch: Epoch| {
+            grid.border(epoch.start(length))..grid.border(Epoch(epoch.0 + 1).start(length))
+        };
         let now = post.author.map(|author| (author.0, starts(epoch)));
         let before = post.author_before.map(|author| (author.0, starts(epoch.before())));
         now.into_iter().chain(before).collect()
@@ -511,7 +576,10 @@ impl Tally {
             return;
         }
         let of = |wanted: fn(Kind) -> bool| -> BTreeSet<&String> {
-            let hits = post.topics.iter().filter(|hit| self.grids.get(&hit.id).is_some_and(|(_, kind)| wanted(*kind)));
+            let hits = post
+                .topics
+                .iter()
+                .filter(|hit| self.grids.get(&hit.id).is_some_and(|(_, kind)| wanted(*kind)));
             hits.flat_map(|hit| &hit.keys).collect()
         };
         // A key of a sensitive topic stays untold even where another topic has it too.
@@ -528,7 +596,9 @@ impl Tally {
 
     fn count_totals(&mut self, basis: &Basis, event_time: Micros, by: i64) {
         self.count_total(basis, event_time, HOUR, by);
-        if self.short_from.is_some_and(|from| from <= event_time) && !self.is_final(event_time, SHORT_PANE) {
+        if self.short_from.is_some_and(|from| from <= event_time)
+            && !self.is_final(event_time, SHORT_PANE)
+        {
             self.count_total(basis, event_time, SHORT_PANE, by);
         }
     }
@@ -539,7 +609,8 @@ impl Tally {
         }
         let pane = pane_start(event_time, length);
         for region in self.regions.of(&basis.path, &basis.overlays, &basis.langs) {
-            let weight = if basis.weight == 1 || self.regions.is_beside(region) { 1 } else { basis.weight };
+            let weight =
+                if basis.weight == 1 || self.regions.is_beside(region) { 1 } else { basis.weight };
             if weight == 0 {
                 continue;
             }
@@ -555,22 +626,39 @@ impl Tally {
 
     // ---- frames ----
 
-    /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were told, or an instant at which watch may
+    /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were
+    /// told, or an instant at which watch may
     /// close a window: it counts on all that was posted before.
     fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
-        let (Some(now), Some(told)) = (watermark, self.head.totals_told) else { return watermark.is_some() };
-        let (lateness, horizon) = self.newest_settings().map_or((0, 0), |settings| (settings.lateness, settings.horizon));
-        [0, lateness, horizon].iter().any(|delay| (now - delay).div_euclid(TOTALS_EVERY) > (told - delay).div_euclid(TOTALS_EVERY))
+        let (Some(now), Some(told)) = (watermark, self.head.totals_told) else {
+            return watermark.is_some();
+        };
+        let (lateness, horizon) =
+            self.newest_settings().map_or((0, 0), |settings| (settings.lateness, settings.horizon));
+        [0, lateness, horizon].iter().any(|delay| {
+            (now - delay).div_euclid(TOTALS_EVERY) > (told - delay).div_euclid(TOTALS_EVERY)
+        })
     }
 
     /// `before` is where the watermark stood when the frame before was made.
-    fn frame(&mut self, position: Position, at: Micros, before: Option<Micros>, ended: bool) -> Frame {
+    fn frame(
+        &mut self,
+        position: Position,
+        at: Micros,
+        before: Option<Micros>,
+        ended: bool,
+    ) -> Frame {
         let number = self.newest_settings().map_or(1, |settings| settings.number);
         let horizon = self.horizon();
         let furthest = self.head.clock.furthest();
         if ended {
-            let newest =
-                self.series.values().flat_map(BTreeMap::values).flat_map(|series| series.cells.values()).map(|cell| cell.newest).max();
+            let newest = self
+                .series
+                .values()
+                .flat_map(BTreeMap::values)
+                .flat_map(|series| series.cells.values())
+                .map(|cell| cell.newest)
+                .max();
             if let Some(last) = furthest.into_iter().chain(newest).max() {
                 self.head.clock.finish(pane_border(last + 1, HOUR));
             }
@@ -578,7 +666,8 @@ impl Tally {
         let watermark = self.watermark();
         // Another partition may have ended a pane later, by a post whose author's clock was ahead.
         let end = ended.then(|| pane_border(watermark.unwrap_or(EARLIEST) + AHEAD_MAX, HOUR));
-        // What lies further ahead belongs to a replay that has read on: it is told when its time comes.
+        // What lies further ahead belongs to a replay that has read on: it is told when its time
+        // comes.
         let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST) + AHEAD_MAX };
         let mut frame = Frame {
             partition: self.head.partition,
@@ -594,7 +683,12 @@ impl Tally {
         let final_before = |watermark: Micros| pane_start(watermark - horizon, HOUR);
         if let Some(settings) = self.head.settings.last() {
             let until = end.unwrap_or(pane_border(until.min(LATEST), HOUR));
-            self.head.clock.coverage(settings, before.map(final_before), until, &mut frame.coverage);
+            self.head.clock.coverage(
+                settings,
+                before.map(final_before),
+                until,
+                &mut frame.coverage,
+            );
         }
         self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
@@ -611,7 +705,14 @@ impl Tally {
         frame
     }
 
-    fn tell_series(&mut self, before: Option<Micros>, watermark: Option<Micros>, until: Micros, end: Option<Micros>, frame: &mut Frame) {
+    fn tell_series(
+        &mut self,
+        before: Option<Micros>,
+        watermark: Option<Micros>,
+        until: Micros,
+        end: Option<Micros>,
+        frame: &mut Frame,
+    ) {
         let author_epoch = self.author_epoch();
         let changed = std::mem::take(&mut self.changed);
         let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
@@ -619,7 +720,8 @@ impl Tally {
             let Some((grid, kind)) = self.grids.get(topic) else {
                 continue;
             };
-            // Window ends that the watermark passes now: told for every series that has anyone in the window.
+            // Window ends that the watermark passes now: told for every series that has anyone in
+            // the window.
             let passed = match (before, watermark) {
                 (_, None) => 1..1,
                 (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
@@ -628,12 +730,16 @@ impl Tally {
             let last = grid.border(end.unwrap_or(until));
             let passed = match end {
                 Some(_) => passed.start..last + 1,
-                // The window that opens now is told too: a partition in which nothing more happens has its part in it.
+                // The window that opens now is told too: a partition in which nothing more happens
+                // has its part in it.
                 None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
                 None => passed,
             };
             let all: Vec<u32> = if passed.is_empty() {
-                changed.range((topic.clone(), 0)..=(topic.clone(), u32::MAX)).map(|(_, region)| *region).collect()
+                changed
+                    .range((topic.clone(), 0)..=(topic.clone(), u32::MAX))
+                    .map(|(_, region)| *region)
+                    .collect()
             } else {
                 regions.keys().copied().collect()
             };
@@ -649,10 +755,24 @@ impl Tally {
                 };
                 let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
                 let mut room = SAMPLES_BYTES_MAX;
-                // Newest first: where there is no room for all samples in one frame, the older ones come with the next.
+                // Newest first: where there is no room for all samples in one frame, the older ones
+                // come with the next.
                 for pane in std::mem::replace(&mut series.changed_panes, ahead).into_iter().rev() {
-                    change.panes.push(pane_change(series, topic, grid, pane, *kind, author_epoch, &self.identities, &mut room));
-                    if series.cells.get(&pane).is_some_and(|cell| kind.samples() && cell.sample_changed) {
+                    change.panes.push(pane_change(
+                        series,
+                        topic,
+                        grid,
+                        pane,
+                        *kind,
+                        author_epoch,
+                        &self.identities,
+                        &mut room,
+                    ));
+                    if series
+                        .cells
+                        .get(&pane)
+                        .is_some_and(|cell| kind.samples() && cell.sample_changed)
+                    {
                         series.changed_panes.insert(pane);
                     }
                 }
@@ -676,9 +796,16 @@ impl Tally {
             let posts = self.tags.get(&at).map_or(0, |count| count.posts);
             let (pane_start, region, key) = at;
             let posts = u32::try_from(posts).unwrap_or(u32::MAX);
-            frame.tags.push(TagChange { key, region: self.regions.name(region).to_owned(), pane_start, posts });
+            frame.tags.push(TagChange {
+                key,
+                region: self.regions.name(region).to_owned(),
+                pane_start,
+                posts,
+            });
         }
-        frame.tags.sort_by(|a, b| (&a.key, &a.region, a.pane_start).cmp(&(&b.key, &b.region, b.pane_start)));
+        frame.tags.sort_by(|a, b| {
+            (&a.key, &a.region, a.pane_start).cmp(&(&b.key, &b.region, b.pane_start))
+        });
     }
 
     fn tell_totals(&mut self, until: Micros, frame: &mut Frame) {
@@ -699,7 +826,9 @@ impl Tally {
             }
         }
         self.changed_totals = ahead;
-        frame.totals.sort_by(|a, b| (a.pane_start, a.length, &a.region).cmp(&(b.pane_start, b.length, &b.region)));
+        frame.totals.sort_by(|a, b| {
+            (a.pane_start, a.length, &a.region).cmp(&(b.pane_start, b.length, &b.region))
+        });
     }
 
     /// Everything before `hour` is final: identities go, and cells that no window needs any more.
@@ -707,7 +836,10 @@ impl Tally {
         let grids = &self.grids;
         let dropped = self.identities.forget(hour, |_, post| {
             // A post in a longer pane may still be sampled anew.
-            post.topics.iter().filter_map(|hit| grids.get(&hit.id)).any(|(grid, _)| grid.instant(grid.pane_of(post.event_time) + 1) > hour)
+            post.topics
+                .iter()
+                .filter_map(|hit| grids.get(&hit.id))
+                .any(|(grid, _)| grid.instant(grid.pane_of(post.event_time) + 1) > hour)
         });
         for (print, post) in &dropped {
             forget_author(&mut self.by_author, post, *print);
@@ -721,11 +853,16 @@ impl Tally {
             let keep_from = grid.pane_of(hour - grid.longest());
             regions.retain(|_, series| {
                 let held = series.cells.len();
-                // Cells are final; their distinct authors are needed as long as a window that holds them is not.
+                // Cells are final; their distinct authors are needed as long as a window that holds
+                // them is not.
                 series.cells.retain(|pane, _| *pane >= keep_from);
                 cells_held -= (held - series.cells.len()) as u64;
                 // No post can leave their samples any more.
-                for (_, cell) in series.cells.range_mut(..grid.pane_of(hour)).filter(|(_, cell)| !cell.sample_changed) {
+                for (_, cell) in series
+                    .cells
+                    .range_mut(..grid.pane_of(hour))
+                    .filter(|(_, cell)| !cell.sample_changed)
+                {
                     cell.sample = Vec::new();
                 }
                 series.authors.forget(keep_from, grid.pane_of(hour));
@@ -738,7 +875,8 @@ impl Tally {
         self.tags = self.tags.split_off(&(hour, 0, String::new()));
         self.totals.retain(|(_, pane, _), _| *pane >= hour);
         let held = self.head.settings.len();
-        let longest = self.head.settings.iter().map(Settings::longest_window).max().unwrap_or_default();
+        let longest =
+            self.head.settings.iter().map(Settings::longest_window).max().unwrap_or_default();
         while self.head.settings.len() > 1 && self.head.settings[1].from <= hour - longest {
             self.head.settings.remove(0);
         }
@@ -770,21 +908,28 @@ fn forget_author(by_author: &mut ByAuthor, post: &Post, print: u64) {
 
 /// A post counts once in a topic, however often it is named.
 fn each_topic(post: &Post) -> impl Iterator<Item = &TopicMatch> {
-    let first = |nth: usize, hit: &TopicMatch| !post.topics[..nth].iter().any(|earlier| earlier.id == hit.id);
+    let first = |nth: usize, hit: &TopicMatch| {
+        !post.topics[..nth].iter().any(|earlier| earlier.id == hit.id)
+    };
     post.topics.iter().enumerate().filter(move |(nth, hit)| first(*nth, hit)).map(|(_, hit)| hit)
 }
 
 /// Bytes of samples that a series brings in one frame, at most; those of one cell fit.
 const SAMPLES_BYTES_MAX: usize = 256 << 10;
 
-/// Of a sampled post: its first tags, none longer than so many bytes, and no longer domain than there can be.
+/// Of a sampled post: its first tags, none longer than so many bytes, and no longer domain than
+/// there can be.
 const SAMPLE_TAGS_MAX: usize = 16;
 const SAMPLE_TAG_BYTES_MAX: usize = 128;
 const SAMPLE_DOMAIN_BYTES_MAX: usize = 253;
 const SAMPLE_LINK_BYTES_MAX: usize = 1024;
 
-/// `room` is what of [`SAMPLES_BYTES_MAX`] is left; a sample that doesn't fit stays marked as changed.
-#[expect(clippy::too_many_arguments, reason = "one caller, which holds them apart because it borrows the series")]
+/// `room` is what of [`SAMPLES_BYTES_MAX`] is left; a sample that doesn't fit stays marked as
+/// changed.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller, which holds them apart because it borrows the series"
+)]
 fn pane_change(
     series: &mut Series,
     topic: &str,
@@ -825,19 +970,32 @@ fn pane_change(
 }
 
 /// What the sampled posts say of their cell, with authors numbered within it.
-fn sampled(prints: &[u64], topic: &str, grid: &Grid, pane: Pane, author_epoch: Micros, identities: &Identities) -> Vec<Sampled> {
+fn sampled(
+    prints: &[u64],
+    topic: &str,
+    grid: &Grid,
+    pane: Pane,
+    author_epoch: Micros,
+    identities: &Identities,
+) -> Vec<Sampled> {
     let mut authors = Vec::new();
     let epoch = Epoch::of(grid.instant(pane), author_epoch);
     let (from, to) = (pane_start(grid.instant(pane), HOUR), grid.instant(pane + 1));
     let hours = (0..).map(|hour| from + hour * HOUR).take_while(|hour| *hour < to);
     let hours: Vec<Micros> = hours.collect();
-    let find = |print: &u64| hours.iter().find_map(|hour| identities.matched(*hour, *print)).map(Matched::post);
+    let find = |print: &u64| {
+        hours.iter().find_map(|hour| identities.matched(*hour, *print)).map(Matched::post)
+    };
     prints
         .iter()
         .filter_map(|print| find(print).map(|post| (*print, post)))
         .map(|(print, post)| {
             // As in the cell's count, an author goes by the key in force where the pane begins.
-            let by = if Epoch::of(post.event_time, author_epoch) == epoch { post.author } else { post.author_before };
+            let by = if Epoch::of(post.event_time, author_epoch) == epoch {
+                post.author
+            } else {
+                post.author_before
+            };
             let number = authors.iter().position(|author| *author == by).unwrap_or_else(|| {
                 authors.push(by);
                 authors.len() - 1
@@ -856,7 +1014,9 @@ fn sampled(prints: &[u64], topic: &str, grid: &Grid, pane: Pane, author_epoch: M
                 own: voice == Some(record::Voice::Own),
                 news: voice == Some(record::Voice::News),
                 langs: post.langs,
-                link_domain: post.link_domain.filter(|domain| domain.len() <= SAMPLE_DOMAIN_BYTES_MAX),
+                link_domain: post
+                    .link_domain
+                    .filter(|domain| domain.len() <= SAMPLE_DOMAIN_BYTES_MAX),
                 simhash: post.simhash,
                 account_new: post.account_age == record::AccountAge::UnderWeek,
                 sealed_link: post.sealed_link.filter(|link| link.len() <= SAMPLE_LINK_BYTES_MAX),
@@ -865,8 +1025,15 @@ fn sampled(prints: &[u64], topic: &str, grid: &Grid, pane: Pane, author_epoch: M
         .collect()
 }
 
-/// The windows to tell of: those passed now that hold anyone, and those whose value changed, up to the last open one.
-fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, last: Pane, out: &mut Vec<WindowChange>) {
+/// The windows to tell of: those passed now that hold anyone, and those whose value changed, up to
+/// the last open one.
+fn windows(
+    series: &mut Series,
+    grid: &Grid,
+    passed: &std::ops::Range<Pane>,
+    last: Pane,
+    out: &mut Vec<WindowChange>,
+) {
     let first_held = series.cells.first_key_value().map_or(Pane::MAX, |(pane, _)| *pane);
     let last_held = series.cells.last_key_value().map_or(Pane::MIN, |(pane, _)| *pane);
     let changed = std::mem::take(&mut series.changed_windows);
@@ -880,8 +1047,13 @@ fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, las
             authors_filtered: series.authors_filtered.authors(index, end),
             steps: Vec::new(),
         };
-        let passed = passed.start.max(first_held.saturating_add(1))..passed.end.min(last_held.saturating_add(length).saturating_add(1));
-        let changed = changed.get(index).copied().flatten().map_or(1..1, |(first, end)| first..end.min(last) + 1);
+        let passed = passed.start.max(first_held.saturating_add(1))
+            ..passed.end.min(last_held.saturating_add(length).saturating_add(1));
+        let changed = changed
+            .get(index)
+            .copied()
+            .flatten()
+            .map_or(1..1, |(first, end)| first..end.min(last) + 1);
         for end in ends_with_cells(series, length, &passed, &changed) {
             let mut window = value(end);
             if changed.contains(&end) {
@@ -898,14 +1070,21 @@ fn windows(series: &mut Series, grid: &Grid, passed: &std::ops::Range<Pane>, las
 }
 
 /// Of two ranges of window ends those whose window has a cell: posts may lie years apart.
-fn ends_with_cells(series: &Series, length: Pane, passed: &std::ops::Range<Pane>, changed: &std::ops::Range<Pane>) -> Vec<Pane> {
+fn ends_with_cells(
+    series: &Series,
+    length: Pane,
+    passed: &std::ops::Range<Pane>,
+    changed: &std::ops::Range<Pane>,
+) -> Vec<Pane> {
     let ranges = [passed, changed].into_iter().filter(|range| !range.is_empty());
     let Some(from) = ranges.clone().map(|range| range.start).min() else { return Vec::new() };
     let to = ranges.map(|range| range.end).max().unwrap_or(from);
     let (mut ends, mut next) = (Vec::new(), from);
     for pane in series.cells.range(from.saturating_sub(length)..to).map(|(pane, _)| *pane) {
         let until = pane.saturating_add(length).saturating_add(1).min(to);
-        ends.extend((next.max(pane + 1)..until).filter(|end| passed.contains(end) || changed.contains(end)));
+        ends.extend(
+            (next.max(pane + 1)..until).filter(|end| passed.contains(end) || changed.contains(end)),
+        );
         next = next.max(until);
     }
     ends
@@ -951,7 +1130,10 @@ impl Regions {
         let mut regions = match self.paths.get(path) {
             Some(regions) => regions.clone(),
             None => {
-                let regions: Vec<u32> = std::iter::once(WORLD).chain(path.split('/')).map(|code| self.number(code)).collect();
+                let regions: Vec<u32> = std::iter::once(WORLD)
+                    .chain(path.split('/'))
+                    .map(|code| self.number(code))
+                    .collect();
                 self.paths.insert(path.to_owned(), regions.clone());
                 regions
             }

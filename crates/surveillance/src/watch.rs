@@ -1,10 +1,14 @@
 //! Watch: sums the frames of all partitions, closes windows, judges them and raises alerts.
 //!
-//! Between tally and everything that is read: `tallies` in; counts, verdicts and alerts out. Two folds: *open* applies every
-//! frame as it comes (for open counts and early firing); *aligned* holds a partition's frames back beyond the next instant
-//! until every partition has passed it, so that what is closed doesn't depend on the order in which partitions were read.
+//! Between tally and everything that is read: `tallies` in; counts, verdicts and alerts out. Two
+//! folds: *open* applies every
+//! frame as it comes (for open counts and early firing); *aligned* holds a partition's frames back
+//! beyond the next instant
+//! until every partition has passed it, so that what is closed doesn't depend on the order in which
+//! partitions were read.
 //! Frames that wait are merged; open is held as what it says otherwise than aligned.
-//! Here, where sums are first seen, cells under the floor of their topic's kind end. Knows no posts, no clock, no store.
+//! Here, where sums are first seen, cells under the floor of their topic's kind end. Knows no
+//! posts, no clock, no store.
 
 mod batch;
 mod chart;
@@ -27,7 +31,8 @@ use std::sync::Arc;
 use record::region::RegionTable;
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
-    Coverage, Exclusion, Frame, Grounds, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, TopicSetting, Version,
+    Coverage, Exclusion, Frame, Grounds, Handled, Micros, Position, Record, SeriesChange, Settings,
+    Stage, TopicSetting, Version,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -73,9 +78,15 @@ impl Mode {
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WatchError {
-    #[error("frame {position} of partition {partition} follows frame {previous:?}, but {last:?} was the last one seen: frames are missing")]
+    #[error(
+        "frame {position} of partition {partition} follows frame {previous:?}, but {last:?} was \
+            the last one seen: frames are missing"
+    )]
     Gap { partition: u32, position: Position, previous: Option<Position>, last: Option<Position> },
-    #[error("part {part} of frame {position} of partition {partition} came where part {due} was due: parts are missing")]
+    #[error(
+        "part {part} of frame {position} of partition {partition} came where part {due} was due: \
+            parts are missing"
+    )]
     Part { partition: u32, position: Position, part: u32, due: u32 },
     #[error("frame of partition {partition}, but there are {partitions} partitions")]
     Partition { partition: u32, partitions: u32 },
@@ -121,12 +132,14 @@ struct Head {
     mode: Mode,
     next: Position,
     partitions: Vec<Partition>,
-    /// Next pane end to be closed, judged again and made final, for each pane length; none before the first watermark.
+    /// Next pane end to be closed, judged again and made final, for each pane length; none before
+    /// the first watermark.
     cursors: BTreeMap<Micros, Cursors>,
     /// The aligned watermark.
     passed: Option<Micros>,
     ended: Option<Micros>,
-    /// What the latest frames say and `aligned` doesn't yet, laid over it. What grows stands in chunks of its own.
+    /// What the latest frames say and `aligned` doesn't yet, laid over it. What grows stands in
+    /// chunks of its own.
     #[serde(skip)]
     open: Shared,
     #[serde(skip)]
@@ -147,7 +160,8 @@ struct Head {
     changed_totals: BTreeSet<(Micros, Micros, String)>,
     #[serde(skip)]
     changed_coverage: BTreeSet<(Micros, String)>,
-    /// Cells of kinds with a floor that have been told: they are told as empty should they fall below it.
+    /// Cells of kinds with a floor that have been told: they are told as empty should they fall
+    /// below it.
     #[serde(skip)]
     told_cells: BTreeSet<(String, String, Micros)>,
 }
@@ -172,11 +186,13 @@ struct Partition {
     watermark: Option<Micros>,
     ended: bool,
     handled: Handled,
-    /// What the aligned fold has not taken in: for each instant that may be due the frames up to the first that has passed it.
+    /// What the aligned fold has not taken in: for each instant that may be due the frames up to
+    /// the first that has passed it.
     pending: VecDeque<Batch>,
     /// The watermark of the last frame that it has.
     aligned: Option<Micros>,
-    /// After frames were deleted unread: the time of which nothing certain is known. It ends with the first frame after them.
+    /// After frames were deleted unread: the time of which nothing certain is known. It ends with
+    /// the first frame after them.
     unread: Option<(Micros, Option<Micros>)>,
 }
 
@@ -219,7 +235,8 @@ struct Bound {
     fired: bool,
 }
 
-/// What is found of one window: the numbers of its verdict and, should it be in alarm, of its alert.
+/// What is found of one window: the numbers of its verdict and, should it be in alarm, of its
+/// alert.
 #[derive(Debug, Clone)]
 struct Finding {
     stage: Stage,
@@ -253,7 +270,8 @@ struct Pasts {
     before_guardband: Vec<(Micros, bool)>,
     of_shortest: Vec<(Micros, bool)>,
     of_longest: Vec<(Micros, bool)>,
-    /// For the default detector: also windows as long as the guardband don't reach into what is judged.
+    /// For the default detector: also windows as long as the guardband don't reach into what is
+    /// judged.
     baseline_shortest: Vec<(Micros, bool)>,
     baseline_longest: Vec<(Micros, bool)>,
 }
@@ -350,7 +368,10 @@ impl Watch {
 
     /// Cells held: panes of series.
     pub fn cells(&self) -> usize {
-        self.series.values().map(|series| series.aligned.panes.len() + series.open.panes.len()).sum()
+        self.series
+            .values()
+            .map(|series| series.aligned.panes.len() + series.open.panes.len())
+            .sum()
     }
 
     /// Whether every partition has ended and everything is final.
@@ -362,7 +383,12 @@ impl Watch {
     ///
     /// # Errors
     /// A gap in a partition's frames, or settings that name no detector: watch can't go on.
-    pub fn apply(&mut self, position: Position, record: &Record, out: &mut Vec<Record>) -> Result<(), WatchError> {
+    pub fn apply(
+        &mut self,
+        position: Position,
+        record: &Record,
+        out: &mut Vec<Record>,
+    ) -> Result<(), WatchError> {
         if position < self.head.next {
             return Ok(());
         }
@@ -373,12 +399,21 @@ impl Watch {
                 out.extend(news.then(|| record.clone()));
             }
             Record::Frame(frame) => self.frame(position, frame, out)?,
-            Record::Exclusion(what) if !self.head.exclusions.iter().any(|known| known.what == *what && known.lifted_from.is_none()) => {
+            Record::Exclusion(what)
+                if !self
+                    .head
+                    .exclusions
+                    .iter()
+                    .any(|known| known.what == *what && known.lifted_from.is_none()) =>
+            {
                 self.head.exclusions.push(Excluded { what: what.clone(), lifted_from: None });
                 self.views.clear();
             }
             Record::Lift(lift) => {
-                let held = self.head.exclusions.iter_mut().filter(|known| known.what.alert == lift.alert && known.lifted_from.is_none());
+                let held =
+                    self.head.exclusions.iter_mut().filter(|known| {
+                        known.what.alert == lift.alert && known.lifted_from.is_none()
+                    });
                 held.for_each(|known| known.lifted_from = Some(lift.valid_from));
                 self.views.clear();
             }
@@ -388,17 +423,25 @@ impl Watch {
         Ok(())
     }
 
-    /// Goes on behind a record that can't be read. If it was a frame, the next one of its partition is a gap.
+    /// Goes on behind a record that can't be read. If it was a frame, the next one of its partition
+    /// is a gap.
     pub fn pass(&mut self, position: Position) {
         self.head.next = self.head.next.max(position + 1);
     }
 
-    /// Goes on at `to`: what stands before it was deleted unread. Whatever frames changed there is unknown, so from a horizon before
-    /// the last one read until the first that is left hours count as not covered; `settings` are those that the log holds.
+    /// Goes on at `to`: what stands before it was deleted unread. Whatever frames changed there is
+    /// unknown, so from a horizon before
+    /// the last one read until the first that is left hours count as not covered; `settings` are
+    /// those that the log holds.
     ///
     /// # Errors
     /// Settings that name no detector.
-    pub fn skip(&mut self, to: Position, settings: Option<Settings>, out: &mut Vec<Record>) -> Result<(), WatchError> {
+    pub fn skip(
+        &mut self,
+        to: Position,
+        settings: Option<Settings>,
+        out: &mut Vec<Record>,
+    ) -> Result<(), WatchError> {
         if to <= self.head.next {
             return Ok(());
         }
@@ -410,29 +453,45 @@ impl Watch {
         }
         let horizon = self.newest().map_or(0, |settings| settings.horizon);
         for partition in &mut self.head.partitions {
-            let from = partition.watermark.map_or(Micros::MAX, |watermark| pane_start(watermark - horizon, HOUR));
+            let from = partition
+                .watermark
+                .map_or(Micros::MAX, |watermark| pane_start(watermark - horizon, HOUR));
             let before = partition.unread.map_or(Micros::MAX, |(before, _)| before);
             partition.unread = Some((from.min(before), None));
         }
         Ok(())
     }
 
-    /// After a gap, what a partition says of the coverage of the hours that it touches is that there is none.
+    /// After a gap, what a partition says of the coverage of the hours that it touches is that
+    /// there is none.
     fn uncovered<'a>(&mut self, frame: &'a Frame) -> Cow<'a, Frame> {
-        let Some((from, until)) = self.head.partitions.get(frame.partition as usize).and_then(|partition| partition.unread) else {
+        let Some((from, until)) = self
+            .head
+            .partitions
+            .get(frame.partition as usize)
+            .and_then(|partition| partition.unread)
+        else {
             return Cow::Borrowed(frame);
         };
         let Some(settings) = self.newest() else { return Cow::Borrowed(frame) };
         let horizon = settings.horizon;
-        let feeds: Vec<String> = settings.feeds.iter().filter(|feed| feed.whole).map(|feed| feed.name.clone()).collect();
+        let feeds: Vec<String> =
+            settings.feeds.iter().filter(|feed| feed.whole).map(|feed| feed.name.clone()).collect();
         let partition = &mut self.head.partitions[frame.partition as usize];
         let mut frame = frame.clone();
         let until = until.unwrap_or_else(|| {
             partition.last = frame.previous;
-            let until = pane_border(frame.at.max(frame.watermark.unwrap_or(frame.at)) + AHEAD_MAX, HOUR);
+            let until =
+                pane_border(frame.at.max(frame.watermark.unwrap_or(frame.at)) + AHEAD_MAX, HOUR);
             let from = from.min(pane_start(until - horizon, HOUR));
             partition.unread = Some((from, Some(until)));
-            let of_hour = |pane_start| feeds.iter().map(move |feed| Coverage { feed: feed.clone(), pane_start, covered: 0 });
+            let of_hour = |pane_start| {
+                feeds.iter().map(move |feed| Coverage {
+                    feed: feed.clone(),
+                    pane_start,
+                    covered: 0,
+                })
+            };
             frame.coverage.extend(hours_told(from, until).flat_map(of_hour));
             until
         });
@@ -452,8 +511,9 @@ impl Watch {
             return Ok(false);
         }
         let detect = &settings.detect;
-        let method = Method::parse(&detect.method, &detect.params)
-            .map_err(|why| WatchError::Detector { method: detect.method.clone(), why: why.to_string() })?;
+        let method = Method::parse(&detect.method, &detect.params).map_err(|why| {
+            WatchError::Detector { method: detect.method.clone(), why: why.to_string() }
+        })?;
         self.rules.push(Arc::new(Rules { settings: settings.clone(), method }));
         self.relearn();
         self.views.clear();
@@ -462,7 +522,10 @@ impl Watch {
         if let Some(passed) = self.head.passed {
             for topic in &settings.topics {
                 // A post of the new topic may be a horizon old.
-                self.head.cursors.entry(topic.pane).or_insert_with(|| Cursors::from(passed - settings.horizon, topic.pane));
+                self.head
+                    .cursors
+                    .entry(topic.pane)
+                    .or_insert_with(|| Cursors::from(passed - settings.horizon, topic.pane));
             }
         }
         Ok(true)
@@ -470,7 +533,8 @@ impl Watch {
 
     /// What follows from the settings that are held.
     fn relearn(&mut self) {
-        let regions: Vec<_> = self.rules.iter().flat_map(|rules| rules.settings.regions.iter().cloned()).collect();
+        let regions: Vec<_> =
+            self.rules.iter().flat_map(|rules| rules.settings.regions.iter().cloned()).collect();
         self.table = RegionTable::new(&regions);
     }
 
@@ -488,14 +552,20 @@ impl Watch {
         self.rules.iter().rev().find_map(|rules| rules.settings.topic(id))
     }
 
-    /// The topics that are counted in panes of this length, and are so in any part of the pane that ends at `end`.
+    /// The topics that are counted in panes of this length, and are so in any part of the pane that
+    /// ends at `end`.
     fn topics(&self, pane: Micros, end: Micros) -> Vec<TopicSetting> {
-        let until = |nth: usize| self.rules.get(nth + 1).map_or(Micros::MAX, |next| next.settings.from);
+        let until =
+            |nth: usize| self.rules.get(nth + 1).map_or(Micros::MAX, |next| next.settings.from);
         let mut topics: Vec<TopicSetting> = Vec::new();
         for (nth, rules) in self.rules.iter().enumerate().rev() {
             let holds = (rules.settings.from < end || nth == 0) && until(nth) > end - pane;
-            let counted_so = rules.settings.topics.iter().filter(|topic| holds && topic.pane == pane);
-            let fresh: Vec<TopicSetting> = counted_so.filter(|topic| !topics.iter().any(|known| known.id == topic.id)).cloned().collect();
+            let counted_so =
+                rules.settings.topics.iter().filter(|topic| holds && topic.pane == pane);
+            let fresh: Vec<TopicSetting> = counted_so
+                .filter(|topic| !topics.iter().any(|known| known.id == topic.id))
+                .cloned()
+                .collect();
             topics.extend(fresh);
         }
         topics
@@ -505,7 +575,12 @@ impl Watch {
         Version::new(self.newest().map_or(0, |settings| settings.generation), position)
     }
 
-    fn frame(&mut self, position: Position, frame: &Frame, out: &mut Vec<Record>) -> Result<(), WatchError> {
+    fn frame(
+        &mut self,
+        position: Position,
+        frame: &Frame,
+        out: &mut Vec<Record>,
+    ) -> Result<(), WatchError> {
         if self.rules.is_empty() {
             return Err(WatchError::NoSettings);
         }
@@ -559,7 +634,11 @@ impl Watch {
             && !frame.ended
             && let Some(watermark) = frame.watermark
         {
-            let changes = if early.is_empty() { Cow::Borrowed(&frame.series) } else { Cow::Owned([early, frame.series.clone()].concat()) };
+            let changes = if early.is_empty() {
+                Cow::Borrowed(&frame.series)
+            } else {
+                Cow::Owned([early, frame.series.clone()].concat())
+            };
             self.fire_early(frame.partition, watermark, &changes, version, out);
         }
         // A worker's clock may have been wrong, and set back.
@@ -572,8 +651,12 @@ impl Watch {
     }
 
     fn early_changes(&self, part: &Frame) -> Vec<SeriesChange> {
-        let Some(watermark) = part.watermark.filter(|_| self.head.mode.follows_open()) else { return Vec::new() };
-        let of_topic = |change: &SeriesChange| early::early_changes(self.topic(&change.topic)?, change, watermark);
+        let Some(watermark) = part.watermark.filter(|_| self.head.mode.follows_open()) else {
+            return Vec::new();
+        };
+        let of_topic = |change: &SeriesChange| {
+            early::early_changes(self.topic(&change.topic)?, change, watermark)
+        };
         part.series.iter().filter_map(of_topic).collect()
     }
 
@@ -585,13 +668,21 @@ impl Watch {
             let cell = |start: Micros| (topic.clone(), region.clone(), start);
             let mut starts: Vec<Micros> = series.panes.keys().copied().collect();
             // The 24-hour authors of the pane that ends with the window.
-            if let Some(pane) = self.topic(topic).map(|topic| topic.pane).filter(|pane| *pane <= DAY) {
-                starts.extend(series.windows.range((DAY, Micros::MIN)..=(DAY, Micros::MAX)).map(|((_, end), _)| end - pane));
+            if let Some(pane) =
+                self.topic(topic).map(|topic| topic.pane).filter(|pane| *pane <= DAY)
+            {
+                starts.extend(
+                    series
+                        .windows
+                        .range((DAY, Micros::MIN)..=(DAY, Micros::MAX))
+                        .map(|((_, end), _)| end - pane),
+                );
             }
             self.head.changed_cells.extend(starts.into_iter().map(cell));
         }
         self.head.changed_tags.extend(values.tags.keys().cloned());
-        let totals = values.totals.keys().map(|(region, length, start)| (*start, *length, region.clone()));
+        let totals =
+            values.totals.keys().map(|(region, length, start)| (*start, *length, region.clone()));
         self.head.changed_totals.extend(totals);
         self.head.changed_coverage.extend(values.coverage.keys().cloned());
     }
@@ -605,10 +696,22 @@ impl Watch {
             lay(below, open.totals.entry(of_region).or_default(), start, partition, *total);
         }
         for ((start, key, region), posts) in &values.tags {
-            lay(aligned.tags.get(start), open.tags.entry(*start).or_default(), &(key.clone(), region.clone()), partition, *posts);
+            lay(
+                aligned.tags.get(start),
+                open.tags.entry(*start).or_default(),
+                &(key.clone(), region.clone()),
+                partition,
+                *posts,
+            );
         }
         for ((start, feed), covered) in &values.coverage {
-            lay(aligned.coverage.get(start), open.coverage.entry(*start).or_default(), feed, partition, *covered);
+            lay(
+                aligned.coverage.get(start),
+                open.coverage.entry(*start).or_default(),
+                feed,
+                partition,
+                *covered,
+            );
         }
         for (key, series) in &values.series {
             self.series.entry(key.clone()).or_default().lay(partition, series);
@@ -626,15 +729,36 @@ impl Watch {
         for ((region, length, start), total) in values.totals {
             let of_region = (region, length);
             let over = above(&mut open.totals, &of_region, has_open, is_latest);
-            settle(aligned.totals.entry(of_region).or_default(), over, &start, partition, total, is_latest);
+            settle(
+                aligned.totals.entry(of_region).or_default(),
+                over,
+                &start,
+                partition,
+                total,
+                is_latest,
+            );
         }
         for ((start, key, region), posts) in values.tags {
             let over = above(&mut open.tags, &start, has_open, is_latest);
-            settle(aligned.tags.entry(start).or_default(), over, &(key, region), partition, posts, is_latest);
+            settle(
+                aligned.tags.entry(start).or_default(),
+                over,
+                &(key, region),
+                partition,
+                posts,
+                is_latest,
+            );
         }
         for ((start, feed), covered) in values.coverage {
             let over = above(&mut open.coverage, &start, has_open, is_latest);
-            settle(aligned.coverage.entry(start).or_default(), over, &feed, partition, covered, is_latest);
+            settle(
+                aligned.coverage.entry(start).or_default(),
+                over,
+                &feed,
+                partition,
+                covered,
+                is_latest,
+            );
         }
         open.totals.retain(|_, panes| !panes.is_empty());
         open.tags.retain(|_, tags| !tags.is_empty());
@@ -644,19 +768,28 @@ impl Watch {
         }
     }
 
-    /// Whether the aligned fold needs a partition's next frame for the next instant, whatever others say.
+    /// Whether the aligned fold needs a partition's next frame for the next instant, whatever
+    /// others say.
     fn awaits(&self, index: usize) -> bool {
         let partition = &self.head.partitions[index];
         let next = || self.next_due(None).map(|(instant, ..)| instant);
         partition.pending.is_empty()
             && self.head.ended.is_none()
-            && next().is_some_and(|instant| partition.aligned.is_none_or(|watermark| watermark < instant))
+            && next().is_some_and(|instant| {
+                partition.aligned.is_none_or(|watermark| watermark < instant)
+            })
     }
 
-    /// Puts a frame whose parts have all come behind those that wait: into the last of them, unless an instant may be due between.
+    /// Puts a frame whose parts have all come behind those that wait: into the last of them, unless
+    /// an instant may be due between.
     fn queue(&mut self, index: usize) {
         let partition = &self.head.partitions[index];
-        let before = partition.pending.iter().rev().nth(1).map_or(partition.aligned, |batch| batch.watermark);
+        let before = partition
+            .pending
+            .iter()
+            .rev()
+            .nth(1)
+            .map_or(partition.aligned, |batch| batch.watermark);
         let tail = partition.pending.back().map(|batch| batch.watermark);
         let merges = tail.is_some_and(|tail| !self.separates(before, tail));
         #[cfg(test)]
@@ -669,14 +802,19 @@ impl Watch {
         }
     }
 
-    /// Whether an instant lies after one watermark and not after the next: the frame of the latter is the first that has passed it.
+    /// Whether an instant lies after one watermark and not after the next: the frame of the latter
+    /// is the first that has passed it.
     fn separates(&self, before: Option<Micros>, tail: Option<Micros>) -> bool {
         let Some(tail) = tail else { return false };
         let (Some(before), Some(settings)) = (before, self.newest()) else { return true };
-        let topics = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
-        let panes: BTreeSet<Micros> = topics.chain(self.head.cursors.keys().copied()).chain([HOUR]).collect();
+        let topics =
+            self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
+        let panes: BTreeSet<Micros> =
+            topics.chain(self.head.cursors.keys().copied()).chain([HOUR]).collect();
         let delays = [settings.horizon, settings.lateness, settings.lateness + AGAIN_AFTER];
-        panes.into_iter().any(|pane| delays.iter().any(|delay| pane_start(tail - delay, pane) > before - delay))
+        panes
+            .into_iter()
+            .any(|pane| delays.iter().any(|delay| pane_start(tail - delay, pane) > before - delay))
     }
 
     /// Handles every instant that all partitions have passed.
@@ -687,7 +825,13 @@ impl Watch {
         let all_ended = self.head.partitions.iter().all(|partition| partition.ended);
         // A partition that has ended without any tick or post holds nothing up.
         let empty = |partition: &&Partition| partition.ended && partition.watermark.is_none();
-        let watermarks = || self.head.partitions.iter().filter(|partition| !empty(partition)).map(|partition| partition.watermark);
+        let watermarks = || {
+            self.head
+                .partitions
+                .iter()
+                .filter(|partition| !empty(partition))
+                .map(|partition| partition.watermark)
+        };
         let end = all_ended.then(|| watermarks().max().flatten().max(self.last_told())).flatten();
         let Some(passed) = watermarks().min().flatten().or(end) else {
             // Nothing was ever read.
@@ -700,7 +844,8 @@ impl Watch {
         loop {
             self.skip_empty(passed, version, out);
             let Some((instant, due, pane, pane_end)) = self.next_due(end) else { break };
-            // Also towards an instant that others have yet to pass: held back is only what lies beyond it.
+            // Also towards an instant that others have yet to pass: held back is only what lies
+            // beyond it.
             self.align(instant);
             if end.is_none() && instant > passed {
                 break;
@@ -728,9 +873,15 @@ impl Watch {
         }
     }
 
-    /// Just after the beginning of the last pane that has been told: a post may lie ahead of every watermark.
+    /// Just after the beginning of the last pane that has been told: a post may lie ahead of every
+    /// watermark.
     fn last_told(&self) -> Option<Micros> {
-        let pending = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(Batch::starts);
+        let pending = self
+            .head
+            .partitions
+            .iter()
+            .flat_map(|partition| &partition.pending)
+            .flat_map(Batch::starts);
         let cells = self.series.values().filter_map(|series| series.aligned.panes.last_key_value());
         let totals = self.head.aligned.totals.values().filter_map(|panes| panes.last_key_value());
         let aligned = cells.map(|(start, _)| *start).chain(totals.map(|(start, _)| *start));
@@ -740,14 +891,22 @@ impl Watch {
     /// The first instants: no pane told so far is older.
     fn start(&mut self, passed: Micros) {
         let Some(settings) = self.newest() else { return };
-        let told = self.head.partitions.iter().flat_map(|partition| &partition.pending).flat_map(Batch::starts);
+        let told = self
+            .head
+            .partitions
+            .iter()
+            .flat_map(|partition| &partition.pending)
+            .flat_map(Batch::starts);
         // A post that arrives just after the first watermark may be a horizon old.
         let first = told.chain([passed - settings.horizon]).min().unwrap_or(passed);
-        let panes = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
-        self.head.cursors = panes.chain([HOUR]).map(|pane| (pane, Cursors::from(first, pane))).collect();
+        let panes =
+            self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane);
+        self.head.cursors =
+            panes.chain([HOUR]).map(|pane| (pane, Cursors::from(first, pane))).collect();
     }
 
-    /// The next instant, what is due at it, and the pane length and pane end it is due for; when the log has ended, up to its last pane.
+    /// The next instant, what is due at it, and the pane length and pane end it is due for; when
+    /// the log has ended, up to its last pane.
     fn next_due(&self, end: Option<Micros>) -> Option<(Micros, Due, Micros, Micros)> {
         let settings = self.newest()?;
         let due = self.head.cursors.iter().flat_map(|(pane, cursors)| {
@@ -757,7 +916,10 @@ impl Watch {
                 (cursors.again + settings.lateness + AGAIN_AFTER, Due::Again, *pane, cursors.again),
             ]
         });
-        due.filter(|(_, _, pane, pane_end)| end.is_none_or(|end| *pane_end <= pane_border(end, *pane))).min()
+        due.filter(|(_, _, pane, pane_end)| {
+            end.is_none_or(|end| *pane_end <= pane_border(end, *pane))
+        })
+        .min()
     }
 
     fn done(&mut self, due: Due, pane: Micros) {
@@ -770,7 +932,8 @@ impl Watch {
         }
     }
 
-    /// Takes into the aligned fold each partition's frames up to the first that has passed `instant`.
+    /// Takes into the aligned fold each partition's frames up to the first that has passed
+    /// `instant`.
     fn align(&mut self, instant: Micros) {
         for index in 0..self.head.partitions.len() {
             while self.head.partitions[index].aligned.is_none_or(|watermark| watermark < instant) {
@@ -782,11 +945,17 @@ impl Watch {
 }
 
 impl Partition {
-    /// Whether a part of a frame is to be applied: not where it has been. A frame that is sent again starts at its first part.
+    /// Whether a part of a frame is to be applied: not where it has been. A frame that is sent
+    /// again starts at its first part.
     fn expects(&self, frame: &Frame, resumes: bool) -> Result<bool, WatchError> {
         let (partition, position) = (frame.partition, frame.position);
         if self.last != frame.previous {
-            return Err(WatchError::Gap { partition, position, previous: frame.previous, last: self.last });
+            return Err(WatchError::Gap {
+                partition,
+                position,
+                previous: frame.previous,
+                last: self.last,
+            });
         }
         let due = self.parts.filter(|(of, _)| *of == position).map_or(1, |(_, due)| due);
         if frame.part > due && !resumes {
@@ -805,7 +974,12 @@ impl Cursors {
 }
 
 /// Where what lies over a group of values may be: of a latest frame only where there is something.
-fn above<'a, K: Ord + Clone, V: Default>(open: &'a mut BTreeMap<K, V>, group: &K, has_open: bool, is_latest: bool) -> Option<&'a mut V> {
+fn above<'a, K: Ord + Clone, V: Default>(
+    open: &'a mut BTreeMap<K, V>,
+    group: &K,
+    has_open: bool,
+    is_latest: bool,
+) -> Option<&'a mut V> {
     match (has_open, is_latest) {
         (false, _) => None,
         (true, true) => open.get_mut(group),

@@ -4,7 +4,11 @@
 //! they don't, these tests say so and pass. A part without outside licence is in
 //! `tests/data/oracles` and is always checked.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test says what it compared, and stops at what it cannot read")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says what it compared, and stops at what it cannot read"
+)]
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -19,13 +23,16 @@ use surveillance::detectors::{Judgement, Method, Series, detect_series};
 fn oracles() -> Option<PathBuf> {
     let found = match std::env::var_os("PUMPHANDLE_SHARED") {
         Some(shared) => Some(Path::new(&shared).join("oracles")),
-        None => {
-            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/oracles")).find(|folder| folder.is_dir())
-        }
+        None => Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join("shared/oracles"))
+            .find(|folder| folder.is_dir()),
     };
     let found = found.filter(|folder| folder.is_dir());
     if found.is_none() {
-        println!("skipped: no folder `shared/oracles` beside the checkout or under PUMPHANDLE_SHARED");
+        println!(
+            "skipped: no folder `shared/oracles` beside the checkout or under PUMPHANDLE_SHARED"
+        );
     }
     found
 }
@@ -43,8 +50,11 @@ type Row = BTreeMap<String, String>;
 
 fn rows(path: &Path) -> Vec<Row> {
     let file = File::open(path).unwrap();
-    let reader: Box<dyn Read> =
-        if path.extension().is_some_and(|extension| extension == "gz") { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+    let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
     csv::Reader::from_reader(reader).deserialize().map(Result::unwrap).collect()
 }
 
@@ -114,7 +124,8 @@ struct Case {
 }
 
 fn cases(folder: &Path, algorithm: &str, file: &str) -> Vec<Case> {
-    let json: Value = serde_json::from_reader(File::open(folder.join("cases.json")).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_reader(File::open(folder.join("cases.json")).unwrap()).unwrap();
     let mut rows_of: BTreeMap<String, BTreeMap<String, Vec<Row>>> = BTreeMap::new();
     for row in rows(&folder.join(file)) {
         let units = rows_of.entry(row["case"].clone()).or_default();
@@ -134,7 +145,9 @@ fn cases(folder: &Path, algorithm: &str, file: &str) -> Vec<Case> {
                 frequency: of_dataset.unwrap()["freq"].as_u64().unwrap(),
                 dataset,
                 params: case["params"].clone(),
-                range: case["range"].as_array().map(|r| (r[0].as_u64().unwrap(), r[1].as_u64().unwrap())),
+                range: case["range"]
+                    .as_array()
+                    .map(|r| (r[0].as_u64().unwrap(), r[1].as_u64().unwrap())),
                 rows: rows_of.remove(&id).unwrap_or_else(|| panic!("no rows for case {id}")),
                 id,
             }
@@ -162,7 +175,9 @@ impl Case {
             let text = match value {
                 Value::Null => continue,
                 Value::String(text) => text.clone(),
-                Value::Array(list) => list.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
+                Value::Array(list) => {
+                    list.iter().map(Value::to_string).collect::<Vec<_>>().join(",")
+                }
                 other => other.to_string(),
             };
             params.push((key.clone(), text));
@@ -183,10 +198,19 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn number(&mut self, place: &str, what: &str, ours: Option<f64>, theirs: Option<f64>, tolerance: f64) {
+    fn number(
+        &mut self,
+        place: &str,
+        what: &str,
+        ours: Option<f64>,
+        theirs: Option<f64>,
+        tolerance: f64,
+    ) {
         let same = match (ours, theirs) {
             (None, None) => true,
-            (Some(a), Some(b)) => (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1e-4) || a == b,
+            (Some(a), Some(b)) => {
+                (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1e-4) || a == b
+            }
             _ => false,
         };
         if !same {
@@ -203,7 +227,10 @@ impl Comparison {
         };
         self.alarms += usize::from(theirs == Some(true));
         if judgement.alarm != theirs {
-            self.differences.push(format!("{place}: alarm is {:?} ({:?}), in R {theirs:?}", judgement.alarm, judgement.reason));
+            self.differences.push(format!(
+                "{place}: alarm is {:?} ({:?}), in R {theirs:?}",
+                judgement.alarm, judgement.reason
+            ));
         }
         if judgement.alarm.is_none() && judgement.reason.is_none() {
             self.differences.push(format!("{place}: no answer and no reason"));
@@ -286,8 +313,10 @@ fn ears_begins_where_r_begins() {
         let mut params = case.params(&["method"]);
         params.retain(|(key, _)| key != "range");
         for (unit, rows) in &case.rows {
-            let judgements = series[&(case.dataset.clone(), unit.clone())].judge(&parse(&name, &params));
-            let first = judgements.iter().position(|judgement| judgement.alarm.is_some()).unwrap() + 1;
+            let judgements =
+                series[&(case.dataset.clone(), unit.clone())].judge(&parse(&name, &params));
+            let first =
+                judgements.iter().position(|judgement| judgement.alarm.is_some()).unwrap() + 1;
             let in_r = rows.iter().find(|row| !row["alarm"].is_empty()).unwrap();
             assert_eq!(first.to_string(), in_r["t"], "{} {unit}", case.id);
         }
@@ -301,7 +330,13 @@ fn bayes_and_rki_equal_r() {
         let cases = cases(&folder, name, &format!("{name}.csv"));
         let method = |case: &Case, _: &[Row]| parse(name, &case.yearly_params(&[]));
         compare(name, &folder, &cases, method, |comparison, place, ours, row| {
-            comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-9);
+            comparison.number(
+                place,
+                "upperbound",
+                ours.upperbound,
+                number(&row["upperbound"]),
+                1e-9,
+            );
             comparison.alarm(place, ours, &row["alarm"]);
         });
     }
@@ -337,13 +372,20 @@ fn farrington_equals_r() {
     compare("farrington", &folder, &cases, method, |comparison, place, ours, row| {
         comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-6);
         comparison.number(place, "expected", ours.expected, number(&row["median"]), 1e-6);
-        comparison.number(place, "pvalue", ours.pvalue, number(&row["quantile"]).map(|q| 1.0 - q), 1e-6);
+        comparison.number(
+            place,
+            "pvalue",
+            ours.pvalue,
+            number(&row["quantile"]).map(|q| 1.0 - q),
+            1e-6,
+        );
         comparison.alarm(place, ours, &row["alarm"]);
     });
 }
 
 /// All rows. Of R's columns, phi, mu0 and the trend are not compared by themselves: they make the
-/// limits and p-values, which are. The score of nbPlugin and muan mixes scales in R, and where there
+/// limits and p-values, which are. The score of nbPlugin and muan mixes scales in R, and where
+/// there
 /// are too few cases we give none.
 #[test]
 fn farrington_flexible_equals_r() {
@@ -354,11 +396,21 @@ fn farrington_flexible_equals_r() {
         params.push(("compat".to_owned(), "surveillance".to_owned()));
         parse("farrington-flexible", &params)
     };
-    let delta: Vec<&str> = cases.iter().filter(|case| case.params["thresholdMethod"] == "delta").map(|case| case.id.as_str()).collect();
+    let delta: Vec<&str> = cases
+        .iter()
+        .filter(|case| case.params["thresholdMethod"] == "delta")
+        .map(|case| case.id.as_str())
+        .collect();
     compare("farrington-flexible", &folder, &cases, method, |comparison, place, ours, row| {
         let is_delta = delta.contains(&row["case"].as_str());
         let tolerance = if is_delta { 1e-6 } else { 0.0 };
-        comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), tolerance);
+        comparison.number(
+            place,
+            "upperbound",
+            ours.upperbound,
+            number(&row["upperbound"]),
+            tolerance,
+        );
         comparison.number(place, "expected", ours.expected, number(&row["expected"]), 1e-6);
         comparison.number(place, "pvalue", ours.pvalue, number(&row["pvalue"]), 1e-6);
         if is_delta && ours.statistic.is_some() {
@@ -377,7 +429,8 @@ fn glr_equals_r() {
         let is_poisson = case.params["alpha"] == 0;
         match case.params["mu0"].as_object() {
             None => params.push(("mu0".to_owned(), listed(rows, "m0"))),
-            Some(model) => params.extend(model.iter().map(|(key, value)| (format!("mu0.{key}"), value.to_string()))),
+            Some(model) => params
+                .extend(model.iter().map(|(key, value)| (format!("mu0.{key}"), value.to_string()))),
         }
         parse(if is_poisson { "glr-pois" } else { "glr-nb" }, &params)
     };
@@ -417,7 +470,13 @@ fn rogerson_equals_r() {
         };
         let title = if given { "rogerson (R's limits)" } else { "rogerson (own limits)" };
         compare(title, &folder, &cases, method, |comparison, place, ours, row| {
-            comparison.number(place, "upperbound", ours.upperbound, number(&row["upperbound"]), 1e-9);
+            comparison.number(
+                place,
+                "upperbound",
+                ours.upperbound,
+                number(&row["upperbound"]),
+                1e-9,
+            );
             comparison.alarm(place, ours, &row["alarm"]);
         });
     }
@@ -443,21 +502,38 @@ fn check_stcd(title: &str, rows_at: &Path, cases_at: &Path) {
     }
     let mut comparison = Comparison::default();
     let mut expected_rows = 0;
-    for case in json["cases"].as_array().unwrap().iter().filter(|case| case["algorithm"] == "stcd") {
+    for case in json["cases"].as_array().unwrap().iter().filter(|case| case["algorithm"] == "stcd")
+    {
         let rows = of_case.remove(case["case"].as_str().unwrap()).unwrap();
         expected_rows += rows.len();
         let param = |name: &str| case["params"][name].to_string();
-        let params =
-            [("radius", param("radius")), ("epsilon", param("epsilon")), ("threshold", param("threshold")), ("cusum", param("cusum"))];
-        let params: Vec<(&str, &str)> =
-            params.iter().map(|(key, value)| (*key, value.as_str())).chain([("compat", "surveillance")]).collect();
-        let Ok(SpaceMethod::Stcd(stcd)) = SpaceMethod::parse("stcd", &pairs(&params)) else { panic!("stcd") };
+        let params = [
+            ("radius", param("radius")),
+            ("epsilon", param("epsilon")),
+            ("threshold", param("threshold")),
+            ("cusum", param("cusum")),
+        ];
+        let params: Vec<(&str, &str)> = params
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .chain([("compat", "surveillance")])
+            .collect();
+        let Ok(SpaceMethod::Stcd(stcd)) = SpaceMethod::parse("stcd", &pairs(&params)) else {
+            panic!("stcd")
+        };
         let at = |row: &Row, column: &str| number(&row[column]).unwrap();
-        let places: Vec<Place> = rows.iter().map(|row| Place { x: at(row, "x"), y: at(row, "y") }).collect();
+        let places: Vec<Place> =
+            rows.iter().map(|row| Place { x: at(row, "x"), y: at(row, "y") }).collect();
         let cells: Vec<Cell> = rows
             .iter()
             .enumerate()
-            .map(|(place, row)| Cell { place, time: at(row, "t"), observed: Some(1.0), population: None, expected: None })
+            .map(|(place, row)| Cell {
+                place,
+                time: at(row, "t"),
+                observed: Some(1.0),
+                population: None,
+                expected: None,
+            })
             .collect();
         let answer = stcd.judge(&places, &cells);
         for (row, ours) in rows.iter().zip(&answer.judgements) {
@@ -469,8 +545,14 @@ fn check_stcd(title: &str, rows_at: &Path, cases_at: &Path) {
             comparison.alarm(&place, ours, if alarm { "1" } else { "0" });
         }
         // R counts from 1, and gives -1 without an alarm.
-        let (first, centre) = answer.first.map_or((-1, -1), |(first, centre)| (first as i64 + 1, centre as i64 + 1));
-        assert_eq!((Some(first), Some(centre)), (case["idxFA"].as_i64(), case["idxCC"].as_i64()), "{}", case["case"]);
+        let (first, centre) =
+            answer.first.map_or((-1, -1), |(first, centre)| (first as i64 + 1, centre as i64 + 1));
+        assert_eq!(
+            (Some(first), Some(centre)),
+            (case["idxFA"].as_i64(), case["idxCC"].as_i64()),
+            "{}",
+            case["case"]
+        );
     }
     assert!(of_case.is_empty(), "rows without a case: {:?}", of_case.keys());
     comparison.done(title, expected_rows);
@@ -479,13 +561,26 @@ fn check_stcd(title: &str, rows_at: &Path, cases_at: &Path) {
 /// The brain cancer data of New Mexico as an analyst would give them: counts and populations of
 /// each county and year up to the last one scanned.
 fn new_mexico(folder: &Path) -> (Vec<String>, Vec<Place>, Vec<Cell>) {
-    let geo: Vec<Row> = rows(&folder.join("scan_nm/nm_geo.csv")).into_iter().filter(|row| row["county"] != "cibola").collect();
+    let geo: Vec<Row> = rows(&folder.join("scan_nm/nm_geo.csv"))
+        .into_iter()
+        .filter(|row| row["county"] != "cibola")
+        .collect();
     let counties: Vec<String> = geo.iter().map(|row| row["county"].clone()).collect();
-    let place = |row: &Row| Place { x: number(&row["seat_long"]).unwrap(), y: number(&row["seat_lat"]).unwrap() };
+    let place = |row: &Row| Place {
+        x: number(&row["seat_long"]).unwrap(),
+        y: number(&row["seat_lat"]).unwrap(),
+    };
     let cell = |row: &Row| {
-        let [time, population, observed] = ["year", "population", "count"].map(|column| number(&row[column]));
+        let [time, population, observed] =
+            ["year", "population", "count"].map(|column| number(&row[column]));
         let place = counties.iter().position(|county| *county == row["county"])?;
-        (time.unwrap() < 1990.0).then_some(Cell { place, time: time.unwrap(), observed, population, expected: None })
+        (time.unwrap() < 1990.0).then_some(Cell {
+            place,
+            time: time.unwrap(),
+            observed,
+            population,
+            expected: None,
+        })
     };
     let cells = rows(&folder.join("scan_nm/nm_popcas.csv")).iter().filter_map(cell).collect();
     (counties.clone(), geo.iter().map(place).collect(), cells)
@@ -496,43 +591,82 @@ fn new_mexico(folder: &Path) -> (Vec<String>, Vec<Place>, Vec<Cell>) {
 #[test]
 fn scans_equal_r() {
     let Some(folder) = oracles() else { return };
-    let json: Value = serde_json::from_reader(File::open(folder.join("scan_nm/scan_nm.json")).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_reader(File::open(folder.join("scan_nm/scan_nm.json")).unwrap()).unwrap();
     let (counties, places, cells) = new_mexico(&folder);
     let years = "14:17";
     for (kind, name, params) in [
         ("expectation_poisson", "expectation-based-poisson", vec![("replicates", "9999")]),
-        ("population_poisson_time_equal", "prospective-poisson", vec![("compat", "scanstatistics")]),
+        (
+            "population_poisson_time_equal",
+            "prospective-poisson",
+            vec![("compat", "scanstatistics")],
+        ),
         ("population_poisson_person_time", "prospective-poisson", vec![]),
         ("space_time_permutation", "space-time-permutation", vec![]),
     ] {
         let mut params = params;
-        params.extend([("range", years), ("duration-max", "4"), ("neighbours", "15"), ("distance", "great-circle")]);
-        let Ok(SpaceMethod::Scan(scan)) = SpaceMethod::parse(name, &pairs(&params)) else { panic!("{name}") };
+        params.extend([
+            ("range", years),
+            ("duration-max", "4"),
+            ("neighbours", "15"),
+            ("distance", "great-circle"),
+        ]);
+        let Ok(SpaceMethod::Scan(scan)) = SpaceMethod::parse(name, &pairs(&params)) else {
+            panic!("{name}")
+        };
         let clusters: Vec<Cluster> = scan.clusters(&places, &cells).unwrap();
-        let theirs = json["scans"].as_array().unwrap().iter().find(|scan| scan["kind"] == kind).unwrap();
+        let theirs =
+            json["scans"].as_array().unwrap().iter().find(|scan| scan["kind"] == kind).unwrap();
         let theirs = theirs["top"].as_array().unwrap();
         let mut comparison = Comparison::default();
         for (rank, (ours, theirs)) in clusters.iter().zip(theirs).enumerate() {
             comparison.compared += 1;
             let place = format!("{kind} cluster {}", rank + 1);
-            let names: Vec<Value> = ours.places.iter().map(|place| Value::from(counties[*place].as_str())).collect();
+            let names: Vec<Value> =
+                ours.places.iter().map(|place| Value::from(counties[*place].as_str())).collect();
             // R writes a list of one as its only element.
-            let in_r =
-                if theirs["counties"].is_array() { theirs["counties"].clone() } else { Value::from(vec![theirs["counties"].clone()]) };
-            if Value::from(names.clone()) != in_r || theirs["duration"].as_u64() != Some(ours.duration as u64) {
-                comparison.differences.push(format!("{place}: {names:?} for {} years, in R {theirs}", ours.duration));
+            let in_r = if theirs["counties"].is_array() {
+                theirs["counties"].clone()
+            } else {
+                Value::from(vec![theirs["counties"].clone()])
+            };
+            if Value::from(names.clone()) != in_r
+                || theirs["duration"].as_u64() != Some(ours.duration as u64)
+            {
+                comparison
+                    .differences
+                    .push(format!("{place}: {names:?} for {} years, in R {theirs}", ours.duration));
             }
-            comparison.number(&place, "observed", Some(ours.observed), theirs["observed"].as_f64(), 0.0);
-            comparison.number(&place, "expected", Some(ours.expected), theirs["expected"].as_f64(), 1e-9);
+            comparison.number(
+                &place,
+                "observed",
+                Some(ours.observed),
+                theirs["observed"].as_f64(),
+                0.0,
+            );
+            comparison.number(
+                &place,
+                "expected",
+                Some(ours.expected),
+                theirs["expected"].as_f64(),
+                1e-9,
+            );
             comparison.number(&place, "LLR", Some(ours.statistic), theirs["llr"].as_f64(), 1e-9);
             assert_eq!(ours.span, (1990.0 - ours.duration as f64, 1989.0));
         }
         comparison.done(&format!("{name} ({kind})"), theirs.len());
         if kind == "expectation_poisson" {
-            let (ours, theirs) = (clusters[0].pvalue.unwrap(), json["mc_p_expectation_poisson_999"].as_f64().unwrap());
+            let (ours, theirs) = (
+                clusters[0].pvalue.unwrap(),
+                json["mc_p_expectation_poisson_999"].as_f64().unwrap(),
+            );
             // Three binomial standard deviations of R's 999 replicates and our 9999.
             let deviation = (theirs * (1.0 - theirs) * (1.0 / 999.0 + 1.0 / 9999.0)).sqrt();
-            println!("{name}: Monte-Carlo p {ours} of 9999 replicates, in R {theirs} of 999 (standard deviation {deviation:.4})");
+            println!(
+                "{name}: Monte-Carlo p {ours} of 9999 replicates, in R {theirs} of 999 (standard \
+                    deviation {deviation:.4})"
+            );
             assert!((ours - theirs).abs() <= 3.0 * deviation, "p is {ours}, in R {theirs}");
         }
     }
@@ -542,12 +676,21 @@ fn scans_equal_r() {
 #[test]
 fn quality_equals_r() {
     let Some(folder) = oracles() else { return };
-    let json: Value = serde_json::from_reader(File::open(folder.join("quality.json")).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_reader(File::open(folder.join("quality.json")).unwrap()).unwrap();
     let series = stored(&folder);
-    let range = json["bayes_range"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as usize).collect::<Vec<_>>();
-    let judged = series[&("simPointSource101".to_owned(), "total".to_owned())]
-        .judge(&parse("bayes", &pairs(&[("b", "0"), ("w", "6"), ("act-y", "true"), ("alpha", "0.05"), ("freq", "52")])));
-    let state: Vec<bool> = json["state"].as_array().unwrap().iter().map(|state| state == 1).collect();
+    let range = json["bayes_range"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t.as_u64().unwrap() as usize)
+        .collect::<Vec<_>>();
+    let judged = series[&("simPointSource101".to_owned(), "total".to_owned())].judge(&parse(
+        "bayes",
+        &pairs(&[("b", "0"), ("w", "6"), ("act-y", "true"), ("alpha", "0.05"), ("freq", "52")]),
+    ));
+    let state: Vec<bool> =
+        json["state"].as_array().unwrap().iter().map(|state| state == 1).collect();
     let mut table = [[0.0; 2]; 2];
     for t in range[0] - 1..range[1] {
         table[usize::from(state[t])][usize::from(judged[t].alarm == Some(true))] += 1.0;
@@ -555,15 +698,27 @@ fn quality_equals_r() {
     let [[tn, fp], [miss, tp]] = table;
     let (sens, spec): (f64, f64) = (tp / (tp + miss), tn / (tn + fp));
     // The lag of each outbreak until its first alarm, or the penalty.
-    let starts: Vec<usize> = (range[0] - 1..range[1]).filter(|t| state[*t] && !state[t - 1]).collect();
+    let starts: Vec<usize> =
+        (range[0] - 1..range[1]).filter(|t| state[*t] && !state[t - 1]).collect();
     let lag = |start: &usize| {
         let last = (*start..state.len()).take_while(|t| state[*t]).last().unwrap();
-        (*start..=last).position(|t| judged[t].alarm == Some(true)).map_or(json["penalty"].as_f64().unwrap(), |lag| lag as f64)
+        (*start..=last)
+            .position(|t| judged[t].alarm == Some(true))
+            .map_or(json["penalty"].as_f64().unwrap(), |lag| lag as f64)
     };
     let lags = starts.iter().map(lag).sum::<f64>() / starts.len() as f64;
     let dist = ((1.0 - sens).powi(2) + (1.0 - spec).powi(2)).sqrt();
     let mut comparison = Comparison::default();
-    for (name, ours) in [("TP", tp), ("FP", fp), ("TN", tn), ("FN", miss), ("sens", sens), ("spec", spec), ("dist", dist), ("mlag", lags)] {
+    for (name, ours) in [
+        ("TP", tp),
+        ("FP", fp),
+        ("TN", tn),
+        ("FN", miss),
+        ("sens", sens),
+        ("spec", spec),
+        ("dist", dist),
+        ("mlag", lags),
+    ] {
         comparison.compared += 1;
         comparison.number("quality", name, Some(ours), json["quality"][name].as_f64(), 1e-9);
     }
@@ -586,12 +741,15 @@ fn check_essence(title: &str, path: &Path) {
     for row in rows(path) {
         by_series.entry(row["series"].clone()).or_default().push(row);
     }
-    for (name, prefix) in [("essence-regression", "reg"), ("essence-ewma", "ewma"), ("essence-switch", "switch")] {
+    for (name, prefix) in
+        [("essence-regression", "reg"), ("essence-ewma", "ewma"), ("essence-switch", "switch")]
+    {
         let mut comparison = Comparison::default();
         let mut expected_rows = 0;
         for (series, rows) in &by_series {
             expected_rows += 2 * rows.len();
-            let observed: Vec<Option<f64>> = rows.iter().map(|row| number(&row["observed"])).collect();
+            let observed: Vec<Option<f64>> =
+                rows.iter().map(|row| number(&row["observed"])).collect();
             let days: Vec<i64> = rows.iter().map(|row| day(&row["date"])).collect();
             let input = Series { observed: &observed, days: Some(&days), ..Series::default() };
             // The alerts of ESSENCE: red below 0.01, yellow below 0.05.
@@ -601,10 +759,29 @@ fn check_essence(title: &str, path: &Path) {
                     let place = format!("{name} {series} t={}", row["t"]);
                     let column = |column: &str| row[&format!("{prefix}_{column}")].as_str();
                     comparison.compared += 1;
-                    comparison.number(&place, "expected", ours.expected, number(column("expected")), 1e-9);
-                    comparison.number(&place, "statistic", ours.statistic, number(column("statistic")), 1e-9);
-                    comparison.number(&place, "pvalue", ours.pvalue, number(column("pvalue")), 1e-9);
-                    // Before there is a baseline all are grey, but for those that the original turns
+                    comparison.number(
+                        &place,
+                        "expected",
+                        ours.expected,
+                        number(column("expected")),
+                        1e-9,
+                    );
+                    comparison.number(
+                        &place,
+                        "statistic",
+                        ours.statistic,
+                        number(column("statistic")),
+                        1e-9,
+                    );
+                    comparison.number(
+                        &place,
+                        "pvalue",
+                        ours.pvalue,
+                        number(column("pvalue")),
+                        1e-9,
+                    );
+                    // Before there is a baseline all are grey, but for those that the original
+                    // turns
                     // blue for being below the weekly mean, without ever having judged them.
                     let theirs = match (column("pvalue"), column("alert")) {
                         ("", "grey" | "blue") => "",
@@ -644,7 +821,8 @@ fn check_eears(name: &str, path: &Path) {
             ]),
         );
         let observed: Vec<Option<f64>> = rows.iter().map(|row| number(&row["observed"])).collect();
-        let judgements = detect_series(&method, &Series { observed: &observed, ..Series::default() });
+        let judgements =
+            detect_series(&method, &Series { observed: &observed, ..Series::default() });
         for (row, ours) in rows.iter().zip(&judgements) {
             let place = format!("{series} step={step} t={}", row["t"]);
             comparison.compared += 1;
@@ -687,7 +865,12 @@ const MUAN: Params = &[
     ("threshold-method", "muan"),
     ("compat", "surveillance"),
 ];
-const DELTA: Params = &[("range", "576:624"), ("no-periods", "10"), ("past-weeks-not-included", "26"), ("compat", "surveillance")];
+const DELTA: Params = &[
+    ("range", "576:624"),
+    ("no-periods", "10"),
+    ("past-weeks-not-included", "26"),
+    ("compat", "surveillance"),
+];
 
 /// The alarms of R in the last 49 weeks of the simulated weekly series of Noufaily's 28 scenarios,
 /// for the methods of the `bench` table of that name and their parameters.
@@ -710,7 +893,13 @@ const BENCH: &[(&str, &str, Params)] = &[
     ("cusum_glm_rossi", "cusum", &[("range", "576:624"), ("trans", "rossi"), ("m", "glm")]),
 ];
 
-fn check_bench(comparison: &mut Comparison, method: &Method, place: &str, observed: &[Option<f64>], alarms: &str) {
+fn check_bench(
+    comparison: &mut Comparison,
+    method: &Method,
+    place: &str,
+    observed: &[Option<f64>],
+    alarms: &str,
+) {
     let judgements = detect_series(method, &Series { observed, ..Series::default() });
     let last = &judgements[judgements.len() - alarms.len()..];
     for (index, (ours, theirs)) in last.iter().zip(alarms.chars()).enumerate() {
@@ -744,7 +933,8 @@ fn bench_series(folder: &Path) -> Bench {
     for row in rows(&folder.join("bench/series.csv.gz")) {
         let count = |column: &str| number(&row[column]).unwrap();
         let without = count("base") + count("past");
-        let [calm, struck] = series.entry((row["scenario"].clone(), row["rep"].clone())).or_default();
+        let [calm, struck] =
+            series.entry((row["scenario"].clone(), row["rep"].clone())).or_default();
         calm.push(Some(without));
         struck.push(Some(without + count("current")));
     }
@@ -757,7 +947,8 @@ fn bench_series(folder: &Path) -> Bench {
 fn farrington_flexible_scores_on_the_bench() {
     let Some(folder) = oracles() else { return };
     const FIRST_WEEK: usize = 576;
-    let params: Vec<(&str, &str)> = NOUFAILY.iter().copied().filter(|(key, _)| *key != "compat").collect();
+    let params: Vec<(&str, &str)> =
+        NOUFAILY.iter().copied().filter(|(key, _)| *key != "compat").collect();
     let method = parse("farrington-flexible", &pairs(&params));
     let alarms = |observed: &[Option<f64>]| -> Vec<bool> {
         let judgements = detect_series(&method, &Series { observed, ..Series::default() });
@@ -765,7 +956,9 @@ fn farrington_flexible_scores_on_the_bench() {
     };
     let series = bench_series(&folder);
     let (mut false_alarms, mut weeks, mut found, mut outbreaks) = (0, 0, 0, 0);
-    for row in rows(&folder.join("bench/outbreaks.csv")).iter().filter(|row| row["kind"] == "current") {
+    for row in
+        rows(&folder.join("bench/outbreaks.csv")).iter().filter(|row| row["kind"] == "current")
+    {
         let [calm, struck] = &series[&(row["scenario"].clone(), row["rep"].clone())];
         let calm = alarms(calm);
         false_alarms += calm.iter().filter(|alarm| **alarm).count();
@@ -776,7 +969,8 @@ fn farrington_flexible_scores_on_the_bench() {
     }
     let (rate, power) = (false_alarms as f64 / weeks as f64, found as f64 / f64::from(outbreaks));
     println!(
-        "farrington-flexible (nbPlugin, 0.01) on the bench: FPR {:.2} % of {weeks} weeks, POD {:.1} % of {outbreaks} outbreaks",
+        "farrington-flexible (nbPlugin, 0.01) on the bench: FPR {:.2} % of {weeks} weeks, POD \
+            {:.1} % of {outbreaks} outbreaks",
         100.0 * rate,
         100.0 * power
     );
@@ -794,8 +988,20 @@ fn alarms_equal_the_whole_bench() {
         for row in table.iter().filter(|row| row["method"] == *column) {
             let [calm, struck] = &series[&(row["scenario"].clone(), row["rep"].clone())];
             let place = format!("{column} scenario {} run {}", row["scenario"], row["rep"]);
-            check_bench(&mut comparison, &method, &format!("{place} without"), calm, &row["without_outbreak"]);
-            check_bench(&mut comparison, &method, &format!("{place} with"), struck, &row["with_outbreak"]);
+            check_bench(
+                &mut comparison,
+                &method,
+                &format!("{place} without"),
+                calm,
+                &row["without_outbreak"],
+            );
+            check_bench(
+                &mut comparison,
+                &method,
+                &format!("{place} with"),
+                struck,
+                &row["with_outbreak"],
+            );
         }
         comparison.done(&format!("{column} (bench)"), 140 * 2 * 49);
     }

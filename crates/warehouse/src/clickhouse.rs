@@ -1,10 +1,15 @@
 //! The warehouse of a cluster: ClickHouse, over its HTTP interface.
 //!
-//! Rows arrive as absolute values with versions in tables that keep the highest one; questions are asked with FINAL, so that merges,
-//! which nobody sees, decide nothing. Rows are checked against the columns of the table on their way in and out.
-//! The ports block: requests run on one thread of our own, and the caller waits for it, whatever it runs on itself.
-//! Every call is tried once; [`WarehouseError::try_again`] says whether trying again may help, and the caller decides when.
-//! Knows one database and its public one; knows nothing of replicas or shards, which are the server's.
+//! Rows arrive as absolute values with versions in tables that keep the highest one; questions are
+//! asked with FINAL, so that merges,
+//! which nobody sees, decide nothing. Rows are checked against the columns of the table on their
+//! way in and out.
+//! The ports block: requests run on one thread of our own, and the caller waits for it, whatever it
+//! runs on itself.
+//! Every call is tried once; [`WarehouseError::try_again`] says whether trying again may help, and
+//! the caller decides when.
+//! Knows one database and its public one; knows nothing of replicas or shards, which are the
+//! server's.
 
 use std::fmt;
 use std::future::Future;
@@ -41,7 +46,8 @@ pub struct ClickHouseSettings {
     pub public_database: String,
     pub user: String,
     pub password: String,
-    /// How long rows of panes and windows are kept, in whole days; alerts and what the public sees stay for ever.
+    /// How long rows of panes and windows are kept, in whole days; alerts and what the public sees
+    /// stay for ever.
     pub cells_kept: Option<Duration>,
     /// How long verdicts are kept, and window counts that don't end with a UTC day.
     pub verdicts_kept: Option<Duration>,
@@ -100,7 +106,8 @@ impl fmt::Debug for Server {
 }
 
 impl ClickHouse {
-    /// Reaches the server as the user; the database needn't exist yet, see [`ClickHouse::migrate`] and [`ClickHouse::check_schema`].
+    /// Reaches the server as the user; the database needn't exist yet, see [`ClickHouse::migrate`]
+    /// and [`ClickHouse::check_schema`].
     pub fn connect(settings: ClickHouseSettings) -> Result<ClickHouse, WarehouseError> {
         let address = settings.url.trim_end_matches('/');
         let host = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
@@ -134,7 +141,9 @@ impl ClickHouse {
     {
         let (sender, answer) = mpsc::sync_channel(1);
         let deadline = deadline::current();
-        let after = deadline.as_ref().map_or(self.settings.answer_max, |deadline| deadline.remaining().min(self.settings.answer_max));
+        let after = deadline.as_ref().map_or(self.settings.answer_max, |deadline| {
+            deadline.remaining().min(self.settings.answer_max)
+        });
         let runtime = self.runtime.as_ref().expect("there is a runtime until it is dropped");
         runtime.spawn(async move {
             // The receiver waits below, so that it is there.
@@ -143,15 +152,23 @@ impl ClickHouse {
         match answer.recv() {
             Ok(Ok(done)) => done.map_err(|source| self.failed(doing, source)),
             Ok(Err(_)) => Err(WarehouseError::TimedOut { place: self.place.clone(), after }),
-            Err(source) => Err(WarehouseError::Statement { doing, place: self.place.clone(), source: source.into() }),
+            Err(source) => Err(WarehouseError::Statement {
+                doing,
+                place: self.place.clone(),
+                source: source.into(),
+            }),
         }
     }
 
-    /// At the deadline of this thread the server stops a query by itself, also one whose connection is gone.
+    /// At the deadline of this thread the server stops a query by itself, also one whose connection
+    /// is gone.
     fn client(&self) -> Client {
         let client = self.server.0.clone();
         match deadline::current() {
-            Some(deadline) => client.with_setting("max_execution_time", deadline.remaining().as_secs().max(1).to_string()),
+            Some(deadline) => client.with_setting(
+                "max_execution_time",
+                deadline.remaining().as_secs().max(1).to_string(),
+            ),
             None => client,
         }
     }
@@ -164,17 +181,25 @@ impl ClickHouse {
             Error::BadResponse(ref said) => match Answer::of(said) {
                 Answer::NoRoom => WarehouseError::DiskFull { place, source: source.into() },
                 Answer::ReadOnly => WarehouseError::ReadOnly { place },
-                Answer::NoSchema => WarehouseError::OlderSchema { place, found: 0, known: schema::known() },
+                Answer::NoSchema => {
+                    WarehouseError::OlderSchema { place, found: 0, known: schema::known() }
+                }
                 Answer::Refused => WarehouseError::Refused { place, user, source: source.into() },
-                Answer::Forbidden => WarehouseError::Forbidden { doing, place, user, source: source.into() },
+                Answer::Forbidden => {
+                    WarehouseError::Forbidden { doing, place, user, source: source.into() }
+                }
                 Answer::NotNow => WarehouseError::Unready { place, source: source.into() },
                 Answer::Else => WarehouseError::Statement { doing, place, source: source.into() },
             },
-            // A reply that was cut in the middle looks like this too; what is truly amiss shows again.
-            Error::NotEnoughData | Error::Decompression(_) => WarehouseError::Unready { place, source: source.into() },
-            Error::SchemaMismatch(_) | Error::DataFormat(_) | Error::InvalidUtf8Encoding(_) | Error::Custom(_) => {
-                WarehouseError::Row { place, why: source.to_string() }
+            // A reply that was cut in the middle looks like this too; what is truly amiss shows
+            // again.
+            Error::NotEnoughData | Error::Decompression(_) => {
+                WarehouseError::Unready { place, source: source.into() }
             }
+            Error::SchemaMismatch(_)
+            | Error::DataFormat(_)
+            | Error::InvalidUtf8Encoding(_)
+            | Error::Custom(_) => WarehouseError::Row { place, why: source.to_string() },
             _ => WarehouseError::Statement { doing, place, source: source.into() },
         }
     }
@@ -184,7 +209,8 @@ impl ClickHouse {
     }
 }
 
-/// A runtime may not wait for its threads where it is dropped on a thread of another one; ours has nothing left to do.
+/// A runtime may not wait for its threads where it is dropped on a thread of another one; ours has
+/// nothing left to do.
 impl Drop for ClickHouse {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -206,13 +232,16 @@ enum Answer {
 }
 
 impl Answer {
-    /// By the number in `Code: 243. DB::Exception: …`, or by the HTTP status where a proxy answered instead of the server.
+    /// By the number in `Code: 243. DB::Exception: …`, or by the HTTP status where a proxy answered
+    /// instead of the server.
     fn of(said: &str) -> Answer {
         // Several codes stand for a failed write, and only the text for its cause.
         if said.contains("No space left on device") {
             return Answer::NoRoom;
         }
-        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>().ok();
+        let digits = |text: &str| {
+            text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>().ok()
+        };
         match said.find("Code: ").and_then(|at| digits(&said[at + "Code: ".len()..])) {
             // NOT_ENOUGH_SPACE
             Some(243) => Answer::NoRoom,
@@ -224,14 +253,18 @@ impl Answer {
             Some(192..=194 | 516) => Answer::Refused,
             // ACCESS_DENIED
             Some(497) => Answer::Forbidden,
-            // TIMEOUT_EXCEEDED, TOO_SLOW, DNS_ERROR, QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR,
-            // ABORTED, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY (its replica has lost its keeper), TOO_MANY_PARTS,
-            // ALL_CONNECTION_TRIES_FAILED, TOO_FEW_LIVE_REPLICAS, UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
-            // QUERY_WAS_CANCELLED, SYSTEM_ERROR, CANNOT_SCHEDULE_TASK, DEADLOCK_AVOIDED, ALL_REPLICAS_LOST, SERVER_OVERLOADED,
+            // TIMEOUT_EXCEEDED, TOO_SLOW, DNS_ERROR, QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES,
+            // SOCKET_TIMEOUT, NETWORK_ERROR,
+            // ABORTED, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY (its replica has lost its keeper),
+            // TOO_MANY_PARTS,
+            // ALL_CONNECTION_TRIES_FAILED, TOO_FEW_LIVE_REPLICAS,
+            // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
+            // QUERY_WAS_CANCELLED, SYSTEM_ERROR, CANNOT_SCHEDULE_TASK, DEADLOCK_AVOIDED,
+            // ALL_REPLICAS_LOST, SERVER_OVERLOADED,
             // KEEPER_EXCEPTION
             Some(
-                159 | 160 | 198 | 201 | 202 | 209 | 210 | 236 | 241 | 242 | 252 | 279 | 285 | 286 | 319 | 394 | 425 | 439 | 473 | 415 | 745
-                | 999,
+                159 | 160 | 198 | 201 | 202 | 209 | 210 | 236 | 241 | 242 | 252 | 279 | 285 | 286
+                | 319 | 394 | 425 | 439 | 473 | 415 | 745 | 999,
             ) => Answer::NotNow,
             Some(_) => Answer::Else,
             None => match digits(said) {

@@ -1,20 +1,23 @@
-//! What every implementation of the ports must hold, as a suite that is handed a maker of empty warehouses.
+//! What every implementation of the ports must hold, as a suite that is handed a maker of empty
+//! warehouses.
 //!
-//! Each promise is a function that panics where it is broken. Random input comes from a seed that the message names.
+//! Each promise is a function that panics where it is broken. Random input comes from a seed that
+//! the message names.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use record::time::{DAY, HOUR, SECOND, WEEK};
 use record::{
-    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Grounds, Handling, Micros, Milestones, Outcome, PastWindow,
-    PublicCount, Record, Settings, Snooze, Stage, Suspect, TagCount, Total, Verdict, Version, WindowCount,
+    Alert, AlertEvent, AlertFold, AlertState, Count, CoverageRow, Explanation, Grounds, Handling,
+    Micros, Milestones, Outcome, PastWindow, PublicCount, Record, Settings, Snooze, Stage, Suspect,
+    TagCount, Total, Verdict, Version, WindowCount,
 };
 
 use crate::error::WarehouseError;
 use crate::port::{
-    AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, JudgedQuery, Landing, Placed, Progress, Published, Reading, Series,
-    SeriesHead, SeriesQuery, Voices, Warehouse,
+    AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, JudgedQuery, Landing, Placed,
+    Progress, Published, Reading, Series, SeriesHead, SeriesQuery, Voices, Warehouse,
 };
 use crate::reference::{Reference, load_reference};
 use crate::tables::TABLES;
@@ -69,7 +72,8 @@ pub fn any_order_and_any_repetition_give_the_same_tables(fresh: Fresh, seeds: u6
         rest.extend((0..80).map(|_| rows[random.below(rows.len())].clone()));
         while !rest.is_empty() {
             let size = 1 + random.below(rest.len().min(30));
-            let batch: Vec<Record> = (0..size).map(|_| rest.swap_remove(random.below(rest.len()))).collect();
+            let batch: Vec<Record> =
+                (0..size).map(|_| rest.swap_remove(random.below(rest.len()))).collect();
             shuffled.write(&batch, &[]).expect("write a batch");
         }
         for table in [
@@ -86,11 +90,16 @@ pub fn any_order_and_any_repetition_give_the_same_tables(fresh: Fresh, seeds: u6
             "v_weekly",
             "v_alerts",
         ] {
-            assert_eq!(csv(&*shuffled, table), csv(&*expected, table), "table {table}, seed {seed}");
+            assert_eq!(
+                csv(&*shuffled, table),
+                csv(&*expected, table),
+                "table {table}, seed {seed}"
+            );
         }
         assert_eq!(shuffled.latest().expect("ask"), rows_newest(&rows), "seed {seed}");
         let settled: Vec<(String, String, i64, u32)> = latest.iter().filter_map(cell_of).collect();
-        let shown: Vec<(String, String, i64, u32)> = csv(&*shuffled, "counts").lines().skip(1).map(cell_of_line).collect();
+        let shown: Vec<(String, String, i64, u32)> =
+            csv(&*shuffled, "counts").lines().skip(1).map(cell_of_line).collect();
         let mut sorted = settled;
         sorted.sort();
         assert_eq!(shown, sorted, "seed {seed}");
@@ -100,10 +109,18 @@ pub fn any_order_and_any_repetition_give_the_same_tables(fresh: Fresh, seeds: u6
 pub fn progress_is_read_back(fresh: Fresh) {
     let warehouse = fresh();
     assert_eq!(warehouse.progress().expect("ask"), []);
-    let at = |stream: &str, partition, next| Progress { stream: stream.to_owned(), partition, next };
-    warehouse.write(&[], &[at("counts", 1, 7), at("alerts", 0, 3), at("counts", 0, 5)]).expect("write");
-    warehouse.write(&[Record::Count(count("flu", "DE", 0, 1))], &[at("counts", 0, 6)]).expect("write");
-    assert_eq!(warehouse.progress().expect("ask"), [at("alerts", 0, 3), at("counts", 0, 6), at("counts", 1, 7)]);
+    let at =
+        |stream: &str, partition, next| Progress { stream: stream.to_owned(), partition, next };
+    warehouse
+        .write(&[], &[at("counts", 1, 7), at("alerts", 0, 3), at("counts", 0, 5)])
+        .expect("write");
+    warehouse
+        .write(&[Record::Count(count("flu", "DE", 0, 1))], &[at("counts", 0, 6)])
+        .expect("write");
+    assert_eq!(
+        warehouse.progress().expect("ask"),
+        [at("alerts", 0, 3), at("counts", 0, 6), at("counts", 1, 7)]
+    );
 }
 
 pub fn counts_are_shown_as_the_design_says(fresh: Fresh) {
@@ -117,9 +134,21 @@ pub fn counts_are_shown_as_the_design_says(fresh: Fresh) {
             total_posts: 0,
             ..count("flu", "DE-BY", 1, 10)
         }),
-        Record::Count(Count { posts: 4, authors: 4, total_posts: 2_000, last: true, ..count("flu", "DE", 1, 11) }),
+        Record::Count(Count {
+            posts: 4,
+            authors: 4,
+            total_posts: 2_000,
+            last: true,
+            ..count("flu", "DE", 1, 11)
+        }),
         Record::Count(Count { posts: 0, ..count("flu", "FR", 1, 12) }),
-        Record::Count(Count { level: -1, posts: 1, authors: 1, total_posts: 10, ..count("flu", "001", 0, 13) }),
+        Record::Count(Count {
+            level: -1,
+            posts: 1,
+            authors: 1,
+            total_posts: 10,
+            ..count("flu", "001", 0, 13)
+        }),
         Record::Total(Total {
             region: "001".to_owned(),
             pane_start: MONDAY,
@@ -151,7 +180,9 @@ pub fn counts_are_shown_as_the_design_says(fresh: Fresh) {
 
 pub fn days_and_weeks_never_add_authors(fresh: Fresh) {
     let warehouse = fresh();
-    let cell = |hour, posts, last| Record::Count(Count { posts, authors: posts, last, ..count("flu", "DE", hour, 1) });
+    let cell = |hour, posts, last| {
+        Record::Count(Count { posts, authors: posts, last, ..count("flu", "DE", hour, 1) })
+    };
     let total = |hour: i64| {
         let pane_start = MONDAY + hour * HOUR;
         Record::Total(Total {
@@ -176,9 +207,14 @@ pub fn days_and_weeks_never_add_authors(fresh: Fresh) {
             version: Version(1),
         })
     };
-    let mut rows = vec![cell(0, 4, true), cell(23, 6, true), cell(24, 5, false), cell(7 * 24, 1, true)];
+    let mut rows =
+        vec![cell(0, 4, true), cell(23, 6, true), cell(24, 5, false), cell(7 * 24, 1, true)];
     rows.extend((0..30).map(total));
-    rows.extend([window(MONDAY + DAY, DAY, 7), window(MONDAY + WEEK, WEEK, 11), window(MONDAY + DAY, WEEK, 99)]);
+    rows.extend([
+        window(MONDAY + DAY, DAY, 7),
+        window(MONDAY + WEEK, WEEK, 11),
+        window(MONDAY + DAY, WEEK, 99),
+    ]);
     warehouse.write(&rows, &[]).expect("write");
     assert_eq!(
         csv(&*warehouse, "v_daily"),
@@ -206,8 +242,16 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
             version += 1;
             let id = ["a", "b", "c"][random.below(3)];
             let row = if random.below(2) == 0 {
-                let revision = revisions.entry(id.to_owned()).and_modify(|revision| *revision += 1).or_insert(0);
-                let alert = Alert { revision: *revision, observed: random.below(99) as u32, version: Version(version), ..alert(id) };
+                let revision = revisions
+                    .entry(id.to_owned())
+                    .and_modify(|revision| *revision += 1)
+                    .or_insert(0);
+                let alert = Alert {
+                    revision: *revision,
+                    observed: random.below(99) as u32,
+                    version: Version(version),
+                    ..alert(id)
+                };
                 fold.apply(alert.clone());
                 Record::Alert(alert)
             } else {
@@ -221,7 +265,8 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
                     revision: random.below(3) as u32,
                     outcome: Outcome::ALL.get(random.below(6)).copied(),
                     assignee: ["", "Ann", "'Bo'"][random.below(3)].to_owned(),
-                    snooze: (random.below(2) == 0).then_some(Snooze { until: MONDAY + DAY, ratio: 3.9 }),
+                    snooze: (random.below(2) == 0)
+                        .then_some(Snooze { until: MONDAY + DAY, ratio: 3.9 }),
                     milestones: Milestones {
                         emerged: (random.below(2) == 0).then_some(MONDAY - DAY),
                         notified: (random.below(2) == 0).then_some(MONDAY + version as i64),
@@ -241,28 +286,49 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
             assert_eq!(story.revisions.last(), Some(alert), "seed {seed}");
             assert_eq!(story.revisions.len() as u32, revisions[&alert.id] + 1, "seed {seed}");
         }
-        assert_eq!(warehouse.alerts(&AlertQuery::default()).expect("ask").len(), fold.alerts().count(), "seed {seed}");
+        assert_eq!(
+            warehouse.alerts(&AlertQuery::default()).expect("ask").len(),
+            fold.alerts().count(),
+            "seed {seed}"
+        );
         assert_eq!(warehouse.alert("no such alert").expect("ask"), None);
     }
     let warehouse = fresh();
     let rows = [
         Record::Alert(Alert { fired_at: MONDAY + 1, ..alert("old") }),
-        Record::Alert(Alert { state: AlertState::Withdrawn, fired_at: MONDAY + 2, region: "FR".to_owned(), ..alert("withdrawn") }),
+        Record::Alert(Alert {
+            state: AlertState::Withdrawn,
+            fired_at: MONDAY + 2,
+            region: "FR".to_owned(),
+            ..alert("withdrawn")
+        }),
         Record::Alert(Alert { fired_at: MONDAY + 3, topic: "cough".to_owned(), ..alert("new") }),
     ];
     warehouse.write(&rows, &[]).expect("write");
-    let ids = |query: AlertQuery| warehouse.alerts(&query).expect("ask").into_iter().map(|entry| entry.alert.id).collect::<Vec<_>>();
+    let ids = |query: AlertQuery| {
+        warehouse
+            .alerts(&query)
+            .expect("ask")
+            .into_iter()
+            .map(|entry| entry.alert.id)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(AlertQuery::default()), ["new", "withdrawn", "old"]);
     assert_eq!(ids(AlertQuery { open: Some(true), ..AlertQuery::default() }), ["new", "old"]);
     assert_eq!(ids(AlertQuery { open: Some(false), ..AlertQuery::default() }), ["withdrawn"]);
-    assert_eq!(ids(AlertQuery { topic: Some("cough".to_owned()), ..AlertQuery::default() }), ["new"]);
+    assert_eq!(
+        ids(AlertQuery { topic: Some("cough".to_owned()), ..AlertQuery::default() }),
+        ["new"]
+    );
     // A page at a time, nothing twice and nothing left out.
     let all = warehouse.alerts(&AlertQuery::default()).expect("ask");
     let mut paged = Vec::new();
     while let [next] = &warehouse
         .alerts(&AlertQuery {
             limit: 1,
-            after: paged.last().map(|last: &AlertEntry| (last.alert.fired_at, last.alert.id.clone())),
+            after: paged
+                .last()
+                .map(|last: &AlertEntry| (last.alert.fired_at, last.alert.id.clone())),
             ..AlertQuery::default()
         })
         .expect("ask")[..]
@@ -270,14 +336,26 @@ pub fn alerts_fold_as_the_stream_does(fresh: Fresh, seeds: u64) {
         paged.push(next.clone());
     }
     assert_eq!(paged, all);
-    assert_eq!(ids(AlertQuery { region: Some("FR".to_owned()), ..AlertQuery::default() }), ["withdrawn"]);
-    assert_eq!(ids(AlertQuery { from: Some(MONDAY + 2), limit: 1, ..AlertQuery::default() }), ["new"]);
+    assert_eq!(
+        ids(AlertQuery { region: Some("FR".to_owned()), ..AlertQuery::default() }),
+        ["withdrawn"]
+    );
+    assert_eq!(
+        ids(AlertQuery { from: Some(MONDAY + 2), limit: 1, ..AlertQuery::default() }),
+        ["new"]
+    );
 }
 
 pub fn a_series_shows_its_latest_verdicts(fresh: Fresh) {
     let warehouse = fresh();
     let verdict = |end: Micros, stage, observed, version| {
-        Record::Verdict(Verdict { window_end: end, stage, observed, version: Version(version), ..verdict("flu", "DE") })
+        Record::Verdict(Verdict {
+            window_end: end,
+            stage,
+            observed,
+            version: Version(version),
+            ..verdict("flu", "DE")
+        })
     };
     let rows = [
         Record::Count(count("flu", "DE", 0, 1)),
@@ -289,36 +367,80 @@ pub fn a_series_shows_its_latest_verdicts(fresh: Fresh) {
         verdict(MONDAY + 2 * HOUR, Stage::Early, 8, 4),
     ];
     warehouse.write(&rows, &[]).expect("write");
-    let query = SeriesQuery { topic: "flu".to_owned(), region: "DE".to_owned(), from: MONDAY, to: MONDAY + DAY, limit: 100, only: None };
+    let query = SeriesQuery {
+        topic: "flu".to_owned(),
+        region: "DE".to_owned(),
+        from: MONDAY,
+        to: MONDAY + DAY,
+        limit: 100,
+        only: None,
+    };
     let series = warehouse.series(&query).expect("ask");
-    assert_eq!(series.panes.iter().map(|cell| cell.start).collect::<Vec<_>>(), [MONDAY, MONDAY + HOUR]);
-    let judged: Vec<_> = series.verdicts.iter().map(|judged| (judged.end, judged.stage, judged.observed, judged.upperbound)).collect();
-    assert_eq!(judged, [(MONDAY + HOUR, Stage::Final, 7, Some(9.5)), (MONDAY + 2 * HOUR, Stage::Early, 8, Some(9.5))]);
+    assert_eq!(
+        series.panes.iter().map(|cell| cell.start).collect::<Vec<_>>(),
+        [MONDAY, MONDAY + HOUR]
+    );
+    let judged: Vec<_> = series
+        .verdicts
+        .iter()
+        .map(|judged| (judged.end, judged.stage, judged.observed, judged.upperbound))
+        .collect();
+    assert_eq!(
+        judged,
+        [
+            (MONDAY + HOUR, Stage::Final, 7, Some(9.5)),
+            (MONDAY + 2 * HOUR, Stage::Early, 8, Some(9.5))
+        ]
+    );
     assert!(!series.cut);
     let latest = warehouse.series(&SeriesQuery { limit: 1, ..query.clone() }).expect("ask");
-    assert_eq!((latest.panes[0].start, latest.verdicts[0].end, latest.cut), (MONDAY + HOUR, MONDAY + 2 * HOUR, true));
+    assert_eq!(
+        (latest.panes[0].start, latest.verdicts[0].end, latest.cut),
+        (MONDAY + HOUR, MONDAY + 2 * HOUR, true)
+    );
     warehouse
-        .write(&[Record::Verdict(Verdict { window_end: MONDAY + 2 * HOUR, window_length: 2 * DAY, ..self::verdict("flu", "DE") })], &[])
+        .write(
+            &[Record::Verdict(Verdict {
+                window_end: MONDAY + 2 * HOUR,
+                window_length: 2 * DAY,
+                ..self::verdict("flu", "DE")
+            })],
+            &[],
+        )
         .expect("write");
     let only = |length, limit| {
-        let series = warehouse.series(&SeriesQuery { only: Some(length), limit, ..query.clone() }).expect("ask");
+        let series = warehouse
+            .series(&SeriesQuery { only: Some(length), limit, ..query.clone() })
+            .expect("ask");
         assert_eq!(series.panes, []);
-        series.verdicts.iter().map(|judged| (judged.end - MONDAY, judged.length)).collect::<Vec<_>>()
+        series
+            .verdicts
+            .iter()
+            .map(|judged| (judged.end - MONDAY, judged.length))
+            .collect::<Vec<_>>()
     };
     assert_eq!(only(DAY, 100), [(HOUR, DAY), (2 * HOUR, DAY)]);
     assert_eq!(only(DAY, 1), [(2 * HOUR, DAY)]);
     assert_eq!(only(2 * DAY, 1), [(2 * HOUR, 2 * DAY)]);
-    let half_open = warehouse.series(&SeriesQuery { to: MONDAY + HOUR, ..query.clone() }).expect("ask");
+    let half_open =
+        warehouse.series(&SeriesQuery { to: MONDAY + HOUR, ..query.clone() }).expect("ask");
     assert_eq!((half_open.panes.len(), half_open.verdicts.len()), (1, 0));
-    let nothing = warehouse.series(&SeriesQuery { topic: "no such topic".to_owned(), ..query }).expect("ask");
+    let nothing =
+        warehouse.series(&SeriesQuery { topic: "no such topic".to_owned(), ..query }).expect("ask");
     assert_eq!((nothing.panes.len(), nothing.verdicts.len()), (0, 0));
 }
 
-/// Open counts leave no trace; the count at the close and each later one do, also when all is written again.
+/// Open counts leave no trace; the count at the close and each later one do, also when all is
+/// written again.
 pub fn a_map_shows_the_latest_verdicts_of_many_series(fresh: Fresh) {
     let warehouse = fresh();
     let at = |topic: &str, region: &str, end, observed, version| {
-        Record::Verdict(Verdict { window_end: end, observed, version: Version(version), ..verdict(topic, region) })
+        Record::Verdict(Verdict {
+            window_end: end,
+            observed,
+            version: Version(version),
+            ..verdict(topic, region)
+        })
     };
     let length = verdict("flu", "DE").window_length;
     warehouse
@@ -330,7 +452,11 @@ pub fn a_map_shows_the_latest_verdicts_of_many_series(fresh: Fresh) {
                 at("flu", "FR", MONDAY, 4, 4),
                 at("flu", "FR", MONDAY + HOUR, 1, 5),
                 at("cough", "DE", MONDAY, 2, 6),
-                Record::Verdict(Verdict { window_end: MONDAY, window_length: 2 * length, ..verdict("flu", "DE") }),
+                Record::Verdict(Verdict {
+                    window_end: MONDAY,
+                    window_length: 2 * length,
+                    ..verdict("flu", "DE")
+                }),
             ],
             &[],
         )
@@ -338,13 +464,21 @@ pub fn a_map_shows_the_latest_verdicts_of_many_series(fresh: Fresh) {
     assert_eq!(warehouse.closed_until().expect("ask"), Some(MONDAY + DAY));
     let pair = |topic: &str, region: &str| (topic.to_owned(), region.to_owned());
     let query = JudgedQuery {
-        series: vec![pair("flu", "FR"), pair("flu", "DE"), pair("flu", "DE"), pair("flu", "nowhere")],
+        series: vec![
+            pair("flu", "FR"),
+            pair("flu", "DE"),
+            pair("flu", "DE"),
+            pair("flu", "nowhere"),
+        ],
         ends: vec![MONDAY + DAY, MONDAY],
         length: Some(length),
     };
     let shown = |query: &JudgedQuery| -> Vec<(String, Micros, u32)> {
         let placed = warehouse.judged(query).expect("ask");
-        placed.into_iter().map(|placed| (placed.region, placed.judged.end, placed.judged.observed)).collect()
+        placed
+            .into_iter()
+            .map(|placed| (placed.region, placed.judged.end, placed.judged.observed))
+            .collect()
     };
     let de = |end, observed| ("DE".to_owned(), end, observed);
     assert_eq!(shown(&query), [de(MONDAY, 7), de(MONDAY + DAY, 9), ("FR".to_owned(), MONDAY, 4)]);
@@ -356,7 +490,13 @@ pub fn a_map_shows_the_latest_verdicts_of_many_series(fresh: Fresh) {
 pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
     let warehouse = fresh();
     let covered = |feed: &str, start| {
-        Record::Coverage(CoverageRow { feed: feed.to_owned(), pane_start: start, pane_length: HOUR, share: 0.5, version: Version(1) })
+        Record::Coverage(CoverageRow {
+            feed: feed.to_owned(),
+            pane_start: start,
+            pane_length: HOUR,
+            share: 0.5,
+            version: Version(1),
+        })
     };
     let total = |region: &str, start, length, posts| {
         Record::Total(Total {
@@ -384,8 +524,12 @@ pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
             &[],
         )
         .expect("write");
-    let feeds: Vec<(String, Micros)> =
-        warehouse.coverage_since(MONDAY).expect("ask").into_iter().map(|pane| (pane.feed, pane.pane_start)).collect();
+    let feeds: Vec<(String, Micros)> = warehouse
+        .coverage_since(MONDAY)
+        .expect("ask")
+        .into_iter()
+        .map(|pane| (pane.feed, pane.pane_start))
+        .collect();
     assert_eq!(feeds, [("a".to_owned(), MONDAY + HOUR), ("b".to_owned(), MONDAY)]);
     let regions = ["ZZ", "DE", "FR"].map(str::to_owned);
     let totals = warehouse.totals(&regions, MONDAY, MONDAY + 2 * HOUR).expect("ask");
@@ -398,35 +542,62 @@ pub fn coverage_totals_and_references_are_asked_by_their_keys(fresh: Fresh) {
         unit: "cases".to_owned(),
         source: "a ministry".to_owned(),
     };
-    let rows =
-        [reference("b", "DE", MONDAY), reference("a", "DE", MONDAY + DAY), reference("a", "DE", MONDAY), reference("a", "FR", MONDAY)];
+    let rows = [
+        reference("b", "DE", MONDAY),
+        reference("a", "DE", MONDAY + DAY),
+        reference("a", "DE", MONDAY),
+        reference("a", "FR", MONDAY),
+    ];
     warehouse.write_reference(&rows).expect("write");
-    assert_eq!(warehouse.references("DE").expect("ask"), [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
+    assert_eq!(
+        warehouse.references("DE").expect("ask"),
+        [rows[2].clone(), rows[1].clone(), rows[0].clone()]
+    );
 }
 
 pub fn voices_are_summed_by_series(fresh: Fresh) {
     let warehouse = fresh();
     let cell = |region: &str, hour, posts_news| {
-        Record::Count(Count { posts: 10, authors: 8, authors_self: 3, posts_news, ..count("flu", region, hour, 1) })
+        Record::Count(Count {
+            posts: 10,
+            authors: 8,
+            authors_self: 3,
+            posts_news,
+            ..count("flu", region, hour, 1)
+        })
     };
-    let again = Record::Count(Count { posts: 10, authors: 6, posts_news: 4, ..count("flu", "DE", 1, 2) });
-    warehouse.write(&[cell("DE", 0, 1), cell("DE", 1, 2), cell("DE", 2, 9), cell("FR", 1, 7), again], &[]).expect("write");
+    let again =
+        Record::Count(Count { posts: 10, authors: 6, posts_news: 4, ..count("flu", "DE", 1, 2) });
+    warehouse
+        .write(
+            &[cell("DE", 0, 1), cell("DE", 1, 2), cell("DE", 2, 9), cell("FR", 1, 7), again],
+            &[],
+        )
+        .expect("write");
     let told = warehouse.voices("flu", "DE", MONDAY, MONDAY + 2 * HOUR).expect("ask");
     assert_eq!(told, Voices { posts: 20, authors: 14, authors_self: 3, news: 5 });
-    assert_eq!(warehouse.voices("flu", "US", MONDAY, MONDAY + 2 * HOUR).expect("ask"), Voices::default());
+    assert_eq!(
+        warehouse.voices("flu", "US", MONDAY, MONDAY + 2 * HOUR).expect("ask"),
+        Voices::default()
+    );
 }
 
 /// What the public may see: whole days, a number or its being withheld, nothing of other topics.
 pub fn published_days_are_asked_by_topic_region_and_day(fresh: Fresh) {
     let warehouse = fresh();
-    let day = |topic: &str, region: &str, days: i64, accounts: Option<u32>, version: u64| PublicCount {
-        topic: topic.to_owned(),
-        region: region.to_owned(),
-        level: if region == record::region::WORLD { -1 } else { i8::from(region.contains('-')) },
-        day: MONDAY + days * DAY,
-        accounts,
-        version: Version(version),
-    };
+    let day =
+        |topic: &str, region: &str, days: i64, accounts: Option<u32>, version: u64| PublicCount {
+            topic: topic.to_owned(),
+            region: region.to_owned(),
+            level: if region == record::region::WORLD {
+                -1
+            } else {
+                i8::from(region.contains('-'))
+            },
+            day: MONDAY + days * DAY,
+            accounts,
+            version: Version(version),
+        };
     let rows = [
         day("flu", "DE-BY", 1, Some(15), 6),
         day("flu", "DE", 1, Some(25), 5),
@@ -444,41 +615,87 @@ pub fn published_days_are_asked_by_topic_region_and_day(fresh: Fresh) {
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let found = warehouse.published(&topics, region, from).expect("read public counts");
         let shown = |one: &Published| {
-            let accounts = one.accounts.map_or("withheld".to_owned(), |accounts| accounts.to_string());
-            format!("{} {} {} {} {accounts}", one.topic, one.region, one.level, (one.day - MONDAY) / DAY)
+            let accounts =
+                one.accounts.map_or("withheld".to_owned(), |accounts| accounts.to_string());
+            format!(
+                "{} {} {} {} {accounts}",
+                one.topic,
+                one.region,
+                one.level,
+                (one.day - MONDAY) / DAY
+            )
         };
         found.iter().map(shown).collect()
     };
     let of_flu = ["flu 001 -1 0 40", "flu 001 -1 1 withheld", "flu DE 0 1 25", "flu DE-BY 1 1 15"];
     assert_eq!(asked(&["flu"], None, MONDAY - DAY), of_flu);
     assert_eq!(asked(&["flu"], None, 0), of_flu, "from long before");
-    let both = ["fever 001 -1 0 60", "fever DE 0 2 10", "flu 001 -1 0 40", "flu 001 -1 1 withheld", "flu DE 0 1 25", "flu DE-BY 1 1 15"];
+    let both = [
+        "fever 001 -1 0 60",
+        "fever DE 0 2 10",
+        "flu 001 -1 0 40",
+        "flu 001 -1 1 withheld",
+        "flu DE 0 1 25",
+        "flu DE-BY 1 1 15",
+    ];
     assert_eq!(asked(&["flu", "fever", "flu"], None, MONDAY), both, "by topic, each once");
     assert_eq!(
         asked(&["flu", "fever"], Some("001"), MONDAY + 1),
         ["flu 001 -1 1 withheld"],
         "a day that has begun before is not asked for"
     );
-    assert_eq!(asked(&["flu", "fever"], Some("DE"), MONDAY + DAY), ["fever DE 0 2 10", "flu DE 0 1 25"]);
-    for (topics, region, from) in
-        [(&["flu"][..], Some("FR"), MONDAY), (&["nothing"], None, MONDAY), (&[], None, MONDAY), (&["flu"], None, MONDAY + 2 * DAY)]
-    {
+    assert_eq!(
+        asked(&["flu", "fever"], Some("DE"), MONDAY + DAY),
+        ["fever DE 0 2 10", "flu DE 0 1 25"]
+    );
+    for (topics, region, from) in [
+        (&["flu"][..], Some("FR"), MONDAY),
+        (&["nothing"], None, MONDAY),
+        (&[], None, MONDAY),
+        (&["flu"], None, MONDAY + 2 * DAY),
+    ] {
         assert_eq!(asked(topics, region, from), [""; 0], "{topics:?} {region:?}");
     }
 }
 
 pub fn history_holds_closings_and_revisions(fresh: Fresh) {
     let warehouse = fresh();
-    let cell = |posts, version, last| Record::Count(Count { posts, last, ..count("flu", "DE", 0, version) });
+    let cell = |posts, version, last| {
+        Record::Count(Count { posts, last, ..count("flu", "DE", 0, version) })
+    };
     let closed = |version| {
         let window_end = MONDAY + HOUR;
-        Record::Verdict(Verdict { window_end, stage: Stage::Closed, version: Version(version), ..verdict("flu", "DE") })
+        Record::Verdict(Verdict {
+            window_end,
+            stage: Stage::Closed,
+            version: Version(version),
+            ..verdict("flu", "DE")
+        })
     };
-    let early = Record::Verdict(Verdict { window_end: MONDAY + HOUR, stage: Stage::Early, version: Version(2), ..verdict("flu", "DE") });
-    let late_cell = Record::Count(Count { posts: 1, region: "FR".to_owned(), ..count("flu", "FR", 0, 7) });
-    let empty_close =
-        Record::Verdict(Verdict { window_end: MONDAY + HOUR, stage: Stage::Closed, version: Version(5), ..verdict("flu", "FR") });
-    let rows = [cell(1, 1, false), early, cell(2, 3, false), closed(5), empty_close, cell(3, 6, false), late_cell, cell(3, 9, true)];
+    let early = Record::Verdict(Verdict {
+        window_end: MONDAY + HOUR,
+        stage: Stage::Early,
+        version: Version(2),
+        ..verdict("flu", "DE")
+    });
+    let late_cell =
+        Record::Count(Count { posts: 1, region: "FR".to_owned(), ..count("flu", "FR", 0, 7) });
+    let empty_close = Record::Verdict(Verdict {
+        window_end: MONDAY + HOUR,
+        stage: Stage::Closed,
+        version: Version(5),
+        ..verdict("flu", "FR")
+    });
+    let rows = [
+        cell(1, 1, false),
+        early,
+        cell(2, 3, false),
+        closed(5),
+        empty_close,
+        cell(3, 6, false),
+        late_cell,
+        cell(3, 9, true),
+    ];
     for _ in 0..2 {
         for row in &rows {
             warehouse.write(std::slice::from_ref(row), &[]).expect("write");
@@ -490,7 +707,10 @@ pub fn history_holds_closings_and_revisions(fresh: Fresh) {
             .map(|line| line.split(',').collect::<Vec<_>>())
             .map(|line| (line[1].to_owned(), line[5].to_owned(), line[6].to_owned()))
             .collect();
-        let shown: Vec<_> = revisions.iter().map(|(region, version, posts)| (region.as_str(), version.as_str(), posts.as_str())).collect();
+        let shown: Vec<_> = revisions
+            .iter()
+            .map(|(region, version, posts)| (region.as_str(), version.as_str(), posts.as_str()))
+            .collect();
         assert_eq!(shown, [("DE", "3", "2"), ("DE", "6", "3"), ("DE", "9", "3"), ("FR", "7", "1")]);
     }
 }
@@ -499,7 +719,14 @@ pub fn exports_are_sorted_and_quoted(fresh: Fresh) {
     let warehouse = fresh();
     let tag = |key: &str, region: &str, hour: i64, posts| {
         let pane_start = MONDAY + hour * HOUR;
-        Record::TagCount(TagCount { key: key.to_owned(), region: region.to_owned(), pane_start, posts, last: true, version: Version(1) })
+        Record::TagCount(TagCount {
+            key: key.to_owned(),
+            region: region.to_owned(),
+            pane_start,
+            posts,
+            last: true,
+            version: Version(1),
+        })
     };
     let rows = [
         tag("z", "DE", 0, 10),
@@ -513,7 +740,9 @@ pub fn exports_are_sorted_and_quoted(fresh: Fresh) {
     warehouse.write(&rows, &[]).expect("write");
     let written = |format, from, to| {
         let mut out = Vec::new();
-        let rows = warehouse.export(&Export { table: "tag_counts".to_owned(), from, to, format }, &mut out).expect("export");
+        let rows = warehouse
+            .export(&Export { table: "tag_counts".to_owned(), from, to, format }, &mut out)
+            .expect("export");
         (rows, String::from_utf8(out).expect("utf-8"))
     };
     assert_eq!(
@@ -549,7 +778,10 @@ pub fn unknown_tables_are_refused_with_a_hint(fresh: Fresh) {
     for table in ["", "Counts", "counts; DROP TABLE counts", "sqlite_schema", "progress"] {
         let export = Export { table: table.to_owned(), from: None, to: None, format: Format::Csv };
         let error = warehouse.export(&export, &mut Vec::new()).expect_err("an unknown table");
-        assert!(error.to_string().contains("hint: the tables are `counts`, `tag_counts`"), "{error}");
+        assert!(
+            error.to_string().contains("hint: the tables are `counts`, `tag_counts`"),
+            "{error}"
+        );
         assert!(!error.try_again());
     }
 }
@@ -569,24 +801,42 @@ pub fn every_table_can_be_exported(fresh: Fresh) {
         ..AlertEvent::default()
     }));
     warehouse.write(&rows, &[]).expect("write");
-    load_reference(&*warehouse, "series,region,date,value\ncases,DE,2026-01-05,1\n".as_bytes(), &|_| Ok(())).expect("load");
+    load_reference(
+        &*warehouse,
+        "series,region,date,value\ncases,DE,2026-01-05,1\n".as_bytes(),
+        &|_| Ok(()),
+    )
+    .expect("load");
     for table in &TABLES {
         for format in [Format::Csv, Format::Ndjson] {
             let mut out = Vec::new();
-            let export = Export { table: table.name.to_owned(), from: None, to: Some(i64::MAX), format };
+            let export =
+                Export { table: table.name.to_owned(), from: None, to: Some(i64::MAX), format };
             let rows = warehouse.export(&export, &mut out).expect("export");
             assert!(rows > 0, "{} is empty", table.name);
             let text = String::from_utf8(out).expect("utf-8");
             if format == Format::Ndjson {
                 for line in text.lines() {
-                    let value: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+                    let value: serde_json::Value =
+                        serde_json::from_str(line).expect("a line is JSON");
                     assert!(value.get(table.time).is_some_and(serde_json::Value::is_i64), "{line}");
-                    assert!(table.json.iter().all(|column| value[column].is_array() || value[column].is_object()), "{line}");
+                    assert!(
+                        table
+                            .json
+                            .iter()
+                            .all(|column| value[column].is_array() || value[column].is_object()),
+                        "{line}"
+                    );
                 }
             } else {
                 let header = text.lines().next().unwrap_or_default();
                 assert!(
-                    table.guarded.iter().chain(table.json).chain([&table.time]).all(|column| header.split(',').any(|name| name == *column)),
+                    table
+                        .guarded
+                        .iter()
+                        .chain(table.json)
+                        .chain([&table.time])
+                        .all(|column| header.split(',').any(|name| name == *column)),
                     "{header}"
                 );
             }
@@ -608,10 +858,17 @@ pub fn topics_and_regions_are_listed(fresh: Fresh) {
         pane: HOUR,
         windows: vec![DAY],
     };
-    let settings = |number, topics| Record::Settings(Settings { number, topics, ..Settings::default() });
+    let settings =
+        |number, topics| Record::Settings(Settings { number, topics, ..Settings::default() });
     let coverage = |feed: &str, hour: i64, share| {
         let pane_start = MONDAY + hour * HOUR;
-        Record::Coverage(CoverageRow { feed: feed.to_owned(), pane_start, pane_length: HOUR, share, version: Version(1) })
+        Record::Coverage(CoverageRow {
+            feed: feed.to_owned(),
+            pane_start,
+            pane_length: HOUR,
+            share,
+            version: Version(1),
+        })
     };
     let rows = [
         settings(2, vec![topic]),
@@ -642,8 +899,16 @@ pub fn topics_and_regions_are_listed(fresh: Fresh) {
     );
     assert_eq!(warehouse.regions().expect("ask"), [("001".to_owned(), -1), ("DE".to_owned(), 0)]);
     assert_eq!(warehouse.latest().expect("ask"), Some(MONDAY + 5 * HOUR + 1));
-    let feeds: Vec<_> = warehouse.coverage().expect("ask").into_iter().map(|feed| (feed.feed, feed.pane_start, feed.share)).collect();
-    assert_eq!(feeds, [("one".to_owned(), MONDAY + 2 * HOUR, 1.0), ("two".to_owned(), MONDAY + HOUR, 0.5)]);
+    let feeds: Vec<_> = warehouse
+        .coverage()
+        .expect("ask")
+        .into_iter()
+        .map(|feed| (feed.feed, feed.pane_start, feed.share))
+        .collect();
+    assert_eq!(
+        feeds,
+        [("one".to_owned(), MONDAY + 2 * HOUR, 1.0), ("two".to_owned(), MONDAY + HOUR, 0.5)]
+    );
 }
 
 pub fn references_are_loaded_whole_and_corrected(fresh: Fresh) {
@@ -652,17 +917,26 @@ pub fn references_are_loaded_whole_and_corrected(fresh: Fresh) {
     let first = "date,series,region,value,unit\n2026-01-05,=cases,de,12.5,cases\n2026-01-12,=cases,de,1e3,cases\n";
     assert_eq!(load(first).expect("load"), 2);
     assert_eq!(load(first).expect("load again"), 2);
-    assert_eq!(load("series,region,date,value,source\n=cases,DE,2026-01-12,7,RKI\n").expect("correct"), 1);
+    assert_eq!(
+        load("series,region,date,value,source\n=cases,DE,2026-01-12,7,RKI\n").expect("correct"),
+        1
+    );
     let table = "series,region,date,value,unit,source\n'=cases,DE,1767571200,12.5,cases,\n'=cases,DE,1768176000,7.0,,RKI\n";
     assert_eq!(csv(&*warehouse, "reference"), table);
-    load("series,region,date,value\ngood,DE,2026-01-05,1\nbad,DE,2026-02-30,1\n").expect_err("no such day");
+    load("series,region,date,value\ngood,DE,2026-01-05,1\nbad,DE,2026-02-30,1\n")
+        .expect_err("no such day");
     assert_eq!(csv(&*warehouse, "reference"), table);
 }
 
 /// A table as CSV.
 pub fn csv(warehouse: &dyn Warehouse, table: &str) -> String {
     let mut out = Vec::new();
-    warehouse.export(&Export { table: table.to_owned(), from: None, to: None, format: Format::Csv }, &mut out).expect("export");
+    warehouse
+        .export(
+            &Export { table: table.to_owned(), from: None, to: None, format: Format::Csv },
+            &mut out,
+        )
+        .expect("export");
     String::from_utf8(out).expect("exports are UTF-8")
 }
 
@@ -736,7 +1010,13 @@ pub fn alert(id: &str) -> Alert {
         recurrence: Some(365.0),
         method: "eears".to_owned(),
         coverage: 0.97,
-        explanation: Explanation { sampled: 26, own: 14, news: 3, tags: vec![("flu".to_owned(), 12)], ..Explanation::default() },
+        explanation: Explanation {
+            sampled: 26,
+            own: 14,
+            news: 3,
+            tags: vec![("flu".to_owned(), 12)],
+            ..Explanation::default()
+        },
         version: Version(1),
         grounds: Box::new(Grounds {
             pvalue: Some(0.000_25),
@@ -816,27 +1096,45 @@ fn versioned_row(random: &mut Random) -> Record {
             stage: [Stage::Early, Stage::Closed, Stage::Final][version as usize / 3],
             ..verdict(topic, region)
         }),
-        _ => Record::Alert(Alert { revision: hour as u32, observed: said, version: Version(version), ..alert(topic) }),
+        _ => Record::Alert(Alert {
+            revision: hour as u32,
+            observed: said,
+            version: Version(version),
+            ..alert(topic)
+        }),
     }
 }
 
 /// What a row is about, and its version.
 fn identity(row: &Record) -> (String, Version) {
     match row {
-        Record::Count(row) => (format!("count {} {} {}", row.topic, row.region, row.pane_start), row.version),
-        Record::TagCount(row) => (format!("tag {} {} {}", row.key, row.region, row.pane_start), row.version),
+        Record::Count(row) => {
+            (format!("count {} {} {}", row.topic, row.region, row.pane_start), row.version)
+        }
+        Record::TagCount(row) => {
+            (format!("tag {} {} {}", row.key, row.region, row.pane_start), row.version)
+        }
         Record::Total(row) => (format!("total {} {}", row.region, row.pane_start), row.version),
         Record::Coverage(row) => (format!("coverage {} {}", row.feed, row.pane_start), row.version),
-        Record::WindowCount(row) => (format!("window {} {} {}", row.topic, row.region, row.end), row.version),
-        Record::PublicCount(row) => (format!("public {} {} {}", row.topic, row.region, row.day), row.version),
-        Record::Verdict(row) => (format!("verdict {} {} {} {:?}", row.topic, row.region, row.window_end, row.stage), row.version),
+        Record::WindowCount(row) => {
+            (format!("window {} {} {}", row.topic, row.region, row.end), row.version)
+        }
+        Record::PublicCount(row) => {
+            (format!("public {} {} {}", row.topic, row.region, row.day), row.version)
+        }
+        Record::Verdict(row) => (
+            format!("verdict {} {} {} {:?}", row.topic, row.region, row.window_end, row.stage),
+            row.version,
+        ),
         Record::Alert(row) => (format!("alert {} {}", row.id, row.revision), row.version),
         other => panic!("a {} has no version", other.kind()),
     }
 }
 
 fn rows_newest(rows: &[Record]) -> Option<Micros> {
-    rows.iter().filter_map(|row| if let Record::Count(count) = row { Some(count.newest) } else { None }).max()
+    rows.iter()
+        .filter_map(|row| if let Record::Count(count) = row { Some(count.newest) } else { None })
+        .max()
 }
 
 fn cell_of(row: &Record) -> Option<(String, String, i64, u32)> {
@@ -846,7 +1144,12 @@ fn cell_of(row: &Record) -> Option<(String, String, i64, u32)> {
 
 fn cell_of_line(line: &str) -> (String, String, i64, u32) {
     let fields: Vec<&str> = line.split(',').collect();
-    (fields[0].to_owned(), fields[1].to_owned(), fields[3].parse().expect("a start"), fields[5].parse().expect("a count"))
+    (
+        fields[0].to_owned(),
+        fields[1].to_owned(),
+        fields[3].parse().expect("a start"),
+        fields[5].parse().expect("a count"),
+    )
 }
 
 /// SplitMix64 (Steele, Lea & Flood 2014): small, seeded, the same everywhere.
@@ -924,13 +1227,29 @@ impl<W: Reading, K: Send + Sync> Reading for Kept<W, K> {
     fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
         self.warehouse.coverage_since(from)
     }
-    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+    fn totals(
+        &self,
+        regions: &[String],
+        from: Micros,
+        to: Micros,
+    ) -> Result<Vec<(String, u64)>, WarehouseError> {
         self.warehouse.totals(regions, from, to)
     }
-    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
+    fn voices(
+        &self,
+        topic: &str,
+        region: &str,
+        from: Micros,
+        to: Micros,
+    ) -> Result<Voices, WarehouseError> {
         self.warehouse.voices(topic, region, from, to)
     }
-    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+    fn published(
+        &self,
+        topics: &[String],
+        region: Option<&str>,
+        from: Micros,
+    ) -> Result<Vec<Published>, WarehouseError> {
         self.warehouse.published(topics, region, from)
     }
     fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {

@@ -1,6 +1,7 @@
 //! How long the queries of a caller may take.
 //!
-//! The ports block, so a deadline belongs to a thread for the time of a call: whoever waits sets it, and the store below it interrupts what
+//! The ports block, so a deadline belongs to a thread for the time of a call: whoever waits sets
+//! it, and the store below it interrupts what
 //! takes longer. Without one a query takes as long as it does.
 
 use std::cell::RefCell;
@@ -12,7 +13,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Deadline>> = const { RefCell::new(None) };
 }
 
-/// An instant at which queries are interrupted, or the earlier one at which their caller cancels them.
+/// An instant at which queries are interrupted, or the earlier one at which their caller cancels
+/// them.
 #[derive(Debug, Clone)]
 pub struct Deadline {
     until: Instant,
@@ -34,7 +36,8 @@ impl Deadline {
         self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.until
     }
 
-    /// Runs queries on this thread, each of which ends at the deadline with [`crate::WarehouseError::TimedOut`].
+    /// Runs queries on this thread, each of which ends at the deadline with
+    /// [`crate::WarehouseError::TimedOut`].
     pub fn run<T>(&self, queries: impl FnOnce() -> T) -> T {
         struct Restore(Option<Deadline>);
         impl Drop for Restore {
@@ -52,7 +55,11 @@ impl Deadline {
 
     #[cfg(feature = "clickhouse")]
     pub(crate) fn remaining(&self) -> Duration {
-        if self.cancelled.load(Ordering::Relaxed) { Duration::ZERO } else { self.until.saturating_duration_since(Instant::now()) }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            self.until.saturating_duration_since(Instant::now())
+        }
     }
 }
 

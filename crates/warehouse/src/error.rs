@@ -25,7 +25,10 @@ pub enum WarehouseError {
     ReadOnly { place: String },
     #[error("`{place}` has schema {found}, this program knows up to {known}")]
     NewerSchema { place: String, found: u32, known: u32 },
-    #[error("`{place}` has schema {found}, this program needs {known}\nhint: `pumphandle migrate` brings it up to date")]
+    #[error(
+        "`{place}` has schema {found}, this program needs {known}\nhint: `pumphandle migrate` \
+            brings it up to date"
+    )]
     OlderSchema { place: String, found: u32, known: u32 },
     #[error("migration {number} of `{place}` is not the one that this program holds")]
     ChangedMigration { place: String, number: u32 },
@@ -35,17 +38,29 @@ pub enum WarehouseError {
     Output(#[from] io::Error),
     #[error("a row of `{place}` can't be understood: {why}")]
     Row { place: String, why: String },
-    #[error("`{place}` can't be reached\nhint: is ClickHouse up, and is `url` in `[warehouse]` its HTTP address?")]
+    #[error(
+        "`{place}` can't be reached\nhint: is ClickHouse up, and is `url` in `[warehouse]` its \
+            HTTP address?"
+    )]
     Unreachable { place: String, source: Cause },
     #[error("`{place}` did not answer within {} s", after.as_secs())]
     TimedOut { place: String, after: Duration },
     #[error("`{place}` can't take this now")]
     Unready { place: String, source: Cause },
-    #[error("`{place}` refused user `{user}`: no such user, or another password\nhint: see `user` and `password-file` in `[warehouse]`")]
+    #[error(
+        "`{place}` refused user `{user}`: no such user, or another password\nhint: see `user` and \
+            `password-file` in `[warehouse]`"
+    )]
     Refused { place: String, user: String, source: Cause },
-    #[error("user `{user}` may not {doing} `{place}`\nhint: the rights that each role needs are in deploy/clickhouse/users.d")]
+    #[error(
+        "user `{user}` may not {doing} `{place}`\nhint: the rights that each role needs are in \
+            deploy/clickhouse/users.d"
+    )]
     Forbidden { doing: &'static str, place: String, user: String, source: Cause },
-    #[error("`{address}` is no ClickHouse address\nhint: it looks like `http://127.0.0.1:8123`; user and password have keys of their own")]
+    #[error(
+        "`{address}` is no ClickHouse address\nhint: it looks like `http://127.0.0.1:8123`; user \
+            and password have keys of their own"
+    )]
     Address { address: String },
     #[error("failed to start the thread that talks to ClickHouse")]
     Thread { source: io::Error },
@@ -54,7 +69,8 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
-    /// Whether the same call may succeed later with nothing but time, or an operator's hand on the disk, in between.
+    /// Whether the same call may succeed later with nothing but time, or an operator's hand on the
+    /// disk, in between.
     pub fn try_again(&self) -> bool {
         match self {
             WarehouseError::DiskFull { .. }

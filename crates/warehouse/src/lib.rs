@@ -1,8 +1,11 @@
 //! Landed: counts, verdicts and alerts in tables.
 //!
-//! The last stage of the log: every row is an absolute value with a version, so writing one twice, or an older one late, changes nothing.
-//! Two ports, [`Landing`] (rows in, with the positions they were read up to) and [`Reading`] (what pages and commands ask),
-//! and what implements them: [`Local`], a SQLite file, and `clickhouse::ClickHouse`, a server. One [`contract`] suite holds for every implementation.
+//! The last stage of the log: every row is an absolute value with a version, so writing one twice,
+//! or an older one late, changes nothing.
+//! Two ports, [`Landing`] (rows in, with the positions they were read up to) and [`Reading`] (what
+//! pages and commands ask),
+//! and what implements them: [`Local`], a SQLite file, and `clickhouse::ClickHouse`, a server. One
+//! [`contract`] suite holds for every implementation.
 //! Knows records and tables; knows nothing of streams, clocks, detectors, or who asks.
 
 mod error;
@@ -16,8 +19,9 @@ pub use tables::{TABLES, Table};
 
 mod port;
 pub use port::{
-    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, JudgedQuery, Landing, Placed, Progress, Published,
-    Reading, Series, SeriesHead, SeriesQuery, TopicOverview, Voices, Warehouse,
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, JudgedQuery,
+    Landing, Placed, Progress, Published, Reading, Series, SeriesHead, SeriesQuery, TopicOverview,
+    Voices, Warehouse,
 };
 
 mod line;

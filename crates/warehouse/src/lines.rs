@@ -14,7 +14,10 @@ use crate::tables::Table;
 pub(crate) enum Value<'a> {
     Null,
     Integer(i64),
-    #[cfg_attr(not(feature = "clickhouse"), expect(dead_code, reason = "SQLite has no unsigned numbers"))]
+    #[cfg_attr(
+        not(feature = "clickhouse"),
+        expect(dead_code, reason = "SQLite has no unsigned numbers")
+    )]
     Unsigned(u64),
     Real(f64),
     Text(&'a [u8]),
@@ -42,27 +45,46 @@ pub(crate) struct Column {
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(format: Format, table: &Table, names: Vec<String>, out: &'a mut dyn Write) -> Lines<'a> {
+    pub(crate) fn new(
+        format: Format,
+        table: &Table,
+        names: Vec<String>,
+        out: &'a mut dyn Write,
+    ) -> Lines<'a> {
         let columns = names
             .into_iter()
-            .map(|name| Column { guarded: table.guarded.contains(&name.as_str()), json: table.json.contains(&name.as_str()), name })
+            .map(|name| Column {
+                guarded: table.guarded.contains(&name.as_str()),
+                json: table.json.contains(&name.as_str()),
+                name,
+            })
             .collect();
         match format {
-            Format::Csv => {
-                Lines::Csv { columns, out: Box::new(csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(out)) }
-            }
+            Format::Csv => Lines::Csv {
+                columns,
+                out: Box::new(
+                    csv::WriterBuilder::new()
+                        .terminator(csv::Terminator::Any(b'\n'))
+                        .from_writer(out),
+                ),
+            },
             Format::Ndjson => Lines::Ndjson { columns, out: BufWriter::new(out) },
         }
     }
 
     pub(crate) fn header(&mut self) -> io::Result<()> {
         match self {
-            Lines::Csv { columns, out } => out.write_record(columns.iter().map(|column| &column.name)).map_err(written),
+            Lines::Csv { columns, out } => {
+                out.write_record(columns.iter().map(|column| &column.name)).map_err(written)
+            }
             Lines::Ndjson { .. } => Ok(()),
         }
     }
 
-    pub(crate) fn row<'v>(&mut self, value: impl Fn(usize) -> Result<Value<'v>, WarehouseError>) -> Result<(), WarehouseError> {
+    pub(crate) fn row<'v>(
+        &mut self,
+        value: impl Fn(usize) -> Result<Value<'v>, WarehouseError>,
+    ) -> Result<(), WarehouseError> {
         match self {
             Lines::Csv { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {
@@ -73,7 +95,10 @@ impl<'a> Lines<'a> {
             Lines::Ndjson { columns, out } => {
                 for (at, column) in columns.iter().enumerate() {
                     let before = if at == 0 { '{' } else { ',' };
-                    let (name, value) = (serde_json::Value::from(column.name.as_str()), json(value(at)?, column.json));
+                    let (name, value) = (
+                        serde_json::Value::from(column.name.as_str()),
+                        json(value(at)?, column.json),
+                    );
                     write!(out, "{before}{name}:{value}")?;
                 }
                 out.write_all(b"}\n")?;
@@ -96,7 +121,10 @@ fn field(value: Value<'_>, guarded: bool) -> Cow<'_, [u8]> {
         Value::Integer(number) => Cow::Owned(number.to_string().into_bytes()),
         Value::Unsigned(number) => Cow::Owned(number.to_string().into_bytes()),
         Value::Real(number) => Cow::Owned(format!("{number:?}").into_bytes()),
-        Value::Text(text) if guarded && matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r')) => {
+        Value::Text(text)
+            if guarded
+                && matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r')) =>
+        {
             Cow::Owned([b"'", text].concat())
         }
         Value::Text(bytes) => Cow::Borrowed(bytes),

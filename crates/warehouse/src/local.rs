@@ -1,7 +1,9 @@
 //! The warehouse without a server: one SQLite file.
 //!
-//! Write-ahead log, one connection that writes, a few that read, each with a small page cache, so that it stays small beside the engine.
-//! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut may take the last batches away,
+//! Write-ahead log, one connection that writes, a few that read, each with a small page cache, so
+//! that it stays small beside the engine.
+//! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut
+//! may take the last batches away,
 //! but always rows and progress together, and the streams still hold them.
 
 use std::fs::OpenOptions;
@@ -43,9 +45,12 @@ pub struct Local {
 impl Local {
     /// Opens or makes the file and brings its schema up to date.
     pub fn open(file: &Path) -> Result<Local, WarehouseError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |source| failure(file, "open", source);
-        // Its owner's alone, whatever the umask; SQLite gives its side files the mode of the file. What can't be made here it says itself.
+        // Its owner's alone, whatever the umask; SQLite gives its side files the mode of the file.
+        // What can't be made here it says itself.
         let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
         let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
         prepare(&connection).map_err(failed)?;
@@ -53,7 +58,11 @@ impl Local {
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)?;
         schema::migrate(&mut connection, file)?;
-        Ok(Local { file: file.to_owned(), writer: Some(Mutex::new(connection)), readers: Mutex::default() })
+        Ok(Local {
+            file: file.to_owned(),
+            writer: Some(Mutex::new(connection)),
+            readers: Mutex::default(),
+        })
     }
 
     /// Opens an existing file to be read only, also while another process writes it.
@@ -77,18 +86,27 @@ impl Local {
         }
     }
 
-    /// Runs one question in one read transaction, so that all its statements see the same state. At the deadline of the thread it is
+    /// Runs one question in one read transaction, so that all its statements see the same state. At
+    /// the deadline of the thread it is
     /// interrupted.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, WarehouseError>) -> Result<T, WarehouseError> {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, WarehouseError>,
+    ) -> Result<T, WarehouseError> {
         let deadline = deadline::current();
-        let timed_out = |deadline: &Deadline| WarehouseError::TimedOut { place: self.file.display().to_string(), after: deadline.limit() };
+        let timed_out = |deadline: &Deadline| WarehouseError::TimedOut {
+            place: self.file.display().to_string(),
+            after: deadline.limit(),
+        };
         if let Some(deadline) = deadline.as_ref().filter(|deadline| deadline.is_over()) {
             return Err(timed_out(deadline));
         }
         let mut connection = self.reader()?;
         let watched = deadline.clone().map(|deadline| move || deadline.is_over());
         let has_deadline = watched.is_some();
-        connection.progress_handler(OPERATIONS_A_LOOK, watched).map_err(|source| self.failed("read", source))?;
+        connection
+            .progress_handler(OPERATIONS_A_LOOK, watched)
+            .map_err(|source| self.failed("read", source))?;
         let answer = match connection.transaction() {
             Ok(transaction) => question(&transaction),
             Err(source) => Err(self.failed("read", source)),
@@ -104,12 +122,16 @@ impl Local {
     }
 
     fn reader(&self) -> Result<Connection, WarehouseError> {
-        if let Some(connection) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+        if let Some(connection) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        {
             return Ok(connection);
         }
         let failed = |source| self.failed("open", source);
-        let connection =
-            Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+        let connection = Connection::open_with_flags(
+            &self.file,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(failed)?;
         prepare(&connection).map_err(failed)?;
         Ok(connection)
     }
@@ -155,9 +177,15 @@ fn failure(file: &Path, doing: &'static str, source: rusqlite::Error) -> Warehou
     let source = source.into();
     match code {
         Some(ErrorCode::DiskFull) => WarehouseError::DiskFull { place, source },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WarehouseError::Busy { place, source },
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => WarehouseError::Io { doing, place, source },
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => WarehouseError::Damaged { place, source },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            WarehouseError::Busy { place, source }
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => {
+            WarehouseError::Io { doing, place, source }
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            WarehouseError::Damaged { place, source }
+        }
         Some(ErrorCode::ReadOnly) => WarehouseError::ReadOnly { place },
         _ => WarehouseError::Statement { doing, place, source },
     }

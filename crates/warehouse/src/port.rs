@@ -20,24 +20,36 @@ pub struct Progress {
 
 /// Rows in.
 pub trait Landing: Send + Sync {
-    /// Writes rows and the positions that they were read up to: a kill anywhere neither loses nor doubles.
-    /// A store without transactions writes the positions last, so that rows may stand without them, which writing again doesn't change.
+    /// Writes rows and the positions that they were read up to: a kill anywhere neither loses nor
+    /// doubles.
+    /// A store without transactions writes the positions last, so that rows may stand without them,
+    /// which writing again doesn't change.
     ///
-    /// Counts, tag counts, totals, coverage, window counts, verdicts, alerts and alert events land, and the latest settings;
-    /// other records have no table and pass by. Of two values of one thing the higher version holds. Alert events have no version:
-    /// they hold in the order of their stream, each only if it was made against the events before it, as in [`record::AlertFold`].
+    /// Counts, tag counts, totals, coverage, window counts, verdicts, alerts and alert events land,
+    /// and the latest settings;
+    /// other records have no table and pass by. Of two values of one thing the higher version
+    /// holds. Alert events have no version:
+    /// they hold in the order of their stream, each only if it was made against the events before
+    /// it, as in [`record::AlertFold`].
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError>;
 
     /// Where reading goes on, sorted by stream and partition.
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError>;
 
-    /// Deletes cells, totals, coverage and window counts of panes that began, and verdicts of windows that ended, before an instant;
-    /// returns how many rows. Window counts that end within a UTC day go with the verdicts. A store that does so by itself deletes none.
-    fn delete_before(&self, _cells: Option<Micros>, _verdicts: Option<Micros>) -> Result<u64, WarehouseError> {
+    /// Deletes cells, totals, coverage and window counts of panes that began, and verdicts of
+    /// windows that ended, before an instant;
+    /// returns how many rows. Window counts that end within a UTC day go with the verdicts. A store
+    /// that does so by itself deletes none.
+    fn delete_before(
+        &self,
+        _cells: Option<Micros>,
+        _verdicts: Option<Micros>,
+    ) -> Result<u64, WarehouseError> {
         Ok(0)
     }
 
-    /// Writes numbers to compare with; of two of one series, region and date the one written last holds.
+    /// Writes numbers to compare with; of two of one series, region and date the one written last
+    /// holds.
     fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError>;
 }
 
@@ -69,33 +81,55 @@ pub trait Reading: Send + Sync {
     /// The latest end of a window judged other than early.
     fn closed_until(&self) -> Result<Option<Micros>, WarehouseError>;
 
-    /// Of many series at once the latest verdict at each of some ends, by topic, region, end, length and method: what a map shows.
+    /// Of many series at once the latest verdict at each of some ends, by topic, region, end,
+    /// length and method: what a map shows.
     fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError>;
 
     /// The panes of every feed that begin at or after an instant, by feed and start.
     fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError>;
 
     /// All posts of whole feeds in panes that begin in `[from, to)`, of each region that has any.
-    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError>;
+    fn totals(
+        &self,
+        regions: &[String],
+        from: Micros,
+        to: Micros,
+    ) -> Result<Vec<(String, u64)>, WarehouseError>;
 
     /// Who spoke in panes of a series that begin in `[from, to)`.
-    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError>;
+    fn voices(
+        &self,
+        topic: &str,
+        region: &str,
+        from: Micros,
+        to: Micros,
+    ) -> Result<Voices, WarehouseError>;
 
-    /// What the public may see, of days that begin at or after an instant, by topic, region and day: of some topics, and of one region
+    /// What the public may see, of days that begin at or after an instant, by topic, region and
+    /// day: of some topics, and of one region
     /// or of all.
-    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError>;
+    fn published(
+        &self,
+        topics: &[String],
+        region: Option<&str>,
+        from: Micros,
+    ) -> Result<Vec<Published>, WarehouseError>;
 
     /// Numbers to compare a region with, by series and date.
     fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError>;
 
-    /// Writes a table or view, rows sorted by their columns in order (text by bytes, numbers by value); returns how many rows.
+    /// Writes a table or view, rows sorted by their columns in order (text by bytes, numbers by
+    /// value); returns how many rows.
     ///
-    /// CSV: header, LF, RFC 4180, NULL as an empty field. Text that strangers or people typed (see [`crate::Table::guarded`]) gets
-    /// a leading `'` there when it starts with `=`, `+`, `-`, `@`, a tab or a return, so that no spreadsheet runs it; no column of
+    /// CSV: header, LF, RFC 4180, NULL as an empty field. Text that strangers or people typed (see
+    /// [`crate::Table::guarded`]) gets
+    /// a leading `'` there when it starts with `=`, `+`, `-`, `@`, a tab or a return, so that no
+    /// spreadsheet runs it; no column of
     /// counts is touched, and NDJSON never is.
     fn export(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError>;
 
-    /// Each topic with what is known of it, by id: those of the settings, and those that only have counts.
+    /// Each topic with what is known of it, by id: those of the settings, and those that only have
+    /// counts.
     fn topics(&self) -> Result<Vec<TopicOverview>, WarehouseError> {
         let settings = self.settings()?;
         let mut topics: Vec<TopicOverview> = settings
@@ -111,15 +145,25 @@ pub trait Reading: Send + Sync {
         topics.sort_by(|one, other| one.topic.cmp(&other.topic));
         topics.dedup_by(|one, other| one.topic == other.topic);
         for head in self.heads()? {
-            let at = topics.binary_search_by(|topic| topic.topic.as_str().cmp(&head.topic)).unwrap_or_else(|at| {
-                topics.insert(at, TopicOverview { pane_length: head.pane_length, ..TopicOverview::of(&head.topic) });
-                at
-            });
+            let at = topics
+                .binary_search_by(|topic| topic.topic.as_str().cmp(&head.topic))
+                .unwrap_or_else(|at| {
+                    topics.insert(
+                        at,
+                        TopicOverview {
+                            pane_length: head.pane_length,
+                            ..TopicOverview::of(&head.topic)
+                        },
+                    );
+                    at
+                });
             topics[at].add(&head);
         }
         let open = AlertQuery { open: Some(true), limit: usize::MAX, ..AlertQuery::default() };
         for entry in self.alerts(&open)? {
-            if let Ok(at) = topics.binary_search_by(|topic| topic.topic.as_str().cmp(&entry.alert.topic)) {
+            if let Ok(at) =
+                topics.binary_search_by(|topic| topic.topic.as_str().cmp(&entry.alert.topic))
+            {
                 topics[at].open_alerts += 1;
             }
         }
@@ -128,7 +172,8 @@ pub trait Reading: Send + Sync {
 
     /// Regions with counts, sorted, each with its level.
     fn regions(&self) -> Result<Vec<(String, i8)>, WarehouseError> {
-        let mut regions: Vec<_> = self.heads()?.into_iter().map(|head| (head.region, head.level)).collect();
+        let mut regions: Vec<_> =
+            self.heads()?.into_iter().map(|head| (head.region, head.level)).collect();
         regions.sort();
         regions.dedup_by(|one, other| one.0 == other.0);
         Ok(regions)

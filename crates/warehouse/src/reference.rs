@@ -1,7 +1,9 @@
 //! Numbers of others to compare with: official case series and the like, from CSV.
 //!
-//! Columns `series`, `region`, `date`, `value`, and optionally `unit` and `source`, in any order; further ones are refused, so that
-//! a misspelt name doesn't go unnoticed. A file is loaded whole or not at all; loading it again, corrected, replaces what it names.
+//! Columns `series`, `region`, `date`, `value`, and optionally `unit` and `source`, in any order;
+//! further ones are refused, so that
+//! a misspelt name doesn't go unnoticed. A file is loaded whole or not at all; loading it again,
+//! corrected, replaces what it names.
 //! Knows nothing of what the numbers mean.
 
 use std::collections::BTreeMap;
@@ -64,9 +66,15 @@ fn listed(problems: &[Problem]) -> String {
 pub type RegionCheck<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
 /// Reads a CSV file and writes its rows; returns how many.
-pub fn load_reference(warehouse: &dyn Landing, mut reader: impl io::Read, regions: RegionCheck<'_>) -> Result<u64, ReferenceError> {
+pub fn load_reference(
+    warehouse: &dyn Landing,
+    mut reader: impl io::Read,
+    regions: RegionCheck<'_>,
+) -> Result<u64, ReferenceError> {
     let mut text = Vec::new();
-    reader.read_to_end(&mut text).map_err(|error| ReferenceError::Read { line: 1, source: error.into() })?;
+    reader
+        .read_to_end(&mut text)
+        .map_err(|error| ReferenceError::Read { line: 1, source: error.into() })?;
     let rows = read(&text, regions)?;
     for rows in rows.chunks(ROWS_A_WRITE) {
         warehouse.write_reference(rows)?;
@@ -83,7 +91,8 @@ fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, Referen
         let byte = position.map_or(0, csv::Position::byte);
         record::lines::line_at(text, usize::try_from(byte).unwrap_or(usize::MAX))
     };
-    let failed = |source: csv::Error| ReferenceError::Read { line: line_of(source.position()), source };
+    let failed =
+        |source: csv::Error| ReferenceError::Read { line: line_of(source.position()), source };
     let header = lines.headers().map_err(failed)?.clone();
     let places = places(&header, line_of(header.position()))?;
     let mut problems = Vec::new();
@@ -93,7 +102,10 @@ fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, Referen
         let line = line.map_err(failed)?;
         let problem = |field, why| Problem { line: line_of(line.position()), field, why };
         if line.len() != header.len() {
-            problems.push(problem("series", format!("{} fields instead of {}", line.len(), header.len())));
+            problems.push(problem(
+                "series",
+                format!("{} fields instead of {}", line.len(), header.len()),
+            ));
         } else {
             let row = row(&line, &places).and_then(|row| match regions(&row.region) {
                 Ok(()) => Ok(row),
@@ -103,10 +115,16 @@ fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, Referen
                 Err((field, why)) => problems.push(problem(field, why)),
                 Ok(row) => {
                     let position = line.position().cloned().unwrap_or_else(csv::Position::new);
-                    match seen.insert((row.series.clone(), row.region.clone(), row.date), position) {
+                    match seen.insert((row.series.clone(), row.region.clone(), row.date), position)
+                    {
                         Some(first) => {
                             let first = line_of(Some(&first));
-                            problems.push(problem("date", format!("line {first} has a value of the same series, region and date")));
+                            problems.push(problem(
+                                "date",
+                                format!(
+                                    "line {first} has a value of the same series, region and date"
+                                ),
+                            ));
                         }
                         None => rows.push(row),
                     }
@@ -121,27 +139,42 @@ fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, Referen
 }
 
 /// Where each field stands.
-fn places(header: &csv::StringRecord, line: u64) -> Result<[Option<usize>; FIELDS.len()], ReferenceError> {
+fn places(
+    header: &csv::StringRecord,
+    line: u64,
+) -> Result<[Option<usize>; FIELDS.len()], ReferenceError> {
     let mut places = [None; FIELDS.len()];
     let mut problems = Vec::new();
     for (at, name) in header.iter().enumerate() {
         match FIELDS.iter().position(|field| *field == name.trim_start_matches('\u{feff}')) {
             Some(field) if places[field].is_none() => places[field] = Some(at),
-            Some(field) => problems.push(Problem { line, field: FIELDS[field], why: "stands in the header twice".to_owned() }),
+            Some(field) => problems.push(Problem {
+                line,
+                field: FIELDS[field],
+                why: "stands in the header twice".to_owned(),
+            }),
             None => problems.push(Problem {
                 line,
                 field: "header",
-                why: format!("unknown column `{}`; the columns are {}", shortened(name), FIELDS.join(", ")),
+                why: format!(
+                    "unknown column `{}`; the columns are {}",
+                    shortened(name),
+                    FIELDS.join(", ")
+                ),
             }),
         }
     }
-    for (field, _) in FIELDS.iter().zip(places).take(REQUIRED).filter(|(_, place)| place.is_none()) {
+    for (field, _) in FIELDS.iter().zip(places).take(REQUIRED).filter(|(_, place)| place.is_none())
+    {
         problems.push(Problem { line, field, why: "is missing in the header".to_owned() });
     }
     if problems.is_empty() { Ok(places) } else { Err(ReferenceError::Problems(problems)) }
 }
 
-fn row(line: &csv::StringRecord, places: &[Option<usize>; FIELDS.len()]) -> Result<Reference, (&'static str, String)> {
+fn row(
+    line: &csv::StringRecord,
+    places: &[Option<usize>; FIELDS.len()],
+) -> Result<Reference, (&'static str, String)> {
     let text = |field: usize| -> Result<&str, (&'static str, String)> {
         let text = places[field].and_then(|at| line.get(at)).unwrap_or_default();
         if text.len() > FIELD_BYTES_MAX {
@@ -153,7 +186,9 @@ fn row(line: &csv::StringRecord, places: &[Option<usize>; FIELDS.len()]) -> Resu
         Ok(text)
     };
     let (series, region, written, value) = (text(0)?, text(1)?, text(2)?, text(3)?);
-    let date = date(written).ok_or_else(|| ("date", format!("`{}` is no date like 2026-01-05, of 2000 to 2099", shortened(written))))?;
+    let date = date(written).ok_or_else(|| {
+        ("date", format!("`{}` is no date like 2026-01-05, of 2000 to 2099", shortened(written)))
+    })?;
     let number = value.parse().ok().filter(|number: &f64| number.is_finite());
     let value = number.ok_or_else(|| ("value", format!("`{}` is no number", shortened(value))))?;
     Ok(Reference {
@@ -168,7 +203,8 @@ fn row(line: &csv::StringRecord, places: &[Option<usize>; FIELDS.len()]) -> Resu
 }
 
 fn date(written: &str) -> Option<Micros> {
-    let calendar = written.len() == 10 && written.bytes().enumerate().all(|(at, byte)| (at == 4 || at == 7) == (byte == b'-'));
+    let calendar = written.len() == 10
+        && written.bytes().enumerate().all(|(at, byte)| (at == 4 || at == 7) == (byte == b'-'));
     let instant = record::time::parse(&format!("{written}T00:00:00Z")).ok()?;
     (calendar && instant % DAY == 0).then_some(instant)
 }

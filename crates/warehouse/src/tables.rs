@@ -1,4 +1,5 @@
-//! The tables and views that users may rely on, what `export` must know of each, and how they hold instants.
+//! The tables and views that users may rely on, what `export` must know of each, and how they hold
+//! instants.
 //! The same in every implementation.
 
 use record::time::{Micros, SECOND};
@@ -9,9 +10,11 @@ pub struct Table {
     pub name: &'static str,
     /// The column by which `from` and `to` choose rows.
     pub time: &'static str,
-    /// How many of its units a second has: 1 for unix seconds, a million for the columns named `…_us`.
+    /// How many of its units a second has: 1 for unix seconds, a million for the columns named
+    /// `…_us`.
     pub units_per_second: i64,
-    /// Columns with text that strangers or people typed: in CSV guarded against being run as a spreadsheet formula.
+    /// Columns with text that strangers or people typed: in CSV guarded against being run as a
+    /// spreadsheet formula.
     pub guarded: &'static [&'static str],
     /// Columns that hold JSON: text in CSV, nested in NDJSON.
     pub json: &'static [&'static str],
@@ -28,8 +31,16 @@ pub const TABLES: [Table; 15] = [
     table("coverage", "pane_start"),
     table("window_counts", "window_end"),
     table("verdicts", "window_end"),
-    Table { guarded: &["topic_name"], json: &["regions", "explanation"], ..table("alerts", "opened_at") },
-    Table { units_per_second: 1_000_000, guarded: &["actor", "note", "assignee"], ..table("alert_events", "at_us") },
+    Table {
+        guarded: &["topic_name"],
+        json: &["regions", "explanation"],
+        ..table("alerts", "opened_at")
+    },
+    Table {
+        units_per_second: 1_000_000,
+        guarded: &["actor", "note", "assignee"],
+        ..table("alert_events", "at_us")
+    },
     table("public_counts", "day"),
     table("counts_history", "pane_start"),
     Table { guarded: &["series", "unit", "source"], ..table("reference", "date") },

@@ -1,6 +1,8 @@
-//! Why a series is in no alert: its latest verdict, and everything that stands between that and an alert.
+//! Why a series is in no alert: its latest verdict, and everything that stands between that and an
+//! alert.
 //!
-//! Asks the read port only, so it says what anybody can check in the tables. Everything that holds an alert back is told, not only the
+//! Asks the read port only, so it says what anybody can check in the tables. Everything that holds
+//! an alert back is told, not only the
 //! first thing: an official asks what would have been needed.
 
 use std::fmt;
@@ -60,7 +62,8 @@ pub enum Hold {
     Level { kind: &'static str },
     /// No post of the topic was ever counted in the region.
     NoPosts,
-    /// Below this many accounts nothing of the topic's kind is told, so not whether it was judged either.
+    /// Below this many accounts nothing of the topic's kind is told, so not whether it was judged
+    /// either.
     Withheld { kind: &'static str, least: u32 },
     /// It was counted, and nothing has been judged yet.
     NotJudged,
@@ -113,22 +116,52 @@ impl Hold {
 }
 
 /// Asks for the latest window of a series.
-pub fn why_not(warehouse: &dyn Reading, topic: &str, region: &str) -> Result<WhyNot, WarehouseError> {
-    let region = if region.contains(':') { region.to_ascii_lowercase() } else { region.to_ascii_uppercase() };
-    let query = SeriesQuery { topic: topic.to_owned(), region: region.clone(), from: Micros::MIN, to: Micros::MAX, limit: 1, only: None };
+pub fn why_not(
+    warehouse: &dyn Reading,
+    topic: &str,
+    region: &str,
+) -> Result<WhyNot, WarehouseError> {
+    let region = if region.contains(':') {
+        region.to_ascii_lowercase()
+    } else {
+        region.to_ascii_uppercase()
+    };
+    let query = SeriesQuery {
+        topic: topic.to_owned(),
+        region: region.clone(),
+        from: Micros::MIN,
+        to: Micros::MAX,
+        limit: 1,
+        only: None,
+    };
     let latest = warehouse.series(&query)?;
     let window = latest.verdicts.last().cloned();
     let posts = match &window {
         None => 0,
         Some(window) => {
-            let of_window = SeriesQuery { from: window.end - window.length, to: window.end, limit: PANES_MAX, ..query };
+            let of_window = SeriesQuery {
+                from: window.end - window.length,
+                to: window.end,
+                limit: PANES_MAX,
+                ..query
+            };
             warehouse.series(&of_window)?.panes.iter().map(|pane| pane.posts).sum()
         }
     };
-    let alerts = AlertQuery { topic: Some(topic.to_owned()), limit: ALERTS_MAX, ..AlertQuery::default() };
+    let alerts =
+        AlertQuery { topic: Some(topic.to_owned()), limit: ALERTS_MAX, ..AlertQuery::default() };
     let entries = warehouse.alerts(&alerts)?;
     let (needed, holds, excluded) = (None, Vec::new(), Vec::new());
-    let mut why = WhyNot { topic: topic.to_owned(), region, window, posts, needed, holds, alert: None, excluded };
+    let mut why = WhyNot {
+        topic: topic.to_owned(),
+        region,
+        window,
+        posts,
+        needed,
+        holds,
+        alert: None,
+        excluded,
+    };
     let Some(settings) = warehouse.settings()? else {
         why.holds.push(Hold::NothingYet);
         return Ok(why);
@@ -166,7 +199,8 @@ impl WhyNot {
         let least_accounts = floors.accounts.max(kind.floor());
         let by_ratio = (floors.ratio * expected).ceil();
         let above_bound = window.upperbound.map(|bound| bound.floor() + 1.0);
-        self.needed = above_bound.map(|bound| bound.max(by_ratio).max(f64::from(least_accounts)) as u32);
+        self.needed =
+            above_bound.map(|bound| bound.max(by_ratio).max(f64::from(least_accounts)) as u32);
 
         // An alert of the window's time: its own, one that holds it, or one that explains it.
         let of_the_time = |alert: &&Alert| {
@@ -174,7 +208,9 @@ impl WhyNot {
             alert.opened_at < window.end && (is_open || alert.window_end >= window.end)
         };
         let mut of_the_time: Vec<&Alert> = alerts.iter().filter(of_the_time).collect();
-        of_the_time.sort_by_key(|alert| (alert.state != AlertState::Open, !alert.regions.contains(&self.region)));
+        of_the_time.sort_by_key(|alert| {
+            (alert.state != AlertState::Open, !alert.regions.contains(&self.region))
+        });
         let own = of_the_time.iter().find(|alert| alert.regions.contains(&self.region));
         if let Some(alert) = own.filter(|alert| alert.state != AlertState::Withdrawn) {
             self.alert = Some((**alert).clone());
@@ -184,15 +220,25 @@ impl WhyNot {
 
         match window.alarm {
             None if window.coverage < settings.detect.coverage => {
-                self.holds.push(Hold::Coverage { share: window.coverage, least: settings.detect.coverage });
+                self.holds.push(Hold::Coverage {
+                    share: window.coverage,
+                    least: settings.detect.coverage,
+                });
             }
             None => {
-                self.holds.push(Hold::NoAnswer { reason: window.reason.clone(), detectable: window.detectable_rise });
+                self.holds.push(Hold::NoAnswer {
+                    reason: window.reason.clone(),
+                    detectable: window.detectable_rise,
+                });
                 // An answer all the same, but none that calm could be told from.
-                let bound = window.upperbound.filter(|bound| window.reason == TOO_FEW_POSTS && observed <= *bound);
+                let bound = window
+                    .upperbound
+                    .filter(|bound| window.reason == TOO_FEW_POSTS && observed <= *bound);
                 self.holds.extend(bound.map(|bound| Hold::Bound { bound }));
             }
-            Some(false) => self.holds.push(Hold::Bound { bound: window.upperbound.unwrap_or(expected) }),
+            Some(false) => {
+                self.holds.push(Hold::Bound { bound: window.upperbound.unwrap_or(expected) })
+            }
             Some(true) => {}
         }
         if window.observed < least_accounts {
@@ -207,7 +253,9 @@ impl WhyNot {
         if self.holds.is_empty() {
             let joined = of_the_time.first().filter(|alert| alert.state != AlertState::Withdrawn);
             self.holds.push(match joined {
-                Some(alert) => Hold::Joined { alert: alert.id.clone(), region: alert.region.clone() },
+                Some(alert) => {
+                    Hold::Joined { alert: alert.id.clone(), region: alert.region.clone() }
+                }
                 None => Hold::OnItsWay,
             });
         }
@@ -218,13 +266,24 @@ impl WhyNot {
         let is_out = |entry: &&AlertEntry| {
             let AlertEntry { alert, events } = entry;
             // The world of an alert that other places explain is not taken out.
-            let covers = |above: &String| (above != WORLD || alert.region == WORLD) && table.within(&self.region, above);
-            let is_before = alert.opened_at < window.end - window.length && alert.window_end > window.end - BASELINES_REACH;
-            let leaves = events.last().and_then(|event| event.outcome).is_some_and(Outcome::leaves_baselines);
+            let covers = |above: &String| {
+                (above != WORLD || alert.region == WORLD) && table.within(&self.region, above)
+            };
+            let is_before = alert.opened_at < window.end - window.length
+                && alert.window_end > window.end - BASELINES_REACH;
+            let leaves = events
+                .last()
+                .and_then(|event| event.outcome)
+                .is_some_and(Outcome::leaves_baselines);
             leaves && is_before && alert.regions.iter().any(covers)
         };
         let out = entries.iter().filter(is_out).map(|entry| &entry.alert);
-        out.map(|alert| Excluded { alert: alert.id.clone(), from: alert.opened_at, to: alert.window_end }).collect()
+        out.map(|alert| Excluded {
+            alert: alert.id.clone(),
+            from: alert.opened_at,
+            to: alert.window_end,
+        })
+        .collect()
     }
 
     /// How many accounts more it would have taken.
@@ -245,35 +304,73 @@ fn unknown(table: &RegionTable, region: &str) -> Option<String> {
 impl fmt::Display for Hold {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hold::NothingYet => write!(out, "nothing yet: no settings have landed, so it isn't known what is watched"),
-            Hold::UnknownTopic { known } => write!(out, "topic: nothing watches it; topics are `{}`", known.join("`, `")),
-            Hold::UnknownRegion { nearest } => write!(out, "region: unknown; what is there counts as `{nearest}`"),
-            Hold::Level { kind } => write!(out, "kind: {kind} topics are not counted at this level"),
+            Hold::NothingYet => write!(
+                out,
+                "nothing yet: no settings have landed, so it isn't known what is watched"
+            ),
+            Hold::UnknownTopic { known } => {
+                write!(out, "topic: nothing watches it; topics are `{}`", known.join("`, `"))
+            }
+            Hold::UnknownRegion { nearest } => {
+                write!(out, "region: unknown; what is there counts as `{nearest}`")
+            }
+            Hold::Level { kind } => {
+                write!(out, "kind: {kind} topics are not counted at this level")
+            }
             Hold::NoPosts => write!(out, "no posts: none of the topic was ever counted here"),
-            Hold::Withheld { kind, least } => write!(out, "floor: of {kind} topics nothing is told below {least} accounts"),
+            Hold::Withheld { kind, least } => {
+                write!(out, "floor: of {kind} topics nothing is told below {least} accounts")
+            }
             Hold::NotJudged => write!(out, "not judged: no window has closed since its first post"),
             Hold::Coverage { share, least } => {
-                write!(out, "coverage: {:.0} % of the window was seen, {:.0} % are needed", share * 100.0, least * 100.0)
+                write!(
+                    out,
+                    "coverage: {:.0} % of the window was seen, {:.0} % are needed",
+                    share * 100.0,
+                    least * 100.0
+                )
             }
             Hold::NoAnswer { reason, detectable } => match reason.as_str() {
                 TOO_FEW_POSTS => {
                     write!(out, "too few posts: calm can't be told here")?;
-                    detectable.map_or(Ok(()), |rise| write!(out, ", only {} times what is expected would be seen", short(rise)))
+                    detectable.map_or(Ok(()), |rise| {
+                        write!(out, ", only {} times what is expected would be seen", short(rise))
+                    })
                 }
                 "pending" => write!(out, "pending: too many of its posts wait for a place"),
-                "baseline-too-short" => write!(out, "history: too few earlier windows to compare with"),
-                "learning" => write!(out, "learning: a new installation gives no answer in its first days"),
+                "baseline-too-short" => {
+                    write!(out, "history: too few earlier windows to compare with")
+                }
+                "learning" => {
+                    write!(out, "learning: a new installation gives no answer in its first days")
+                }
                 reason => write!(out, "no answer: {reason}"),
             },
             Hold::Bound { bound } => write!(out, "bound: not above {}", short(*bound)),
-            Hold::Accounts { least } => write!(out, "floor: an alert takes at least {least} accounts"),
-            Hold::Posts { have, least } => write!(out, "floor: an alert takes at least {least} posts, there are {have}"),
-            Hold::Ratio { have, least } => {
-                write!(out, "floor: an alert takes {} times what is expected, this is {}", short(*least), short(*have))
+            Hold::Accounts { least } => {
+                write!(out, "floor: an alert takes at least {least} accounts")
             }
-            Hold::Joined { alert, region } => write!(out, "joined: it is explained by {region}, in alert {alert}"),
-            Hold::Withdrawn { alert } => write!(out, "withdrawn: alert {alert} was taken back, its window did not bear it out"),
-            Hold::OnItsWay => write!(out, "nothing: it is above all of these, and its alert has not landed yet"),
+            Hold::Posts { have, least } => {
+                write!(out, "floor: an alert takes at least {least} posts, there are {have}")
+            }
+            Hold::Ratio { have, least } => {
+                write!(
+                    out,
+                    "floor: an alert takes {} times what is expected, this is {}",
+                    short(*least),
+                    short(*have)
+                )
+            }
+            Hold::Joined { alert, region } => {
+                write!(out, "joined: it is explained by {region}, in alert {alert}")
+            }
+            Hold::Withdrawn { alert } => write!(
+                out,
+                "withdrawn: alert {alert} was taken back, its window did not bear it out"
+            ),
+            Hold::OnItsWay => {
+                write!(out, "nothing: it is above all of these, and its alert has not landed yet")
+            }
         }
     }
 }
@@ -282,13 +379,24 @@ impl fmt::Display for Hold {
 impl fmt::Display for WhyNot {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_alert = self.alert.is_some();
-        writeln!(out, "{} in {}: {}", self.topic, self.region, if is_alert { "in an alert" } else { "no alert" })?;
+        writeln!(
+            out,
+            "{} in {}: {}",
+            self.topic,
+            self.region,
+            if is_alert { "in an alert" } else { "no alert" }
+        )?;
         if let Some(window) = &self.window {
             let length = match window.length {
                 length if length % DAY == 0 && length > DAY => format!("{} d", length / DAY),
                 length => format!("{} h", length / HOUR),
             };
-            writeln!(out, "window:    {length} to {} ({})", display(window.end), window.stage.name())?;
+            writeln!(
+                out,
+                "window:    {length} to {} ({})",
+                display(window.end),
+                window.stage.name()
+            )?;
             writeln!(out, "observed:  {} accounts, {} posts", window.observed, self.posts)?;
             let number = |number: Option<f64>| number.map_or("none".to_owned(), short);
             writeln!(out, "expected:  {}", number(window.expected))?;
@@ -299,20 +407,39 @@ impl fmt::Display for WhyNot {
         }
         match &self.alert {
             Some(alert) => {
-                writeln!(out, "alert:     {} ({}), headed {}", alert.id, alert.state.name(), alert.region)?;
-                let suspect: Vec<&str> = alert.grounds.suspect.iter().map(|suspect: &Suspect| suspect.name()).collect();
+                writeln!(
+                    out,
+                    "alert:     {} ({}), headed {}",
+                    alert.id,
+                    alert.state.name(),
+                    alert.region
+                )?;
+                let suspect: Vec<&str> =
+                    alert.grounds.suspect.iter().map(|suspect: &Suspect| suspect.name()).collect();
                 if !suspect.is_empty() {
-                    writeln!(out, "held back: never sent at once, never public: suspect ({})", suspect.join(", "))?;
+                    writeln!(
+                        out,
+                        "held back: never sent at once, never public: suspect ({})",
+                        suspect.join(", ")
+                    )?;
                 }
                 if alert.grounds.provisional {
-                    writeln!(out, "held back: provisional, in a new installation's first fortnight: for the digest unless it is large")?;
+                    writeln!(
+                        out,
+                        "held back: provisional, in a new installation's first fortnight: for the \
+                            digest unless it is large"
+                    )?;
                 }
             }
             None => self.holds.iter().try_for_each(|hold| writeln!(out, "held back: {hold}"))?,
         }
         self.excluded.iter().try_for_each(|excluded| {
             let (from, to) = (display(excluded.from), display(excluded.to));
-            writeln!(out, "baseline:  without {from} to {to}, which alert {} took out", excluded.alert)
+            writeln!(
+                out,
+                "baseline:  without {from} to {to}, which alert {} took out",
+                excluded.alert
+            )
         })
     }
 }

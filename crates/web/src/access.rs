@@ -1,6 +1,8 @@
-//! Who asks: roles by bearer token, by a session that a token or the start link opened, or by a reverse proxy that is trusted.
+//! Who asks: roles by bearer token, by a session that a token or the start link opened, or by a
+//! reverse proxy that is trusted.
 //!
-//! Secrets are compared by their hash only and never logged; a session lives in memory and ends with the process.
+//! Secrets are compared by their hash only and never logged; a session lives in memory and ends
+//! with the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +31,8 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 5] = [Role::Public, Role::Viewer, Role::Analyst, Role::Official, Role::Operator];
+    pub const ALL: [Role; 5] =
+        [Role::Public, Role::Viewer, Role::Analyst, Role::Official, Role::Operator];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -62,7 +65,8 @@ pub struct Holder {
 /// BLAKE3 of a token: what is compared and stored in its place. It compares in constant time.
 pub use blake3::Hash as TokenHash;
 
-/// What changes by somebody without a name are signed with. No token has this name: it says that nobody has signed in.
+/// What changes by somebody without a name are signed with. No token has this name: it says that
+/// nobody has signed in.
 pub(crate) const NOT_SIGNED_IN: &str = "not signed in";
 
 impl Holder {
@@ -88,7 +92,8 @@ pub struct Access {
     pub start: Option<StartLink>,
     /// Addresses whose word on the client's address is believed.
     pub proxies: Vec<IpAddr>,
-    /// With this secret in [`PROXY_SECRET_HEADER`] their [`USER_HEADER`] and [`ROLE_HEADER`] are believed too; without one, never.
+    /// With this secret in [`PROXY_SECRET_HEADER`] their [`USER_HEADER`] and [`ROLE_HEADER`] are
+    /// believed too; without one, never.
     pub proxy_secret: Option<String>,
     /// Whether people come by https only: then the cookie is for this host and https alone.
     pub https: bool,
@@ -96,13 +101,24 @@ pub struct Access {
 
 impl Default for Access {
     fn default() -> Access {
-        Access { anonymous: Role::Public, tokens: Arc::new(|_| None), start: None, proxies: Vec::new(), proxy_secret: None, https: false }
+        Access {
+            anonymous: Role::Public,
+            tokens: Arc::new(|_| None),
+            start: None,
+            proxies: Vec::new(),
+            proxy_secret: None,
+            https: false,
+        }
     }
 }
 
 impl fmt::Debug for Access {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Access").field("anonymous", &self.anonymous).field("proxies", &self.proxies).finish_non_exhaustive()
+        formatter
+            .debug_struct("Access")
+            .field("anonymous", &self.anonymous)
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,15 +161,24 @@ impl Sessions {
     }
 
     /// Who asks. A token that nobody has is refused rather than taken for no token.
-    pub(crate) fn holder(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Holder, Problem> {
+    pub(crate) fn holder(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Holder, Problem> {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
-            let token = given.to_str().ok().and_then(|given| given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer ")));
+            let token = given.to_str().ok().and_then(|given| {
+                given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer "))
+            });
             let holder = token.and_then(|token| (self.access.tokens)(&print(token.trim())));
-            return holder.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
+            return holder
+                .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
         }
         if peer.is_some_and(|peer| self.believes(peer)) && self.has_proxy_secret(headers) {
             let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-            if let (Some(name), Some(role)) = (said(USER_HEADER), said(ROLE_HEADER).and_then(Role::parse)) {
+            if let (Some(name), Some(role)) =
+                (said(USER_HEADER), said(ROLE_HEADER).and_then(Role::parse))
+            {
                 return Ok(Holder { name: name.chars().take(NAME_CHARS_MAX).collect(), role });
             }
         }
@@ -169,7 +194,8 @@ impl Sessions {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get(&key)?;
         let is_young = session.since.elapsed() <= SESSION_AGE_MAX;
-        // Looked up at each request: a session ends with its token, and has the role that the token has now.
+        // Looked up at each request: a session ends with its token, and has the role that the token
+        // has now.
         let holder = match &session.token {
             Some(token) => (self.access.tokens)(token),
             None => Some(start_holder()),
@@ -218,7 +244,11 @@ impl Sessions {
 
     fn cookie_of(&self, key: &str, age: Duration) -> String {
         let secure = if self.access.https { "; Secure" } else { "" };
-        format!("{}={key}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={}", self.cookie_name(), age.as_secs())
+        format!(
+            "{}={key}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={}",
+            self.cookie_name(),
+            age.as_secs()
+        )
     }
 
     /// Whether an address is a trusted proxy's.
@@ -238,19 +268,25 @@ impl Sessions {
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    cookies
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Whether a change may come from the page that sent it: a browser names the origin of every change, and only ours is taken.
+/// Whether a change may come from the page that sent it: a browser names the origin of every
+/// change, and only ours is taken.
 pub(crate) fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return true;
     }
-    let said = |name| headers.get(name).map(|value| value.to_str().unwrap_or("").to_ascii_lowercase());
+    let said =
+        |name| headers.get(name).map(|value| value.to_str().unwrap_or("").to_ascii_lowercase());
     match said(header::ORIGIN) {
         Some(origin) => {
             let host = said(header::HOST).unwrap_or_default();
-            origin.split_once("://").is_some_and(|(scheme, origin)| matches!(scheme, "http" | "https") && origin == host)
+            origin.split_once("://").is_some_and(|(scheme, origin)| {
+                matches!(scheme, "http" | "https") && origin == host
+            })
         }
         // No browser: then nothing is sent along that its holder didn't mean to send.
         None => [COOKIE, HOST_COOKIE].iter().all(|name| cookie(headers, name).is_none()),

@@ -16,7 +16,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warehouse::{
-    AlertEntry, AlertLine, AlertQuery, Deadline, Judged, JudgedQuery, Reading, SeriesHead, SeriesQuery, TopicOverview, WarehouseError,
+    AlertEntry, AlertLine, AlertQuery, Deadline, Judged, JudgedQuery, Reading, SeriesHead,
+    SeriesQuery, TopicOverview, WarehouseError,
 };
 
 use self::handling::EventShown;
@@ -58,7 +59,8 @@ const TRENDS_MAX: usize = 30;
 const TREND_WINDOWS: i64 = 28;
 /// Of fewer posts nothing is said of what is usual.
 const USUAL_POSTS_LEAST: u64 = 20;
-/// Days before the guardband from which calm can be told: by the default detector, and by those that take a baseline of three windows.
+/// Days before the guardband from which calm can be told: by the default detector, and by those
+/// that take a baseline of three windows.
 const BASELINE_LEAST: Micros = 2 * DAY;
 const BASELINE_LEAST_OF_CLASSICS: Micros = 3 * DAY;
 const METHOD_USUAL: &str = "nb-predictive";
@@ -92,9 +94,16 @@ impl Room {
     }
 
     pub(crate) fn new(web: Web, hosts: Hosts) -> Room {
-        let refused =
-            web.metrics.counter("pumphandle_http_questions_refused_total", "Questions that waited too long for the warehouse.", &[]);
-        let interrupted = web.metrics.counter("pumphandle_http_queries_interrupted_total", "Queries stopped at their deadline.", &[]);
+        let refused = web.metrics.counter(
+            "pumphandle_http_questions_refused_total",
+            "Questions that waited too long for the warehouse.",
+            &[],
+        );
+        let interrupted = web.metrics.counter(
+            "pumphandle_http_queries_interrupted_total",
+            "Queries stopped at their deadline.",
+            &[],
+        );
         let too_many = web.metrics.counter(
             "pumphandle_http_requests_refused_total",
             "Requests refused because `limits.requests` were under way.",
@@ -105,7 +114,11 @@ impl Room {
             hosts,
             sessions: Sessions::new(web.access.clone()),
             limits: Limits::new(web.requests_a_minute),
-            connections: Connections::new(web.connections_per_address, web.access.proxies.clone(), &web.metrics),
+            connections: Connections::new(
+                web.connections_per_address,
+                web.access.proxies.clone(),
+                &web.metrics,
+            ),
             news: News::new(&web.metrics),
             requests: Arc::new(Semaphore::new(web.requests_at_once)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
@@ -145,7 +158,8 @@ impl Room {
         self.with_permit_of(&self.ready, READY_MAX, |warehouse| warehouse.ready()).await
     }
 
-    /// The permit belongs to the query, not to whoever waits for it: it is given back when the query ends. A query nobody waits for any
+    /// The permit belongs to the query, not to whoever waits for it: it is given back when the
+    /// query ends. A query nobody waits for any
     /// more is interrupted, as is one that takes too long.
     async fn with_permit_of<T: Send + 'static>(
         &self,
@@ -153,7 +167,8 @@ impl Room {
         limit: Duration,
         question: impl FnOnce(&dyn Reading) -> Result<T, WarehouseError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, permits.clone().acquire_owned()).await else {
+        let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, permits.clone().acquire_owned()).await
+        else {
             self.refused.add(1);
             return Err(Problem::busy("too many questions at once, try again"));
         };
@@ -164,7 +179,9 @@ impl Room {
             let _permit = permit;
             deadline.run(|| question(&*warehouse))
         });
-        let answer = answered.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the question ended without an answer"))?;
+        let answer = answered.await.map_err(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the question ended without an answer")
+        })?;
         answer.map_err(|error| {
             if matches!(error, WarehouseError::TimedOut { .. }) {
                 self.interrupted.add(1);
@@ -179,7 +196,8 @@ impl Room {
             return Ok(overview);
         }
         let overview = Arc::new(self.ask(Overview::read).await?);
-        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), overview.clone()));
+        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), overview.clone()));
         Ok(overview)
     }
 }
@@ -213,8 +231,10 @@ pub(crate) struct Overview {
 impl Overview {
     fn read(warehouse: &dyn Reading) -> Result<Overview, WarehouseError> {
         let settings = warehouse.settings()?;
-        let guardband = settings.as_ref().map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
-        let is_usual = settings.as_ref().is_none_or(|settings| settings.detect.method == METHOD_USUAL);
+        let guardband =
+            settings.as_ref().map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
+        let is_usual =
+            settings.as_ref().is_none_or(|settings| settings.detect.method == METHOD_USUAL);
         Ok(Overview {
             topics: warehouse.topics()?,
             heads: warehouse.heads()?,
@@ -223,14 +243,19 @@ impl Overview {
             closed_until: warehouse.closed_until()?,
             feeds: passed(warehouse)?,
             needed: guardband + if is_usual { BASELINE_LEAST } else { BASELINE_LEAST_OF_CLASSICS },
-            own: settings.iter().flat_map(|settings| &settings.regions).map(|region| region.code.to_ascii_uppercase()).collect(),
+            own: settings
+                .iter()
+                .flat_map(|settings| &settings.regions)
+                .map(|region| region.code.to_ascii_uppercase())
+                .collect(),
             false_episodes_a_week: settings.map(|settings| settings.detect.false_episodes_per_week),
         })
     }
 }
 
 impl Overview {
-    /// Whether a topic is watched, or was and has counts. Before anything has landed every one may be.
+    /// Whether a topic is watched, or was and has counts. Before anything has landed every one may
+    /// be.
     pub(crate) fn knows_topic(&self, topic: &str) -> bool {
         self.knows_nothing() || self.topics.iter().any(|known| known.topic == topic)
     }
@@ -241,20 +266,29 @@ impl Overview {
 
     /// Whether the public may see numbers of a topic.
     pub(crate) fn is_public_topic(&self, topic: &str) -> bool {
-        self.topics.iter().any(|known| known.topic == topic && known.kind.is_some_and(|kind| kind.public_floor().is_some()))
+        self.topics.iter().any(|known| {
+            known.topic == topic && known.kind.is_some_and(|kind| kind.public_floor().is_some())
+        })
     }
 
-    /// Whether there is such a region: of ISO 3166, of the operator's own, a language, or one that has counts.
+    /// Whether there is such a region: of ISO 3166, of the operator's own, a language, or one that
+    /// has counts.
     pub(crate) fn knows_region(&self, code: &str, words: &Words) -> bool {
         let upper = code.to_ascii_uppercase();
         let is_special = code == record::region::WORLD || code == record::region::NO_LANGUAGE;
         let has_counts = || self.heads.iter().any(|head| head.region == code);
         let in_tree = || !code.contains(':') && !self.regions.path(code).1;
-        self.knows_nothing() || is_special || in_tree() || self.own.contains(&upper) || words.knows(code) || has_counts()
+        self.knows_nothing()
+            || is_special
+            || in_tree()
+            || self.own.contains(&upper)
+            || words.knows(code)
+            || has_counts()
     }
 }
 
-/// The panes of the last day that have passed, or the latest of a feed that has none: what is still open isn't missing.
+/// The panes of the last day that have passed, or the latest of a feed that has none: what is still
+/// open isn't missing.
 fn passed(warehouse: &dyn Reading) -> Result<Vec<warehouse::FeedCoverage>, WarehouseError> {
     let Some(latest) = warehouse.latest()? else { return warehouse.coverage() };
     let mut panes = warehouse.coverage_since(latest.saturating_sub(DAY))?;
@@ -267,7 +301,8 @@ fn passed(warehouse: &dyn Reading) -> Result<Vec<warehouse::FeedCoverage>, Wareh
     Ok(panes)
 }
 
-/// A question as the table of endpoints has let it through: known parameters, each once, asked by somebody who may.
+/// A question as the table of endpoints has let it through: known parameters, each once, asked by
+/// somebody who may.
 pub(crate) struct Asked {
     pub(crate) room: Arc<Room>,
     pub(crate) parameters: BTreeMap<String, String>,
@@ -281,11 +316,19 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The first language that is wished for and known: names of topics and places come in it, where they have one.
+    /// The first language that is wished for and known: names of topics and places come in it,
+    /// where they have one.
     pub(crate) fn language(&self) -> &'static str {
-        let wished = self.headers.get(header::ACCEPT_LANGUAGE).and_then(|wished| wished.to_str().ok()).unwrap_or_default();
-        let known =
-            |wish: &str| LANGUAGES.into_iter().find(|known| wish.trim().get(..2).is_some_and(|wish| wish.eq_ignore_ascii_case(known)));
+        let wished = self
+            .headers
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|wished| wished.to_str().ok())
+            .unwrap_or_default();
+        let known = |wish: &str| {
+            LANGUAGES.into_iter().find(|known| {
+                wish.trim().get(..2).is_some_and(|wish| wish.eq_ignore_ascii_case(known))
+            })
+        };
         wished.split(',').find_map(known).unwrap_or(LANGUAGES[0])
     }
 
@@ -295,18 +338,23 @@ impl Asked {
 
     pub(crate) fn number(&self, parameter: &str, usual: i64) -> Result<i64, Problem> {
         let Some(text) = self.parameters.get(parameter) else { return Ok(usual) };
-        text.parse().map_err(|_| Problem::bad_request(format!("`{parameter}` is no whole number in range")))
+        text.parse()
+            .map_err(|_| Problem::bad_request(format!("`{parameter}` is no whole number in range")))
     }
 
     pub(crate) fn instant(&self, parameter: &str) -> Result<Option<Micros>, Problem> {
-        let parse = |text| record::time::parse_or_date(text).map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")));
+        let parse = |text| {
+            record::time::parse_or_date(text)
+                .map_err(|why| Problem::bad_request(format!("`{parameter}` is {why}")))
+        };
         self.parameters.get(parameter).map(|text| parse(text)).transpose()
     }
 
     /// An answer that a page which asks again gets only if it has changed.
     pub(crate) fn json<T: Serialize>(&self, body: &T) -> Answer {
-        let body =
-            serde_json::to_string(body).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer can't be written"))?;
+        let body = serde_json::to_string(body).map_err(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer can't be written")
+        })?;
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let tag = format!("W/\"{:016x}\"", hasher.finish());
@@ -357,7 +405,11 @@ impl Usual {
         if voices.posts < USUAL_POSTS_LEAST {
             return Ok(Usual::default());
         }
-        let all: u64 = warehouse.totals(std::slice::from_ref(&alert.region), from, to)?.iter().map(|(_, posts)| *posts).sum();
+        let all: u64 = warehouse
+            .totals(std::slice::from_ref(&alert.region), from, to)?
+            .iter()
+            .map(|(_, posts)| *posts)
+            .sum();
         Ok(Usual {
             first_person: Some(voices.authors_self as f64 / voices.authors.max(1) as f64),
             posts_per_million: (all > 0).then(|| voices.posts as f64 * 1e6 / all as f64),
@@ -379,7 +431,8 @@ struct AlertShown {
     rest: String,
     rarity: Option<String>,
     events: Vec<EventShown>,
-    /// Whether it has come to twice the ratio that it was snoozed at: then it is not snoozed any more.
+    /// Whether it has come to twice the ratio that it was snoozed at: then it is not snoozed any
+    /// more.
     woken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trend: Option<Vec<TrendPoint>>,
@@ -395,12 +448,22 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
-fn shown(room: &Room, language: &str, alert: &Alert, events: &[AlertEvent], woken: bool, trend: Option<Vec<TrendPoint>>) -> AlertShown {
+fn shown(
+    room: &Room,
+    language: &str,
+    alert: &Alert,
+    events: &[AlertEvent],
+    woken: bool,
+    trend: Option<Vec<TrendPoint>>,
+) -> AlertShown {
     let (words, Told { sentence, rest, rarity }) = (&room.words, (room.web.teller)(alert));
     let events = events.iter().map(EventShown::from);
     let line = AlertLine::from(alert);
     AlertShown {
-        line: AlertLine { topic_name: words.topic(&line.topic, &line.topic_name, language), ..line },
+        line: AlertLine {
+            topic_name: words.topic(&line.topic, &line.topic_name, language),
+            ..line
+        },
         region_name: words.region(&alert.region),
         region_names: alert.regions.iter().map(|code| words.region(code)).collect(),
         title: words.title(alert, language),
@@ -413,7 +476,8 @@ fn shown(room: &Room, language: &str, alert: &Alert, events: &[AlertEvent], woke
     }
 }
 
-/// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of each alert, last fired first.
+/// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of
+/// each alert, last fired first.
 pub(crate) async fn alerts(asked: Asked) -> Answer {
     let room = &asked.room;
     let open = match asked.text("state").as_deref() {
@@ -427,13 +491,20 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
         return Err(Problem::bad_request(format!("`limit` is between 1 and {ALERTS_MAX}")));
     }
     let after = asked.text("after").map(|cursor| -> Result<_, Problem> {
-        let (at, id) = cursor.split_once('.').ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
-        let at: Micros = at.parse().map_err(|_| Problem::bad_request("`after` is no place in this list"))?;
+        let (at, id) = cursor
+            .split_once('.')
+            .ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
+        let at: Micros =
+            at.parse().map_err(|_| Problem::bad_request("`after` is no place in this list"))?;
         Ok((at, name("after", id.to_owned())?))
     });
     let query = AlertQuery {
         topic: asked.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code),
+        region: asked
+            .text("region")
+            .map(|region| name("region", region))
+            .transpose()?
+            .map(region_code),
         open,
         from: asked.instant("from")?,
         after: after.transpose()?,
@@ -442,9 +513,12 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
     let entries = room
         .ask(move |warehouse| {
             let entries = warehouse.alerts(&query)?;
-            let trends = entries.iter().take(TRENDS_MAX).map(|entry| trend(warehouse, &entry.alert));
+            let trends =
+                entries.iter().take(TRENDS_MAX).map(|entry| trend(warehouse, &entry.alert));
             let trends = trends.collect::<Result<Vec<_>, _>>()?;
-            let woken = entries.iter().map(|entry| Ok(warehouse::woken(warehouse, &entry.alert, &entry.events)?.is_some()));
+            let woken = entries.iter().map(|entry| {
+                Ok(warehouse::woken(warehouse, &entry.alert, &entry.events)?.is_some())
+            });
             let woken = woken.collect::<Result<Vec<bool>, WarehouseError>>()?;
             Ok((entries, trends, woken))
         })
@@ -452,7 +526,10 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
     let (entries, trends, woken) = entries;
     let language = asked.language();
     let mut trends = trends.into_iter();
-    let next = entries.last().filter(|_| entries.len() == limit).map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
+    let next = entries
+        .last()
+        .filter(|_| entries.len() == limit)
+        .map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
     let alerts = entries.into_iter().zip(woken);
     let alerts = alerts.map(|(AlertEntry { mut alert, events }, woken)| {
         // What it was computed from, and weighs most, is for its own page.
@@ -463,12 +540,15 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
     asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
-/// Windows that don't overlap, back from the alert's: points of the key, so that a list of alerts reads no whole series.
+/// Windows that don't overlap, back from the alert's: points of the key, so that a list of alerts
+/// reads no whole series.
 fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, WarehouseError> {
     let length = alert.window_length.max(HOUR);
     let query = JudgedQuery {
         series: vec![(alert.topic.clone(), alert.region.clone())],
-        ends: (0..=TREND_WINDOWS).map(|back| alert.window_end.saturating_sub(length.saturating_mul(back))).collect(),
+        ends: (0..=TREND_WINDOWS)
+            .map(|back| alert.window_end.saturating_sub(length.saturating_mul(back)))
+            .collect(),
         length: Some(alert.window_length),
     };
     // What was not seen is a gap; a place with too few posts to tell calm has a count all the same.
@@ -500,10 +580,18 @@ pub(crate) async fn alert(asked: Asked) -> Answer {
             Ok(Some((story, woken, usual)))
         })
         .await?;
-    let Some((story, woken, usual)) = story else { return Err(Problem::not_found("there is no alert with this id")) };
-    let Some(last) = story.revisions.last() else { return Err(Problem::not_found("there is no alert with this id")) };
+    let Some((story, woken, usual)) = story else {
+        return Err(Problem::not_found("there is no alert with this id"));
+    };
+    let Some(last) = story.revisions.last() else {
+        return Err(Problem::not_found("there is no alert with this id"));
+    };
     let language = asked.language();
-    let revisions: Vec<AlertShown> = story.revisions.iter().map(|alert| shown(room, language, alert, &[], false, None)).collect();
+    let revisions: Vec<AlertShown> = story
+        .revisions
+        .iter()
+        .map(|alert| shown(room, language, alert, &[], false, None))
+        .collect();
     let alert = shown(room, language, last, &story.events, woken, None);
     asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
@@ -554,7 +642,8 @@ pub(crate) struct WindowShown {
     /// What is expected lies in here with 95 %.
     expected_low: Option<f64>,
     expected_high: Option<f64>,
-    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %; above 10 there are too few posts to tell.
+    /// The smallest rise, as a multiple of what is expected, that would be in alarm with 80 %;
+    /// above 10 there are too few posts to tell.
     detectable_rise: Option<f64>,
     /// From an installation's first fortnight.
     provisional: bool,
@@ -583,13 +672,17 @@ impl From<Judged> for WindowShown {
     }
 }
 
-/// `GET /api/v1/series?topic=&region=&from=&to=&seconds=&every=`: panes by start and judged windows by end, in `[from, to)`;
-/// without them the 28 days before the newest event. With `seconds` only windows of that length and no panes; with `every` too, only those
+/// `GET /api/v1/series?topic=&region=&from=&to=&seconds=&every=`: panes by start and judged windows
+/// by end, in `[from, to)`;
+/// without them the 28 days before the newest event. With `seconds` only windows of that length and
+/// no panes; with `every` too, only those
 /// whose ends are so many seconds apart, back from `to`'s last.
 pub(crate) async fn series(asked: Asked) -> Answer {
     let room = &asked.room;
     let required = |parameter: &str| {
-        let value = asked.text(parameter).ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
+        let value = asked
+            .text(parameter)
+            .ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
         name(parameter, value)
     };
     let topic = required("topic")?;
@@ -602,13 +695,21 @@ pub(crate) async fn series(asked: Asked) -> Answer {
     }
     let latest = if to.is_none() { room.overview().await?.latest } else { None };
     // A window that is still open ends after the newest event.
-    let to = to.or(latest.map(|latest| latest.saturating_add(8 * DAY))).unwrap_or(record::time::LATEST);
+    let to =
+        to.or(latest.map(|latest| latest.saturating_add(8 * DAY))).unwrap_or(record::time::LATEST);
     let from = from.unwrap_or_else(|| latest.unwrap_or(to).saturating_sub(SPAN_DEFAULT));
     if from >= to {
         return Err(Problem::bad_request("`from` is not before `to`"));
     }
     let only = length.map(|length| length.saturating_mul(SECOND));
-    let query = SeriesQuery { topic: topic.clone(), region: region.clone(), from, to, limit: POINTS_MAX, only };
+    let query = SeriesQuery {
+        topic: topic.clone(),
+        region: region.clone(),
+        from,
+        to,
+        limit: POINTS_MAX,
+        only,
+    };
     let series = room
         .ask(move |warehouse| match only {
             Some(length) if every >= DAY => spaced(warehouse, &query, length, every),
@@ -616,7 +717,9 @@ pub(crate) async fn series(asked: Asked) -> Answer {
         })
         .await?;
     let last = series.verdicts.last().map(|judged| judged.end);
-    let fits = |judged: &Judged| only.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0);
+    let fits = |judged: &Judged| {
+        only.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0)
+    };
     let panes = series.panes.iter().map(|cell| PaneShown {
         start: cell.start.div_euclid(SECOND),
         seconds: cell.length.div_euclid(SECOND),
@@ -640,14 +743,27 @@ pub(crate) async fn series(asked: Asked) -> Answer {
     })
 }
 
-/// Windows of one length whose ends are `every` apart: points of the key, so that a year of days reads no year of hours.
-fn spaced(warehouse: &dyn Reading, query: &SeriesQuery, length: Micros, every: Micros) -> Result<warehouse::Series, WarehouseError> {
+/// Windows of one length whose ends are `every` apart: points of the key, so that a year of days
+/// reads no year of hours.
+fn spaced(
+    warehouse: &dyn Reading,
+    query: &SeriesQuery,
+    length: Micros,
+    every: Micros,
+) -> Result<warehouse::Series, WarehouseError> {
     let latest = warehouse.series(&SeriesQuery { limit: 1, ..query.clone() })?;
-    let Some(last) = latest.verdicts.last().map(|judged| judged.end) else { return Ok(warehouse::Series::default()) };
-    let ends = (0..).map(|back| last - every.saturating_mul(back)).take_while(|end| *end >= query.from);
+    let Some(last) = latest.verdicts.last().map(|judged| judged.end) else {
+        return Ok(warehouse::Series::default());
+    };
+    let ends =
+        (0..).map(|back| last - every.saturating_mul(back)).take_while(|end| *end >= query.from);
     let ends: Vec<Micros> = ends.take(query.limit + 1).collect();
     let cut = ends.len() > query.limit;
-    let judged = JudgedQuery { series: vec![(query.topic.clone(), query.region.clone())], ends, length: Some(length) };
+    let judged = JudgedQuery {
+        series: vec![(query.topic.clone(), query.region.clone())],
+        ends,
+        length: Some(length),
+    };
     let verdicts = warehouse.judged(&judged)?.into_iter().map(|placed| placed.judged);
     Ok(warehouse::Series { panes: Vec::new(), verdicts: verdicts.collect(), cut })
 }
@@ -745,15 +861,22 @@ pub(crate) async fn status(asked: Asked) -> Answer {
     let history = first.zip(overview.latest).map(|(first, latest)| (latest - first).max(0));
     let mut feeds: Vec<FeedNow> = Vec::new();
     for pane in &overview.feeds {
-        let (start, seconds) = (pane.pane_start.div_euclid(SECOND), pane.pane_length.div_euclid(SECOND));
+        let (start, seconds) =
+            (pane.pane_start.div_euclid(SECOND), pane.pane_length.div_euclid(SECOND));
         match feeds.iter_mut().find(|feed| feed.feed == pane.feed) {
             Some(feed) => {
                 let whole = feed.pane_seconds + seconds;
-                feed.share = (feed.share * feed.pane_seconds as f64 + pane.share * seconds as f64) / whole.max(1) as f64;
+                feed.share = (feed.share * feed.pane_seconds as f64 + pane.share * seconds as f64)
+                    / whole.max(1) as f64;
                 feed.pane_start = feed.pane_start.min(start);
                 feed.pane_seconds = whole;
             }
-            None => feeds.push(FeedNow { feed: pane.feed.clone(), pane_start: start, pane_seconds: seconds, share: pane.share }),
+            None => feeds.push(FeedNow {
+                feed: pane.feed.clone(),
+                pane_start: start,
+                pane_seconds: seconds,
+                share: pane.share,
+            }),
         }
     }
     asked.json(&Status {
@@ -776,10 +899,12 @@ pub(crate) async fn status(asked: Asked) -> Answer {
 
 /// `GET /metrics`.
 pub(crate) fn metrics(room: &Room) -> Response {
-    ([(header::CONTENT_TYPE, crate::monitor::METRICS_TYPE)], room.web.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, crate::monitor::METRICS_TYPE)], room.web.metrics.render())
+        .into_response()
 }
 
-/// `GET /readyz`: a real query, and the conditions of the process. 503 only for what a restart can mend.
+/// `GET /readyz`: a real query, and the conditions of the process. 503 only for what a restart can
+/// mend.
 pub(crate) async fn ready(room: &Room) -> Result<Response, Problem> {
     room.ask_ready().await?;
     let Readiness { failing, degraded } = room.readiness();

@@ -1,6 +1,8 @@
-//! Admission of connections: a bound for all, one for each address, and a reserve that only health checks may use.
+//! Admission of connections: a bound for all, one for each address, and a reserve that only health
+//! checks may use.
 //!
-//! Knows addresses and counts. Knows nothing of requests; time limits of a connection are the server's.
+//! Knows addresses and counts. Knows nothing of requests; time limits of a connection are the
+//! server's.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +13,8 @@ use crate::{Counter, Gauge, Metrics};
 
 /// Connections held at once, the reserve not counted.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
-/// Connections beyond the bounds that may ask for `/healthz` and `/readyz`; loopback is not counted here.
+/// Connections beyond the bounds that may ask for `/healthz` and `/readyz`; loopback is not counted
+/// here.
 const RESERVE_MAX: usize = 16;
 /// Connections of the reserve that one address may hold.
 const RESERVE_PER_ADDRESS: usize = 2;
@@ -24,7 +27,8 @@ pub(crate) enum Use {
     Health,
 }
 
-/// Counts open connections, and requests that a trusted proxy forwards, by the address of the client.
+/// Counts open connections, and requests that a trusted proxy forwards, by the address of the
+/// client.
 #[derive(Debug)]
 pub(crate) struct Connections {
     per_address: usize,
@@ -62,10 +66,19 @@ pub(crate) struct Slot {
 }
 
 impl Connections {
-    pub(crate) fn new(per_address: usize, trusted: Vec<IpAddr>, metrics: &Metrics) -> Arc<Connections> {
+    pub(crate) fn new(
+        per_address: usize,
+        trusted: Vec<IpAddr>,
+        metrics: &Metrics,
+    ) -> Arc<Connections> {
         let refused = |reason| {
-            let help = "Connections and forwarded requests refused because an address, or all together, held too many.";
-            metrics.counter("pumphandle_http_connections_refused_total", help, &[("reason", reason)])
+            let help = "Connections and forwarded requests refused because an address, or all \
+                together, held too many.";
+            metrics.counter(
+                "pumphandle_http_connections_refused_total",
+                help,
+                &[("reason", reason)],
+            )
         };
         Arc::new(Connections {
             per_address,
@@ -109,7 +122,8 @@ impl Connections {
         None
     }
 
-    /// A place for a request of a client behind a trusted proxy, held until its answer has been sent.
+    /// A place for a request of a client behind a trusted proxy, held until its answer has been
+    /// sent.
     pub(crate) fn admit_forwarded(self: &Arc<Connections>, client: IpAddr) -> Option<Slot> {
         let key = address_key(client);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! What is new, as server-sent events: one reader of the warehouse for all who listen, each of whom gets the latest state and may be slow.
+//! What is new, as server-sent events: one reader of the warehouse for all who listen, each of whom
+//! gets the latest state and may be slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +40,8 @@ pub(crate) struct News {
 
 impl News {
     pub(crate) fn new(metrics: &Metrics) -> News {
-        let open = metrics.gauge("pumphandle_http_event_streams", "Streams of events that are open.", &[]);
+        let open =
+            metrics.gauge("pumphandle_http_event_streams", "Streams of events that are open.", &[]);
         News {
             state: watch::Sender::new(State::default()),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -49,11 +51,15 @@ impl News {
     }
 }
 
-/// `GET /api/v1/events`: `alert` when an alert is new or has changed (its id, revision and number of changes), `latest` as counting goes on.
+/// `GET /api/v1/events`: `alert` when an alert is new or has changed (its id, revision and number
+/// of changes), `latest` as counting goes on.
 pub(crate) async fn events(asked: Asked) -> Answer {
     let room = asked.room;
     let Ok(permit) = room.news.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams of events are open, ask for `alerts` instead"));
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many streams of events are open, ask for `alerts` instead",
+        ));
     };
     if !room.news.looking.swap(true, Ordering::SeqCst) {
         tokio::spawn(look(room.clone()));
@@ -64,7 +70,10 @@ pub(crate) async fn events(asked: Asked) -> Answer {
     let listener = Listener { receiver, known, waiting: Vec::new(), _permit: permit };
     let events = stream::unfold(listener, Listener::next);
     // A proxy that buffers answers would hold events back.
-    Ok(answer(([("x-accel-buffering", "no")], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))))
+    Ok(answer((
+        [("x-accel-buffering", "no")],
+        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
+    )))
 }
 
 fn answer(response: impl IntoResponse) -> Response {
@@ -87,12 +96,17 @@ impl Listener {
             }
             self.receiver.changed().await.ok()?;
             let fresh = self.receiver.borrow_and_update().clone();
-            let event = |name: &str, data: serde_json::Value| Event::default().event(name).data(data.to_string());
+            let event = |name: &str, data: serde_json::Value| {
+                Event::default().event(name).data(data.to_string())
+            };
             if fresh.latest != self.known.latest {
                 self.waiting.push(event("latest", serde_json::json!({ "latest": fresh.latest })));
             }
             for alert in fresh.alerts.iter().filter(|alert| !self.known.alerts.contains(alert)) {
-                self.waiting.push(event("alert", serde_json::json!({ "id": alert.0, "revision": alert.1, "changes": alert.2 })));
+                self.waiting.push(event(
+                    "alert",
+                    serde_json::json!({ "id": alert.0, "revision": alert.1, "changes": alert.2 }),
+                ));
             }
             self.known = fresh;
         }
@@ -104,13 +118,20 @@ async fn look(room: Arc<Room>) {
     loop {
         let found = room
             .ask(|warehouse| {
-                let alerts = warehouse.alerts(&AlertQuery { limit: ALERTS_LOOKED_AT, ..AlertQuery::default() })?;
+                let alerts = warehouse
+                    .alerts(&AlertQuery { limit: ALERTS_LOOKED_AT, ..AlertQuery::default() })?;
                 Ok((alerts, warehouse.latest()?))
             })
             .await;
         if let Ok((alerts, latest)) = found {
-            let alerts = alerts.into_iter().map(|entry| (entry.alert.id, entry.alert.revision, entry.events.len())).collect();
-            let state = State { alerts, latest: latest.map(|latest| latest.div_euclid(record::time::SECOND)) };
+            let alerts = alerts
+                .into_iter()
+                .map(|entry| (entry.alert.id, entry.alert.revision, entry.events.len()))
+                .collect();
+            let state = State {
+                alerts,
+                latest: latest.map(|latest| latest.div_euclid(record::time::SECOND)),
+            };
             room.news.state.send_if_modified(|known| {
                 let is_new = *known != state;
                 *known = state;
@@ -122,7 +143,9 @@ async fn look(room: Arc<Room>) {
         if room.news.state.receiver_count() == 0 {
             room.news.looking.store(false, Ordering::SeqCst);
             // Somebody may have come between the two.
-            if room.news.state.receiver_count() == 0 || room.news.looking.swap(true, Ordering::SeqCst) {
+            if room.news.state.receiver_count() == 0
+                || room.news.looking.swap(true, Ordering::SeqCst)
+            {
                 return;
             }
         }

@@ -1,10 +1,14 @@
 //! Seen: HTTP API and pages.
 //!
-//! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by its [`warehouse::Reading`] port,
-//! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener and the wish to stop.
-//! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own ("now" is the newest event that has
+//! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by
+//! its [`warehouse::Reading`] port,
+//! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener
+//! and the wish to stop.
+//! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own
+//! ("now" is the newest event that has
 //! landed), and knows no stream and no detector.
-//! Everything shown came from strangers at some point: JSON only, and the page sets text, never markup.
+//! Everything shown came from strangers at some point: JSON only, and the page sets text, never
+//! markup.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +31,10 @@ pub use words::Words;
 mod problem;
 
 mod access;
-pub use access::{Access, Holder, PROXY_SECRET_HEADER, ROLE_HEADER, Role, StartLink, TokenHash, Tokens, USER_HEADER};
+pub use access::{
+    Access, Holder, PROXY_SECRET_HEADER, ROLE_HEADER, Role, StartLink, TokenHash, Tokens,
+    USER_HEADER,
+};
 
 mod limits;
 
@@ -73,7 +80,8 @@ pub struct Reason {
     pub detail: String,
 }
 
-/// A change of an alert that somebody asks for. Whoever takes it writes it into the stream of alerts and reads it back before it
+/// A change of an alert that somebody asks for. Whoever takes it writes it into the stream of
+/// alerts and reads it back before it
 /// answers, so that an answer holds: [`record::Refused::Stale`] where another change was faster.
 #[derive(Debug)]
 pub struct Change {
@@ -218,7 +226,8 @@ pub struct Owed {
 pub enum Hears {
     Told,
     AtOnce,
-    /// It found no room among those sent at once, or is doubtful, or all of the subscription's go so.
+    /// It found no room among those sent at once, or is doubtful, or all of the subscription's go
+    /// so.
     Digest,
     /// Its channel took nothing for days.
     GivenUp,
@@ -275,9 +284,11 @@ pub struct Web {
     pub simulated: bool,
     /// Names by which the server may be called, beside `localhost` and the address it listens on.
     pub hosts: Vec<String>,
-    /// What regions are called, beside the countries and languages that are known here: a code, then a language, then its name.
+    /// What regions are called, beside the countries and languages that are known here: a code,
+    /// then a language, then its name.
     pub region_names: BTreeMap<String, BTreeMap<String, String>>,
-    /// What topics are called in other languages than their files': an id, then a language, then its name.
+    /// What topics are called in other languages than their files': an id, then a language, then
+    /// its name.
     pub topic_names: BTreeMap<String, BTreeMap<String, String>>,
     /// Campaigns and the days of every year that they are about, as topic files write them.
     pub campaigns: BTreeMap<String, Vec<String>>,
@@ -297,9 +308,11 @@ pub struct Web {
     pub requests_a_minute: u32,
     /// API requests answered at once; further ones get 503.
     pub requests_at_once: usize,
-    /// Connections of one address; trusted proxies are exempt, and their clients' requests are counted instead.
+    /// Connections of one address; trusted proxies are exempt, and their clients' requests are
+    /// counted instead.
     pub connections_per_address: usize,
-    /// How long the head of a request may take, and how long a connection may stay open without a request.
+    /// How long the head of a request may take, and how long a connection may stay open without a
+    /// request.
     pub head_max: Duration,
     /// How long the body of a request may take.
     pub body_max: Duration,

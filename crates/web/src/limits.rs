@@ -28,7 +28,8 @@ impl Limits {
         Limits { a_minute: f64::from(a_minute), buckets: Mutex::default() }
     }
 
-    /// Takes `cost` requests from an address' bucket; else says how long it takes until there are so many.
+    /// Takes `cost` requests from an address' bucket; else says how long it takes until there are
+    /// so many.
     pub(crate) fn take(&self, address: IpAddr, cost: f64, now: Instant) -> Result<(), Duration> {
         let full = (self.a_minute * BURST).max(cost);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

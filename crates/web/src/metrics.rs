@@ -1,6 +1,8 @@
-//! Numbers that every room of the program may keep, shown on `/metrics` in the text format of Prometheus.
+//! Numbers that every room of the program may keep, shown on `/metrics` in the text format of
+//! Prometheus.
 //!
-//! A handle is an atomic: counting takes no lock. Names and labels are given once, when the handle is asked for;
+//! A handle is an atomic: counting takes no lock. Names and labels are given once, when the handle
+//! is asked for;
 //! asking again gives the same number.
 
 use std::collections::BTreeMap;
@@ -8,7 +10,8 @@ use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A family with more series than this shows the first only; the rest are counted in `pumphandle_metrics_hidden`.
+/// A family with more series than this shows the first only; the rest are counted in
+/// `pumphandle_metrics_hidden`.
 const SERIES_MAX: usize = 2_000;
 
 #[derive(Debug, Default)]
@@ -18,7 +21,8 @@ pub struct Metrics {
     collectors: Mutex<Vec<Collector>>,
 }
 
-/// Sets gauges that are only known at the moment of a scrape, such as ages. Must be quick, and wait for nothing.
+/// Sets gauges that are only known at the moment of a scrape, such as ages. Must be quick, and wait
+/// for nothing.
 struct Collector(Arc<dyn Fn() + Send + Sync>);
 
 impl fmt::Debug for Collector {
@@ -103,17 +107,31 @@ impl Metrics {
 
     /// Calls `collect` before each [`Metrics::render`].
     pub fn before_render(&self, collect: impl Fn() + Send + Sync + 'static) {
-        self.collectors.lock().unwrap_or_else(PoisonError::into_inner).push(Collector(Arc::new(collect)));
+        self.collectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Collector(Arc::new(collect)));
     }
 
-    fn series(&self, kind: Kind, name: &str, help: &str, labels: &[(&str, &str)]) -> Arc<AtomicU64> {
-        let valid = is_name(name) && labels.iter().all(|(label, _)| is_name(label) && !label.contains(':'));
+    fn series(
+        &self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+    ) -> Arc<AtomicU64> {
+        let valid =
+            is_name(name) && labels.iter().all(|(label, _)| is_name(label) && !label.contains(':'));
         debug_assert!(valid, "`{name}` or its labels can't be shown");
         if !valid {
             return Arc::default();
         }
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let family = families.entry(name.to_owned()).or_insert_with(|| Family { kind, help: help.to_owned(), series: BTreeMap::new() });
+        let family = families.entry(name.to_owned()).or_insert_with(|| Family {
+            kind,
+            help: help.to_owned(),
+            series: BTreeMap::new(),
+        });
         debug_assert!(family.kind == kind, "`{name}` is a counter and a gauge");
         if family.kind != kind {
             return Arc::default();
@@ -159,14 +177,17 @@ impl Metrics {
                 }
                 let _ = match family.kind {
                     Kind::Counter => writeln!(text, "{name}{labels} {bits}"),
-                    Kind::Gauge => writeln!(text, "{name}{labels} {}", prometheus_float(f64::from_bits(bits))),
+                    Kind::Gauge => {
+                        writeln!(text, "{name}{labels} {}", prometheus_float(f64::from_bits(bits)))
+                    }
                 };
             }
         }
         let hidden = self.hidden.load(Ordering::Relaxed);
         let _ = writeln!(
             text,
-            "# HELP pumphandle_metrics_hidden Series asked for beyond the {SERIES_MAX} that a metric may have.\n\
+            "# HELP pumphandle_metrics_hidden Series asked for beyond the {SERIES_MAX} that a \
+                metric may have.\n\
              # TYPE pumphandle_metrics_hidden gauge\npumphandle_metrics_hidden {hidden}"
         );
         text
@@ -175,7 +196,8 @@ impl Metrics {
 
 fn is_name(name: &str) -> bool {
     let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':';
-    name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
+    name.bytes().next().is_some_and(head)
+        && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }
 
 fn shown(labels: &[(&str, &str)]) -> String {
@@ -186,7 +208,12 @@ fn shown(labels: &[(&str, &str)]) -> String {
     sorted.sort_unstable();
     let pairs = sorted
         .iter()
-        .map(|(label, value)| format!("{label}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")))
+        .map(|(label, value)| {
+            format!(
+                "{label}=\"{}\"",
+                value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+            )
+        })
         .collect::<Vec<_>>();
     format!("{{{}}}", pairs.join(","))
 }

@@ -1,7 +1,9 @@
 //! The listener for monitoring: `/metrics`, `/healthz` and `/readyz` of any role, page or no page.
 //!
-//! Beside the server of page and API, and independent of it: what it shows may be collected while that one is overrun. It answers
-//! by any host name, since it holds numbers only, takes no parameters, and nothing can be changed here.
+//! Beside the server of page and API, and independent of it: what it shows may be collected while
+//! that one is overrun. It answers
+//! by any host name, since it holds numbers only, takes no parameters, and nothing can be changed
+//! here.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +15,15 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 
-/// Whether a role is healthy: the body of 200, or that of 503. One that begins with `{` is sent as JSON.
+/// Whether a role is healthy: the body of 200, or that of 503. One that begins with `{` is sent as
+/// JSON.
 pub type Health = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Connections beyond this wait to be accepted.
 const CONNECTIONS_MAX: usize = 32;
 /// A connection is closed after this, whatever it has sent and read by then.
-const CONNECTION_MAX: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
+const CONNECTION_MAX: Duration =
+    if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 const HEAD_BYTES_MAX: usize = 8 << 10;
 /// After a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +31,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers until `shutdown` is ready.
-pub async fn serve_monitor(listener: TcpListener, metrics: Arc<Metrics>, health: Health, shutdown: impl Future<Output = ()>) {
+pub async fn serve_monitor(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    health: Health,
+    shutdown: impl Future<Output = ()>,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::pin!(shutdown);
     loop {
@@ -78,12 +87,21 @@ async fn answer(mut stream: TcpStream, metrics: &Metrics, health: &Health) -> io
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if !matches!(method, "GET" | "HEAD") {
-        return respond(&mut stream, "405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true).await;
+        return respond(
+            &mut stream,
+            "405 Method Not Allowed",
+            "text/plain",
+            "only GET and HEAD\n",
+            true,
+        )
+        .await;
     }
     let with_body = method == "GET";
     let path = target.split('?').next().unwrap_or_default();
     match path {
-        "/metrics" => respond(&mut stream, "200 OK", METRICS_TYPE, &metrics.render(), with_body).await,
+        "/metrics" => {
+            respond(&mut stream, "200 OK", METRICS_TYPE, &metrics.render(), with_body).await
+        }
         "/healthz" => respond(&mut stream, "200 OK", "text/plain", "ok\n", with_body).await,
         "/readyz" => {
             let (status, body) = match health() {
@@ -93,13 +111,29 @@ async fn answer(mut stream: TcpStream, metrics: &Metrics, health: &Health) -> io
             let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
             respond(&mut stream, status, kind, &body, with_body).await
         }
-        _ => respond(&mut stream, "404 Not Found", "text/plain", "there are /metrics, /healthz and /readyz\n", with_body).await,
+        _ => {
+            respond(
+                &mut stream,
+                "404 Not Found",
+                "text/plain",
+                "there are /metrics, /healthz and /readyz\n",
+                with_body,
+            )
+            .await
+        }
     }
 }
 
-async fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str, with_body: bool) -> io::Result<()> {
+async fn respond(
+    stream: &mut TcpStream,
+    status: &str,
+    kind: &str,
+    body: &str,
+    with_body: bool,
+) -> io::Result<()> {
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: \
+            no-store\r\n\
          X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
         body.len()
     );

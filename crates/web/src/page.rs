@@ -1,4 +1,5 @@
-//! The page: files that are part of the program, so that it needs no folder, no build step and nobody else's server.
+//! The page: files that are part of the program, so that it needs no folder, no build step and
+//! nobody else's server.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,7 +56,11 @@ pub(crate) static FILES: [File; 25] = [
     file("/vendor/fsum.js", SCRIPT, include_str!("../page/vendor/fsum.js")),
     file("/vendor/merge.js", SCRIPT, include_str!("../page/vendor/merge.js")),
     file("/vendor/range.js", SCRIPT, include_str!("../page/vendor/range.js")),
-    file("/vendor/topojson-client.min.js", SCRIPT, include_str!("../page/vendor/topojson-client.min.js")),
+    file(
+        "/vendor/topojson-client.min.js",
+        SCRIPT,
+        include_str!("../page/vendor/topojson-client.min.js"),
+    ),
     file("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
 ];
 
@@ -83,16 +88,26 @@ pub(crate) const ADDRESSES: [&str; 11] = [
     "/public/{place}",
 ];
 
-/// Stands in the page where it says that data is made up; said by the server, so that it shows before any script runs.
+/// Stands in the page where it says that data is made up; said by the server, so that it shows
+/// before any script runs.
 const MARK: &str = "<!-- simulated -->";
-const SIMULATED: &str = "<aside class=\"banner\" aria-label=\"Simulated data\" lang=\"en\"><b>Simulated data.</b> Every post, account and \
+const SIMULATED: &str = "<aside class=\"banner\" aria-label=\"Simulated data\" \
+    lang=\"en\"><b>Simulated data.</b> Every post, account and \
                          outbreak here is made up.</aside>";
 
 pub(crate) fn shell(room: &Room, headers: &HeaderMap) -> Response {
     let text = SHELL.replace(MARK, if room.web.simulated { SIMULATED } else { "" });
     let tag = tag(&text);
-    let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache"), (header::ETAG, tag.as_str())];
-    if is_known(headers, &tag) { (StatusCode::NOT_MODIFIED, head).into_response() } else { (head, text).into_response() }
+    let head = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::ETAG, tag.as_str()),
+    ];
+    if is_known(headers, &tag) {
+        (StatusCode::NOT_MODIFIED, head).into_response()
+    } else {
+        (head, text).into_response()
+    }
 }
 
 /// The shapes of all countries (`world.json`), or of the first levels of one (`DE.json`).
@@ -115,11 +130,15 @@ pub(crate) fn answer(file: &File, headers: &HeaderMap) -> Response {
     if is_known(headers, tag) {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    let takes_gzip = headers.get(header::ACCEPT_ENCODING).and_then(|takes| takes.to_str().ok()).is_some_and(|takes| {
-        takes
-            .split(',')
-            .any(|one| one.split(';').next().is_some_and(|name| name.trim() == "gzip") && !one.replace(' ', "").ends_with(";q=0"))
-    });
+    let takes_gzip = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|takes| takes.to_str().ok())
+        .is_some_and(|takes| {
+            takes.split(',').any(|one| {
+                one.split(';').next().is_some_and(|name| name.trim() == "gzip")
+                    && !one.replace(' ', "").ends_with(";q=0")
+            })
+        });
     if takes_gzip {
         (head, [(header::CONTENT_ENCODING, "gzip")], packed.clone()).into_response()
     } else {

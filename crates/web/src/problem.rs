@@ -26,7 +26,10 @@ impl Problem {
 
     /// For what another moment may answer.
     pub(crate) fn busy(detail: impl Into<String>) -> Problem {
-        Problem { retry: Some(Duration::ZERO), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Problem {
+            retry: Some(Duration::ZERO),
+            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
@@ -42,9 +45,15 @@ impl Problem {
 impl From<WarehouseError> for Problem {
     fn from(error: WarehouseError) -> Problem {
         if matches!(error, WarehouseError::TimedOut { .. }) {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the query took too long and was stopped; ask for a shorter span, or later")
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the query took too long and was stopped; ask for a shorter span, or later",
+            )
         } else if error.try_again() {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the warehouse can't be read at the moment")
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the warehouse can't be read at the moment",
+            )
         } else {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the warehouse gave no answer")
         }
@@ -59,12 +68,18 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string())
+                .into_response();
         if let Some(retry) = self.retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry.as_secs() + 1));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(retry.as_secs() + 1));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

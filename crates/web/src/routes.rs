@@ -1,4 +1,5 @@
-//! Every endpoint of the API in one table: the router, the check of parameters and roles, and `/api/openapi.json` are made of it.
+//! Every endpoint of the API in one table: the router, the check of parameters and roles, and
+//! `/api/openapi.json` are made of it.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -16,7 +17,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::access::{self, Role};
-use crate::api::{self, Answer, Asked, Room, erasures, feeds, handling, places, published, subscriptions, tables};
+use crate::api::{
+    self, Answer, Asked, Room, erasures, feeds, handling, places, published, subscriptions, tables,
+};
 use crate::problem::Problem;
 use crate::server::{Client, Peer};
 use crate::words::LANGUAGES;
@@ -74,7 +77,9 @@ enum Takes {
 impl Takes {
     fn says(self) -> String {
         match self {
-            Takes::Text(says) | Takes::RegionOr(_, says) | Takes::Whole { says, .. } => says.to_owned(),
+            Takes::Text(says) | Takes::RegionOr(_, says) | Takes::Whole { says, .. } => {
+                says.to_owned()
+            }
             Takes::Topic => "a topic's id".to_owned(),
             Takes::Region => REGION.to_owned(),
             Takes::Instant => "a date, RFC 3339, or unix seconds".to_owned(),
@@ -85,8 +90,14 @@ impl Takes {
     fn schema(self) -> Value {
         let text = || json!({ "type": "string", "minLength": 1, "maxLength": TEXT_BYTES_MAX });
         match self {
-            Takes::Text(_) | Takes::Topic | Takes::Region | Takes::RegionOr(..) | Takes::Instant => text(),
-            Takes::Whole { least, most, .. } => json!({ "type": "integer", "format": "int64", "minimum": least, "maximum": most }),
+            Takes::Text(_)
+            | Takes::Topic
+            | Takes::Region
+            | Takes::RegionOr(..)
+            | Takes::Instant => text(),
+            Takes::Whole { least, most, .. } => {
+                json!({ "type": "integer", "format": "int64", "minimum": least, "maximum": most })
+            }
             Takes::Word(words) => json!({ "type": "string", "enum": words }),
         }
     }
@@ -94,16 +105,24 @@ impl Takes {
     /// Whether a value has the form; what it names is looked up later.
     fn check(self, name: &str, value: &str) -> Result<(), Problem> {
         match self {
-            Takes::Word(words) if !words.contains(&value) => Err(Problem::bad_request(format!("`{name}` is {}", either(words)))),
+            Takes::Word(words) if !words.contains(&value) => {
+                Err(Problem::bad_request(format!("`{name}` is {}", either(words))))
+            }
             Takes::Whole { least, most, .. } => match value.parse::<i64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
-                Ok(_) if most < i64::MAX => Err(Problem::bad_request(format!("`{name}` is between {least} and {most}"))),
+                Ok(_) if most < i64::MAX => {
+                    Err(Problem::bad_request(format!("`{name}` is between {least} and {most}")))
+                }
                 Ok(_) => Err(Problem::bad_request(format!("`{name}` is at least {least}"))),
-                Err(_) => Err(Problem::bad_request(format!("`{name}` is no whole number in range"))),
+                Err(_) => {
+                    Err(Problem::bad_request(format!("`{name}` is no whole number in range")))
+                }
             },
             Takes::Word(_) => Ok(()),
             _ if (1..=TEXT_BYTES_MAX).contains(&value.len()) => Ok(()),
-            _ => Err(Problem::bad_request(format!("`{name}` has between 1 and {TEXT_BYTES_MAX} bytes"))),
+            _ => Err(Problem::bad_request(format!(
+                "`{name}` has between 1 and {TEXT_BYTES_MAX} bytes"
+            ))),
         }
     }
 }
@@ -163,81 +182,105 @@ macro_rules! endpoint {
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     use Answers::{Json, Other};
     vec![
-        endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was seen", [], Json(schema::<api::Status>), api::status),
-        endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts for", [], Json(schema::<api::Topics>), api::topics),
+        endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was \
+            seen", [], Json(schema::<api::Status>), api::status),
+        endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts \
+            for", [], Json(schema::<api::Topics>), api::topics),
         endpoint!(GET "/api/v1/regions", Viewer, "Regions with counts and what they are called",
             [may("language", Takes::Word(&LANGUAGES))], Json(schema::<places::Regions>), places::regions),
-        endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired first",
+        endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired \
+            first",
             [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
-             may("after", Takes::Text("`next` of the page before"))], Json(schema::<api::Alerts>), api::alerts),
-        endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people did with it", [],
+             may("after", Takes::Text("`next` of the page \
+                 before"))], Json(schema::<api::Alerts>), api::alerts),
+        endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
+            did with it", [],
             Json(schema::<api::OneAlert>), api::alert),
         Endpoint {
             body: Some(schema::<handling::ChangeAsked>),
-            ..endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, decides, snoozes: 409 if another change was faster", [],
+            ..endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, \
+                decides, snoozes: 409 if another change was faster", [],
                 Json(schema::<handling::Changed>), handling::change)
         },
         endpoint!(GET "/api/v1/subscriptions", Official, "Who hears of what, how and when", [],
             Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
         Endpoint {
             body: Some(schema::<subscriptions::Wanted>),
-            ..endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a subscription: 409 if somebody else was faster", [],
+            ..endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a \
+                subscription: 409 if somebody else was faster", [],
                 Json(schema::<subscriptions::Subscriptions>), subscriptions::set)
         },
         endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
-            [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision that was looked at" })], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
+            [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision \
+                that was looked at" })], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
         Endpoint {
             body: Some(schema::<erasures::Wanted>),
             cost: 20.0,
-            ..endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back that can still be taken back", [],
+            ..endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back \
+                that can still be taken back", [],
                 Json(schema::<erasures::ErasedShown>), erasures::erase)
         },
         Endpoint {
             cost: 10.0,
-            ..endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every recipient, and says what became of it", [],
+            ..endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every \
+                recipient, and says what became of it", [],
                 Json(schema::<subscriptions::TestShown>), subscriptions::test)
         },
         endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
             [may("topic", TOPIC), may("region", Takes::Region)], Json(schema::<handling::FiguresShown>), handling::figures_of),
         endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
             [must("topic", TOPIC), must("region", Takes::Region), may("from", INSTANT), may("to", INSTANT),
-             may("seconds", at_least(1, "only windows of this length, and no panes")), may("every", at_least(1, "only windows whose ends are so many seconds apart"))],
+             may("seconds", at_least(1, "only windows of this length, and no \
+                 panes")), may("every", at_least(1, "only windows whose ends are so many seconds \
+                 apart"))],
             Json(schema::<api::Series>), api::series),
-        endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's every region, or of a region's every topic",
+        endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's \
+            every region, or of a region's every topic",
             [may("topic", TOPIC), may("region", Takes::Region), may("end", INSTANT), may("seconds", at_least(1, "length of the windows"))],
             Json(schema::<places::Verdicts>), places::verdicts),
-        endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or languages, day by day",
-            [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
+        endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or \
+            languages, day by day",
+            [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or \
+                `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
             Json(schema::<places::Map>), places::map),
         endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
             [may("from", INSTANT)], Json(schema::<places::Coverage>), places::coverage),
         endpoint!(GET "/api/v1/why-not", Viewer, "Why a series is in no alert",
             [must("topic", TOPIC), must("region", Takes::Region)], Json(schema::<places::WhyNot>), places::why_not),
-        endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their bound without passing it",
+        endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their \
+            bound without passing it",
             [], Json(schema::<places::Below>), places::below),
-        endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a region with",
+        endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a \
+            region with",
             [must("region", Takes::Region)], Json(schema::<places::References>), places::references),
         Endpoint {
             cost: 10.0,
             ..endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
                 [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Other("text/csv"), tables::export)
         },
-        endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and `latest`", [],
+        endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and \
+            `latest`", [],
             Other("text/event-stream"), events::events),
-        endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a region's topics, or of a topic's places",
+        endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a \
+            region's topics, or of a topic's places",
             [may("region", Takes::Region), may("topic", TOPIC), may("under", Takes::RegionOr("001", "with `topic`: `001` or a country"))], Json(schema::<published::Days>),
             published::days),
-        endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP messages; those that are not public take a token",
+        endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP \
+            messages; those that are not public take a token",
             [], Other("application/atom+xml"), feeds::file),
-        endpoint!(GET "/api/v1/session", Public, "Who asks, and what they may", [], Json(schema::<session::Who>), session::who),
+        endpoint!(GET "/api/v1/session", Public, "Who asks, and what they \
+            may", [], Json(schema::<session::Who>), session::who),
         Endpoint {
             body: Some(schema::<session::SignIn>),
             cost: 20.0,
-            ..endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a token or the start link", [],
+            ..endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a \
+                token or the start link", [],
                 Json(schema::<session::Who>), session::sign_in)
         },
-        endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this browser", [], Json(schema::<session::Who>), session::sign_out),
-        endpoint!(GET "/api/openapi.json", Public, "This description", [], Other("application/json"), openapi),
+        endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this \
+            browser", [], Json(schema::<session::Who>), session::sign_out),
+        endpoint!(GET "/api/openapi.json", Public, "This \
+            description", [], Other("application/json"), openapi),
     ]
 }
 
@@ -246,7 +289,12 @@ pub(crate) fn router() -> Router<Arc<Room>> {
         let path = endpoint.path;
         let filter = MethodFilter::try_from(endpoint.method.clone()).unwrap_or(MethodFilter::GET);
         let endpoint = Arc::new(endpoint);
-        router.route(path, on(filter, async move |State(room), path, request: Request| answer(room, endpoint, path, request).await))
+        router.route(
+            path,
+            on(filter, async move |State(room), path, request: Request| {
+                answer(room, endpoint, path, request).await
+            }),
+        )
     })
 }
 
@@ -257,34 +305,54 @@ async fn answer(
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
-    let Ok(path) = path else { return Problem::bad_request("the id in this address is no text").into_response() };
+    let Ok(path) = path else {
+        return Problem::bad_request("the id in this address is no text").into_response();
+    };
     match asked(room, &endpoint, &path, request).await {
         Ok(asked) => (endpoint.handler)(asked).await.unwrap_or_else(IntoResponse::into_response),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, request: Request) -> Result<Asked, Problem> {
+async fn asked(
+    room: Arc<Room>,
+    endpoint: &Endpoint,
+    path: &RawPathParams,
+    request: Request,
+) -> Result<Asked, Problem> {
     // Behind a trusted proxy each client has a bucket of its own.
     if let Some(Client(client)) = request.extensions().get::<Client>() {
         room.limits.take(*client, endpoint.cost, Instant::now()).map_err(Problem::too_many)?;
     }
     if !access::is_ours(request.method(), request.headers()) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "a change comes from this server's own page, or with a token"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "a change comes from this server's own page, or with a token",
+        ));
     }
     let direct = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.address.ip());
     let holder = room.sessions.holder(request.headers(), direct)?;
     if holder.role < endpoint.role {
-        let (status, what) =
-            if holder.role == Role::Public { (StatusCode::UNAUTHORIZED, "a token") } else { (StatusCode::FORBIDDEN, "another role") };
+        let (status, what) = if holder.role == Role::Public {
+            (StatusCode::UNAUTHORIZED, "a token")
+        } else {
+            (StatusCode::FORBIDDEN, "another role")
+        };
         return Err(Problem::new(status, format!("this needs {what}: {} or more", endpoint.role)));
     }
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map_err(|why| Problem::bad_request(why.body_text()))?;
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
+        .map_err(|why| Problem::bad_request(why.body_text()))?;
     let mut parameters = BTreeMap::new();
     for (name, value) in pairs {
-        let Some(parameter) = endpoint.parameters.iter().find(|parameter| parameter.name == name) else {
-            let known: Vec<&str> = endpoint.parameters.iter().map(|parameter| parameter.name).collect();
-            let known = if known.is_empty() { "there are none here".to_owned() } else { format!("there are {}", known.join(", ")) };
+        let Some(parameter) = endpoint.parameters.iter().find(|parameter| parameter.name == name)
+        else {
+            let known: Vec<&str> =
+                endpoint.parameters.iter().map(|parameter| parameter.name).collect();
+            let known = if known.is_empty() {
+                "there are none here".to_owned()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
             return Err(Problem::bad_request(format!("unknown parameter; {known}")));
         };
         if parameters.contains_key(&name) {
@@ -293,13 +361,21 @@ async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, reque
         parameter.takes.check(&name, &value)?;
         parameters.insert(name, value);
     }
-    if let Some(missing) = endpoint.parameters.iter().find(|parameter| parameter.required && !parameters.contains_key(parameter.name)) {
+    if let Some(missing) = endpoint
+        .parameters
+        .iter()
+        .find(|parameter| parameter.required && !parameters.contains_key(parameter.name))
+    {
         return Err(Problem::bad_request(format!("`{}` is missing", missing.name)));
     }
     check_names(&room, endpoint, &parameters, holder.role).await?;
     let path = path.iter().next().map(|(_, value)| value.to_owned());
     let (parts, body) = request.into_parts();
-    let body = if endpoint.method.is_safe() { Bytes::new() } else { read(&parts.headers, body, room.web.body_max).await? };
+    let body = if endpoint.method.is_safe() {
+        Bytes::new()
+    } else {
+        read(&parts.headers, body, room.web.body_max).await?
+    };
     // After the body, so that slow senders take nobody's place.
     let Ok(permit) = room.requests.clone().try_acquire_owned() else {
         room.too_many.add(1);
@@ -308,9 +384,15 @@ async fn asked(room: Arc<Room>, endpoint: &Endpoint, path: &RawPathParams, reque
     Ok(Asked { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
 }
 
-/// Refuses topics and regions that there are not: an empty answer to a misspelt name would look like calm.
+/// Refuses topics and regions that there are not: an empty answer to a misspelt name would look
+/// like calm.
 /// The public is not told whether there is a topic of which it may see no number.
-async fn check_names(room: &Room, endpoint: &Endpoint, parameters: &BTreeMap<String, String>, role: Role) -> Result<(), Problem> {
+async fn check_names(
+    room: &Room,
+    endpoint: &Endpoint,
+    parameters: &BTreeMap<String, String>,
+    role: Role,
+) -> Result<(), Problem> {
     for parameter in endpoint.parameters {
         let Some(value) = parameters.get(parameter.name) else { continue };
         let (is_known, what, suggest) = match parameter.takes {
@@ -319,18 +401,27 @@ async fn check_names(room: &Room, endpoint: &Endpoint, parameters: &BTreeMap<Str
                 if overview.is_public_topic(value) || overview.knows_nothing() {
                     continue;
                 }
-                return Err(Problem::not_found("there is no topic of this name with published numbers"));
+                return Err(Problem::not_found(
+                    "there is no topic of this name with published numbers",
+                ));
             }
-            Takes::Topic => (room.overview().await?.knows_topic(value), "topic", &room.web.suggest_topic),
+            Takes::Topic => {
+                (room.overview().await?.knows_topic(value), "topic", &room.web.suggest_topic)
+            }
             Takes::RegionOr(word, _) if value.eq_ignore_ascii_case(word) => continue,
             Takes::Region | Takes::RegionOr(..) => {
                 let code = api::region_code(value.clone());
-                (room.overview().await?.knows_region(&code, &room.words), "region", &room.web.suggest_region)
+                (
+                    room.overview().await?.knows_region(&code, &room.words),
+                    "region",
+                    &room.web.suggest_region,
+                )
             }
             _ => continue,
         };
         if !is_known {
-            let hint = suggest(value).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint =
+                suggest(value).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let shown: String = value.chars().take(TEXT_SHOWN_CHARS).collect();
             return Err(Problem::not_found(format!("there is no {what} `{shown}`{hint}")));
         }
@@ -339,19 +430,32 @@ async fn check_names(room: &Room, endpoint: &Endpoint, parameters: &BTreeMap<Str
 }
 
 async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Problem> {
-    let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes"));
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_long = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a body has at most {BODY_BYTES_MAX} bytes"),
+        )
+    };
+    let said = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|said| said > BODY_BYTES_MAX) {
         return Err(too_long());
     }
-    let Ok(body) = tokio::time::timeout(within, axum::body::to_bytes(body, BODY_BYTES_MAX)).await else {
+    let Ok(body) = tokio::time::timeout(within, axum::body::to_bytes(body, BODY_BYTES_MAX)).await
+    else {
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"));
     };
     let body = body.map_err(|_| too_long())?;
-    let is_json =
-        headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.starts_with("application/json"));
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/json"));
     if !body.is_empty() && !is_json {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is `application/json`"));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a body is `application/json`",
+        ));
     }
     Ok(body)
 }
@@ -363,8 +467,9 @@ async fn openapi(asked: Asked) -> Answer {
 
 /// OpenAPI 3.1.
 pub(crate) fn description(version: &str) -> Value {
-    let mut generator =
-        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
     let mut paths: BTreeMap<&str, serde_json::Map<String, Value>> = BTreeMap::new();
     for endpoint in endpoints() {
         let mut parameters: Vec<Value> = endpoint
@@ -375,7 +480,12 @@ pub(crate) fn description(version: &str) -> Value {
                 json!({ "name": one.name, "in": "query", "required": one.required, "description": says, "schema": schema })
             })
             .collect();
-        if let Some(name) = endpoint.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name) {
+        if let Some(name) = endpoint
+            .path
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'))
+            .map(|(name, _)| name)
+        {
             let says = match name {
                 "table" => TABLE,
                 "name" => "a subscription's name",
@@ -386,22 +496,29 @@ pub(crate) fn description(version: &str) -> Value {
             parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": schema }));
         }
         let content = match &endpoint.answers {
-            Answers::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
+            Answers::Json(schema) => {
+                json!({ "application/json": { "schema": schema(&mut generator) } })
+            }
             Answers::Other(kind) => json!({ (*kind): { "schema": { "type": "string" } } }),
         };
-        let problem = json!({ "description": "What went wrong (RFC 9457)", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
+        let problem = json!({ "description": "What went wrong (RFC \
+            9457)", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let mut operation = json!({
             "operationId": operation(&endpoint),
             "summary": endpoint.summary,
             "description": format!("Role: {} or more.", endpoint.role),
             "parameters": parameters,
-            "responses": { "200": { "description": "The answer", "content": content }, "default": problem },
+            "responses": { "200": { "description": "The \
+                answer", "content": content }, "default": problem },
             "security": if endpoint.role == Role::Public { json!([{}, { "token": [] }, { "session": [] }]) } else { json!([{ "token": [] }, { "session": [] }]) },
         });
         if let Some(body) = endpoint.body {
             operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body(&mut generator) } } });
         }
-        paths.entry(endpoint.path).or_default().insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
+        paths
+            .entry(endpoint.path)
+            .or_default()
+            .insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
     }
     let mut schemas = Value::Object(generator.take_definitions(true));
     schemas["Problem"] = json!({
@@ -411,7 +528,8 @@ pub(crate) fn description(version: &str) -> Value {
     });
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "pumphandle", "version": version, "description": "Posts, not cases. Instants are unix seconds.", "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "info": { "title": "pumphandle", "version": version, "description": "Posts, not cases. \
+            Instants are unix seconds.", "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -425,7 +543,17 @@ pub(crate) fn description(version: &str) -> Value {
 
 /// `getAlertsId`.
 fn operation(endpoint: &Endpoint) -> String {
-    let words = endpoint.path.trim_start_matches("/api").trim_start_matches("/v1").split(|c: char| !c.is_ascii_alphanumeric());
-    let capital = |word: &str| word.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(word.chars().skip(1)).collect::<String>();
+    let words = endpoint
+        .path
+        .trim_start_matches("/api")
+        .trim_start_matches("/v1")
+        .split(|c: char| !c.is_ascii_alphanumeric());
+    let capital = |word: &str| {
+        word.chars()
+            .take(1)
+            .map(|c| c.to_ascii_uppercase())
+            .chain(word.chars().skip(1))
+            .collect::<String>()
+    };
     endpoint.method.as_str().to_ascii_lowercase() + &words.map(capital).collect::<String>()
 }

@@ -45,7 +45,11 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `shutdown` is ready, then finishes what is under way.
-pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    web: Web,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let hosts = Hosts::new(listener.local_addr().ok(), &web.hosts);
     let room = Arc::new(Room::new(web, hosts));
     let service = TowerToHyperService::new(router(room.clone()));
@@ -63,7 +67,8 @@ pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output
             Ok((stream, address)) => {
                 // Without a place the stream is dropped here, which closes it.
                 if let Some((slot, used)) = room.connections.admit(address.ip()) {
-                    let head_max = if used == Use::Health { head_max.min(HEAD_MAX_RESERVE) } else { head_max };
+                    let head_max =
+                        if used == Use::Health { head_max.min(HEAD_MAX_RESERVE) } else { head_max };
                     let peer = Peer { address, used };
                     let (service, stop) = (service.clone(), stop.clone());
                     open.spawn(async move {
@@ -80,17 +85,28 @@ pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output
     // Without connections nobody waits for it.
     let _ = stopping.send(true);
     // What is still open after that is dropped with the set.
-    let _ = tokio::time::timeout(DRAIN_MAX, async { while open.join_next().await.is_some() {} }).await;
+    let _ =
+        tokio::time::timeout(DRAIN_MAX, async { while open.join_next().await.is_some() {} }).await;
     Ok(())
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Answers the requests of a connection, until it ends or the server stops.
-async fn connection<S>(stream: TcpStream, peer: Peer, service: S, head_max: Duration, mut stop: watch::Receiver<bool>)
-where
+async fn connection<S>(
+    stream: TcpStream,
+    peer: Peer,
+    service: S,
+    head_max: Duration,
+    mut stop: watch::Receiver<bool>,
+) where
     S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
 {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -100,7 +116,8 @@ where
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head_max).max_buf_size(HEAD_BYTES_MAX);
     builder.keep_alive(peer.used == Use::Everything);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(Connection { stream, stalled: None }), service));
+    let mut served =
+        pin!(builder.serve_connection(TokioIo::new(Connection { stream, stalled: None }), service));
     tokio::select! {
         // A connection that broke is the client's; each answer is counted by itself.
         _ = served.as_mut() => return,
@@ -116,7 +133,8 @@ pub(crate) struct Peer {
     pub(crate) used: Use,
 }
 
-/// The address that a request counts for: behind a trusted proxy that of the client, as the proxy names it.
+/// The address that a request counts for: behind a trusted proxy that of the client, as the proxy
+/// names it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(pub(crate) IpAddr);
 
@@ -125,16 +143,26 @@ fn router(room: Arc<Room>) -> Router {
         router.route(file.path, get(async move |headers: HeaderMap| page::answer(file, &headers)))
     });
     let shells = page::ADDRESSES.iter().fold(files, |router, address| {
-        router.route(address, get(async |State(room): State<Arc<Room>>, headers: HeaderMap| page::shell(&room, &headers)))
+        router.route(
+            address,
+            get(async |State(room): State<Arc<Room>>, headers: HeaderMap| {
+                page::shell(&room, &headers)
+            }),
+        )
     });
     shells
-        .route("/map/{name}", get(async |Path(name): Path<String>, headers: HeaderMap| page::map(&name, &headers)))
+        .route(
+            "/map/{name}",
+            get(async |Path(name): Path<String>, headers: HeaderMap| page::map(&name, &headers)),
+        )
         .route("/metrics", get(async |State(room): State<Arc<Room>>| api::metrics(&room)))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async |State(room): State<Arc<Room>>| api::ready(&room).await))
         .merge(routes::router())
         .fallback(async || Problem::not_found("there is nothing at this address"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes no such method"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes no such method")
+        })
         .layer(middleware::from_fn_with_state(room.clone(), around))
         .with_state(room)
 }
@@ -143,29 +171,38 @@ fn router(room: Arc<Room>) -> Router {
 async fn around(State(room): State<Arc<Room>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let asks_for_life = matches!(path, "/healthz" | "/readyz");
-    // Whatever scrapes metrics calls a process by the name of its machine, container or service; no page can read the answer.
+    // Whatever scrapes metrics calls a process by the name of its machine, container or service; no
+    // page can read the answer.
     let by_any_name = asks_for_life || path == "/metrics";
     let label = label(path);
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0);
     let is_reserve = peer.is_some_and(|peer| peer.used == Use::Health);
     let direct = peer.map(|peer| peer.address.ip());
-    let forwarded = direct.filter(|direct| room.is_proxy(*direct)).and_then(|_| forwarded(&room, request.headers()));
+    let forwarded = direct
+        .filter(|direct| room.is_proxy(*direct))
+        .and_then(|_| forwarded(&room, request.headers()));
     if let Some(client) = forwarded.or(direct) {
         request.extensions_mut().insert(Client(client));
     }
     let slot = forwarded.map(|client| room.connections.admit_forwarded(client));
     let mut response = if request.uri().to_string().len() > URI_BYTES_MAX {
-        Problem::new(StatusCode::URI_TOO_LONG, format!("an address has at most {URI_BYTES_MAX} bytes")).into_response()
+        Problem::new(
+            StatusCode::URI_TOO_LONG,
+            format!("an address has at most {URI_BYTES_MAX} bytes"),
+        )
+        .into_response()
     } else if !by_any_name && !room.hosts.allow(request.uri(), request.headers()) {
         let detail = "this server isn't called by that name; `hosts` in `[web]` adds names";
         Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response()
     } else if !asks_for_life && (is_reserve || matches!(slot, Some(None))) {
-        Problem::busy("too many connections at once from this address, or in all; try again").into_response()
+        Problem::busy("too many connections at once from this address, or in all; try again")
+            .into_response()
     } else {
         next.run(request).await
     };
     protect(response.headers_mut());
-    let not_ours = response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE);
+    let not_ours = response.status().is_client_error()
+        && !response.headers().contains_key(header::CONTENT_TYPE);
     if not_ours {
         let headers = response.headers().clone();
         response = Problem::new(response.status(), "the request can't be answered").into_response();
@@ -175,7 +212,14 @@ async fn around(State(room): State<Arc<Room>>, mut request: Request, next: Next)
         }
     }
     let status = response.status().as_u16().to_string();
-    room.web.metrics.counter("pumphandle_http_requests_total", "Requests answered.", &[("path", label), ("status", &status)]).add(1);
+    room.web
+        .metrics
+        .counter(
+            "pumphandle_http_requests_total",
+            "Requests answered.",
+            &[("path", label), ("status", &status)],
+        )
+        .add(1);
     match slot.flatten() {
         Some(slot) => response.map(|body| held_until_sent(body, slot)),
         None => response,
@@ -190,11 +234,20 @@ fn held_until_sent(body: Body, slot: Slot) -> Body {
     }))
 }
 
-/// The client that trusted proxies name: of the addresses in their order the last that is no trusted proxy's itself.
+/// The client that trusted proxies name: of the addresses in their order the last that is no
+/// trusted proxy's itself.
 /// Those before it were written by the client, who may write anything.
 fn forwarded(room: &Room, headers: &HeaderMap) -> Option<IpAddr> {
-    let lines = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
-    let mut named: Vec<Option<IpAddr>> = lines("x-forwarded-for").split(',').map(forwarded_address).collect();
+    let lines = |name| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let mut named: Vec<Option<IpAddr>> =
+        lines("x-forwarded-for").split(',').map(forwarded_address).collect();
     if named.iter().all(Option::is_none) {
         // RFC 7239: `for=192.0.2.60;proto=http, for="[2001:db8::1]:47"`.
         let of = |part: &str| {
@@ -209,7 +262,10 @@ fn forwarded(room: &Room, headers: &HeaderMap) -> Option<IpAddr> {
 /// An address with or without a port, brackets and quotes.
 fn forwarded_address(written: &str) -> Option<IpAddr> {
     let written = written.trim().trim_matches('"');
-    let parsed = written.parse::<IpAddr>().ok().or_else(|| written.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    let parsed = written
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| written.parse::<SocketAddr>().ok().map(|address| address.ip()));
     let bare = || written.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     parsed.or_else(bare).map(|address| address.to_canonical())
 }
@@ -218,7 +274,10 @@ fn forwarded_address(written: &str) -> Option<IpAddr> {
 fn label(path: &str) -> &'static str {
     static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         let api = routes::endpoints().into_iter().map(|endpoint| endpoint.path);
-        let mut paths: Vec<_> = api.chain(page::ADDRESSES).chain(["/metrics", "/healthz", "/readyz", "/map/{name}"]).collect();
+        let mut paths: Vec<_> = api
+            .chain(page::ADDRESSES)
+            .chain(["/metrics", "/healthz", "/readyz", "/map/{name}"])
+            .collect();
         paths.dedup();
         paths
     });
@@ -227,7 +286,8 @@ fn label(path: &str) -> &'static str {
         loop {
             match (known.next(), path.next()) {
                 (None, None) => return true,
-                (Some(one), Some(other)) if one == other || (one.starts_with('{') && !other.is_empty()) => {}
+                (Some(one), Some(other))
+                    if one == other || (one.starts_with('{') && !other.is_empty()) => {}
                 _ => return false,
             }
         }
@@ -235,7 +295,8 @@ fn label(path: &str) -> &'static str {
     PATHS.iter().copied().find(fits).unwrap_or("other")
 }
 
-/// A stream whose client must read: a write that waits too long is an error. Reading is bounded by the time for a head and for a body.
+/// A stream whose client must read: a write that waits too long is an error. Reading is bounded by
+/// the time for a head and for a body.
 struct Connection {
     stream: TcpStream,
     /// When a write that waits is given up.
@@ -243,7 +304,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn watch<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.stalled = None;
             return polled;
@@ -254,13 +319,21 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, polled)
     }
@@ -273,7 +346,11 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.watch(context, polled)
     }

@@ -41,9 +41,11 @@ pub(crate) async fn who(asked: Asked) -> Answer {
     answer(&asked, &asked.holder)
 }
 
-/// `POST /api/v1/session`: a token, or the start link's secret, becomes a cookie that no script can read.
+/// `POST /api/v1/session`: a token, or the start link's secret, becomes a cookie that no script can
+/// read.
 pub(crate) async fn sign_in(asked: Asked) -> Answer {
-    let given: SignIn = serde_json::from_slice(&asked.body).map_err(|_| Problem::bad_request("the body is `{\"token\": …}`"))?;
+    let given: SignIn = serde_json::from_slice(&asked.body)
+        .map_err(|_| Problem::bad_request("the body is `{\"token\": …}`"))?;
     let Some((holder, cookie)) = asked.room.sessions.open(given.token.trim()) else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
     };
@@ -57,8 +59,9 @@ pub(crate) async fn sign_out(asked: Asked) -> Answer {
 }
 
 fn with_cookie(mut response: axum::response::Response, cookie: &str) -> Answer {
-    let cookie =
-        HeaderValue::from_str(cookie).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no session could be opened"))?;
+    let cookie = HeaderValue::from_str(cookie).map_err(|_| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no session could be opened")
+    })?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

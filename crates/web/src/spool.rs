@@ -1,6 +1,8 @@
-//! Export files: a table is written to a file without a name first, then sent as fast as the client reads it.
+//! Export files: a table is written to a file without a name first, then sent as fast as the client
+//! reads it.
 //!
-//! No query is open while a client reads, so a slow one holds back neither the warehouse's log nor other queries.
+//! No query is open while a client reads, so a slow one holds back neither the warehouse's log nor
+//! other queries.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -22,7 +24,8 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Makes a file in the folder and removes its name: it ends with the process, however that ends.
+    /// Makes a file in the folder and removes its name: it ends with the process, however that
+    /// ends.
     pub(crate) fn new(folder: &Path) -> io::Result<Spool> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;

@@ -1,4 +1,5 @@
-//! What regions are called on the page and in the API's answers. What is said of an alert comes from whoever hands in a
+//! What regions are called on the page and in the API's answers. What is said of an alert comes
+//! from whoever hands in a
 //! [`crate::Teller`]: messages and answers say it in the same words.
 
 use std::collections::BTreeMap;
@@ -9,8 +10,13 @@ use record::{Alert, region};
 /// A code and its name a line.
 const NAMES: &str = include_str!("../data/names.txt");
 
-static KNOWN: LazyLock<BTreeMap<&'static str, &'static str>> =
-    LazyLock::new(|| NAMES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect());
+static KNOWN: LazyLock<BTreeMap<&'static str, &'static str>> = LazyLock::new(|| {
+    NAMES
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
+        .collect()
+});
 
 /// What regions and topics are called.
 #[derive(Debug, Clone, Default)]
@@ -24,13 +30,19 @@ pub(crate) const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
 
 impl Words {
     /// The operator's and the atlas's names come before those known here.
-    pub fn new(regions: BTreeMap<String, BTreeMap<String, String>>, topics: BTreeMap<String, BTreeMap<String, String>>) -> Words {
+    pub fn new(
+        regions: BTreeMap<String, BTreeMap<String, String>>,
+        topics: BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Words {
         Words { regions, topics }
     }
 
     /// What a topic is called in a language; else as its file calls it.
     pub(crate) fn topic(&self, id: &str, named: &str, language: &str) -> String {
-        self.topics.get(id).and_then(|names| names.get(language)).map_or_else(|| named.to_owned(), String::clone)
+        self.topics
+            .get(id)
+            .and_then(|names| names.get(language))
+            .map_or_else(|| named.to_owned(), String::clone)
     }
 
     /// `Germany`, `DE-BY (Germany)` where the first level has no name here, `German` of a language.
@@ -69,7 +81,11 @@ impl Words {
     }
 
     pub(crate) fn title(&self, alert: &Alert, language: &str) -> String {
-        format!("{} · {}", self.topic(&alert.topic, &alert.topic_name, language), self.region_in(&alert.region, language))
+        format!(
+            "{} · {}",
+            self.topic(&alert.topic, &alert.topic_name, language),
+            self.region_in(&alert.region, language)
+        )
     }
 }
 

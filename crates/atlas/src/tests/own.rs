@@ -31,7 +31,10 @@ fn a_county_and_an_overlay_across_a_border() {
     ])])
     .unwrap();
     let county = atlas.locate_point(30.25, -97.75);
-    assert_eq!((county.region, county.country, county.level.number()), ("US-TX-TRAVIS", Some("US"), 2));
+    assert_eq!(
+        (county.region, county.country, county.level.number()),
+        ("US-TX-TRAVIS", Some("US"), 2)
+    );
     // On the shared edge the first in the file has it.
     assert_eq!(atlas.locate_point(30.25, -97.5).region, "US-TX-TRAVIS");
     assert_eq!(atlas.locate_point(30.25, -97.4).region, "US-TX-NEXT");
@@ -63,18 +66,49 @@ fn each_mistake_is_named() {
     let cases: [(Vec<Value>, &str); 13] = [
         (vec![feature("DE-BW-1", Some("DE-BW"), bow_tie)], "`DE-BW-1` crosses itself near"),
         (vec![feature("DE-BW-1", Some("DE-BW"), open)], "ring 1 isn't closed"),
-        (vec![feature("DE-BW-1", Some("DE-BW"), metres)], "isn't longitude and latitude in degrees"),
-        (vec![feature("DE-BW-1", Some("DE-BW"), json!({"type": "Point", "coordinates": [9, 49]}))], "its geometry is `Point`"),
-        (vec![feature("DE-BW-1", Some("DE-XX"), square(9.0, 48.5, 0.1))], "the parent `DE-XX` isn't a country"),
-        (vec![feature("DE-BW-1", Some("FR"), square(9.0, 48.5, 0.1))], "doesn't lie in its parent `FR`: only 0 %"),
         (
-            vec![feature("DE-BW-1", Some("DE-BW"), square(9.0, 48.5, 0.2)), feature("DE-BW-2", Some("DE-BW"), square(9.1, 48.5, 0.2))],
+            vec![feature("DE-BW-1", Some("DE-BW"), metres)],
+            "isn't longitude and latitude in degrees",
+        ),
+        (
+            vec![feature(
+                "DE-BW-1",
+                Some("DE-BW"),
+                json!({"type": "Point", "coordinates": [9, 49]}),
+            )],
+            "its geometry is `Point`",
+        ),
+        (
+            vec![feature("DE-BW-1", Some("DE-XX"), square(9.0, 48.5, 0.1))],
+            "the parent `DE-XX` isn't a country",
+        ),
+        (
+            vec![feature("DE-BW-1", Some("FR"), square(9.0, 48.5, 0.1))],
+            "doesn't lie in its parent `FR`: only 0 %",
+        ),
+        (
+            vec![
+                feature("DE-BW-1", Some("DE-BW"), square(9.0, 48.5, 0.2)),
+                feature("DE-BW-2", Some("DE-BW"), square(9.1, 48.5, 0.2)),
+            ],
             "overlap by 5",
         ),
         (vec![feature("DE-BY", Some("DE"), square(11.0, 48.5, 0.2))], "it is a code of ISO 3166"),
-        (vec![feature("flood", None, square(9.0, 48.5, 0.2))], "an overlay's code begins with `x:`"),
-        (vec![feature("x:a", None, square(9.0, 48.5, 0.2)), feature("x:a", None, square(9.5, 48.5, 0.2))], "already that of feature 1"),
-        (vec![json!({"type": "Feature", "properties": {}, "geometry": null})], "feature 1: no `code`"),
+        (
+            vec![feature("flood", None, square(9.0, 48.5, 0.2))],
+            "an overlay's code begins with `x:`",
+        ),
+        (
+            vec![
+                feature("x:a", None, square(9.0, 48.5, 0.2)),
+                feature("x:a", None, square(9.5, 48.5, 0.2)),
+            ],
+            "already that of feature 1",
+        ),
+        (
+            vec![json!({"type": "Feature", "properties": {}, "geometry": null})],
+            "feature 1: no `code`",
+        ),
         (
             vec![feature(
                 "x:wide",
@@ -84,7 +118,11 @@ fn each_mistake_is_named() {
             "spans more than 180 degrees",
         ),
         (
-            vec![feature("x:line", None, json!({"type": "Polygon", "coordinates": [[[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]]]}))],
+            vec![feature(
+                "x:line",
+                None,
+                json!({"type": "Polygon", "coordinates": [[[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]]]}),
+            )],
             "has fewer than three distinct points",
         ),
     ];
@@ -92,8 +130,21 @@ fn each_mistake_is_named() {
         let found = errors(&features);
         assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
     }
-    assert_eq!(errors(&[feature("flood", None, square(1.0, 1.0, 0.1)), feature("FR-X", Some("DE"), square(2.0, 46.0, 0.1))]).len(), 1);
-    let of_text = |text: &str| Atlas::with_own(&[text]).unwrap_err().into_iter().map(|error| error.error).collect::<Vec<_>>();
+    assert_eq!(
+        errors(&[
+            feature("flood", None, square(1.0, 1.0, 0.1)),
+            feature("FR-X", Some("DE"), square(2.0, 46.0, 0.1))
+        ])
+        .len(),
+        1
+    );
+    let of_text = |text: &str| {
+        Atlas::with_own(&[text])
+            .unwrap_err()
+            .into_iter()
+            .map(|error| error.error)
+            .collect::<Vec<_>>()
+    };
     assert!(matches!(of_text("{")[..], [OwnError::Json(_, 1)]));
     assert_eq!(of_text("[]"), [OwnError::NotAFeatureCollection]);
     let long = " ".repeat(crate::own::FILE_BYTES_MAX + 1);
@@ -104,7 +155,8 @@ fn each_mistake_is_named() {
 fn mistakes_are_told_with_their_file_and_line() {
     let fine = file(&[feature("x:a", None, square(9.0, 48.5, 0.2))]);
     let broken = format!(
-        "{{\"features\": [],\n \"note\": \"}} \\\" {{ [\", \"bbox\": [1,\n 2], \"features\":\n[\n{},\n\n{}],\n \"type\": \"FeatureCollection\"}}",
+        "{{\"features\": [],\n \"note\": \"}} \\\" {{ [\", \"bbox\": [1,\n 2], \
+            \"features\":\n[\n{},\n\n{}],\n \"type\": \"FeatureCollection\"}}",
         feature("x:b", None, square(1.0, 1.0, 1.0)),
         feature("X:A", None, square(1.0, 1.0, 1.0)),
     );
@@ -113,5 +165,8 @@ fn mistakes_are_told_with_their_file_and_line() {
     assert_eq!(found.iter().map(|error| (error.file, error.line)).collect::<Vec<_>>(), [(1, 7)]);
     let twice = file(&[feature("x:A", None, square(1.0, 1.0, 1.0))]);
     let found = Atlas::with_own(&[&fine, &twice]).unwrap_err();
-    assert!(matches!(&found[..], [Misplaced { file: 1, line: 1, error: OwnError::Twice { .. } }]), "{found:?}");
+    assert!(
+        matches!(&found[..], [Misplaced { file: 1, line: 1, error: OwnError::Twice { .. } }]),
+        "{found:?}"
+    );
 }

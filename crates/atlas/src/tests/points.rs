@@ -1,4 +1,5 @@
-//! Points against `geo`, an independent oracle: rings are put together again from the arcs and asked one by one.
+//! Points against `geo`, an independent oracle: rings are put together again from the arcs and
+//! asked one by one.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +47,11 @@ fn special_points() {
     let wrong: Vec<String> = cases
         .iter()
         .map(|(latitude, longitude, expected)| {
-            (format!("({latitude}, {longitude}): {expected}"), brief(&atlas.locate_point(*latitude, *longitude)), expected)
+            (
+                format!("({latitude}, {longitude}): {expected}"),
+                brief(&atlas.locate_point(*latitude, *longitude)),
+                expected,
+            )
         })
         .filter(|(_, found, expected)| found != *expected)
         .map(|(case, found, _)| format!("{case}, found {found}"))
@@ -58,7 +63,10 @@ fn special_points() {
 fn the_vatican_is_itself_or_italy_by_its_border() {
     let atlas = Atlas::new();
     let located = atlas.locate_point(41.9022, 12.4539);
-    assert!(["VA near-border", "IT-62 near-border"].contains(&brief(&located).as_str()), "{located:?}");
+    assert!(
+        ["VA near-border", "IT-62 near-border"].contains(&brief(&located).as_str()),
+        "{located:?}"
+    );
 }
 
 #[test]
@@ -82,7 +90,9 @@ impl Oracle {
         let mut edges: BTreeMap<u16, Vec<(Point, Point)>> = BTreeMap::new();
         for arc in arcs {
             for pair in arc.points.windows(2) {
-                for (region, from, to) in [(arc.left, pair[0], pair[1]), (arc.right, pair[1], pair[0])] {
+                for (region, from, to) in
+                    [(arc.left, pair[0], pair[1]), (arc.right, pair[1], pair[0])]
+                {
                     if region != NOWHERE {
                         edges.entry(region).or_default().push((from, to));
                     }
@@ -93,15 +103,19 @@ impl Oracle {
         for (region, edges) in edges {
             for ring in rings_of(&edges) {
                 let counter_clockwise = borders::twice_area(&ring) > 0;
-                let line: LineString<f64> =
-                    ring.iter().chain(ring.first()).map(|point| Coord { x: f64::from(point.x), y: f64::from(point.y) }).collect();
+                let line: LineString<f64> = ring
+                    .iter()
+                    .chain(ring.first())
+                    .map(|point| Coord { x: f64::from(point.x), y: f64::from(point.y) })
+                    .collect();
                 rings.push((region, counter_clockwise, line));
             }
         }
         let mut buckets: BTreeMap<(i32, i32), Vec<u32>> = BTreeMap::new();
         for (n, (_, _, line)) in rings.iter().enumerate() {
             let degree = |value: f64| (value / 100_000.0).floor() as i32;
-            let (mut west, mut east, mut south, mut north) = (i32::MAX, i32::MIN, i32::MAX, i32::MIN);
+            let (mut west, mut east, mut south, mut north) =
+                (i32::MAX, i32::MIN, i32::MAX, i32::MIN);
             for coordinate in line.coords() {
                 west = west.min(degree(coordinate.x));
                 east = east.max(degree(coordinate.x));
@@ -119,13 +133,16 @@ impl Oracle {
 
     fn first(&self, point: Point) -> Option<u16> {
         let coordinate = Coord { x: f64::from(point.x), y: f64::from(point.y) };
-        let bucket = self.buckets.get(&(point.y.div_euclid(100_000), point.x.div_euclid(100_000)))?;
+        let bucket =
+            self.buckets.get(&(point.y.div_euclid(100_000), point.x.div_euclid(100_000)))?;
         let mut inside: BTreeMap<u16, i32> = BTreeMap::new();
         for n in bucket {
             let (region, counter_clockwise, line) = &self.rings[*n as usize];
             match coord_pos_relative_to_ring(coordinate, line) {
                 CoordPos::OnBoundary => *inside.entry(*region).or_default() += 1_000_000,
-                CoordPos::Inside => *inside.entry(*region).or_default() += if *counter_clockwise { 1 } else { -1 },
+                CoordPos::Inside => {
+                    *inside.entry(*region).or_default() += if *counter_clockwise { 1 } else { -1 }
+                }
                 CoordPos::Outside => {}
             }
         }
@@ -133,7 +150,8 @@ impl Oracle {
     }
 }
 
-/// Simple rings from directed edges: a walk that cuts off a ring each time it comes back to a point.
+/// Simple rings from directed edges: a walk that cuts off a ring each time it comes back to a
+/// point.
 fn rings_of(edges: &[(Point, Point)]) -> Vec<Vec<Point>> {
     let mut next: BTreeMap<Point, Vec<Point>> = BTreeMap::new();
     for (from, to) in edges {
@@ -199,7 +217,9 @@ fn points_agree_with_geo() {
         seed ^= seed << 17;
         seed
     };
-    let mut between = move |low: i32, high: i32| low + (random() % (i64::from(high) - i64::from(low) + 1) as u64) as i32;
+    let mut between = move |low: i32, high: i32| {
+        low + (random() % (i64::from(high) - i64::from(low) + 1) as u64) as i32
+    };
     let (mut hits, mut wrong) = (0, Vec::new());
     for n in 0..count {
         let vertex = vertices[between(0, vertices.len() as i32 - 1) as usize];
@@ -208,14 +228,16 @@ fn points_agree_with_geo() {
             y: (vertex.y + between(-reach, reach)).clamp(-9_000_000, 9_000_000),
         };
         let point = match n % 9 {
-            // Uniform on the map, around cities, around coasts and borders, close to them, a step beside, on vertices, on cell lines, beside vertices in line, on the edges of the map.
+            // Uniform on the map, around cities, around coasts and borders, close to them, a step
+            // beside, on vertices, on cell lines, beside vertices in line, on the edges of the map.
             0 => Point { x: between(-18_000_000, 18_000_000), y: between(-9_000_000, 9_000_000) },
             1 => near(30_000, &mut between),
             2 => near(200, &mut between),
             3 => near(1, &mut between),
             4 => vertex,
             5 => Point {
-                x: (vertex.x / 25_000) * 25_000 + between(-1, 1).clamp(-1, 1) * i32::from(vertex.x.abs() < 17_900_000),
+                x: (vertex.x / 25_000) * 25_000
+                    + between(-1, 1).clamp(-1, 1) * i32::from(vertex.x.abs() < 17_900_000),
                 y: vertex.y,
             },
             8 => {
@@ -225,7 +247,9 @@ fn points_agree_with_geo() {
                     y: (latitude * 100_000.0) as i32 + between(-20_000, 20_000),
                 }
             }
-            6 => Point { x: vertex.x, y: (vertex.y + between(-50, 50)).clamp(-9_000_000, 9_000_000) },
+            6 => {
+                Point { x: vertex.x, y: (vertex.y + between(-50, 50)).clamp(-9_000_000, 9_000_000) }
+            }
             _ => [
                 Point { x: 18_000_000, y: vertex.y },
                 Point { x: -18_000_000, y: vertex.y },

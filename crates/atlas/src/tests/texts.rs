@@ -31,18 +31,27 @@ fn containers_flags_and_abbreviations_decide() {
         ("ÜT: 52.3702,4.8952", "NL-NH coordinates-in-text"),
         ("0.000,0.000", "ZZ coordinates-in-text null-island"),
     ];
-    let wrong: Vec<_> =
-        cases.iter().filter(|(text, expected)| home(text) != *expected).map(|(text, expected)| (text, expected, home(text))).collect();
+    let wrong: Vec<_> = cases
+        .iter()
+        .filter(|(text, expected)| home(text) != *expected)
+        .map(|(text, expected)| (text, expected, home(text)))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn a_mention_is_never_a_residence() {
     let atlas = Atlas::new();
-    let mention = atlas.locate_text("Huge queues at the clinic in Nairobi today, people coughing", Meaning::Mentioned);
+    let mention = atlas.locate_text(
+        "Huge queues at the clinic in Nairobi today, people coughing",
+        Meaning::Mentioned,
+    );
     assert_eq!((mention.region, mention.provenance.name()), ("KE-30", "mention"));
     assert_eq!(atlas.locate_text("Nairobi, Kenya", Meaning::AuthorAt).provenance.name(), "place");
-    assert_eq!(atlas.locate_text("i had a nice bath and split a banana", Meaning::Mentioned).region, "ZZ");
+    assert_eq!(
+        atlas.locate_text("i had a nice bath and split a banana", Meaning::Mentioned).region,
+        "ZZ"
+    );
 }
 
 #[test]
@@ -76,8 +85,13 @@ fn names_on_the_labelled_set_are_right_as_often_as_promised() {
     let (mut nothing, mut invented, mut firsts, mut firsts_right) = (0, 0, 0, 0);
     // By confidence: answers, right ones, sum of confidence.
     let mut table = [(0_u32, 0_u32, 0.0_f64); 10];
-    for line in include_str!("../../../../tests/data/atlas/places.tsv").lines().filter(|line| !line.starts_with('#')) {
-        let [region, kind, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    for line in include_str!("../../../../tests/data/atlas/places.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
+        let [region, kind, text] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         let located = atlas.locate_text(text, Meaning::AuthorHome);
         let country = region.split('-').next().unwrap();
         let country_right = located.country.unwrap_or("ZZ") == country;
@@ -87,8 +101,10 @@ fn names_on_the_labelled_set_are_right_as_often_as_promised() {
             answered += 1;
             answered_right += u32::from(country_right);
             let row = &mut table[((located.confidence * 10.0) as usize).min(9)];
-            let whole =
-                country_right && (!region.contains('-') || located.region == region || located.level == record::region::Level::Country);
+            let whole = country_right
+                && (!region.contains('-')
+                    || located.region == region
+                    || located.level == record::region::Level::Country);
             *row = (row.0 + 1, row.1 + u32::from(whole), row.2 + located.confidence);
         }
         if kind == "none" {
@@ -105,7 +121,8 @@ fn names_on_the_labelled_set_are_right_as_often_as_promised() {
     }
     let percent = |part: u32, whole: u32| 100.0 * f64::from(part) / f64::from(whole);
     println!(
-        "{asked} strings: country {:.1} %, precision {:.1} %, invented {:.1} % of {nothing}, first level {:.1} % of {firsts}",
+        "{asked} strings: country {:.1} %, precision {:.1} %, invented {:.1} % of {nothing}, first \
+            level {:.1} % of {firsts}",
         percent(right, asked),
         percent(answered_right, answered),
         percent(invented, nothing),
@@ -128,5 +145,9 @@ fn names_on_the_labelled_set_are_right_as_often_as_promised() {
 
 #[test]
 fn words_that_are_also_places_are_sorted_for_search() {
-    assert!(crate::written::is_stop("moon") && crate::written::is_stop("zoo") && !crate::written::is_stop("nairobi"));
+    assert!(
+        crate::written::is_stop("moon")
+            && crate::written::is_stop("zoo")
+            && !crate::written::is_stop("nairobi")
+    );
 }

@@ -1,6 +1,7 @@
 //! Places in files, as a short string: what a restart reads on from.
 //!
-//! A file is known again by its path and by how it begins: one that was rotated away or written anew is read from its start.
+//! A file is known again by its path and by how it begins: one that was rotated away or written
+//! anew is read from its start.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +23,8 @@ pub struct Position {
     pub head: u64,
 }
 
-/// The place after a line: files are read in order, so that one place says which are done; of followed files, which all
+/// The place after a line: files are read in order, so that one place says which are done; of
+/// followed files, which all
 /// may grow, it names every place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {

@@ -41,7 +41,8 @@ fn next_member<R: BufRead>(mut read: R) -> io::Result<Option<GzDecoder<R>>> {
         if buffered.is_empty() {
             return Ok(None);
         }
-        let (padding, length) = (buffered.iter().take_while(|byte| **byte == 0).count(), buffered.len());
+        let (padding, length) =
+            (buffered.iter().take_while(|byte| **byte == 0).count(), buffered.len());
         read.consume(padding);
         if padding < length {
             return Ok(Some(GzDecoder::new(read)));

@@ -42,7 +42,15 @@ pub(super) enum Step<'a> {
 
 impl Lines {
     pub(super) fn new(line_bytes_max: usize, first: bool) -> Lines {
-        Lines { line_bytes_max, buffer: Vec::new(), start: 0, searched: 0, skipping: None, finished: false, first }
+        Lines {
+            line_bytes_max,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            skipping: None,
+            finished: false,
+            first,
+        }
     }
 
     /// Reads a chunk; returns its length, 0 at the end.
@@ -68,10 +76,15 @@ impl Lines {
     }
 
     pub(super) fn next(&mut self) -> Step<'_> {
-        let newline = memchr(b'\n', &self.buffer[self.searched..]).map(|found| self.searched + found);
+        let newline =
+            memchr(b'\n', &self.buffer[self.searched..]).map(|found| self.searched + found);
         let (end, after) = match newline {
             Some(newline) => (newline, newline + 1),
-            None if self.finished && (self.start < self.buffer.len() || self.skipping.is_some()) => (self.buffer.len(), self.buffer.len()),
+            None if self.finished
+                && (self.start < self.buffer.len() || self.skipping.is_some()) =>
+            {
+                (self.buffer.len(), self.buffer.len())
+            }
             None if self.finished => return Step::End,
             None => {
                 self.searched = self.buffer.len();
@@ -86,14 +99,24 @@ impl Lines {
         let first = std::mem::take(&mut self.first);
         if let Some(Skipped { begins, length: before, mut hasher }) = self.skipping.take() {
             hasher.update(&self.buffer[piece.clone()]);
-            return Step::TooLong { content: before + piece.len() as u64, length: before + length, hash: hasher.finalize(), begins };
+            return Step::TooLong {
+                content: before + piece.len() as u64,
+                length: before + length,
+                hash: hasher.finalize(),
+                begins,
+            };
         }
         let bytes = &self.buffer[piece];
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         // A byte order mark is no part of the first line.
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| first).unwrap_or(bytes);
         if bytes.len() > self.line_bytes_max {
-            return Step::TooLong { content: bytes.len() as u64, length, hash: blake3::hash(bytes), begins: beginning(bytes) };
+            return Step::TooLong {
+                content: bytes.len() as u64,
+                length,
+                hash: blake3::hash(bytes),
+                begins: beginning(bytes),
+            };
         }
         Step::Line { bytes, length }
     }
@@ -102,11 +125,16 @@ impl Lines {
     fn skip_if_too_long(&mut self) {
         let piece = &self.buffer[self.start..];
         // A byte order mark before it and a carriage return after it are no part of it.
-        if self.skipping.is_none() && piece.len() <= self.line_bytes_max + BYTE_ORDER_MARK.len() + 1 {
+        if self.skipping.is_none() && piece.len() <= self.line_bytes_max + BYTE_ORDER_MARK.len() + 1
+        {
             return;
         }
         let begins = beginning(piece);
-        let skipped = self.skipping.get_or_insert_with(|| Skipped { begins, length: 0, hasher: Box::new(blake3::Hasher::new()) });
+        let skipped = self.skipping.get_or_insert_with(|| Skipped {
+            begins,
+            length: 0,
+            hasher: Box::new(blake3::Hasher::new()),
+        });
         skipped.hasher.update(piece);
         skipped.length += piece.len() as u64;
         self.buffer.clear();

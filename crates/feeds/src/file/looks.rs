@@ -1,15 +1,23 @@
-//! What a file looks like in which no line can be read: people have UTF-16, arrays and tables, and should hear how to mend that.
+//! What a file looks like in which no line can be read: people have UTF-16, arrays and tables, and
+//! should hear how to mend that.
 
 /// A hint, from the first bytes of the first line that was refused.
 pub fn hint(first: &[u8]) -> Option<&'static str> {
-    const UTF_16: &str = "it looks like UTF-16: write it as UTF-8, such as by `iconv -f UTF-16 -t UTF-8`";
+    const UTF_16: &str =
+        "it looks like UTF-16: write it as UTF-8, such as by `iconv -f UTF-16 -t UTF-8`";
     let text = first.trim_ascii_start();
     match text {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] => Some(UTF_16),
-        [b'[', ..] => Some("it looks like a JSON array: write one object a line, such as by `jq -c '.[]'`"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] => {
+            Some(UTF_16)
+        }
+        [b'[', ..] => {
+            Some("it looks like a JSON array: write one object a line, such as by `jq -c '.[]'`")
+        }
         [b'P', b'K', 3, 4, ..] => Some("it looks like a zip archive: unpack it first"),
         [b'<', ..] => Some("it looks like XML or HTML: one JSON object a line is read"),
-        [b'{'] => Some("it looks like JSON over several lines: write one object a line, such as by `jq -c .`"),
+        [b'{'] => Some(
+            "it looks like JSON over several lines: write one object a line, such as by `jq -c .`",
+        ),
         _ if is_table(text) => Some("it looks like a table: one JSON object a line is read"),
         _ => None,
     }
@@ -19,7 +27,8 @@ pub fn hint(first: &[u8]) -> Option<&'static str> {
 fn is_table(text: &[u8]) -> bool {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let separated = [b',', b';', b'\t'].into_iter().any(|separator| line.contains(&separator));
-    separated && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b",;\t_-. \"\r".contains(byte))
+    separated
+        && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b",;\t_-. \"\r".contains(byte))
 }
 
 #[cfg(test)]
@@ -40,7 +49,11 @@ mod tests {
             (b"PK\x03\x04rest", "zip"),
             (b"<html>", "HTML"),
         ] {
-            assert!(hint(bytes).is_some_and(|hint| hint.contains(word)), "{bytes:?}: {:?}", hint(bytes));
+            assert!(
+                hint(bytes).is_some_and(|hint| hint.contains(word)),
+                "{bytes:?}: {:?}",
+                hint(bytes)
+            );
         }
         assert_eq!(hint(b"{\"id\":\"1\"}"), None);
         assert_eq!(hint(b""), None);

@@ -32,8 +32,10 @@ pub fn start(
     let reader = FileReader::open(settings, from)?;
     let clock = follow.then_some(clock);
     let name = feed.to_owned();
-    Feed::spawn(feed, queue, move |sender, stopping| run(&name, reader, intake, clock, &sender, &stopping))
-        .map_err(|source| FileError::Open { file: feed.to_owned(), source })
+    Feed::spawn(feed, queue, move |sender, stopping| {
+        run(&name, reader, intake, clock, &sender, &stopping)
+    })
+    .map_err(|source| FileError::Open { file: feed.to_owned(), source })
 }
 
 fn run(
@@ -64,7 +66,9 @@ fn run(
         for line in batch.lines() {
             let read = match &line.content {
                 Content::Bytes(bytes) => intake.read(bytes, clock.map(|clock| clock())),
-                Content::TooLong { .. } => Err(Rejected::new(RejectReason::Length, "longer than the bound")),
+                Content::TooLong { .. } => {
+                    Err(Rejected::new(RejectReason::Length, "longer than the bound"))
+                }
             };
             let cursor = message::Cursor::File(line.cursor());
             let message = match read {

@@ -48,7 +48,11 @@ enum Input {
 }
 
 impl Source {
-    pub(super) fn file(path: &Path, position: Option<&Position>, bytes_read: Arc<AtomicU64>) -> io::Result<Opened> {
+    pub(super) fn file(
+        path: &Path,
+        position: Option<&Position>,
+        bytes_read: Arc<AtomicU64>,
+    ) -> io::Result<Opened> {
         let mut file = File::open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -69,7 +73,10 @@ impl Source {
                 counted.inner.seek(SeekFrom::Start(offset))?;
                 counted.bytes_read.fetch_add(offset, Ordering::Relaxed);
                 let resumed = resume.is_some() && offset > 0;
-                return Ok(Opened { source: Source { input: Input::Plain(counted), head: Head(Arc::new(head)) }, resumed });
+                return Ok(Opened {
+                    source: Source { input: Input::Plain(counted), head: Head(Arc::new(head)) },
+                    resumed,
+                });
             }
             Some(compression) => {
                 counted.inner.seek(SeekFrom::Start(0))?;
@@ -79,10 +86,16 @@ impl Source {
                 Input::Compressed(decoded)
             }
         };
-        Ok(Opened { source: Source { input, head: Head(Arc::new(head)) }, resumed: resume.is_some() })
+        Ok(Opened {
+            source: Source { input, head: Head(Arc::new(head)) },
+            resumed: resume.is_some(),
+        })
     }
 
-    pub(super) fn stream(mut read: impl Read + Send + 'static, bytes_read: Arc<AtomicU64>) -> io::Result<Opened> {
+    pub(super) fn stream(
+        mut read: impl Read + Send + 'static,
+        bytes_read: Arc<AtomicU64>,
+    ) -> io::Result<Opened> {
         let mut first = Vec::new();
         // What is fewer than a magic number is plain.
         read.by_ref().take(4).read_to_end(&mut first)?;
@@ -108,7 +121,8 @@ impl Source {
         matches!(self.input, Input::Plain(_))
     }
 
-    /// Whether the open file was cut and written anew. Its head may also have grown, which is noted.
+    /// Whether the open file was cut and written anew. Its head may also have grown, which is
+    /// noted.
     pub(super) fn was_rewritten(&mut self) -> io::Result<bool> {
         let Input::Plain(Counted { inner: file, .. }) = &mut self.input else { return Ok(false) };
         let at = file.stream_position()?;

@@ -66,12 +66,20 @@ fn zstandard(bytes: &[u8]) -> Vec<u8> {
 /// What lines there are, told simply.
 fn naive(bytes: &[u8], line_bytes_max: usize) -> Vec<(u64, String)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines =
+        bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines
         .zip(1..)
         .filter(|(line, _)| !crate::line::is_blank(line))
         .map(|(line, number)| {
-            (number, if line.len() > line_bytes_max { "<>".to_owned() } else { String::from_utf8_lossy(line).into_owned() })
+            (
+                number,
+                if line.len() > line_bytes_max {
+                    "<>".to_owned()
+                } else {
+                    String::from_utf8_lossy(line).into_owned()
+                },
+            )
         })
         .collect()
 }
@@ -83,7 +91,10 @@ fn zero_bytes_after_a_member_are_padding() {
     let padded = [gzip(b"a\n"), zeros.clone(), gzip(b"b\n"), vec![0; 7]].concat();
     assert_eq!(contents(settings(&[&put(&folder, "padded.gz", &padded)])), ["a", "b"]);
     // What follows and is neither padding nor a member is damage, and a cut member is a cut one.
-    for (name, bytes) in [("garbage.gz", [gzip(b"a\n"), b"xyz".to_vec()].concat()), ("cut.gz", gzip(b"a\nb\n")[..14].to_vec())] {
+    for (name, bytes) in [
+        ("garbage.gz", [gzip(b"a\n"), b"xyz".to_vec()].concat()),
+        ("cut.gz", gzip(b"a\nb\n")[..14].to_vec()),
+    ] {
         let mut reader = FileReader::open(settings(&[&put(&folder, name, &bytes)]), None).unwrap();
         assert!(read_all(&mut reader, 100).is_err(), "{name}");
     }
@@ -158,13 +169,22 @@ proptest! {
 fn a_long_line_is_passed_by_and_the_next_is_read() {
     let folder = TempDir::new().unwrap();
     let long = vec![b'x'; 3_000_000];
-    let path = put(&folder, "a", &[b"one\n", &long[..], b"\r\ntwo\n", &long[..1 << 20], b"\n", &long[..]].concat());
+    let path = put(
+        &folder,
+        "a",
+        &[b"one\n", &long[..], b"\r\ntwo\n", &long[..1 << 20], b"\n", &long[..]].concat(),
+    );
     let mut reader = FileReader::open(settings(&[&path]), None).unwrap();
     let mut lines = Vec::new();
     while let Some(batch) = reader.next_batch(10).unwrap() {
         for line in batch.lines() {
             let reject = line.reject("feed", &Rejected::new(record::RejectReason::Length, "x"));
-            lines.push((line.number, reject.length, reject.hash, matches!(line.content, Content::TooLong { .. })));
+            lines.push((
+                line.number,
+                reject.length,
+                reject.hash,
+                matches!(line.content, Content::TooLong { .. }),
+            ));
         }
     }
     let hash = |bytes: &[u8]| hash_of(blake3::hash(bytes));
@@ -188,18 +208,30 @@ fn compressed_files_that_are_cut_off_give_their_lines_and_an_error() {
         let FileError::Truncated { file, lines: count } = error else { panic!("{error}") };
         assert_eq!(file, path.to_str().unwrap());
         assert_eq!(count, lines.len() as u64);
-        assert!(lines.iter().all(|(_, number, content)| content.starts_with(&format!("line {} ", number - 1))));
+        assert!(
+            lines
+                .iter()
+                .all(|(_, number, content)| content.starts_with(&format!("line {} ", number - 1)))
+        );
         let rest = read_all(&mut reader, 100).unwrap();
-        assert_eq!(rest[0].0, ("after".to_owned(), 1, "more".to_owned()), "the next file is read all the same");
+        assert_eq!(
+            rest[0].0,
+            ("after".to_owned(), 1, "more".to_owned()),
+            "the next file is read all the same"
+        );
     }
 }
 
 #[test]
 fn empty_files_have_no_lines() {
     let folder = TempDir::new().unwrap();
-    for (name, bytes) in
-        [("a", vec![]), ("b", gzip(b"")), ("c", zstandard(b"")), ("d", b"\n\r\n  \n".to_vec()), ("e", b"\xef\xbb\xbf".to_vec())]
-    {
+    for (name, bytes) in [
+        ("a", vec![]),
+        ("b", gzip(b"")),
+        ("c", zstandard(b"")),
+        ("d", b"\n\r\n  \n".to_vec()),
+        ("e", b"\xef\xbb\xbf".to_vec()),
+    ] {
         let path = put(&folder, name, &bytes);
         assert_eq!(contents(settings(&[&path])), Vec::<String>::new(), "{name}");
     }
@@ -211,15 +243,24 @@ fn files_come_in_the_order_given_and_patterns_by_name() {
     for name in ["b.nd", "a.nd", "c.nd", "z"] {
         put(&folder, name, format!("{name}\n").as_bytes());
     }
-    let settings =
-        FileSettings::new(["z", "b.nd", "*.nd"].iter().map(|name| folder.path().join(name).to_str().unwrap().to_owned()).collect());
+    let settings = FileSettings::new(
+        ["z", "b.nd", "*.nd"]
+            .iter()
+            .map(|name| folder.path().join(name).to_str().unwrap().to_owned())
+            .collect(),
+    );
     assert_eq!(contents(settings), ["z", "b.nd", "a.nd", "c.nd"]);
 }
 
 #[test]
 fn what_does_not_exist_is_said_at_once() {
     let folder = TempDir::new().unwrap();
-    let open = |name: &str| FileReader::open(settings(&[&folder.path().join(name)]), None).err().map(|error| error.to_string()).unwrap();
+    let open = |name: &str| {
+        FileReader::open(settings(&[&folder.path().join(name)]), None)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap()
+    };
     assert!(open("none").starts_with("failed to open `/"));
     assert!(open("*.nd").starts_with("no file matches `/"));
     assert!(open("a***").contains("is no pattern of file names"));
@@ -233,7 +274,13 @@ fn a_growing_file_is_followed_and_its_last_line_waits() {
     let path = folder.path().join("a");
     let settings = FileSettings { follow: true, ..settings(&[&path]) };
     let mut reader = FileReader::open(settings, None).unwrap();
-    let mut next = || read_all(&mut reader, 10).unwrap().into_iter().map(|((_, number, content), _)| (number, content)).collect::<Vec<_>>();
+    let mut next = || {
+        read_all(&mut reader, 10)
+            .unwrap()
+            .into_iter()
+            .map(|((_, number, content), _)| (number, content))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(next(), [], "it need not exist yet");
     append(&path, b"one\ntw");
     next();
@@ -253,7 +300,12 @@ fn a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_start() {
     let mut reader = FileReader::open(settings.clone(), None).unwrap();
     let mut lines = Vec::new();
     let mut next = |lines: &mut Vec<(String, Cursor)>| {
-        lines.extend(read_all(&mut reader, 10).unwrap().into_iter().map(|((_, _, content), cursor)| (content, cursor)))
+        lines.extend(
+            read_all(&mut reader, 10)
+                .unwrap()
+                .into_iter()
+                .map(|((_, _, content), cursor)| (content, cursor)),
+        )
     };
     next(&mut lines);
     let old = folder.path().join("a.1");
@@ -267,10 +319,17 @@ fn a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_start() {
     }
     append(&path, b"five\n");
     next(&mut lines);
-    assert_eq!(lines.iter().map(|(content, _)| &**content).collect::<Vec<_>>(), ["one", "two", "three", "four", "five"]);
+    assert_eq!(
+        lines.iter().map(|(content, _)| &**content).collect::<Vec<_>>(),
+        ["one", "two", "three", "four", "five"]
+    );
     // A cursor of the old file begins the new one.
     let mut reader = FileReader::open(settings, Some(&lines[1].1)).unwrap();
-    let rest = read_all(&mut reader, 10).unwrap().into_iter().map(|((_, _, content), _)| content).collect::<Vec<_>>();
+    let rest = read_all(&mut reader, 10)
+        .unwrap()
+        .into_iter()
+        .map(|((_, _, content), _)| content)
+        .collect::<Vec<_>>();
     assert_eq!(rest, ["four", "five"]);
 }
 
@@ -278,15 +337,25 @@ fn a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_start() {
 fn a_file_written_anew_in_place_is_read_from_its_start() {
     let folder = TempDir::new().unwrap();
     let path = put(&folder, "a", b"one\ntwo\n");
-    let mut reader = FileReader::open(FileSettings { follow: true, ..settings(&[&path]) }, None).unwrap();
-    let mut next = || read_all(&mut reader, 10).unwrap().into_iter().map(|((_, number, content), _)| (number, content)).collect::<Vec<_>>();
+    let mut reader =
+        FileReader::open(FileSettings { follow: true, ..settings(&[&path]) }, None).unwrap();
+    let mut next = || {
+        read_all(&mut reader, 10)
+            .unwrap()
+            .into_iter()
+            .map(|((_, number, content), _)| (number, content))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(next().len(), 2);
     fs::write(&path, b"three\n").unwrap();
     assert_eq!([next(), next(), next()].concat(), [(1, "three".to_owned())]);
     // Longer than before: told by how it begins.
     fs::write(&path, b"four and some more, longer than what was read\n").unwrap();
     let lines = [next(), next(), next()].concat();
-    assert_eq!(lines.last().unwrap(), &(1, "four and some more, longer than what was read".to_owned()));
+    assert_eq!(
+        lines.last().unwrap(),
+        &(1, "four and some more, longer than what was read".to_owned())
+    );
 }
 
 #[test]
@@ -316,28 +385,51 @@ fn files_that_come_later_are_found_by_a_followed_pattern() {
 #[test]
 fn a_file_feed_sends_records_rejects_and_its_end() {
     let folder = TempDir::new().unwrap();
-    let good = |id: u32| format!("{{\"id\":\"{id}\",\"author\":\"a\",\"created_at\":{}}}\n", 1_767_603_600 + id);
+    let good = |id: u32| {
+        format!("{{\"id\":\"{id}\",\"author\":\"a\",\"created_at\":{}}}\n", 1_767_603_600 + id)
+    };
     let text = format!("{}nonsense\n\n{}{}\n", good(0), good(1), "x".repeat(300));
-    let paths =
-        [put(&folder, "a", text.as_bytes()), put(&folder, "b", &gzip(good(2).as_bytes())[..30]), put(&folder, "c", good(3).as_bytes())];
-    let settings = FileSettings { line_bytes_max: 200, ..settings(&[&paths[0], &paths[1], &paths[2]]) };
+    let paths = [
+        put(&folder, "a", text.as_bytes()),
+        put(&folder, "b", &gzip(good(2).as_bytes())[..30]),
+        put(&folder, "c", good(3).as_bytes()),
+    ];
+    let settings =
+        FileSettings { line_bytes_max: 200, ..settings(&[&paths[0], &paths[1], &paths[2]]) };
     let intake = || crate::intake::Intake::new(crate::intake::tests::settings());
     let messages = |from: Option<&Cursor>| {
-        let feed = start("f", settings.clone(), from, intake(), 1, || panic!("a file that is over has no clock")).unwrap();
+        let feed = start("f", settings.clone(), from, intake(), 1, || {
+            panic!("a file that is over has no clock")
+        })
+        .unwrap();
         feed.messages().iter().collect::<Vec<_>>()
     };
     let told = |messages: &[Message]| {
         let told = messages.iter().map(|message| match message {
-            Message::Line { outcome, .. } => format!("line {}", outcome.arrival().unwrap() / 1_000_000 - 1_767_603_600),
-            Message::Reject { reject, .. } => format!("{} {} {}", reject.reason.name(), reject.line, reject.length),
-            Message::Failed { why } => format!("failed {}", why.rsplit("in the middle").next().unwrap()),
+            Message::Line { outcome, .. } => {
+                format!("line {}", outcome.arrival().unwrap() / 1_000_000 - 1_767_603_600)
+            }
+            Message::Reject { reject, .. } => {
+                format!("{} {} {}", reject.reason.name(), reject.line, reject.length)
+            }
+            Message::Failed { why } => {
+                format!("failed {}", why.rsplit("in the middle").next().unwrap())
+            }
             Message::Ended => "ended".to_owned(),
             other => panic!("{other:?}"),
         });
         told.collect::<Vec<_>>()
     };
     let all = messages(None);
-    let expected = ["line 0", "json 2 8", "line 1", "length 5 300", "failed  of its compressed data, after 0 lines", "line 3", "ended"];
+    let expected = [
+        "line 0",
+        "json 2 8",
+        "line 1",
+        "length 5 300",
+        "failed  of its compressed data, after 0 lines",
+        "line 3",
+        "ended",
+    ];
     assert_eq!(told(&all), expected);
     let Message::Reject { cursor: crate::Cursor::File(cursor), .. } = &all[1] else { panic!() };
     assert_eq!(told(&messages(Some(cursor))), expected[2..]);

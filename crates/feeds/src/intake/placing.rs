@@ -1,7 +1,9 @@
 //! Where a post is from, by what it tells itself, in the order of evidence that the operator wants.
 //!
-//! A `region` that the source states is believed before anything else; then coordinates, a platform's place, the author's profile
-//! and, where wanted, places that the text mentions. What it finds is a path of codes; texts and coordinates end here.
+//! A `region` that the source states is believed before anything else; then coordinates, a
+//! platform's place, the author's profile
+//! and, where wanted, places that the text mentions. What it finds is a path of codes; texts and
+//! coordinates end here.
 
 use std::sync::Arc;
 
@@ -25,7 +27,8 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    pub const ALL: [Evidence; 4] = [Evidence::Coordinates, Evidence::Place, Evidence::Profile, Evidence::Mention];
+    pub const ALL: [Evidence; 4] =
+        [Evidence::Coordinates, Evidence::Place, Evidence::Profile, Evidence::Mention];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +46,8 @@ pub struct Placing {
     pub atlas: Arc<Atlas>,
     /// Best first; what isn't named isn't used.
     pub evidence: Vec<Evidence>,
-    /// Whether a post of a crisis topic that has no place counts, for that topic, where its text mentions one.
+    /// Whether a post of a crisis topic that has no place counts, for that topic, where its text
+    /// mentions one.
     pub mentions_in_crises: bool,
     /// Answers to texts that are less sure than this, 0 to 1, count as none.
     pub confidence_min: f64,
@@ -66,31 +70,55 @@ impl Placing {
         self.evidence.iter().find_map(|evidence| match evidence {
             Evidence::Coordinates => {
                 let (latitude, longitude) = item.coordinates?;
-                place(&self.atlas.locate_point(latitude, longitude), record::Meaning::AuthorAt, Provenance::Coordinates, regions)
+                place(
+                    &self.atlas.locate_point(latitude, longitude),
+                    record::Meaning::AuthorAt,
+                    Provenance::Coordinates,
+                    regions,
+                )
             }
             Evidence::Place => self.of_text(item.place.as_deref()?, Meaning::AuthorAt, regions),
-            Evidence::Profile => self.of_text(item.profile.as_deref()?, Meaning::AuthorHome, regions),
+            Evidence::Profile => {
+                self.of_text(item.profile.as_deref()?, Meaning::AuthorHome, regions)
+            }
             Evidence::Mention => self.of_text(item.text.as_deref()?, Meaning::Mentioned, regions),
         })
     }
 
-    pub(super) fn of_text(&self, text: &str, meaning: Meaning, regions: &RegionTable) -> Option<Place> {
+    pub(super) fn of_text(
+        &self,
+        text: &str,
+        meaning: Meaning,
+        regions: &RegionTable,
+    ) -> Option<Place> {
         let located = self.atlas.locate_text(text, meaning);
         let (meaning, provenance) = match meaning {
             Meaning::AuthorAt => (record::Meaning::AuthorAt, Provenance::Platform),
             Meaning::AuthorHome => (record::Meaning::AuthorHome, Provenance::Profile),
             Meaning::Mentioned => (record::Meaning::Mentioned, Provenance::Text),
         };
-        if located.confidence < self.confidence_min { None } else { place(&located, meaning, provenance, regions) }
+        if located.confidence < self.confidence_min {
+            None
+        } else {
+            place(&located, meaning, provenance, regions)
+        }
     }
 
     /// The region that people's description of themselves names: "nurse | she/her | Leeds, UK".
     ///
-    /// It is no field for places, so each of its parts is read by itself, and only clear ones that agree are believed.
+    /// It is no field for places, so each of its parts is read by itself, and only clear ones that
+    /// agree are believed.
     pub(super) fn of_description(&self, text: &str, regions: &RegionTable) -> Option<Place> {
         let mut found: Option<Place> = None;
-        for part in text.split(['\n', '|', '•', '·', ';', '📍']).map(str::trim).filter(|part| part.len() <= PART_BYTES_MAX) {
-            let Some(place) = self.of_text(part, Meaning::AuthorHome, regions).filter(|place| place.confidence >= DESCRIPTION_MIN) else {
+        for part in text
+            .split(['\n', '|', '•', '·', ';', '📍'])
+            .map(str::trim)
+            .filter(|part| part.len() <= PART_BYTES_MAX)
+        {
+            let Some(place) = self
+                .of_text(part, Meaning::AuthorHome, regions)
+                .filter(|place| place.confidence >= DESCRIPTION_MIN)
+            else {
                 continue;
             };
             found = match found {
@@ -104,7 +132,9 @@ impl Placing {
 
     /// The operator's overlays that hold the post's coordinates.
     pub(super) fn overlays(&self, item: &PostItem<'_>) -> Vec<String> {
-        let Some((latitude, longitude)) = item.coordinates.filter(|_| self.has_overlays()) else { return Vec::new() };
+        let Some((latitude, longitude)) = item.coordinates.filter(|_| self.has_overlays()) else {
+            return Vec::new();
+        };
         let located = self.atlas.locate_point(latitude, longitude);
         located.overlays.into_iter().map(str::to_owned).collect()
     }
@@ -122,7 +152,12 @@ fn country(place: &Place) -> &str {
     place.path.split('/').next().unwrap_or_default()
 }
 
-fn place(located: &Located<'_>, meaning: record::Meaning, provenance: Provenance, regions: &RegionTable) -> Option<Place> {
+fn place(
+    located: &Located<'_>,
+    meaning: record::Meaning,
+    provenance: Provenance,
+    regions: &RegionTable,
+) -> Option<Place> {
     if !located.is_located() {
         return None;
     }

@@ -1,9 +1,13 @@
 //! Authors whose profiles are asked for a place, and the posts that wait for the answer.
 //!
-//! Asked are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that what is counted of the sample
-//! stands for all. A post goes out at once, marked *pending*; once its author's profile is there it goes out again with the place,
-//! or with the knowledge that there is none, and tally puts the one for the other. Answers are kept in memory for a while under a
-//! keyed hash; nothing of a profile is written anywhere. Knows no network: who asks takes a batch and brings the answers back.
+//! Asked are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
+//! what is counted of the sample
+//! stands for all. A post goes out at once, marked *pending*; once its author's profile is there it
+//! goes out again with the place,
+//! or with the knowledge that there is none, and tally puts the one for the other. Answers are kept
+//! in memory for a while under a
+//! keyed hash; nothing of a profile is written anywhere. Knows no network: who asks takes a batch
+//! and brings the answers back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,7 +35,13 @@ pub struct ProfileRules {
 
 impl Default for ProfileRules {
     fn default() -> ProfileRules {
-        ProfileRules { one_author_in: 20, expiry: 7 * DAY, known_max: 1_000_000, waiting_max: 50_000, patience: HOUR }
+        ProfileRules {
+            one_author_in: 20,
+            expiry: 7 * DAY,
+            known_max: 1_000_000,
+            waiting_max: 50_000,
+            patience: HOUR,
+        }
     }
 }
 
@@ -98,7 +108,13 @@ impl Profiles {
     }
 
     /// Keeps a post until its author's profile is there; whether there was room.
-    pub(super) fn wait(&mut self, author: &str, routing: Routing, post: &Post, now: Micros) -> bool {
+    pub(super) fn wait(
+        &mut self,
+        author: &str,
+        routing: Routing,
+        post: &Post,
+        now: Micros,
+    ) -> bool {
         let urgent = !post.topics.is_empty();
         if self.waiting_posts >= self.rules.waiting_max {
             self.give_up(now);
@@ -111,7 +127,11 @@ impl Profiles {
         entry.1.push((routing, post.clone()));
         if self.asked.insert(author.to_owned()) {
             // What is counted and judged comes before what it is compared with.
-            if urgent { self.queue.push_front(author.to_owned()) } else { self.queue.push_back(author.to_owned()) }
+            if urgent {
+                self.queue.push_front(author.to_owned())
+            } else {
+                self.queue.push_back(author.to_owned())
+            }
         }
         true
     }
@@ -146,7 +166,13 @@ impl Profiles {
     }
 
     /// What an author's profile says; the posts that waited for it, as they now are.
-    pub(super) fn answer(&mut self, source: &str, author: &str, place: Option<&Place>, now: Micros) -> Vec<(Routing, Post)> {
+    pub(super) fn answer(
+        &mut self,
+        source: &str,
+        author: &str,
+        place: Option<&Place>,
+        now: Micros,
+    ) -> Vec<(Routing, Post)> {
         let mut posts = self.learn(source, author, Known::Place(place.cloned()), now);
         for (_, post) in &mut posts {
             give(post, place);
@@ -155,11 +181,22 @@ impl Profiles {
     }
 
     /// The author has opted out; the posts that waited for an answer.
-    pub(super) fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
+    pub(super) fn opted_out(
+        &mut self,
+        source: &str,
+        author: &str,
+        now: Micros,
+    ) -> Vec<(Routing, Post)> {
         self.learn(source, author, Known::OptedOut, now)
     }
 
-    fn learn(&mut self, source: &str, author: &str, known: Known, now: Micros) -> Vec<(Routing, Post)> {
+    fn learn(
+        &mut self,
+        source: &str,
+        author: &str,
+        known: Known,
+        now: Micros,
+    ) -> Vec<(Routing, Post)> {
         let (name, until) = (self.names.author(source, author).0, now + self.rules.expiry);
         self.known.insert(name, (known, until));
         self.expiring.push_back((until, name));

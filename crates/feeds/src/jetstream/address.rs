@@ -32,7 +32,9 @@ impl Address {
     pub(super) fn parse(url: &str, wire: Option<Wire>) -> Result<Address, SettingsError> {
         let wrong = |why: &str| SettingsError::Url { url: url.to_owned(), why: why.to_owned() };
         let (base, query) = url.trim().split_once('?').unwrap_or((url.trim(), ""));
-        let (scheme, rest) = base.split_once("://").ok_or_else(|| wrong("it starts with neither `wss://` nor `ws://`"))?;
+        let (scheme, rest) = base
+            .split_once("://")
+            .ok_or_else(|| wrong("it starts with neither `wss://` nor `ws://`"))?;
         if scheme != "wss" && scheme != "ws" {
             return Err(wrong("it starts with neither `wss://` nor `ws://`"));
         }
@@ -48,17 +50,35 @@ impl Address {
             ("", Wire::Second) => SECOND_PATH,
             (path, _) => path,
         };
-        let address = Address { base: format!("{scheme}://{host}{path}"), query: query.to_owned(), host: host.into(), wire };
+        let address = Address {
+            base: format!("{scheme}://{host}{path}"),
+            query: query.to_owned(),
+            host: host.into(),
+            wire,
+        };
         // What the client can't make a request of is refused now rather than tried for ever.
-        address.url(None, &[], None).into_client_request().map_err(|err| wrong(&err.to_string()))?;
+        address
+            .url(None, &[], None)
+            .into_client_request()
+            .map_err(|err| wrong(&err.to_string()))?;
         Ok(address)
     }
 
     /// The address with collections as the wish, and where to begin.
-    pub(super) fn url(&self, resume: Option<Resume>, collections: &[String], dictionary: Option<&Dictionary>) -> String {
+    pub(super) fn url(
+        &self,
+        resume: Option<Resume>,
+        collections: &[String],
+        dictionary: Option<&Dictionary>,
+    ) -> String {
         let (wanted, compression) = match self.wire {
             Wire::First => ("wantedCollections", "compress=true".to_owned()),
-            Wire::Second => ("collections", dictionary.map(|dictionary| format!("zstdDictionary={}", dictionary.id)).unwrap_or_default()),
+            Wire::Second => (
+                "collections",
+                dictionary
+                    .map(|dictionary| format!("zstdDictionary={}", dictionary.id))
+                    .unwrap_or_default(),
+            ),
         };
         let mut parts = Vec::new();
         parts.extend((!self.query.is_empty()).then(|| self.query.clone()));
@@ -68,14 +88,21 @@ impl Address {
             Resume::Sequence(sequence) => format!("cursor={sequence}"),
             Resume::Time(time) => format!("cursor={time}"),
         }));
-        if parts.is_empty() { self.base.clone() } else { format!("{}?{}", self.base, parts.join("&")) }
+        if parts.is_empty() {
+            self.base.clone()
+        } else {
+            format!("{}?{}", self.base, parts.join("&"))
+        }
     }
 
-    /// Numbers hold on the server that gave them, and of the wires only the second says if they are too old; else by
+    /// Numbers hold on the server that gave them, and of the wires only the second says if they are
+    /// too old; else by
     /// time, a little before.
     pub(super) fn resume(&self, cursor: &Cursor, rewind: Micros, by_time: bool) -> Resume {
         match cursor.sequence {
-            Some(sequence) if !by_time && self.wire == Wire::Second && cursor.host == self.host => Resume::Sequence(sequence),
+            Some(sequence) if !by_time && self.wire == Wire::Second && cursor.host == self.host => {
+                Resume::Sequence(sequence)
+            }
             _ => Resume::Time(cursor.stamp - rewind),
         }
     }

@@ -110,14 +110,19 @@ impl Connections {
     pub(super) async fn run(mut self, sender: SyncSender<Message>, mut stopping: Stopping) {
         let mut retry = Retry::new(self.settings.back_off_first, self.settings.back_off_max);
         let mut turn = 0;
-        self.asker = self.settings.profiles.clone().map(|profiles| Asker::start(profiles, self.world.clock.clone()));
+        self.asker = self
+            .settings
+            .profiles
+            .clone()
+            .map(|profiles| Asker::start(profiles, self.world.clock.clone()));
         while !stopping.asked() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
             let before = self.cursor.clone();
             let end = self.connection(&address, &sender, &mut stopping).await;
             let brought_lines = self.cursor != before;
-            // A server that has just sent lines is asked again before the next one is, unless it hangs.
+            // A server that has just sent lines is asked again before the next one is, unless it
+            // hangs.
             let hangs = matches!(end, End::Idle | End::Stalled(_));
             let why = match end {
                 End::Stopped => return,
@@ -128,9 +133,14 @@ impl Connections {
                     }
                     continue;
                 }
-                End::Idle => format!("no sign of life from `{}` for {} s", address.host, self.settings.idle.as_secs_f64()),
+                End::Idle => format!(
+                    "no sign of life from `{}` for {} s",
+                    address.host,
+                    self.settings.idle.as_secs_f64()
+                ),
                 End::Stalled(silence) => format!(
-                    "no event from `{}` for {:.0} s, though it answers: more than its rate explains",
+                    "no event from `{}` for {:.0} s, though it answers: more than its rate \
+                        explains",
                     address.host,
                     silence.as_secs_f64()
                 ),
@@ -142,7 +152,9 @@ impl Connections {
             if brought_lines && began.elapsed() >= self.settings.steady_after {
                 retry.reset();
             }
-            if !send(&sender, Message::Disconnected { at: self.world.clock.now(), why }, &stopping).await {
+            if !send(&sender, Message::Disconnected { at: self.world.clock.now(), why }, &stopping)
+                .await
+            {
                 return;
             }
             let wait = retry.wait((self.world.random)());
@@ -154,18 +166,36 @@ impl Connections {
     }
 
     /// One connection from its beginning to its end.
-    async fn connection(&mut self, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
-        let resume = self.cursor.as_ref().map(|cursor| address.resume(cursor, self.settings.rewind, self.by_time));
+    async fn connection(
+        &mut self,
+        address: &Address,
+        sender: &SyncSender<Message>,
+        stopping: &mut Stopping,
+    ) -> End {
+        let resume = self
+            .cursor
+            .as_ref()
+            .map(|cursor| address.resume(cursor, self.settings.rewind, self.by_time));
         let url = address.url(resume, &self.settings.collections, self.dictionary.as_ref());
         let mut request = match url.into_client_request() {
             Ok(request) => request,
-            Err(error) => return End::Broken(format!("no request can be made to `{}`: {error}", address.host)),
+            Err(error) => {
+                return End::Broken(format!(
+                    "no request can be made to `{}`: {error}",
+                    address.host
+                ));
+            }
         };
         if let Ok(user_agent) = HeaderValue::from_str(&self.settings.user_agent) {
             request.headers_mut().insert(USER_AGENT, user_agent);
         }
-        let limits = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
-        let connecting = timeout(self.settings.connect_timeout, connect_async_with_config(request, Some(limits), true));
+        let limits = WebSocketConfig::default()
+            .max_message_size(Some(FRAME_BYTES_MAX))
+            .max_frame_size(Some(FRAME_BYTES_MAX));
+        let connecting = timeout(
+            self.settings.connect_timeout,
+            connect_async_with_config(request, Some(limits), true),
+        );
         let connected = tokio::select! {
             connected = connecting => connected,
             _ = stopping.wake.changed() => return End::Stopped,
@@ -181,7 +211,8 @@ impl Connections {
             _ => None,
         };
         self.resumed_after = self.cursor.as_ref().map(|cursor| cursor.stamp);
-        if !send(sender, Message::Connected { at: self.world.clock.now(), resumed }, stopping).await {
+        if !send(sender, Message::Connected { at: self.world.clock.now(), resumed }, stopping).await
+        {
             return End::Stopped;
         }
         let end = self.read(&mut socket, address, sender, stopping).await;
@@ -192,13 +223,20 @@ impl Connections {
 
     /// A server that won't have us says why.
     fn refused(&mut self, address: &Address, error: Error) -> End {
-        let Error::Http(response) = error else { return End::Broken(format!("failed to connect to `{}`: {error}", address.host)) };
-        let said = response.body().as_deref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
+        let Error::Http(response) = error else {
+            return End::Broken(format!("failed to connect to `{}`: {error}", address.host));
+        };
+        let said = response
+            .body()
+            .as_deref()
+            .map(|body| String::from_utf8_lossy(body).into_owned())
+            .unwrap_or_default();
         let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&said));
         if !said.contains("CursorTooOld") {
             return End::Broken(why);
         }
-        // By time the server goes back as far as it can; if not even that, it starts with what happens now.
+        // By time the server goes back as far as it can; if not even that, it starts with what
+        // happens now.
         if self.by_time {
             self.outdated = true;
             if let Some(cursor) = &mut self.cursor {
@@ -211,7 +249,13 @@ impl Connections {
         End::Again(why)
     }
 
-    async fn read(&mut self, socket: &mut Socket, address: &Address, sender: &SyncSender<Message>, stopping: &mut Stopping) -> End {
+    async fn read(
+        &mut self,
+        socket: &mut Socket,
+        address: &Address,
+        sender: &SyncSender<Message>,
+        stopping: &mut Stopping,
+    ) -> End {
         let began = Instant::now();
         let mut heard = began;
         let mut ping_at = heard + self.settings.ping_every;
@@ -232,15 +276,26 @@ impl Connections {
             let now = Instant::now();
             let frame = match frame {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(error))) => return End::Broken(format!("connection to `{}` broke: {error}", address.host)),
-                Ok(None) => return End::Broken(format!("`{}` closed the connection", address.host)),
+                Ok(Some(Err(error))) => {
+                    return End::Broken(format!("connection to `{}` broke: {error}", address.host));
+                }
+                Ok(None) => {
+                    return End::Broken(format!("`{}` closed the connection", address.host));
+                }
                 Err(_) if now >= heard + self.settings.idle => return End::Idle,
                 Err(_) if now >= event_by => return End::Stalled(explained),
                 Err(_) => {
                     ping_at = now + self.settings.ping_every;
-                    match timeout(self.settings.idle, socket.send(Frame::Ping(Vec::new().into()))).await {
+                    match timeout(self.settings.idle, socket.send(Frame::Ping(Vec::new().into())))
+                        .await
+                    {
                         Ok(Ok(())) => continue,
-                        Ok(Err(error)) => return End::Broken(format!("connection to `{}` broke: {error}", address.host)),
+                        Ok(Err(error)) => {
+                            return End::Broken(format!(
+                                "connection to `{}` broke: {error}",
+                                address.host
+                            ));
+                        }
                         Err(_) => return End::Idle,
                     }
                 }
@@ -248,16 +303,25 @@ impl Connections {
             let clock = self.world.clock.now();
             let is_event = matches!(frame, Frame::Text(_) | Frame::Binary(_));
             let going_on = match frame {
-                Frame::Text(text) => self.line(text.as_bytes(), address, clock, sender, stopping).await,
+                Frame::Text(text) => {
+                    self.line(text.as_bytes(), address, clock, sender, stopping).await
+                }
                 Frame::Binary(bytes) => match self.unpacked(&bytes) {
                     Ok(line) => self.line(&line, address, clock, sender, stopping).await,
-                    Err(rejected) => self.set_aside(&bytes, &rejected, address, sender, stopping).await,
+                    Err(rejected) => {
+                        self.set_aside(&bytes, &rejected, address, sender, stopping).await
+                    }
                 },
-                // Who answers may still have stalled: until its rate explains the silence again, this proves nothing.
-                Frame::Ping(_) | Frame::Pong(_) if self.is_explained() => self.alive(clock, true, sender, stopping).await,
+                // Who answers may still have stalled: until its rate explains the silence again,
+                // this proves nothing.
+                Frame::Ping(_) | Frame::Pong(_) if self.is_explained() => {
+                    self.alive(clock, true, sender, stopping).await
+                }
                 Frame::Ping(_) | Frame::Pong(_) => None,
                 Frame::Close(said) => {
-                    let said = said.map(|said| format!(": {} {}", said.code, cut(&said.reason))).unwrap_or_default();
+                    let said = said
+                        .map(|said| format!(": {} {}", said.code, cut(&said.reason)))
+                        .unwrap_or_default();
                     Some(End::Broken(format!("`{}` closed the connection{said}", address.host)))
                 }
                 Frame::Frame(_) => None,
@@ -274,7 +338,8 @@ impl Connections {
         }
     }
 
-    /// Whether the feed's rate explains that nothing has come since the last event; nothing explains that none ever came.
+    /// Whether the feed's rate explains that nothing has come since the last event; nothing
+    /// explains that none ever came.
     fn is_explained(&self) -> bool {
         self.event_at.is_some_and(|at| at.elapsed() <= self.pace.explains())
     }
@@ -292,14 +357,21 @@ impl Connections {
     }
 
     /// False if nobody listens any more.
-    async fn answered(&mut self, answer: Answer, sender: &SyncSender<Message>, stopping: &Stopping) -> bool {
+    async fn answered(
+        &mut self,
+        answer: Answer,
+        sender: &SyncSender<Message>,
+        stopping: &Stopping,
+    ) -> bool {
         let now = self.world.clock.wall();
         let message = match answer {
             Answer::Said(said) => {
                 let asked = said.len() as u32;
                 let posts = said.into_iter().flat_map(|(author, profile)| match profile {
                     Description::OptedOut => self.intake.opted_out(BLUESKY, &author, now),
-                    Description::Says(said) => self.intake.answered(BLUESKY, &author, Some(&said), now),
+                    Description::Says(said) => {
+                        self.intake.answered(BLUESKY, &author, Some(&said), now)
+                    }
                     Description::Nothing => self.intake.answered(BLUESKY, &author, None, now),
                 });
                 Message::Placed { posts: posts.collect(), asked, failed: None }
@@ -326,12 +398,23 @@ impl Connections {
         let read = line::parse(bytes, &self.intake.settings().limits);
         match &read {
             Ok(line) => match &line.item {
-                Item::Failure(name) => return Some(End::Broken(format!("`{}` ends the stream: {}", address.host, cut(name)))),
+                Item::Failure(name) => {
+                    return Some(End::Broken(format!(
+                        "`{}` ends the stream: {}",
+                        address.host,
+                        cut(name)
+                    )));
+                }
                 Item::Info(name) if name == "OutdatedCursor" => self.outdated = true,
                 // The number is another archive's: without it, by time.
-                Item::Info(name) if name == "FutureCursor" && !self.by_time && self.cursor.is_some() => {
+                Item::Info(name)
+                    if name == "FutureCursor" && !self.by_time && self.cursor.is_some() =>
+                {
                     self.by_time = true;
-                    return Some(End::Again(format!("`{}` doesn't know the place to resume from", address.host)));
+                    return Some(End::Again(format!(
+                        "`{}` doesn't know the place to resume from",
+                        address.host
+                    )));
                 }
                 _ => {
                     // One that can't be believed tells nothing of what came before.
@@ -344,7 +427,9 @@ impl Connections {
                     self.advance(line, address, clock.wall);
                 }
             },
-            Err(rejected) => return self.set_aside(bytes, rejected, address, sender, stopping).await,
+            Err(rejected) => {
+                return self.set_aside(bytes, rejected, address, sender, stopping).await;
+            }
         }
         let recorded = read.and_then(|line| self.intake.record(&line, Some(clock.wall)));
         if let Some(by) = self.intake.take_ahead()
@@ -358,7 +443,9 @@ impl Connections {
                 Outcome::Ignored { kind: Ignored::Collection, arrival: Some(post.arrival) }
             }
             Ok(outcome) => outcome,
-            Err(rejected) => return self.set_aside(bytes, &rejected, address, sender, stopping).await,
+            Err(rejected) => {
+                return self.set_aside(bytes, &rejected, address, sender, stopping).await;
+            }
         };
         let message = Message::Line { outcome, cursor: self.place(address) };
         if !send(sender, message, stopping).await {
@@ -367,8 +454,14 @@ impl Connections {
         self.alive(clock, false, sender, stopping).await
     }
 
-    /// The first line after a resumption tells what was lost between: false if nobody listens any more.
-    async fn note_gap(&mut self, stamp: Micros, sender: &SyncSender<Message>, stopping: &Stopping) -> bool {
+    /// The first line after a resumption tells what was lost between: false if nobody listens any
+    /// more.
+    async fn note_gap(
+        &mut self,
+        stamp: Micros,
+        sender: &SyncSender<Message>,
+        stopping: &Stopping,
+    ) -> bool {
         let Some(after) = self.resumed_after.take() else { return true };
         let outdated = std::mem::take(&mut self.outdated);
         // What was read last is read again first, unless it is gone.
@@ -387,18 +480,35 @@ impl Connections {
         self.pace.on_stamp(stamp);
         let before = self.cursor.as_ref().map_or(stamp, |cursor| cursor.stamp);
         self.by_time = false;
-        self.cursor = Some(Cursor { host: address.host.clone(), sequence: line.sequence, stamp: before.max(stamp) });
+        self.cursor = Some(Cursor {
+            host: address.host.clone(),
+            sequence: line.sequence,
+            stamp: before.max(stamp),
+        });
     }
 
     /// The place after the last line; before the first stamp, now.
     fn place(&self, address: &Address) -> message::Cursor {
-        let now = || Cursor { host: address.host.clone(), sequence: None, stamp: self.world.clock.wall() };
+        let now = || Cursor {
+            host: address.host.clone(),
+            sequence: None,
+            stamp: self.world.clock.wall(),
+        };
         message::Cursor::Jetstream(self.cursor.clone().unwrap_or_else(now))
     }
 
-    async fn alive(&mut self, clock: Now, answered: bool, sender: &SyncSender<Message>, stopping: &Stopping) -> Option<End> {
+    async fn alive(
+        &mut self,
+        clock: Now,
+        answered: bool,
+        sender: &SyncSender<Message>,
+        stopping: &Stopping,
+    ) -> Option<End> {
         // While lines come fast it is enough to say so now and then.
-        if !answered && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY)).contains(&clock.monotonic) {
+        if !answered
+            && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY))
+                .contains(&clock.monotonic)
+        {
             return None;
         }
         self.told_alive = clock.monotonic;
@@ -431,7 +541,8 @@ impl Connections {
         let Some(dictionary) = &self.dictionary else { return Ok(bytes.to_vec()) };
         let bound = self.intake.settings().limits.line_bytes_max;
         let broken = |_| Rejected::new(RejectReason::Json, "a compressed frame that can't be read");
-        let decoder = zstd::stream::read::Decoder::with_dictionary(bytes, &dictionary.bytes).map_err(broken)?;
+        let decoder = zstd::stream::read::Decoder::with_dictionary(bytes, &dictionary.bytes)
+            .map_err(broken)?;
         let mut line = Vec::new();
         decoder.take(bound as u64 + 1).read_to_end(&mut line).map_err(broken)?;
         Ok(line)

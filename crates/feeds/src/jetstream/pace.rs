@@ -1,6 +1,7 @@
 //! How often a feed's events come, and how long a silence that explains.
 //!
-//! Measured by the source's own stamps: what is read again in a burst says nothing of the rate at which it happened.
+//! Measured by the source's own stamps: what is read again in a burst says nothing of the rate at
+//! which it happened.
 
 use std::time::Duration;
 
@@ -29,7 +30,9 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn on_stamp(&mut self, stamp: Micros) {
-        let Some(last) = self.last.replace(self.last.map_or(stamp, |last| last.max(stamp))) else { return };
+        let Some(last) = self.last.replace(self.last.map_or(stamp, |last| last.max(stamp))) else {
+            return;
+        };
         if stamp <= last {
             return;
         }
@@ -41,7 +44,9 @@ impl Pace {
     /// How long a silence its own rate explains.
     pub(super) fn explains(&self) -> Duration {
         let Some(gap) = self.gap else { return UNKNOWN };
-        Duration::try_from_secs_f64((GAPS * gap).max(LONGEST * self.longest)).unwrap_or(Duration::MAX).max(SHORT)
+        Duration::try_from_secs_f64((GAPS * gap).max(LONGEST * self.longest))
+            .unwrap_or(Duration::MAX)
+            .max(SHORT)
     }
 }
 

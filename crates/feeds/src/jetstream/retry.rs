@@ -1,4 +1,5 @@
-//! How long to wait before a connection is tried again: longer each time, and not in step with others.
+//! How long to wait before a connection is tried again: longer each time, and not in step with
+//! others.
 
 use std::time::Duration;
 

@@ -52,13 +52,15 @@ impl Server {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = asked.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 let mut does = VecDeque::from(does);
                 let events = Arc::new(events);
                 while let Ok((stream, _)) = listener.accept().await {
-                    let now = if does.len() > 1 { does.pop_front().unwrap() } else { does[0].clone() };
+                    let now =
+                        if does.len() > 1 { does.pop_front().unwrap() } else { does[0].clone() };
                     tokio::spawn(serve(stream, now, events.clone(), seen.clone()));
                 }
             });
@@ -76,7 +78,12 @@ impl Server {
 }
 
 #[expect(clippy::result_large_err, reason = "the library's signature")]
-async fn serve(stream: TcpStream, does: Does, events: Arc<Vec<(Micros, u64, String)>>, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(
+    stream: TcpStream,
+    does: Does,
+    events: Arc<Vec<(Micros, u64, String)>>,
+    asked: Arc<Mutex<Vec<String>>>,
+) {
     let mut cursor = u64::MAX;
     let refusal = match &does {
         Does::Refuse(status, body) => Some((*status, *body)),
@@ -98,13 +105,17 @@ async fn serve(stream: TcpStream, does: Does, events: Arc<Vec<(Micros, u64, Stri
         }
     });
     let Ok(mut socket) = accepted.await else { return };
-    // As the real one tells numbers from times. Without a cursor everything is sent: tests have no "now".
+    // As the real one tells numbers from times. Without a cursor everything is sent: tests have no
+    // "now".
     let reached = |stamp: Micros, sequence: u64| match cursor {
         u64::MAX => true,
         number if number < 1_000_000_000_000_000 => sequence >= number,
         time => stamp >= i64::try_from(time).unwrap(),
     };
-    let frames = events.iter().filter(|(stamp, sequence, _)| reached(*stamp, *sequence)).map(|(_, _, frame)| Frame::text(frame.clone()));
+    let frames = events
+        .iter()
+        .filter(|(stamp, sequence, _)| reached(*stamp, *sequence))
+        .map(|(_, _, frame)| Frame::text(frame.clone()));
     let (before, most) = match does {
         Does::Cut(most) => (vec![], most),
         Does::Say(frames) => (frames, usize::MAX),
@@ -142,12 +153,19 @@ fn second(number: u64) -> (Micros, u64, String) {
 }
 
 fn settings(urls: Vec<String>) -> JetstreamSettings {
-    JetstreamSettings { back_off_first: Duration::from_millis(1), queue: 8, ..JetstreamSettings::new("bluesky", urls) }
+    JetstreamSettings {
+        back_off_first: Duration::from_millis(1),
+        queue: 8,
+        ..JetstreamSettings::new("bluesky", urls)
+    }
 }
 
 /// A wall clock, and a monotonic one that stands still.
 fn world(clock: fn() -> Micros) -> World {
-    World { clock: Clock::of(move || Now { wall: clock(), monotonic: 0 }), random: Box::new(|| 0.0) }
+    World {
+        clock: Clock::of(move || Now { wall: clock(), monotonic: 0 }),
+        random: Box::new(|| 0.0),
+    }
 }
 
 fn go(settings: JetstreamSettings, from: Option<Cursor>) -> Feed {
@@ -166,13 +184,20 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
     let posts = 40;
     let server = Server::start((0..posts).map(first).collect(), vec![Does::Cut(25), Does::Serve]);
     // The first answer is a failure: nobody is forgotten for that.
-    let view = profiles::Server::start(vec![profiles::Does::Refuse("503 Service Unavailable"), profiles::Does::Answer]);
-    let settings = JetstreamSettings { profiles: Some(view.settings()), ..settings(vec![server.url("/subscribe")]) };
+    let view = profiles::Server::start(vec![
+        profiles::Does::Refuse("503 Service Unavailable"),
+        profiles::Does::Answer,
+    ]);
+    let settings = JetstreamSettings {
+        profiles: Some(view.settings()),
+        ..settings(vec![server.url("/subscribe")])
+    };
     let rules = ProfileRules { one_author_in: 1, ..ProfileRules::default() };
     let intake = Intake::new(IntakeSettings { profiles: Some(rules), ..intake::tests::settings() });
     let feed = start(settings, None, intake, world(|| NINE + MINUTE)).unwrap();
     // What is known of each post at last: it may be told more than once.
-    let mut known: std::collections::BTreeMap<record::PostId, record::Post> = std::collections::BTreeMap::new();
+    let mut known: std::collections::BTreeMap<record::PostId, record::Post> =
+        std::collections::BTreeMap::new();
     let mut failures = 0;
     until(&feed, |message| {
         match message {
@@ -194,7 +219,11 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
         known.len() as u64 == posts && known.values().all(|post| !post.flags.pending)
     });
     assert_eq!(failures, 1);
-    assert!(known.values().all(|post| post.path() == "GB/GB-ENG" && post.flags.by_profile && post.flags.sampled));
+    assert!(
+        known
+            .values()
+            .all(|post| post.path() == "GB/GB-ENG" && post.flags.by_profile && post.flags.sampled)
+    );
     // Seven authors, each answered once.
     let mut answered: Vec<String> = view.asked()[1..].concat();
     answered.sort();
@@ -205,7 +234,8 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
 fn until(feed: &Feed, mut last: impl FnMut(&Message) -> bool) -> Vec<Message> {
     let mut messages = Vec::new();
     loop {
-        let message = feed.messages().recv_timeout(LONG).unwrap_or_else(|_| panic!("after {messages:#?}"));
+        let message =
+            feed.messages().recv_timeout(LONG).unwrap_or_else(|_| panic!("after {messages:#?}"));
         let done = last(&message);
         messages.push(message);
         if done {
@@ -217,7 +247,9 @@ fn until(feed: &Feed, mut last: impl FnMut(&Message) -> bool) -> Vec<Message> {
 /// Posts' stamps, in tenths of a second after nine.
 fn stamps(messages: &[Message]) -> Vec<i64> {
     let arrivals = messages.iter().filter_map(|message| match message {
-        Message::Line { outcome: Outcome::Post { arrival, .. }, .. } => Some((arrival - NINE) / (SECOND / 10)),
+        Message::Line { outcome: Outcome::Post { arrival, .. }, .. } => {
+            Some((arrival - NINE) / (SECOND / 10))
+        }
         _ => None,
     });
     arrivals.collect()
@@ -246,22 +278,36 @@ fn ten_cuts_lose_nothing() {
     let messages = until(&feed, |message| is_stamp(message, 499));
     let seen = stamps(&messages);
     assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), (0..500).collect());
-    let connected = messages.iter().filter(|message| matches!(message, Message::Connected { .. })).count();
+    let connected =
+        messages.iter().filter(|message| matches!(message, Message::Connected { .. })).count();
     assert_eq!((connected, server.asked().len()), (11, 11));
     assert!(server.asked()[0].starts_with("/subscribe?wantedCollections=app.bsky.feed.post"));
     // Each time a little before the last line.
-    assert_eq!(server.asked()[1].rsplit('=').next().unwrap(), (NINE + 69 * SECOND / 10 - 5 * SECOND).to_string());
+    assert_eq!(
+        server.asked()[1].rsplit('=').next().unwrap(),
+        (NINE + 69 * SECOND / 10 - 5 * SECOND).to_string()
+    );
     assert!(!messages.iter().any(|message| matches!(message, Message::Gap { .. })));
     // Every cursor can be written down, and leads to what follows.
-    let Some(Message::Line { cursor: crate::Cursor::Jetstream(cursor), .. }) = messages.iter().rev().find(|message| is_stamp(message, 300))
+    let Some(Message::Line { cursor: crate::Cursor::Jetstream(cursor), .. }) =
+        messages.iter().rev().find(|message| is_stamp(message, 300))
     else {
         panic!()
     };
     drop(feed);
-    let feed = go(JetstreamSettings { rewind: 0, ..settings(vec![server.url("")]) }, Some(cursor.to_string().parse().unwrap()));
+    let feed = go(
+        JetstreamSettings { rewind: 0, ..settings(vec![server.url("")]) },
+        Some(cursor.to_string().parse().unwrap()),
+    );
     let messages = until(&feed, |message| is_stamp(message, 499));
     assert_eq!(stamps(&messages), (300..500).collect::<Vec<_>>());
-    assert_eq!(messages[0], Message::Connected { at: Now { wall: NINE + MINUTE, monotonic: 0 }, resumed: Some(NINE + 30 * SECOND) });
+    assert_eq!(
+        messages[0],
+        Message::Connected {
+            at: Now { wall: NINE + MINUTE, monotonic: 0 },
+            resumed: Some(NINE + 30 * SECOND)
+        }
+    );
 }
 
 #[test]
@@ -270,9 +316,16 @@ fn the_second_wire_resumes_by_number_on_the_same_host_and_by_time_on_another() {
     let path = "/xrpc/network.bsky.jetstream.subscribeEvents";
     let feed = go(settings(vec![server.url(path)]), Some(at("elsewhere", Some(5), 100)));
     let messages = until(&feed, |message| is_stamp(message, 89));
-    assert_eq!(stamps(&messages), (50..70).chain(69..90).collect::<Vec<_>>(), "the number is inclusive");
+    assert_eq!(
+        stamps(&messages),
+        (50..70).chain(69..90).collect::<Vec<_>>(),
+        "the number is inclusive"
+    );
     let asked = server.asked();
-    assert_eq!(asked[0], format!("{path}?collections=app.bsky.feed.post&cursor={}", NINE + 5 * SECOND));
+    assert_eq!(
+        asked[0],
+        format!("{path}?collections=app.bsky.feed.post&cursor={}", NINE + 5 * SECOND)
+    );
     assert_eq!(asked[1], format!("{path}?collections=app.bsky.feed.post&cursor=69"));
 }
 
@@ -287,7 +340,10 @@ fn a_server_that_falls_silent_is_left_for_the_next() {
     };
     let feed = go(settings, None);
     let messages = until(&feed, |message| is_stamp(message, 2));
-    assert!(messages.iter().any(|message| why(message).starts_with("no sign of life from `127.0.0.1:")), "{messages:#?}");
+    assert!(
+        messages.iter().any(|message| why(message).starts_with("no sign of life from `127.0.0.1:")),
+        "{messages:#?}"
+    );
     // The other one has no more lines either, but answers: it is kept, and proven alive.
     let later = until(&feed, {
         let mut alive = 0;
@@ -302,25 +358,43 @@ fn a_server_that_falls_silent_is_left_for_the_next() {
 
 #[test]
 fn what_a_server_refuses_with_is_told() {
-    let does = vec![Does::Refuse(400, "invalid wantedCollections"), Does::Refuse(503, "bootstrap in progress\u{7}"), Does::Serve];
+    let does = vec![
+        Does::Refuse(400, "invalid wantedCollections"),
+        Does::Refuse(503, "bootstrap in progress\u{7}"),
+        Does::Serve,
+    ];
     let server = Server::start((0..1).map(first).collect(), does);
     let feed = go(settings(vec![server.url("")]), None);
     let messages = until(&feed, |message| is_stamp(message, 0));
     let host = server.address;
-    assert_eq!(why(&messages[0]), format!("`{host}` refuses with 400 Bad Request: invalid wantedCollections"));
-    assert_eq!(why(&messages[1]), format!("`{host}` refuses with 503 Service Unavailable: bootstrap in progress"));
+    assert_eq!(
+        why(&messages[0]),
+        format!("`{host}` refuses with 400 Bad Request: invalid wantedCollections")
+    );
+    assert_eq!(
+        why(&messages[1]),
+        format!("`{host}` refuses with 503 Service Unavailable: bootstrap in progress")
+    );
 }
 
 #[test]
 fn a_cursor_that_is_too_old_is_a_gap_and_the_feed_goes_on_from_the_oldest() {
     let too_old = Does::Refuse(400, r#"{"error":"CursorTooOld","message":"floor is 40"}"#);
     let info = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"OutdatedCursor"}}"#;
-    let server = Server::start((40..60).map(second).collect(), vec![too_old, Does::Say(vec![Frame::text(info)])]);
-    let feed = go(settings(vec![server.url("/x/subscribeEvents")]), Some(at(&server.address.to_string(), Some(5), 5)));
+    let server = Server::start(
+        (40..60).map(second).collect(),
+        vec![too_old, Does::Say(vec![Frame::text(info)])],
+    );
+    let feed = go(
+        settings(vec![server.url("/x/subscribeEvents")]),
+        Some(at(&server.address.to_string(), Some(5), 5)),
+    );
     let messages = until(&feed, |message| is_stamp(message, 59));
     assert!(why(&messages[0]).contains("CursorTooOld"));
     let gaps = messages.iter().filter_map(|message| match message {
-        Message::Gap { from, to, .. } => Some(((from - NINE) / (SECOND / 10), (to - NINE) / (SECOND / 10))),
+        Message::Gap { from, to, .. } => {
+            Some(((from - NINE) / (SECOND / 10), (to - NINE) / (SECOND / 10)))
+        }
         _ => None,
     });
     assert_eq!(gaps.collect::<Vec<_>>(), [(5, 40)]);
@@ -332,8 +406,14 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_feed_goes_on_from_the_oldest() {
 #[test]
 fn a_number_of_another_archive_is_replaced_by_the_time() {
     let info = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"FutureCursor"}}"#;
-    let server = Server::start((0..120).map(second).collect(), vec![Does::Say(vec![Frame::text(info)]), Does::Serve]);
-    let feed = go(settings(vec![server.url("/subscribeEvents")]), Some(at(&server.address.to_string(), Some(999), 100)));
+    let server = Server::start(
+        (0..120).map(second).collect(),
+        vec![Does::Say(vec![Frame::text(info)]), Does::Serve],
+    );
+    let feed = go(
+        settings(vec![server.url("/subscribeEvents")]),
+        Some(at(&server.address.to_string(), Some(999), 100)),
+    );
     let messages = until(&feed, |message| is_stamp(message, 119));
     assert!(messages.iter().any(|message| why(message).contains("doesn't know the place")));
     assert_eq!(stamps(&messages), (50..120).collect::<Vec<_>>());
@@ -344,7 +424,11 @@ fn a_silent_clamp_of_the_first_wire_is_seen_by_the_first_stamp() {
     let server = Server::start((0..5).map(first).collect(), vec![Does::Serve]);
     let feed = go(settings(vec![server.url("")]), Some(at("127.0.0.1:1", None, -36_000 * 10)));
     let messages = until(&feed, |message| is_stamp(message, 4));
-    let Some(Message::Gap { from, to, why }) = messages.iter().find(|message| matches!(message, Message::Gap { .. })) else { panic!() };
+    let Some(Message::Gap { from, to, why }) =
+        messages.iter().find(|message| matches!(message, Message::Gap { .. }))
+    else {
+        panic!()
+    };
     assert_eq!((*from, *to), (NINE - 36_000 * SECOND, NINE));
     assert_eq!(why, "the server left out what came before");
 }
@@ -363,7 +447,11 @@ fn frames_that_can_t_be_lines_are_set_aside_and_the_next_is_read() {
         ),
     ])];
     let server = Server::start((0..1).map(first).collect(), does);
-    let feed = go_with(settings(vec![server.url("")]), None, Limits { line_bytes_max: 4_000, ..Limits::default() });
+    let feed = go_with(
+        settings(vec![server.url("")]),
+        None,
+        Limits { line_bytes_max: 4_000, ..Limits::default() },
+    );
     let messages = until(&feed, |message| is_stamp(message, 0));
     let reasons = messages.iter().filter_map(|message| match message {
         Message::Reject { reject, .. } => Some((reject.reason, reject.length)),
@@ -382,10 +470,13 @@ fn frames_that_can_t_be_lines_are_set_aside_and_the_next_is_read() {
 #[test]
 fn the_servers_own_end_of_the_stream_is_told() {
     let error = Frame::text(r#"{"$type":"error","error":"ConsumerTooSlow","message":"m"}"#);
-    let server = Server::start((0..1).map(second).collect(), vec![Does::Say(vec![error]), Does::Serve]);
+    let server =
+        Server::start((0..1).map(second).collect(), vec![Does::Say(vec![error]), Does::Serve]);
     let feed = go(settings(vec![server.url("/subscribeEvents")]), None);
     let messages = until(&feed, |message| is_stamp(message, 0));
-    assert!(messages.iter().any(|message| why(message).ends_with("ends the stream: ConsumerTooSlow")));
+    assert!(
+        messages.iter().any(|message| why(message).ends_with("ends the stream: ConsumerTooSlow"))
+    );
 }
 
 #[test]
@@ -405,42 +496,70 @@ fn a_feed_ends_when_asked_though_nobody_takes_its_messages() {
     while feed.messages().recv_timeout(LONG).is_ok() {}
     drop(feed);
     // Also while it waits for a server that is not there.
-    let feed = go(JetstreamSettings { back_off_first: LONG, ..settings(vec!["ws://127.0.0.1:1".to_owned()]) }, None);
+    let feed = go(
+        JetstreamSettings { back_off_first: LONG, ..settings(vec!["ws://127.0.0.1:1".to_owned()]) },
+        None,
+    );
     until(&feed, |message| matches!(message, Message::Disconnected { .. }));
     drop(feed);
 }
 
 #[test]
 fn compressed_frames_are_read_with_the_dictionary_of_the_settings() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/feeds/dictionary.zstd");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data/feeds/dictionary.zstd");
     let bytes = std::fs::read(&path).unwrap();
     let id = Dictionary::read(&path).unwrap().id;
     let pack = |line: &str| {
-        let mut encoder = zstd::stream::write::Encoder::with_dictionary(Vec::new(), 3, &bytes).unwrap();
+        let mut encoder =
+            zstd::stream::write::Encoder::with_dictionary(Vec::new(), 3, &bytes).unwrap();
         std::io::Write::write_all(&mut encoder, line.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
     let broken = Frame::binary(b"\x28\xb5\x2f\xfdno".to_vec());
     let bomb = Frame::binary(pack(&" ".repeat(3 << 20)));
-    let does = vec![Does::Say(vec![broken, bomb, Frame::binary(pack(&second(0).2)), Frame::binary(pack(&second(1).2))])];
+    let does = vec![Does::Say(vec![
+        broken,
+        bomb,
+        Frame::binary(pack(&second(0).2)),
+        Frame::binary(pack(&second(1).2)),
+    ])];
     let server = Server::start(vec![], does);
-    let feed = go(JetstreamSettings { dictionary: Some(path), ..settings(vec![server.url("/subscribeEvents")]) }, None);
+    let feed = go(
+        JetstreamSettings {
+            dictionary: Some(path),
+            ..settings(vec![server.url("/subscribeEvents")])
+        },
+        None,
+    );
     let messages = until(&feed, |message| is_stamp(message, 1));
     assert_eq!(stamps(&messages), [0, 1]);
-    assert_eq!(messages.iter().filter(|message| matches!(message, Message::Reject { .. })).count(), 2);
+    assert_eq!(
+        messages.iter().filter(|message| matches!(message, Message::Reject { .. })).count(),
+        2
+    );
     assert!(server.asked()[0].ends_with(&format!("&zstdDictionary={id}")));
     let address = Address::parse("wss://h/subscribe", None).unwrap();
-    assert!(address.url(None, &[POSTS.to_owned()], Some(&Dictionary { id, bytes: Arc::default() })).ends_with("&compress=true"));
+    assert!(
+        address
+            .url(None, &[POSTS.to_owned()], Some(&Dictionary { id, bytes: Arc::default() }))
+            .ends_with("&compress=true")
+    );
 }
 
 #[test]
 fn addresses_are_told_by_their_path_and_wrong_ones_refused_at_once() {
     let address = |url: &str, wire| {
-        Address::parse(url, wire).map(|address| (address.url(Some(Resume::Time(7)), &[POSTS.to_owned()], None), address.wire))
+        Address::parse(url, wire).map(|address| {
+            (address.url(Some(Resume::Time(7)), &[POSTS.to_owned()], None), address.wire)
+        })
     };
     assert_eq!(
         address("wss://j.example", None).unwrap(),
-        ("wss://j.example/subscribe?wantedCollections=app.bsky.feed.post&cursor=7".to_owned(), Wire::First)
+        (
+            "wss://j.example/subscribe?wantedCollections=app.bsky.feed.post&cursor=7".to_owned(),
+            Wire::First
+        )
     );
     assert_eq!(
         address("wss://j.example/", Some(Wire::Second)).unwrap(),

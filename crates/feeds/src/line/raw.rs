@@ -1,7 +1,10 @@
-//! Lines as they stand: every field that any of the three schemas knows, borrowed from the line, nothing judged yet.
+//! Lines as they stand: every field that any of the three schemas knows, borrowed from the line,
+//! nothing judged yet.
 //!
-//! Other fields are skipped unread. A field of a type that we didn't expect is marked, not refused: whether that matters
-//! depends on what the line turns out to be. Of a key that stands twice the last value holds, as everywhere with JSON.
+//! Other fields are skipped unread. A field of a type that we didn't expect is marked, not refused:
+//! whether that matters
+//! depends on what the line turns out to be. Of a key that stands twice the last value holds, as
+//! everywhere with JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,7 +65,8 @@ pub(super) struct Facets<'a> {
     pub(super) dropped: u32,
 }
 
-/// What is kept of an object: `read` takes the value of a known key, or returns false and the value is skipped.
+/// What is kept of an object: `read` takes the value of a known key, or returns false and the value
+/// is skipped.
 pub(super) trait Fields<'de>: Default {
     fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
@@ -311,7 +315,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Written<'a> {
         Ok(match raw.as_bytes().first() {
             None | Some(b'n') => Written::Absent,
             Some(b'"') => match raw[1..].strip_suffix('"') {
-                Some(plain) if !plain.contains('\\') => Written::String(Cow::Owned(plain.to_owned())),
+                Some(plain) if !plain.contains('\\') => {
+                    Written::String(Cow::Owned(plain.to_owned()))
+                }
                 _ => match sonic_rs::from_str::<String>(raw) {
                     Ok(text) => Written::String(Cow::Owned(text)),
                     Err(_) => Written::Wrong,
@@ -323,7 +329,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Written<'a> {
     }
 }
 
-/// Reads an object into fields that stand already where they will be used: the top of a line is large.
+/// Reads an object into fields that stand already where they will be used: the top of a line is
+/// large.
 pub(super) struct Fill<'x, T>(pub(super) &'x mut T);
 
 /// What stood where an object should.

@@ -1,20 +1,24 @@
 //! What is checked of a line before the parser sees it: how deep it nests.
 //!
 //! The parser descends once a level and would exhaust the stack on a line of a million brackets.
-//! This pass is on the hot path: nearly every line is let through by counting brackets, wherever they stand.
+//! This pass is on the hot path: nearly every line is let through by counting brackets, wherever
+//! they stand.
 
 use memchr::memchr2;
 
 /// Whether objects and arrays nest deeper than `depth_max`; brackets inside strings don't count.
 pub(crate) fn nests_deeper(bytes: &[u8], depth_max: usize) -> bool {
-    // No line can nest deeper than it has opening brackets: a count without branches settles nearly all.
+    // No line can nest deeper than it has opening brackets: a count without branches settles nearly
+    // all.
     opening_brackets(bytes) > depth_max && descend(bytes, depth_max)
 }
 
 /// Opening brackets of both kinds, in strings too.
 fn opening_brackets(bytes: &[u8]) -> usize {
     // `[` and `{` differ in one bit. Counts of a byte's width let the compiler use whole vectors.
-    let count = |chunk: &[u8]| chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(byte | 0x20 == b'{')));
+    let count = |chunk: &[u8]| {
+        chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(byte | 0x20 == b'{')))
+    };
     bytes.chunks(255).map(|chunk| usize::from(count(chunk))).sum()
 }
 

@@ -94,22 +94,24 @@ fn jsonish() -> impl Strategy<Value = String> {
 /// A good line with a few bytes changed, cut or doubled.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![Just(OURS), Just(FIRST), Just(SECOND)];
-    (line, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 0..6)).prop_map(|(line, changes)| {
-        let mut bytes = line.as_bytes().to_vec();
-        for (at, byte, what) in changes {
-            let at = at.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
-            match what {
-                _ if bytes.is_empty() => {}
-                0 => bytes[at] = byte,
-                1 => bytes.truncate(at),
-                2 => bytes.insert(at, byte),
-                _ => {
-                    bytes.remove(at);
+    (line, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 0..6)).prop_map(
+        |(line, changes)| {
+            let mut bytes = line.as_bytes().to_vec();
+            for (at, byte, what) in changes {
+                let at = at.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+                match what {
+                    _ if bytes.is_empty() => {}
+                    0 => bytes[at] = byte,
+                    1 => bytes.truncate(at),
+                    2 => bytes.insert(at, byte),
+                    _ => {
+                        bytes.remove(at);
+                    }
                 }
             }
-        }
-        bytes
-    })
+            bytes
+        },
+    )
 }
 
 proptest! {
@@ -159,7 +161,10 @@ fn our_schema_is_read_whole() {
     assert_eq!(post.created_at, Some(1_767_603_600_000_000));
     assert_eq!(post.text.as_deref(), Some("I have the #flu"));
     assert_eq!((post.tags, post.langs), (vec!["flu".into()], vec!["en".into()]));
-    assert_eq!((post.region.as_deref(), post.link.as_deref()), (Some("US-TX"), Some("https://example.org/x")));
+    assert_eq!(
+        (post.region.as_deref(), post.link.as_deref()),
+        (Some("US-TX"), Some("https://example.org/x"))
+    );
 }
 
 #[test]
@@ -186,7 +191,11 @@ fn a_region_at_the_top_of_any_line_is_its_place() {
 
 #[test]
 fn instants_are_read_from_text_and_numbers_without_loss() {
-    let at = |written: &str| post(&format!(r#"{{"id":"1","author":"a","created_at":{written}}}"#).leak()[..]).created_at.unwrap();
+    let at = |written: &str| {
+        post(&format!(r#"{{"id":"1","author":"a","created_at":{written}}}"#).leak()[..])
+            .created_at
+            .unwrap()
+    };
     assert_eq!(at("1767603600"), 1_767_603_600_000_000);
     assert_eq!(at("1767603600.1234569"), 1_767_603_600_123_456);
     assert_eq!(at("\"1767603600\""), 1_767_603_600_000_000);
@@ -213,9 +222,13 @@ fn accounts_that_go_take_their_posts_along() {
     };
     for status in ["deleted", "deactivated", "takendown", "suspended"] {
         let line = first(false, status);
-        assert_eq!(read(&line).unwrap().item, Item::Removal { source: BLUESKY, author: "d".into() });
+        assert_eq!(
+            read(&line).unwrap().item,
+            Item::Removal { source: BLUESKY, author: "d".into() }
+        );
     }
-    for line in [first(false, "desynchronized"), first(false, "throttled"), first(true, "deleted")] {
+    for line in [first(false, "desynchronized"), first(false, "throttled"), first(true, "deleted")]
+    {
         assert_eq!(read(&line).unwrap().item, Item::Ignored(Ignored::Account));
     }
     let second = |account: &str| {
@@ -223,16 +236,24 @@ fn accounts_that_go_take_their_posts_along() {
             r#"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#account","seq":1,"did":"d","time":"2026-01-05T09:00:01Z",{account}}}}}"#
         )
     };
-    for account in [r#""account":{"active":false,"status":"deleted"}"#, r#""active":false,"status":"deleted""#] {
+    for account in
+        [r#""account":{"active":false,"status":"deleted"}"#, r#""active":false,"status":"deleted""#]
+    {
         let line = second(account);
-        assert_eq!(read(&line).unwrap().item, Item::Removal { source: BLUESKY, author: "d".into() });
+        assert_eq!(
+            read(&line).unwrap().item,
+            Item::Removal { source: BLUESKY, author: "d".into() }
+        );
     }
 }
 
 #[test]
 fn what_is_no_post_is_understood_and_left() {
     let kinds = [
-        (r#"{"did":"d","time_us":1767603601000000,"kind":"identity","identity":{"did":"d"}}"#, Ignored::Identity),
+        (
+            r#"{"did":"d","time_us":1767603601000000,"kind":"identity","identity":{"did":"d"}}"#,
+            Ignored::Identity,
+        ),
         (
             r#"{"did":"d","time_us":1767603601000000,"kind":"commit","commit":{"operation":"create","collection":"app.bsky.feed.like","rkey":"k","record":{"createdAt":5,"text":{}}}}"#,
             Ignored::Collection,
@@ -242,14 +263,20 @@ fn what_is_no_post_is_understood_and_left() {
             r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#sync","seq":1,"did":"d","time":"2026-01-05T09:00:01Z"}}"#,
             Ignored::Sync,
         ),
-        (r#"{"$type":"network.bsky.jetstream.subscribeEvents#identity","seq":1,"did":"d","time":"never"}"#, Ignored::Identity),
+        (
+            r#"{"$type":"network.bsky.jetstream.subscribeEvents#identity","seq":1,"did":"d","time":"never"}"#,
+            Ignored::Identity,
+        ),
     ];
     for (line, kind) in kinds {
         assert_eq!(read(line).unwrap().item, Item::Ignored(kind), "{line}");
     }
     let info = r#"{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"OutdatedCursor"}"#;
     assert_eq!(read(info).unwrap().item, Item::Info("OutdatedCursor".into()));
-    assert_eq!(read(r#"{"$type":"error","error":"ConsumerTooSlow"}"#).unwrap().item, Item::Failure("ConsumerTooSlow".into()));
+    assert_eq!(
+        read(r#"{"$type":"error","error":"ConsumerTooSlow"}"#).unwrap().item,
+        Item::Failure("ConsumerTooSlow".into())
+    );
     assert_eq!(read(" \t\r").unwrap().item, Item::Blank);
     assert_eq!(read("").unwrap().item, Item::Blank);
 }
@@ -259,13 +286,16 @@ fn unneeded_fields_may_be_of_any_type_and_keys_may_stand_twice() {
     let line = r#"{"id":"0","url":5,"more":{"deep":[1e999,{"a":null}]},"id":"1","author":"a","author":"b","created_at":1767603601,"text":null,"tags":null}"#;
     let post = post(line);
     assert_eq!((&*post.id, &*post.author, post.text, post.link), ("1", "b", None, None));
-    let line = FIRST.replace(r#""langs":["en"]"#, r#""langs":"en","reply":7,"labels":[]"#).replace(r#""cursor":7"#, r#""cursor":{}"#);
+    let line = FIRST
+        .replace(r#""langs":["en"]"#, r#""langs":"en","reply":7,"labels":[]"#)
+        .replace(r#""cursor":7"#, r#""cursor":{}"#);
     assert!(matches!(read(&line).unwrap(), Line { sequence: None, item: Item::Post(_), .. }));
 }
 
 #[test]
 fn each_defect_has_its_reason_and_names_the_field() {
-    let ours = |fields: &str| format!(r#"{{"id":"1","author":"a","created_at":1767603601,{fields}}}"#);
+    let ours =
+        |fields: &str| format!(r#"{{"id":"1","author":"a","created_at":1767603601,{fields}}}"#);
     let cases = [
         (r#"{"id":"1""#.to_owned(), "json", "at byte 8"),
         (r#"{"id":"1"} x"#.to_owned(), "json", "at byte 11"),
@@ -287,10 +317,26 @@ fn each_defect_has_its_reason_and_names_the_field() {
         (ours(r#""created_at":null"#), "time", "created_at missing or unreadable"),
         (ours(r#""created_at":true"#), "time", "created_at missing or unreadable"),
         (ours(r#""created_at":"yesterday""#), "time", "created_at missing or unreadable"),
-        (ours(r#""created_at":"2026-02-30T00:00:00Z""#), "time", "created_at missing or unreadable"),
-        (ours(r#""created_at":"-9999-01-01T00:00:00Z""#), "time-range", "created_at outside 2000 to 2099"),
-        (ours(r#""created_at":"99999-01-01T00:00:00Z""#), "time-range", "created_at outside 2000 to 2099"),
-        (ours(r#""created_at":"2100-01-01T00:00:00Z""#), "time-range", "created_at outside 2000 to 2099"),
+        (
+            ours(r#""created_at":"2026-02-30T00:00:00Z""#),
+            "time",
+            "created_at missing or unreadable",
+        ),
+        (
+            ours(r#""created_at":"-9999-01-01T00:00:00Z""#),
+            "time-range",
+            "created_at outside 2000 to 2099",
+        ),
+        (
+            ours(r#""created_at":"99999-01-01T00:00:00Z""#),
+            "time-range",
+            "created_at outside 2000 to 2099",
+        ),
+        (
+            ours(r#""created_at":"2100-01-01T00:00:00Z""#),
+            "time-range",
+            "created_at outside 2000 to 2099",
+        ),
         (ours(r#""created_at":1e400"#), "time-range", "created_at outside 2000 to 2099"),
         (ours(r#""created_at":-5"#), "time-range", "created_at outside 2000 to 2099"),
         (ours(r#""arrived":"soon""#), "arrival", "arrived"),
@@ -307,15 +353,27 @@ fn each_defect_has_its_reason_and_names_the_field() {
         (FIRST.replace("1767603601000000", "12"), "arrival", "time_us"),
         (FIRST.replace("\"k1\"", "null"), "field", "rkey"),
         (FIRST.replace("createdAt", "created"), "time", "created_at missing or unreadable"),
-        (FIRST.replace("\"operation\":\"create\"", "\"operation\":\"merge\""), "field", "operation"),
+        (
+            FIRST.replace("\"operation\":\"create\"", "\"operation\":\"merge\""),
+            "field",
+            "operation",
+        ),
         (SECOND.replace("\"2026-01-05T09:00:01.000000Z\"", "\"noon\""), "arrival", "time"),
         (r#"{"$type":"message","payload":[]}"#.to_owned(), "field", "payload"),
-        (r#"{"did":"d","time_us":1767603601000000,"kind":"account","account":{"active":"no"}}"#.to_owned(), "field", "active"),
+        (
+            r#"{"did":"d","time_us":1767603601000000,"kind":"account","account":{"active":"no"}}"#
+                .to_owned(),
+            "field",
+            "active",
+        ),
     ];
     for (line, why, detail) in cases {
         assert_eq!(reason(&line), (why, detail.to_owned()), "{line}");
     }
-    assert_eq!(parse(b"{\"id\":\"\xff\"}", &Limits::default()).unwrap_err(), Rejected::new(RejectReason::Utf8, "at byte 7"));
+    assert_eq!(
+        parse(b"{\"id\":\"\xff\"}", &Limits::default()).unwrap_err(),
+        Rejected::new(RejectReason::Utf8, "at byte 7")
+    );
 }
 
 // --- bounds ---
@@ -324,7 +382,10 @@ fn each_defect_has_its_reason_and_names_the_field() {
 fn a_million_levels_are_a_reject_and_no_abort() {
     let limits = Limits { line_bytes_max: 16 << 20, ..Limits::default() };
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-        for line in [open.repeat(1_000_000), format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000))] {
+        for line in [
+            open.repeat(1_000_000),
+            format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000)),
+        ] {
             assert_eq!(parse(line.as_bytes(), &limits).unwrap_err().reason, RejectReason::Depth);
         }
         let line = format!("{{\"more\":{}1{}}}", open.repeat(100_000), close.repeat(100_000));
@@ -348,7 +409,10 @@ fn brackets_in_strings_are_no_levels() {
 
 #[test]
 fn a_line_of_ten_megabytes_is_a_reject() {
-    let line = format!(r#"{{"id":"1","author":"a","created_at":1767603601,"text":"{}"}}"#, "x".repeat(10_000_000));
+    let line = format!(
+        r#"{{"id":"1","author":"a","created_at":1767603601,"text":"{}"}}"#,
+        "x".repeat(10_000_000)
+    );
     assert_eq!(read(&line).unwrap_err().reason, RejectReason::Length);
 }
 
@@ -360,7 +424,9 @@ fn a_hundred_thousand_tags_leave_the_first_256() {
     let Item::Post(post) = parse(line.as_bytes(), &limits).unwrap().item else { panic!() };
     assert_eq!((post.tags.len(), post.tags_dropped, &*post.tags[255]), (256, 99_744, "t255"));
     let facets = (0..100_000)
-        .map(|i| format!(r#"{{"features":[{{"$type":"app.bsky.richtext.facet#tag","tag":"t{i}"}}]}}"#))
+        .map(|i| {
+            format!(r#"{{"features":[{{"$type":"app.bsky.richtext.facet#tag","tag":"t{i}"}}]}}"#)
+        })
         .collect::<Vec<_>>()
         .join(",");
     let start = FIRST.find("\"facets\":[").unwrap();
@@ -368,14 +434,19 @@ fn a_hundred_thousand_tags_leave_the_first_256() {
     let line = format!("{}\"facets\":[{facets}]{}", &FIRST[..start], &FIRST[end..]);
     let Item::Post(post) = parse(line.as_bytes(), &limits).unwrap().item else { panic!() };
     assert_eq!((post.tags.len(), post.tags_dropped), (256, 99_745), "with the one of `tags`");
-    let long = format!(r#"{{"id":"1","author":"a","created_at":1767603601,"tags":["{}"," ","ok"]}}"#, "x".repeat(641));
+    let long = format!(
+        r#"{{"id":"1","author":"a","created_at":1767603601,"tags":["{}"," ","ok"]}}"#,
+        "x".repeat(641)
+    );
     let post = self::post(&long);
     assert_eq!((post.tags, post.tags_dropped), (vec!["ok".into()], 1));
 }
 
 #[test]
 fn nul_and_lone_surrogates_are_read() {
-    let post = post(r#"{"id":"1","author":"a","created_at":1767603601,"text":"a\u0000b \ud800 c \ude00\ud83d\ude00","tags":["\udc00x"]}"#);
+    let post = post(
+        r#"{"id":"1","author":"a","created_at":1767603601,"text":"a\u0000b \ud800 c \ude00\ud83d\ude00","tags":["\udc00x"]}"#,
+    );
     assert_eq!(post.text.as_deref(), Some("a\0b \u{fffd} c \u{fffd}😀"));
     assert_eq!(post.tags, ["\u{fffd}x"]);
 }
@@ -388,5 +459,8 @@ fn the_golden_lines_are_understood() {
     let posts = items.iter().filter(|item| matches!(item, Item::Post(_))).count();
     let ignored = |kind| items.iter().filter(|item| **item == Item::Ignored(kind)).count();
     assert_eq!((items.len(), posts), (10, 1));
-    assert_eq!((ignored(Ignored::Collection), ignored(Ignored::Identity), ignored(Ignored::Account)), (7, 1, 1));
+    assert_eq!(
+        (ignored(Ignored::Collection), ignored(Ignored::Identity), ignored(Ignored::Account)),
+        (7, 1, 1)
+    );
 }

@@ -16,7 +16,9 @@ fn live() -> Progress {
 
 /// What a tick claims, in seconds after `T`.
 fn claim(progress: &mut Progress, now: Micros) -> Option<(i64, i64, Span)> {
-    progress.tick(at(now)).map(|tick| ((tick.from - T) / SECOND, (tick.reached - T) / SECOND, tick.span))
+    progress
+        .tick(at(now))
+        .map(|tick| ((tick.from - T) / SECOND, (tick.reached - T) / SECOND, tick.span))
 }
 
 #[derive(Debug, Clone)]
@@ -140,7 +142,11 @@ fn an_outage_is_held_then_ticked_as_silence_then_replaced() {
     assert_eq!(claim(&mut progress, T + 700 * SECOND), Some((5, 8, Span::Covered)));
     progress.on_arrival(T + 300 * SECOND, at(T + 701 * SECOND));
     progress.on_alive(at(T + 701 * SECOND));
-    assert_eq!(claim(&mut progress, T + 701 * SECOND), Some((8, 300, Span::Covered)), "no clock while it catches up");
+    assert_eq!(
+        claim(&mut progress, T + 701 * SECOND),
+        Some((8, 300, Span::Covered)),
+        "no clock while it catches up"
+    );
     progress.on_arrival(T + 701 * SECOND, at(T + 702 * SECOND));
     progress.on_alive(at(T + 720 * SECOND));
     assert_eq!(claim(&mut progress, T + 720 * SECOND), Some((300, 718, Span::Covered)));

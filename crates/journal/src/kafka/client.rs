@@ -1,7 +1,9 @@
 //! What goes wrong between us and the brokers, in our words.
 //!
-//! librdkafka reports trouble beside the call that suffers from it: a refused password is an event, and the call a time-out.
-//! So the clients of one journal share a [`Trouble`], which remembers the last of each kind for the error of the call.
+//! librdkafka reports trouble beside the call that suffers from it: a refused password is an event,
+//! and the call a time-out.
+//! So the clients of one journal share a [`Trouble`], which remembers the last of each kind for the
+//! error of the call.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -57,10 +59,19 @@ impl Trouble {
     }
 
     /// The error of a call on a stream.
-    pub(super) fn failed(&self, action: &str, stream: Option<Stream>, error: KafkaError) -> JournalError {
+    pub(super) fn failed(
+        &self,
+        action: &str,
+        stream: Option<Stream>,
+        error: KafkaError,
+    ) -> JournalError {
         match (code_of(&error), stream) {
-            (Some(code), _) if is_refusal(code) => self.refused(&self.explained(|seen| &seen.refused).unwrap_or_else(|| error.to_string())),
-            (Some(code), Some(stream)) if is_absence(code) => JournalError::Missing { topic: self.settings.topic(stream) },
+            (Some(code), _) if is_refusal(code) => self.refused(
+                &self.explained(|seen| &seen.refused).unwrap_or_else(|| error.to_string()),
+            ),
+            (Some(code), Some(stream)) if is_absence(code) => {
+                JournalError::Missing { topic: self.settings.topic(stream) }
+            }
             (Some(code), _) if is_silence(code) => self.unreachable(&error.to_string()),
             _ => JournalError::Io { action: action.to_owned(), source: Box::new(error) },
         }
@@ -90,7 +101,10 @@ impl Trouble {
 
     fn explained(&self, kind: impl Fn(&Seen) -> &Option<(Instant, String)>) -> Option<String> {
         let seen = held(&self.seen);
-        kind(&seen).as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, reason)| reason.clone())
+        kind(&seen)
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < FRESH)
+            .map(|(_, reason)| reason.clone())
     }
 }
 

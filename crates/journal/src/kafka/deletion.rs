@@ -1,6 +1,7 @@
 //! Deletion of records by position (DeleteRecords), and the positions that an age stands for.
 //!
-//! Brokers delete by `retention.ms` alone, which is the hard age; whoever knows what is still needed deletes earlier through this.
+//! Brokers delete by `retention.ms` alone, which is the hard age; whoever knows what is still
+//! needed deletes earlier through this.
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -12,30 +13,51 @@ use super::client::Shared;
 use super::migration::wait_for;
 use crate::{Deleted, Journal, JournalError, Position, Stream};
 
-/// The first position of each partition that was appended at or after an instant, by the brokers' clocks.
-pub(super) fn positions_at(journal: &KafkaJournal, stream: Stream, at: u64) -> Result<Vec<Position>, JournalError> {
+/// The first position of each partition that was appended at or after an instant, by the brokers'
+/// clocks.
+pub(super) fn positions_at(
+    journal: &KafkaJournal,
+    stream: Stream,
+    at: u64,
+) -> Result<Vec<Position>, JournalError> {
     let topic = journal.settings.topic(stream);
-    let failed = |error| journal.trouble.failed(&format!("ask for positions by time of `{topic}`"), Some(stream), error);
+    let failed = |error| {
+        journal.trouble.failed(
+            &format!("ask for positions by time of `{topic}`"),
+            Some(stream),
+            error,
+        )
+    };
     let context = Shared(std::sync::Arc::clone(&journal.trouble));
     // It fetches nothing: it is assigned no partition.
-    let consumer: BaseConsumer<Shared> =
-        journal.settings.reader(1024).create_with_context(context).map_err(|error| journal.trouble.misset(error))?;
+    let consumer: BaseConsumer<Shared> = journal
+        .settings
+        .reader(1024)
+        .create_with_context(context)
+        .map_err(|error| journal.trouble.misset(error))?;
     let partitions = journal.partitions(stream);
     let millis = i64::try_from(at.saturating_mul(1000)).unwrap_or(i64::MAX);
     let mut asked = TopicPartitionList::with_capacity(partitions as usize);
     for partition in 0..partitions {
-        asked.add_partition_offset(&topic, partition.cast_signed(), Offset::Offset(millis)).map_err(failed)?;
+        asked
+            .add_partition_offset(&topic, partition.cast_signed(), Offset::Offset(millis))
+            .map_err(failed)?;
     }
-    let found = consumer.offsets_for_times(asked, journal.settings.request_timeout).map_err(failed)?;
+    let found =
+        consumer.offsets_for_times(asked, journal.settings.request_timeout).map_err(failed)?;
     (0..partitions)
         .map(|partition| {
             let extent = journal.extent(stream, partition)?;
             let element = found.find_partition(&topic, partition.cast_signed());
-            if let Some(Err(error)) = element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error) {
+            if let Some(Err(error)) =
+                element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            {
                 return Err(failed(error));
             }
             Ok(match element.map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => Position::try_from(offset).unwrap_or(extent.start).clamp(extent.start, extent.end),
+                Some(Offset::Offset(offset)) => Position::try_from(offset)
+                    .unwrap_or(extent.start)
+                    .clamp(extent.start, extent.end),
                 // Nothing was appended since.
                 Some(Offset::End) => extent.end,
                 _ => extent.start,
@@ -45,9 +67,15 @@ pub(super) fn positions_at(journal: &KafkaJournal, stream: Stream, at: u64) -> R
 }
 
 /// Deletes what stands before these positions.
-pub(super) fn delete_before(journal: &KafkaJournal, stream: Stream, positions: &[Position]) -> Result<Deleted, JournalError> {
+pub(super) fn delete_before(
+    journal: &KafkaJournal,
+    stream: Stream,
+    positions: &[Position],
+) -> Result<Deleted, JournalError> {
     let topic = journal.settings.topic(stream);
-    let failed = |error| journal.trouble.failed(&format!("delete records of `{topic}`"), Some(stream), error);
+    let failed = |error| {
+        journal.trouble.failed(&format!("delete records of `{topic}`"), Some(stream), error)
+    };
     let mut list = TopicPartitionList::new();
     let mut deleted = Deleted::default();
     for (partition, position) in (0u32..).zip(positions) {
@@ -55,7 +83,12 @@ pub(super) fn delete_before(journal: &KafkaJournal, stream: Stream, positions: &
         let until = (*position).min(extent.end);
         if until > extent.start {
             deleted.records += until - extent.start;
-            list.add_partition_offset(&topic, partition.cast_signed(), Offset::Offset(until.cast_signed())).map_err(failed)?;
+            list.add_partition_offset(
+                &topic,
+                partition.cast_signed(),
+                Offset::Offset(until.cast_signed()),
+            )
+            .map_err(failed)?;
         }
     }
     if deleted.records == 0 {
@@ -69,6 +102,7 @@ pub(super) fn delete_before(journal: &KafkaJournal, stream: Stream, positions: &
     let timeout = Some(journal.settings.request_timeout);
     let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
     let results = wait_for(admin.delete_records(&list, &options)).map_err(failed)?;
-    let errors: Vec<KafkaError> = results.elements().into_iter().filter_map(|element| element.error().err()).collect();
+    let errors: Vec<KafkaError> =
+        results.elements().into_iter().filter_map(|element| element.error().err()).collect();
     errors.into_iter().next().map_or(Ok(deleted), |error| Err(failed(error)))
 }

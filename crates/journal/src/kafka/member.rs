@@ -1,8 +1,11 @@
 //! A member of a Kafka group: a consumer that consumes nothing.
 //!
-//! One thread owns the consumer and polls it, whatever the rest of the process does; what the group decides goes into a queue
-//! that [`Membership::changes`] empties. Every partition is paused in the same moment that it is given, because reading is
-//! done by position and elsewhere. A worker that stops asking for changes is made to leave, as if its process had died:
+//! One thread owns the consumer and polls it, whatever the rest of the process does; what the group
+//! decides goes into a queue
+//! that [`Membership::changes`] empties. Every partition is paused in the same moment that it is
+//! given, because reading is
+//! done by position and elsewhere. A worker that stops asking for changes is made to leave, as if
+//! its process had died:
 //! the thread that answers for it would otherwise hold its partitions for ever.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,7 +62,11 @@ enum Failure {
 }
 
 impl Member {
-    pub(super) fn join(settings: &KafkaSettings, trouble: &Arc<Trouble>, group: Group) -> Result<Member, JournalError> {
+    pub(super) fn join(
+        settings: &KafkaSettings,
+        trouble: &Arc<Trouble>,
+        group: Group,
+    ) -> Result<Member, JournalError> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 changes: VecDeque::new(),
@@ -74,11 +81,15 @@ impl Member {
             trouble: Arc::clone(trouble),
         });
         let name = settings.group(group);
-        let consumer: BaseConsumer<Context> =
-            settings.member(group).create_with_context(Context(Arc::clone(&shared))).map_err(|error| trouble.misset(error))?;
+        let consumer: BaseConsumer<Context> = settings
+            .member(group)
+            .create_with_context(Context(Arc::clone(&shared)))
+            .map_err(|error| trouble.misset(error))?;
         let topic = settings.topic(group.stream());
         let action = format!("join the group `{name}`");
-        consumer.subscribe(&[&topic]).map_err(|error| trouble.failed(&action, Some(group.stream()), error))?;
+        consumer
+            .subscribe(&[&topic])
+            .map_err(|error| trouble.failed(&action, Some(group.stream()), error))?;
         let own = Arc::clone(&shared);
         let silence_max = settings.session_timeout;
         let thread = std::thread::Builder::new()
@@ -101,7 +112,9 @@ impl Membership for Member {
         let (mut state, _) = self
             .shared
             .changed
-            .wait_timeout_while(state, wait, |state| state.changes.is_empty() && state.failed.is_none())
+            .wait_timeout_while(state, wait, |state| {
+                state.changes.is_empty() && state.failed.is_none()
+            })
             .unwrap_or_else(PoisonError::into_inner);
         state.asked = Instant::now();
         // What was taken comes before what has failed: the worker must drop it in any case.
@@ -129,10 +142,15 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut state = held(&self.shared.state);
         state.leaving = true;
-        let (state, _) = self.shared.changed.wait_timeout_while(state, LEAVE, |state| !state.ended).unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, LEAVE, |state| !state.ended)
+            .unwrap_or_else(PoisonError::into_inner);
         let ended = state.ended;
         drop(state);
-        // A thread that still waits for a dead broker ends by itself, and then the group has long given up on it.
+        // A thread that still waits for a dead broker ends by itself, and then the group has long
+        // given up on it.
         if let Some(thread) = self.thread.take().filter(|_| ended) {
             let _ = thread.join();
         }
@@ -172,16 +190,29 @@ fn attend(consumer: &BaseConsumer<Context>, shared: &Shared, topic: &str, silenc
     }
 }
 
-/// Commits what has moved since it was last shown. Nobody resumes from it, so a failure is not worth a word.
-fn show(consumer: &BaseConsumer<Context>, shared: &Shared, topic: &str, shown: &mut BTreeMap<u32, Position>) {
+/// Commits what has moved since it was last shown. Nobody resumes from it, so a failure is not
+/// worth a word.
+fn show(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    topic: &str,
+    shown: &mut BTreeMap<u32, Position>,
+) {
     let moved: Vec<(u32, Position)> = {
         let state = held(&shared.state);
         let owned = state.shown.iter().filter(|(partition, _)| state.owned.contains(partition));
-        owned.filter(|(partition, next)| shown.get(partition) != Some(next)).map(|(partition, next)| (*partition, *next)).collect()
+        owned
+            .filter(|(partition, next)| shown.get(partition) != Some(next))
+            .map(|(partition, next)| (*partition, *next))
+            .collect()
     };
     let mut list = TopicPartitionList::with_capacity(moved.len());
     for (partition, next) in &moved {
-        let added = list.add_partition_offset(topic, partition.cast_signed(), Offset::Offset(next.cast_signed()));
+        let added = list.add_partition_offset(
+            topic,
+            partition.cast_signed(),
+            Offset::Offset(next.cast_signed()),
+        );
         added.expect("an offset of at least 0");
     }
     if !moved.is_empty() && consumer.commit(&list, CommitMode::Async).is_ok() {
@@ -194,7 +225,15 @@ impl Shared {
         let failure = match error {
             KafkaError::MessageConsumptionFatal(_) => Failure::Fatal(error.to_string()),
             _ if code_of(error) == Some(Code::Fatal) => Failure::Fatal(error.to_string()),
-            _ if matches!(code_of(error), Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed | Code::Authentication)) => {
+            _ if matches!(
+                code_of(error),
+                Some(
+                    Code::GroupAuthorizationFailed
+                        | Code::TopicAuthorizationFailed
+                        | Code::Authentication
+                )
+            ) =>
+            {
                 Failure::Refused(error.clone())
             }
             // Brokers that come and go; the group's own verdict comes as a rebalance.
@@ -237,12 +276,19 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn rebalance(&self, consumer: &BaseConsumer<Context>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let partitions: Vec<u32> = list.elements().iter().map(|element| element.partition().cast_unsigned()).collect();
+        let partitions: Vec<u32> =
+            list.elements().iter().map(|element| element.partition().cast_unsigned()).collect();
         let given = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if given {
-            // A stated offset spares the question for a committed one, which there may not be. Nothing is fetched from it.
+            // A stated offset spares the question for a committed one, which there may not be.
+            // Nothing is fetched from it.
             list.set_all_offsets(Offset::Offset(0)).expect("an offset of 0");
         }
         let answered = match (given, cooperative) {

@@ -1,7 +1,10 @@
-//! What the streams say of themselves: their generation, their partitions, and what is still to be made anew.
+//! What the streams say of themselves: their generation, their partitions, and what is still to be
+//! made anew.
 //!
-//! Written by `migrate` under a key of both compacted streams, because either may be lost; the higher generation counts.
-//! `open` believes it rather than any setting. One line of text, so that it can be read with any tool.
+//! Written by `migrate` under a key of both compacted streams, because either may be lost; the
+//! higher generation counts.
+//! `open` believes it rather than any setting. One line of text, so that it can be read with any
+//! tool.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +37,12 @@ impl Recorded {
         let anew: Vec<&str> = self.anew.iter().map(|stream| stream.name()).collect();
         let unfinished = u8::from(self.unfinished);
         let Recorded { generation, posts, feeds, .. } = self;
-        format!("{FORMAT} generation={generation} posts={posts} feeds={feeds} unfinished={unfinished} anew={}", anew.join(",")).into_bytes()
+        format!(
+            "{FORMAT} generation={generation} posts={posts} feeds={feeds} \
+            unfinished={unfinished} anew={}",
+            anew.join(",")
+        )
+        .into_bytes()
     }
 
     pub(super) fn from_bytes(bytes: &[u8], topic: &str) -> Result<Recorded, JournalError> {
@@ -47,10 +55,17 @@ impl Recorded {
 
     fn parse(text: &str) -> Option<Recorded> {
         let fields = text.strip_prefix(FORMAT)?;
-        let fields: BTreeMap<&str, &str> = fields.split_ascii_whitespace().map(|field| field.split_once('=')).collect::<Option<_>>()?;
+        let fields: BTreeMap<&str, &str> = fields
+            .split_ascii_whitespace()
+            .map(|field| field.split_once('='))
+            .collect::<Option<_>>()?;
         let anew = fields.get("anew")?.split(',').filter(|name| !name.is_empty());
         Some(Recorded {
-            generation: fields.get("generation")?.parse().ok().filter(|generation| *generation > 0)?,
+            generation: fields
+                .get("generation")?
+                .parse()
+                .ok()
+                .filter(|generation| *generation > 0)?,
             posts: fields.get("posts")?.parse().ok().filter(|partitions| *partitions > 0)?,
             feeds: fields.get("feeds")?.parse().ok().filter(|partitions| *partitions > 0)?,
             unfinished: *fields.get("unfinished")? == "1",

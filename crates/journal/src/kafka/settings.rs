@@ -1,6 +1,7 @@
 //! How Kafka's client is set up, for each of the things that this crate does with it.
 //!
-//! Knows librdkafka's properties: which ones our promises rest on, and which are only ours until somebody says otherwise.
+//! Knows librdkafka's properties: which ones our promises rest on, and which are only ours until
+//! somebody says otherwise.
 //! Reads no file and no environment; secrets come in as values and never go out again.
 
 use std::collections::BTreeMap;
@@ -22,13 +23,15 @@ pub struct KafkaSettings {
     pub prefix: String,
     /// Of posts; must be those that [`super::migrate`] has made.
     pub partitions: u32,
-    /// librdkafka's properties, by its own names. They win over ours; those which promises rest on are refused.
+    /// librdkafka's properties, by its own names. They win over ours; those which promises rest on
+    /// are refused.
     pub properties: BTreeMap<String, String>,
     /// How long a question to the brokers may take, other brokers tried meanwhile included.
     pub request_timeout: Duration,
     /// How long an append tries to be acknowledged before it says that it has failed.
     pub delivery_timeout: Duration,
-    /// After how long a silence a member of a group is taken for dead. The new group protocol has the brokers' own.
+    /// After how long a silence a member of a group is taken for dead. The new group protocol has
+    /// the brokers' own.
     pub session_timeout: Duration,
     /// The most bytes fetched ahead of a reader of one partition.
     pub prefetch_bytes: usize,
@@ -37,7 +40,11 @@ pub struct KafkaSettings {
 }
 
 impl KafkaSettings {
-    pub fn new(brokers: impl Into<String>, prefix: impl Into<String>, partitions: u32) -> KafkaSettings {
+    pub fn new(
+        brokers: impl Into<String>,
+        prefix: impl Into<String>,
+        partitions: u32,
+    ) -> KafkaSettings {
         KafkaSettings {
             brokers: brokers.into(),
             prefix: prefix.into(),
@@ -62,7 +69,9 @@ impl KafkaSettings {
 
     /// Refuses what can't work before anything is connected.
     pub(super) fn check(&self) -> Result<(), JournalError> {
-        let setting = |name: &str, reason: &str| Err(JournalError::Setting { name: name.to_owned(), reason: reason.to_owned() });
+        let setting = |name: &str, reason: &str| {
+            Err(JournalError::Setting { name: name.to_owned(), reason: reason.to_owned() })
+        };
         if let Some(name) = OURS.into_iter().find(|name| self.properties.contains_key(*name)) {
             return setting(name, "the journal's promises rest on its value");
         }
@@ -100,7 +109,10 @@ impl KafkaSettings {
             .set("acks", "all")
             .set("message.timeout.ms", millis(self.delivery_timeout))
             .set("message.max.bytes", BATCH_BYTES_MAX.to_string())
-            .set("queue.buffering.max.kbytes", self.queue_bytes.max(BATCH_BYTES_MAX * 2).div_ceil(1024).to_string())
+            .set(
+                "queue.buffering.max.kbytes",
+                self.queue_bytes.max(BATCH_BYTES_MAX * 2).div_ceil(1024).to_string(),
+            )
             // An append waits for its acknowledgement, so what is to go together is there at once.
             .set("linger.ms", "1")
             .set("compression.type", "lz4")
@@ -113,7 +125,8 @@ impl KafkaSettings {
     pub(super) fn reader(&self, prefetch_bytes: usize) -> ClientConfig {
         let mut config = self.consumer();
         config
-            // Never used for anything: librdkafka assigns partitions by hand only to consumers that have one.
+            // Never used for anything: librdkafka assigns partitions by hand only to consumers that
+            // have one.
             .set("group.id", format!("{}.readers", self.prefix))
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "100")
@@ -123,7 +136,15 @@ impl KafkaSettings {
             .set("queued.max.messages.kbytes", prefetch_bytes.div_ceil(1024).max(1).to_string())
             .set("queued.min.messages", "1000000")
             .set("check.crcs", "true");
-        self.with_properties(config, &["session.timeout.ms", "group.protocol", "partition.assignment.strategy", "group.instance.id"])
+        self.with_properties(
+            config,
+            &[
+                "session.timeout.ms",
+                "group.protocol",
+                "partition.assignment.strategy",
+                "group.instance.id",
+            ],
+        )
     }
 
     /// A consumer that is only there to be a member.
@@ -134,8 +155,14 @@ impl KafkaSettings {
             config
                 .set("partition.assignment.strategy", "cooperative-sticky")
                 .set("session.timeout.ms", millis(self.session_timeout))
-                .set("heartbeat.interval.ms", millis((self.session_timeout / 10).max(Duration::from_millis(100))))
-                .set("max.poll.interval.ms", millis(self.session_timeout.max(Duration::from_secs(300))));
+                .set(
+                    "heartbeat.interval.ms",
+                    millis((self.session_timeout / 10).max(Duration::from_millis(100))),
+                )
+                .set(
+                    "max.poll.interval.ms",
+                    millis(self.session_timeout.max(Duration::from_secs(300))),
+                );
         }
         self.with_properties(config, &[])
     }

@@ -1,8 +1,11 @@
 //! The last value of each key of a compacted stream.
 //!
-//! Follows the stream from its first record, and before each answer up to where it ends at that moment, so that an answer
-//! holds all that any process had had acknowledged. Short values are kept in memory; of long ones only the position, where they
-//! are read again: snapshots are larger than what anybody wants to hold twice. Keys that aren't text are the journal's own.
+//! Follows the stream from its first record, and before each answer up to where it ends at that
+//! moment, so that an answer
+//! holds all that any process had had acknowledged. Short values are kept in memory; of long ones
+//! only the position, where they
+//! are read again: snapshots are larger than what anybody wants to hold twice. Keys that aren't
+//! text are the journal's own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +62,11 @@ impl Table {
         Table { stream, topic: settings.topic(stream), partitions, follower: None }
     }
 
-    pub(super) fn get(&mut self, hands: &Hands<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+    pub(super) fn get(
+        &mut self,
+        hands: &Hands<'_>,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, JournalError> {
         let stream = self.stream;
         for _ in 0..ATTEMPTS {
             let follower = self.follow(hands, Some(partition_of(key, self.partitions)))?;
@@ -73,11 +80,18 @@ impl Table {
             }
             // A newer value of this key has let compaction delete the one that was looked up.
         }
-        Err(JournalError::Io { action: format!("read `{}`", self.topic), source: "its value was replaced again and again".into() })
+        Err(JournalError::Io {
+            action: format!("read `{}`", self.topic),
+            source: "its value was replaced again and again".into(),
+        })
     }
 
     /// The keys that are text and begin so, sorted.
-    pub(super) fn keys(&mut self, hands: &Hands<'_>, prefix: &str) -> Result<Vec<String>, JournalError> {
+    pub(super) fn keys(
+        &mut self,
+        hands: &Hands<'_>,
+        prefix: &str,
+    ) -> Result<Vec<String>, JournalError> {
         let follower = self.follow(hands, None)?;
         let keys = follower.slots.range(prefix.as_bytes().to_vec()..).map(|(key, _)| key);
         let keys = keys.take_while(|key| key.starts_with(prefix.as_bytes()));
@@ -95,11 +109,15 @@ impl Table {
     }
 
     fn try_follow(&mut self, hands: &Hands<'_>, only: Option<u32>) -> Result<(), JournalError> {
-        let extent = |partition| hands.readers.extent(self.stream, partition).map(|extent| (partition, extent));
+        let extent = |partition| {
+            hands.readers.extent(self.stream, partition).map(|extent| (partition, extent))
+        };
         if self.follower.is_none() {
             let extents: Vec<_> = (0..self.partitions).map(extent).collect::<Result<_, _>>()?;
-            let from: Vec<_> = extents.into_iter().map(|(partition, extent)| (partition, extent.start)).collect();
-            let consumer = consumer_of(hands.settings, hands.trouble, PREFETCH_BYTES, &self.topic, &from)?;
+            let from: Vec<_> =
+                extents.into_iter().map(|(partition, extent)| (partition, extent.start)).collect();
+            let consumer =
+                consumer_of(hands.settings, hands.trouble, PREFETCH_BYTES, &self.topic, &from)?;
             let next = from.into_iter().map(|(_, position)| position).collect();
             self.follower = Some(Follower { consumer, next, slots: BTreeMap::new() });
         }
@@ -109,7 +127,9 @@ impl Table {
         let mut moved = Instant::now();
         let mut pushed = false;
         loop {
-            let lagging = extents.iter().find(|(partition, extent)| follower.next[*partition as usize] < extent.end);
+            let lagging = extents
+                .iter()
+                .find(|(partition, extent)| follower.next[*partition as usize] < extent.end);
             let Some(&(partition, _)) = lagging else { return Ok(()) };
             match poll(&follower.consumer, STALL) {
                 Ok(Some(record)) => {
@@ -118,8 +138,12 @@ impl Table {
                 }
                 Ok(None) if moved.elapsed() < STALL => {}
                 Ok(None) if !pushed => {
-                    // The last records of a stream can be tombstones that compaction has deleted: then no fetch ever reaches its end.
-                    hands.writer.append(self.stream, &[Outgoing { partition, key: Some(PUSH), value: None }])?;
+                    // The last records of a stream can be tombstones that compaction has deleted:
+                    // then no fetch ever reaches its end.
+                    hands.writer.append(
+                        self.stream,
+                        &[Outgoing { partition, key: Some(PUSH), value: None }],
+                    )?;
                     (moved, pushed) = (Instant::now(), true);
                 }
                 Ok(None) if moved.elapsed() < hands.settings.request_timeout => {}
@@ -127,10 +151,15 @@ impl Table {
                     self.follower = None;
                     return Err(hands.trouble.unreachable("no record came in time"));
                 }
-                Err(error) if is_passing(&error) && moved.elapsed() < hands.settings.request_timeout => {}
+                Err(error)
+                    if is_passing(&error) && moved.elapsed() < hands.settings.request_timeout => {}
                 Err(error) => {
                     self.follower = None;
-                    return Err(hands.trouble.failed(&format!("read `{}`", self.topic), Some(self.stream), error));
+                    return Err(hands.trouble.failed(
+                        &format!("read `{}`", self.topic),
+                        Some(self.stream),
+                        error,
+                    ));
                 }
             }
         }
@@ -148,7 +177,10 @@ impl Follower {
             }
             Some(value) => {
                 let held = (value.len() <= HELD_BYTES_MAX).then_some(value);
-                self.slots.insert(key, Slot { partition: record.partition, position: record.position, held });
+                self.slots.insert(
+                    key,
+                    Slot { partition: record.partition, position: record.position, held },
+                );
             }
         }
     }
@@ -156,7 +188,9 @@ impl Follower {
 
 /// The partition of a key: always the same, whoever asks (FNV-1a).
 pub(super) fn partition_of(key: &[u8], partitions: u32) -> u32 {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     // The low bits of FNV are weak, the high ones are folded in.
     ((hash ^ (hash >> 32)) % u64::from(partitions)) as u32
 }

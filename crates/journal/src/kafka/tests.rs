@@ -1,4 +1,5 @@
-//! Against a real broker, at `KAFKA_BROKERS`; without one each test says that it was skipped, or fails where parts are required.
+//! Against a real broker, at `KAFKA_BROKERS`; without one each test says that it was skipped, or
+//! fails where parts are required.
 //! Tests that stop the broker start one of their own.
 
 mod broker;
@@ -28,9 +29,12 @@ fn brokers() -> Option<String> {
     part(brokers, "no Kafka to test with: tests/run starts one, or set KAFKA_BROKERS")
 }
 
-/// A part that tests need: without it they are skipped aloud, and fail where everything is to be at hand.
+/// A part that tests need: without it they are skipped aloud, and fail where everything is to be at
+/// hand.
 fn part<T>(part: Option<T>, missing: &str) -> Option<T> {
-    let required = ["CI", "PUMPHANDLE_REQUIRE_PARTS"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let required = ["CI", "PUMPHANDLE_REQUIRE_PARTS"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     assert!(part.is_some() || !required, "{missing}");
     if part.is_none() {
         eprintln!("skipped: {missing}");
@@ -51,7 +55,12 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn settings(brokers: &str, partitions: u32) -> KafkaSettings {
     static USED: AtomicU32 = AtomicU32::new(0);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let prefix = format!("test-{}-{}-{}", since.as_millis(), std::process::id(), USED.fetch_add(1, Ordering::Relaxed));
+    let prefix = format!(
+        "test-{}-{}-{}",
+        since.as_millis(),
+        std::process::id(),
+        USED.fetch_add(1, Ordering::Relaxed)
+    );
     let mut settings = KafkaSettings::new(brokers, prefix, partitions);
     // Tests jump about in streams: a consumer is moved when its last fetch has been answered.
     settings.properties.insert("fetch.wait.max.ms".to_owned(), "5".to_owned());
@@ -100,7 +109,12 @@ impl Setup for Topics {
     fn expire(&mut self, stream: Stream) {
         let mut list = TopicPartitionList::new();
         for partition in 0..self.journal().partitions(stream) {
-            list.add_partition_offset(&self.settings.topic(stream), partition.cast_signed(), Offset::End).unwrap();
+            list.add_partition_offset(
+                &self.settings.topic(stream),
+                partition.cast_signed(),
+                Offset::End,
+            )
+            .unwrap();
         }
         let deleted = wait_for(self.admin().delete_records(&list, &AdminOptions::new())).unwrap();
         deleted.elements().iter().for_each(|element| element.error().unwrap());
@@ -129,7 +143,11 @@ fn a_full_queue_makes_the_appender_wait_and_drops_nothing() {
     for partition in 0..2 {
         let once = (0..500).filter(|n| n % 2 == partition).map(|n: u32| n.to_string());
         let thrice: Vec<String> = once.clone().chain(once.clone()).chain(once).collect();
-        assert_eq!(texts(journal, Stream::Posts, partition), thrice, "whole calls, one after the other");
+        assert_eq!(
+            texts(journal, Stream::Posts, partition),
+            thrice,
+            "whole calls, one after the other"
+        );
     }
 }
 
@@ -138,8 +156,13 @@ fn the_longest_record_passes_through() {
     let Some(brokers) = brokers() else { return };
     let topics = Topics::new(&brokers, 1);
     let journal = topics.journal();
-    let longest: Vec<u8> = (0..crate::RECORD_BYTES_MAX as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    assert_eq!(journal.append(Stream::Posts, &[Entry { partition: 0, bytes: longest.clone() }]).unwrap(), [0]);
+    let longest: Vec<u8> = (0..crate::RECORD_BYTES_MAX as u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    assert_eq!(
+        journal.append(Stream::Posts, &[Entry { partition: 0, bytes: longest.clone() }]).unwrap(),
+        [0]
+    );
     let batch = journal.read(Stream::Posts, 0, 0, 1, Duration::ZERO).unwrap();
     assert!(batch.records == [(0, longest.clone())]);
     let key = "k".repeat(1000);
@@ -156,7 +179,9 @@ fn values_of_other_processes_are_seen_as_soon_as_they_are_acknowledged() {
     assert_eq!(ours.partitions(Stream::Feeds), 8);
     for n in 0..50_u32 {
         let key = format!("feed/{}", n % 20);
-        for (stream, value) in [(Stream::Feeds, vec![n as u8]), (Stream::State, vec![n as u8; 5_000])] {
+        for (stream, value) in
+            [(Stream::Feeds, vec![n as u8]), (Stream::State, vec![n as u8; 5_000])]
+        {
             theirs.put(stream, &[(key.clone(), Some(value.clone()))]).unwrap();
             assert_eq!(ours.get(stream, &key).unwrap(), Some(value));
             assert_eq!(ours.keys(stream, "feed/").unwrap().len(), (n as usize + 1).min(20));
@@ -173,8 +198,10 @@ fn a_compacted_stream_that_ends_in_nothing_is_read_to_its_end() {
     let topics = Topics::new(&brokers, 1);
     let journal = topics.journal();
     journal.put(Stream::State, &[("key".to_owned(), Some(b"value".to_vec()))]).unwrap();
-    // What compaction can leave at the end, an aborted transaction leaves as well: positions without records.
-    let producer: rdkafka::producer::BaseProducer = topics.settings.client().set("transactional.id", "nobody").create().unwrap();
+    // What compaction can leave at the end, an aborted transaction leaves as well: positions
+    // without records.
+    let producer: rdkafka::producer::BaseProducer =
+        topics.settings.client().set("transactional.id", "nobody").create().unwrap();
     use rdkafka::producer::Producer;
     producer.init_transactions(Duration::from_secs(30)).unwrap();
     producer.begin_transaction().unwrap();
@@ -192,29 +219,50 @@ fn compaction_takes_away_nothing_that_is_asked_for() {
     let topics = Topics::new(&brokers, 1);
     let journal = topics.journal();
     let topic = topics.settings.topic(Stream::State);
-    let hasty =
-        [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01"), ("max.compaction.lag.ms", "1")];
-    let change =
-        hasty.into_iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&topic)), |change, (name, value)| change.set(name, value));
-    wait_for(topics.admin().alter_configs([&change], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    let hasty = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "100"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("max.compaction.lag.ms", "1"),
+    ];
+    let change = hasty
+        .into_iter()
+        .fold(AlterConfig::new(ResourceSpecifier::Topic(&topic)), |change, (name, value)| {
+            change.set(name, value)
+        });
+    wait_for(topics.admin().alter_configs([&change], &AdminOptions::new())).unwrap()[0]
+        .as_ref()
+        .unwrap();
     let value = |n: u32| vec![n as u8; if n.is_multiple_of(2) { 10 } else { 3_000 }];
     let mut round = 0;
     until("compaction has taken away most of what was replaced", || {
-        let pairs: Vec<_> = (0..20).map(|key| (format!("key/{key:02}"), Some(value(round + key)))).collect();
+        let pairs: Vec<_> =
+            (0..20).map(|key| (format!("key/{key:02}"), Some(value(round + key)))).collect();
         journal.put(Stream::State, &pairs).unwrap();
-        journal.put(Stream::State, &[(format!("gone/{round}"), Some(vec![1; 2_000])), (format!("gone/{round}"), None)]).unwrap();
-        // One that follows all the time, one that looks values up where they stood before, one that begins anew.
+        journal
+            .put(
+                Stream::State,
+                &[(format!("gone/{round}"), Some(vec![1; 2_000])), (format!("gone/{round}"), None)],
+            )
+            .unwrap();
+        // One that follows all the time, one that looks values up where they stood before, one that
+        // begins anew.
         let fresh = KafkaJournal::open(topics.settings.clone()).unwrap();
         for journal in [journal, &fresh as &dyn Journal] {
             assert_eq!(journal.keys(Stream::State, "").unwrap().len(), 20);
             for key in 0..20 {
-                assert_eq!(journal.get(Stream::State, &format!("key/{key:02}")).unwrap(), Some(value(round + key)), "round {round}, {key}");
+                assert_eq!(
+                    journal.get(Stream::State, &format!("key/{key:02}")).unwrap(),
+                    Some(value(round + key)),
+                    "round {round}, {key}"
+                );
             }
         }
         round += 1;
         let end = fresh.readers.extent(Stream::State, 0).unwrap().end;
         let context = Arc::clone(&fresh.trouble);
-        let reader = reader::consumer_of(&topics.settings, &context, 1 << 20, &topic, &[(0, 0)]).unwrap();
+        let reader =
+            reader::consumer_of(&topics.settings, &context, 1 << 20, &topic, &[(0, 0)]).unwrap();
         let (mut records, mut next) = (0, 0);
         while next < end {
             if let Some(record) = reader::poll(&reader, Duration::from_secs(10)).unwrap() {
@@ -232,7 +280,9 @@ fn settings_that_break_promises_are_refused_by_name() {
     let text = refusal(settings.clone());
     assert_eq!(text, "setting `acks` for Kafka is wrong: the journal's promises rest on its value");
     settings.properties = BTreeMap::from([("fetch.wait.max.mss".to_owned(), "1".to_owned())]);
-    assert!(refusal(settings.clone()).starts_with("setting `fetch.wait.max.mss` for Kafka is wrong: "));
+    assert!(
+        refusal(settings.clone()).starts_with("setting `fetch.wait.max.mss` for Kafka is wrong: ")
+    );
     settings.properties = BTreeMap::from([("sasl.password".to_owned(), "secret".to_owned())]);
     assert!(!format!("{settings:?}").contains("secret"));
     settings.prefix = "a b".to_owned();

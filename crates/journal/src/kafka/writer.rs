@@ -1,8 +1,12 @@
-//! Appends to Kafka: one idempotent producer for all streams, and for each call a count of what is not yet acknowledged.
+//! Appends to Kafka: one idempotent producer for all streams, and for each call a count of what is
+//! not yet acknowledged.
 //!
-//! A call's records go into the queue under the lock of their stream, so that they stand together in each partition; idempotence
-//! keeps them so through every retry. The call returns when librdkafka has reported on each of them, which it does within
-//! the delivery timeout. A full queue makes the caller wait. Knows no meaning of records, and never sends one twice by itself.
+//! A call's records go into the queue under the lock of their stream, so that they stand together
+//! in each partition; idempotence
+//! keeps them so through every retry. The call returns when librdkafka has reported on each of
+//! them, which it does within
+//! the delivery timeout. A full queue makes the caller wait. Knows no meaning of records, and never
+//! sends one twice by itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -41,13 +45,22 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Writer {
-    pub(super) fn open(settings: &KafkaSettings, trouble: &Arc<Trouble>) -> Result<Writer, JournalError> {
+    pub(super) fn open(
+        settings: &KafkaSettings,
+        trouble: &Arc<Trouble>,
+    ) -> Result<Writer, JournalError> {
         let reports = Reports { trouble: Arc::clone(trouble) };
-        let producer = settings.writer().create_with_context(reports).map_err(|error| trouble.misset(error))?;
+        let producer = settings
+            .writer()
+            .create_with_context(reports)
+            .map_err(|error| trouble.misset(error))?;
         Ok(Writer {
             producer,
             order: Stream::ALL.into_iter().map(|stream| (stream, Mutex::default())).collect(),
-            topics: Stream::ALL.into_iter().map(|stream| (stream, settings.topic(stream))).collect(),
+            topics: Stream::ALL
+                .into_iter()
+                .map(|stream| (stream, settings.topic(stream)))
+                .collect(),
             delivery_timeout: settings.delivery_timeout,
             trouble: Arc::clone(trouble),
         })
@@ -59,8 +72,15 @@ impl Writer {
     }
 
     /// Appends, and waits until everything is acknowledged. Returns the position of each record.
-    pub(super) fn append(&self, stream: Stream, records: &[Outgoing<'_>]) -> Result<Vec<Position>, JournalError> {
-        let call = Arc::new(Call { progress: Mutex::new(Progress::of(records.len())), done: Condvar::new() });
+    pub(super) fn append(
+        &self,
+        stream: Stream,
+        records: &[Outgoing<'_>],
+    ) -> Result<Vec<Position>, JournalError> {
+        let call = Arc::new(Call {
+            progress: Mutex::new(Progress::of(records.len())),
+            done: Condvar::new(),
+        });
         let refused = {
             let _order = held(&self.order[&stream]);
             self.enqueue(&self.topics[&stream], records, &call)
@@ -75,10 +95,16 @@ impl Writer {
     }
 
     /// Puts records into the producer's queue. Where that fails, says how many are in it.
-    fn enqueue(&self, topic: &str, records: &[Outgoing<'_>], call: &Arc<Call>) -> Option<(usize, KafkaError)> {
+    fn enqueue(
+        &self,
+        topic: &str,
+        records: &[Outgoing<'_>],
+        call: &Arc<Call>,
+    ) -> Option<(usize, KafkaError)> {
         for (index, record) in records.iter().enumerate() {
             let ticket = Box::new(Ticket { call: Arc::clone(call), index });
-            let mut base = BaseRecord::with_opaque_to(topic, ticket).partition(record.partition.cast_signed());
+            let mut base =
+                BaseRecord::with_opaque_to(topic, ticket).partition(record.partition.cast_signed());
             base.key = record.key;
             base.payload = record.value;
             let started = Instant::now();
@@ -96,7 +122,8 @@ impl Writer {
 
     fn failed(&self, stream: Stream, error: KafkaError) -> JournalError {
         let action = format!("append to `{}`", self.topics[&stream]);
-        // The reason why librdkafka has given the whole producer up; what it says of single records then is a consequence.
+        // The reason why librdkafka has given the whole producer up; what it says of single records
+        // then is a consequence.
         match self.client().fatal_error() {
             Some((_, reason)) => JournalError::Broken { action, reason },
             None => self.trouble.failed(&action, Some(stream), error),
@@ -160,12 +187,15 @@ impl Call {
         }
     }
 
-    /// Waits for as many reports as records were sent. What comes after `limit` is reported to nobody.
+    /// Waits for as many reports as records were sent. What comes after `limit` is reported to
+    /// nobody.
     fn wait(&self, sent: usize, limit: Duration) -> Progress {
         let mut progress = held(&self.progress);
         progress.expected = Some(sent);
-        let (mut progress, timeout) =
-            self.done.wait_timeout_while(progress, limit, |progress| progress.reported < sent).unwrap_or_else(PoisonError::into_inner);
+        let (mut progress, timeout) = self
+            .done
+            .wait_timeout_while(progress, limit, |progress| progress.reported < sent)
+            .unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() && progress.failed.is_none() {
             progress.failed = Some(KafkaError::MessageProduction(Code::MessageTimedOut));
         }
@@ -180,7 +210,8 @@ impl Progress {
     }
 
     fn positions(self, stream: Stream) -> Result<Vec<Position>, JournalError> {
-        // A retry that the broker knows to have written already, too long ago to know where, is answered without an offset.
+        // A retry that the broker knows to have written already, too long ago to know where, is
+        // answered without an offset.
         let position = |offset: i64| {
             Position::try_from(offset).map_err(|_| JournalError::Io {
                 action: format!("append to `{}`", stream.name()),

@@ -1,6 +1,8 @@
-//! One file of a stream: the batches appended in one hour, and the position at which each partition entered it.
+//! One file of a stream: the batches appended in one hour, and the position at which each partition
+//! entered it.
 //!
-//! A row is a part of one append in one partition. Because each file says where it starts, the newest alone tells where
+//! A row is a part of one append in one partition. Because each file says where it starts, the
+//! newest alone tells where
 //! every partition stands, and a reader finds the file of a position without opening them all.
 //! Knows neither the other files nor the clock.
 
@@ -21,7 +23,8 @@ const ROW_BYTES: usize = 64 << 10;
 /// `key` is partition << 48 | first position: one tree, in which a partition's rows stand in order.
 const TABLES: &str = "
     CREATE TABLE starts (partition INTEGER PRIMARY KEY, position INTEGER NOT NULL) STRICT;
-    CREATE TABLE batches (key INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
+    CREATE TABLE batches (key INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT \
+    NULL, bytes BLOB NOT NULL) STRICT;
 ";
 const POSITION_BITS: u32 = 48;
 const _: () = assert!((PARTITIONS_MAX as u64) << POSITION_BITS == 1 << 63);
@@ -40,10 +43,15 @@ pub(super) struct Budget {
 
 impl HourFile {
     /// Makes a file that begins at these positions, or takes the one whose making was not heard of.
-    pub(super) fn create(path: PathBuf, starts: &[Position], pages_max: Option<u32>) -> Result<HourFile, JournalError> {
+    pub(super) fn create(
+        path: PathBuf,
+        starts: &[Position],
+        pages_max: Option<u32>,
+    ) -> Result<HourFile, JournalError> {
         let mut connection = sqlite::connect(&path, Access::Append { pages_max })?;
         let made = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if sqlite::format(&transaction)? == 0 {
                 transaction.execute_batch(TABLES)?;
                 for (partition, start) in starts.iter().enumerate() {
@@ -55,7 +63,8 @@ impl HourFile {
             transaction.commit()
         })();
         if let Err(error) = made {
-            // Nothing is in it yet, and left half made it would stand between the hours before and after it.
+            // Nothing is in it yet, and left half made it would stand between the hours before and
+            // after it.
             drop(connection);
             let _ = sqlite::delete(&path);
             return Err(sqlite::failed(&path, "make", error));
@@ -63,7 +72,10 @@ impl HourFile {
         let file = HourFile { connection, path };
         match file.starts(starts.len())? == starts {
             true => Ok(file),
-            false => Err(sqlite::corrupt(&file.path, "it starts at other positions than it was made for")),
+            false => Err(sqlite::corrupt(
+                &file.path,
+                "it starts at other positions than it was made for",
+            )),
         }
     }
 
@@ -73,47 +85,77 @@ impl HourFile {
         match sqlite::format(&connection).map_err(|error| sqlite::failed(&path, "open", error))? {
             0 => Ok(None),
             FORMAT => Ok(Some(HourFile { connection, path })),
-            other => Err(sqlite::corrupt(&path, format!("its format is {other}, this version knows {FORMAT}"))),
+            other => Err(sqlite::corrupt(
+                &path,
+                format!("its format is {other}, this version knows {FORMAT}"),
+            )),
         }
     }
 
     /// Where each partition enters the file.
     pub(super) fn starts(&self, partitions: usize) -> Result<Vec<Position>, JournalError> {
         let read = || -> rusqlite::Result<Vec<(i64, i64)>> {
-            let mut select = self.connection.prepare_cached("SELECT partition, position FROM starts ORDER BY partition")?;
+            let mut select = self
+                .connection
+                .prepare_cached("SELECT partition, position FROM starts ORDER BY partition")?;
             select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         };
         let rows = read().map_err(|error| self.failed("read", error))?;
-        let complete = rows.len() == partitions && rows.iter().enumerate().all(|(n, row)| row.0 == n as i64 && row.1 >= 0);
+        let complete = rows.len() == partitions
+            && rows.iter().enumerate().all(|(n, row)| row.0 == n as i64 && row.1 >= 0);
         match complete {
             true => Ok(rows.into_iter().map(|(_, position)| position as Position).collect()),
-            false => Err(sqlite::corrupt(&self.path, "its starts are not those of the stream's partitions")),
+            false => Err(sqlite::corrupt(
+                &self.path,
+                "its starts are not those of the stream's partitions",
+            )),
         }
     }
 
     /// Where each partition leaves the file, so far.
     pub(super) fn ends(&self, starts: &[Position]) -> Result<Vec<Position>, JournalError> {
-        let last = "SELECT key, count FROM batches WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
+        let last =
+            "SELECT key, count FROM batches WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
         let end = |partition: u32, start: Position| -> rusqlite::Result<Position> {
             let mut select = self.connection.prepare_cached(last)?;
-            let row: Option<(i64, i64)> =
-                select.query_row([key(partition, 0), key(partition, Position::MAX)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let row: Option<(i64, i64)> = select
+                .query_row([key(partition, 0), key(partition, Position::MAX)], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
             Ok(row.map_or(start, |(key, count)| first(key) + count as Position))
         };
-        (0..).zip(starts).map(|(partition, start)| end(partition, *start).map_err(|error| self.failed("read", error))).collect()
+        (0..)
+            .zip(starts)
+            .map(|(partition, start)| {
+                end(partition, *start).map_err(|error| self.failed("read", error))
+            })
+            .collect()
     }
 
     /// Appends in one transaction; `next` is where each partition stands, and is moved on.
-    pub(super) fn append(&mut self, entries: &[Entry], next: &mut [Position]) -> Result<Vec<Position>, JournalError> {
+    pub(super) fn append(
+        &mut self,
+        entries: &[Entry],
+        next: &mut [Position],
+    ) -> Result<Vec<Position>, JournalError> {
         let path = &self.path;
-        append(&mut self.connection, entries, next).map_err(|error| sqlite::failed(path, "append to", error))
+        append(&mut self.connection, entries, next)
+            .map_err(|error| sqlite::failed(path, "append to", error))
     }
 
     /// Reads on from `batch.next` up to `until`, or until the budget is spent.
-    pub(super) fn read(&self, partition: u32, until: Position, budget: &mut Budget, batch: &mut Batch) -> Result<(), JournalError> {
+    pub(super) fn read(
+        &self,
+        partition: u32,
+        until: Position,
+        budget: &mut Budget,
+        batch: &mut Batch,
+    ) -> Result<(), JournalError> {
         // The row that holds a position is the last that begins at or before it.
         let select = "SELECT key, count, checksum, bytes FROM batches WHERE key >= coalesce( \
-                          (SELECT key FROM batches WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1), ?2) \
+                          (SELECT key FROM batches WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC \
+                          LIMIT 1), ?2) \
                       AND key < ?3 ORDER BY key";
         let failed = |error| self.failed("read", error);
         let mut select = self.connection.prepare_cached(select).map_err(failed)?;
@@ -123,7 +165,8 @@ impl HourFile {
             let key: i64 = row.get(0).map_err(failed)?;
             let count: u32 = row.get(1).map_err(failed)?;
             let checksum: u32 = row.get(2).map_err(failed)?;
-            let bytes = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
+            let bytes =
+                row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
             if frame::checksum(key, count, bytes) != checksum {
                 return Err(self.damaged(partition, first(key), "has a wrong checksum"));
             }
@@ -194,7 +237,11 @@ struct Row {
     bytes: Vec<u8>,
 }
 
-fn append(connection: &mut Connection, entries: &[Entry], next: &mut [Position]) -> rusqlite::Result<Vec<Position>> {
+fn append(
+    connection: &mut Connection,
+    entries: &[Entry],
+    next: &mut [Position],
+) -> rusqlite::Result<Vec<Position>> {
     let mut rows: Vec<Row> = next.iter().map(|_| Row::default()).collect();
     let mut positions = Vec::with_capacity(entries.len());
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

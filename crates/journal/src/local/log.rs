@@ -1,6 +1,8 @@
-//! One stream as a row of files, oldest to newest: where records go, where they are found, and when a file goes.
+//! One stream as a row of files, oldest to newest: where records go, where they are found, and when
+//! a file goes.
 //!
-//! Appenders wait for each other and for the disk; readers wait for neither, they see what the marks announce.
+//! Appenders wait for each other and for the disk; readers wait for neither, they see what the
+//! marks announce.
 //! Knows hours; knows nothing of SQLite's inside.
 
 use std::collections::BTreeMap;
@@ -46,7 +48,8 @@ struct Marks {
 type Starts = Arc<[Position]>;
 
 impl Log {
-    /// Takes up the files of a folder, of which the newest must be at least of the hour that was recorded.
+    /// Takes up the files of a folder, of which the newest must be at least of the hour that was
+    /// recorded.
     pub(super) fn open(
         stream: Stream,
         folder: PathBuf,
@@ -56,9 +59,12 @@ impl Log {
     ) -> Result<Log, JournalError> {
         let partitions = partitions as usize;
         make_folder(&folder)?;
-        let mut files: BTreeMap<u64, Option<Starts>> = hours(&folder)?.into_iter().map(|hour| (hour, None)).collect();
+        let mut files: BTreeMap<u64, Option<Starts>> =
+            hours(&folder)?.into_iter().map(|hour| (hour, None)).collect();
         let mut extents = vec![0..0; partitions];
-        while let Some((hour, starts)) = files.last_entry().map(|entry| (*entry.key(), entry.into_mut())) {
+        while let Some((hour, starts)) =
+            files.last_entry().map(|entry| (*entry.key(), entry.into_mut()))
+        {
             let path = path(&folder, hour);
             let Some(file) = HourFile::open(path.clone(), Access::Append { pages_max })? else {
                 sqlite::delete(&path)?;
@@ -74,7 +80,8 @@ impl Log {
         }
         let newest = files.last_key_value().map(|(hour, _)| *hour);
         if newest < recorded {
-            let what = "its newest files are missing: restore them, or start a new generation with `pumphandle migrate`";
+            let what = "its newest files are missing: restore them, or start a new generation with \
+                `pumphandle migrate`";
             return Err(sqlite::corrupt(&folder, what));
         }
         if let Some(mut oldest) = files.first_entry() {
@@ -98,10 +105,16 @@ impl Log {
         })
     }
 
-    pub(super) fn append(&self, now: u64, meta: &Meta, entries: &[Entry]) -> Result<Vec<Position>, JournalError> {
+    pub(super) fn append(
+        &self,
+        now: u64,
+        meta: &Meta,
+        entries: &[Entry],
+    ) -> Result<Vec<Position>, JournalError> {
         let hour = now / HOUR_SECONDS;
         let mut writer = held(&self.writer);
-        // After an error the file is closed, and taken up again by the next append as it then is on disk.
+        // After an error the file is closed, and taken up again by the next append as it then is on
+        // disk.
         let mut current = match writer.take() {
             Some(current) if hour < current.hour + self.span() => current,
             over => {
@@ -129,14 +142,17 @@ impl Log {
     ) -> Result<Batch, JournalError> {
         let (marks, _) = self
             .grown
-            .wait_timeout_while(held(&self.marks), wait, |marks| marks.extents[partition as usize].end == from)
+            .wait_timeout_while(held(&self.marks), wait, |marks| {
+                marks.extents[partition as usize].end == from
+            })
             .unwrap_or_else(PoisonError::into_inner);
         let extent = marks.extents[partition as usize].clone();
         drop(marks);
         check_extent(self.stream, partition, from, &extent)?;
         let mut batch = Batch { records: Vec::new(), next: from };
         match self.read_files(readers, partition, extent.end, bytes_max, &mut batch) {
-            // What stands before a damaged row is worth having; the next read meets the damage at once.
+            // What stands before a damaged row is worth having; the next read meets the damage at
+            // once.
             Err(error) if batch.records.is_empty() => {
                 // Unless retention took the file away meanwhile.
                 check_extent(self.stream, partition, from, &self.extent(partition))?;
@@ -151,7 +167,11 @@ impl Log {
     }
 
     /// Where the first file begins that may hold records of an instant or later.
-    pub(super) fn positions_at(&self, at: u64, readers: &Readers) -> Result<Vec<Position>, JournalError> {
+    pub(super) fn positions_at(
+        &self,
+        at: u64,
+        readers: &Readers,
+    ) -> Result<Vec<Position>, JournalError> {
         let hours: Vec<u64> = held(&self.marks).files.keys().copied().collect();
         match hours.into_iter().find(|hour| (hour + self.span()) * HOUR_SECONDS > at) {
             Some(hour) => Ok(self.starts(readers, hour)?.to_vec()),
@@ -170,7 +190,8 @@ impl Log {
     ) -> Result<(), JournalError> {
         let hour = now / HOUR_SECONDS;
         let mut writer = held(&self.writer);
-        let is_before = |ends: &[Position]| ends.iter().zip(positions).all(|(end, position)| end <= position);
+        let is_before =
+            |ends: &[Position]| ends.iter().zip(positions).all(|(end, position)| end <= position);
         let hours: Vec<u64> = held(&self.marks).files.keys().copied().collect();
         for pair in hours.windows(2) {
             if !is_before(&self.starts(readers, pair[1])?) {
@@ -178,7 +199,8 @@ impl Log {
             }
             self.delete(pair[0], pair[1], readers, deleted)?;
         }
-        // The newest file carries the positions, so it goes only after a new one has taken them over.
+        // The newest file carries the positions, so it goes only after a new one has taken them
+        // over.
         if let Some(newest) = hours.last().copied().filter(|newest| hour >= newest + self.span())
             && is_before(&self.ends())
             && *self.starts(readers, newest)? != self.ends()[..]
@@ -196,7 +218,8 @@ impl Log {
     /// Closes the file of an hour that is over.
     pub(super) fn close_if_over(&self, now: u64) {
         let hour = now / HOUR_SECONDS;
-        if let Some(over) = held(&self.writer).take_if(|current| hour >= current.hour + self.span()) {
+        if let Some(over) = held(&self.writer).take_if(|current| hour >= current.hour + self.span())
+        {
             over.file.finish();
         }
     }
@@ -220,7 +243,8 @@ impl Log {
         self.grown.notify_all();
     }
 
-    /// Opens the newest file if it covers the hour, else makes one. A clock that was set back goes on in the newest.
+    /// Opens the newest file if it covers the hour, else makes one. A clock that was set back goes
+    /// on in the newest.
     fn writer_of(&self, hour: u64, meta: &Meta) -> Result<Writer, JournalError> {
         let newest = held(&self.marks).files.last_key_value().map(|(hour, _)| *hour);
         if let Some(newest) = newest
@@ -260,7 +284,13 @@ impl Log {
     }
 
     /// The file that holds a position, and the position at which the next file takes over.
-    fn find(&self, readers: &Readers, partition: u32, position: Position, high: Position) -> Result<(u64, Position), JournalError> {
+    fn find(
+        &self,
+        readers: &Readers,
+        partition: u32,
+        position: Position,
+        high: Position,
+    ) -> Result<(u64, Position), JournalError> {
         let hours: Vec<u64> = held(&self.marks).files.keys().copied().collect();
         let start = |at: usize| Ok(self.starts(readers, hours[at])?[partition as usize]);
         // Most read at the end. Otherwise: the last file that starts at or before the position.
@@ -317,7 +347,13 @@ impl Log {
     }
 
     /// Deletes the oldest file, whose successor is known. Readers hear of it before it happens.
-    fn delete(&self, hour: u64, next: u64, readers: &Readers, deleted: &mut Deleted) -> Result<(), JournalError> {
+    fn delete(
+        &self,
+        hour: u64,
+        next: u64,
+        readers: &Readers,
+        deleted: &mut Deleted,
+    ) -> Result<(), JournalError> {
         let lows = self.starts(readers, next)?;
         let mut marks = held(&self.marks);
         marks.files.remove(&hour);
@@ -352,7 +388,9 @@ fn hours(folder: &Path) -> Result<Vec<u64>, JournalError> {
         };
         match suffix {
             "sqlite" => hours.push(hour),
-            "sqlite-wal" | "sqlite-shm" if !path(folder, hour).exists() => sqlite::delete(&path(folder, hour))?,
+            "sqlite-wal" | "sqlite-shm" if !path(folder, hour).exists() => {
+                sqlite::delete(&path(folder, hour))?
+            }
             _ => {}
         }
     }

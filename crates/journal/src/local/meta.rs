@@ -1,6 +1,8 @@
-//! What the folder as a whole remembers: its format, generation, partitions, and how far each stream's files go.
+//! What the folder as a whole remembers: its format, generation, partitions, and how far each
+//! stream's files go.
 //!
-//! Opened for each question, because there is about one an hour. Knows nothing of what is in the streams.
+//! Opened for each question, because there is about one an hour. Knows nothing of what is in the
+//! streams.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +13,10 @@ use crate::{JournalError, Stream};
 
 const FORMAT: u32 = 1;
 
-/// `name` is `generation`, `partitions`, `newest:<stream>` (the hour of its newest file) or `anew:<stream>` (still to be deleted).
-const TABLES: &str = "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+/// `name` is `generation`, `partitions`, `newest:<stream>` (the hour of its newest file) or
+/// `anew:<stream>` (still to be deleted).
+const TABLES: &str =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
 pub(super) struct Meta {
     folder: PathBuf,
@@ -31,7 +35,10 @@ impl Meta {
             }
             0 => meta.make(connection, partitions).map(|()| meta),
             FORMAT => Ok(meta),
-            other => Err(sqlite::corrupt(&meta.path, format!("its format is {other}, this version knows {FORMAT}"))),
+            other => Err(sqlite::corrupt(
+                &meta.path,
+                format!("its format is {other}, this version knows {FORMAT}"),
+            )),
         }
     }
 
@@ -43,13 +50,21 @@ impl Meta {
         self.value("partitions")
     }
 
-    /// Begins a new generation; the streams that are not kept are [`Meta::anew`] until somebody has deleted them.
-    pub(super) fn new_generation(&self, partitions: u32, keep: &[Stream]) -> Result<(), JournalError> {
+    /// Begins a new generation; the streams that are not kept are [`Meta::anew`] until somebody has
+    /// deleted them.
+    pub(super) fn new_generation(
+        &self,
+        partitions: u32,
+        keep: &[Stream],
+    ) -> Result<(), JournalError> {
         let repartitioned = self.partitions()? != partitions;
         let Some(generation) = self.generation()?.checked_add(1) else {
             return Err(JournalError::GenerationsSpent { folder: self.folder.clone() });
         };
-        let mut values = vec![("generation".to_owned(), i64::from(generation)), ("partitions".to_owned(), i64::from(partitions))];
+        let mut values = vec![
+            ("generation".to_owned(), i64::from(generation)),
+            ("partitions".to_owned(), i64::from(partitions)),
+        ];
         for stream in Stream::ALL {
             let repartitioned = repartitioned && stream == Stream::Posts;
             if repartitioned || !keep.contains(&stream) {
@@ -74,7 +89,9 @@ impl Meta {
     pub(super) fn is_anew(&self, stream: Stream) -> Result<(), JournalError> {
         let connection = self.connect()?;
         let values = params![anew(stream), newest(stream)];
-        connection.execute("DELETE FROM meta WHERE name IN (?1, ?2)", values).map_err(self.failed("write"))?;
+        connection
+            .execute("DELETE FROM meta WHERE name IN (?1, ?2)", values)
+            .map_err(self.failed("write"))?;
         Ok(())
     }
 
@@ -89,9 +106,13 @@ impl Meta {
 
     fn make(&self, mut connection: Connection, partitions: u32) -> Result<(), JournalError> {
         let made = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute("INSERT INTO meta VALUES ('generation', 1), ('partitions', ?1)", [partitions])?;
+            transaction.execute(
+                "INSERT INTO meta VALUES ('generation', 1), ('partitions', ?1)",
+                [partitions],
+            )?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             transaction.commit()
         })();
@@ -99,20 +120,26 @@ impl Meta {
     }
 
     fn value<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T, JournalError> {
-        self.optional(name)?.ok_or_else(|| sqlite::corrupt(&self.path, format!("`{name}` is missing")))
+        self.optional(name)?
+            .ok_or_else(|| sqlite::corrupt(&self.path, format!("`{name}` is missing")))
     }
 
     fn optional<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>, JournalError> {
         let connection = self.connect()?;
-        connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional().map_err(self.failed("read"))
+        connection
+            .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+            .optional()
+            .map_err(self.failed("read"))
     }
 
     fn set(&self, values: &[(String, i64)]) -> Result<(), JournalError> {
         let mut connection = self.connect()?;
         let set = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for (name, value) in values {
-                transaction.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![name, value])?;
+                transaction
+                    .execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![name, value])?;
             }
             transaction.commit()
         })();
@@ -122,7 +149,8 @@ impl Meta {
     fn connect(&self) -> Result<Connection, JournalError> {
         sqlite::make_private(&self.path)?;
         let connection = Connection::open(&self.path).map_err(self.failed("open"))?;
-        // Without a WAL, so that one small file is all there is; EXTRA makes the end of a transaction durable too.
+        // Without a WAL, so that one small file is all there is; EXTRA makes the end of a
+        // transaction durable too.
         let settings = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = EXTRA;";
         connection.execute_batch(settings).map_err(self.failed("open"))?;
         Ok(connection)

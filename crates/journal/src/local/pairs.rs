@@ -1,6 +1,7 @@
 //! A compacted stream: the last value of each key, in one SQLite file.
 //!
-//! Deleted values are overwritten, because snapshots hold pseudonyms. Knows nothing of what keys or values mean.
+//! Deleted values are overwritten, because snapshots hold pseudonyms. Knows nothing of what keys or
+//! values mean.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -17,7 +18,8 @@ const FORMAT: u32 = 1;
 const SHRINK_PAGES: u32 = 4096;
 
 const TABLES: &str = "
-    CREATE TABLE pairs (key TEXT NOT NULL UNIQUE, checksum INTEGER NOT NULL, value BLOB NOT NULL) STRICT;
+    CREATE TABLE pairs (key TEXT NOT NULL UNIQUE, checksum INTEGER NOT NULL, value BLOB NOT NULL) \
+    STRICT;
     CREATE TABLE next (position INTEGER NOT NULL) STRICT;
     INSERT INTO next VALUES (0);
 ";
@@ -34,18 +36,27 @@ impl Pairs {
         Pairs { path, pages_max, connection: Mutex::default() }
     }
 
-    pub(super) fn put(&self, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    pub(super) fn put(
+        &self,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
         self.with("write", |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let next: i64 = transaction.prepare_cached("SELECT position FROM next")?.query_row([], |row| row.get(0))?;
-            let mut set = transaction.prepare_cached("INSERT OR REPLACE INTO pairs VALUES (?1, ?2, ?3)")?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let next: i64 = transaction
+                .prepare_cached("SELECT position FROM next")?
+                .query_row([], |row| row.get(0))?;
+            let mut set =
+                transaction.prepare_cached("INSERT OR REPLACE INTO pairs VALUES (?1, ?2, ?3)")?;
             let mut delete = transaction.prepare_cached("DELETE FROM pairs WHERE key = ?1")?;
             for (key, value) in pairs {
                 match value {
-                    Some(value) => set.execute(params![key, frame::checksum(0, 0, value), value])?,
+                    Some(value) => {
+                        set.execute(params![key, frame::checksum(0, 0, value), value])?
+                    }
                     None => delete.execute([key])?,
                 };
             }
@@ -60,21 +71,24 @@ impl Pairs {
 
     pub(super) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         let row = self.with("read", |connection| {
-            let mut select = connection.prepare_cached("SELECT checksum, value FROM pairs WHERE key = ?1")?;
-            let row: Option<(u32, Vec<u8>)> = select.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let mut select =
+                connection.prepare_cached("SELECT checksum, value FROM pairs WHERE key = ?1")?;
+            let row: Option<(u32, Vec<u8>)> =
+                select.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
             Ok(row)
         })?;
         match row {
-            Some((checksum, value)) if frame::checksum(0, 0, &value) != checksum => {
-                Err(sqlite::corrupt(&self.path, format!("the value of `{key}` has a wrong checksum")))
-            }
+            Some((checksum, value)) if frame::checksum(0, 0, &value) != checksum => Err(
+                sqlite::corrupt(&self.path, format!("the value of `{key}` has a wrong checksum")),
+            ),
             row => Ok(row.map(|(_, value)| value)),
         }
     }
 
     pub(super) fn keys(&self, prefix: &str) -> Result<Vec<String>, JournalError> {
         self.with("read", |connection| {
-            let mut select = connection.prepare_cached("SELECT key FROM pairs WHERE key >= ?1 ORDER BY key")?;
+            let mut select =
+                connection.prepare_cached("SELECT key FROM pairs WHERE key >= ?1 ORDER BY key")?;
             let mut rows = select.query([prefix])?;
             let mut keys = Vec::new();
             while let Some(row) = rows.next()? {
@@ -93,16 +107,23 @@ impl Pairs {
         if held(&self.connection).is_none() {
             return Ok(());
         }
-        self.with("shrink", |connection| connection.execute_batch(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})")))
+        self.with("shrink", |connection| {
+            connection.execute_batch(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))
+        })
     }
 
-    fn with<T>(&self, action: &str, act: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+    fn with<T>(
+        &self,
+        action: &str,
+        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
         let mut held = held(&self.connection);
         let mut connection = match held.take() {
             Some(connection) => connection,
             None => self.connect()?,
         };
-        let result = act(&mut connection).map_err(|error| sqlite::failed(&self.path, action, error))?;
+        let result =
+            act(&mut connection).map_err(|error| sqlite::failed(&self.path, action, error))?;
         *held = Some(connection);
         Ok(result)
     }
@@ -113,14 +134,19 @@ impl Pairs {
         let mut connection = sqlite::connect(&self.path, access)?;
         match sqlite::format(&connection).map_err(failed)? {
             0 => {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+                let transaction = connection
+                    .transaction_with_behavior(TransactionBehavior::Immediate)
+                    .map_err(failed)?;
                 transaction.execute_batch(TABLES).map_err(failed)?;
                 transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
                 transaction.commit().map_err(failed)?;
                 Ok(connection)
             }
             FORMAT => Ok(connection),
-            other => Err(sqlite::corrupt(&self.path, format!("its format is {other}, this version knows {FORMAT}"))),
+            other => Err(sqlite::corrupt(
+                &self.path,
+                format!("its format is {other}, this version knows {FORMAT}"),
+            )),
         }
     }
 }

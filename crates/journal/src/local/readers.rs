@@ -1,6 +1,7 @@
 //! Files open for reading that nobody reads just now: the few used last.
 //!
-//! A reader takes a file out and has it to itself, so files in use are as many as threads that read.
+//! A reader takes a file out and has it to itself, so files in use are as many as threads that
+//! read.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -31,8 +32,15 @@ impl Readers {
         idle.remove(at).map(|idle| idle.file)
     }
 
-    /// Gives a file back. `kept` is asked under the lock that `forget` takes, so no deleted file stays open here.
-    pub(super) fn give(&self, stream: Stream, hour: u64, file: HourFile, kept: impl FnOnce() -> bool) {
+    /// Gives a file back. `kept` is asked under the lock that `forget` takes, so no deleted file
+    /// stays open here.
+    pub(super) fn give(
+        &self,
+        stream: Stream,
+        hour: u64,
+        file: HourFile,
+        kept: impl FnOnce() -> bool,
+    ) {
         let mut idle = held(&self.idle);
         if !kept() {
             return;

@@ -13,13 +13,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::JournalError;
 
 /// FULL waits for the disk at each commit. The rest bounds memory and the WAL file.
-const DURABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024; \
+const DURABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = \
+    -1024; \
                        PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 4194304;";
 
 /// Beyond this a WAL file is written back and cut, whoever reads.
 const WAL_BYTES_MAX: u64 = 16 << 20;
 
-/// Below this a failing disk counts as full: SQLite hides the reason when it can't make or map its side files.
+/// Below this a failing disk counts as full: SQLite hides the reason when it can't make or map its
+/// side files.
 const FREE_BYTES_MIN: u64 = 256 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,19 +60,23 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, Journal
             (DURABLE, pages_max)
         }
     };
-    let pages_max = pages_max.map_or_else(String::new, |pages| format!("PRAGMA max_page_count = {pages};"));
+    let pages_max =
+        pages_max.map_or_else(String::new, |pages| format!("PRAGMA max_page_count = {pages};"));
     let settings = format!("{own} {pages_max}");
     connection.execute_batch(&settings).map_err(failed)?;
     Ok(connection)
 }
 
-/// A file that is its owner's alone, whatever the umask; SQLite gives its side files the mode of the file.
+/// A file that is its owner's alone, whatever the umask; SQLite gives its side files the mode of
+/// the file.
 pub(super) const PRIVATE: u32 = 0o600;
 
 /// Makes the file, empty, where there is none: SQLite takes an empty file for a new one.
 pub(super) fn make_private(path: &Path) -> Result<(), JournalError> {
     match fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_failed(path, "make", error)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(io_failed(path, "make", error))
+        }
         _ => Ok(()),
     }
 }
@@ -88,7 +94,8 @@ pub(super) fn trim_wal(connection: &Connection, path: &Path) {
     }
 }
 
-/// Writes the WAL into the file and cuts it. Without room or with a reader at work it stays as it is, complete.
+/// Writes the WAL into the file and cuts it. Without room or with a reader at work it stays as it
+/// is, complete.
 pub(super) fn write_back(connection: &Connection) {
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
@@ -120,8 +127,12 @@ pub(super) fn failed(path: &Path, action: &str, error: rusqlite::Error) -> Journ
     use rusqlite::Error;
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => disk_full(path),
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if no_room(path) => disk_full(path),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => corrupt(path, error.to_string()),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if no_room(path) => {
+            disk_full(path)
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            corrupt(path, error.to_string())
+        }
         Some(_) => io(path, action, error.into()),
         None => match error {
             Error::InvalidColumnType(..)

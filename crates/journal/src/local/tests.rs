@@ -32,15 +32,24 @@ impl Folder {
     }
 
     fn limited(partitions: u32, pages_max: Option<u32>) -> Folder {
-        let mut folder =
-            Folder { folder: TempDir::new().unwrap(), partitions, pages_max, hour: Arc::new(AtomicU64::new(FIRST_HOUR)), journal: None };
+        let mut folder = Folder {
+            folder: TempDir::new().unwrap(),
+            partitions,
+            pages_max,
+            hour: Arc::new(AtomicU64::new(FIRST_HOUR)),
+            journal: None,
+        };
         folder.reopen();
         folder
     }
 
     fn options(&self) -> Options {
         let hour = Arc::clone(&self.hour);
-        Options { clock: Box::new(move || hour.load(Ordering::Relaxed) * 3600), pages_max: self.pages_max, ..Options::default() }
+        Options {
+            clock: Box::new(move || hour.load(Ordering::Relaxed) * 3600),
+            pages_max: self.pages_max,
+            ..Options::default()
+        }
     }
 
     fn try_open(&self) -> Result<LocalJournal, JournalError> {
@@ -61,7 +70,8 @@ impl Folder {
     }
 
     fn append(&self, stream: Stream, records: &[&str]) -> Vec<Position> {
-        let entries: Vec<Entry> = records.iter().map(|record| entry(0, record.as_bytes().to_vec())).collect();
+        let entries: Vec<Entry> =
+            records.iter().map(|record| entry(0, record.as_bytes().to_vec())).collect();
         self.local().append(stream, &entries).unwrap()
     }
 
@@ -76,7 +86,10 @@ impl Folder {
 
     fn files(&self, stream: Stream) -> Vec<String> {
         let folder = self.folder.path().join("streams").join(stream.name());
-        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -108,7 +121,8 @@ impl Setup for Folder {
         self.journal = None;
         let mut options = self.options();
         options.retention.retain(|of, _| *of == stream);
-        self.journal = Some(LocalJournal::open(self.folder.path(), self.partitions, options).unwrap());
+        self.journal =
+            Some(LocalJournal::open(self.folder.path(), self.partitions, options).unwrap());
         self.enforce_retention();
     }
 }
@@ -127,7 +141,11 @@ fn a_second_opener_is_told_who_holds_the_folder() {
     let mut folder = Folder::new(1);
     let error = folder.try_open().err().unwrap();
     assert!(!error.retry());
-    let expected = format!("data folder `{}` is in use by process {}", folder.folder.path().display(), std::process::id());
+    let expected = format!(
+        "data folder `{}` is in use by process {}",
+        folder.folder.path().display(),
+        std::process::id()
+    );
     assert_eq!(error.to_string(), expected);
     folder.reopen();
 }
@@ -139,7 +157,11 @@ fn a_child_process_being_started_does_not_keep_the_lock() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                Command::new(env::current_exe().unwrap()).arg("--list").stdout(Stdio::null()).status().unwrap();
+                Command::new(env::current_exe().unwrap())
+                    .arg("--list")
+                    .stdout(Stdio::null())
+                    .status()
+                    .unwrap();
             }
         });
         let taken: Vec<bool> = (0..1_000).map(|_| Lock::take(folder.path()).is_ok()).collect();
@@ -161,7 +183,8 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     assert!(!error.retry());
 
     let keep = [Stream::Alerts, Stream::Posts];
-    folder.journal = Some(LocalJournal::open_anew(folder.folder.path(), 6, folder.options(), &keep).unwrap());
+    folder.journal =
+        Some(LocalJournal::open_anew(folder.folder.path(), 6, folder.options(), &keep).unwrap());
     assert_eq!(folder.local().generation(), 2);
     assert_eq!(folder.local().partitions(Stream::Posts), 6);
     assert_eq!(folder.extent(Stream::Posts), 0..0, "posts can't be kept over it");
@@ -170,7 +193,10 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     assert_eq!(folder.local().partitions(Stream::Posts), 6);
 
     for asked in [0, PARTITIONS_MAX + 1] {
-        let error = LocalJournal::open(&folder.folder.path().join("other"), asked, Options::default()).err().unwrap();
+        let error =
+            LocalJournal::open(&folder.folder.path().join("other"), asked, Options::default())
+                .err()
+                .unwrap();
         assert!(matches!(error, JournalError::PartitionsOutOfRange { .. }));
     }
 }
@@ -184,7 +210,11 @@ fn retention_deletes_whole_hours_and_positions_go_on() {
         folder.pass_hours(1);
     }
     folder.pass_hours(69);
-    assert_eq!(folder.enforce_retention(), Deleted::default(), "72 h after its last instant, not before");
+    assert_eq!(
+        folder.enforce_retention(),
+        Deleted::default(),
+        "72 h after its last instant, not before"
+    );
     folder.pass_hours(1);
     let deleted = folder.enforce_retention();
     assert!(deleted.files == 1 && deleted.bytes > 0);
@@ -223,13 +253,22 @@ fn alerts_share_a_file_for_a_month() {
 #[test]
 fn a_clock_set_back_or_forward_changes_no_order() {
     let mut folder = Folder::new(1);
-    for hour in [FIRST_HOUR + 50, FIRST_HOUR, FIRST_HOUR + 51, FIRST_HOUR + 10, 0, FIRST_HOUR + 51, FIRST_HOUR + 90] {
+    for hour in [
+        FIRST_HOUR + 50,
+        FIRST_HOUR,
+        FIRST_HOUR + 51,
+        FIRST_HOUR + 10,
+        0,
+        FIRST_HOUR + 51,
+        FIRST_HOUR + 90,
+    ] {
         folder.hour.store(hour, Ordering::Relaxed);
         folder.append(Stream::Posts, &[&hour.to_string()]);
         folder.reopen();
     }
     let read = folder.read(Stream::Posts, 0).unwrap();
-    let offsets: Vec<u64> = read.iter().map(|hour| hour.parse::<u64>().unwrap().saturating_sub(FIRST_HOUR)).collect();
+    let offsets: Vec<u64> =
+        read.iter().map(|hour| hour.parse::<u64>().unwrap().saturating_sub(FIRST_HOUR)).collect();
     assert_eq!(offsets, [50, 0, 51, 10, 0, 51, 90]);
     assert_eq!(folder.databases(Stream::Posts).len(), 3);
 }
@@ -245,7 +284,8 @@ fn a_new_generation_starts_anew_but_what_is_kept() {
         }
     }
     folder.read(Stream::Posts, 0).unwrap();
-    let generation = folder.journal.as_mut().unwrap().new_generation(&[Stream::Alerts, Stream::Feeds]);
+    let generation =
+        folder.journal.as_mut().unwrap().new_generation(&[Stream::Alerts, Stream::Feeds]);
     assert_eq!(generation.unwrap(), 2);
     for _ in 0..2 {
         assert_eq!(folder.local().generation(), 2);
@@ -288,25 +328,41 @@ fn a_damaged_row_is_named_and_what_stands_before_it_is_read() {
     folder.append(Stream::Posts, &["next hour"]);
     let path = folder.file(Stream::Posts, FIRST_HOUR);
     let file = Connection::open(&path).unwrap();
-    for damage in ["bytes = CAST('\u{8}recorb 3' AS BLOB)", "count = 2", "checksum = checksum + 1", "bytes = x''"] {
+    for damage in [
+        "bytes = CAST('\u{8}recorb 3' AS BLOB)",
+        "count = 2",
+        "checksum = checksum + 1",
+        "bytes = x''",
+    ] {
         file.execute_batch("BEGIN").unwrap();
         let keep: (u32, u32, Vec<u8>) = file
-            .query_row("SELECT count, checksum, bytes FROM batches WHERE key = 3", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row("SELECT count, checksum, bytes FROM batches WHERE key = 3", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .unwrap();
         file.execute(&format!("UPDATE batches SET {damage} WHERE key = 3"), []).unwrap();
         file.execute_batch("COMMIT").unwrap();
         assert_eq!(folder.read(Stream::Posts, 1).unwrap(), ["record 1", "record 2"]);
         let error = folder.read(Stream::Posts, 3).unwrap_err();
-        assert_eq!(error.to_string(), format!("`{}` is damaged: partition 0 position 3 has a wrong checksum", path.display()));
+        assert_eq!(
+            error.to_string(),
+            format!("`{}` is damaged: partition 0 position 3 has a wrong checksum", path.display())
+        );
         assert!(!error.retry());
-        file.execute("UPDATE batches SET count = ?1, checksum = ?2, bytes = ?3 WHERE key = 3", rusqlite::params![keep.0, keep.1, keep.2])
-            .unwrap();
+        file.execute(
+            "UPDATE batches SET count = ?1, checksum = ?2, bytes = ?3 WHERE key = 3",
+            rusqlite::params![keep.0, keep.1, keep.2],
+        )
+        .unwrap();
         assert_eq!(folder.read(Stream::Posts, 3).unwrap(), ["record 3", "record 4", "next hour"]);
     }
     file.execute("DELETE FROM batches WHERE key = 3", []).unwrap();
     assert_eq!(folder.read(Stream::Posts, 2).unwrap(), ["record 2"]);
     let error = folder.read(Stream::Posts, 3).unwrap_err();
-    assert_eq!(error.to_string(), format!("`{}` is damaged: partition 0 position 3 is missing", path.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("`{}` is damaged: partition 0 position 3 is missing", path.display())
+    );
 }
 
 #[test]
@@ -332,7 +388,10 @@ fn files_that_are_missing_or_no_database_are_named() {
     folder.journal = None;
     fs::remove_file(folder.file(Stream::Posts, FIRST_HOUR + 3)).unwrap();
     let error = folder.try_open().err().unwrap();
-    assert!(error.to_string().contains("newest files are missing"), "a position would come twice: {error}");
+    assert!(
+        error.to_string().contains("newest files are missing"),
+        "a position would come twice: {error}"
+    );
     fs::remove_file(folder.folder.path().join("meta.sqlite")).unwrap();
     let error = folder.try_open().err().unwrap();
     assert!(error.to_string().contains("it is missing, but there are streams"), "{error}");
@@ -369,7 +428,8 @@ fn a_file_whose_making_was_cut_short_is_made_again() {
 fn a_full_disk_is_named_leaves_nothing_half_written_and_ends_with_room() {
     let mut folder = Folder::limited(2, Some(40));
     let record = "x".repeat(3000);
-    let entries = vec![entry(0, record.clone()), entry(1, record.clone()), entry(0, record.clone())];
+    let entries =
+        vec![entry(0, record.clone()), entry(1, record.clone()), entry(0, record.clone())];
     let full = loop {
         match folder.local().append(Stream::Posts, &entries) {
             Ok(_) => {}
@@ -379,7 +439,10 @@ fn a_full_disk_is_named_leaves_nothing_half_written_and_ends_with_room() {
     assert!(matches!(full, JournalError::DiskFull { .. }), "{full}");
     assert!(full.retry());
     let extents = [0, 1].map(|partition| folder.local().extent(Stream::Posts, partition).unwrap());
-    assert!(extents[1].end > 3 && extents[0].end == 2 * extents[1].end, "whole appends only: {extents:?}");
+    assert!(
+        extents[1].end > 3 && extents[0].end == 2 * extents[1].end,
+        "whole appends only: {extents:?}"
+    );
     assert!(folder.local().append(Stream::Posts, &entries).is_err(), "still full");
     let high = extents[0].end;
     assert_eq!(folder.read(Stream::Posts, 0).unwrap().len() as Position, high);
@@ -388,7 +451,10 @@ fn a_full_disk_is_named_leaves_nothing_half_written_and_ends_with_room() {
     assert_eq!(folder.local().append(Stream::Posts, &entries).unwrap(), [high, high / 2, high + 1]);
 
     let values: Vec<_> = (0..100).map(|n| (n.to_string(), Some(vec![7; 3000]))).collect();
-    assert!(matches!(folder.local().put(Stream::State, &values), Err(JournalError::DiskFull { .. })));
+    assert!(matches!(
+        folder.local().put(Stream::State, &values),
+        Err(JournalError::DiskFull { .. })
+    ));
     assert_eq!(folder.local().keys(Stream::State, "").unwrap(), Vec::<String>::new());
     folder.pages_max = None;
     folder.reopen();
@@ -396,11 +462,15 @@ fn a_full_disk_is_named_leaves_nothing_half_written_and_ends_with_room() {
     assert_eq!(folder.read(Stream::Posts, 0).unwrap().len() as Position, high + 2);
 }
 
-/// Needs the right to mount, which root has outside of strict containers; the limit on pages above needs nothing.
+/// Needs the right to mount, which root has outside of strict containers; the limit on pages above
+/// needs nothing.
 #[test]
 fn a_really_full_file_system_is_named_and_survived() {
     let mounted = TempDir::new().unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(mounted.path()).output();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+        .arg(mounted.path())
+        .output();
     if !mount.is_ok_and(|mount| mount.status.success()) {
         println!("skipped: no right to mount a small file system");
         return;
@@ -427,15 +497,25 @@ fn fill(folder: &Path) {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, JournalError::DiskFull { .. }), "{full}: {:?}", std::error::Error::source(&full));
+    assert!(
+        matches!(full, JournalError::DiskFull { .. }),
+        "{full}: {:?}",
+        std::error::Error::source(&full)
+    );
     for _ in 0..20 {
         let full = journal.append(Stream::Posts, &record).err().or_else(|| {
             appended += 1;
             None
         });
-        assert!(full.as_ref().is_none_or(|full| matches!(full, JournalError::DiskFull { .. })), "{full:?}");
+        assert!(
+            full.as_ref().is_none_or(|full| matches!(full, JournalError::DiskFull { .. })),
+            "{full:?}"
+        );
         let full = journal.put(Stream::State, &[("key".to_owned(), Some(vec![7; 100_000]))]).err();
-        assert!(full.as_ref().is_none_or(|full| matches!(full, JournalError::DiskFull { .. })), "{full:?}");
+        assert!(
+            full.as_ref().is_none_or(|full| matches!(full, JournalError::DiskFull { .. })),
+            "{full:?}"
+        );
     }
     assert_eq!(journal.extent(Stream::Posts, 0).unwrap(), 0..appended);
     fs::remove_file(&ballast).unwrap();
@@ -468,15 +548,18 @@ fn neither_files_nor_handles_pile_up_over_weeks() {
     }
     let mut sizes = Vec::new();
     for name in folder.files(Stream::Posts) {
-        let size = fs::metadata(folder.folder.path().join("streams/posts").join(&name)).unwrap().len();
+        let size =
+            fs::metadata(folder.folder.path().join("streams/posts").join(&name)).unwrap().len();
         sizes.push((name, size));
     }
-    let wals: Vec<_> = sizes.iter().filter(|(name, size)| name.ends_with("-wal") && *size > 0).collect();
+    let wals: Vec<_> =
+        sizes.iter().filter(|(name, size)| name.ends_with("-wal") && *size > 0).collect();
     assert!(wals.is_empty(), "written back when their hour was over: {wals:?}");
     let files = sizes.iter().filter(|(name, _)| name.ends_with(".sqlite")).count();
     assert!(files <= 73, "{files}");
     let handles = handles_below(folder.folder.path());
-    // One to write each stream and those of readers, with a WAL and its index beside each; and the lock.
+    // One to write each stream and those of readers, with a WAL and its index beside each; and the
+    // lock.
     assert!(handles <= 3 * (2 + 8) + 1, "{handles} handles");
 }
 
@@ -511,10 +594,14 @@ fn readers_meet_retention_as_gone_and_never_as_a_gap() {
             scope.spawn(|| {
                 let mut next = 0;
                 while !done.load(Ordering::Relaxed) {
-                    match folder.local().read(Stream::Posts, 0, next, 200, Duration::from_millis(1)) {
+                    match folder.local().read(Stream::Posts, 0, next, 200, Duration::from_millis(1))
+                    {
                         Ok(batch) => {
                             for (position, bytes) in batch.records {
-                                assert_eq!((position, bytes), (next, next.to_string().into_bytes()));
+                                assert_eq!(
+                                    (position, bytes),
+                                    (next, next.to_string().into_bytes())
+                                );
                                 next += 1;
                             }
                         }
@@ -542,10 +629,15 @@ fn readers_meet_retention_as_gone_and_never_as_a_gap() {
     assert_eq!(folder.extent(Stream::Posts).end, 600);
 }
 
-/// What append `n` of the killed process holds, in its three partitions; some begin a new file, some are long.
+/// What append `n` of the killed process holds, in its three partitions; some begin a new file,
+/// some are long.
 fn nth_append(n: u64) -> Vec<Entry> {
     let length = if n.is_multiple_of(13) { 200_000 } else { n as usize % 700 };
-    (0..1 + n % 5).map(|record| entry(((n + record) % 3) as u32, format!("{n} {record} {}", "x".repeat(length)))).collect()
+    (0..1 + n % 5)
+        .map(|record| {
+            entry(((n + record) % 3) as u32, format!("{n} {record} {}", "x".repeat(length)))
+        })
+        .collect()
 }
 
 fn nth_clock(n: u64) -> u64 {
@@ -561,13 +653,20 @@ fn appends_until_it_is_killed() {
     let first: u64 = env::var("JOURNAL_TEST_KILLED_FIRST").unwrap().parse().unwrap();
     let clock = Arc::new(AtomicU64::new(nth_clock(first)));
     let told = Arc::clone(&clock);
-    let options = Options { clock: Box::new(move || told.load(Ordering::Relaxed)), ..Options::default() };
+    let options =
+        Options { clock: Box::new(move || told.load(Ordering::Relaxed)), ..Options::default() };
     let journal = LocalJournal::open(Path::new(&folder), 3, options).unwrap();
     for n in first.. {
         clock.store(nth_clock(n), Ordering::Relaxed);
         journal.append(Stream::Posts, &nth_append(n)).unwrap();
         journal
-            .put(Stream::State, &[("a".to_owned(), Some(n.to_le_bytes().to_vec())), ("b".to_owned(), Some(n.to_le_bytes().to_vec()))])
+            .put(
+                Stream::State,
+                &[
+                    ("a".to_owned(), Some(n.to_le_bytes().to_vec())),
+                    ("b".to_owned(), Some(n.to_le_bytes().to_vec())),
+                ],
+            )
             .unwrap();
         println!("appended {n}");
     }
@@ -581,7 +680,8 @@ fn survives_kill_at_any_moment() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
     println!("seed {state:#x}");
     for _ in 0..20 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (lines, pause) = (state >> 60, state >> 33 & 0xfff);
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "--nocapture", "local::tests::appends_until_it_is_killed"])
@@ -605,7 +705,9 @@ fn survives_kill_at_any_moment() {
         let found: Vec<Vec<Vec<u8>>> = (0..3)
             .map(|partition| {
                 let from = held[partition as usize].len() as Position;
-                let batch = journal.read(Stream::Posts, partition, from, usize::MAX, Duration::ZERO).unwrap();
+                let batch = journal
+                    .read(Stream::Posts, partition, from, usize::MAX, Duration::ZERO)
+                    .unwrap();
                 assert_eq!(batch.next, journal.extent(Stream::Posts, partition).unwrap().end);
                 batch.records.into_iter().map(|(_, bytes)| bytes).collect()
             })
@@ -616,14 +718,20 @@ fn survives_kill_at_any_moment() {
         let mut expected: Vec<Vec<Vec<u8>>> = vec![Vec::new(); 3];
         let first = appended;
         while expected != found {
-            assert!(expected.iter().zip(&found).all(|(expected, found)| found.starts_with(expected)), "whole appends, in order");
+            assert!(
+                expected.iter().zip(&found).all(|(expected, found)| found.starts_with(expected)),
+                "whole appends, in order"
+            );
             for entry in nth_append(appended) {
                 expected[entry.partition as usize].push(entry.bytes);
             }
             appended += 1;
         }
         let acknowledged = last.map_or(first, |last| last + 1);
-        assert!((acknowledged..=acknowledged + 1).contains(&appended), "{acknowledged} were acknowledged, {appended} found");
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&appended),
+            "{acknowledged} were acknowledged, {appended} found"
+        );
         let values = ["a", "b"].map(|key| journal.get(Stream::State, key).unwrap());
         assert_eq!(values[0], values[1], "all pairs or none");
     }

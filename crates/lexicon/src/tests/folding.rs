@@ -34,7 +34,8 @@ proptest! {
         prop_assert!(!unseen);
     }
 
-    /// A character beyond the tables sends the whole text the long way; the short way must agree with it.
+    /// A character beyond the tables sends the whole text the long way; the short way must agree
+    /// with it.
     #[test]
     fn the_short_way_is_the_long_way(text in tricky()) {
         let long = fold(&format!("\u{30000} {text}"));
@@ -43,7 +44,8 @@ proptest! {
     }
 }
 
-/// Keys of old posts are compared with keys of new ones, so a change here is a change of every stored key.
+/// Keys of old posts are compared with keys of new ones, so a change here is a change of every
+/// stored key.
 #[test]
 fn keys_are_those_of_earlier_releases() {
     for line in include_str!("folded.tsv").lines().filter(|line| !line.starts_with("//")) {
@@ -68,7 +70,15 @@ fn every_character_folds_as_in_earlier_releases() {
 
 #[test]
 fn a_megabyte_of_marks_is_folded_in_linear_time() {
-    for text in ["\u{301}", "e\u{301}\u{323}", "\u{64b}", "ا\u{655}\u{653}", "\u{200d}", "\u{94d}", "\u{1100}\u{1161}\u{11a8}"] {
+    for text in [
+        "\u{301}",
+        "e\u{301}\u{323}",
+        "\u{64b}",
+        "ا\u{655}\u{653}",
+        "\u{200d}",
+        "\u{94d}",
+        "\u{1100}\u{1161}\u{11a8}",
+    ] {
         let long = text.repeat(1_000_000 / text.len());
         assert!(fold(&long).len() <= long.len() * 3);
     }

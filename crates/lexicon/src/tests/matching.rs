@@ -8,11 +8,14 @@ use proptest::prelude::*;
 use crate::{Lexicon, TAG_BYTES_MAX, TAGS_MAX, default_files, parse};
 
 fn lexicon(text: &str) -> Lexicon {
-    Lexicon::new(parse("topics.toml", text).unwrap().topics).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    Lexicon::new(parse("topics.toml", text).unwrap().topics)
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 pub(super) fn shipped() -> Lexicon {
-    let files = default_files().iter().map(|(name, text)| parse(name, text).unwrap_or_else(|problems| panic!("{problems:#?}")));
+    let files = default_files()
+        .iter()
+        .map(|(name, text)| parse(name, text).unwrap_or_else(|problems| panic!("{problems:#?}")));
     Lexicon::of_files(files.collect()).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
@@ -25,7 +28,11 @@ fn check(lexicon: &Lexicon, posts: &str, expected: Expect) {
             None => (vec![], post),
         };
         let reading = lexicon.read(Some(text), &[], &langs, true);
-        let topics: Vec<String> = reading.topics.iter().map(|hit| format!("{}[{}]", hit.id, hit.keys.join(" "))).collect();
+        let topics: Vec<String> = reading
+            .topics
+            .iter()
+            .map(|hit| format!("{}[{}]", hit.id, hit.keys.join(" ")))
+            .collect();
         writeln!(table, "{post} -> {}", topics.join(", ")).unwrap();
     }
     expected.assert_eq(&table);
@@ -153,7 +160,8 @@ fn sensitive_tags_are_shown_nowhere() {
     let reading = lexicon.read(Some("#hiv #HIVTest #flu #hivemind"), &[], &[], true);
     let tags: Vec<&str> = reading.tags.iter().map(|tag| tag.key.as_str()).collect();
     assert_eq!(tags, ["flu", "hivemind"]);
-    let hits: Vec<(&str, usize)> = reading.topics.iter().map(|hit| (hit.id, hit.keys.len())).collect();
+    let hits: Vec<(&str, usize)> =
+        reading.topics.iter().map(|hit| (hit.id, hit.keys.len())).collect();
     assert_eq!(hits, [("influenza", 1), ("hiv", 0)]);
     // Even where segments aren't counted.
     assert_eq!(lexicon.read(Some("#HIVTest"), &[], &[], false), crate::Reading::default());
@@ -169,8 +177,10 @@ fn without_segment_only_whole_tags_count() {
 #[test]
 fn platform_tags_stand_for_those_of_the_text() {
     let lexicon = lexicon(SMALL);
-    let reading = lexicon.read(Some("caught it #flu"), &["Cough", "#cough", "$TSLA", ""], &[], true);
-    let tags: Vec<(&str, &str)> = reading.tags.iter().map(|tag| (tag.key.as_str(), tag.written.as_str())).collect();
+    let reading =
+        lexicon.read(Some("caught it #flu"), &["Cough", "#cough", "$TSLA", ""], &[], true);
+    let tags: Vec<(&str, &str)> =
+        reading.tags.iter().map(|tag| (tag.key.as_str(), tag.written.as_str())).collect();
     assert_eq!(tags, [("cough", "Cough")]);
     assert!(reading.topics.is_empty());
     // Phrases are read all the same.
@@ -265,9 +275,11 @@ fn voices_of_posts() {
         "en|mein Sohn hat #Husten",
         "My son has #measles",
     ] {
-        let (langs, text) = post.split_once('|').map_or((vec![], post), |(lang, text)| (vec![lang], text));
+        let (langs, text) =
+            post.split_once('|').map_or((vec![], post), |(lang, text)| (vec![lang], text));
         let reading = lexicon.read(Some(text), &[], &langs, true);
-        let hits: Vec<String> = reading.topics.iter().map(|hit| format!("{} {:?}", hit.id, hit.voice)).collect();
+        let hits: Vec<String> =
+            reading.topics.iter().map(|hit| format!("{} {:?}", hit.id, hit.voice)).collect();
         writeln!(table, "{post} -> {}", hits.join(", ")).unwrap();
     }
     expect![[r#"
@@ -295,7 +307,9 @@ fn voices_of_posts() {
 #[test]
 fn a_megabyte_of_phrases_is_read_in_linear_time() {
     let lexicon = shipped();
-    for piece in ["caught the flu ", "熱", "発熱", "fievre ", "a fever\n", "é", "\u{301}", "#flu ", "#aB"] {
+    for piece in
+        ["caught the flu ", "熱", "発熱", "fievre ", "a fever\n", "é", "\u{301}", "#flu ", "#aB"]
+    {
         let text = piece.repeat(1_000_000 / piece.len());
         let _ = lexicon.read(Some(&text), &[], &[], true);
     }
@@ -326,7 +340,9 @@ fn pieces_between_borders(written: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     for start in (0..chars.len()).filter(|&at| is_border(at)) {
         for end in (start + 1..=chars.len()).filter(|&at| is_border(at)) {
-            pieces.push(chars[start..end].iter().filter(|&&c| c != '_').collect::<String>().to_lowercase());
+            pieces.push(
+                chars[start..end].iter().filter(|&&c| c != '_').collect::<String>().to_lowercase(),
+            );
         }
     }
     pieces
@@ -335,11 +351,13 @@ fn pieces_between_borders(written: &str) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(super::cases(20_000)) })]
 
-    /// Never by substring: what matches is a piece between two borders, and where there is such a piece it matches.
+    /// Never by substring: what matches is a piece between two borders, and where there is such a
+    /// piece it matches.
     #[test]
     fn a_key_matches_between_borders_only(written in "(flu|Flu|FLU|ab|Ab|bird|Bird|A|a|_|1|26|Season){1,6}") {
         let lexicon = lexicon("
-            [[topic]]\nid = \"a\"\nkind = \"disease\"\nname = \"A\"\ntags = { any = [\"flu\", \"ab1\", \"birdflu\"] }
+            [[topic]]\nid = \"a\"\nkind = \"disease\"\nname = \"A\"\ntags = { any = [\"flu\", \
+            \"ab1\", \"birdflu\"] }
         ");
         let pieces = pieces_between_borders(&written);
         let reading = lexicon.read(None, &[&written], &[], true);

@@ -16,17 +16,33 @@ use crate::{Date, Days, LANGUAGES, Lexicon, Topic, default_files, explain, lint,
 
 /// The diseases and groups of diseases that public-health institutes follow on social media.
 const COVERED: &str = "
-    measles rubella mumps dengue haemorrhagic-fever avian-influenza chikungunya poliomyelitis tuberculosis anthrax west-nile-virus
-    crimean-congo-haemorrhagic-fever botulism ebola tularaemia rabies tetanus brucellosis chickenpox diphtheria lyme-disease plague
-    pertussis meningococcal-disease antimicrobial-resistance campylobacteriosis chlamydia cholera creutzfeldt-jakob-disease
-    cryptosporidiosis echinococcosis giardiasis gonorrhea haemophilus-influenzae hantavirus clostridium-difficile hepatitis-a
-    hepatitis-b-c hiv-aids influenza lassa-fever legionnaires-disease leptospirosis listeriosis lymphogranuloma-venereum malaria
-    pneumococcal-disease q-fever rift-valley-fever salmonellosis shigellosis syphilis tick-borne-encephalitis toxoplasmosis
-    trichinellosis typhoid-fever yellow-fever yersiniosis zika bioterrorism infectious-diseases mers-cov covid-19 covid-19-outbreaks
-    sars smallpox healthcare-associated-infections zoonoses vectorborne-diseases foodborne-diseases waterborne-diseases stec-vtec mpox
+    measles rubella mumps dengue haemorrhagic-fever avian-influenza chikungunya poliomyelitis \
+    tuberculosis anthrax west-nile-virus
+    crimean-congo-haemorrhagic-fever botulism ebola tularaemia rabies tetanus brucellosis \
+    chickenpox diphtheria lyme-disease plague
+    pertussis meningococcal-disease antimicrobial-resistance campylobacteriosis chlamydia cholera \
+    creutzfeldt-jakob-disease
+    cryptosporidiosis echinococcosis giardiasis gonorrhea haemophilus-influenzae hantavirus \
+    clostridium-difficile hepatitis-a
+    hepatitis-b-c hiv-aids influenza lassa-fever legionnaires-disease leptospirosis listeriosis \
+    lymphogranuloma-venereum malaria
+    pneumococcal-disease q-fever rift-valley-fever salmonellosis shigellosis syphilis \
+    tick-borne-encephalitis toxoplasmosis
+    trichinellosis typhoid-fever yellow-fever yersiniosis zika bioterrorism infectious-diseases \
+    mers-cov covid-19 covid-19-outbreaks
+    sars smallpox healthcare-associated-infections zoonoses vectorborne-diseases \
+    foodborne-diseases waterborne-diseases stec-vtec mpox
 ";
 
-const SENSITIVE: [&str; 7] = ["hiv-aids", "syphilis", "gonorrhea", "chlamydia", "lymphogranuloma-venereum", "hepatitis-b-c", "mpox"];
+const SENSITIVE: [&str; 7] = [
+    "hiv-aids",
+    "syphilis",
+    "gonorrhea",
+    "chlamydia",
+    "lymphogranuloma-venereum",
+    "hepatitis-b-c",
+    "mpox",
+];
 
 fn languages(topic: &Topic) -> BTreeSet<&str> {
     topic.tags.iter().map(|entry| entry.lang.as_str()).filter(|lang| *lang != "any").collect()
@@ -38,7 +54,11 @@ fn seventy_three_diseases_have_tags_in_ten_languages_each() {
     let covered: Vec<&str> = COVERED.split_whitespace().collect();
     assert_eq!(covered.iter().collect::<BTreeSet<_>>().len(), 73);
     for id in covered {
-        let topic = lexicon.topics().iter().find(|topic| topic.id == id).unwrap_or_else(|| panic!("no topic `{id}`"));
+        let topic = lexicon
+            .topics()
+            .iter()
+            .find(|topic| topic.id == id)
+            .unwrap_or_else(|| panic!("no topic `{id}`"));
         let kind = if SENSITIVE.contains(&id) { Kind::Sensitive } else { Kind::Disease };
         assert_eq!(topic.kind, kind, "{id}");
         let languages = languages(topic);
@@ -49,10 +69,16 @@ fn seventy_three_diseases_have_tags_in_ten_languages_each() {
 #[test]
 fn twenty_symptoms_have_tags_in_ten_languages_each() {
     let lexicon = shipped();
-    let symptoms: Vec<&Topic> = lexicon.topics().iter().filter(|topic| topic.kind == Kind::Symptom).collect();
+    let symptoms: Vec<&Topic> =
+        lexicon.topics().iter().filter(|topic| topic.kind == Kind::Symptom).collect();
     assert!(symptoms.len() >= 20, "{}", symptoms.len());
     for topic in symptoms {
-        assert!(LANGUAGES.iter().all(|lang| languages(topic).contains(lang)), "{}: {:?}", topic.id, languages(topic));
+        assert!(
+            LANGUAGES.iter().all(|lang| languages(topic).contains(lang)),
+            "{}: {:?}",
+            topic.id,
+            languages(topic)
+        );
     }
 }
 
@@ -66,7 +92,9 @@ fn every_kind_of_topic_is_shipped() {
     }
     let parts = ["cause", "illness", "treatment", "interventions", "information"];
     for part in parts {
-        let is_of = |topic: &&Topic| topic.kind == Kind::Narrative && topic.id.split('-').next() == Some(part);
+        let is_of = |topic: &&Topic| {
+            topic.kind == Kind::Narrative && topic.id.split('-').next() == Some(part)
+        };
         assert!(lexicon.topics().iter().any(|topic| is_of(&topic)), "{part}");
     }
 }
@@ -74,15 +102,23 @@ fn every_kind_of_topic_is_shipped() {
 #[test]
 fn no_sensitive_key_stands_elsewhere() {
     let lexicon = shipped();
-    let (sensitive, others): (Vec<&Topic>, Vec<&Topic>) = lexicon.topics().iter().partition(|topic| topic.kind == Kind::Sensitive);
-    let keys: BTreeSet<String> = sensitive.iter().flat_map(|topic| &topic.tags).map(|entry| fold(&entry.text)).collect();
+    let (sensitive, others): (Vec<&Topic>, Vec<&Topic>) =
+        lexicon.topics().iter().partition(|topic| topic.kind == Kind::Sensitive);
+    let keys: BTreeSet<String> =
+        sensitive.iter().flat_map(|topic| &topic.tags).map(|entry| fold(&entry.text)).collect();
     for topic in others {
         for entry in &topic.tags {
             assert!(!keys.contains(&fold(&entry.text)), "{} of {}", entry.text, topic.id);
             let tokens = Tokens::of(&entry.text);
             for first in 0..tokens.len() {
                 for last in first..tokens.len() {
-                    assert!(!keys.contains(tokens.run(first, last)), "{} in {} of {}", tokens.run(first, last), entry.text, topic.id);
+                    assert!(
+                        !keys.contains(tokens.run(first, last)),
+                        "{} in {} of {}",
+                        tokens.run(first, last),
+                        entry.text,
+                        topic.id
+                    );
                 }
             }
         }
@@ -92,7 +128,10 @@ fn no_sensitive_key_stands_elsewhere() {
 #[test]
 fn an_editor_finds_nothing_in_the_shipped_packs() {
     let problems = lint(shipped().topics());
-    let told: Vec<String> = problems.iter().map(|problem| format!("{}:{}: {}", problem.file, problem.line, problem.message)).collect();
+    let told: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}:{}: {}", problem.file, problem.line, problem.message))
+        .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
@@ -117,12 +156,19 @@ fn every_phrase_of_a_topic_counts_for_it() {
         for entry in &topic.phrases {
             let langs: &[&str] = if entry.lang == "any" { &[] } else { &[&entry.lang] };
             let reading = lexicon.read(Some(&entry.text), &[], langs, true);
-            assert!(reading.topics.iter().any(|hit| hit.topic == index), "{:?} ({}) of {}", entry.text, entry.lang, topic.id);
+            assert!(
+                reading.topics.iter().any(|hit| hit.topic == index),
+                "{:?} ({}) of {}",
+                entry.text,
+                entry.lang,
+                topic.id
+            );
         }
     }
 }
 
-/// The simulated network knows six topics; another that matched its sentences would count what isn't there.
+/// The simulated network knows six topics; another that matched its sentences would count what
+/// isn't there.
 #[test]
 fn simulated_posts_count_for_their_six_topics_only() {
     let six = ["influenza", "fever", "cough", "covid-19", "measles", "stomach-bug"];
@@ -134,7 +180,8 @@ fn simulated_posts_count_for_their_six_topics_only() {
         texts += 1;
         for text in [text.to_owned(), format!("#{text}")] {
             let reading = lexicon.read(Some(&text), &[], &[], true);
-            let others: Vec<&str> = reading.topics.iter().map(|hit| hit.id).filter(|id| !six.contains(id)).collect();
+            let others: Vec<&str> =
+                reading.topics.iter().map(|hit| hit.id).filter(|id| !six.contains(id)).collect();
             assert!(others.is_empty(), "{others:?} by {text:?}");
         }
     }
@@ -145,7 +192,8 @@ fn check_topics(posts: &str, expected: Expect) {
     let lexicon = shipped();
     let mut table = String::new();
     for post in posts.lines().map(str::trim).filter(|post| !post.is_empty()) {
-        let (langs, text) = post.split_once('|').map_or((vec![], post), |(lang, text)| (vec![lang], text));
+        let (langs, text) =
+            post.split_once('|').map_or((vec![], post), |(lang, text)| (vec![lang], text));
         let reading = lexicon.read(Some(text), &[], &langs, true);
         let topics: Vec<&str> = reading.topics.iter().map(|hit| hit.id).collect();
         writeln!(table, "{post} -> {}", topics.join(", ")).unwrap();
@@ -215,9 +263,14 @@ fn words_of_two_meanings_count_in_one() {
 
 #[test]
 fn an_explanation_names_each_match_and_the_voice() {
-    let explanation = explain(&shipped(), Some("J'ai de la fièvre et je tousse #grippe"), &[], &[], true);
-    let topics: Vec<(&str, Option<Voice>)> = explanation.topics.iter().map(|topic| (topic.id.as_str(), topic.voice)).collect();
-    assert_eq!(topics, [("influenza", Some(Voice::Own)), ("fever", Some(Voice::Own)), ("cough", Some(Voice::Own))]);
+    let explanation =
+        explain(&shipped(), Some("J'ai de la fièvre et je tousse #grippe"), &[], &[], true);
+    let topics: Vec<(&str, Option<Voice>)> =
+        explanation.topics.iter().map(|topic| (topic.id.as_str(), topic.voice)).collect();
+    assert_eq!(
+        topics,
+        [("influenza", Some(Voice::Own)), ("fever", Some(Voice::Own)), ("cough", Some(Voice::Own))]
+    );
     expect![[r#"
         tag #grippe: key `grippe`
           `grippe` whole: counts for influenza
@@ -232,7 +285,13 @@ fn an_explanation_names_each_match_and_the_voice() {
         counts for cough, voice self
     "#]]
     .assert_eq(&explanation.to_string());
-    let explanation = explain(&shipped(), Some("#BabyFever2026 #FluSeason caught ﬂu, a Fe\u{301}ver dream"), &[], &["en"], true);
+    let explanation = explain(
+        &shipped(),
+        Some("#BabyFever2026 #FluSeason caught ﬂu, a Fe\u{301}ver dream"),
+        &[],
+        &["en"],
+        true,
+    );
     expect![[r#"
         tag #BabyFever2026: key `babyfever2026`, segments baby fever 2026
           `babyfever` by segment: excludes fever
@@ -271,7 +330,8 @@ fn claims_are_asked_asserted_or_countered() {
     ] {
         let (lang, text) = post.split_once('|').unwrap();
         let reading = lexicon.read(Some(text), &[], &[lang], true);
-        let hits: Vec<String> = reading.topics.iter().map(|hit| format!("{} {:?}", hit.id, hit.voice)).collect();
+        let hits: Vec<String> =
+            reading.topics.iter().map(|hit| format!("{} {:?}", hit.id, hit.voice)).collect();
         writeln!(table, "{post} -> {}", hits.join(", ")).unwrap();
     }
     expect![[r#"
@@ -357,11 +417,14 @@ tags = { en = ["x_claim"] }
 fn days_and_dates_are_read() {
     assert_eq!(Days::parse("03-24").unwrap().to_string(), "03-24");
     assert_eq!(Days::parse("04-24/04-30").unwrap().to_string(), "04-24/04-30");
-    for bad in ["", "3-24", "13-01", "02-30", "04-31", "12-27/01-03", "04-24/", "04-24-25", "+4-24"] {
+    for bad in ["", "3-24", "13-01", "02-30", "04-31", "12-27/01-03", "04-24/", "04-24-25", "+4-24"]
+    {
         assert_eq!(Days::parse(bad), None, "{bad}");
     }
     assert_eq!(Date::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
-    for bad in ["2027-02-29", "2100-02-29", "27-02-01", "2027-2-1", "2027-02-01T00:00:00Z", "tomorrow"] {
+    for bad in
+        ["2027-02-29", "2100-02-29", "27-02-01", "2027-2-1", "2027-02-01T00:00:00Z", "tomorrow"]
+    {
         assert_eq!(Date::parse(bad), None, "{bad}");
     }
     let noon = record::time::parse("2026-11-18T12:00:00Z").unwrap();
@@ -383,15 +446,25 @@ fn narratives_fall_due() {
     let narratives = lexicon.topics().iter().filter(|topic| topic.kind == Kind::Narrative);
     let last = narratives.map(|topic| topic.review.unwrap()).max().unwrap();
     assert_eq!(overdue(lexicon.topics(), Date::parse("2026-11-22").unwrap()), []);
-    assert_eq!(overdue(lexicon.topics(), last).iter().filter(|due| due.message.contains(&last.to_string())).count(), 0);
+    assert_eq!(
+        overdue(lexicon.topics(), last)
+            .iter()
+            .filter(|due| due.message.contains(&last.to_string()))
+            .count(),
+        0
+    );
     assert!(!overdue(lexicon.topics(), Date::parse("2099-01-01").unwrap()).is_empty());
 }
 
 #[test]
 fn bad_sources_reviews_and_days_are_refused() {
-    let text = "[[topic]]\nid = \"a\"\nkind = \"narrative\"\nname = \"A\"\ntags = { any = [\"a_b\"] }\nsource = \"who\"\nreview = \"soon\"\ndays = [\"02-30\"]\n";
-    let told: Vec<String> =
-        parse("a.toml", text).unwrap_err().iter().map(|problem| format!("{}: {}", problem.line, problem.message)).collect();
+    let text = "[[topic]]\nid = \"a\"\nkind = \"narrative\"\nname = \"A\"\ntags = { any = \
+        [\"a_b\"] }\nsource = \"who\"\nreview = \"soon\"\ndays = [\"02-30\"]\n";
+    let told: Vec<String> = parse("a.toml", text)
+        .unwrap_err()
+        .iter()
+        .map(|problem| format!("{}: {}", problem.line, problem.message))
+        .collect();
     assert_eq!(
         told,
         [
@@ -404,7 +477,10 @@ fn bad_sources_reviews_and_days_are_refused() {
 
 #[test]
 fn the_shipped_files_have_each_topic_once() {
-    let count = default_files().iter().map(|(name, text)| parse(name, text).unwrap().topics.len()).sum::<usize>();
+    let count = default_files()
+        .iter()
+        .map(|(name, text)| parse(name, text).unwrap().topics.len())
+        .sum::<usize>();
     assert_eq!(shipped().topics().len(), count);
 }
 
@@ -439,7 +515,8 @@ fn posts() -> impl Strategy<Value = String> {
         "حُمَّى",
         "ß",
     ]);
-    let piece = prop_oneof![6 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+    let piece =
+        prop_oneof![6 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
     prop::collection::vec(piece, 0..10).prop_map(|pieces| pieces.join(" "))
 }
 

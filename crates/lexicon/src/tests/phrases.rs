@@ -5,21 +5,26 @@ use proptest::prelude::*;
 use crate::characters::{is_mark, is_unspaced, is_word_character};
 use crate::phrases::{Phrases, pattern, searched};
 
-/// What `find` must give where no script without blanks is about: pattern, start and end, in order of ends.
+/// What `find` must give where no script without blanks is about: pattern, start and end, in order
+/// of ends.
 fn plainly(patterns: &[String], text: &str) -> Vec<(usize, usize, usize)> {
     let text = searched(text);
     let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     let mut found = Vec::new();
     for (number, pattern) in patterns.iter().enumerate() {
-        let ends = borders.iter().filter_map(|&start| Some((start, end_of(pattern, &text, start)?)));
-        found
-            .extend(ends.filter(|&(start, end)| is_border(&text, start) && is_border(&text, end)).map(|(start, end)| (number, start, end)));
+        let ends =
+            borders.iter().filter_map(|&start| Some((start, end_of(pattern, &text, start)?)));
+        found.extend(
+            ends.filter(|&(start, end)| is_border(&text, start) && is_border(&text, end))
+                .map(|(start, end)| (number, start, end)),
+        );
     }
     found.sort_unstable_by_key(|&(_, start, end)| (end, std::cmp::Reverse(start)));
     found
 }
 
-/// Where the pattern ends that begins at `start`; one blank of it is as much white space as there is.
+/// Where the pattern ends that begins at `start`; one blank of it is as much white space as there
+/// is.
 fn end_of(pattern: &str, text: &str, start: usize) -> Option<usize> {
     let mut rest = text[start..].chars().peekable();
     let mut end = start;
@@ -57,10 +62,14 @@ fn is_border(text: &str, at: usize) -> bool {
 }
 
 /// Few characters, so that beginnings of phrases are met often and broken off everywhere.
-const PIECES: &[&str] = &["a", "b", "Ab", "aab", " ", " ", "  ", "\n", "\t ", "\0", "*", "?", "_", "1", "é", "ж", "Ж", "\u{301}", "—"];
+const PIECES: &[&str] = &[
+    "a", "b", "Ab", "aab", " ", " ", "  ", "\n", "\t ", "\0", "*", "?", "_", "1", "é", "ж", "Ж",
+    "\u{301}", "—",
+];
 
 fn texts(least: usize, most: usize) -> impl Strategy<Value = String> {
-    prop::collection::vec(prop::sample::select(PIECES), least..most).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop::sample::select(PIECES), least..most)
+        .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

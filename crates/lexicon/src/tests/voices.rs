@@ -1,4 +1,5 @@
-//! How well the rules of voice tell a report from news and talk: measured on a sample that was labelled after the rules
+//! How well the rules of voice tell a report from news and talk: measured on a sample that was
+//! labelled after the rules
 //! were written. The texts are invented.
 
 use std::collections::BTreeSet;
@@ -23,7 +24,9 @@ fn sample() -> Vec<Line> {
     let lines = include_str!("../../../../tests/data/lexicon/voice.tsv").lines().skip(1);
     lines
         .map(|line| {
-            let [lang, voice, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let [lang, voice, text] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
             let voice = match voice {
                 "self" => Voice::Own,
                 "news" => Voice::News,
@@ -41,20 +44,35 @@ fn precision_and_recall_are_those_of_the_documentation() {
     assert!(sample.len() >= 300);
     let lexicon = shipped();
     let voices = lexicon.voices().unwrap();
-    let heard: Vec<Voice> = sample.iter().map(|line| voices.hear(line.text, &[line.lang]).voice).collect();
-    let mut table = "| lang | lines | self: precision | recall | news: precision | recall |\n|---|---|---|---|---|---|\n".to_owned();
+    let heard: Vec<Voice> =
+        sample.iter().map(|line| voices.hear(line.text, &[line.lang]).voice).collect();
+    let mut table = "| lang | lines | self: precision | recall | news: precision | recall \
+        |\n|---|---|---|---|---|---|\n"
+        .to_owned();
     for lang in ["en", "fr", "es", "de", "it", "pt"] {
-        let of_lang: Vec<(Voice, Voice)> =
-            sample.iter().zip(&heard).filter(|(line, _)| line.lang == lang).map(|(line, &heard)| (line.voice, heard)).collect();
+        let of_lang: Vec<(Voice, Voice)> = sample
+            .iter()
+            .zip(&heard)
+            .filter(|(line, _)| line.lang == lang)
+            .map(|(line, &heard)| (line.voice, heard))
+            .collect();
         let figures = |voice: Voice| {
-            let right = of_lang.iter().filter(|(label, heard)| *label == voice && *heard == voice).count() as f64;
+            let right =
+                of_lang.iter().filter(|(label, heard)| *label == voice && *heard == voice).count()
+                    as f64;
             let told = of_lang.iter().filter(|(_, heard)| *heard == voice).count() as f64;
             let labelled = of_lang.iter().filter(|(label, _)| *label == voice).count() as f64;
             (right / told, right / labelled)
         };
-        let ((own_precision, own_recall), (news_precision, news_recall)) = (figures(Voice::Own), figures(Voice::News));
+        let ((own_precision, own_recall), (news_precision, news_recall)) =
+            (figures(Voice::Own), figures(Voice::News));
         let lines = of_lang.len();
-        writeln!(table, "| {lang} | {lines} | {own_precision:.2} | {own_recall:.2} | {news_precision:.2} | {news_recall:.2} |").unwrap();
+        writeln!(
+            table,
+            "| {lang} | {lines} | {own_precision:.2} | {own_recall:.2} | \
+            {news_precision:.2} | {news_recall:.2} |"
+        )
+        .unwrap();
         assert!(own_precision >= PRECISION_MIN, "{lang}: {own_precision}");
     }
     println!("{table}");
@@ -76,11 +94,13 @@ fn precision_and_recall_are_those_of_the_documentation() {
     assert!(documentation.contains(&table), "docs/evaluation.md has other figures");
 }
 
-/// What isn't measured isn't heard: so no number of `self` posts rests on a language that nobody tested.
+/// What isn't measured isn't heard: so no number of `self` posts rests on a language that nobody
+/// tested.
 #[test]
 fn rules_are_shipped_for_measured_languages_only() {
     let measured: BTreeSet<&str> = sample().iter().map(|line| line.lang).collect();
     let files = default_files().iter().map(|(name, text)| parse(name, text).unwrap());
-    let ruled: BTreeSet<String> = files.flat_map(|file| file.voices).map(|voice| voice.lang).collect();
+    let ruled: BTreeSet<String> =
+        files.flat_map(|file| file.voices).map(|voice| voice.lang).collect();
     assert_eq!(ruled.iter().map(String::as_str).collect::<BTreeSet<_>>(), measured);
 }

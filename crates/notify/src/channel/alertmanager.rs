@@ -1,7 +1,9 @@
 //! Alertmanager, API v2: sent again while an alert is open, resolved when it is over.
 //!
-//! It keeps alerts in memory and forgets what isn't repeated; so a repetition after its restart, or ours, is all it needs.
-//! What an alert is known by there are its labels: they never change in its life, so numbers are annotations only.
+//! It keeps alerts in memory and forgets what isn't repeated; so a repetition after its restart, or
+//! ours, is all it needs.
+//! What an alert is known by there are its labels: they never change in its life, so numbers are
+//! annotations only.
 
 use record::time::{MINUTE, Micros, SECOND};
 use record::{Alert, AlertState};
@@ -66,12 +68,23 @@ pub struct Named {
 
 impl Named {
     pub fn of(alert: &Alert) -> Named {
-        Named { region: alert.region.clone(), severity: alert.severity, detector: alert.method.clone() }
+        Named {
+            region: alert.region.clone(),
+            severity: alert.severity,
+            detector: alert.method.clone(),
+        }
     }
 }
 
 /// The body for one alert.
-pub fn body(alert: &Alert, named: &Named, telling: &Telling<'_>, subscription: &str, page: Option<&str>, now: Micros) -> String {
+pub fn body(
+    alert: &Alert,
+    named: &Named,
+    telling: &Telling<'_>,
+    subscription: &str,
+    page: Option<&str>,
+    now: Micros,
+) -> String {
     let ends_at = if alert.state == AlertState::Open { now + STANDS_FOR } else { now };
     let posted = Posted {
         labels: Labels {
@@ -116,10 +129,18 @@ pub fn test_body(subscription: &str, now: Micros) -> String {
 }
 
 pub fn send(reach: &Reach, url: &str, body: &str) -> Result<(), SendError> {
-    let answer = http::post(reach, &format!("{}/api/v2/alerts", url.trim_end_matches('/')), &[], body.as_bytes())?;
+    let answer = http::post(
+        reach,
+        &format!("{}/api/v2/alerts", url.trim_end_matches('/')),
+        &[],
+        body.as_bytes(),
+    )?;
     match answer.status {
         200..=299 => Ok(()),
         400 => Err(SendError::never(format!("Alertmanager refuses it: {}", answer.said))),
-        status => Err(SendError::Later { why: format!("Alertmanager answers {status}: {}", answer.said), after: answer.retry_after }),
+        status => Err(SendError::Later {
+            why: format!("Alertmanager answers {status}: {}", answer.said),
+            after: answer.retry_after,
+        }),
     }
 }

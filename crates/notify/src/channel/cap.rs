@@ -1,7 +1,9 @@
 //! CAP 1.2 (OASIS, 1 July 2010) and an Atom feed of it (RFC 4287).
 //!
-//! A rise in posts is a signal, not a confirmed event: certainty is `Possible` at most, severity and urgency are not known, and the
-//! status is `Test` until an operator says that it is meant. An update names what it updates, a withdrawal cancels.
+//! A rise in posts is a signal, not a confirmed event: certainty is `Possible` at most, severity
+//! and urgency are not known, and the
+//! status is `Test` until an operator says that it is meant. An update names what it updates, a
+//! withdrawal cancels.
 
 use record::public::Rise;
 use record::time::{DAY, Micros, SECOND};
@@ -53,7 +55,8 @@ pub struct Sender {
     pub page: Option<String>,
 }
 
-/// The message of a revision, in every language. `before`: what was said of this alert; `rise` stands in place of every number
+/// The message of a revision, in every language. `before`: what was said of this alert; `rise`
+/// stands in place of every number
 /// where the public is the reader; `series`: among how many its recurrence is measured.
 #[expect(clippy::too_many_arguments, reason = "what one message is made of, from two callers")]
 pub fn message(
@@ -71,8 +74,12 @@ pub fn message(
         (false, AlertState::Withdrawn) => "Cancel",
         (false, AlertState::Open | AlertState::Closed) => "Update",
     };
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">");
-    let mut element = |name: &str, value: &str| xml.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
+    let mut xml = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<alert \
+            xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">",
+    );
+    let mut element =
+        |name: &str, value: &str| xml.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
     element("identifier", &identifier(&alert.id, alert.revision));
     element("sender", &sender.sender);
     element("sent", &instant(now));
@@ -89,7 +96,14 @@ pub fn message(
     if !before.is_empty() {
         let references: Vec<String> = before
             .iter()
-            .map(|sent| format!("{},{},{}", sender.sender, identifier(&sent.alert, sent.revision), instant(sent.at)))
+            .map(|sent| {
+                format!(
+                    "{},{},{}",
+                    sender.sender,
+                    identifier(&sent.alert, sent.revision),
+                    instant(sent.at)
+                )
+            })
             .collect();
         element("references", &references.join(" "));
     }
@@ -112,7 +126,8 @@ pub fn message(
 
 fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender, now: Micros) {
     xml.push_str("<info>");
-    let mut element = |name: &str, value: &str| xml.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
+    let mut element =
+        |name: &str, value: &str| xml.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
     element("language", telling.language.code());
     element("category", "Health");
     element("event", &words::title(alert, telling));
@@ -120,7 +135,9 @@ fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender,
     element("urgency", "Unknown");
     element("severity", "Unknown");
     // What is still open, or doubtful, is not even that.
-    let is_doubtful = alert.stage == Stage::Early || !alert.grounds.suspect.is_empty() || alert.state == AlertState::Withdrawn;
+    let is_doubtful = alert.stage == Stage::Early
+        || !alert.grounds.suspect.is_empty()
+        || alert.state == AlertState::Withdrawn;
     element("certainty", if is_doubtful { "Unknown" } else { "Possible" });
     element("effective", &instant(now));
     element("onset", &instant(alert.fired_at));
@@ -141,19 +158,33 @@ fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender,
     };
     parameters.push(("revision", alert.revision.to_string()));
     for (name, value) in parameters {
-        xml.push_str(&format!("<parameter><valueName>{name}</valueName><value>{value}</value></parameter>"));
+        xml.push_str(&format!(
+            "<parameter><valueName>{name}</valueName><value>{value}</value></parameter>"
+        ));
     }
-    xml.push_str(&format!("<area><areaDesc>{}</areaDesc>", escaped(&words::region(&alert.region, telling))));
-    if !alert.region.contains(':') && alert.region != record::region::WORLD && alert.region != record::region::UNLOCATED {
+    xml.push_str(&format!(
+        "<area><areaDesc>{}</areaDesc>",
+        escaped(&words::region(&alert.region, telling))
+    ));
+    if !alert.region.contains(':')
+        && alert.region != record::region::WORLD
+        && alert.region != record::region::UNLOCATED
+    {
         let scheme = if alert.region.contains('-') { "ISO3166-2" } else { "ISO3166-1" };
-        xml.push_str(&format!("<geocode><valueName>{scheme}</valueName><value>{}</value></geocode>", escaped(&alert.region)));
+        xml.push_str(&format!(
+            "<geocode><valueName>{scheme}</valueName><value>{}</value></geocode>",
+            escaped(&alert.region)
+        ));
     }
     xml.push_str("</area></info>");
 }
 
 /// Letters, digits and hyphens only, whatever an id holds.
 fn identifier(alert: &str, revision: u32) -> String {
-    let plain: String = alert.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '-' }).collect();
+    let plain: String = alert
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '-' })
+        .collect();
     format!("pumphandle-{plain}-{revision}")
 }
 
@@ -184,9 +215,11 @@ pub(crate) fn escaped(text: &str) -> String {
 
 const FOR_PUBLIC: &str = "<category term=\"public\"/>";
 
-/// Whether a feed or a message is for everybody: it says so itself, in markup, which no text in it can.
+/// Whether a feed or a message is for everybody: it says so itself, in markup, which no text in it
+/// can.
 pub fn is_public(xml: &str) -> bool {
-    (xml.contains(FOR_PUBLIC) || xml.contains("<scope>Public</scope>")) && !xml.contains("<scope>Restricted</scope>")
+    (xml.contains(FOR_PUBLIC) || xml.contains("<scope>Public</scope>"))
+        && !xml.contains("<scope>Restricted</scope>")
 }
 
 /// The feed of what was sent, latest first.
@@ -196,7 +229,9 @@ pub fn atom(name: &str, sender: &Sender, sent: &[Sent], now: Micros) -> String {
     let updated = latest.first().map_or(now, |sent| sent.at);
     let atom_instant = |at: Micros| record::time::display(at.div_euclid(SECOND) * SECOND);
     let mut feed = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\"><id>{}</id><title>pumphandle: {}</title><updated>{}</updated><author><name>{}</name></author>{}\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed \
+            xmlns=\"http://www.w3.org/2005/Atom\"><id>{}</id><title>pumphandle: \
+            {}</title><updated>{}</updated><author><name>{}</name></author>{}\n",
         escaped(&format!("tag:{},2026:feeds/{name}", tag_authority(&sender.sender))),
         escaped(name),
         atom_instant(updated),
@@ -204,10 +239,15 @@ pub fn atom(name: &str, sender: &Sender, sent: &[Sent], now: Micros) -> String {
         if sender.audience == Audience::Public { FOR_PUBLIC } else { "" }
     );
     for sent in latest {
-        let id = format!("tag:{},2026:{}", tag_authority(&sender.sender), identifier(&sent.alert, sent.revision));
+        let id = format!(
+            "tag:{},2026:{}",
+            tag_authority(&sender.sender),
+            identifier(&sent.alert, sent.revision)
+        );
         let cap = sent.xml.split_once("?>\n").map_or(sent.xml.as_str(), |(_, cap)| cap);
         feed.push_str(&format!(
-            "<entry><id>{}</id><title>{}</title><updated>{}</updated><summary>{}</summary><content type=\"application/cap+xml\">{cap}</content></entry>\n",
+            "<entry><id>{}</id><title>{}</title><updated>{}</updated><summary>{}</summary><content \
+                type=\"application/cap+xml\">{cap}</content></entry>\n",
             escaped(&id),
             escaped(&sent.title),
             atom_instant(sent.at),

@@ -1,6 +1,7 @@
 //! E-mail: text and HTML, by a mail server that an operator names.
 //!
-//! One SMTP transaction per recipient, so that each has an outcome of its own. A reply 5xx to `RCPT TO` is final for this mail and this
+//! One SMTP transaction per recipient, so that each has an outcome of its own. A reply 5xx to `RCPT
+//! TO` is final for this mail and this
 //! address; every other failure is the server's, or passes, and the mail is tried again.
 
 use std::error::Error as _;
@@ -64,20 +65,29 @@ pub fn send(server: &MailServer, to: &str, message: &Message, at: Micros) -> Res
 }
 
 fn connect(server: &MailServer) -> Result<SmtpConnection, SendError> {
-    let of_server = |error: smtp::Error| SendError::later(format!("`{}`: {}", server.host, explained(&error)));
+    let of_server =
+        |error: smtp::Error| SendError::later(format!("`{}`: {}", server.host, explained(&error)));
     let tls = match server.encryption {
         Encryption::None => None,
         Encryption::StartTls | Encryption::Tls => Some(tls(server)?),
     };
     let hello = ClientId::default();
     let at_once = tls.as_ref().filter(|_| server.encryption == Encryption::Tls);
-    let mut connection =
-        SmtpConnection::connect((server.host.as_str(), server.port), Some(TIMEOUT), &hello, at_once, None).map_err(of_server)?;
+    let mut connection = SmtpConnection::connect(
+        (server.host.as_str(), server.port),
+        Some(TIMEOUT),
+        &hello,
+        at_once,
+        None,
+    )
+    .map_err(of_server)?;
     if let Some(tls) = tls.as_ref().filter(|_| server.encryption == Encryption::StartTls) {
         connection.starttls(tls, &hello).map_err(of_server)?;
     }
     if let Some((user, password)) = &server.user {
-        connection.auth(DEFAULT_MECHANISMS, &Credentials::new(user.clone(), password.clone())).map_err(of_server)?;
+        connection
+            .auth(DEFAULT_MECHANISMS, &Credentials::new(user.clone(), password.clone()))
+            .map_err(of_server)?;
     }
     Ok(connection)
 }
@@ -85,25 +95,42 @@ fn connect(server: &MailServer) -> Result<SmtpConnection, SendError> {
 fn tls(server: &MailServer) -> Result<TlsParameters, SendError> {
     let mut parameters = TlsParameters::builder(server.host.clone());
     if let Some(pem) = &server.root_pem {
-        parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(|error| SendError::never(error.to_string()))?);
+        parameters = parameters.add_root_certificate(
+            Certificate::from_pem(pem).map_err(|error| SendError::never(error.to_string()))?,
+        );
     }
     parameters.build().map_err(|error| SendError::never(error.to_string()))
 }
 
-fn transact(connection: &mut SmtpConnection, server: &MailServer, mail: &lettre::Message) -> Result<(), SendError> {
-    let Some(recipient) = mail.envelope().to().first() else { return Err(SendError::never("the mail has no recipient")) };
+fn transact(
+    connection: &mut SmtpConnection,
+    server: &MailServer,
+    mail: &lettre::Message,
+) -> Result<(), SendError> {
+    let Some(recipient) = mail.envelope().to().first() else {
+        return Err(SendError::never("the mail has no recipient"));
+    };
     let mut options = Vec::new();
     let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
     if !is_ascii(recipient) || !is_ascii(&server.from) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            return Err(SendError::Refused { code: 553, why: "the mail server takes no address with letters beyond ASCII".to_owned() });
+            return Err(SendError::Refused {
+                code: 553,
+                why: "the mail server takes no address with letters beyond ASCII".to_owned(),
+            });
         }
         options.push(MailParameter::SmtpUtfEight);
     }
-    let of_server = |error: smtp::Error| SendError::later(format!("`{}`: MAIL FROM: {}", server.host, explained(&error)));
+    let of_server = |error: smtp::Error| {
+        SendError::later(format!("`{}`: MAIL FROM: {}", server.host, explained(&error)))
+    };
     connection.command(Mail::new(mail.envelope().from().cloned(), options)).map_err(of_server)?;
-    connection.command(Rcpt::new(recipient.clone(), Vec::new())).map_err(|error| of_recipient(server, &error))?;
-    let passing = |error: smtp::Error| SendError::Deferred { why: format!("`{}`: DATA: {}", server.host, explained(&error)) };
+    connection
+        .command(Rcpt::new(recipient.clone(), Vec::new()))
+        .map_err(|error| of_recipient(server, &error))?;
+    let passing = |error: smtp::Error| SendError::Deferred {
+        why: format!("`{}`: DATA: {}", server.host, explained(&error)),
+    };
     connection.command(Data).map_err(passing)?;
     connection.message(&mail.formatted()).map_err(passing)?;
     Ok(())
@@ -113,7 +140,9 @@ fn of_recipient(server: &MailServer, error: &smtp::Error) -> SendError {
     match error.status().map(u16::from) {
         Some(code @ 500..=599) => SendError::Refused { code, why: shortened(&said(error)) },
         Some(CLOSING) => SendError::later(format!("`{}`: {}", server.host, explained(error))),
-        _ => SendError::Deferred { why: format!("`{}`: RCPT TO: {}", server.host, explained(error)) },
+        _ => {
+            SendError::Deferred { why: format!("`{}`: RCPT TO: {}", server.host, explained(error)) }
+        }
     }
 }
 
@@ -130,10 +159,19 @@ fn explained(error: &smtp::Error) -> String {
     }
 }
 
-/// The mail itself. Its id is the message's and the recipient's: sent twice it is one mail to whoever sorts them by id.
-pub fn mail(server: &MailServer, to: &str, message: &Message, at: Micros) -> Result<lettre::Message, SendError> {
+/// The mail itself. Its id is the message's and the recipient's: sent twice it is one mail to
+/// whoever sorts them by id.
+pub fn mail(
+    server: &MailServer,
+    to: &str,
+    message: &Message,
+    at: Micros,
+) -> Result<lettre::Message, SendError> {
     // 553: mailbox name not allowed.
-    let refused = |error: &dyn std::fmt::Display| SendError::Refused { code: 553, why: format!("no mail can be made for it: {error}") };
+    let refused = |error: &dyn std::fmt::Display| SendError::Refused {
+        code: 553,
+        why: format!("no mail can be made for it: {error}"),
+    };
     let address: Address = to.parse().map_err(|error| refused(&error))?;
     let unsubscribe = server.unsubscribes();
     let id = format!("<{}.{}@{}>", message.id, digest(to), server.from.domain());
@@ -143,8 +181,14 @@ pub fn mail(server: &MailServer, to: &str, message: &Message, at: Micros) -> Res
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(at).unwrap_or(0)))
         .subject(&message.subject)
         .header(MessageId::from(id))
-        .raw_header(header("List-Unsubscribe", format!("<mailto:{unsubscribe}?subject=unsubscribe%20{}>", message.subscription)))
-        .raw_header(header("List-Id", format!("<{}.pumphandle.{}>", message.subscription, server.from.domain())))
+        .raw_header(header(
+            "List-Unsubscribe",
+            format!("<mailto:{unsubscribe}?subject=unsubscribe%20{}>", message.subscription),
+        ))
+        .raw_header(header(
+            "List-Id",
+            format!("<{}.pumphandle.{}>", message.subscription, server.from.domain()),
+        ))
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("Content-Language", message.language.code().to_owned()))
         .multipart(MultiPart::alternative_plain_html(message.text.clone(), message.html.clone()))

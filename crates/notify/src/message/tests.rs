@@ -15,12 +15,23 @@ fn frame() -> Frame<'static> {
 
 fn trend() -> Vec<Bar> {
     let counts = [Some(7), Some(4), None, Some(6), Some(10), Some(23)];
-    counts.into_iter().zip(0..).map(|(observed, day)| Bar { end: TUESDAY + (day - 5) * record::time::DAY, observed }).collect()
+    counts
+        .into_iter()
+        .zip(0..)
+        .map(|(observed, day)| Bar { end: TUESDAY + (day - 5) * record::time::DAY, observed })
+        .collect()
 }
 
 fn told(alert: &Alert, language: Language, occasion: Occasion) -> Message {
     let zone = Zone::named("Europe/Berlin").unwrap();
-    let telling = Telling { language, zone: &zone, names: &Europe, series: 40, history: &[Outcome::TalkOnly], rise: None };
+    let telling = Telling {
+        language,
+        zone: &zone,
+        names: &Europe,
+        series: 40,
+        history: &[Outcome::TalkOnly],
+        rise: None,
+    };
     of_alert(alert, occasion, &telling, &frame(), &trend())
 }
 
@@ -77,7 +88,12 @@ fn is_well_formed(html: &str) -> bool {
 #[test]
 fn html_is_whole_and_holds_nothing_of_strangers_as_markup() {
     let hostile = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;\u{202e}";
-    let mut alert = Alert { topic: "x".to_owned(), topic_name: hostile.to_owned(), region: hostile.to_owned(), ..fever() };
+    let mut alert = Alert {
+        topic: "x".to_owned(),
+        topic_name: hostile.to_owned(),
+        region: hostile.to_owned(),
+        ..fever()
+    };
     alert.id = hostile.to_owned();
     alert.regions = vec![hostile.to_owned(), "DE".to_owned()];
     alert.explanation.tags = vec![(hostile.to_owned(), 9)];
@@ -87,12 +103,19 @@ fn html_is_whole_and_holds_nothing_of_strangers_as_markup() {
         for alert in [&alert, &fever()] {
             let message = told(alert, language, Occasion::Update);
             assert!(is_well_formed(&message.html), "{}", message.html);
-            assert!(!message.html.contains("<script") && !message.html.contains("<img"), "{}", message.html);
+            assert!(
+                !message.html.contains("<script") && !message.html.contains("<img"),
+                "{}",
+                message.html
+            );
             assert!(!message.subject.contains(['\n', '\r', '\u{202e}']), "{}", message.subject);
             assert!(message.html.len() < 60_000);
         }
     }
-    assert!(!is_well_formed("<p><b></p></b>") && !is_well_formed("<p>a > b</p>"), "the check itself can fail");
+    assert!(
+        !is_well_formed("<p><b></p></b>") && !is_well_formed("<p>a > b</p>"),
+        "the check itself can fail"
+    );
 }
 
 /// The bound is drawn where it is: what is above it stands in the upper row, and nothing else.
@@ -100,7 +123,8 @@ fn html_is_whole_and_holds_nothing_of_strangers_as_markup() {
 fn bars_stand_above_the_bound_only_where_counts_do() {
     let message = told(&fever(), Language::German, Occasion::New);
     let upper = message.html.split("<tr style=\"height:").nth(1).unwrap();
-    let filled: Vec<bool> = upper.split("<td").skip(1).map(|cell| cell.contains("<div class=\"hot-bg\"")).collect();
+    let filled: Vec<bool> =
+        upper.split("<td").skip(1).map(|cell| cell.contains("<div class=\"hot-bg\"")).collect();
     assert_eq!(filled, [false, false, false, false, false, true]);
     assert!(message.html.contains(">·<"), "a gap is a gap");
     assert!(message.html.contains("border-top:1px dashed #ad3d06"));
@@ -114,8 +138,15 @@ fn a_payload_says_what_happened_in_less_than_twenty_kilobytes() {
     assert!(message.json.to_string().len() < crate::channel::webhook::PAYLOAD_BYTES_MAX);
     assert_eq!(message.json["type"], "alert.opened");
     assert_eq!(message.json["data"]["expected_high"], 11.0);
-    let withdrawn = told(&Alert { state: AlertState::Withdrawn, revision: 2, ..fever() }, Language::English, Occasion::Update);
-    assert_eq!((withdrawn.json["type"].as_str(), &*withdrawn.id), (Some("alert.withdrawn"), "bavaria-3f2a9c01b7de-2-update"));
+    let withdrawn = told(
+        &Alert { state: AlertState::Withdrawn, revision: 2, ..fever() },
+        Language::English,
+        Occasion::Update,
+    );
+    assert_eq!(
+        (withdrawn.json["type"].as_str(), &*withdrawn.id),
+        (Some("alert.withdrawn"), "bavaria-3f2a9c01b7de-2-update")
+    );
 }
 
 #[test]
@@ -129,7 +160,10 @@ fn a_pulse_and_a_digest() {
         for said in [&well, &busy, &silent] {
             let message = pulse(said, "p", language, &zone, TUESDAY, &frame());
             assert!(is_well_formed(&message.html));
-            all.push_str(&format!("{} | {}\n", message.subject, message.text.lines().next().unwrap()).replace('\u{a0}', "~"));
+            all.push_str(
+                &format!("{} | {}\n", message.subject, message.text.lines().next().unwrap())
+                    .replace('\u{a0}', "~"),
+            );
         }
     }
     expect![[r#"
@@ -147,21 +181,37 @@ fn a_pulse_and_a_digest() {
         Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ. Gesehen: 97~%.
     "#]].assert_eq(&all);
     let alert = fever();
-    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
+    let telling = Telling {
+        language: Language::English,
+        zone: &zone,
+        names: &Europe,
+        series: 40,
+        history: &[],
+        rise: None,
+    };
     let message = digest(&[(&alert, telling)], "d", Language::English, &zone, TUESDAY, &frame());
-    assert!(is_well_formed(&message.html) && message.text.contains("23 accounts posted about fever in Bavaria"));
+    assert!(
+        is_well_formed(&message.html)
+            && message.text.contains("23 accounts posted about fever in Bavaria")
+    );
 }
 
 #[test]
 fn notices_name_what_is_wrong_in_four_languages() {
     let zone = Zone::named("Europe/Berlin").unwrap();
-    let degraded = Notice::Degraded(vec![("feed-silent bluesky".to_owned(), "no event for <3> min".to_owned())]);
+    let degraded = Notice::Degraded(vec![(
+        "feed-silent bluesky".to_owned(),
+        "no event for <3> min".to_owned(),
+    )]);
     let mut all = String::new();
     for language in Language::ALL {
         for said in [&degraded, &Notice::Recovered, &Notice::Test] {
             let message = notice(said, "n", language, &zone, TUESDAY, &frame());
             assert!(is_well_formed(&message.html), "{}", message.html);
-            all.push_str(&format!("{} | {}\n", message.subject, message.text.lines().next().unwrap()).replace('\u{a0}', "~"));
+            all.push_str(
+                &format!("{} | {}\n", message.subject, message.text.lines().next().unwrap())
+                    .replace('\u{a0}', "~"),
+            );
         }
     }
     expect![[r#"
@@ -185,7 +235,14 @@ fn notices_name_what_is_wrong_in_four_languages() {
 fn every_message_carries_date_reason_and_a_way_out() {
     let zone = Zone::named("Europe/Berlin").unwrap();
     let alert = fever();
-    let telling = Telling { language: Language::English, zone: &zone, names: &Europe, series: 40, history: &[], rise: None };
+    let telling = Telling {
+        language: Language::English,
+        zone: &zone,
+        names: &Europe,
+        series: 40,
+        history: &[],
+        rise: None,
+    };
     let english = Language::English;
     let messages = [
         told(&alert, english, Occasion::New),
@@ -197,7 +254,11 @@ fn every_message_carries_date_reason_and_a_way_out() {
     for message in messages {
         assert!(message.text.contains("Tue 13 Jan 2026 14:00\u{a0}CET"), "{}", message.text);
         for text in [&message.text, &message.html] {
-            assert!(text.contains("subscription “bavaria”") && text.contains("https://pumphandle.example.org/subscriptions"), "{text}");
+            assert!(
+                text.contains("subscription “bavaria”")
+                    && text.contains("https://pumphandle.example.org/subscriptions"),
+                "{text}"
+            );
             assert!(text.contains("alerts@example.org"), "{text}");
         }
     }

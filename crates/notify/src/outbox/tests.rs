@@ -11,51 +11,92 @@ fn at_once() -> Planned {
 
 fn event(after: u32, state: Handling, snooze: Option<Snooze>) -> AlertEvent {
     let outcome = (state >= Handling::Decided).then_some(Outcome::TalkOnly);
-    AlertEvent { alert: fever().id, after, at: TUESDAY, state, outcome, snooze, milestones: Milestones::default(), ..AlertEvent::default() }
+    AlertEvent {
+        alert: fever().id,
+        after,
+        at: TUESDAY,
+        state,
+        outcome,
+        snooze,
+        milestones: Milestones::default(),
+        ..AlertEvent::default()
+    }
 }
 
 #[test]
 fn people_hear_of_what_matters_and_machines_of_every_revision() {
     let mail = subscription("channel = \"mail\"\nto = [\"a@example.org\"]");
-    let hook = subscription("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
+    let hook = subscription(
+        "channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]",
+    );
     let told = Item::new(&fever(), at_once()).sent(&fever(), Some(Occasion::New), TUESDAY);
     let due = |subscription, alert: &Alert| told.due(subscription, alert, &[], TUESDAY + MINUTE);
     let confirmed = Alert { revision: 1, ..fever() };
     let grown = Alert { revision: 2, severity: 3, ..fever() };
     let withdrawn = Alert { revision: 3, state: AlertState::Withdrawn, ..fever() };
     let update = Some(Due::Tell(Occasion::Update));
-    assert_eq!([&confirmed, &grown, &withdrawn].map(|alert| due(&mail, alert)), [None, update, update]);
+    assert_eq!(
+        [&confirmed, &grown, &withdrawn].map(|alert| due(&mail, alert)),
+        [None, update, update]
+    );
     assert_eq!([&confirmed, &grown, &withdrawn].map(|alert| due(&hook, alert)), [update; 3]);
     assert_eq!(due(&hook, &fever()), None, "once");
     let never_told = Item::new(&fever(), at_once());
-    assert_eq!(never_told.due(&mail, &withdrawn, &[], TUESDAY), None, "taken back before anybody heard of it");
+    assert_eq!(
+        never_told.due(&mail, &withdrawn, &[], TUESDAY),
+        None,
+        "taken back before anybody heard of it"
+    );
 }
 
 #[test]
 fn what_is_snoozed_is_silent_until_it_doubles_and_what_nobody_takes_up_goes_to_the_deputy() {
-    let mail = subscription("channel = \"mail\"\nto = [\"a@example.org\"]\nescalate-after = \"2h\"\ndeputies = [\"b@example.org\"]");
+    let mail = subscription(
+        "channel = \"mail\"\nto = [\"a@example.org\"]\nescalate-after = \"2h\"\ndeputies = \
+            [\"b@example.org\"]",
+    );
     let told = Item::new(&fever(), at_once()).sent(&fever(), Some(Occasion::New), TUESDAY);
     let snooze = Some(Snooze { until: TUESDAY + DAY, ratio: fever().ratio() });
     let grown = Alert { revision: 1, severity: 2, observed: 40, ..fever() };
     let doubled = Alert { revision: 1, severity: 2, observed: 46, ..fever() };
     let snoozed = [event(0, Handling::Triaged, snooze)];
     assert_eq!(told.due(&mail, &grown, &snoozed, TUESDAY + HOUR), None);
-    assert_eq!(told.due(&mail, &doubled, &snoozed, TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
-    // Who learns elsewhere that it has doubled asks whether it is still to be told: once for each snooze, and to people only.
-    let wakes = |item: &Item, events: &[AlertEvent]| item.wakes(&mail, &fever(), events, TUESDAY + HOUR);
-    assert!(wakes(&told, &snoozed) && !wakes(&told, &[]) && !wakes(&Item::new(&fever(), at_once()), &snoozed));
+    assert_eq!(
+        told.due(&mail, &doubled, &snoozed, TUESDAY + HOUR),
+        Some(Due::Tell(Occasion::Update))
+    );
+    // Who learns elsewhere that it has doubled asks whether it is still to be told: once for each
+    // snooze, and to people only.
+    let wakes =
+        |item: &Item, events: &[AlertEvent]| item.wakes(&mail, &fever(), events, TUESDAY + HOUR);
+    assert!(
+        wakes(&told, &snoozed)
+            && !wakes(&told, &[])
+            && !wakes(&Item::new(&fever(), at_once()), &snoozed)
+    );
     let woken = Item { updated_after: Some(1), ..told.clone() };
     let again = [snoozed[0].clone(), event(1, Handling::Triaged, snooze)];
-    assert!(!wakes(&woken, &snoozed) && wakes(&woken, &again) && !told.wakes(&mail, &fever(), &snoozed, TUESDAY + DAY));
+    assert!(
+        !wakes(&woken, &snoozed)
+            && wakes(&woken, &again)
+            && !told.wakes(&mail, &fever(), &snoozed, TUESDAY + DAY)
+    );
     let feed = subscription("channel = \"feed\"");
     assert!(!told.wakes(&feed, &fever(), &snoozed, TUESDAY + HOUR));
     let fired = Alert { fired_at: TUESDAY, ..fever() };
     assert_eq!(told.due(&mail, &fired, &[], TUESDAY + 2 * HOUR - 1), None);
     let escalation = Some(Due::Tell(Occasion::Escalation));
     assert_eq!(told.due(&mail, &fired, &[], TUESDAY + 2 * HOUR), escalation);
-    assert_eq!(told.due(&mail, &fired, &[event(0, Handling::Triaged, None)], TUESDAY + 2 * HOUR), None);
+    assert_eq!(
+        told.due(&mail, &fired, &[event(0, Handling::Triaged, None)], TUESDAY + 2 * HOUR),
+        None
+    );
     let asleep = [event(0, Handling::New, snooze)];
-    assert_eq!(told.due(&mail, &fired, &asleep, TUESDAY + 2 * HOUR), None, "somebody has snoozed it");
+    assert_eq!(
+        told.due(&mail, &fired, &asleep, TUESDAY + 2 * HOUR),
+        None,
+        "somebody has snoozed it"
+    );
     let escalated = told.sent(&fired, Some(Occasion::Escalation), TUESDAY + 2 * HOUR);
     assert_eq!(escalated.due(&mail, &fired, &[], TUESDAY + DAY), None, "once");
 }
@@ -64,11 +105,16 @@ fn what_is_snoozed_is_silent_until_it_doubles_and_what_nobody_takes_up_goes_to_t
 fn a_snooze_that_runs_out_is_mailed_once_and_one_ended_by_hand_is_not() {
     let mail = subscription("channel = \"mail\"\nto = [\"a@example.org\"]");
     let told = Item::new(&fever(), at_once()).sent(&fever(), Some(Occasion::New), TUESDAY);
-    let until = |until| [event(0, Handling::Triaged, Some(Snooze { until, ratio: fever().ratio() }))];
+    let until =
+        |until| [event(0, Handling::Triaged, Some(Snooze { until, ratio: fever().ratio() }))];
     let woken = Some(Due::Tell(Occasion::Woken));
     assert_eq!(told.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY - 1), None);
     assert_eq!(told.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY), woken);
-    assert_eq!(told.due(&mail, &fever(), &until(TUESDAY - 1), TUESDAY + DAY), None, "ended by hand");
+    assert_eq!(
+        told.due(&mail, &fever(), &until(TUESDAY - 1), TUESDAY + DAY),
+        None,
+        "ended by hand"
+    );
     let once = Item { updated_after: Some(1), ..told };
     assert_eq!(once.due(&mail, &fever(), &until(TUESDAY + DAY), TUESDAY + DAY), None);
 }
@@ -81,7 +127,8 @@ fn deferred() -> SendError {
 
 fn three() -> Subscription {
     subscription(
-        "channel = \"mail\"\nto = [\"a@example.org\", \"b@example.org\", \"c@example.org\"]\nescalate-after = \"2h\"\ndeputies = [\"d@example.org\"]",
+        "channel = \"mail\"\nto = [\"a@example.org\", \"b@example.org\", \
+            \"c@example.org\"]\nescalate-after = \"2h\"\ndeputies = [\"d@example.org\"]",
     )
 }
 
@@ -103,7 +150,12 @@ fn a_refused_recipient_is_final_and_nobody_gets_a_second_copy() {
         }
         now += MINUTE;
     }
-    let wanted = ["new a@example.org 0", "new b@example.org 0", "new c@example.org 0", "escalation d@example.org 120"];
+    let wanted = [
+        "new a@example.org 0",
+        "new b@example.org 0",
+        "new c@example.org 0",
+        "escalation d@example.org 120",
+    ];
     assert_eq!(sent, wanted);
     assert!(item.told.is_some() && !item.given_up && item.escalated);
 }
@@ -128,10 +180,14 @@ fn a_recipient_to_be_tried_later_delays_neither_others_nor_the_escalation() {
     assert_eq!(sent[&(Occasion::New, "c@example.org".to_owned())], [0]);
     assert_eq!(sent[&(Occasion::Escalation, "d@example.org".to_owned())], [2 * HOUR]);
     let tries = &sent[&(Occasion::New, "a@example.org".to_owned())];
-    assert!(tries.len() > 10 && *tries.last().unwrap() >= 3 * DAY && item.told.is_some(), "{tries:?}");
+    assert!(
+        tries.len() > 10 && *tries.last().unwrap() >= 3 * DAY && item.told.is_some(),
+        "{tries:?}"
+    );
 }
 
-/// What is taken back while some have not heard of it goes to those only who have; who got the newer revision late gets it once.
+/// What is taken back while some have not heard of it goes to those only who have; who got the
+/// newer revision late gets it once.
 #[test]
 fn changes_reach_those_who_have_heard_and_none_twice() {
     let mail = three();
@@ -144,10 +200,12 @@ fn changes_reach_those_who_have_heard_and_none_twice() {
     let withdrawn = Alert { revision: 2, state: AlertState::Withdrawn, ..alert.clone() };
     assert_eq!(item.due(&mail, &withdrawn, &[], TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
     assert_eq!(item.recipients(&mail, Occasion::Update, TUESDAY + HOUR), ["a@example.org"]);
-    // The others get their first mail about the grown alert, and then only the first one hears of the growth.
+    // The others get their first mail about the grown alert, and then only the first one hears of
+    // the growth.
     let mut later = item.clone();
     for address in ["b@example.org", "c@example.org"] {
-        later = later.mailed(&mail, (&grown, Occasion::New), (address, &Ok(())), TUESDAY + HOUR, 0.5);
+        later =
+            later.mailed(&mail, (&grown, Occasion::New), (address, &Ok(())), TUESDAY + HOUR, 0.5);
     }
     assert_eq!(later.due(&mail, &grown, &[], TUESDAY + HOUR), Some(Due::Tell(Occasion::Update)));
     let to = later.recipients(&mail, Occasion::Update, TUESDAY + HOUR);
@@ -158,14 +216,18 @@ fn changes_reach_those_who_have_heard_and_none_twice() {
 
 #[test]
 fn quiet_hours_and_digests_begin_the_time_of_escalation() {
-    let quiet = "quiet = \"13:00-17:00\"\nalways = [\"measles\"]\nchannel = \"mail\"\nto = [\"a@example.org\"]";
+    let quiet = "quiet = \"13:00-17:00\"\nalways = [\"measles\"]\nchannel = \"mail\"\nto = \
+        [\"a@example.org\"]";
     let subscription = subscription(quiet);
     let alert = Alert { fired_at: TUESDAY, ..fever() };
     // 14:00 in Berlin.
     assert_eq!(plan::escalates_from(&subscription, &alert, at_once()), TUESDAY + 3 * HOUR);
     let always = Alert { topic: "measles".to_owned(), ..alert.clone() };
     assert_eq!(plan::escalates_from(&subscription, &always, at_once()), TUESDAY);
-    assert_eq!(plan::escalates_from(&subscription, &alert, Planned::Digest { at: TUESDAY + DAY }), TUESDAY + DAY);
+    assert_eq!(
+        plan::escalates_from(&subscription, &alert, Planned::Digest { at: TUESDAY + DAY }),
+        TUESDAY + DAY
+    );
 }
 
 #[test]
@@ -175,11 +237,15 @@ fn alertmanager_is_told_again_while_it_is_open_and_that_it_is_over() {
     assert_eq!(told.due(&alertmanager, &fever(), &[], TUESDAY + MINUTE - 1), None);
     assert_eq!(told.due(&alertmanager, &fever(), &[], TUESDAY + MINUTE), Some(Due::Again));
     let closed = Alert { revision: 1, state: AlertState::Closed, ..fever() };
-    assert_eq!(told.due(&alertmanager, &closed, &[], TUESDAY + 1), Some(Due::Tell(Occasion::Update)));
+    assert_eq!(
+        told.due(&alertmanager, &closed, &[], TUESDAY + 1),
+        Some(Due::Tell(Occasion::Update))
+    );
 }
 
 proptest! {
-    /// Whatever the server and recipients reply, and whenever the program is killed: nobody accepts a mail twice but the one that was on
+    /// Whatever the server and recipients reply, and whenever the program is killed: nobody accepts
+    /// a mail twice but the one that was on
     /// its way at a kill, and after a refusal nothing is sent to that address on that occasion.
     #[test]
     fn no_copy_is_repeated_whatever_happens(steps in proptest::collection::vec((0u8..5, any::<bool>()), 40)) {
@@ -243,10 +309,12 @@ proptest! {
         prop_assert!(item.given_up && now - TUESDAY >= GIVE_UP_AFTER && tries >= 3);
     }
 
-    /// A kill between any two steps, over and over: what is due is told, with one id, and a closed alert ends it.
+    /// A kill between any two steps, over and over: what is due is told, with one id, and a closed
+    /// alert ends it.
     #[test]
     fn whatever_is_killed_nothing_is_lost(kills in proptest::collection::vec(any::<bool>(), 60), fails in proptest::collection::vec(any::<bool>(), 60)) {
-        let hook = subscription("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
+        let hook = subscription("channel = \"webhook\"\nurl = \
+            \"https://example.org\"\nsecret-files = [\"s\"]");
         let revisions = [fever(), Alert { revision: 1, ..fever() }, Alert { revision: 2, state: AlertState::Closed, ..fever() }];
         let mut kept = Item::new(&fever(), at_once());
         let mut received = BTreeSet::new();

@@ -10,7 +10,8 @@ fn once_a_month() -> Alert {
 }
 
 proptest! {
-    /// In no span of time do more go at once than the tokens refilled in it, and the two that may have gathered before it.
+    /// In no span of time do more go at once than the tokens refilled in it, and the two that may
+    /// have gathered before it.
     #[test]
     fn no_span_has_more_than_its_tokens_and_the_burst(a_week in 1u32..20, waits in proptest::collection::vec(0i64..4 * DAY, 1..120)) {
         let mut budget = Budget::new(a_week, TUESDAY);
@@ -99,22 +100,36 @@ fn without_a_token_it_waits_for_the_digest_unless_it_is_rare() {
     let digest = Planned::Digest { at: record::time::parse("2026-01-14T07:00:00Z").unwrap() };
     let at_once = Planned::AtOnce { from: TUESDAY };
     let mut planned = |alert: &Alert| plan(&subscriber, alert, &mut budget, TUESDAY);
-    assert_eq!([planned(&once_a_month()), planned(&once_a_month())], [at_once; 2], "a burst of two");
+    assert_eq!(
+        [planned(&once_a_month()), planned(&once_a_month())],
+        [at_once; 2],
+        "a burst of two"
+    );
     assert_eq!(planned(&once_a_month()), digest);
     assert_eq!(planned(&Alert { recurrence: Some(366.0), ..fever() }), at_once);
-    assert_eq!(planned(&Alert { recurrence: Some(365.0), ..fever() }), digest, "once a year is not rarer than a year");
+    assert_eq!(
+        planned(&Alert { recurrence: Some(365.0), ..fever() }),
+        digest,
+        "once a year is not rarer than a year"
+    );
 }
 
 #[test]
 fn what_is_doubtful_is_never_sent_at_once() {
-    let subscriber = subscription("always = [\"fever\"]\nwhen = \"weekly\"\ndigest-day = \"friday\"\ndigest-at = \"09:30\"");
+    let subscriber = subscription(
+        "always = [\"fever\"]\nwhen = \"weekly\"\ndigest-day = \"friday\"\ndigest-at = \"09:30\"",
+    );
     let mut budget = Budget::new(3, TUESDAY);
     let friday = Planned::Digest { at: record::time::parse("2026-01-16T08:30:00Z").unwrap() };
     let mut planned = |alert: &Alert| plan(&subscriber, alert, &mut budget, TUESDAY);
     let suspect = Grounds { suspect: vec![Suspect::OneAccount], ..Grounds::default() };
     assert_eq!(planned(&Alert { grounds: Box::new(suspect), ..fever() }), friday);
     let provisional = || Box::new(Grounds { provisional: true, ..Grounds::default() });
-    assert_eq!(planned(&Alert { grounds: provisional(), observed: 23, ..fever() }), friday, "3.8 times is not 5");
+    assert_eq!(
+        planned(&Alert { grounds: provisional(), observed: 23, ..fever() }),
+        friday,
+        "3.8 times is not 5"
+    );
     let at_once = Planned::AtOnce { from: TUESDAY };
     assert_eq!(planned(&Alert { grounds: provisional(), observed: 30, ..fever() }), at_once);
     assert_eq!(planned(&fever()), at_once, "`always` goes at once for a reader of digests too");

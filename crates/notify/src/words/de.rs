@@ -9,12 +9,19 @@ use crate::zone::Local;
 pub(super) struct German;
 
 const DAYS: [&str; 7] = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"];
-const MONTHS: [&str; 12] = ["Jan.", "Febr.", "März", "April", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."];
+const MONTHS: [&str; 12] = [
+    "Jan.", "Febr.", "März", "April", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.",
+    "Dez.",
+];
 const NUMBERS: [&str; 6] = ["drei", "vier", "fünf", "sechs", "sieben", "acht"];
 
 impl Book for German {
     fn accounts(&self, number: u64, shown: &str) -> String {
-        if number == 1 { format!("{shown} Konto schrieb") } else { format!("{shown} Konten schrieben") }
+        if number == 1 {
+            format!("{shown} Konto schrieb")
+        } else {
+            format!("{shown} Konten schrieben")
+        }
     }
 
     fn rise(&self, rise: Rise) -> &'static str {
@@ -34,7 +41,11 @@ impl Book for German {
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
-        let when = if is_open { format!("bisher in den {span}, die {end} enden,") } else { format!("in den {span} bis {end}") };
+        let when = if is_open {
+            format!("bisher in den {span}, die {end} enden,")
+        } else {
+            format!("in den {span} bis {end}")
+        };
         format!("{place} {when} über {topic}")
     }
 
@@ -79,7 +90,8 @@ impl Book for German {
 
     fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        let (date, month, year) =
+            (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
         let zone = match local.zone.as_str() {
             "CET" => "MEZ",
             "CEST" => "MESZ",
@@ -119,7 +131,10 @@ impl Book for German {
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
         let link = if news == 1 { "verweist" } else { "verweisen" };
         match of {
-            Some(of) => format!("Von {of} Beiträgen der Stichprobe {own} in der ersten Person, {news} {link} auf Nachrichten."),
+            Some(of) => format!(
+                "Von {of} Beiträgen der Stichprobe {own} in der ersten Person, {news} {link} auf \
+                    Nachrichten."
+            ),
             None => format!("{own} in der ersten Person, {news} {link} auf Nachrichten."),
         }
     }
@@ -147,7 +162,11 @@ impl Book for German {
                 format!("{count} {name}")
             })
             .collect();
-        let alerts = if n == 1 { "Letzter Alarm hier".to_owned() } else { format!("Letzte {n} Alarme hier") };
+        let alerts = if n == 1 {
+            "Letzter Alarm hier".to_owned()
+        } else {
+            format!("Letzte {n} Alarme hier")
+        };
         format!("{alerts}: {}.", shown.join(", "))
     }
 
@@ -163,33 +182,61 @@ impl Book for German {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
-                    "Mindestens {posts} von {of} Beiträgen der Stichprobe sind von einem Konto: ein Bot, oder jemand mit einem Anliegen?"
+                    "Mindestens {posts} von {of} Beiträgen der Stichprobe sind von einem Konto: \
+                        ein Bot, oder jemand mit einem Anliegen?"
                 )
             }
             Check::NearCopies { posts, of } => {
-                format!("{posts} von {of} Beiträgen der Stichprobe sind fast gleich: ein Text, der weitergereicht wird?")
+                format!(
+                    "{posts} von {of} Beiträgen der Stichprobe sind fast gleich: ein Text, der \
+                    weitergereicht wird?"
+                )
             }
             Check::NewAccounts { posts, of } => {
-                format!("{posts} von {of} Beiträgen der Stichprobe sind von neuen Konten: eine Welle von Anmeldungen, oder Bots?")
+                format!(
+                    "{posts} von {of} Beiträgen der Stichprobe sind von neuen Konten: eine \
+                    Welle von Anmeldungen, oder Bots?"
+                )
             }
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
-                    "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten, meist auf {domain}: spricht man über einen Bericht?"
+                    "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten, meist \
+                        auf {domain}: spricht man über einen Bericht?"
                 )
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: spricht man über einen Bericht?")
+                format!(
+                    "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: \
+                    spricht man über einen Bericht?"
+                )
             }
-            Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite weitergereicht?".to_owned(),
-            Check::Growth => "Alle Beiträge stiegen wie dieses Thema: wuchs das Netz, nicht das Thema?".to_owned(),
+            Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite \
+                weitergereicht?"
+                .to_owned(),
+            Check::Growth => "Alle Beiträge stiegen wie dieses Thema: wuchs das Netz, nicht das \
+                Thema?"
+                .to_owned(),
             Check::SlowRise(days) => {
-                format!("Kein einzelner Tag fällt auf, zusammen sind die letzten {days} zu viel: was nimmt seitdem zu?")
+                format!(
+                    "Kein einzelner Tag fällt auf, zusammen sind die letzten {days} zu viel: \
+                    was nimmt seitdem zu?"
+                )
             }
-            Check::Tags(tags) => format!("Neben dem Thema steht: {tags}. Ist die Krankheit gemeint?"),
+            Check::Tags(tags) => format!(
+                "Neben dem Thema steht: {tags}. Ist die Krankheit \
+                gemeint?"
+            ),
             Check::Elsewhere(places) => format!("Auch über der Schwelle: {places}."),
-            Check::Coverage(percent) => format!("Nur {percent} der Beiträge wurden gesehen: fehlte eine Quelle?"),
-            Check::Open => "Das Fenster ist noch offen: sein Abschluss bestätigt den Alarm oder zieht ihn zurück.".to_owned(),
-            Check::Ask => "Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, Tests?".to_owned(),
+            Check::Coverage(percent) => format!(
+                "Nur {percent} der Beiträge wurden gesehen: fehlte \
+                eine Quelle?"
+            ),
+            Check::Open => "Das Fenster ist noch offen: sein Abschluss bestätigt den Alarm oder \
+                zieht ihn zurück."
+                .to_owned(),
+            Check::Ask => "Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, \
+                Tests?"
+                .to_owned(),
         }
     }
 

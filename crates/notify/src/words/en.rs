@@ -9,9 +9,11 @@ use crate::zone::Local;
 pub(super) struct English;
 
 /// Countries that take an article in a sentence.
-const WITH_ARTICLE: [&str; 15] = ["AE", "BS", "CF", "DO", "FK", "GB", "GM", "IM", "KM", "KY", "MV", "NL", "PH", "SB", "US"];
+const WITH_ARTICLE: [&str; 15] =
+    ["AE", "BS", "CF", "DO", "FK", "GB", "GM", "IM", "KM", "KY", "MV", "NL", "PH", "SB", "US"];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const NUMBERS: [&str; 6] = ["three", "four", "five", "six", "seven", "eight"];
 
 impl Book for English {
@@ -36,7 +38,11 @@ impl Book for English {
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
-        let when = if is_open { format!("so far in the {span} that end {end}") } else { format!("in the {span} to {end}") };
+        let when = if is_open {
+            format!("so far in the {span} that end {end}")
+        } else {
+            format!("in the {span} to {end}")
+        };
         format!("posted about {topic} {place} {when}")
     }
 
@@ -68,7 +74,8 @@ impl Book for English {
 
     fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        let (date, month, year) =
+            (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
         format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
@@ -131,7 +138,8 @@ impl Book for English {
                 format!("{count} {name}")
             })
             .collect();
-        let alerts = if n == 1 { "Last alert here".to_owned() } else { format!("Last {n} alerts here") };
+        let alerts =
+            if n == 1 { "Last alert here".to_owned() } else { format!("Last {n} alerts here") };
         format!("{alerts}: {}.", shown.join(", "))
     }
 
@@ -146,23 +154,49 @@ impl Book for English {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("At least {posts} of {of} sampled posts are by one account: a bot, or somebody who campaigns?")
+                format!(
+                    "At least {posts} of {of} sampled posts are by one account: a bot, or somebody \
+                        who campaigns?"
+                )
             }
-            Check::NearCopies { posts, of } => format!("{posts} of {of} sampled posts are near-copies: one text passed on?"),
-            Check::NewAccounts { posts, of } => format!("{posts} of {of} sampled posts are by new accounts: a wave of sign-ups, or bots?"),
+            Check::NearCopies { posts, of } => {
+                format!("{posts} of {of} sampled posts are near-copies: one text passed on?")
+            }
+            Check::NewAccounts { posts, of } => format!(
+                "{posts} of {of} sampled posts are by new accounts: a wave of sign-ups, or bots?"
+            ),
             Check::News { posts, of, domain: Some(domain) } => {
-                format!("{posts} of {of} sampled posts link to news, most to {domain}: do people talk of a report?")
+                format!(
+                    "{posts} of {of} sampled posts link to news, most to {domain}: do people talk \
+                        of a report?"
+                )
             }
-            Check::News { posts, of, domain: None } => format!("{posts} of {of} sampled posts link to news: do people talk of a report?"),
-            Check::OneLink => "One link stands in most of the posts: do people pass on one page?".to_owned(),
-            Check::Growth => "All posts rose as this did: is it the network that grew, and not the topic?".to_owned(),
+            Check::News { posts, of, domain: None } => {
+                format!("{posts} of {of} sampled posts link to news: do people talk of a report?")
+            }
+            Check::OneLink => {
+                "One link stands in most of the posts: do people pass on one page?".to_owned()
+            }
+            Check::Growth => {
+                "All posts rose as this did: is it the network that grew, and not the topic?"
+                    .to_owned()
+            }
             Check::SlowRise(days) => {
-                format!("No day stands out by itself; the last {days} together are too many: what has been rising since?")
+                format!(
+                    "No day stands out by itself; the last {days} together are too many: what has \
+                        been rising since?"
+                )
             }
-            Check::Tags(tags) => format!("What stands beside the topic: {tags}. Is it the illness that is meant?"),
+            Check::Tags(tags) => {
+                format!("What stands beside the topic: {tags}. Is it the illness that is meant?")
+            }
             Check::Elsewhere(places) => format!("Above its bound too: {places}."),
-            Check::Coverage(percent) => format!("Only {percent} of posts were seen: was a source away?"),
-            Check::Open => "The window is still open: its close confirms or withdraws this.".to_owned(),
+            Check::Coverage(percent) => {
+                format!("Only {percent} of posts were seen: was a source away?")
+            }
+            Check::Open => {
+                "The window is still open: its close confirms or withdraws this.".to_owned()
+            }
             Check::Ask => "Ask who would know: are consultations, absences or tests up?".to_owned(),
         }
     }
@@ -237,6 +271,9 @@ impl Book for English {
     }
 
     fn works(&self, new: u32, unacknowledged: u32) -> String {
-        format!("pumphandle works; {new} new {} in 24\u{a0}h, {unacknowledged} unacknowledged", if new == 1 { "alert" } else { "alerts" })
+        format!(
+            "pumphandle works; {new} new {} in 24\u{a0}h, {unacknowledged} unacknowledged",
+            if new == 1 { "alert" } else { "alerts" }
+        )
     }
 }

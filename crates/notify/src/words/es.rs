@@ -9,7 +9,9 @@ use crate::zone::Local;
 pub(super) struct Spanish;
 
 const DAYS: [&str; 7] = ["lun.", "mar.", "mié.", "jue.", "vie.", "sáb.", "dom."];
-const MONTHS: [&str; 12] = ["ene.", "feb.", "mar.", "abr.", "may.", "jun.", "jul.", "ago.", "sept.", "oct.", "nov.", "dic."];
+const MONTHS: [&str; 12] = [
+    "ene.", "feb.", "mar.", "abr.", "may.", "jun.", "jul.", "ago.", "sept.", "oct.", "nov.", "dic.",
+];
 const NUMBERS: [&str; 6] = ["tres", "cuatro", "cinco", "seis", "siete", "ocho"];
 
 impl Book for Spanish {
@@ -34,8 +36,11 @@ impl Book for Spanish {
     }
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
-        let when =
-            if is_open { format!("hasta ahora, en las {span} que terminan el {end}") } else { format!("en las {span} hasta el {end}") };
+        let when = if is_open {
+            format!("hasta ahora, en las {span} que terminan el {end}")
+        } else {
+            format!("en las {span} hasta el {end}")
+        };
         let when = if span.ends_with("días") { when.replace("en las", "en los") } else { when };
         format!("sobre «{topic}» {place} {when}")
     }
@@ -72,7 +77,8 @@ impl Book for Spanish {
 
     fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        let (date, month, year) =
+            (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
         format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
@@ -107,7 +113,10 @@ impl Book for Spanish {
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
         let link = if news == 1 { "enlaza" } else { "enlazan" };
         match of {
-            Some(of) => format!("De {of} mensajes de la muestra, {own} en primera persona, {news} {link} a noticias."),
+            Some(of) => format!(
+                "De {of} mensajes de la muestra, {own} en primera persona, {news} {link} a \
+                    noticias."
+            ),
             None => format!("{own} en primera persona, {news} {link} a noticias."),
         }
     }
@@ -135,7 +144,11 @@ impl Book for Spanish {
                 format!("{count} {name}")
             })
             .collect();
-        let alerts = if n == 1 { "Última alerta aquí".to_owned() } else { format!("Últimas {n} alertas aquí") };
+        let alerts = if n == 1 {
+            "Última alerta aquí".to_owned()
+        } else {
+            format!("Últimas {n} alertas aquí")
+        };
         format!("{alerts}: {}.", shown.join(", "))
     }
 
@@ -150,28 +163,55 @@ impl Book for Spanish {
     fn check(&self, check: &Check<'_>) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
-                format!("Al menos {posts} de {of} mensajes de la muestra son de una sola cuenta: ¿un bot, o alguien en campaña?")
+                format!(
+                    "Al menos {posts} de {of} mensajes de la muestra son de una sola cuenta: ¿un \
+                        bot, o alguien en campaña?"
+                )
             }
-            Check::NearCopies { posts, of } => format!("{posts} de {of} mensajes de la muestra son casi copias: ¿un texto que se reenvía?"),
+            Check::NearCopies { posts, of } => format!(
+                "{posts} de {of} mensajes de la muestra son casi copias: ¿un texto que se reenvía?"
+            ),
             Check::NewAccounts { posts, of } => {
-                format!("{posts} de {of} mensajes de la muestra son de cuentas nuevas: ¿una ola de altas, o bots?")
+                format!(
+                    "{posts} de {of} mensajes de la muestra son de cuentas nuevas: ¿una ola de \
+                        altas, o bots?"
+                )
             }
             Check::News { posts, of, domain: Some(domain) } => {
-                format!("{posts} de {of} mensajes de la muestra enlazan a noticias, sobre todo a {domain}: ¿se habla de un reportaje?")
+                format!(
+                    "{posts} de {of} mensajes de la muestra enlazan a noticias, sobre todo a \
+                        {domain}: ¿se habla de un reportaje?"
+                )
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} de {of} mensajes de la muestra enlazan a noticias: ¿se habla de un reportaje?")
+                format!(
+                    "{posts} de {of} mensajes de la muestra enlazan a noticias: ¿se habla de un \
+                        reportaje?"
+                )
             }
-            Check::OneLink => "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned(),
-            Check::Growth => "Todos los mensajes aumentaron igual: ¿crece la red y no el tema?".to_owned(),
+            Check::OneLink => {
+                "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned()
+            }
+            Check::Growth => {
+                "Todos los mensajes aumentaron igual: ¿crece la red y no el tema?".to_owned()
+            }
             Check::SlowRise(days) => {
-                format!("Ningún día destaca por sí solo; los últimos {days} juntos son demasiado: ¿qué aumenta desde entonces?")
+                format!(
+                    "Ningún día destaca por sí solo; los últimos {days} juntos son demasiado: ¿qué \
+                        aumenta desde entonces?"
+                )
             }
             Check::Tags(tags) => format!("Junto al tema: {tags}. ¿Se trata de la enfermedad?"),
             Check::Elsewhere(places) => format!("También por encima del umbral: {places}."),
-            Check::Coverage(percent) => format!("Solo se vio el {percent} de los mensajes: ¿faltaba una fuente?"),
-            Check::Open => "La ventana sigue abierta: su cierre confirma o retira la alerta.".to_owned(),
-            Check::Ask => "Pregunte a quien lo sabría: ¿aumentan consultas, ausencias o pruebas?".to_owned(),
+            Check::Coverage(percent) => {
+                format!("Solo se vio el {percent} de los mensajes: ¿faltaba una fuente?")
+            }
+            Check::Open => {
+                "La ventana sigue abierta: su cierre confirma o retira la alerta.".to_owned()
+            }
+            Check::Ask => {
+                "Pregunte a quien lo sabría: ¿aumentan consultas, ausencias o pruebas?".to_owned()
+            }
         }
     }
 

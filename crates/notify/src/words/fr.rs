@@ -9,7 +9,10 @@ use crate::zone::Local;
 pub(super) struct French;
 
 const DAYS: [&str; 7] = ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."];
-const MONTHS: [&str; 12] = ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."];
+const MONTHS: [&str; 12] = [
+    "janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.",
+    "déc.",
+];
 const NUMBERS: [&str; 6] = ["trois", "quatre", "cinq", "six", "sept", "huit"];
 /// Countries that are masculine in spite of their last letter, or begin with a consonant and are.
 const MASCULINE_E: [&str; 6] = ["MX", "KH", "MZ", "ZW", "SR", "BZ"];
@@ -61,11 +64,14 @@ impl Book for French {
         if code.len() != 2 {
             return format!("({name})");
         }
-        let starts_with_vowel = name.starts_with(|letter: char| "AEIOUÉÈÎaeiouéèî".contains(letter));
+        let starts_with_vowel =
+            name.starts_with(|letter: char| "AEIOUÉÈÎaeiouéèî".contains(letter));
         match code {
             _ if BARE.contains(&code) => format!("à {name}"),
             _ if PLURAL.contains(&code) => format!("aux {name}"),
-            _ if starts_with_vowel || (name.ends_with('e') && !MASCULINE_E.contains(&code)) => format!("en {name}"),
+            _ if starts_with_vowel || (name.ends_with('e') && !MASCULINE_E.contains(&code)) => {
+                format!("en {name}")
+            }
             _ => format!("au {name}"),
         }
     }
@@ -87,7 +93,8 @@ impl Book for French {
 
     fn end(&self, local: &Local) -> String {
         let day = DAYS[usize::from(local.weekday)];
-        let (date, month, year) = (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
+        let (date, month, year) =
+            (local.day_of_month, MONTHS[usize::from(local.month - 1)], local.year);
         format!("{day} {date} {month} {year} {}\u{a0}{}", clock(local), local.zone)
     }
 
@@ -122,7 +129,10 @@ impl Book for French {
     fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String {
         let link = if news < 2 { "renvoie" } else { "renvoient" };
         match of {
-            Some(of) => format!("Sur {of} messages de l’échantillon, {own} à la première personne, {news} {link} vers la presse."),
+            Some(of) => format!(
+                "Sur {of} messages de l’échantillon, {own} à la première personne, {news} {link} \
+                    vers la presse."
+            ),
             None => format!("{own} à la première personne, {news} {link} vers la presse."),
         }
     }
@@ -150,7 +160,11 @@ impl Book for French {
                 format!("{count} {name}")
             })
             .collect();
-        let alerts = if n == 1 { "Dernière alerte ici".to_owned() } else { format!("{n} dernières alertes ici") };
+        let alerts = if n == 1 {
+            "Dernière alerte ici".to_owned()
+        } else {
+            format!("{n} dernières alertes ici")
+        };
         format!("{alerts} : {}.", shown.join(", "))
     }
 
@@ -166,35 +180,61 @@ impl Book for French {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
-                    "Au moins {posts} des {of} messages de l’échantillon viennent d’un seul compte : un robot, ou quelqu’un qui milite ?"
+                    "Au moins {posts} des {of} messages de l’échantillon viennent d’un seul compte \
+                        : un robot, ou quelqu’un qui milite ?"
                 )
             }
             Check::NearCopies { posts, of } => {
-                format!("{posts} des {of} messages de l’échantillon sont des quasi-copies : un texte relayé ?")
+                format!(
+                    "{posts} des {of} messages de l’échantillon sont des quasi-copies : un \
+                    texte relayé ?"
+                )
             }
             Check::NewAccounts { posts, of } => {
                 format!(
-                    "{posts} des {of} messages de l’échantillon viennent de comptes récents : des inscriptions en masse, ou des robots ?"
+                    "{posts} des {of} messages de l’échantillon viennent de comptes récents : des \
+                        inscriptions en masse, ou des robots ?"
                 )
             }
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
-                    "{posts} des {of} messages de l’échantillon renvoient vers la presse, surtout {domain} : parle-t-on d’un reportage ?"
+                    "{posts} des {of} messages de l’échantillon renvoient vers la presse, surtout \
+                        {domain} : parle-t-on d’un reportage ?"
                 )
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} des {of} messages de l’échantillon renvoient vers la presse : parle-t-on d’un reportage ?")
+                format!(
+                    "{posts} des {of} messages de l’échantillon renvoient vers la presse : \
+                    parle-t-on d’un reportage ?"
+                )
             }
-            Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée ?".to_owned(),
-            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui grandit, et non le thème ?".to_owned(),
+            Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée \
+                ?"
+            .to_owned(),
+            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui \
+                grandit, et non le thème ?"
+                .to_owned(),
             Check::SlowRise(days) => {
-                format!("Aucun jour ne ressort seul ; les {days} derniers ensemble sont de trop : qu’est-ce qui monte depuis ?")
+                format!(
+                    "Aucun jour ne ressort seul ; les {days} derniers ensemble sont de trop : \
+                    qu’est-ce qui monte depuis ?"
+                )
             }
-            Check::Tags(tags) => format!("À côté du thème : {tags}. Est-ce bien de la maladie qu’il s’agit ?"),
+            Check::Tags(tags) => format!(
+                "À côté du thème : {tags}. Est-ce bien de la maladie \
+                qu’il s’agit ?"
+            ),
             Check::Elsewhere(places) => format!("Au-dessus du seuil aussi : {places}."),
-            Check::Coverage(percent) => format!("Seuls {percent} des messages ont été vus : une source était-elle absente ?"),
-            Check::Open => "La fenêtre est encore ouverte : sa clôture confirme ou retire l’alerte.".to_owned(),
-            Check::Ask => "Demandez à qui le saurait : consultations, absences ou tests en hausse ?".to_owned(),
+            Check::Coverage(percent) => format!(
+                "Seuls {percent} des messages ont été vus : une \
+                source était-elle absente ?"
+            ),
+            Check::Open => "La fenêtre est encore ouverte : sa clôture confirme ou retire \
+                l’alerte."
+                .to_owned(),
+            Check::Ask => "Demandez à qui le saurait : consultations, absences ou tests en hausse \
+                ?"
+            .to_owned(),
         }
     }
 

@@ -13,8 +13,14 @@ fn told(alert: &Alert, language: Language) -> String {
     let history = [Outcome::TalkOnly, Outcome::HealthEvent, Outcome::TalkOnly, Outcome::Artefact];
     let telling = telling(language, &zone, &history);
     let checks = checks(alert, &telling);
-    format!("{}\n{}\n{}\n- {}\n", title(alert, &telling), headline(alert, &telling), rest(alert, &telling), checks.join("\n- "))
-        .replace('\u{a0}', "~")
+    format!(
+        "{}\n{}\n{}\n- {}\n",
+        title(alert, &telling),
+        headline(alert, &telling),
+        rest(alert, &telling),
+        checks.join("\n- ")
+    )
+    .replace('\u{a0}', "~")
 }
 
 fn check(alert: &Alert, language: Language, expected: Expect) {
@@ -85,7 +91,8 @@ fn german() {
     );
 }
 
-/// The hard ones of grammar: one account, a country with an article, a week, an open window, a withdrawal, large and small numbers.
+/// The hard ones of grammar: one account, a country with an article, a week, an open window, a
+/// withdrawal, large and small numbers.
 #[test]
 fn the_hard_ones() {
     let mut all = String::new();
@@ -99,16 +106,30 @@ fn the_hard_ones() {
         recurrence: Some(120.0),
         ..fever()
     };
-    let states = Alert { region: "US".to_owned(), stage: Stage::Early, observed: 1, expected: 0.25, ..fever() };
-    let world =
-        Alert { region: "001".to_owned(), state: AlertState::Withdrawn, recurrence: Some(9_000.0), grounds: Box::default(), ..fever() };
-    let speakers = Alert { region: "lang:de".to_owned(), coverage: 0.8, recurrence: Some(14.0), ..fever() };
+    let states = Alert {
+        region: "US".to_owned(),
+        stage: Stage::Early,
+        observed: 1,
+        expected: 0.25,
+        ..fever()
+    };
+    let world = Alert {
+        region: "001".to_owned(),
+        state: AlertState::Withdrawn,
+        recurrence: Some(9_000.0),
+        grounds: Box::default(),
+        ..fever()
+    };
+    let speakers =
+        Alert { region: "lang:de".to_owned(), coverage: 0.8, recurrence: Some(14.0), ..fever() };
     let zone = Zone::named("Europe/Berlin").unwrap();
     for language in Language::ALL {
         let telling = telling(language, &zone, &[]);
         for alert in [&swiss, &states, &world, &speakers] {
             all.push_str(
-                &format!("{} {}\n", headline(alert, &telling), rest(alert, &telling)).replace('\u{a0}', "~").replace('\u{202f}', "~"),
+                &format!("{} {}\n", headline(alert, &telling), rest(alert, &telling))
+                    .replace('\u{a0}', "~")
+                    .replace('\u{202f}', "~"),
             );
         }
     }
@@ -134,7 +155,11 @@ fn the_hard_ones() {
 
 #[test]
 fn what_strangers_wrote_moves_nothing_and_stays_short() {
-    let mut alert = Alert { topic: "x".to_owned(), topic_name: format!("\u{202e}evil\n<b>{}", "x".repeat(500)), ..fever() };
+    let mut alert = Alert {
+        topic: "x".to_owned(),
+        topic_name: format!("\u{202e}evil\n<b>{}", "x".repeat(500)),
+        ..fever()
+    };
     alert.explanation.tags = vec![("a\u{202e}b\u{2066}\r\nBcc: x".to_owned(), 5)];
     for language in Language::ALL {
         let told = told(&alert, language);
@@ -146,7 +171,8 @@ fn what_strangers_wrote_moves_nothing_and_stays_short() {
 
 #[test]
 fn rarity_falls_through_every_step() {
-    let steps: Vec<Often> = [9e9, 3_650.0, 800.0, 365.0, 183.0, 60.0, 30.0, 14.0, 7.0, 1.0].map(Often::every).into();
+    let steps: Vec<Often> =
+        [9e9, 3_650.0, 800.0, 365.0, 183.0, 60.0, 30.0, 14.0, 7.0, 1.0].map(Often::every).into();
     assert_eq!(steps[3..5], [Often::Yearly, Often::TimesAYear(2)]);
     assert_eq!((steps[0], steps[9]), (Often::RarerThanTenYears, Often::MoreThanWeekly));
 }

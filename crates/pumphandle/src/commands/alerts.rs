@@ -20,7 +20,9 @@ use crate::roles::stores;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
     match command {
-        AlertsCommand::List { log: true, json } => return list_log(&*stores::journal(config)?, config, *json),
+        AlertsCommand::List { log: true, json } => {
+            return list_log(&*stores::journal(config)?, config, *json);
+        }
         AlertsCommand::Ack(args) => return ack::run(config, args),
         AlertsCommand::WhyNot { topic, region } => return why_not(config, topic, region),
         AlertsCommand::Recompute { id } => return recompute::run(config, id),
@@ -31,7 +33,9 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
     match command {
         AlertsCommand::List { json, .. } => {
             let mut lines = Lines::new(config, *json);
-            for entry in warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })? {
+            for entry in
+                warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })?
+            {
                 lines.write(&entry.alert, &entry.events, &mut out)?;
             }
             lines.end("no alerts", &mut out)?;
@@ -62,7 +66,12 @@ impl Lines {
         Lines { sentences: printer::is_for_people(json).then(|| Sentences::of(config)), count: 0 }
     }
 
-    fn write(&mut self, alert: &Alert, events: &[AlertEvent], out: &mut impl Write) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        alert: &Alert,
+        events: &[AlertEvent],
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
         self.count += 1;
         match &self.sentences {
             Some(sentences) => writeln!(out, "{}", sentences.listed(alert, events))?,
@@ -89,14 +98,21 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
         return Err(Failure::usage(hold.to_string(), "run `pumphandle run` first"));
     }
     if let [Hold::UnknownTopic { .. }] = why.holds.as_slice() {
-        let hint = near::hint(near::topic(&config.topics.lexicon, topic), "`pumphandle topics list` names all that are watched");
+        let hint = near::hint(
+            near::topic(&config.topics.lexicon, topic),
+            "`pumphandle topics list` names all that are watched",
+        );
         return Err(Failure::usage(format!("no topic `{}` is watched", quoted(topic)), hint));
     }
     let is_unknown = matches!(why.holds.as_slice(), [Hold::UnknownRegion { .. }]);
     // A language that nobody writes in has no posts; `lang:Bavarian` is none.
-    let is_unknown = is_unknown || (!config.places.knows(&why.region) && matches!(why.holds.as_slice(), [Hold::NoPosts]));
+    let is_unknown = is_unknown
+        || (!config.places.knows(&why.region) && matches!(why.holds.as_slice(), [Hold::NoPosts]));
     if is_unknown {
-        let hint = near::hint(near::region(&config.places.placing.atlas, region), "`pumphandle regions list` names all that are known");
+        let hint = near::hint(
+            near::region(&config.places.placing.atlas, region),
+            "`pumphandle regions list` names all that are known",
+        );
         return Err(Failure::usage(format!("there is no region `{}`", quoted(region)), hint));
     }
     let mut out = stdout().lock();

@@ -11,8 +11,14 @@ use super::Failure;
 use crate::config::{self, Config, Problem};
 use crate::roles::secrets::{self, Uses};
 
-/// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether all is well.
-pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, out: &mut dyn Write) -> bool {
+/// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether
+/// all is well.
+pub(crate) fn run(
+    config: Option<&Path>,
+    sets: &[String],
+    today: Option<Date>,
+    out: &mut dyn Write,
+) -> bool {
     let problems = match config::load(config, sets, config::environment()) {
         Ok(config) => {
             let problems = secrets::problems(&config, Uses::ALL);
@@ -21,7 +27,9 @@ pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, o
                 return false;
             }
             // What runs doesn't stop for a review that is due: only this command tells.
-            let overdue = today.map(|today| overdue(config.topics.lexicon.topics(), today)).unwrap_or_default();
+            let overdue = today
+                .map(|today| overdue(config.topics.lexicon.topics(), today))
+                .unwrap_or_default();
             if overdue.is_empty() {
                 return write_summary(&config, out).is_ok();
             }
@@ -38,7 +46,9 @@ pub(crate) fn run(config: Option<&Path>, sets: &[String], today: Option<Date>, o
 pub(crate) fn today(written: Option<&str>) -> Result<Option<Date>, Failure> {
     if let Some(written) = written {
         let date = Date::parse(written);
-        return date.map(Some).ok_or_else(|| Failure::usage(format!("`--today {written}` is no day"), "write 2027-06-01"));
+        return date.map(Some).ok_or_else(|| {
+            Failure::usage(format!("`--today {written}` is no day"), "write 2027-06-01")
+        });
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     Ok(since.and_then(|since| Micros::try_from(since.as_micros()).ok()).and_then(Date::of))
@@ -48,7 +58,10 @@ fn write_summary(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     for warning in &config.warnings {
         writeln!(out, "{}\n", warning.as_warning())?;
     }
-    let file = config.file.as_ref().map_or_else(|| "the defaults".to_owned(), |file| format!("`{}`", file.display()));
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(|| "the defaults".to_owned(), |file| format!("`{}`", file.display()));
     let topics = counted(config.topics.lexicon.topics().len(), "topic");
     let feeds = counted(config.feeds.len(), "feed");
     writeln!(out, "ok: {topics}, {feeds}, detector `{}`, from {file}", config.detect.method)

@@ -27,7 +27,9 @@ const MARK: &str = "simulated-data";
 
 pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Result<(), Failure> {
     let for_people = printer::is_for_people(args.json);
-    let folder = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("pumphandle-demo-{}", std::process::id())));
+    let folder = args.data.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("pumphandle-demo-{}", std::process::id()))
+    });
     let config = configured(args, file, sets, &folder, for_people)?;
     logging::start(&config.log);
     prepare(&folder)?;
@@ -35,7 +37,8 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     monitor::start("demo", &config, &metrics, monitor::readiness(&health))?;
-    let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
+    let listener = TcpListener::bind(config.web.listen)
+        .with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let stop = Stop::default();
     super::run::stop_on_signals(&stop)?;
     let page = format!("http://{}", listener.local_addr()?);
@@ -53,7 +56,8 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let demo = DemoWorld::new(args.seed, &DemoOptions::from_morning_before(roles::now()));
     let live = demo.live_us;
     let speed = Micros::from(args.speed);
-    let world_clock = WORLD_CLOCK.get_or_init(|| WorldClock { live, speed, began: OnceLock::new() });
+    let world_clock =
+        WORLD_CLOCK.get_or_init(|| WorldClock { live, speed, began: OnceLock::new() });
     let mut filled = false;
     let due = move || {
         // History comes at once; from its end on the world's clock runs, quickened.
@@ -67,8 +71,17 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
     let worlds = vec![(FEED.to_owned(), world)];
     let (clock, people_clock): (Clock, Clock) = (roles::now, simulated_now);
-    let embedded =
-        Embedded { config, until_drained: false, worlds, simulated: true, clock, people_clock, metrics, health, json: args.json };
+    let embedded = Embedded {
+        config,
+        until_drained: false,
+        worlds,
+        simulated: true,
+        clock,
+        people_clock,
+        metrics,
+        health,
+        json: args.json,
+    };
     let result = embedded::run(embedded, &stop, Some(listener));
     if args.data.is_none() {
         // Best effort: what is left in a folder for temporary files is the system's to remove.
@@ -77,8 +90,15 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     Ok(result?)
 }
 
-/// Defaults, the file and the sets that were named; streams, tables and the one feed are the demo's own.
-fn configured(args: &cli::Demo, file: Option<&Path>, sets: &[String], folder: &Path, for_people: bool) -> Result<Config, Failure> {
+/// Defaults, the file and the sets that were named; streams, tables and the one feed are the demo's
+/// own.
+fn configured(
+    args: &cli::Demo,
+    file: Option<&Path>,
+    sets: &[String],
+    folder: &Path,
+    for_people: bool,
+) -> Result<Config, Failure> {
     let mut usual = vec!["journal.partitions=1".to_owned()];
     if for_people {
         // Sentences are not to be looked for between lines of the log.
@@ -91,25 +111,39 @@ fn configured(args: &cli::Demo, file: Option<&Path>, sets: &[String], folder: &P
     sets.extend(["journal.kind=local", "warehouse.kind=local"].map(str::to_owned));
     sets.extend(args.listen.as_ref().map(|listen| format!("web.listen={listen}")));
     let mut config = config::load_named(file, &usual, &sets).map_err(Failure::Configuration)?;
-    config.feeds = vec![Feed { name: FEED.to_owned(), whole: true, kind: FeedKind::File { paths: Vec::new(), follow: true } }];
+    config.feeds = vec![Feed {
+        name: FEED.to_owned(),
+        whole: true,
+        kind: FeedKind::File { paths: Vec::new(), follow: true },
+    }];
     Ok(config)
 }
 
 /// What a person at a terminal should know.
 fn greet(page: &str, speed: u32) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "This is pumphandle on a simulated network: made-up posts, nothing is sent or fetched unless you configured it.")?;
+    writeln!(
+        out,
+        "This is pumphandle on a simulated network: made-up posts, nothing is sent or fetched \
+            unless you configured it."
+    )?;
     writeln!(out, "The page: {page}")?;
     writeln!(
         out,
-        "First it reads three weeks of history, which takes some seconds; then {speed} simulated seconds pass in each real one."
+        "First it reads three weeks of history, which takes some seconds; then {speed} simulated \
+            seconds pass in each real one."
     )?;
-    writeln!(out, "Soon after, fever rises in Berlin: the first alert comes within a minute, as a line here and on the page.")?;
+    writeln!(
+        out,
+        "Soon after, fever rises in Berlin: the first alert comes within a minute, as a line here \
+            and on the page."
+    )?;
     writeln!(out, "Ctrl-C ends it.")?;
     Ok(())
 }
 
-/// The clock of the simulated world: it stands at the end of history until that has been read, then it runs, quickened.
+/// The clock of the simulated world: it stands at the end of history until that has been read, then
+/// it runs, quickened.
 struct WorldClock {
     live: Micros,
     speed: Micros,
@@ -120,7 +154,10 @@ static WORLD_CLOCK: OnceLock<WorldClock> = OnceLock::new();
 
 impl WorldClock {
     fn now(&self) -> Micros {
-        let passed = self.began.get().map_or(0, |began| Micros::try_from(began.elapsed().as_micros()).unwrap_or(0));
+        let passed = self
+            .began
+            .get()
+            .map_or(0, |began| Micros::try_from(began.elapsed().as_micros()).unwrap_or(0));
         self.live + passed * self.speed
     }
 }
@@ -134,13 +171,24 @@ fn simulated_now() -> Micros {
 fn prepare(folder: &PathBuf) -> anyhow::Result<()> {
     let shown = folder.display();
     if folder.exists() {
-        let empty = folder.read_dir().with_context(|| format!("failed to read `{shown}`"))?.next().is_none();
+        let empty = folder
+            .read_dir()
+            .with_context(|| format!("failed to read `{shown}`"))?
+            .next()
+            .is_none();
         if !empty && !folder.join(MARK).exists() {
-            bail!("`{shown}` holds something that no demo made\nhint: give a new or empty folder to `--data`");
+            bail!(
+                "`{shown}` holds something that no demo made\nhint: give a new or empty folder to \
+                    `--data`"
+            );
         }
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to empty `{shown}`"))?;
     }
     whole::make_folder(folder).with_context(|| format!("failed to make `{shown}`"))?;
-    whole::write(&folder.join(MARK), b"made by `pumphandle demo`, emptied at every start\n", whole::SECRET)?;
+    whole::write(
+        &folder.join(MARK),
+        b"made by `pumphandle demo`, emptied at every start\n",
+        whole::SECRET,
+    )?;
     Ok(())
 }

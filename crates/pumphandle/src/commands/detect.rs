@@ -13,8 +13,29 @@ use crate::cli::Detect;
 
 /// The columns that must be there, and those that may.
 const COLUMNS: [&str; 5] = ["series", "time", "observed", "population", "expected"];
-const JUDGEMENTS: [&str; 9] = ["series", "time", "observed", "expected", "upperbound", "alarm", "pvalue", "reason", "statistic"];
-const CLUSTERS: [&str; 10] = ["cluster", "places", "first", "last", "observed", "expected", "alarm", "pvalue", "reason", "statistic"];
+const JUDGEMENTS: [&str; 9] = [
+    "series",
+    "time",
+    "observed",
+    "expected",
+    "upperbound",
+    "alarm",
+    "pvalue",
+    "reason",
+    "statistic",
+];
+const CLUSTERS: [&str; 10] = [
+    "cluster",
+    "places",
+    "first",
+    "last",
+    "observed",
+    "expected",
+    "alarm",
+    "pvalue",
+    "reason",
+    "statistic",
+];
 
 /// A row of the input, its texts as written.
 #[derive(Debug)]
@@ -40,21 +61,35 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
         .iter()
         .map(|param| match param.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
-            None => Err(Failure::usage(format!("`--param {param}` has no `=`"), "write `--param KEY=VALUE`")),
+            None => Err(Failure::usage(
+                format!("`--param {param}` has no `=`"),
+                "write `--param KEY=VALUE`",
+            )),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let refused = |error: surveillance::detectors::ParamError| Failure::usage(error.to_string(), String::new());
+    let refused = |error: surveillance::detectors::ParamError| {
+        Failure::usage(error.to_string(), String::new())
+    };
     let is_of_space = SpaceMethod::NAMES.contains(&args.method.as_str());
     match (&args.places, is_of_space) {
-        (None, false) => judge_series(&Method::parse(&args.method, &params).map_err(refused)?, &read()?),
+        (None, false) => {
+            judge_series(&Method::parse(&args.method, &params).map_err(refused)?, &read()?)
+        }
         (Some(_), false) => {
             Method::parse(&args.method, &params).map_err(refused)?;
             let hint = format!("`--places` is for `{}`", SpaceMethod::NAMES.join("`, `"));
-            Err(Failure::usage(format!("method `{}` judges each series by itself", args.method), hint))
+            Err(Failure::usage(
+                format!("method `{}` judges each series by itself", args.method),
+                hint,
+            ))
         }
         (None, true) => {
-            let hint = "give a CSV file with the columns `series,x,y` or `series,lon,lat`: `--places places.csv`";
-            Err(Failure::usage(format!("method `{}` needs to know where each series is", args.method), hint))
+            let hint = "give a CSV file with the columns `series,x,y` or `series,lon,lat`: \
+                `--places places.csv`";
+            Err(Failure::usage(
+                format!("method `{}` needs to know where each series is", args.method),
+                hint,
+            ))
         }
         (Some(file), true) => {
             let (places, by_degrees) = read_places(file)?;
@@ -63,7 +98,12 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             }
             let method = SpaceMethod::parse(&args.method, &params).map_err(refused)?;
             let input = read()?;
-            let place = |name: &String| places.get(name).copied().ok_or_else(|| anyhow!("series `{name}` is not in `{}`", file.display()));
+            let place = |name: &String| {
+                places
+                    .get(name)
+                    .copied()
+                    .ok_or_else(|| anyhow!("series `{name}` is not in `{}`", file.display()))
+            };
             let places = input.names.iter().map(place).collect::<anyhow::Result<Vec<_>>>()?;
             judge_places(&method, &input, &places)
         }
@@ -81,7 +121,15 @@ fn judge_series(method: &Method, input: &Input) -> Result<(), Failure> {
         let observed: Vec<Option<f64>> = rows.iter().map(|row| row.observed).collect();
         let population: Vec<Option<f64>> = rows.iter().map(|row| row.population).collect();
         let population = population.iter().any(Option::is_some).then_some(population.as_slice());
-        let judged = detect_series(method, &Series { observed: &observed, population, days: days.as_deref(), times: times.as_deref() });
+        let judged = detect_series(
+            method,
+            &Series {
+                observed: &observed,
+                population,
+                days: days.as_deref(),
+                times: times.as_deref(),
+            },
+        );
         for (row, judgement) in rows.iter().zip(judged) {
             write_judgement(&mut out, &input.names[row.series], row, &judgement)?;
         }
@@ -128,7 +176,8 @@ fn judge_places(method: &SpaceMethod, input: &Input, places: &[Place]) -> Result
                     let mut none = [""; 10].map(str::to_owned);
                     none[8] = reason.to_string();
                     // That all is as expected is an answer; everything else is none.
-                    none[6] = if reason == Reason::NoExcess { "0".to_owned() } else { String::new() };
+                    none[6] =
+                        if reason == Reason::NoExcess { "0".to_owned() } else { String::new() };
                     out.write_record(none)?;
                 }
                 Ok(clusters) => {
@@ -151,7 +200,12 @@ fn flag(alarm: Option<bool>) -> &'static str {
     alarm.map_or("", |alarm| if alarm { "1" } else { "0" })
 }
 
-fn write_judgement(out: &mut csv::Writer<impl Write>, series: &str, row: &Row, judgement: &Judgement) -> Result<(), Failure> {
+fn write_judgement(
+    out: &mut csv::Writer<impl Write>,
+    series: &str,
+    row: &Row,
+    judgement: &Judgement,
+) -> Result<(), Failure> {
     let reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
     out.write_record([
         series,
@@ -167,10 +221,22 @@ fn write_judgement(out: &mut csv::Writer<impl Write>, series: &str, row: &Row, j
     Ok(())
 }
 
-fn write_cluster(out: &mut csv::Writer<impl Write>, rank: usize, input: &Input, cluster: &Cluster) -> Result<(), Failure> {
-    let names: Vec<&str> = cluster.places.iter().map(|place| input.names[*place].as_str()).collect();
+fn write_cluster(
+    out: &mut csv::Writer<impl Write>,
+    rank: usize,
+    input: &Input,
+    cluster: &Cluster,
+) -> Result<(), Failure> {
+    let names: Vec<&str> =
+        cluster.places.iter().map(|place| input.names[*place].as_str()).collect();
     // A time as it was written, for dates are not numbers.
-    let written = |time: f64| input.rows.iter().find(|row| moment(&row.time) == Some(time)).map_or("", |row| row.time.as_str());
+    let written = |time: f64| {
+        input
+            .rows
+            .iter()
+            .find(|row| moment(&row.time) == Some(time))
+            .map_or("", |row| row.time.as_str())
+    };
     let reason = cluster.reason.map_or(String::new(), |reason| reason.to_string());
     out.write_record([
         &rank.to_string(),
@@ -193,27 +259,43 @@ fn read() -> Result<Input, Failure> {
     let mut input = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let header = input.headers().context("failed to read the header of standard input")?.clone();
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
-    let [Some(series), Some(time), Some(observed), population, expected] = COLUMNS.map(column) else {
+    let [Some(series), Some(time), Some(observed), population, expected] = COLUMNS.map(column)
+    else {
         let found = header.iter().collect::<Vec<_>>().join(",");
-        return Err(Failure::usage(format!("the header `{found}` lacks a column"), "columns are `series,time,observed[,population]`"));
+        return Err(Failure::usage(
+            format!("the header `{found}` lacks a column"),
+            "columns are `series,time,observed[,population]`",
+        ));
     };
     let mut read = Input::default();
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for row in input.records() {
         let row = row.map_err(|error| {
             let line = line_of(&text, error.position());
-            anyhow::Error::from(error).context(format!("failed to read line {line} of standard input"))
+            anyhow::Error::from(error)
+                .context(format!("failed to read line {line} of standard input"))
         })?;
         let line = || line_of(&text, row.position());
-        let field = |at: usize| row.get(at).map(str::trim).ok_or_else(|| anyhow!("line {} of standard input has too few fields", line()));
+        let field = |at: usize| {
+            row.get(at)
+                .map(str::trim)
+                .ok_or_else(|| anyhow!("line {} of standard input has too few fields", line()))
+        };
         let optional = |at: Option<usize>, column: &str| match at {
             Some(at) => number(row.get(at).unwrap_or("").trim(), column, line),
             None => Ok(None),
         };
         let written = field(time)?;
         if moment(written).is_none() {
-            let message = format!("line {} of standard input: `{}` in column `time` is no date and no number", line(), quoted(written));
-            return Err(Failure::usage(message, "write dates as 2026-01-05, oldest first in each series"));
+            let message = format!(
+                "line {} of standard input: `{}` in column `time` is no date and no number",
+                line(),
+                quoted(written)
+            );
+            return Err(Failure::usage(
+                message,
+                "write dates as 2026-01-05, oldest first in each series",
+            ));
         }
         let name = field(series)?;
         let index = match known.get(name) {
@@ -241,18 +323,23 @@ fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> 
     let shown = file.display();
     let text = std::fs::read(file).with_context(|| format!("failed to open `{shown}`"))?;
     let mut input = csv::ReaderBuilder::new().from_reader(text.as_slice());
-    let header = input.headers().with_context(|| format!("failed to read the header of `{shown}`"))?.clone();
+    let header =
+        input.headers().with_context(|| format!("failed to read the header of `{shown}`"))?.clone();
     let column = |names: &[&str]| header.iter().position(|column| names.contains(&column.trim()));
     let degrees = (column(&["lon", "longitude"]), column(&["lat", "latitude"]));
-    let (series, x, y, by_degrees) = match (column(&["series"]), column(&["x"]), column(&["y"]), degrees) {
-        (Some(series), Some(x), Some(y), _) => (series, x, y, false),
-        (Some(series), _, _, (Some(x), Some(y))) => (series, x, y, true),
-        _ => {
-            let found = header.iter().collect::<Vec<_>>().join(",");
-            let hint = "columns are `series,x,y`, or `series,lon,lat` in degrees";
-            return Err(Failure::usage(format!("the header `{found}` of `{shown}` lacks a column"), hint));
-        }
-    };
+    let (series, x, y, by_degrees) =
+        match (column(&["series"]), column(&["x"]), column(&["y"]), degrees) {
+            (Some(series), Some(x), Some(y), _) => (series, x, y, false),
+            (Some(series), _, _, (Some(x), Some(y))) => (series, x, y, true),
+            _ => {
+                let found = header.iter().collect::<Vec<_>>().join(",");
+                let hint = "columns are `series,x,y`, or `series,lon,lat` in degrees";
+                return Err(Failure::usage(
+                    format!("the header `{found}` of `{shown}` lacks a column"),
+                    hint,
+                ));
+            }
+        };
     let mut places = BTreeMap::new();
     for row in input.records() {
         let row = row.map_err(|error| {
@@ -263,15 +350,29 @@ fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> 
         let coordinate = |at: usize| -> anyhow::Result<f64> {
             let text = row.get(at).unwrap_or("").trim();
             let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
-            value.ok_or_else(|| anyhow!("line {} of `{shown}`: `{}` is not a number", line(), quoted(text)))
+            value.ok_or_else(|| {
+                anyhow!("line {} of `{shown}`: `{}` is not a number", line(), quoted(text))
+            })
         };
         let place = Place { x: coordinate(x)?, y: coordinate(y)? };
-        if by_degrees && !((-180.0..=180.0).contains(&place.x) && (-90.0..=90.0).contains(&place.y)) {
-            return Err(anyhow!("line {} of `{shown}`: {},{} is not a longitude and a latitude", line(), place.x, place.y).into());
+        if by_degrees && !((-180.0..=180.0).contains(&place.x) && (-90.0..=90.0).contains(&place.y))
+        {
+            return Err(anyhow!(
+                "line {} of `{shown}`: {},{} is not a longitude and a latitude",
+                line(),
+                place.x,
+                place.y
+            )
+            .into());
         }
         let name = row.get(series).unwrap_or("").trim();
         if places.insert(name.to_owned(), place).is_some() {
-            return Err(anyhow!("line {} of `{shown}`: series `{}` has a place already", line(), quoted(name)).into());
+            return Err(anyhow!(
+                "line {} of `{shown}`: series `{}` has a place already",
+                line(),
+                quoted(name)
+            )
+            .into());
         }
     }
     Ok((places, by_degrees))
@@ -285,7 +386,11 @@ fn number(text: &str, column: &str, line: impl Fn() -> u64) -> Result<Option<f64
             Ok(value) => Ok(Some(value)),
             Err(_) => {
                 let (line, text) = (line(), quoted(text));
-                Err(anyhow!("line {line} of standard input: `{text}` in column `{column}` is not a number").into())
+                Err(anyhow!(
+                    "line {line} of standard input: `{text}` in column `{column}` is \
+                        not a number"
+                )
+                .into())
             }
         },
     }
@@ -311,12 +416,17 @@ fn days(time: &str) -> Option<i64> {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     // 719,468 days lie between 0000-03-01 and 1970-01-01.
-    Some(year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468)
+    Some(
+        year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
+            - 719_468,
+    )
 }
 
 /// A time as a number that grows with it: a date in days, or the number itself.
 fn moment(time: &str) -> Option<f64> {
-    days(time).map(|day| day as f64).or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
+    days(time)
+        .map(|day| day as f64)
+        .or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
 }
 
 #[cfg(test)]
@@ -325,12 +435,18 @@ mod tests {
 
     #[test]
     fn dates_are_days_of_any_year() {
-        for (date, number) in
-            [("1970-01-01", 0), ("1969-12-31", -1), ("2000-02-29", 11_016), ("2026-01-05", 20_458), ("1854-08-31", -42_126)]
-        {
+        for (date, number) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("2000-02-29", 11_016),
+            ("2026-01-05", 20_458),
+            ("1854-08-31", -42_126),
+        ] {
             assert_eq!(days(date), Some(number), "{date}");
         }
-        for wrong in ["1/5/2026", "05.01.2026", "2026-1-5", "2026-02-30", "2026-W02", "20260105", ""] {
+        for wrong in
+            ["1/5/2026", "05.01.2026", "2026-1-5", "2026-02-30", "2026-W02", "20260105", ""]
+        {
             assert_eq!(days(wrong), None, "{wrong}");
         }
     }

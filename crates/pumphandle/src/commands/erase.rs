@@ -1,4 +1,5 @@
-//! `erase`: takes an author's posts back, by the API of a running program, else on the streams themselves.
+//! `erase`: takes an author's posts back, by the API of a running program, else on the streams
+//! themselves.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -23,14 +24,17 @@ const PATH: &str = "/api/v1/erasures";
 pub(crate) fn run(config: &Config, args: &cli::Erase) -> Result<(), Failure> {
     let at = reached_at(config.web.listen);
     // In a cluster the keys are where ingest is, and the page has none.
-    let asks = config.journal.kind == JournalKind::Local && TcpStream::connect_timeout(&at, ack::CONNECT_WITHIN).is_ok();
-    let (erased, is_running) = if asks { (by_api(config, args)?, true) } else { (on_streams(config, args)?, false) };
+    let asks = config.journal.kind == JournalKind::Local
+        && TcpStream::connect_timeout(&at, ack::CONNECT_WITHIN).is_ok();
+    let (erased, is_running) =
+        if asks { (by_api(config, args)?, true) } else { (on_streams(config, args)?, false) };
     print(&erased, is_running || config.journal.kind != JournalKind::Local)?;
     Ok(())
 }
 
 fn on_streams(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
-    let journal = stores::journal(config).context("no API listens, and the streams can't be opened either")?;
+    let journal = stores::journal(config)
+        .context("no API listens, and the streams can't be opened either")?;
     erasure::erase(&*journal, config, &args.author, now()).map_err(|refused| match refused {
         ErasureRefused::Invalid(why) => Failure::usage(why, ""),
         ErasureRefused::Failed(why) => anyhow!(why).into(),
@@ -39,7 +43,10 @@ fn on_streams(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
 
 fn by_api(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
     let token = match &args.token_file {
-        Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?),
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .with_context(|| format!("failed to read `{}`", file.display()))?,
+        ),
         None => std::env::var(ack::TOKEN).ok(),
     };
     let token = token.as_deref().map(str::trim);
@@ -71,11 +78,19 @@ fn print(erased: &Erased, is_running: bool) -> std::io::Result<()> {
     let shown = |at: Micros| record::time::display(at.div_euclid(SECOND) * SECOND);
     let mut out = std::io::stdout().lock();
     writeln!(out, "removal of {} appended at {}", erased.author, shown(erased.at))?;
-    writeln!(out, "taken back: posts {}, topics {}, cells {}", erased.posts, erased.topics, erased.cells)?;
+    writeln!(
+        out,
+        "taken back: posts {}, topics {}, cells {}",
+        erased.posts, erased.topics, erased.cells
+    )?;
     if !is_running {
         writeln!(out, "nothing runs: the counts change once `pumphandle run` has read it")?;
     }
-    writeln!(out, "not taken back: posts {} of hours that are final, as parts of sums", erased.older)?;
+    writeln!(
+        out,
+        "not taken back: posts {} of hours that are final, as parts of sums",
+        erased.older
+    )?;
     writeln!(
         out,
         "copies under pseudonyms: in the log until {}, in the engine's state until {},",

@@ -1,7 +1,10 @@
-//! `evaluate`: scores detectors on the frozen yardstick of `simulation::panels`, or on recorded counts.
+//! `evaluate`: scores detectors on the frozen yardstick of `simulation::panels`, or on recorded
+//! counts.
 //!
-//! Tables as Markdown to standard output, a plot as SVG. What is drawn depends on the seed alone, so two runs of one build agree
-//! to the last digit; a short run is held to a committed one by a test, so that no table in docs goes out of date unseen.
+//! Tables as Markdown to standard output, a plot as SVG. What is drawn depends on the seed alone,
+//! so two runs of one build agree
+//! to the last digit; a short run is held to a committed one by a test, so that no table in docs
+//! goes out of date unseen.
 
 mod calibration;
 mod calm;
@@ -32,7 +35,8 @@ const DEFAULT: &str = "nb-predictive";
 
 /// How much is drawn.
 struct Size {
-    /// Years of a panel for each line of the calibration table, where the law is known and where it isn't.
+    /// Years of a panel for each line of the calibration table, where the law is known and where it
+    /// isn't.
     calibration: [u64; 2],
     means: &'static [f64],
     /// Cells for each line of the table of first-seen ones.
@@ -62,8 +66,17 @@ const FULL: Size = Size {
     calm: 2,
     days: 365,
 };
-const SHORT: Size =
-    Size { calibration: [3, 2], means: &[0.2, 5.0], first_seen: 5_000, topics: 3, operating: 1, outbreaks: 1, early: 2, calm: 1, days: 42 };
+const SHORT: Size = Size {
+    calibration: [3, 2],
+    means: &[0.2, 5.0],
+    first_seen: 5_000,
+    topics: 3,
+    operating: 1,
+    outbreaks: 1,
+    early: 2,
+    calm: 1,
+    days: 42,
+};
 
 pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
     let size = if args.short { &SHORT } else { &FULL };
@@ -96,7 +109,8 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         let scores = outbreaks::scores(size, args.seed)?;
         out.write_all(scores.table().as_bytes())?;
         if let Some(path) = &args.plot {
-            std::fs::write(path, scores.plot()).with_context(|| format!("failed to write `{}`", path.display()))?;
+            std::fs::write(path, scores.plot())
+                .with_context(|| format!("failed to write `{}`", path.display()))?;
         }
         if let Some(year) = &year {
             out.write_all(scores.after_budget(year, args.seed).as_bytes())?;
@@ -108,7 +122,8 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
     Ok(())
 }
 
-const HEAD: &str = "# How detectors do\n\nWritten by `pumphandle evaluate`; don't edit. All series are simulated by the frozen generators \
+const HEAD: &str = "# How detectors do\n\nWritten by `pumphandle evaluate`; don't edit. All series \
+    are simulated by the frozen generators \
     of `simulation::panels`.\n\n";
 
 fn operating_p() -> f64 {
@@ -120,8 +135,14 @@ fn drawn(spec: &PanelSpec, seed: u64) -> Panel {
 }
 
 fn panel_of(drawn: &panels::Panel) -> Panel {
-    let track = |track: &panels::Track| Track::new(&track.counts, &track.seen, &track.totals, &track.totals_seen);
-    Panel { regions: drawn.regions.iter().map(track).collect(), covered: drawn.covered.clone(), replayed: drawn.replayed.clone() }
+    let track = |track: &panels::Track| {
+        Track::new(&track.counts, &track.seen, &track.totals, &track.totals_seen)
+    };
+    Panel {
+        regions: drawn.regions.iter().map(track).collect(),
+        covered: drawn.covered.clone(),
+        replayed: drawn.replayed.clone(),
+    }
 }
 
 fn bar(steps: u64) -> ProgressBar {

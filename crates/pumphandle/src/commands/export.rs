@@ -19,7 +19,10 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn Reading>, Failure> {
     let file = config.journal.data.join(crate::roles::WAREHOUSE_FILE);
     if !file.exists() {
         let message = format!("there is no warehouse in `{}` yet", config.journal.data.display());
-        return Err(Failure::usage(message, "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`"));
+        return Err(Failure::usage(
+            message,
+            "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`",
+        ));
     }
     Ok(Arc::new(Local::open_to_read(&file)?))
 }
@@ -28,14 +31,23 @@ pub(crate) fn run(config: &Config, args: &cli::Export) -> Result<(), Failure> {
     let format = match args.format.as_str() {
         "csv" => Format::Csv,
         "ndjson" => Format::Ndjson,
-        other => return Err(Failure::usage(format!("unknown format `{other}`"), "`csv` or `ndjson`")),
+        other => {
+            return Err(Failure::usage(format!("unknown format `{other}`"), "`csv` or `ndjson`"));
+        }
     };
-    let export = Export { table: args.table.clone(), from: instant("--from", &args.from)?, to: instant("--to", &args.to)?, format };
+    let export = Export {
+        table: args.table.clone(),
+        from: instant("--from", &args.from)?,
+        to: instant("--to", &args.to)?,
+        format,
+    };
     let warehouse = open(config)?;
     let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
     match warehouse.export(&export, &mut out) {
         Ok(_) => {}
-        Err(error @ WarehouseError::UnknownTable { .. }) => return Err(Failure::usage(error.to_string(), String::new())),
+        Err(error @ WarehouseError::UnknownTable { .. }) => {
+            return Err(Failure::usage(error.to_string(), String::new()));
+        }
         Err(error) => return Err(error.into()),
     }
     out.flush()?;
@@ -45,7 +57,10 @@ pub(crate) fn run(config: &Config, args: &cli::Export) -> Result<(), Failure> {
 /// A date is its midnight in UTC.
 pub(super) fn instant(option: &str, written: &Option<String>) -> Result<Option<Micros>, Failure> {
     let Some(text) = written else { return Ok(None) };
-    record::time::parse_or_date(text)
-        .map(Some)
-        .map_err(|error| Failure::usage(format!("`{option} {text}`: {error}"), "write 2026-01-05, 2026-01-05T09:00:00Z or unix seconds"))
+    record::time::parse_or_date(text).map(Some).map_err(|error| {
+        Failure::usage(
+            format!("`{option} {text}`: {error}"),
+            "write 2026-01-05, 2026-01-05T09:00:00Z or unix seconds",
+        )
+    })
 }

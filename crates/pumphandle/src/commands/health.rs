@@ -23,7 +23,8 @@ fn ask(address: &str) -> anyhow::Result<()> {
     let at = reached_at(address.to_socket_addrs().with_context(asked)?.next().with_context(asked)?);
     let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").with_context(asked)?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .with_context(asked)?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).with_context(asked)?;
     let answer = String::from_utf8_lossy(&answer);

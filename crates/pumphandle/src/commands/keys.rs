@@ -17,14 +17,19 @@ pub(crate) fn run(config: &Config, command: &KeysCommand) -> Result<(), Failure>
     }
 }
 
-/// Each key first stands in its new place and then leaves the old one: after a kill in between it is there twice, and the new one counts.
+/// Each key first stands in its new place and then leaves the old one: after a kill in between it
+/// is there twice, and the new one counts.
 fn move_out(config: &Config) -> Result<(), Failure> {
     let (from, to) = (keys::old_folder(config), keys::folder(config));
     if from == to {
         let hint = "name another folder by `keys` in `[privacy]`";
-        return Err(Failure::usage(format!("`privacy.keys` is `{}`, inside the data folder", to.display()), hint));
+        return Err(Failure::usage(
+            format!("`privacy.keys` is `{}`, inside the data folder", to.display()),
+            hint,
+        ));
     }
-    // A running program would write the author key into its old place again: the lock of the data folder tells.
+    // A running program would write the author key into its old place again: the lock of the data
+    // folder tells.
     let _journal = match config.journal.kind {
         JournalKind::Local if config.journal.data.is_dir() => Some(stores::local_journal(config)?),
         _ => None,
@@ -33,18 +38,32 @@ fn move_out(config: &Config) -> Result<(), Failure> {
     let mut moved = 0;
     for name in [keys::ROUTING, keys::AUTHORS] {
         let (old, new) = (from.join(name), to.join(name));
-        let Some(text) =
-            fs::read(&old).map(Some).or_else(none_if_missing).with_context(|| format!("failed to read `{}`", old.display()))?
+        let Some(text) = fs::read(&old)
+            .map(Some)
+            .or_else(none_if_missing)
+            .with_context(|| format!("failed to read `{}`", old.display()))?
         else {
             continue;
         };
-        match fs::read(&new).map(Some).or_else(none_if_missing).with_context(|| format!("failed to read `{}`", new.display()))? {
+        match fs::read(&new)
+            .map(Some)
+            .or_else(none_if_missing)
+            .with_context(|| format!("failed to read `{}`", new.display()))?
+        {
             Some(there) if there != text => {
-                let message = format!("`{}` is there already and is another key than `{}`", new.display(), old.display());
-                return Err(Failure::usage(message, "one of them belongs to another log: put it elsewhere"));
+                let message = format!(
+                    "`{}` is there already and is another key than `{}`",
+                    new.display(),
+                    old.display()
+                );
+                return Err(Failure::usage(
+                    message,
+                    "one of them belongs to another log: put it elsewhere",
+                ));
             }
             Some(_) => {}
-            None => whole::write(&new, &text, whole::SECRET).with_context(|| format!("failed to write `{}`", new.display()))?,
+            None => whole::write(&new, &text, whole::SECRET)
+                .with_context(|| format!("failed to write `{}`", new.display()))?,
         }
         fs::remove_file(&old).with_context(|| format!("failed to remove `{}`", old.display()))?;
         writeln!(out, "moved `{}` to `{}`", old.display(), new.display())?;

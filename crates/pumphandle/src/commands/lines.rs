@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::config::Config;
 
-/// Asks `answer` about each line of standard input, empty ones left out; what it makes of one is a line of standard output.
-/// `shape` is what a line should look like, for who wrote another one; `answer` may say why a line is none.
+/// Asks `answer` about each line of standard input, empty ones left out; what it makes of one is a
+/// line of standard output.
+/// `shape` is what a line should look like, for who wrote another one; `answer` may say why a line
+/// is none.
 pub(super) fn answered<Q: DeserializeOwned>(
     config: &Config,
     shape: &str,
@@ -24,11 +26,15 @@ pub(super) fn answered<Q: DeserializeOwned>(
     for number in 1_u64.. {
         line.clear();
         let bounded = (&mut input).take(bytes_max as u64 + 1).read_until(b'\n', &mut line);
-        if bounded.with_context(|| format!("failed to read line {number} of standard input"))? == 0 {
+        if bounded.with_context(|| format!("failed to read line {number} of standard input"))? == 0
+        {
             break;
         }
         if line.len() > bytes_max {
-            return Err(anyhow!("line {number} of standard input is longer than {bytes_max} bytes").into());
+            return Err(anyhow!(
+                "line {number} of standard input is longer than {bytes_max} bytes"
+            )
+            .into());
         }
         let text = String::from_utf8_lossy(&line);
         if text.trim().is_empty() {

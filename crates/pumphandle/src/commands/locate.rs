@@ -67,7 +67,11 @@ pub(crate) fn run(config: &Config, args: &cli::Locate) -> Result<(), Failure> {
     })
 }
 
-fn locate<'a>(atlas: &'a Atlas, question: &Question, meaning: Meaning) -> Result<Located<'a>, &'static str> {
+fn locate<'a>(
+    atlas: &'a Atlas,
+    question: &Question,
+    meaning: Meaning,
+) -> Result<Located<'a>, &'static str> {
     let by_coordinates = match (question.lat, question.lon) {
         (Some(latitude), Some(longitude)) => Some(atlas.locate_point(latitude, longitude)),
         (None, None) => None,

@@ -24,26 +24,33 @@ pub(crate) fn run(config: &Config, command: &NotifyCommand) -> Result<(), Failur
     }
 }
 
-/// Sends a test by the subscription's channel: what a file says from here, what the page says by its API, or by the streams where no
+/// Sends a test by the subscription's channel: what a file says from here, what the page says by
+/// its API, or by the streams where no
 /// page listens.
 fn test(config: &Config, args: &NotifyTest) -> Result<(), Failure> {
     let at = reached_at(config.web.listen);
     let tested = match channels::find(None, config, &args.name)? {
         Some(subscription) => Channels::of(config, false)?.test(&subscription, now()),
-        None if TcpStream::connect_timeout(&at, ack::CONNECT_WITHIN).is_ok() => by_api(config, args)?,
+        None if TcpStream::connect_timeout(&at, ack::CONNECT_WITHIN).is_ok() => {
+            by_api(config, args)?
+        }
         None => on_streams(config, args)?,
     };
     let mut out = stdout().lock();
     for Tested { recipient, outcome } in &tested {
         match outcome {
             TestOutcome::Accepted => writeln!(out, "{recipient}: accepted")?,
-            TestOutcome::Refused { code, why } => writeln!(out, "{recipient}: refused {code} {why}")?,
+            TestOutcome::Refused { code, why } => {
+                writeln!(out, "{recipient}: refused {code} {why}")?
+            }
             TestOutcome::Failed { why } => writeln!(out, "{recipient}: failed: {why}")?,
         }
     }
     let missed = tested.iter().filter(|one| one.outcome != TestOutcome::Accepted).count();
     if missed > 0 {
-        return Err(anyhow!("{missed} of {} recipients did not accept the test", tested.len()).into());
+        return Err(
+            anyhow!("{missed} of {} recipients did not accept the test", tested.len()).into()
+        );
     }
     Ok(())
 }
@@ -54,23 +61,38 @@ fn unknown(config: &Config, name: &str, others: &[String]) -> Failure {
     names.sort();
     names.dedup();
     let hint = match names.is_empty() {
-        true => "there are none: name files of them in `notify.subscriptions`, or make one on the page".to_owned(),
-        false => format!("there are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", ")),
+        true => {
+            "there are none: name files of them in `notify.subscriptions`, or make one on the page"
+                .to_owned()
+        }
+        false => {
+            format!("there are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", "))
+        }
     };
-    Failure::usage(format!("no subscription `{}`", name.chars().take(120).collect::<String>()), hint)
+    Failure::usage(
+        format!("no subscription `{}`", name.chars().take(120).collect::<String>()),
+        hint,
+    )
 }
 
 fn on_streams(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
     let journal = stores::journal(config)?;
     match channels::find(Some(&*journal), config, &args.name)? {
         Some(subscription) => Ok(Channels::of(config, false)?.test(&subscription, now())),
-        None => Err(unknown(config, &args.name, &subscribers::names(&*journal, config)?.into_iter().collect::<Vec<_>>())),
+        None => Err(unknown(
+            config,
+            &args.name,
+            &subscribers::names(&*journal, config)?.into_iter().collect::<Vec<_>>(),
+        )),
     }
 }
 
 fn by_api(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
     let token = match &args.token_file {
-        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| anyhow!("failed to read `{}`: {error}", file.display()))?),
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|error| anyhow!("failed to read `{}`: {error}", file.display()))?,
+        ),
         None => std::env::var(ack::TOKEN).ok(),
     };
     let token = token.as_deref().map(str::trim);
@@ -78,7 +100,8 @@ fn by_api(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
         return Err(unknown(config, &args.name, &[]));
     }
     let path = format!("/api/v1/subscriptions/{}/test", args.name);
-    let (status, answer) = ack::ask_within(reached_at(config.web.listen), token, "POST", &path, None, ANSWER_WITHIN)?;
+    let (status, answer) =
+        ack::ask_within(reached_at(config.web.listen), token, "POST", &path, None, ANSWER_WITHIN)?;
     match status {
         200 => Ok(answer["recipients"].as_array().into_iter().flatten().map(tested).collect()),
         404 => Err(unknown(config, &args.name, &[])),

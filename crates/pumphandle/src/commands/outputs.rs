@@ -1,6 +1,7 @@
 //! Files that `replay` writes: counts, tag counts, verdicts, alerts, rejects.
 //!
-//! Rows are held in small form until the end, since they are written sorted by their columns; alerts and rejects are written as
+//! Rows are held in small form until the end, since they are written sorted by their columns;
+//! alerts and rejects are written as
 //! they come.
 
 use std::collections::BTreeMap;
@@ -65,7 +66,10 @@ impl Outputs {
     pub(crate) fn open(args: &Replay) -> Result<Outputs, Failure> {
         let named = [&args.counts, &args.tag_counts, &args.verdicts, &args.alerts, &args.rejects];
         if named.iter().filter(|file| file.as_deref() == Some(Path::new("-"))).count() > 1 {
-            return Err(Failure::usage("only one output can go to standard output", "give the others a file name"));
+            return Err(Failure::usage(
+                "only one output can go to standard output",
+                "give the others a file name",
+            ));
         }
         let mut rejects = open(&args.rejects)?.map(csv::Writer::from_writer);
         if let Some(rejects) = &mut rejects {
@@ -92,15 +96,32 @@ impl Outputs {
     pub(crate) fn take(&mut self, record: Record) -> Result<(), Failure> {
         match record {
             Record::Count(count) if count.last && self.counts.is_some() => {
-                let at = (self.words.number(&count.topic), self.words.number(&count.region), count.pane_start);
-                let row =
-                    CountRow { posts: count.posts, authors: count.authors, authors_24h: count.authors_24h, total_posts: count.total_posts };
+                let at = (
+                    self.words.number(&count.topic),
+                    self.words.number(&count.region),
+                    count.pane_start,
+                );
+                let row = CountRow {
+                    posts: count.posts,
+                    authors: count.authors,
+                    authors_24h: count.authors_24h,
+                    total_posts: count.total_posts,
+                };
                 if row.posts > 0 {
                     self.count_rows.insert(at, row);
                 }
             }
-            Record::TagCount(count) if count.last && count.posts > 0 && self.tag_counts.is_some() => {
-                self.tag_rows.insert((self.words.number(&count.key), self.words.number(&count.region), count.pane_start), count.posts);
+            Record::TagCount(count)
+                if count.last && count.posts > 0 && self.tag_counts.is_some() =>
+            {
+                self.tag_rows.insert(
+                    (
+                        self.words.number(&count.key),
+                        self.words.number(&count.region),
+                        count.pane_start,
+                    ),
+                    count.posts,
+                );
             }
             Record::Verdict(verdict) if self.verdicts.is_some() => self.take_verdict(&verdict),
             Record::Alert(alert) => {
@@ -135,7 +156,14 @@ impl Outputs {
     pub(crate) fn reject(&mut self, reject: &Reject) -> Result<(), Failure> {
         if let Some(out) = &mut self.rejects {
             let (line, length) = (reject.line.to_string(), reject.length.to_string());
-            out.write_record([reject.place.as_str(), &line, reject.reason.name(), &length, &reject.hash, &reject.detail])?;
+            out.write_record([
+                reject.place.as_str(),
+                &line,
+                reject.reason.name(),
+                &length,
+                &reject.hash,
+                &reject.detail,
+            ])?;
         }
         Ok(())
     }
@@ -144,10 +172,19 @@ impl Outputs {
         let words = std::mem::take(&mut self.words);
         if let Some(out) = self.counts.take() {
             let mut out = csv::Writer::from_writer(out);
-            out.write_record(["topic", "region", "pane_start", "posts", "authors", "authors_24h", "total_posts"])?;
+            out.write_record([
+                "topic",
+                "region",
+                "pane_start",
+                "posts",
+                "authors",
+                "authors_24h",
+                "total_posts",
+            ])?;
             let rows = sorted(self.count_rows, &words);
             for ((topic, region, start), row) in rows {
-                let authors_24h = row.authors_24h.map_or(String::new(), |authors| authors.to_string());
+                let authors_24h =
+                    row.authors_24h.map_or(String::new(), |authors| authors.to_string());
                 let numbers = [
                     (start / SECOND).to_string(),
                     row.posts.to_string(),
@@ -155,7 +192,11 @@ impl Outputs {
                     authors_24h,
                     row.total_posts.to_string(),
                 ];
-                out.write_record([words.word(topic), words.word(region)].into_iter().chain(numbers.iter().map(String::as_str)))?;
+                out.write_record(
+                    [words.word(topic), words.word(region)]
+                        .into_iter()
+                        .chain(numbers.iter().map(String::as_str)),
+                )?;
             }
             out.flush()?;
         }
@@ -163,7 +204,12 @@ impl Outputs {
             let mut out = csv::Writer::from_writer(out);
             out.write_record(["tag", "region", "pane_start", "posts"])?;
             for ((tag, region, start), posts) in sorted(self.tag_rows, &words) {
-                out.write_record([words.word(tag), words.word(region), &(start / SECOND).to_string(), &posts.to_string()])?;
+                out.write_record([
+                    words.word(tag),
+                    words.word(region),
+                    &(start / SECOND).to_string(),
+                    &posts.to_string(),
+                ])?;
             }
             out.flush()?;
         }
@@ -183,7 +229,9 @@ impl Outputs {
 /// Rows in the order of their words, not of their numbers.
 fn sorted<T>(rows: BTreeMap<(u32, u32, Micros), T>, words: &Words) -> Vec<((u32, u32, Micros), T)> {
     let mut rows: Vec<_> = rows.into_iter().collect();
-    rows.sort_by(|((a, b, c), _), ((x, y, z), _)| (words.word(*a), words.word(*b), c).cmp(&(words.word(*x), words.word(*y), z)));
+    rows.sort_by(|((a, b, c), _), ((x, y, z), _)| {
+        (words.word(*a), words.word(*b), c).cmp(&(words.word(*x), words.word(*y), z))
+    });
     rows
 }
 
@@ -240,7 +288,8 @@ fn open(file: &Option<PathBuf>) -> Result<Option<Sink>, Failure> {
     if file == Path::new("-") {
         return Ok(Some(Box::new(BufWriter::with_capacity(1 << 16, stdout()))));
     }
-    let opened = File::create(file).with_context(|| format!("failed to create `{}`", file.display()))?;
+    let opened =
+        File::create(file).with_context(|| format!("failed to create `{}`", file.display()))?;
     Ok(Some(Box::new(BufWriter::with_capacity(1 << 16, opened))))
 }
 

@@ -18,9 +18,13 @@ pub(crate) fn run(config: &Config, command: &ReferenceCommand) -> Result<(), Fai
     let ReferenceCommand::Load { file } = command;
     let reader: Box<dyn Read> = match file.to_str() {
         Some("-") => Box::new(stdin().lock()),
-        _ => Box::new(File::open(file).with_context(|| format!("failed to open `{}`", file.display()))?),
+        _ => Box::new(
+            File::open(file).with_context(|| format!("failed to open `{}`", file.display()))?,
+        ),
     };
-    let rows = warehouse::load_reference(&*stores::warehouse(config)?, reader, &|region| known(config, region))?;
+    let rows = warehouse::load_reference(&*stores::warehouse(config)?, reader, &|region| {
+        known(config, region)
+    })?;
     writeln!(stdout().lock(), "{rows} rows loaded")?;
     Ok(())
 }
@@ -31,6 +35,9 @@ fn known(config: &Config, region: &str) -> Result<(), String> {
         return Ok(());
     }
     let shown: String = region.chars().take(QUOTED_CHARS_MAX).collect();
-    let hint = near::hint(near::region(&config.places.placing.atlas, region), "`pumphandle regions list` names all");
+    let hint = near::hint(
+        near::region(&config.places.placing.atlas, region),
+        "`pumphandle regions list` names all",
+    );
     Err(format!("there is no region `{shown}`; {hint}"))
 }

@@ -43,9 +43,14 @@ struct Sheet<'a> {
     vertices: Option<usize>,
 }
 
-pub(crate) fn run(load: impl FnOnce() -> Result<Config, Failure>, command: &RegionsCommand) -> Result<(), Failure> {
+pub(crate) fn run(
+    load: impl FnOnce() -> Result<Config, Failure>,
+    command: &RegionsCommand,
+) -> Result<(), Failure> {
     match command {
-        RegionsCommand::List { own, under, json } => list(&load()?.places, *own, under.as_deref(), *json),
+        RegionsCommand::List { own, under, json } => {
+            list(&load()?.places, *own, under.as_deref(), *json)
+        }
         RegionsCommand::Show { code, json } => show(&load()?.places, code, *json),
         RegionsCommand::Check { files } if files.is_empty() => {
             let config = load()?;
@@ -101,15 +106,26 @@ fn list(places: &Places, own: bool, under: Option<&str>, json: bool) -> Result<(
     let table = table(places);
     let under = under.map(str::to_ascii_uppercase);
     for row in rows(places, own) {
-        if under.as_ref().is_some_and(|under| row.code.contains(':') || !table.within(row.code, under)) {
+        if under
+            .as_ref()
+            .is_some_and(|under| row.code.contains(':') || !table.within(row.code, under))
+        {
             continue;
         }
         if json {
             serde_json::to_writer(&mut out, &row)?;
             writeln!(out)?;
         } else {
-            let population = row.population.map_or("-".to_owned(), |population| population.to_string());
-            writeln!(out, "{}\t{}\t{}\t{population}\t{}", row.code, row.level, row.parent.unwrap_or("-"), row.name)?;
+            let population =
+                row.population.map_or("-".to_owned(), |population| population.to_string());
+            writeln!(
+                out,
+                "{}\t{}\t{}\t{population}\t{}",
+                row.code,
+                row.level,
+                row.parent.unwrap_or("-"),
+                row.name
+            )?;
         }
     }
     out.flush()?;
@@ -119,17 +135,24 @@ fn list(places: &Places, own: bool, under: Option<&str>, json: bool) -> Result<(
 fn show(places: &Places, written: &str, json: bool) -> Result<(), Failure> {
     let atlas = &*places.placing.atlas;
     let code = written.to_ascii_uppercase();
-    let own = atlas.own().and_then(|own| own.each().find(|own| own.code.eq_ignore_ascii_case(written)));
+    let own =
+        atlas.own().and_then(|own| own.each().find(|own| own.code.eq_ignore_ascii_case(written)));
     let row = match &own {
         Some(own) => own_row(places, own),
-        None => rows(places, false)
-            .into_iter()
-            .find(|row| row.code == code)
-            .ok_or_else(|| Failure::usage(format!("unknown region `{written}`"), "`pumphandle regions list` names all that are known"))?,
+        None => rows(places, false).into_iter().find(|row| row.code == code).ok_or_else(|| {
+            Failure::usage(
+                format!("unknown region `{written}`"),
+                "`pumphandle regions list` names all that are known",
+            )
+        })?,
     };
     let region = atlas.region(row.code);
     let sheet = Sheet {
-        path: if row.code.contains(':') { row.code.to_owned() } else { table(places).path(row.code).0 },
+        path: if row.code.contains(':') {
+            row.code.to_owned()
+        } else {
+            table(places).path(row.code).0
+        },
         time_zone: region.and_then(|region| region.time_zone.as_deref()),
         geonames: region.and_then(|region| region.geonames),
         names: region.map(|region| region.names().collect()).unwrap_or_default(),
@@ -155,7 +178,10 @@ fn show(places: &Places, written: &str, json: bool) -> Result<(), Failure> {
         writeln!(out, "geonames    {geonames}")?;
     }
     if let (Some([west, south, east, north]), Some(vertices)) = (sheet.bounds, sheet.vertices) {
-        writeln!(out, "bounds      {south} to {north} north, {west} to {east} east, {vertices} vertices")?;
+        writeln!(
+            out,
+            "bounds      {south} to {north} north, {west} to {east} east, {vertices} vertices"
+        )?;
     }
     for (language, name) in &sheet.names {
         writeln!(out, "name {language:7}{name}")?;

@@ -1,6 +1,7 @@
 //! `rejects`: what was set aside, and another try at it once what was wrong is mended.
 //!
-//! The log keeps no byte of a reject, only where it stood and its hash; so a line is read again at its place in its file, and taken
+//! The log keeps no byte of a reject, only where it stood and its hash; so a line is read again at
+//! its place in its file, and taken
 //! only if it still is that line. What a live feed sent can't be read again by place.
 
 use std::collections::BTreeMap;
@@ -31,7 +32,10 @@ pub(crate) fn run(config: &Config, command: &RejectsCommand) -> Result<(), Failu
 }
 
 /// All that the stream still holds, oldest first.
-fn each(journal: &dyn Journal, mut take: impl FnMut(Reject) -> Result<(), Failure>) -> Result<(), Failure> {
+fn each(
+    journal: &dyn Journal,
+    mut take: impl FnMut(Reject) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     each_retained(journal, Stream::Rejects, 0, |record| match record {
         Record::Reject(reject) => take(reject),
         _ => Ok(()),
@@ -43,7 +47,15 @@ fn list(journal: &dyn Journal) -> Result<(), Failure> {
     out.write_record(["feed", "place", "line", "reason", "length", "hash", "detail"])?;
     each(journal, |reject| {
         let Reject { feed, reason, place, line, length, hash, detail } = reject;
-        Ok(out.write_record([&feed, &place, &line.to_string(), reason.name(), &length.to_string(), &hash, &detail])?)
+        Ok(out.write_record([
+            &feed,
+            &place,
+            &line.to_string(),
+            reason.name(),
+            &length.to_string(),
+            &hash,
+            &detail,
+        ])?)
     })?;
     out.flush()?;
     Ok(())
@@ -68,10 +80,15 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
     }
     let keys = Keys::open(journal, config)?;
     let mut tried = Tried::default();
-    // Feed and file → lines by number, each with the hash that it had; a line that was rejected twice is tried once.
+    // Feed and file → lines by number, each with the hash that it had; a line that was rejected
+    // twice is tried once.
     let mut files: BTreeMap<(String, String), BTreeMap<u64, String>> = BTreeMap::new();
     each(journal, |reject| {
-        if config.feeds.iter().any(|feed| feed.name == reject.feed && matches!(feed.kind, FeedKind::File { .. })) {
+        if config
+            .feeds
+            .iter()
+            .any(|feed| feed.name == reject.feed && matches!(feed.kind, FeedKind::File { .. }))
+        {
             files.entry((reject.feed, reject.place)).or_default().insert(reject.line, reject.hash);
         } else {
             tried.live += 1;
@@ -79,9 +96,12 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
         Ok(())
     })?;
     for ((feed, file), lines) in files {
-        let Some(index) = config.feeds.iter().position(|other| other.name == feed) else { continue };
+        let Some(index) = config.feeds.iter().position(|other| other.name == feed) else {
+            continue;
+        };
         let mut intake = ingest::intake(config, &settings, &keys, index);
-        let entries = read_again(config, &feed, &file, lines, settings.partitions, &mut intake, &mut tried)?;
+        let entries =
+            read_again(config, &feed, &file, lines, settings.partitions, &mut intake, &mut tried)?;
         if !entries.is_empty() {
             // Told by their identity: what was taken before is not counted twice.
             again(|| journal.append(Stream::Posts, &entries))?;
@@ -91,7 +111,8 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
     let mut out = stdout().lock();
     writeln!(
         out,
-        "{taken} taken, {rejected} rejected again, {changed} not found as they were, {live} of live feeds, which can't be read again by place"
+        "{taken} taken, {rejected} rejected again, {changed} not found as they were, {live} of \
+            live feeds, which can't be read again by place"
     )?;
     Ok(())
 }
@@ -105,7 +126,10 @@ fn read_again(
     intake: &mut Intake,
     tried: &mut Tried,
 ) -> Result<Vec<Entry>, Failure> {
-    let settings = FileSettings { line_bytes_max: config.limits.line_bytes, ..FileSettings::new(vec![file.to_owned()]) };
+    let settings = FileSettings {
+        line_bytes_max: config.limits.line_bytes,
+        ..FileSettings::new(vec![file.to_owned()])
+    };
     let mut reader = match FileReader::open(settings, None) {
         Ok(reader) => reader,
         Err(error) => {
@@ -121,7 +145,9 @@ fn read_again(
         for line in batch.lines() {
             let Some(hash) = lines.remove(&line.number) else { continue };
             let outcome = match line.content {
-                Content::Bytes(bytes) if feeds::file::hash(bytes) == hash => intake.read_stored(bytes, roles::now()),
+                Content::Bytes(bytes) if feeds::file::hash(bytes) == hash => {
+                    intake.read_stored(bytes, roles::now())
+                }
                 Content::TooLong { hash: now, .. } if now == hash => {
                     tried.rejected += 1;
                     continue;
@@ -137,7 +163,10 @@ fn read_again(
                     let bytes = wire::encode_post(&post);
                     match routing {
                         Routing::One(partition) => entries.push(Entry { partition, bytes }),
-                        Routing::All => entries.extend((0..partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
+                        Routing::All => entries.extend(
+                            (0..partitions)
+                                .map(|partition| Entry { partition, bytes: bytes.clone() }),
+                        ),
                     }
                 }
                 Ok(Outcome::Ignored { .. }) => tried.taken += 1,

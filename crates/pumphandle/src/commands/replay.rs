@@ -1,6 +1,7 @@
 //! `replay`: posts from files through the whole engine, in one process and without a store.
 //!
-//! Plain mode takes everything in before the clock moves, so the order of lines can't matter; then it closes pane after pane.
+//! Plain mode takes everything in before the clock moves, so the order of lines can't matter; then
+//! it closes pane after pane.
 //! `--as-live` takes file order as order of arrival and ticks on the way, as a live feed would.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,7 +15,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use journal::{Journal, Stream};
 use record::pseudonym::{AuthorKeys, Key};
 use record::time::{DAY, HOUR, SECOND, pane_start};
-use record::{FeedSetting, FeedTick, Frame, Handled, Micros, Op, Position, Record, RejectReason, Settings, Span, Tick, TopicMatch, Voice};
+use record::{
+    FeedSetting, FeedTick, Frame, Handled, Micros, Op, Position, Record, RejectReason, Settings,
+    Span, Tick, TopicMatch, Voice,
+};
 use surveillance::{Mode, Tally, Watch};
 
 use super::Failure;
@@ -40,14 +44,22 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         return replay_log(config, args);
     }
     let memory_max = match &args.memory_max {
-        Some(text) => {
-            config::size(text).ok_or_else(|| Failure::usage(format!("`--memory-max {text}` is not a size"), "write `512MiB` or `2GB`"))?
-        }
+        Some(text) => config::size(text).ok_or_else(|| {
+            Failure::usage(
+                format!("`--memory-max {text}` is not a size"),
+                "write `512MiB` or `2GB`",
+            )
+        })?,
         None => config.limits.memory_max,
     };
     // Before the outputs: a mistyped input must not cost what an earlier replay wrote.
-    let mut reader =
-        FileReader::open(FileSettings { line_bytes_max: config.limits.line_bytes, ..FileSettings::new(args.files.clone()) }, None)?;
+    let mut reader = FileReader::open(
+        FileSettings {
+            line_bytes_max: config.limits.line_bytes,
+            ..FileSettings::new(args.files.clone())
+        },
+        None,
+    )?;
     let outputs = Outputs::open(args)?;
     let mode = match (args.as_live, outputs.wants_judging()) {
         (true, _) => Mode::AsLive,
@@ -64,9 +76,10 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
             refused.lines += 1;
             let outcome = match line.content {
                 Content::Bytes(bytes) => intake.read(bytes, None),
-                Content::TooLong { length, .. } => {
-                    Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes is longer than {}", config.limits.line_bytes)))
-                }
+                Content::TooLong { length, .. } => Err(Rejected::new(
+                    RejectReason::Length,
+                    format!("line of {length} bytes is longer than {}", config.limits.line_bytes),
+                )),
             };
             match outcome {
                 Ok(outcome) => engine.outcome(outcome, args.as_live)?,
@@ -91,7 +104,8 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     }
 }
 
-/// How many lines of a file were refused, file by file: one of which none can be read is another kind of file.
+/// How many lines of a file were refused, file by file: one of which none can be read is another
+/// kind of file.
 #[derive(Default)]
 struct Refused {
     file: String,
@@ -120,15 +134,19 @@ impl Refused {
     fn judged(&mut self) -> Option<String> {
         self.why.take().or_else(|| {
             // The last line of an array is an object like any other.
-            let wrong = self.rejected == self.lines || (self.looks.is_some() && 2 * self.rejected > self.lines);
+            let wrong = self.rejected == self.lines
+                || (self.looks.is_some() && 2 * self.rejected > self.lines);
             let hint = self.looks.unwrap_or("`--rejects FILE` says why, line by line");
             let (file, rejected, lines) = (&self.file, self.rejected, self.lines);
-            (lines > 0 && wrong).then(|| format!("{rejected} of {lines} lines of `{file}` can't be read\nhint: {hint}"))
+            (lines > 0 && wrong).then(|| {
+                format!("{rejected} of {lines} lines of `{file}` can't be read\nhint: {hint}")
+            })
         })
     }
 }
 
-/// Takes all lines, batch by batch, and shows how far it has come. Of a file that can't be read the rest is passed over, and reading
+/// Takes all lines, batch by batch, and shows how far it has come. Of a file that can't be read the
+/// rest is passed over, and reading
 /// goes on with the next; the first such error is returned, to be told at the end.
 pub(super) fn each_batch(
     reader: &mut FileReader,
@@ -153,8 +171,10 @@ pub(super) fn each_batch(
     Ok(failure)
 }
 
-/// The retained streams through fresh tallies and a fresh watch: posts are counted again, and what was counted is judged in the
-/// order in which it was judged then, so that what it says now is what it said then, as far as the streams reach back.
+/// The retained streams through fresh tallies and a fresh watch: posts are counted again, and what
+/// was counted is judged in the
+/// order in which it was judged then, so that what it says now is what it said then, as far as the
+/// streams reach back.
 fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     let journal = stores::journal(config)?;
     let mut outputs = Outputs::open(args)?;
@@ -172,7 +192,8 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
             apply(&other)
         }
     })?;
-    // What has not been counted yet, and then the end: a log that goes on is cut off here, and what is open is closed as it stands.
+    // What has not been counted yet, and then the end: a log that goes on is cut off here, and what
+    // is open is closed as it stands.
     for partition in 0..journal.partitions(Stream::Posts) {
         retained.frames_to(partition, None, &mut apply)?;
     }
@@ -205,12 +226,22 @@ struct RetainedPartition {
 }
 
 impl<'a> Retained<'a> {
-    fn open(journal: &'a dyn Journal, config: &'a Config, topics_anew: bool) -> Result<Retained<'a>, Failure> {
+    fn open(
+        journal: &'a dyn Journal,
+        config: &'a Config,
+        topics_anew: bool,
+    ) -> Result<Retained<'a>, Failure> {
         let mut partitions = Vec::new();
         for partition in 0..journal.partitions(Stream::Posts) {
             let next = journal.extent(Stream::Posts, partition)?.start;
             let (posts, frames) = (VecDeque::new(), VecDeque::new());
-            partitions.push(RetainedPartition { tally: Tally::new(partition), next, posts, frames, taken: None });
+            partitions.push(RetainedPartition {
+                tally: Tally::new(partition),
+                next,
+                posts,
+                frames,
+                taken: None,
+            });
         }
         Ok(Retained { journal, config, anew: topics_anew.then(|| config.settings()), partitions })
     }
@@ -221,7 +252,8 @@ impl<'a> Retained<'a> {
         }
     }
 
-    /// Takes a partition's frames up to the one at a position, or all of them. One that was taken before is not taken again.
+    /// Takes a partition's frames up to the one at a position, or all of them. One that was taken
+    /// before is not taken again.
     fn frames_to(
         &mut self,
         partition: u32,
@@ -230,7 +262,11 @@ impl<'a> Retained<'a> {
     ) -> Result<(), Failure> {
         let index = partition as usize;
         if index >= self.partitions.len() {
-            return Err(anyhow::anyhow!("a frame of partition {partition}, of which there are {}", self.partitions.len()).into());
+            return Err(anyhow::anyhow!(
+                "a frame of partition {partition}, of which there are {}",
+                self.partitions.len()
+            )
+            .into());
         }
         while last.is_none() || self.partitions[index].taken < last {
             while let Some(frame) = self.partitions[index].frames.pop_front() {
@@ -242,7 +278,13 @@ impl<'a> Retained<'a> {
             }
             let of = &mut self.partitions[index];
             if of.posts.is_empty() {
-                let batch = self.journal.read(Stream::Posts, partition, of.next, READ_BYTES_MAX, Duration::ZERO)?;
+                let batch = self.journal.read(
+                    Stream::Posts,
+                    partition,
+                    of.next,
+                    READ_BYTES_MAX,
+                    Duration::ZERO,
+                )?;
                 of.next = batch.next;
                 of.posts.extend(batch.records);
             }
@@ -269,7 +311,8 @@ impl<'a> Retained<'a> {
     }
 }
 
-/// The record as it would be if the topic files had always been those of today, as far as tags tell: the text is gone.
+/// The record as it would be if the topic files had always been those of today, as far as tags
+/// tell: the text is gone.
 /// A topic without keys was found by phrases, or is sensitive and its tags are gone too; it stays.
 fn decide_anew(config: &Config, settings: &Settings, record: &mut Record) {
     match record {
@@ -281,8 +324,15 @@ fn decide_anew(config: &Config, settings: &Settings, record: &mut Record) {
             let before = std::mem::take(&mut post.topics);
             let written: Vec<&str> = post.tags.iter().map(|tag| tag.written.as_str()).collect();
             let reading = config.topics.lexicon.read(None, &written, &[], config.topics.segment);
-            for hit in reading.topics.into_iter().filter(|hit| config.topics.lexicon.counts(hit.topic, post.event_time)) {
-                let voice = before.iter().find(|known| known.id == hit.id).map_or(Voice::Other, |known| known.voice);
+            for hit in reading
+                .topics
+                .into_iter()
+                .filter(|hit| config.topics.lexicon.counts(hit.topic, post.event_time))
+            {
+                let voice = before
+                    .iter()
+                    .find(|known| known.id == hit.id)
+                    .map_or(Voice::Other, |known| known.voice);
                 post.topics.push(TopicMatch { id: hit.id.to_owned(), voice, keys: hit.keys });
             }
             for known in before.into_iter().filter(|known| known.keys.is_empty()) {
@@ -300,7 +350,8 @@ fn bar() -> ProgressBar {
     if !super::stderr_is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
 
@@ -311,20 +362,32 @@ fn look(engine: &Engine, memory_max: u64, as_live: bool) -> Result<(), Failure> 
         return Ok(());
     }
     let mebibytes = |bytes: u64| bytes >> 20;
-    let message = format!("stopped after {} lines: {} MiB held, more than {} MiB", engine.lines, mebibytes(held), mebibytes(memory_max));
+    let message = format!(
+        "stopped after {} lines: {} MiB held, more than {} MiB",
+        engine.lines,
+        mebibytes(held),
+        mebibytes(memory_max)
+    );
     let hint = if as_live {
         "raise `--memory-max`"
     } else {
-        "raise `--memory-max`, or take `--as-live`, which needs little memory but takes file order as order of arrival"
+        "raise `--memory-max`, or take `--as-live`, which needs little memory but takes file order \
+            as order of arrival"
     };
     Err(Failure::Other(anyhow::anyhow!("{message}\nhint: {hint}")))
 }
 
 pub(super) fn intake(config: &Config, settings: &Settings, as_live: bool) -> Intake {
-    // Nothing leaves this process but counts: any key will do, and always the same one gives always the same bytes.
+    // Nothing leaves this process but counts: any key will do, and always the same one gives always
+    // the same bytes.
     let key = Key::new([0; 32]);
-    let mut intake =
-        IntakeSettings::of(settings, 0, key.derive("routing"), AuthorKeys::new(key.derive("authors")), Arc::clone(&config.topics.lexicon));
+    let mut intake = IntakeSettings::of(
+        settings,
+        0,
+        key.derive("routing"),
+        AuthorKeys::new(key.derive("authors")),
+        Arc::clone(&config.topics.lexicon),
+    );
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
     intake.langs_max = config.limits.langs_per_post;
@@ -360,7 +423,8 @@ struct Engine {
 impl Engine {
     fn new(config: &Config, mode: Mode, outputs: Outputs) -> Result<Engine, Failure> {
         let feeds = vec![FeedSetting::new(FEED.to_owned(), true)];
-        let settings = Settings { partitions: 1, feeds, number: 1, generation: 1, ..config.settings() };
+        let settings =
+            Settings { partitions: 1, feeds, number: 1, generation: 1, ..config.settings() };
         let mut engine = Engine {
             tally: Tally::new(0),
             watch: Watch::new(mode),
@@ -400,9 +464,12 @@ impl Engine {
 
     fn outcome(&mut self, outcome: Outcome, as_live: bool) -> Result<(), Failure> {
         if let Some(arrival) = outcome.arrival() {
-            let (least, greatest) = self.span.map_or((arrival, arrival), |(least, greatest)| (least.min(arrival), greatest.max(arrival)));
+            let (least, greatest) = self.span.map_or((arrival, arrival), |(least, greatest)| {
+                (least.min(arrival), greatest.max(arrival))
+            });
             self.span = Some((least, greatest));
-            // The tick comes before the first post at or after a multiple of ten seconds, so that it depends on arrivals only.
+            // The tick comes before the first post at or after a multiple of ten seconds, so that
+            // it depends on arrivals only.
             let border = greatest.div_euclid(TICK_EVERY) * TICK_EVERY;
             if !as_live {
                 self.hours.insert(pane_start(arrival, HOUR));
@@ -424,9 +491,11 @@ impl Engine {
     }
 
     fn tick(&mut self, reached: Micros, ended: bool) -> Result<(), Failure> {
-        let from = self.ticked.or(self.span.map(|(least, _)| least)).unwrap_or(reached).min(reached);
+        let from =
+            self.ticked.or(self.span.map(|(least, _)| least)).unwrap_or(reached).min(reached);
         self.ticked = Some(reached);
-        let feed = FeedTick { feed: FEED.to_owned(), epoch: 1, from, reached, span: Span::Covered, ended };
+        let feed =
+            FeedTick { feed: FEED.to_owned(), epoch: 1, from, reached, span: Span::Covered, ended };
         self.apply(&Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] }))
     }
 
@@ -450,10 +519,27 @@ impl Engine {
 
     /// Nothing is lost silently: one line says what became of all lines.
     fn summary(&self) {
-        let Handled { posts, duplicates, resent, late, after_final, deletes, removals, edits, clamped, refused, lost: _, cells } =
-            self.tally.handled();
+        let Handled {
+            posts,
+            duplicates,
+            resent,
+            late,
+            after_final,
+            deletes,
+            removals,
+            edits,
+            clamped,
+            refused,
+            lost: _,
+            cells,
+        } = self.tally.handled();
         let rejected: u64 = self.rejects.values().sum();
-        let reasons = self.rejects.iter().map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ");
+        let reasons = self
+            .rejects
+            .iter()
+            .map(|(reason, count)| format!("{} {count}", reason.name()))
+            .collect::<Vec<_>>()
+            .join(", ");
         tracing::info!(
             lines = self.lines,
             posts,

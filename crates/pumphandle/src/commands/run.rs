@@ -24,7 +24,8 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     let health = Arc::new(Health::default());
     monitor::start("run", &config, &metrics, monitor::readiness(&health))?;
     let stop = Stop::default();
-    let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen));
+    let listener = TcpListener::bind(config.web.listen)
+        .with_context(|| format!("failed to listen on `{}`", config.web.listen));
     // A job that ends by itself needs no page.
     let listener = if until_drained { listener.ok() } else { Some(listener?) };
     if let Some(address) = listener.as_ref().and_then(|listener| listener.local_addr().ok()) {
@@ -32,7 +33,17 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     }
     stop_on_signals(&stop)?;
     let (worlds, clock) = (Vec::new(), roles::now);
-    let embedded = Embedded { config, until_drained, worlds, simulated: false, clock, people_clock: clock, metrics, health, json };
+    let embedded = Embedded {
+        config,
+        until_drained,
+        worlds,
+        simulated: false,
+        clock,
+        people_clock: clock,
+        metrics,
+        health,
+        json,
+    };
     embedded::run(embedded, &stop, listener)?;
     Ok(())
 }
@@ -40,12 +51,20 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
 /// What `check` warns of, in the log.
 fn warn(config: &Config) {
     for warning in &config.warnings {
-        tracing::warn!("{}", warning.as_warning().to_string().trim_start_matches("warning: ").replace('\n', "; "));
+        tracing::warn!(
+            "{}",
+            warning.as_warning().to_string().trim_start_matches("warning: ").replace('\n', "; ")
+        );
     }
 }
 
 /// One role, until a signal or until drained.
-pub(crate) fn role(config: &Config, role: Role, until_drained: bool, json: bool) -> Result<(), Failure> {
+pub(crate) fn role(
+    config: &Config,
+    role: Role,
+    until_drained: bool,
+    json: bool,
+) -> Result<(), Failure> {
     if let Some((message, hint)) = role.refusal(config) {
         return Err(Failure::usage(message, hint));
     }

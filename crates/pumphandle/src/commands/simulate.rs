@@ -9,8 +9,15 @@ use crate::cli::{Happening, Simulate};
 
 pub(crate) fn run(args: &Simulate) -> Result<(), Failure> {
     let mut options = match args.days {
-        Some(days) if days > 0.0 && days.is_finite() && days <= 3650.0 => WorldOptions::posts_over(args.posts, days),
-        Some(days) => return Err(Failure::usage(format!("`--days {days}` is not a number of days"), "give a positive number up to 3650")),
+        Some(days) if days > 0.0 && days.is_finite() && days <= 3650.0 => {
+            WorldOptions::posts_over(args.posts, days)
+        }
+        Some(days) => {
+            return Err(Failure::usage(
+                format!("`--days {days}` is not a number of days"),
+                "give a positive number up to 3650",
+            ));
+        }
         None => WorldOptions::posts(args.posts),
     };
     let plan = match args.events {

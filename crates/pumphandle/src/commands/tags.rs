@@ -1,6 +1,7 @@
 //! `tags`: what a text says, a line of JSON each.
 //!
-//! Takes what posts may hold: unpaired surrogates and bytes that are no UTF-8 become U+FFFD, as they do when posts are read.
+//! Takes what posts may hold: unpaired surrogates and bytes that are no UTF-8 become U+FFFD, as
+//! they do when posts are read.
 
 use lexicon::extract::hashtags;
 use lexicon::{Reading, TAG_BYTES_MAX, TAGS_MAX};
@@ -28,14 +29,26 @@ struct Answer<'a> {
     dropped: usize,
 }
 
-/// As the text has them, repeated ones repeated; without those that are too long, too many or sensitive.
+/// As the text has them, repeated ones repeated; without those that are too long, too many or
+/// sensitive.
 fn written<'text>(config: &Config, text: &'text str, reading: &Reading<'_>) -> Vec<&'text str> {
     let shown = |written: &str| {
-        // Another spelling of a key may have borders, and stand between them for what must not be shown.
+        // Another spelling of a key may have borders, and stand between them for what must not be
+        // shown.
         let known = || reading.tags.iter().any(|tag| tag.written == written);
-        known() || !config.topics.lexicon.read(None, &[written], &[], config.topics.segment).tags.is_empty()
+        known()
+            || !config
+                .topics
+                .lexicon
+                .read(None, &[written], &[], config.topics.segment)
+                .tags
+                .is_empty()
     };
-    hashtags(text).filter(|written| written.len() <= TAG_BYTES_MAX).take(TAGS_MAX).filter(|written| shown(written)).collect()
+    hashtags(text)
+        .filter(|written| written.len() <= TAG_BYTES_MAX)
+        .take(TAGS_MAX)
+        .filter(|written| shown(written))
+        .collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -46,7 +59,8 @@ fn is_zero(count: &usize) -> bool {
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     lines::answered(config, "`{\"text\":…}`", |question: Question| {
         let langs: Vec<&str> = question.lang.iter().map(|lang| lang.0.as_str()).collect();
-        let reading = config.topics.lexicon.read(Some(&question.text.0), &[], &langs, config.topics.segment);
+        let reading =
+            config.topics.lexicon.read(Some(&question.text.0), &[], &langs, config.topics.segment);
         let answer = Answer {
             tags: written(config, &question.text.0, &reading),
             keys: reading.tags.iter().map(|tag| tag.key.as_str()).collect(),

@@ -17,7 +17,10 @@ pub(crate) fn run(config: &Config, command: &TokenCommand) -> Result<(), Failure
         TokenCommand::Create { name, role } => {
             let Some(role) = Role::parse(role).filter(|role| *role != Role::Public) else {
                 let names: Vec<&str> = Role::ALL.iter().skip(1).map(|role| role.name()).collect();
-                return Err(Failure::usage(format!("unknown role `{role}`"), format!("roles are {}", names.join(", "))));
+                return Err(Failure::usage(
+                    format!("unknown role `{role}`"),
+                    format!("roles are {}", names.join(", ")),
+                ));
             };
             let made = record::time::display(roles::now());
             let token = tokens::create(&file, name, role, made.get(..10).unwrap_or_default())?;
@@ -31,7 +34,15 @@ pub(crate) fn run(config: &Config, command: &TokenCommand) -> Result<(), Failure
         }
         TokenCommand::Link => {
             let link = start_link::file(&config.journal.data);
-            writeln!(out, "{}", start_link::make(&link, &page::address_of(config, config.web.listen), roles::now())?)?;
+            writeln!(
+                out,
+                "{}",
+                start_link::make(
+                    &link,
+                    &page::address_of(config, config.web.listen),
+                    roles::now()
+                )?
+            )?;
         }
         TokenCommand::Revoke { name } => {
             tokens::revoke(&file, name)?;

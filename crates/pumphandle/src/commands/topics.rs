@@ -22,13 +22,21 @@ use crate::near;
 
 pub(crate) fn run(config: &Config, command: &TopicsCommand) -> Result<(), Failure> {
     match command {
-        TopicsCommand::List { json } => print(&if *json { listed_json(config) } else { listed(config) }),
+        TopicsCommand::List { json } => {
+            print(&if *json { listed_json(config) } else { listed(config) })
+        }
         TopicsCommand::Show { id, json } => {
             let topic = topic(config, id)?;
-            print(&if *json { format!("{}\n", shown_json(config, topic)) } else { shown(config, topic) })
+            print(&if *json {
+                format!("{}\n", shown_json(config, topic))
+            } else {
+                shown(config, topic)
+            })
         }
         TopicsCommand::Lint { files, json } => lint_files(config, files, *json),
-        TopicsCommand::Explain { text, lang, tag, json } => explain_text(config, text, lang, tag, *json),
+        TopicsCommand::Explain { text, lang, tag, json } => {
+            explain_text(config, text, lang, tag, *json)
+        }
         TopicsCommand::Emerging(args) => emerging::run(config, args),
     }
 }
@@ -44,7 +52,10 @@ fn print(text: &str) -> Result<(), Failure> {
 fn topic<'config>(config: &'config Config, id: &str) -> Result<&'config Topic, Failure> {
     let topics = config.topics.lexicon.topics();
     topics.iter().find(|topic| topic.id == id).ok_or_else(|| {
-        let hint = near::hint(near::topic(&config.topics.lexicon, id), "`pumphandle topics list` names them all");
+        let hint = near::hint(
+            near::topic(&config.topics.lexicon, id),
+            "`pumphandle topics list` names them all",
+        );
         Failure::usage(format!("no topic `{id}`"), hint)
     })
 }
@@ -53,14 +64,22 @@ fn topic<'config>(config: &'config Config, id: &str) -> Result<&'config Topic, F
 
 fn listed(config: &Config) -> String {
     let topics = sorted(config);
-    let wide = |of: fn(&Topic) -> usize, least: usize| topics.iter().map(|topic| of(topic)).max().unwrap_or(0).max(least);
+    let wide = |of: fn(&Topic) -> usize, least: usize| {
+        topics.iter().map(|topic| of(topic)).max().unwrap_or(0).max(least)
+    };
     let (id, kind) = (wide(|topic| topic.id.len(), 5), wide(|topic| topic.kind.name().len(), 4));
-    let mut text = format!("{:id$}  {:kind$}  {:>4}  {:>7}  languages\n", "topic", "kind", "tags", "phrases");
+    let mut text =
+        format!("{:id$}  {:kind$}  {:>4}  {:>7}  languages\n", "topic", "kind", "tags", "phrases");
     for topic in topics {
         let languages = languages(topic).join(" ");
         let (tags, phrases) = (topic.tags.len(), topic.phrases.len());
         // A string takes any line.
-        let _ = writeln!(text, "{:id$}  {:kind$}  {tags:>4}  {phrases:>7}  {languages}", topic.id, topic.kind.name());
+        let _ = writeln!(
+            text,
+            "{:id$}  {:kind$}  {tags:>4}  {phrases:>7}  {languages}",
+            topic.id,
+            topic.kind.name()
+        );
     }
     text
 }
@@ -86,32 +105,48 @@ fn sorted(config: &Config) -> Vec<&Topic> {
 
 /// In which tags or phrases are written, without `any`.
 fn languages(topic: &Topic) -> Vec<&str> {
-    let all: BTreeSet<&str> = topic.tags.iter().chain(&topic.phrases).map(|entry| entry.lang.as_str()).collect();
+    let all: BTreeSet<&str> =
+        topic.tags.iter().chain(&topic.phrases).map(|entry| entry.lang.as_str()).collect();
     all.into_iter().filter(|lang| *lang != "any").collect()
 }
 
 fn shown(config: &Config, topic: &Topic) -> String {
-    let mut lines =
-        vec![format!("{}: {}", topic.id, topic.name), format!("  {}, line {}", topic.file, topic.line), counting(config, topic)];
+    let mut lines = vec![
+        format!("{}: {}", topic.id, topic.name),
+        format!("  {}, line {}", topic.file, topic.line),
+        counting(config, topic),
+    ];
     lines.extend(topic.source.iter().map(|source| format!("  source {source}")));
     lines.extend(topic.review.iter().map(|review| format!("  to be reviewed by {review}")));
     if !topic.days.is_empty() {
-        lines.push(format!("  days {}", topic.days.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+        lines.push(format!(
+            "  days {}",
+            topic.days.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        ));
     }
     for (lang, tags) in by_language(&topic.tags) {
-        lines.push(format!("  tags {lang}: {}", tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")));
+        lines.push(format!(
+            "  tags {lang}: {}",
+            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
+        ));
     }
     for (lang, phrases) in by_language(&topic.phrases) {
         lines.push(format!("  phrases {lang}: {}", quoted(phrases)));
     }
     for (_, tags) in by_language(&topic.exclude_tags) {
-        lines.push(format!("  excluded by tags: {}", tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")));
+        lines.push(format!(
+            "  excluded by tags: {}",
+            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
+        ));
     }
     for (_, phrases) in by_language(&topic.exclude_phrases) {
         lines.push(format!("  excluded by phrases: {}", quoted(phrases)));
     }
     for (_, tags) in by_language(&topic.shared) {
-        lines.push(format!("  shared with other topics: {}", tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")));
+        lines.push(format!(
+            "  shared with other topics: {}",
+            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
+        ));
     }
     lines.join("\n") + "\n"
 }
@@ -120,9 +155,21 @@ fn shown(config: &Config, topic: &Topic) -> String {
 fn counting(config: &Config, topic: &Topic) -> String {
     let settings = config.settings();
     let setting = settings.topics.iter().find(|setting| setting.id == topic.id);
-    let pane = setting.map(|setting| format!(", counted by {}", display_duration(setting.pane))).unwrap_or_default();
-    let windows = setting.map(|setting| setting.windows.iter().map(|window| display_duration(*window)).collect::<Vec<_>>().join(" and "));
-    let windows = windows.filter(|windows| !windows.is_empty()).map(|windows| format!(", judged over {windows}")).unwrap_or_default();
+    let pane = setting
+        .map(|setting| format!(", counted by {}", display_duration(setting.pane)))
+        .unwrap_or_default();
+    let windows = setting.map(|setting| {
+        setting
+            .windows
+            .iter()
+            .map(|window| display_duration(*window))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    });
+    let windows = windows
+        .filter(|windows| !windows.is_empty())
+        .map(|windows| format!(", judged over {windows}"))
+        .unwrap_or_default();
     let floor = match topic.kind.floor() {
         0 => String::new(),
         floor => format!(", from {floor} accounts on"),
@@ -146,7 +193,8 @@ fn quoted(phrases: Vec<&str>) -> String {
 fn shown_json(config: &Config, topic: &Topic) -> Value {
     let settings = config.settings();
     let setting = settings.topics.iter().find(|setting| setting.id == topic.id);
-    let texts = |entries: &[Entry]| entries.iter().map(|entry| entry.text.clone()).collect::<Vec<_>>();
+    let texts =
+        |entries: &[Entry]| entries.iter().map(|entry| entry.text.clone()).collect::<Vec<_>>();
     json!({
         "id": topic.id, "kind": topic.kind.name(), "name": topic.name, "file": topic.file, "line": topic.line,
         "pane": setting.map(|setting| display_duration(setting.pane)),
@@ -164,7 +212,11 @@ fn shown_json(config: &Config, topic: &Topic) -> Value {
 // --- lint ---
 
 fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Failure> {
-    let read = if files.is_empty() { None } else { Some(config::read_files(files).map_err(Failure::Configuration)?) };
+    let read = if files.is_empty() {
+        None
+    } else {
+        Some(config::read_files(files).map_err(Failure::Configuration)?)
+    };
     let topics = read.as_deref().unwrap_or(config.topics.lexicon.topics());
     let mut found = lint(topics);
     found.extend(check::today(None)?.map(|today| overdue(topics, today)).unwrap_or_default());
@@ -177,9 +229,14 @@ fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fail
                 json!({ "file": problem.file, "line": problem.line, "message": problem.message, "hint": problem.hint })
             );
         } else {
-            let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            let hint =
+                problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             let place = config::Place::File { file: problem.file.clone(), line: problem.line };
-            let _ = writeln!(text, "{}{hint}", Problem::new(&place, problem.message.clone()).as_warning());
+            let _ = writeln!(
+                text,
+                "{}{hint}",
+                Problem::new(&place, problem.message.clone()).as_warning()
+            );
         }
     }
     if found.is_empty() {
@@ -189,27 +246,47 @@ fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fail
         return print(&text);
     }
     print(&text)?;
-    let many = if found.len() == 1 { "1 place".to_owned() } else { format!("{} places", found.len()) };
+    let many =
+        if found.len() == 1 { "1 place".to_owned() } else { format!("{} places", found.len()) };
     Err(anyhow!("an editor would ask about {many}").into())
 }
 
 // --- explain ---
 
-fn explain_text(config: &Config, text: &str, lang: &[String], tag: &[String], json: bool) -> Result<(), Failure> {
+fn explain_text(
+    config: &Config,
+    text: &str,
+    lang: &[String],
+    tag: &[String],
+    json: bool,
+) -> Result<(), Failure> {
     let mut read = Vec::new();
     let bytes_max = config.limits.line_bytes as u64;
     if text == "-" {
-        stdin().lock().take(bytes_max + 1).read_to_end(&mut read).context("failed to read standard input")?;
+        stdin()
+            .lock()
+            .take(bytes_max + 1)
+            .read_to_end(&mut read)
+            .context("failed to read standard input")?;
     }
     if read.len().max(text.len()) as u64 > bytes_max {
-        return Err(anyhow!("a text of more than {bytes_max} bytes, which is as long as a post may be").into());
+        return Err(anyhow!(
+            "a text of more than {bytes_max} bytes, which is as long as a post may be"
+        )
+        .into());
     }
     // What isn't UTF-8 was replaced before a post is read, too.
     let from_input = String::from_utf8_lossy(&read);
     let text = if text == "-" { from_input.trim_end_matches(['\n', '\r']) } else { text };
-    let (langs, tags): (Vec<&str>, Vec<&str>) = (lang.iter().map(String::as_str).collect(), tag.iter().map(String::as_str).collect());
-    let explanation = explain(&config.topics.lexicon, Some(text), &tags, &langs, config.topics.segment);
-    print(&if json { format!("{}\n", explained_json(&explanation)) } else { explanation.to_string() })
+    let (langs, tags): (Vec<&str>, Vec<&str>) =
+        (lang.iter().map(String::as_str).collect(), tag.iter().map(String::as_str).collect());
+    let explanation =
+        explain(&config.topics.lexicon, Some(text), &tags, &langs, config.topics.segment);
+    print(&if json {
+        format!("{}\n", explained_json(&explanation))
+    } else {
+        explanation.to_string()
+    })
 }
 
 fn explained_json(explanation: &Explanation) -> Value {
@@ -245,8 +322,11 @@ fn explained_json(explanation: &Explanation) -> Value {
         .iter()
         .map(|rule| json!({ "found": rule.found, "place": place(&rule.place), "lang": rule.lang, "rule": rule.rule }))
         .collect();
-    let topics: Vec<Value> =
-        explanation.topics.iter().map(|topic| json!({ "topic": topic.id, "voice": topic.voice.map(tags::voice_name) })).collect();
+    let topics: Vec<Value> = explanation
+        .topics
+        .iter()
+        .map(|topic| json!({ "topic": topic.id, "voice": topic.voice.map(tags::voice_name) }))
+        .collect();
     json!({
         "platform_tags": explanation.platform_tags, "tags": tags, "phrases": phrases, "voice_rules": rules,
         "question_mark": explanation.question_mark, "topics": topics,

@@ -58,7 +58,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// ``error: unknown key `laetness` in `[panes]` of `pumphandle.toml`, line 12``, and the hint on a line of its own.
+/// ``error: unknown key `laetness` in `[panes]` of `pumphandle.toml`, line 12``, and the hint on a
+/// line of its own.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("error: ")?;
@@ -106,8 +107,12 @@ fn ends_in_a_part(message: &str) -> bool {
 }
 
 /// The known name that was probably meant.
-pub(super) fn nearest<'known>(name: &str, known: impl IntoIterator<Item = &'known str>) -> Option<&'known str> {
-    let by_distance = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+pub(super) fn nearest<'known>(
+    name: &str,
+    known: impl IntoIterator<Item = &'known str>,
+) -> Option<&'known str> {
+    let by_distance =
+        known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
     let (distance, nearest) = by_distance.min()?;
     let close = distance <= 2 || distance * 3 <= nearest.chars().count();
     (close && distance < nearest.chars().count()).then_some(nearest)

@@ -1,7 +1,9 @@
 //! Asks the written configuration key by key, and notes every mistake on the way.
 //!
-//! What somebody asks for is known; what is left over in the end is unknown, and the nearest of the known is the hint.
-//! A getter that gives nothing has noted why, so that reading goes on and all mistakes are told at once.
+//! What somebody asks for is known; what is left over in the end is unknown, and the nearest of the
+//! known is the hint.
+//! A getter that gives nothing has noted why, so that reading goes on and all mistakes are told at
+//! once.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -45,7 +47,8 @@ impl<T> At<T> {
     }
 }
 
-/// The place to complain of where two values don't fit each other: the first that isn't the default.
+/// The place to complain of where two values don't fit each other: the first that isn't the
+/// default.
 pub(super) fn blamed<'a, T>(first: &'a At<T>, second: &'a At<T>) -> &'a Place {
     if first.is_default() { &second.place } else { &first.place }
 }
@@ -60,7 +63,14 @@ impl Reader {
                 _ => None,
             })
             .min_by_key(|(_, line)| *line);
-        Reader { root, syntax_count: syntax.len(), problems: syntax, known: BTreeSet::new(), leftovers: Vec::new(), broken }
+        Reader {
+            root,
+            syntax_count: syntax.len(),
+            problems: syntax,
+            known: BTreeSet::new(),
+            leftovers: Vec::new(),
+            broken,
+        }
     }
 
     /// Whether the text was understood so far that values may be compared.
@@ -73,7 +83,11 @@ impl Reader {
     }
 
     /// Reads the section `[name]`.
-    pub(super) fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Option<T> {
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Option<T> {
         let title = format!("[{name}]");
         self.known.insert((String::new(), name));
         let Some(node) = self.root.remove(name) else {
@@ -84,7 +98,13 @@ impl Reader {
         let place = node.key_place.clone();
         let Raw::Table(table) = node.raw else {
             let hint = format!("write `{title}` on a line of its own, and its keys below");
-            self.problem(Problem::new(&node.place, format!("`{name}` is {}, not a section", kind_of(&node.raw))).hint(hint));
+            self.problem(
+                Problem::new(
+                    &node.place,
+                    format!("`{name}` is {}, not a section", kind_of(&node.raw)),
+                )
+                .hint(hint),
+            );
             return None;
         };
         self.read(title, place, table, &Table::new(), read)
@@ -103,18 +123,31 @@ impl Reader {
         let title = format!("[[{name}]]");
         let Raw::List(items) = node.raw else {
             let hint = format!("write `{title}`, with two brackets, before each of them");
-            self.problem(Problem::new(&node.key_place, format!("`{name}` is {}, not a list of sections", kind_of(&node.raw))).hint(hint));
+            self.problem(
+                Problem::new(
+                    &node.key_place,
+                    format!("`{name}` is {}, not a list of sections", kind_of(&node.raw)),
+                )
+                .hint(hint),
+            );
             return None;
         };
         let mut all = Some(Vec::new());
         if let Some(beyond) = items.get(SECTIONS_MAX) {
-            let message = format!("{} times `{title}`, of which {SECTIONS_MAX} are read", items.len());
+            let message =
+                format!("{} times `{title}`, of which {SECTIONS_MAX} are read", items.len());
             self.problem(Problem::new(&beyond.place, message).hint("leave some out"));
         }
         for item in items.into_iter().take(SECTIONS_MAX) {
             let Raw::Table(table) = item.raw else {
                 let hint = format!("write `{title}` before each of them");
-                self.problem(Problem::new(&item.place, format!("`{name}` holds {}, not a section", kind_of(&item.raw))).hint(hint));
+                self.problem(
+                    Problem::new(
+                        &item.place,
+                        format!("`{name}` holds {}, not a section", kind_of(&item.raw)),
+                    )
+                    .hint(hint),
+                );
                 all = None;
                 continue;
             };
@@ -138,7 +171,8 @@ impl Reader {
         let mut section = Section { reader: self, title, place, table, defaults };
         let value = read(&mut section);
         let Section { title, table, .. } = section;
-        self.leftovers.extend(table.into_iter().map(|(key, node)| (title.clone(), key, node.key_place)));
+        self.leftovers
+            .extend(table.into_iter().map(|(key, node)| (title.clone(), key, node.key_place)));
         value
     }
 
@@ -168,9 +202,12 @@ impl Reader {
         let sections = self.keys_of("");
         let title = match &node.raw {
             Raw::Table(_) => format!("[{name}]"),
-            Raw::List(items) if items.iter().all(|item| matches!(item.raw, Raw::Table(_))) => format!("[[{name}]]"),
+            Raw::List(items) if items.iter().all(|item| matches!(item.raw, Raw::Table(_))) => {
+                format!("[[{name}]]")
+            }
             _ => {
-                let problem = Problem::new(&node.key_place, format!("key `{name}` outside of any section"));
+                let problem =
+                    Problem::new(&node.key_place, format!("key `{name}` outside of any section"));
                 return match self.home_of(name) {
                     Some(home) => problem.hint(format!("it belongs in `{home}`")),
                     None => problem.hint(format!("sections are {}", sections.join(", "))),
@@ -213,7 +250,8 @@ impl Reader {
     }
 
     fn home_of(&self, key: &str) -> Option<&str> {
-        let mut homes = self.known.iter().filter(|(section, known)| *known == key && !section.is_empty());
+        let mut homes =
+            self.known.iter().filter(|(section, known)| *known == key && !section.is_empty());
         homes.next().map(|(section, _)| section.as_str())
     }
 }
@@ -230,11 +268,19 @@ pub(super) struct Section<'reader> {
 
 impl Section<'_> {
     /// The section `[title.name]` below this one.
-    pub(super) fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Option<T> {
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Option<T> {
         let title = format!("[{}.{name}]", self.title.trim_matches(['[', ']']));
         let node = self.take(name)?;
         let Raw::Table(table) = node.raw else {
-            self.bad(&node, name, &format!("write `{title}` on a line of its own, and its keys below"));
+            self.bad(
+                &node,
+                name,
+                &format!("write `{title}` on a line of its own, and its keys below"),
+            );
             return None;
         };
         self.reader.read(title, node.key_place, table, &Table::new(), read)
@@ -263,16 +309,34 @@ impl Section<'_> {
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Option<At<String>> {
-        self.value(key, |raw| raw.text().map(str::to_owned).ok_or_else(|| "a text in quotes".to_owned()))
+        self.value(key, |raw| {
+            raw.text().map(str::to_owned).ok_or_else(|| "a text in quotes".to_owned())
+        })
     }
 
     /// A text that says what `expected` describes.
-    pub(super) fn text_of(&mut self, key: &'static str, expected: &str, fits: impl Fn(&str) -> bool) -> Option<At<String>> {
-        self.value(key, |raw| raw.text().filter(|text| fits(text)).map(str::to_owned).ok_or_else(|| expected.to_owned()))
+    pub(super) fn text_of(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Option<At<String>> {
+        self.value(key, |raw| {
+            raw.text()
+                .filter(|text| fits(text))
+                .map(str::to_owned)
+                .ok_or_else(|| expected.to_owned())
+        })
     }
 
-    pub(super) fn parsed<T: FromStr>(&mut self, key: &'static str, expected: &str) -> Option<At<T>> {
-        self.value(key, |raw| raw.text().and_then(|text| text.trim().parse().ok()).ok_or_else(|| expected.to_owned()))
+    pub(super) fn parsed<T: FromStr>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Option<At<T>> {
+        self.value(key, |raw| {
+            raw.text().and_then(|text| text.trim().parse().ok()).ok_or_else(|| expected.to_owned())
+        })
     }
 
     /// Empty is not given.
@@ -297,49 +361,91 @@ impl Section<'_> {
     }
 
     pub(super) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
-        self.value(key, |raw| raw.boolean().ok_or_else(|| "`true` or `false`, without quotes".to_owned()))
+        self.value(key, |raw| {
+            raw.boolean().ok_or_else(|| "`true` or `false`, without quotes".to_owned())
+        })
     }
 
-    pub(super) fn whole_number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<At<T>>
+    pub(super) fn whole_number<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Option<At<T>>
     where
         T: FromStr + PartialOrd + Display,
     {
         self.number_in(key, "a whole number", range)
     }
 
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<At<f64>> {
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<f64>,
+    ) -> Option<At<f64>> {
         self.number_in(key, "a number", range)
     }
 
-    fn number_in<T>(&mut self, key: &'static str, what: &str, range: RangeInclusive<T>) -> Option<At<T>>
+    fn number_in<T>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        range: RangeInclusive<T>,
+    ) -> Option<At<T>>
     where
         T: FromStr + PartialOrd + Display,
     {
         self.value(key, |raw| {
-            let number = raw.number().and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
+            let number = raw
+                .number()
+                .and_then(|text| text.parse().ok())
+                .filter(|number| range.contains(number));
             let without_quotes = if matches!(raw, Raw::Text(_)) { ", without quotes" } else { "" };
-            number.ok_or_else(|| format!("{what} from {} to {}{without_quotes}", range.start(), range.end()))
+            number.ok_or_else(|| {
+                format!("{what} from {} to {}{without_quotes}", range.start(), range.end())
+            })
         })
     }
 
-    pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Micros>) -> Option<At<Micros>> {
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Micros>,
+    ) -> Option<At<Micros>> {
         self.value(key, |raw| duration_in(raw, &range))
     }
 
     /// A duration; none where the text is empty.
-    pub(super) fn optional_duration(&mut self, key: &'static str, range: RangeInclusive<Micros>) -> Option<At<Option<Micros>>> {
-        self.value(key, |raw| if raw.text() == Some("") { Ok(None) } else { duration_in(raw, &range).map(Some) })
+    pub(super) fn optional_duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Micros>,
+    ) -> Option<At<Option<Micros>>> {
+        self.value(key, |raw| {
+            if raw.text() == Some("") { Ok(None) } else { duration_in(raw, &range).map(Some) }
+        })
     }
 
     /// A list of durations, each with its place.
-    pub(super) fn durations(&mut self, key: &'static str, range: RangeInclusive<Micros>) -> Option<Vec<At<Micros>>> {
-        self.items(key, "a list of durations, such as `[\"24h\", \"7d\"]`", |raw| duration_in(raw, &range))
+    pub(super) fn durations(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Micros>,
+    ) -> Option<Vec<At<Micros>>> {
+        self.items(key, "a list of durations, such as `[\"24h\", \"7d\"]`", |raw| {
+            duration_in(raw, &range)
+        })
     }
 
-    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<At<u64>> {
+    pub(super) fn size(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<At<u64>> {
         self.value(key, |raw| {
-            let bytes = raw.number().or(raw.text()).and_then(size).filter(|bytes| range.contains(bytes));
-            let bounds = format!("{} to {}", display_size(*range.start()), display_size(*range.end()));
+            let bytes =
+                raw.number().or(raw.text()).and_then(size).filter(|bytes| range.contains(bytes));
+            let bounds =
+                format!("{} to {}", display_size(*range.start()), display_size(*range.end()));
             bytes.ok_or_else(|| format!("a size from {bounds}, such as `64KiB` or `1GB`"))
         })
     }
@@ -347,7 +453,10 @@ impl Section<'_> {
     /// A list of texts, each with its place.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<At<String>>> {
         self.items(key, "a list of texts, such as `[\"…\"]`", |raw| {
-            raw.text().filter(|text| !text.is_empty()).map(str::to_owned).ok_or_else(|| "a text in quotes".to_owned())
+            raw.text()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+                .ok_or_else(|| "a text in quotes".to_owned())
         })
     }
 
@@ -355,7 +464,11 @@ impl Section<'_> {
     pub(super) fn text_or_texts(&mut self, key: &'static str) -> Option<Vec<At<String>>> {
         match self.table.get_mut(key) {
             Some(node) if matches!(node.raw, Raw::Text(_)) => {
-                let item = Node { raw: node.raw.clone(), key_place: node.place.clone(), place: node.place.clone() };
+                let item = Node {
+                    raw: node.raw.clone(),
+                    key_place: node.place.clone(),
+                    place: node.place.clone(),
+                };
                 node.raw = Raw::List(vec![item]);
             }
             _ => {}
@@ -363,7 +476,12 @@ impl Section<'_> {
         self.texts(key)
     }
 
-    fn items<T>(&mut self, key: &'static str, expected: &str, read: impl Fn(&Raw) -> Result<T, String>) -> Option<Vec<At<T>>> {
+    fn items<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&Raw) -> Result<T, String>,
+    ) -> Option<Vec<At<T>>> {
         let node = self.take(key)?;
         let Some(items) = node.raw.list(&node.place) else {
             self.bad(&node, key, expected);
@@ -387,7 +505,11 @@ impl Section<'_> {
     }
 
     /// Whatever it is, read by `read`, which says what it would have wanted.
-    pub(super) fn value<T>(&mut self, key: &'static str, read: impl FnOnce(&Raw) -> Result<T, String>) -> Option<At<T>> {
+    pub(super) fn value<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<At<T>> {
         let node = self.take(key)?;
         match read(&node.raw) {
             Ok(value) => Some(At { value, place: node.place }),
@@ -404,7 +526,11 @@ impl Section<'_> {
         // What a broken text doesn't show may well be there.
         if node.is_none() {
             let place = self.place.clone();
-            self.problem_if_sound(&place, &format!("no `{key}`"), Some(&format!("write `{key} = …` below it")));
+            self.problem_if_sound(
+                &place,
+                &format!("no `{key}`"),
+                Some(&format!("write `{key} = …` below it")),
+            );
         }
         node
     }
@@ -414,7 +540,11 @@ impl Section<'_> {
     }
 
     fn bad(&mut self, node: &Node, key: &str, hint: &str) {
-        self.problem(&node.place, &format!("bad value {} for `{key}`", node.raw.shown()), Some(hint));
+        self.problem(
+            &node.place,
+            &format!("bad value {} for `{key}`", node.raw.shown()),
+            Some(hint),
+        );
     }
 
     /// Says nothing of a key, known or not.
@@ -450,16 +580,23 @@ impl Section<'_> {
 
 fn duration_in(raw: &Raw, range: &RangeInclusive<Micros>) -> Result<Micros, String> {
     let Some(span) = raw.text().and_then(duration) else {
-        return Err("a number and its unit in quotes, such as `2m`, `36h`, `7d` or `1h30m`".to_owned());
+        return Err(
+            "a number and its unit in quotes, such as `2m`, `36h`, `7d` or `1h30m`".to_owned()
+        );
     };
     if range.contains(&span) {
         return Ok(span);
     }
-    Err(format!("a duration from {} to {}", display_duration(*range.start()), display_duration(*range.end())))
+    Err(format!(
+        "a duration from {} to {}",
+        display_duration(*range.start()),
+        display_duration(*range.end())
+    ))
 }
 
 fn is_secret(key: &str) -> bool {
-    let words = ["password", "passphrase", "secret", "token", "api-key", "private-key", "credentials"];
+    let words =
+        ["password", "passphrase", "secret", "token", "api-key", "private-key", "credentials"];
     words.iter().any(|word| key.to_ascii_lowercase().replace('_', "-").contains(word))
 }
 

@@ -17,7 +17,8 @@ const KEY: &str = "`files` in `[topics]`";
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The lexicon of the files that `patterns` name, or of those that are compiled in, and of the crises; or everything that is wrong.
+/// The lexicon of the files that `patterns` name, or of those that are compiled in, and of the
+/// crises; or everything that is wrong.
 pub(super) fn load(
     patterns: Option<&[At<String>]>,
     crises: &Path,
@@ -34,16 +35,28 @@ pub(super) fn load(
         match read_text(&path, FILE_BYTES_MAX) {
             Ok(text) => parse(&file, &text, &mut files, &mut problems),
             Err(error) => {
-                let problem = error.problem(&Place::WholeFile { file: file.clone() }, "the crisis", &file);
+                let problem =
+                    error.problem(&Place::WholeFile { file: file.clone() }, "the crisis", &file);
                 problems.push(problem.or_hint("`crises` in `[topics]` names the folder"));
             }
         }
     }
     // A template is no crisis yet.
-    for topic in files.iter().flat_map(|file| &file.topics).filter(|topic| topic.kind == Kind::Crisis && topic.crisis.is_none()) {
+    for topic in files
+        .iter()
+        .flat_map(|file| &file.topics)
+        .filter(|topic| topic.kind == Kind::Crisis && topic.crisis.is_none())
+    {
         let place = Place::File { file: topic.file.clone(), line: topic.line };
-        let problem = Problem::new(&place, format!("crisis topic `{}` says neither where nor until when", topic.id));
-        problems.push(problem.hint("`pumphandle crisis start` makes a crisis of a template or of a file like this"));
+        let problem = Problem::new(
+            &place,
+            format!("crisis topic `{}` says neither where nor until when", topic.id),
+        );
+        problems.push(
+            problem.hint(
+                "`pumphandle crisis start` makes a crisis of a template or of a file like this",
+            ),
+        );
     }
     if patterns.is_some() {
         add_voices(&mut files);
@@ -53,18 +66,30 @@ pub(super) fn load(
 
 /// The files of one ending in a folder that need not exist, sorted.
 pub(super) fn in_folder(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    let entries =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
     paths.sort();
     paths
 }
 
-fn named(patterns: &[At<String>], config_file: Option<&Path>, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
+fn named(
+    patterns: &[At<String>],
+    config_file: Option<&Path>,
+    files: &mut Vec<TopicFile>,
+    problems: &mut Vec<Problem>,
+) {
     let mut paths = Vec::new();
     let mut seen = BTreeSet::new();
     for pattern in patterns {
         match matches(pattern, KEY, base_of(&pattern.place, config_file)) {
-            Ok(found) => paths.extend(found.into_iter().filter(|path| seen.insert(path.clone())).map(|path| (path, &pattern.place))),
+            Ok(found) => paths.extend(
+                found
+                    .into_iter()
+                    .filter(|path| seen.insert(path.clone()))
+                    .map(|path| (path, &pattern.place)),
+            ),
             Err(problem) => problems.push(problem),
         }
     }
@@ -92,13 +117,16 @@ fn named(patterns: &[At<String>], config_file: Option<&Path>, files: &mut Vec<To
     }
 }
 
-/// Whose voice a post is depends on its language, not on who wrote the topic: where the files say nothing of a language,
+/// Whose voice a post is depends on its language, not on who wrote the topic: where the files say
+/// nothing of a language,
 /// the rules that are compiled in hold for it.
 fn add_voices(files: &mut Vec<TopicFile>) {
-    let own: BTreeSet<String> = files.iter().flat_map(|file| &file.voices).map(|voice| voice.lang.clone()).collect();
+    let own: BTreeSet<String> =
+        files.iter().flat_map(|file| &file.voices).map(|voice| voice.lang.clone()).collect();
     for (file, text) in lexicon::default_files() {
         let voices = lexicon::parse(file, text).map(|file| file.voices).unwrap_or_default();
-        let missing: Vec<VoiceRules> = voices.into_iter().filter(|voice| !own.contains(&voice.lang)).collect();
+        let missing: Vec<VoiceRules> =
+            voices.into_iter().filter(|voice| !own.contains(&voice.lang)).collect();
         if !missing.is_empty() {
             files.push(TopicFile { topics: Vec::new(), voices: missing });
         }
@@ -111,7 +139,8 @@ fn compiled_in(files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The topics of files that somebody names, and nothing else; everything that keeps them from being read.
+/// The topics of files that somebody names, and nothing else; everything that keeps them from being
+/// read.
 pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Problem>> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
@@ -119,8 +148,11 @@ pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Problem>> 
         match read_text(path, FILE_BYTES_MAX) {
             Ok(text) => parse(&file, &text, &mut files, &mut problems),
             Err(error) => {
-                let problem = error.problem(&Place::WholeFile { file: file.clone() }, "the topics", &file);
-                problems.push(problem.or_hint("name files, not folders; `pumphandle topics lint config/topics/*.toml`"));
+                let problem =
+                    error.problem(&Place::WholeFile { file: file.clone() }, "the topics", &file);
+                problems.push(problem.or_hint(
+                    "name files, not folders; `pumphandle topics lint config/topics/*.toml`",
+                ));
             }
         }
     }
@@ -139,11 +171,18 @@ fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<
 }
 
 /// Even where a file is broken, the others are held against each other.
-fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool, crises: &Path) -> Result<Topics, Vec<Problem>> {
+fn finish(
+    files: Vec<TopicFile>,
+    mut problems: Vec<Problem>,
+    segment: bool,
+    crises: &Path,
+) -> Result<Topics, Vec<Problem>> {
     let crises = crises.to_owned();
     let meaning = meaning(&files, segment);
     match Lexicon::of_files(files) {
-        Ok(lexicon) if problems.is_empty() => Ok(Topics { lexicon: Arc::new(lexicon), segment, crises, meaning }),
+        Ok(lexicon) if problems.is_empty() => {
+            Ok(Topics { lexicon: Arc::new(lexicon), segment, crises, meaning })
+        }
         Ok(_) => Err(problems),
         Err(found) => {
             problems.extend(found.into_iter().map(Problem::from));
@@ -153,7 +192,11 @@ fn finish(files: Vec<TopicFile>, mut problems: Vec<Problem>, segment: bool, cris
 }
 
 /// The files that a path or a pattern names, sorted. `key` is what it was written for.
-pub(super) fn matches(pattern: &At<String>, key: &str, base: &Path) -> Result<Vec<PathBuf>, Problem> {
+pub(super) fn matches(
+    pattern: &At<String>,
+    key: &str,
+    base: &Path,
+) -> Result<Vec<PathBuf>, Problem> {
     let written = &pattern.value;
     if !written.contains(['*', '?', '[']) {
         return Ok(vec![resolve(base, written)]);
@@ -164,19 +207,23 @@ pub(super) fn matches(pattern: &At<String>, key: &str, base: &Path) -> Result<Ve
         true => written.clone(),
         false => format!("{}/{written}", glob::Pattern::escape(&base.to_string_lossy())),
     };
-    let found =
-        glob::glob(&in_folder).map_err(|error| problem(format!("bad pattern `{written}` for {key}")).hint(error.msg.to_lowercase()))?;
+    let found = glob::glob(&in_folder).map_err(|error| {
+        problem(format!("bad pattern `{written}` for {key}")).hint(error.msg.to_lowercase())
+    })?;
     let mut paths = Vec::new();
     for path in found.take(FILES_MAX + 1) {
         let path = path.map_err(|error| {
-            problem(format!("a folder of `{written}` can't be read: {}", error.error().kind())).hint("see who may read it")
+            problem(format!("a folder of `{written}` can't be read: {}", error.error().kind()))
+                .hint("see who may read it")
         })?;
         paths.push(path);
     }
     match paths.len() {
-        0 => Err(problem(format!("no file matches `{written}` for {key}")).hint(format!("they are looked for in {}", shown_folder(base)))),
+        0 => Err(problem(format!("no file matches `{written}` for {key}"))
+            .hint(format!("they are looked for in {}", shown_folder(base)))),
         count if count > FILES_MAX => {
-            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for {key}")).hint("join small files"))
+            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for {key}"))
+                .hint("join small files"))
         }
         _ => {
             paths.sort();
@@ -195,7 +242,8 @@ fn shown_folder(base: &Path) -> String {
 impl From<lexicon::Problem> for Problem {
     fn from(problem: lexicon::Problem) -> Problem {
         let hint = problem.hint.unwrap_or_else(|| hint_for(&problem.message).to_owned());
-        Problem::new(&Place::File { file: problem.file, line: problem.line }, problem.message).hint(hint)
+        Problem::new(&Place::File { file: problem.file, line: problem.line }, problem.message)
+            .hint(hint)
     }
 }
 
@@ -203,15 +251,23 @@ impl From<lexicon::Problem> for Problem {
 fn hint_for(message: &str) -> &'static str {
     let hints = [
         ("a topic without", "every topic has `id`, `kind` and `name`"),
-        ("a crisis without", "`pumphandle crisis start` writes `region`, `inhabitants`, `from`, `until`, `reason` and `by`"),
+        (
+            "a crisis without",
+            "`pumphandle crisis start` writes `region`, `inhabitants`, `from`, `until`, `reason` \
+                and `by`",
+        ),
         ("in `crisis`", "`crisis` has `region`, `inhabitants`, `from`, `until`, `reason` and `by`"),
         ("a voice without", "rules of voice say of which language they are: `lang = \"fr\"`"),
-        ("in `[[voice]]`", "rules of voice have `lang`, `own`, `not`, `news`, `asks` and `counters`"),
+        (
+            "in `[[voice]]`",
+            "rules of voice have `lang`, `own`, `not`, `news`, `asks` and `counters`",
+        ),
         ("in `exclude`", "`exclude` has `tags` and `phrases`"),
         ("in a topic file", "a topic file has `[[topic]]` and `[[voice]]`"),
         (
             "unknown key",
-            "a topic has `id`, `kind`, `name`, `tags`, `phrases`, `exclude`, `shared`, and where they fit `source`, `review`, `days`, `crisis`",
+            "a topic has `id`, `kind`, `name`, `tags`, `phrases`, `exclude`, `shared`, and where \
+                they fit `source`, `review`, `days`, `crisis`",
         ),
         ("already", "give one of them another id, or make one topic of both"),
         ("nothing is left", "write letters or digits, or leave it out"),
@@ -221,12 +277,15 @@ fn hint_for(message: &str) -> &'static str {
     found.map_or_else(|| syntax_hint(message), |(_, hint)| hint)
 }
 
-/// Hash of what decides topics and voice from text: the same for files that mean the same, however they are written and
+/// Hash of what decides topics and voice from text: the same for files that mean the same, however
+/// they are written and
 /// ordered.
 fn meaning(files: &[TopicFile], segment: bool) -> String {
     let key = |entry: &Entry| fold(&entry.text);
     // A phrase is tried in posts of its language's primary subtag.
-    let phrase = |entry: &Entry| format!("{} {}", entry.lang.split(['-', '_']).next().unwrap_or_default(), entry.text.trim());
+    let phrase = |entry: &Entry| {
+        format!("{} {}", entry.lang.split(['-', '_']).next().unwrap_or_default(), entry.text.trim())
+    };
     let mut hash = Hash(blake3::Hasher::new());
     hash.part("lexicon 1");
     hash.part(if segment { "by segment" } else { "whole" });
@@ -239,7 +298,9 @@ fn meaning(files: &[TopicFile], segment: bool) -> String {
         hash.set(topic.phrases.iter().map(phrase));
         hash.set(topic.exclude_phrases.iter().map(phrase));
         if let Some(crisis) = &topic.crisis {
-            ["crisis", &crisis.region, &crisis.until.to_string()].iter().for_each(|text| hash.part(text));
+            ["crisis", &crisis.region, &crisis.until.to_string()]
+                .iter()
+                .for_each(|text| hash.part(text));
         }
     }
     let mut voices: Vec<&VoiceRules> = files.iter().flat_map(|file| &file.voices).collect();

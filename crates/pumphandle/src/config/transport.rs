@@ -1,4 +1,5 @@
-//! What the configuration sends over a network without encryption, or may lose: warned of, because a private network may allow it.
+//! What the configuration sends over a network without encryption, or may lose: warned of, because
+//! a private network may allow it.
 
 use std::net::IpAddr;
 
@@ -7,13 +8,25 @@ use notify::channel::mail::Encryption;
 use super::{Config, FeedKind, JournalKind, Place, Problem, WarehouseKind};
 
 pub(super) fn warnings(config: &Config) -> Vec<Problem> {
-    let file = config.file.as_ref().map_or("the command line or the environment".to_owned(), |file| file.display().to_string());
+    let file =
+        config.file.as_ref().map_or("the command line or the environment".to_owned(), |file| {
+            file.display().to_string()
+        });
     let place = Place::WholeFile { file };
     let mut found = Vec::new();
-    let mut warn = |message: String, hint: &str| found.push(Problem::new(&place, message).hint(hint));
-    if let Some(mail) = config.notify.mail.as_ref().filter(|mail| mail.encryption == Encryption::None && !is_local(&mail.host)) {
+    let mut warn =
+        |message: String, hint: &str| found.push(Problem::new(&place, message).hint(hint));
+    if let Some(mail) = config
+        .notify
+        .mail
+        .as_ref()
+        .filter(|mail| mail.encryption == Encryption::None && !is_local(&mail.host))
+    {
         let what = if mail.user.is_some() { "the password and all mails" } else { "all mails" };
-        warn(format!("{what} go to `{}` without encryption", mail.host), "set `encryption` in `[notify.mail]` to `starttls` or `tls`");
+        warn(
+            format!("{what} go to `{}` without encryption", mail.host),
+            "set `encryption` in `[notify.mail]` to `starttls` or `tls`",
+        );
     }
     for feed in &config.feeds {
         let FeedKind::Jetstream { urls, profiles, .. } = &feed.kind else { continue };
@@ -26,22 +39,39 @@ pub(super) fn warnings(config: &Config) -> Vec<Problem> {
         }
     }
     let clickhouse = &config.warehouse.clickhouse;
-    if config.warehouse.kind == WarehouseKind::ClickHouse && clickhouse.password_file.is_some() && is_plain(&clickhouse.url) {
-        warn(format!("ClickHouse's password goes to `{}` without encryption", clickhouse.url), "use `https://`, or a network of its own");
+    if config.warehouse.kind == WarehouseKind::ClickHouse
+        && clickhouse.password_file.is_some()
+        && is_plain(&clickhouse.url)
+    {
+        warn(
+            format!("ClickHouse's password goes to `{}` without encryption", clickhouse.url),
+            "use `https://`, or a network of its own",
+        );
     }
     if config.journal.kind == JournalKind::Kafka {
         let kafka = &config.journal.kafka;
-        let protocol = kafka.properties.iter().find(|(name, _)| name == "security.protocol").map(|(_, value)| value.to_ascii_uppercase());
+        let protocol = kafka
+            .properties
+            .iter()
+            .find(|(name, _)| name == "security.protocol")
+            .map(|(_, value)| value.to_ascii_uppercase());
         let is_encrypted = protocol.is_some_and(|protocol| protocol.ends_with("SSL"));
         let is_remote = kafka.brokers.split(',').any(|broker| !is_local(host_of(broker.trim())));
         if kafka.password_file.is_some() && is_remote && !is_encrypted {
-            let message = format!("Kafka's password goes to `{}` without encryption", kafka.brokers);
+            let message =
+                format!("Kafka's password goes to `{}` without encryption", kafka.brokers);
             warn(message, "set `\"security.protocol\" = \"SASL_SSL\"` in `[journal.kafka]`");
         }
         if kafka.replication == 2 {
-            // With two replicas, `min.insync.replicas` of 2 would stop all writing while one broker is away.
-            let message = "with `replication = 2` an acknowledged record is lost where its only broker that is in sync fails";
-            warn(message.to_owned(), "three brokers and `replication = 3`, as Kafka's documentation recommends, lose none when one fails");
+            // With two replicas, `min.insync.replicas` of 2 would stop all writing while one broker
+            // is away.
+            let message = "with `replication = 2` an acknowledged record is lost where its only \
+                broker that is in sync fails";
+            warn(
+                message.to_owned(),
+                "three brokers and `replication = 3`, as Kafka's documentation recommends, lose \
+                    none when one fails",
+            );
         }
     }
     found
@@ -62,7 +92,9 @@ fn host_of(authority: &str) -> &str {
 
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -77,8 +109,15 @@ mod tests {
         for host in ["mail.example.org", "10.0.0.1", "localhost.example.org", ""] {
             assert!(!is_local(host), "{host}");
         }
-        assert_eq!((host_of("kafka:9092"), host_of("[::1]:9092"), host_of("kafka")), ("kafka", "[::1]", "kafka"));
+        assert_eq!(
+            (host_of("kafka:9092"), host_of("[::1]:9092"), host_of("kafka")),
+            ("kafka", "[::1]", "kafka")
+        );
         assert!(is_plain("ws://feed.example.org/subscribe") && is_plain("http://clickhouse:8123"));
-        assert!(!is_plain("wss://feed.example.org") && !is_plain("http://127.0.0.1:8123") && !is_plain("http://[::1]:8123"));
+        assert!(
+            !is_plain("wss://feed.example.org")
+                && !is_plain("http://127.0.0.1:8123")
+                && !is_plain("http://[::1]:8123")
+        );
     }
 }

@@ -2,7 +2,8 @@
 
 use record::time::{DAY, HOUR, MINUTE, Micros, SECOND, WEEK};
 
-const UNITS_OF_TIME: [(&str, Micros); 6] = [("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1_000)];
+const UNITS_OF_TIME: [(&str, Micros); 6] =
+    [("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1_000)];
 
 const UNITS_OF_SIZE: [(&str, u64); 10] = [
     ("B", 1),

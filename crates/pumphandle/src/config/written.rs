@@ -1,6 +1,8 @@
-//! The configuration as written: every value with the place where it stands, from all layers in one tree.
+//! The configuration as written: every value with the place where it stands, from all layers in one
+//! tree.
 //!
-//! First of two steps: knows TOML, the environment and `--set`, and which of them wins; knows no section and no key.
+//! First of two steps: knows TOML, the environment and `--set`, and which of them wins; knows no
+//! section and no key.
 //! What a value means, and whether its key exists, the second step asks (`reader`).
 
 use std::collections::BTreeMap;
@@ -36,7 +38,8 @@ pub(super) enum Raw {
     Given(String),
 }
 
-/// The tree of a TOML text and how it is broken; what could be read of a broken one is there all the same.
+/// The tree of a TOML text and how it is broken; what could be read of a broken one is there all
+/// the same.
 pub(super) fn parse(text: &str, place: impl Fn(usize) -> Place) -> (Table, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let lines = Lines::of(text);
@@ -66,7 +69,10 @@ pub(super) fn syntax_hint(message: &str) -> &'static str {
         ("key", "write `key = value`, a line each"),
     ];
     let found = hints.iter().find(|(word, _)| message.contains(word));
-    found.map_or("values are texts in quotes, numbers, `true`, `false`, and lists in `[…]`", |(_, hint)| hint)
+    found.map_or(
+        "values are texts in quotes, numbers, `true`, `false`, and lists in `[…]`",
+        |(_, hint)| hint,
+    )
 }
 
 struct Converter<'a, F> {
@@ -76,7 +82,12 @@ struct Converter<'a, F> {
 
 impl<F: Fn(usize) -> Place> Converter<'_, F> {
     fn table(&self, table: &DeTable<'_>) -> Table {
-        table.iter().map(|(key, value)| (key.get_ref().to_string(), self.node(value, self.place(key.span().start)))).collect()
+        table
+            .iter()
+            .map(|(key, value)| {
+                (key.get_ref().to_string(), self.node(value, self.place(key.span().start)))
+            })
+            .collect()
     }
 
     fn node(&self, value: &Spanned<DeValue<'_>>, key_place: Place) -> Node {
@@ -89,7 +100,9 @@ impl<F: Fn(usize) -> Place> Converter<'_, F> {
             DeValue::Float(number) => Raw::Number(number.as_str().to_owned()),
             DeValue::Boolean(value) => Raw::Boolean(*value),
             DeValue::Datetime(date) => Raw::Date(date.to_string()),
-            DeValue::Array(items) => Raw::List(items.iter().map(|item| self.node(item, self.place(item.span().start))).collect()),
+            DeValue::Array(items) => Raw::List(
+                items.iter().map(|item| self.node(item, self.place(item.span().start))).collect(),
+            ),
             DeValue::Table(table) => Raw::Table(self.table(table)),
         };
         Node { raw, key_place, place: self.place(value.span().start) }
@@ -112,16 +125,25 @@ pub(super) fn lay_over(base: &mut Table, over: Table) {
     }
 }
 
-/// The path and the value of an environment variable, if it is one of ours: `PUMPHANDLE__FEEDS__BLUESKY__IDLE_TIMEOUT`.
+/// The path and the value of an environment variable, if it is one of ours:
+/// `PUMPHANDLE__FEEDS__BLUESKY__IDLE_TIMEOUT`.
 pub(super) fn environment_path(name: &str) -> Option<Vec<String>> {
     let path = name.strip_prefix(PREFIX)?;
     Some(path.split("__").map(|part| part.to_ascii_lowercase().replace('_', "-")).collect())
 }
 
 /// Lays a single value over the tree, at a path such as `panes.lateness` or `feeds.bluesky.rewind`.
-pub(super) fn set(root: &mut Table, path: &[String], value: &str, place: &Place) -> Result<(), Problem> {
-    let (Some((last, parents)), true) = (path.split_last(), path.iter().all(|part| !part.is_empty())) else {
-        return Err(Problem::new(place, "a key without its name").hint("write `section.key`, such as `panes.lateness`"));
+pub(super) fn set(
+    root: &mut Table,
+    path: &[String],
+    value: &str,
+    place: &Place,
+) -> Result<(), Problem> {
+    let (Some((last, parents)), true) =
+        (path.split_last(), path.iter().all(|part| !part.is_empty()))
+    else {
+        return Err(Problem::new(place, "a key without its name")
+            .hint("write `section.key`, such as `panes.lateness`"));
     };
     if parents.is_empty() && last == "feeds" {
         return set_feeds(root, value, place);
@@ -132,19 +154,27 @@ pub(super) fn set(root: &mut Table, path: &[String], value: &str, place: &Place)
         && first == "feeds"
     {
         let Some((name, rest)) = rest.split_first() else {
-            return Err(Problem::new(place, "a feed's key without the feed").hint("write `feeds.NAME.key`, such as `feeds.bluesky.rewind`"));
+            return Err(Problem::new(place, "a feed's key without the feed")
+                .hint("write `feeds.NAME.key`, such as `feeds.bluesky.rewind`"));
         };
         table = feed(table, name, place)?;
         parents = rest;
     }
     for parent in parents {
-        let fresh = || Node { raw: Raw::Table(Table::new()), key_place: place.clone(), place: place.clone() };
+        let fresh = || Node {
+            raw: Raw::Table(Table::new()),
+            key_place: place.clone(),
+            place: place.clone(),
+        };
         table = match &mut table.entry(parent.clone()).or_insert_with(fresh).raw {
             Raw::Table(table) => table,
             _ => return Err(Problem::new(place, format!("`{parent}` holds no keys"))),
         };
     }
-    table.insert(last.clone(), Node { raw: Raw::Given(value.to_owned()), key_place: place.clone(), place: place.clone() });
+    table.insert(
+        last.clone(),
+        Node { raw: Raw::Given(value.to_owned()), key_place: place.clone(), place: place.clone() },
+    );
     Ok(())
 }
 
@@ -156,12 +186,17 @@ fn set_feeds(root: &mut Table, value: &str, place: &Place) -> Result<(), Problem
             root.insert("feeds".to_owned(), feeds);
             Ok(())
         }
-        (Some(problem), _) => Err(problem.hint("the list of feeds is written in TOML; a key of one feed is `feeds.NAME.key`")),
+        (Some(problem), _) => Err(problem
+            .hint("the list of feeds is written in TOML; a key of one feed is `feeds.NAME.key`")),
         (None, None) => Err(Problem::new(place, "no list of feeds")),
     }
 }
 
-fn feed<'root>(root: &'root mut Table, name: &str, place: &Place) -> Result<&'root mut Table, Problem> {
+fn feed<'root>(
+    root: &'root mut Table,
+    name: &str,
+    place: &Place,
+) -> Result<&'root mut Table, Problem> {
     let feeds = match root.get_mut("feeds").map(|feeds| &mut feeds.raw) {
         Some(Raw::List(feeds)) => feeds.as_mut_slice(),
         _ => &mut [],
@@ -173,7 +208,8 @@ fn feed<'root>(root: &'root mut Table, name: &str, place: &Place) -> Result<&'ro
             let problem = Problem::new(place, format!("no feed has the name `{name}`"));
             Err(match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                None => problem.hint(format!("feeds are made in the file; there are: {}", names.join(", "))),
+                None => problem
+                    .hint(format!("feeds are made in the file; there are: {}", names.join(", "))),
             })
         }
     }
@@ -196,7 +232,11 @@ struct Lines {
 
 impl Lines {
     fn of(text: &str) -> Lines {
-        Lines { starts: std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect() }
+        Lines {
+            starts: std::iter::once(0)
+                .chain(text.match_indices('\n').map(|(end, _)| end + 1))
+                .collect(),
+        }
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -208,7 +248,9 @@ impl Raw {
     /// For messages: what stands there, or what kind of thing it is.
     pub(super) fn shown(&self) -> String {
         match self {
-            Raw::Text(text) | Raw::Number(text) | Raw::Date(text) | Raw::Given(text) => quoted(text),
+            Raw::Text(text) | Raw::Number(text) | Raw::Date(text) | Raw::Given(text) => {
+                quoted(text)
+            }
             Raw::Boolean(value) => format!("`{value}`"),
             Raw::List(_) => "(a list)".to_owned(),
             Raw::Table(_) => "(a table)".to_owned(),
@@ -250,7 +292,11 @@ impl Raw {
             }
             Raw::Given(text) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                let node = |item: &str| Node { raw: Raw::Given(item.to_owned()), key_place: place.clone(), place: place.clone() };
+                let node = |item: &str| Node {
+                    raw: Raw::Given(item.to_owned()),
+                    key_place: place.clone(),
+                    place: place.clone(),
+                };
                 Some(items.map(node).collect())
             }
             _ => None,
@@ -264,8 +310,11 @@ pub(super) fn quoted(text: &str) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }
-    let mut shown: String =
-        text.chars().take(CHARACTERS_MAX).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(CHARACTERS_MAX)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
     if text.chars().nth(CHARACTERS_MAX).is_some() {
         shown.push('…');
     }

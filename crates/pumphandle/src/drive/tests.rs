@@ -1,4 +1,5 @@
-//! What the loop does where the journal no longer has what a stage would read next; all else is simulated (see `simulated`).
+//! What the loop does where the journal no longer has what a stage would read next; all else is
+//! simulated (see `simulated`).
 
 use journal::Group;
 use journal::memory::MemoryJournal;
@@ -13,8 +14,14 @@ const BEGIN: i64 = 490_000;
 
 fn tick(hour: i64) -> Record {
     let hour = BEGIN + hour;
-    let feed =
-        FeedTick { feed: FEED.to_owned(), epoch: 1, from: hour * HOUR, reached: (hour + 1) * HOUR, span: Span::Covered, ended: false };
+    let feed = FeedTick {
+        feed: FEED.to_owned(),
+        epoch: 1,
+        from: hour * HOUR,
+        reached: (hour + 1) * HOUR,
+        span: Span::Covered,
+        ended: false,
+    };
     Record::Tick(Tick { settings: 1, at: (hour + 1) * HOUR, feeds: vec![feed] })
 }
 
@@ -23,7 +30,8 @@ fn forgetful() -> MemoryJournal {
     let journal = MemoryJournal::new(1);
     let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
     log::settle(&journal, &settings, None).unwrap();
-    let ticks: Vec<Entry> = (1..=5).map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect();
+    let ticks: Vec<Entry> =
+        (1..=5).map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect();
     let positions = journal.append(Stream::Posts, &ticks).unwrap();
     journal.forget(Stream::Posts, 0, positions[3]);
     journal
@@ -51,7 +59,11 @@ fn frames(journal: &MemoryJournal) -> Vec<Frame> {
 fn a_stage_stops_where_retention_has_deleted_what_it_would_read_and_says_how_to_go_on() {
     let journal = forgetful();
     let error = turn(&journal, Gaps::Stop).unwrap_err().to_string();
-    assert!(error.contains("of `posts` partition 0 were deleted") && error.contains("--set journal.accept-gaps=true"), "{error}");
+    assert!(
+        error.contains("of `posts` partition 0 were deleted")
+            && error.contains("--set journal.accept-gaps=true"),
+        "{error}"
+    );
     assert_eq!(frames(&journal), []);
 }
 
@@ -62,7 +74,10 @@ fn by_consent_it_goes_on_by_the_settings_of_the_log_and_counts_what_it_has_lost(
     let frames = frames(&journal);
     // The settings stood before the ticks.
     assert_eq!(frames.iter().map(|frame| frame.handled.lost).collect::<Vec<_>>(), [4, 4]);
-    assert_eq!(frames.iter().map(|frame| frame.watermark).collect::<Vec<_>>(), [Some((BEGIN + 5) * HOUR), Some((BEGIN + 6) * HOUR)]);
+    assert_eq!(
+        frames.iter().map(|frame| frame.watermark).collect::<Vec<_>>(),
+        [Some((BEGIN + 5) * HOUR), Some((BEGIN + 6) * HOUR)]
+    );
     let covered: Vec<(i64, i64)> = frames
         .iter()
         .flat_map(|frame| &frame.coverage)
@@ -82,8 +97,9 @@ fn a_damaged_record_at_the_end_is_passed_and_counted() {
     let mut membership = journal.join(Group::Tally).unwrap();
     let mut driver = Driver::new(TallyStage::new, Gaps::Stop);
     let (ends, mut next_look) = (Ends::Told(&|| Ok(false)), Instant::now());
-    let mut turn =
-        |driver: &mut Driver<TallyStage>| driver.turn(&journal, &mut *membership, &ends, &mut next_look, Duration::ZERO).unwrap();
+    let mut turn = |driver: &mut Driver<TallyStage>| {
+        driver.turn(&journal, &mut *membership, &ends, &mut next_look, Duration::ZERO).unwrap()
+    };
     assert!(turn(&mut driver));
     assert!(!turn(&mut driver), "it is read again");
     journal.append(Stream::Posts, &[Entry { partition: 0, bytes: tick(2).encode() }]).unwrap();
@@ -96,13 +112,23 @@ fn after_a_stop_request_a_backlog_is_left_for_the_next_start() {
     let journal = MemoryJournal::new(1);
     let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
     log::settle(&journal, &settings, None).unwrap();
-    let ticks = |hours: std::ops::Range<i64>| hours.map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect::<Vec<_>>();
+    let ticks = |hours: std::ops::Range<i64>| {
+        hours.map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect::<Vec<_>>()
+    };
     journal.append(Stream::Posts, &ticks(1..50)).unwrap();
     let (flow, stop, seen) = (Flow::default(), Stop::default(), Seen::default());
     let run = |at_most: Duration| {
         let drain = Drain::new(&flow, &stop, at_most);
         let mut membership = journal.join(Group::Tally).unwrap();
-        drive(&journal, TallyStage::new, &mut *membership, &Ends::Drained(&drain), Gaps::Stop, &seen).unwrap();
+        drive(
+            &journal,
+            TallyStage::new,
+            &mut *membership,
+            &Ends::Drained(&drain),
+            Gaps::Stop,
+            &seen,
+        )
+        .unwrap();
     };
     stop.ask();
     // Its input has not ended: only the stop request ends it, at once, with a snapshot.

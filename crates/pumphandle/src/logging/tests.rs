@@ -9,13 +9,25 @@ fn fields(message: &str, values: &[(&'static str, Shown)]) -> Fields {
 #[test]
 fn every_event_is_one_line() {
     let bad = "first\nsecond\r\u{2028}third\u{7}\nhint: start \"it\"\nagain";
-    let values = [("error", Shown::Bare(bad.to_owned())), ("feed", Shown::Text(bad.to_owned())), ("count", Shown::Number(3.into()))];
-    for line in [fields(bad, &values).text("now", "WARN"), fields(bad, &values).json("now", "WARN")] {
-        assert!(!line.contains(|letter: char| letter.is_control() || letter == '\u{2028}') || line.starts_with('{'), "{line:?}");
+    let values = [
+        ("error", Shown::Bare(bad.to_owned())),
+        ("feed", Shown::Text(bad.to_owned())),
+        ("count", Shown::Number(3.into())),
+    ];
+    for line in [fields(bad, &values).text("now", "WARN"), fields(bad, &values).json("now", "WARN")]
+    {
+        assert!(
+            !line.contains(|letter: char| letter.is_control() || letter == '\u{2028}')
+                || line.starts_with('{'),
+            "{line:?}"
+        );
         assert!(!line.contains(['\n', '\r', '\u{7}']), "{line:?}");
     }
     let text = fields("failed", &values[..1]).text("now", "WARN");
-    assert_eq!(text, r#"now  WARN failed error=first\nsecond\r\u{2028}third\u{7} hint="start \"it\"\nagain""#);
+    assert_eq!(
+        text,
+        r#"now  WARN failed error=first\nsecond\r\u{2028}third\u{7} hint="start \"it\"\nagain""#
+    );
 }
 
 #[test]
@@ -30,7 +42,8 @@ fn json_lines_hold_every_field() {
     let read: serde_json::Value = serde_json::from_str(&line).unwrap();
     let expected = serde_json::json!({
         "timestamp": "2026-01-01T00:00:00Z", "level": "WARN", "message": "failed",
-        "error": "no \"broker\"", "feed": "blue\\sky", "count": 3, "drained": true, "hint": "start it",
+        "error": "no \"broker\"", "feed": "blue\\sky", "count": 3, "drained": true, "hint": "start \
+            it",
     });
     assert_eq!(read, expected);
 }
@@ -39,9 +52,14 @@ fn json_lines_hold_every_field() {
 fn a_long_outage_is_logged_ever_less_often() {
     let mut outage = Outage::new("the warehouse");
     let began = Instant::now();
-    let day = (0..24 * 3600 / 2).filter(|two| outage.fails_at(began + Duration::from_secs(2 * two))).count();
+    let day = (0..24 * 3600 / 2)
+        .filter(|two| outage.fails_at(began + Duration::from_secs(2 * two)))
+        .count();
     // 5, 10, 20 … 320 s apart, then every ten minutes.
     assert!((145..=155).contains(&day), "{day} lines a day");
     outage.ended();
-    assert!(outage.fails_at(began + Duration::from_secs(90_000)), "the next outage begins with a line");
+    assert!(
+        outage.fails_at(began + Duration::from_secs(90_000)),
+        "the next outage begins with a line"
+    );
 }

@@ -15,8 +15,14 @@ fn at(counts: u64, alerts: u64) -> BTreeMap<Stream, u64> {
 fn landing_lag_is_the_age_of_the_last_look_that_landed() {
     let began = Instant::now();
     let mut probe = LandingProbe::default();
-    let mut look = |seconds: u64, ends, landed| probe.look(began + Duration::from_secs(seconds), ends, &landed).map(|lag| lag.as_secs());
-    assert_eq!(look(0, at(10, 1), at(4, 1)), Some(0), "the first look finds a backlog of unknown age");
+    let mut look = |seconds: u64, ends, landed| {
+        probe.look(began + Duration::from_secs(seconds), ends, &landed).map(|lag| lag.as_secs())
+    };
+    assert_eq!(
+        look(0, at(10, 1), at(4, 1)),
+        Some(0),
+        "the first look finds a backlog of unknown age"
+    );
     assert_eq!(look(5, at(12, 1), at(4, 1)), Some(5));
     assert_eq!(look(10, at(14, 2), at(12, 1)), Some(5), "what the second look found has landed");
     assert_eq!(look(15, at(14, 2), at(14, 1)), Some(10), "all streams count");

@@ -66,6 +66,7 @@ fn a_revision_is_printed_if_it_opens_grows_or_ends() {
 fn an_acknowledgement_is_one_sentence() {
     let event = serde_json::json!({"alert": "3f2a9c01b7de", "state": "decided", "outcome": "talk-only", "assignee": null,
         "note": "a television\nprogramme", "actor": "ana", "at": 1, "after": 0});
-    let line = "Alert 3f2a9c01b7de is now `decided`, outcome `talk-only`; changed by ana: a television programme.";
+    let line = "Alert 3f2a9c01b7de is now `decided`, outcome `talk-only`; changed by ana: a \
+        television programme.";
     assert_eq!(acknowledged(&event), line);
 }

@@ -1,7 +1,9 @@
 //! One role in a process of its own, over streams that several processes share.
 //!
-//! The same stages as embedded, driven by the same loop; what a process works on is what its group gives it. Roles find each
-//! other only through streams: what is told in `feeds` says how far the log has come (see [`super::log`]).
+//! The same stages as embedded, driven by the same loop; what a process works on is what its group
+//! gives it. Roles find each
+//! other only through streams: what is told in `feeds` says how far the log has come (see
+//! [`super::log`]).
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -55,19 +57,37 @@ impl Role {
 
     /// What it reads of secrets: a process of its own may have no others.
     pub(crate) fn uses(self) -> Uses {
-        Uses { warehouse: matches!(self, Role::Land | Role::Serve), keys: self == Role::Ingest, serves: self == Role::Serve }
+        Uses {
+            warehouse: matches!(self, Role::Land | Role::Serve),
+            keys: self == Role::Ingest,
+            serves: self == Role::Serve,
+        }
     }
 
-    /// What of the configuration a process of its own can't share with others, and what to do about it.
+    /// What of the configuration a process of its own can't share with others, and what to do about
+    /// it.
     pub(crate) fn refusal(self, config: &Config) -> Option<(String, &'static str)> {
         let alone = "`pumphandle run` is all roles in one process, without a server";
         if self != Role::Serve && config.journal.kind == JournalKind::Local {
-            return Some((format!("a {} of its own needs streams that processes share: `journal.kind` is `local`", self.name()), alone));
+            return Some((
+                format!(
+                    "a {} of its own needs streams that processes share: `journal.kind` is `local`",
+                    self.name()
+                ),
+                alone,
+            ));
         }
         let has_tables = matches!(self, Role::Land | Role::Serve);
-        if has_tables && config.warehouse.kind == WarehouseKind::Local && config.journal.kind == JournalKind::Kafka {
+        if has_tables
+            && config.warehouse.kind == WarehouseKind::Local
+            && config.journal.kind == JournalKind::Kafka
+        {
             return Some((
-                format!("a {} of its own needs tables that processes share: `warehouse.kind` is `local`", self.name()),
+                format!(
+                    "a {} of its own needs tables that processes share: `warehouse.kind` is \
+                        `local`",
+                    self.name()
+                ),
                 "set `warehouse.kind` to `clickhouse`",
             ));
         }
@@ -75,8 +95,15 @@ impl Role {
     }
 }
 
-/// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and landed.
-pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, stop: &Stop) -> anyhow::Result<()> {
+/// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and
+/// landed.
+pub(crate) fn run(
+    config: &Config,
+    role: Role,
+    until_drained: bool,
+    json: bool,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     monitor::start(role.name(), config, &metrics, monitor::readiness(&health))?;
@@ -88,13 +115,16 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, super::now, role == Role::Watch);
     let gaps = Gaps::of(config.journal.accept_gaps);
-    let ends_at = |past: LogState| move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past));
+    let ends_at = |past: LogState| {
+        move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past))
+    };
     match role {
         Role::Ingest => {
             let settings = log::held(journal, &held_settings(journal, config)?)?;
             let keys = Keys::open(journal, config)?;
             let around = Around { clock: super::clock().clone(), metrics, sources: Arc::default() };
-            Ingest::start(journal, config, &settings, &keys, Vec::new(), around)?.run(stop, until_drained)
+            Ingest::start(journal, config, &settings, &keys, Vec::new(), around)?
+                .run(stop, until_drained)
         }
         Role::Tally => {
             understood(journal, config)?;
@@ -111,13 +141,23 @@ pub(crate) fn run(config: &Config, role: Role, until_drained: bool, json: bool, 
         Role::Land => {
             let warehouse = stores::warehouse(config)?;
             let told = ends_at(LogState::Drained);
-            // The role that knows what has landed deletes from the log. Where several wait to land, all do, and each the same.
+            // The role that knows what has landed deletes from the log. Where several wait to land,
+            // all do, and each the same.
             let mut retention = Retention::new(journal, &*warehouse, config, &health, &metrics);
             let mut enforce = || retention.enforce();
             let mut printer = Printer::of(config, json);
             let mut print = |rows: &[Record]| printer.print(rows);
             let landed = Landed::new(&metrics);
-            land::run(journal, &*warehouse, &Ends::Told(&told), gaps, &health, &mut enforce, &mut print, &landed)
+            land::run(
+                journal,
+                &*warehouse,
+                &Ends::Told(&told),
+                gaps,
+                &health,
+                &mut enforce,
+                &mut print,
+                &landed,
+            )
         }
         Role::Serve => Ok(()),
     }
@@ -130,9 +170,16 @@ fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings
     log::held(journal, &Settings { key_fingerprints, ..config.settings() })
 }
 
-fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health: Arc<Health>, stop: &Stop) -> anyhow::Result<()> {
+fn run_serve(
+    config: &Config,
+    until_drained: bool,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
-    let journal = (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
+    let journal =
+        (config.journal.kind != JournalKind::Local).then(|| stores::journal(config)).transpose()?;
     let journal = journal.as_deref();
     stores::data_folder(config)?;
     let equipment = journal
@@ -144,10 +191,14 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health
                 Arc::new(move || health.lasting())
             };
             notifier::note_new(journal, config)?;
-            anyhow::Ok(notifier::Equipment::of(config, &settings, reading, false, super::now)?.observed(Arc::clone(&metrics), degraded))
+            anyhow::Ok(
+                notifier::Equipment::of(config, &settings, reading, false, super::now)?
+                    .observed(Arc::clone(&metrics), degraded),
+            )
         })
         .transpose()?;
-    let listener = TcpListener::bind(config.web.listen).with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
+    let listener = TcpListener::bind(config.web.listen)
+        .with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     if let Some(journal) = journal {
         notifier::note_new(journal, config)?;
     }
@@ -166,7 +217,14 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health
         }
         None => (None, None, Vec::new()),
     };
-    let page = super::page::web(config, Arc::clone(&warehouse), Arc::clone(&metrics), false, address, changes)?;
+    let page = super::page::web(
+        config,
+        Arc::clone(&warehouse),
+        Arc::clone(&metrics),
+        false,
+        address,
+        changes,
+    )?;
     let page = Web { subscriptions, ready: Some(ready_check(&health)), ..page };
     let (page_stop, notify_stop) = (Stop::default(), Stop::default());
     services.push(supervise::Role::new("serve", {
@@ -182,7 +240,9 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health
     }));
     let notify = equipment.as_ref().zip(journal).map(|(equipment, journal)| {
         let notify_stop = notify_stop.clone();
-        supervise::Role::new("notify", move || notifier::run(journal, equipment, &|| notify_stop.asked()))
+        supervise::Role::new("notify", move || {
+            notifier::run(journal, equipment, &|| notify_stop.asked())
+        })
     });
     // Ends with a log that ends, where it may.
     let drained = supervise::Role::new("drained", || {
@@ -199,7 +259,11 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health
     let groups = vec![
         supervise::Group { stop: stop.clone(), is_finite: false, roles: vec![drained] },
         supervise::Group { stop: page_stop, is_finite: false, roles: services },
-        supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
+        supervise::Group {
+            stop: notify_stop,
+            is_finite: false,
+            roles: notify.into_iter().collect(),
+        },
     ];
     let mut troubled = BTreeSet::new();
     let mut each_turn = || {
@@ -213,11 +277,17 @@ fn run_serve(config: &Config, until_drained: bool, metrics: Arc<Metrics>, health
             notifier::outage::report(journal, equipment, cause);
         }
     };
-    let beside = Beside { health: &health, each_turn: &mut each_turn, notice: Box::new(notice), abandon: &supervise::exit };
+    let beside = Beside {
+        health: &health,
+        each_turn: &mut each_turn,
+        notice: Box::new(notice),
+        abandon: &supervise::exit,
+    };
     supervise::supervise(groups, beside)
 }
 
-/// Makes or brings up to date what roles only look at: streams, settings, tables. Says what it has done.
+/// Makes or brings up to date what roles only look at: streams, settings, tables. Says what it has
+/// done.
 pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     let journal = migrated_journal(config)?;
     let journal = &*journal;
@@ -232,18 +302,24 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
         stores::warehouse(config)?;
     }
     let held = log::read_held(journal)?;
-    let settings = log::settle(journal, &held_settings(journal, config)?, super::ingest::reached(journal)?)?;
+    let settings =
+        log::settle(journal, &held_settings(journal, config)?, super::ingest::reached(journal)?)?;
     if held.is_some_and(|held| held.number != settings.number) {
         let groups: Vec<&str> = journal.groups_at_work()?.into_iter().map(Group::name).collect();
         if !groups.is_empty() {
             tracing::warn!(
                 number = settings.number,
                 groups = groups.join(" "),
-                "settings changed while roles run: they go on with their own until they are started with this configuration"
+                "settings changed while roles run: they go on with their own until they are \
+                    started with this configuration"
             );
         }
     }
-    tracing::info!(number = settings.number, from = record::time::display(settings.from), "settings are up to date");
+    tracing::info!(
+        number = settings.number,
+        from = record::time::display(settings.from),
+        "settings are up to date"
+    );
     Ok(())
 }
 
@@ -254,7 +330,11 @@ fn region_rows(config: &Config) -> Vec<warehouse::clickhouse::RegionRow> {
     use warehouse::clickhouse::RegionRow;
     let atlas = &config.places.placing.atlas;
     let population = |code: &str| config.places.population(code).unwrap_or(0);
-    let row = |region: &str, name: &str, parent: &str, level: Level, (latitude, longitude): (f64, f64)| RegionRow {
+    let row = |region: &str,
+               name: &str,
+               parent: &str,
+               level: Level,
+               (latitude, longitude): (f64, f64)| RegionRow {
         region: region.to_owned(),
         name: name.to_owned(),
         parent: parent.to_owned(),
@@ -274,9 +354,18 @@ fn region_rows(config: &Config) -> Vec<warehouse::clickhouse::RegionRow> {
     let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each).map(|own| {
         let [west, south, east, north] = own.bounds;
         let level = if own.parent.is_some() { Level::Own } else { Level::Beside };
-        row(own.code, own.name.unwrap_or(own.code), own.parent.unwrap_or_default(), level, ((south + north) / 2.0, (west + east) / 2.0))
+        row(
+            own.code,
+            own.name.unwrap_or(own.code),
+            own.parent.unwrap_or_default(),
+            level,
+            ((south + north) / 2.0, (west + east) / 2.0),
+        )
     });
-    let all = [row(WORLD, "World", "", Level::Beside, nowhere), row(UNLOCATED, "Place unknown", WORLD, Level::Country, nowhere)];
+    let all = [
+        row(WORLD, "World", "", Level::Beside, nowhere),
+        row(UNLOCATED, "Place unknown", WORLD, Level::Country, nowhere),
+    ];
     all.into_iter().chain(world).chain(own).collect()
 }
 
@@ -294,14 +383,23 @@ fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
         ..Plan::default()
     };
     let report = migrate(&settings, &plan)?;
-    let names = |streams: &BTreeSet<journal::Stream>| streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ");
-    tracing::info!(generation = report.generation, made = names(&report.made), changed = names(&report.changed), "streams are up to date");
+    let names = |streams: &BTreeSet<journal::Stream>| {
+        streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(" ")
+    };
+    tracing::info!(
+        generation = report.generation,
+        made = names(&report.made),
+        changed = names(&report.changed),
+        "streams are up to date"
+    );
     let journal = KafkaJournal::open(settings.clone())?;
     if log::state(&journal)? != LogState::Drained {
         return Ok(Box::new(journal));
     }
-    // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher generation.
-    // Landing forgets its place first: after a kill between the two the log is still drained, and both are done again.
+    // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher
+    // generation.
+    // Landing forgets its place first: after a kill between the two the log is still drained, and
+    // both are done again.
     drop(journal);
     land::begin_anew(&*stores::warehouse(config)?)?;
     let report = migrate(&settings, &Plan { anew: true, ..plan })?;

@@ -1,8 +1,11 @@
 //! The desk: what people do with alerts, written into the stream of alerts.
 //!
-//! One path for page, API and terminal. A change becomes a record that names what it was made against; it is appended, and the stream
-//! is read on until that record has come by: only then is it known whether it holds or another was faster, whoever wrote that.
-//! What was decided to be an event, or was known, leaves later baselines by an exclusion record in `tallies`, and comes back into them by
+//! One path for page, API and terminal. A change becomes a record that names what it was made
+//! against; it is appended, and the stream
+//! is read on until that record has come by: only then is it known whether it holds or another was
+//! faster, whoever wrote that.
+//! What was decided to be an event, or was known, leaves later baselines by an exclusion record in
+//! `tallies`, and comes back into them by
 //! a lift once that is corrected.
 
 use std::collections::BTreeMap;
@@ -12,7 +15,10 @@ use anyhow::{Context, anyhow};
 use journal::{Entry, Journal, Stream};
 use record::region::WORLD;
 use record::time::{DAY, HOUR, pane_border};
-use record::{Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused, Version};
+use record::{
+    Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused,
+    Version,
+};
 
 use super::log::{self, LogState};
 use crate::drive::again;
@@ -20,7 +26,8 @@ use crate::drive::again;
 /// Changes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 64;
 const READ_BYTES_MAX: usize = 1 << 20;
-/// What has been excluded and lifted, in the stream `feeds`: it is made anew together with `tallies`.
+/// What has been excluded and lifted, in the stream `feeds`: it is made anew together with
+/// `tallies`.
 const EXCLUDED: &str = "excluded/";
 /// Baselines don't reach further back, so neither need exclusions.
 const BASELINES_REACH: Micros = 400 * DAY;
@@ -47,9 +54,19 @@ struct Said {
 
 impl<'a> Desk<'a> {
     /// Reads everything there is; alerts are kept for ever, and there are few.
-    pub(crate) fn open(journal: &'a dyn Journal, clock: fn() -> Micros) -> anyhow::Result<Desk<'a>> {
+    pub(crate) fn open(
+        journal: &'a dyn Journal,
+        clock: fn() -> Micros,
+    ) -> anyhow::Result<Desk<'a>> {
         let next = again(|| journal.extent(Stream::Alerts, 0))?.start;
-        let mut desk = Desk { journal, fold: AlertFold::default(), next, versions: Vec::new(), said: BTreeMap::new(), clock };
+        let mut desk = Desk {
+            journal,
+            fold: AlertFold::default(),
+            next,
+            versions: Vec::new(),
+            said: BTreeMap::new(),
+            clock,
+        };
         for key in again(|| journal.keys(Stream::Feeds, EXCLUDED))? {
             let id = &key[EXCLUDED.len()..];
             if let Some(said) = said_of(journal, id)? {
@@ -67,79 +84,126 @@ impl<'a> Desk<'a> {
     /// The newest version of an alert before a position of the stream.
     pub(crate) fn newest_before(&self, position: Position) -> Version {
         let before = self.versions.partition_point(|(at, _)| *at < position);
-        before.checked_sub(1).and_then(|last| self.versions.get(last)).map_or(Version(0), |(_, version)| *version)
+        before
+            .checked_sub(1)
+            .and_then(|last| self.versions.get(last))
+            .map_or(Version(0), |(_, version)| *version)
     }
 
     /// Reads what has come, and says to watch what was decided since.
     pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
         loop {
-            let batch = again(|| self.journal.read(Stream::Alerts, 0, self.next, READ_BYTES_MAX, Duration::ZERO))?;
+            let batch = again(|| {
+                self.journal.read(Stream::Alerts, 0, self.next, READ_BYTES_MAX, Duration::ZERO)
+            })?;
             if batch.records.is_empty() {
                 return self.tell_watch();
             }
             for (position, bytes) in &batch.records {
-                match Record::decode(bytes).with_context(|| format!("record {position} of `alerts`"))? {
+                match Record::decode(bytes)
+                    .with_context(|| format!("record {position} of `alerts`"))?
+                {
                     Record::Alert(alert) => {
-                        let newest = self.versions.last().map_or(alert.version, |(_, version)| alert.version.max(*version));
+                        let newest = self
+                            .versions
+                            .last()
+                            .map_or(alert.version, |(_, version)| alert.version.max(*version));
                         self.versions.push((*position, newest));
                         self.fold.apply(alert);
                     }
                     Record::AlertEvent(event) => _ = self.fold.apply_event(event),
-                    other => return Err(anyhow!("record {position} of `alerts` is a {}", other.kind())),
+                    other => {
+                        return Err(anyhow!("record {position} of `alerts` is a {}", other.kind()));
+                    }
                 }
             }
             self.next = batch.next;
         }
     }
 
-    /// Makes a change, and says how the alert stands after it. When this returns, the change is durable and holds.
-    pub(crate) fn change(&mut self, id: &str, change: &AlertChange, actor: &str) -> Result<AlertEvent, Refused> {
+    /// Makes a change, and says how the alert stands after it. When this returns, the change is
+    /// durable and holds.
+    pub(crate) fn change(
+        &mut self,
+        id: &str,
+        change: &AlertChange,
+        actor: &str,
+    ) -> Result<AlertEvent, Refused> {
         let failed = |error: anyhow::Error| Refused::Failed(format!("{error:#}"));
         self.read_on().map_err(failed)?;
         let event = self.fold.event(id, change, actor, (self.clock)())?;
         let entry = Entry { partition: 0, bytes: Record::AlertEvent(event.clone()).encode() };
-        again(|| self.journal.append(Stream::Alerts, std::slice::from_ref(&entry))).map_err(failed)?;
+        again(|| self.journal.append(Stream::Alerts, std::slice::from_ref(&entry)))
+            .map_err(failed)?;
         self.read_on().map_err(failed)?;
         let known = self.fold.get(id).map_or(&[][..], |(_, events)| events);
         match known.get(event.after as usize) {
             Some(taken) if *taken == event => Ok(event),
-            _ => Err(Refused::Stale { known: u32::try_from(known.len()).unwrap_or(u32::MAX), after: event.after }),
+            _ => Err(Refused::Stale {
+                known: u32::try_from(known.len()).unwrap_or(u32::MAX),
+                after: event.after,
+            }),
         }
     }
 
-    /// Appends what decided episodes take out of baselines, and what corrected ones put back. After a kill before it was noted it is
-    /// appended again: watch takes what it knows for nothing new. What another desk said with less knowledge is said anew.
+    /// Appends what decided episodes take out of baselines, and what corrected ones put back. After
+    /// a kill before it was noted it is
+    /// appended again: watch takes what it knows for nothing new. What another desk said with less
+    /// knowledge is said anew.
     fn tell_watch(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         let mut due = Vec::new();
         for (alert, events) in self.fold.entries() {
             let wanted = wanted(alert, events);
-            let is_done = wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.said.get(&alert.id)));
-            if let Some(wanted) = wanted.filter(|_| !is_done && now - alert.window_end < BASELINES_REACH) {
+            let is_done =
+                wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.said.get(&alert.id)));
+            if let Some(wanted) =
+                wanted.filter(|_| !is_done && now - alert.window_end < BASELINES_REACH)
+            {
                 due.push((alert.id.clone(), events.len(), wanted));
             }
         }
-        // A log that has ended takes no more; the next one begins without this note, and is told then.
+        // A log that has ended takes no more; the next one begins without this note, and is told
+        // then.
         if due.is_empty() || log::state(self.journal)? != LogState::Open {
             return Ok(());
         }
         for (id, changes, wanted) in due {
             // Another desk may have been faster, or know more.
-            if let Some(said) = said_of(self.journal, &id)?.filter(|said| said.changes > changes || wanted.is_in(Some(said))) {
+            if let Some(said) = said_of(self.journal, &id)?
+                .filter(|said| said.changes > changes || wanted.is_in(Some(said)))
+            {
                 self.said.insert(id, said);
                 continue;
             }
             let (records, to) = match wanted {
-                Wanted::Excluded { to, exclusions, .. } => (exclusions.into_iter().map(Record::Exclusion).collect(), Some(to)),
+                Wanted::Excluded { to, exclusions, .. } => {
+                    (exclusions.into_iter().map(Record::Exclusion).collect(), Some(to))
+                }
                 Wanted::Lifted { lift, .. } => (vec![Record::Lift(lift)], None),
             };
-            let entries: Vec<Entry> = records.iter().map(|record| Entry { partition: 0, bytes: record.encode() }).collect();
+            let entries: Vec<Entry> = records
+                .iter()
+                .map(|record| Entry { partition: 0, bytes: record.encode() })
+                .collect();
             again(|| self.journal.append(Stream::Tallies, &entries))?;
             let said = Said { changes, to };
-            again(|| self.journal.put(Stream::Feeds, &[(format!("{EXCLUDED}{id}"), Some(said.written().into_bytes()))]))?;
+            again(|| {
+                self.journal.put(
+                    Stream::Feeds,
+                    &[(format!("{EXCLUDED}{id}"), Some(said.written().into_bytes()))],
+                )
+            })?;
             match to {
-                Some(to) => tracing::info!(alert = id, to = record::time::display(to), "an episode leaves later baselines"),
-                None => tracing::info!(alert = id, "an episode was none after all, and is in later baselines again"),
+                Some(to) => tracing::info!(
+                    alert = id,
+                    to = record::time::display(to),
+                    "an episode leaves later baselines"
+                ),
+                None => tracing::info!(
+                    alert = id,
+                    "an episode was none after all, and is in later baselines again"
+                ),
             }
             self.said.insert(id, said);
         }
@@ -185,7 +249,9 @@ impl Wanted {
         match (self, said) {
             (Wanted::Excluded { to, .. }, Some(said)) => said.to.is_some_and(|said| said >= *to),
             // An exclusion may stand in the log without its note.
-            (Wanted::Lifted { changes, .. }, Some(said)) => said.to.is_none() && said.changes >= *changes,
+            (Wanted::Lifted { changes, .. }, Some(said)) => {
+                said.to.is_none() && said.changes >= *changes
+            }
             (_, None) => false,
         }
     }
@@ -197,17 +263,23 @@ fn wanted(alert: &Alert, events: &[AlertEvent]) -> Option<Wanted> {
     let decided = events.iter().rposition(leaves)?;
     let valid_from = |event: &AlertEvent| pane_border(event.at.max(alert.window_end), HOUR) + HOUR;
     Some(match events.get(decided + 1) {
-        None => Wanted::Excluded { to: alert.window_end, exclusions: exclusions(alert, valid_from(&events[decided])) },
-        Some(corrected) => {
-            Wanted::Lifted { changes: decided + 2, lift: Lift { alert: alert.id.clone(), valid_from: valid_from(corrected) } }
-        }
+        None => Wanted::Excluded {
+            to: alert.window_end,
+            exclusions: exclusions(alert, valid_from(&events[decided])),
+        },
+        Some(corrected) => Wanted::Lifted {
+            changes: decided + 2,
+            lift: Lift { alert: alert.id.clone(), valid_from: valid_from(corrected) },
+        },
     })
 }
 
-/// The regions of an episode, from the start of the window that raised it to the end of the last one told of. The world only if it is
+/// The regions of an episode, from the start of the window that raised it to the end of the last
+/// one told of. The world only if it is
 /// what was in alarm itself: it covers everything, also where nothing happened.
 fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
-    let regions = alert.regions.iter().filter(|region| region.as_str() != WORLD || alert.region == WORLD);
+    let regions =
+        alert.regions.iter().filter(|region| region.as_str() != WORLD || alert.region == WORLD);
     regions
         .map(|region| Exclusion {
             topic: alert.topic.clone(),
@@ -220,11 +292,16 @@ fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
         .collect()
 }
 
-/// How often the stream is looked at while nobody asks: decided episodes go on, and other processes write too.
+/// How often the stream is looked at while nobody asks: decided episodes go on, and other processes
+/// write too.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Answers changes until nobody can ask any more.
-pub(crate) fn run(journal: &dyn Journal, clock: fn() -> Micros, mut asked: tokio::sync::mpsc::Receiver<web::Change>) -> anyhow::Result<()> {
+pub(crate) fn run(
+    journal: &dyn Journal,
+    clock: fn() -> Micros,
+    mut asked: tokio::sync::mpsc::Receiver<web::Change>,
+) -> anyhow::Result<()> {
     let mut desk: Option<Desk<'_>> = None;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     loop {
@@ -243,7 +320,9 @@ pub(crate) fn run(journal: &dyn Journal, clock: fn() -> Micros, mut asked: tokio
         // What was read stays; after an error it is read anew, from the beginning.
         let opened = match desk.take() {
             Some(desk) => Ok(desk),
-            None => Desk::open(journal, clock).map_err(|error| Refused::Failed(format!("{error:#}"))),
+            None => {
+                Desk::open(journal, clock).map_err(|error| Refused::Failed(format!("{error:#}")))
+            }
         };
         let result = opened.and_then(|mut opened| {
             let result = opened.change(&alert, &change, &actor);

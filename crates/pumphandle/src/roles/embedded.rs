@@ -1,7 +1,9 @@
 //! All roles in one process, over the local journal and warehouse.
 //!
-//! A thread each for ingest, tally, watch and land, one for the page, one for the notifier. They end in the order in which data
-//! flows, each when it has read all that the one before it wrote; the page after them, and the notifier last. A role that ends
+//! A thread each for ingest, tally, watch and land, one for the page, one for the notifier. They
+//! end in the order in which data
+//! flows, each when it has read all that the one before it wrote; the page after them, and the
+//! notifier last. A role that ends
 //! before that ends the process (see [`supervise`]).
 
 use std::collections::BTreeSet;
@@ -30,7 +32,8 @@ use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, TallyStage, WatchSt
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 
-/// A process that has run for so long reports its next failure, however short ago the one before it was.
+/// A process that has run for so long reports its next failure, however short ago the one before it
+/// was.
 const SETTLED_AFTER: Duration = Duration::from_secs(3600);
 
 pub(crate) type Clock = fn() -> Micros;
@@ -51,8 +54,22 @@ pub(crate) struct Embedded {
 }
 
 /// Runs until asked to stop, or until drained.
-pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::TcpListener>) -> anyhow::Result<()> {
-    let Embedded { config, until_drained, worlds, simulated, clock, people_clock, metrics, health, json } = embedded;
+pub(crate) fn run(
+    embedded: Embedded,
+    stop: &Stop,
+    listener: Option<std::net::TcpListener>,
+) -> anyhow::Result<()> {
+    let Embedded {
+        config,
+        until_drained,
+        worlds,
+        simulated,
+        clock,
+        people_clock,
+        metrics,
+        health,
+        json,
+    } = embedded;
     let clocks = (clock, people_clock);
     let mut printer = Printer::of(&config, json);
     let seen = Arc::new(Seen::default());
@@ -62,27 +79,67 @@ pub(crate) fn run(embedded: Embedded, stop: &Stop, listener: Option<std::net::Tc
     let mut journal = stores::local_journal(&config)?;
     if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
-        let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
-        pipeline(&journal, &config, settings, Worlds::new(), true, clocks, stop, None, simulated, true, &show, &mut printer)?;
+        let settings = log::settle(
+            &journal,
+            &held_settings(&journal, &config)?,
+            super::ingest::reached(&journal)?,
+        )?;
+        pipeline(
+            &journal,
+            &config,
+            settings,
+            Worlds::new(),
+            true,
+            clocks,
+            stop,
+            None,
+            simulated,
+            true,
+            &show,
+            &mut printer,
+        )?;
         if until_drained {
             return Ok(());
         }
     }
     if log::state(&journal)? == LogState::Drained {
-        // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher generation.
-        // Landing forgets its place first: after a kill between the two the log is still drained, and both are done again.
+        // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher
+        // generation.
+        // Landing forgets its place first: after a kill between the two the log is still drained,
+        // and both are done again.
         land::begin_anew(&*stores::warehouse(&config)?)?;
         let generation = journal.new_generation(&[Stream::Alerts])?;
         tracing::info!(generation, "the log had ended, a new one begins");
     }
-    let settings = log::settle(&journal, &held_settings(&journal, &config)?, super::ingest::reached(&journal)?)?;
-    pipeline(&journal, &config, settings, worlds, until_drained, clocks, stop, listener, simulated, false, &show, &mut printer)
+    let settings = log::settle(
+        &journal,
+        &held_settings(&journal, &config)?,
+        super::ingest::reached(&journal)?,
+    )?;
+    pipeline(
+        &journal,
+        &config,
+        settings,
+        worlds,
+        until_drained,
+        clocks,
+        stop,
+        listener,
+        simulated,
+        false,
+        &show,
+        &mut printer,
+    )
 }
 
-/// The settings of the configuration with the fingerprints of the keys; these are made where the log is still empty.
+/// The settings of the configuration with the fingerprints of the keys; these are made where the
+/// log is still empty.
 pub(crate) fn held_settings(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings> {
     keys::warn_of_place(config);
-    Ok(Settings { key_fingerprints: Keys::open(journal, config)?.fingerprints(), ..config.settings() })
+    Ok(Settings {
+        key_fingerprints: Keys::open(journal, config)?.fingerprints(),
+        ..config.settings()
+    })
 }
 
 /// Where a pipeline shows what it does.
@@ -108,7 +165,8 @@ fn pipeline(
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
-    let (metrics, seen, health) = (Arc::clone(show.metrics), Arc::clone(show.seen), Arc::clone(show.health));
+    let (metrics, seen, health) =
+        (Arc::clone(show.metrics), Arc::clone(show.seen), Arc::clone(show.health));
     let sources = Arc::new(SourceStates::default());
     let landed = Landed::new(&metrics);
     let gaps = Gaps::of(config.journal.accept_gaps);
@@ -120,14 +178,16 @@ fn pipeline(
         let health = Arc::clone(&health);
         Arc::new(move || health.lasting())
     };
-    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, people_clock)?.observed(Arc::clone(&metrics), degraded);
+    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, people_clock)?
+        .observed(Arc::clone(&metrics), degraded);
     notifier::note_new(shared, config)?;
     let tally_flow = Flow::default();
     let watch_flow = tally_flow.then();
     let land_flow = watch_flow.then();
     let (page_stop, notify_stop) = (Stop::default(), Stop::default());
     let ingest = Role::new("ingest", {
-        let (flow, metrics, stop, settings) = (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
+        let (flow, metrics, stop, settings) =
+            (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
         let (keys, sources) = (&keys, Arc::clone(&sources));
         move || {
             // Whatever happens here, those behind must not wait for more.
@@ -167,7 +227,16 @@ fn pipeline(
             landed.begun();
             let mut print = |rows: &[Record]| printer.print(rows);
             let drain = Drain::new(&flow, &stop, DRAIN_MAX);
-            land::run(shared, &*warehouse, &Ends::Drained(&drain), gaps, &health, &mut enforce, &mut print, &landed)
+            land::run(
+                shared,
+                &*warehouse,
+                &Ends::Drained(&drain),
+                gaps,
+                &health,
+                &mut enforce,
+                &mut print,
+                &landed,
+            )
         }
     });
     // On a page somebody may subscribe at any time.
@@ -187,14 +256,26 @@ fn pipeline(
             Ok(())
         }));
         services.push(Role::new("desk", move || desk::run(shared, people_clock, asked)));
-        let page =
-            super::page::web(config, Arc::clone(&warehouse), Arc::clone(&metrics), simulated, listener.local_addr()?, Some(changes))?;
-        let page = Web { subscriptions: Some(subscriptions), erasures: Some(erasures), ready: Some(ready_check(&health)), ..page };
+        let page = super::page::web(
+            config,
+            Arc::clone(&warehouse),
+            Arc::clone(&metrics),
+            simulated,
+            listener.local_addr()?,
+            Some(changes),
+        )?;
+        let page = Web {
+            subscriptions: Some(subscriptions),
+            erasures: Some(erasures),
+            ready: Some(ready_check(&health)),
+            ..page
+        };
         let page_stop = page_stop.clone();
         services.push(Role::new("serve", move || serve(listener, page, page_stop)));
     }
     services.push(Role::new("figures", {
-        let (metrics, warehouse, page_stop) = (Arc::clone(&metrics), Arc::clone(&warehouse), page_stop.clone());
+        let (metrics, warehouse, page_stop) =
+            (Arc::clone(&metrics), Arc::clone(&warehouse), page_stop.clone());
         move || {
             monitor::watch_warehouse(&metrics, &*warehouse, None, clock, &page_stop);
             Ok(())
@@ -205,11 +286,20 @@ fn pipeline(
         Role::new("notify", move || notifier::run(shared, equipment, &|| notify_stop.asked()))
     });
     let groups = vec![
-        supervise::Group { stop: stop.clone(), is_finite: ended || until_drained, roles: vec![ingest, tally, watch, land] },
+        supervise::Group {
+            stop: stop.clone(),
+            is_finite: ended || until_drained,
+            roles: vec![ingest, tally, watch, land],
+        },
         supervise::Group { stop: page_stop, is_finite: false, roles: services },
-        supervise::Group { stop: notify_stop, is_finite: false, roles: notify.into_iter().collect() },
+        supervise::Group {
+            stop: notify_stop,
+            is_finite: false,
+            roles: notify.into_iter().collect(),
+        },
     ];
-    let mut conditions = Monitor::new(shared, &health, &metrics, &seen, &sources, config.notify.silence_after);
+    let mut conditions =
+        Monitor::new(shared, &health, &metrics, &seen, &sources, config.notify.silence_after);
     let began = Instant::now();
     let mut is_settled = false;
     let mut troubled = BTreeSet::new();
@@ -223,7 +313,12 @@ fn pipeline(
         }
     };
     let notice = |cause: &str| notifier::outage::report(shared, &equipment, cause);
-    let beside = Beside { health: &health, each_turn: &mut each_turn, notice: Box::new(notice), abandon: &supervise::exit };
+    let beside = Beside {
+        health: &health,
+        each_turn: &mut each_turn,
+        notice: Box::new(notice),
+        abandon: &supervise::exit,
+    };
     supervise::supervise(groups, beside)?;
     if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
         log::set_drained(journal)?;

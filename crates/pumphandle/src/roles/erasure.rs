@@ -1,6 +1,8 @@
-//! Erasure: takes an author's posts back on request, as the deletion of their account at its source would.
+//! Erasure: takes an author's posts back on request, as the deletion of their account at its source
+//! would.
 //!
-//! A removal under the author's pseudonyms is appended to their partition of `posts`; tally does the rest. What it takes back is
+//! A removal under the author's pseudonyms is appended to their partition of `posts`; tally does
+//! the rest. What it takes back is
 //! counted from the log, which holds posts as long as a removal can reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +29,19 @@ const BLUESKY: &str = "bluesky";
 const READ_BYTES_MAX: usize = 1 << 20;
 
 /// Answers requests until nobody can have any more.
-pub(crate) fn run(journal: &dyn Journal, config: &Config, clock: fn() -> Micros, mut asked: tokio::sync::mpsc::Receiver<ErasureAsked>) {
+pub(crate) fn run(
+    journal: &dyn Journal,
+    config: &Config,
+    clock: fn() -> Micros,
+    mut asked: tokio::sync::mpsc::Receiver<ErasureAsked>,
+) {
     while let Some(ErasureAsked { author, actor, answer }) = asked.blocking_recv() {
         let erased = erase(journal, config, &author, clock());
         match &erased {
             // Never whose: the log of the program is read by many.
-            Ok(erased) => tracing::info!(actor, posts = erased.posts, "an author was erased on request"),
+            Ok(erased) => {
+                tracing::info!(actor, posts = erased.posts, "an author was erased on request")
+            }
             Err(error) => tracing::warn!(actor, ?error, "an erasure was refused"),
         }
         // Whoever asked may have gone; what was written stands all the same.
@@ -42,35 +51,48 @@ pub(crate) fn run(journal: &dyn Journal, config: &Config, clock: fn() -> Micros,
 
 /// A DID is of Bluesky; everything else names its source first.
 fn source_and_id(author: &str) -> Option<(&str, &str)> {
-    let (source, id) = if author.starts_with("did:") { (BLUESKY, author) } else { author.split_once(':')? };
+    let (source, id) =
+        if author.starts_with("did:") { (BLUESKY, author) } else { author.split_once(':')? };
     (!source.is_empty() && !id.is_empty()).then_some((source, id))
 }
 
 /// Appends the removal and says what it takes back.
-pub(crate) fn erase(journal: &dyn Journal, config: &Config, author: &str, now: Micros) -> Result<Erased, ErasureRefused> {
+pub(crate) fn erase(
+    journal: &dyn Journal,
+    config: &Config,
+    author: &str,
+    now: Micros,
+) -> Result<Erased, ErasureRefused> {
     let failed = |error: anyhow::Error| ErasureRefused::Failed(format!("{error:#}"));
     let Some((source, id)) = source_and_id(author.trim()) else {
-        return Err(ErasureRefused::Invalid("an author is a DID or `SOURCE:ID`, such as `posts:user-17`".to_owned()));
+        return Err(ErasureRefused::Invalid(
+            "an author is a DID or `SOURCE:ID`, such as `posts:user-17`".to_owned(),
+        ));
     };
     let Some(settings) = log::read_held(journal).map_err(failed)? else {
-        return Err(ErasureRefused::Invalid("the log is empty: there is nothing to erase".to_owned()));
+        return Err(ErasureRefused::Invalid(
+            "the log is empty: there is nothing to erase".to_owned(),
+        ));
     };
     if log::state(journal).map_err(failed)? != LogState::Open {
         return Err(ErasureRefused::Invalid("the log has ended and takes no more".to_owned()));
     }
     let keys = Keys::open(journal, config).map_err(failed)?;
     let lexicon = Arc::clone(&config.topics.lexicon);
-    let mut intake = Intake::new(IntakeSettings::of(&settings, 0, keys.routing, keys.authors, lexicon));
+    let mut intake =
+        Intake::new(IntakeSettings::of(&settings, 0, keys.routing, keys.authors, lexicon));
     let mut removal_at = |at: Micros| match intake.removal(source, id, at) {
         Outcome::Post { routing: Routing::One(partition), post, .. } => Ok((partition, post)),
         _ => Err(ErasureRefused::Failed("the author has no partition".to_owned())),
     };
-    // By the log's clock, which stands still while nothing runs: what could be taken back then can be now. Pseudonyms are those of
+    // By the log's clock, which stands still while nothing runs: what could be taken back then can
+    // be now. Pseudonyms are those of
     // the epochs at the log's end, so the author is looked for under these.
     let reached = ingest::reached(journal).map_err(failed)?.unwrap_or(now);
     let (partition, removal) = removal_at(reached)?;
     let mut found = Found::default();
-    let authors: BTreeSet<Author> = removal.author.into_iter().chain(removal.author_before).collect();
+    let authors: BTreeSet<Author> =
+        removal.author.into_iter().chain(removal.author_before).collect();
     each_post(journal, partition, |post| found.take(post, &authors)).map_err(failed)?;
     // Right after their last post: the later a removal, the fewer earlier posts it reaches.
     let last = found.posts.values().map(|post| post.arrival).max();
@@ -109,7 +131,11 @@ struct Found {
 
 impl Found {
     fn take(&mut self, post: Post, authors: &BTreeSet<Author>) {
-        let is_theirs = post.author.into_iter().chain(post.author_before).any(|author| authors.contains(&author));
+        let is_theirs = post
+            .author
+            .into_iter()
+            .chain(post.author_before)
+            .any(|author| authors.contains(&author));
         match post.op {
             Op::Create if is_theirs => {
                 self.posts.insert(post.id, post);
@@ -122,11 +148,16 @@ impl Found {
     }
 }
 
-fn each_post(journal: &dyn Journal, partition: u32, mut take: impl FnMut(Post)) -> anyhow::Result<()> {
+fn each_post(
+    journal: &dyn Journal,
+    partition: u32,
+    mut take: impl FnMut(Post),
+) -> anyhow::Result<()> {
     let extent = again(|| journal.extent(Stream::Posts, partition))?;
     let mut next = extent.start;
     while next < extent.end {
-        let batch = again(|| journal.read(Stream::Posts, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
+        let batch =
+            again(|| journal.read(Stream::Posts, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
         if batch.next <= next {
             break;
         }

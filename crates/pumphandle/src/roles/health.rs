@@ -1,6 +1,7 @@
 //! Health of this process: what a restart would mend, and what works with less.
 //!
-//! Roles and the supervisor report conditions; `/readyz`, the page, the metrics and the notifier read them. Knows no threshold and
+//! Roles and the supervisor report conditions; `/readyz`, the page, the metrics and the notifier
+//! read them. Knows no threshold and
 //! no clock: whoever reports a condition decides when it holds.
 
 use std::collections::BTreeMap;
@@ -17,9 +18,11 @@ pub(crate) enum Severity {
     Failing,
 }
 
-/// The kinds of conditions: the values of `reason` in `pumphandle_degraded`. Of each there can be several, a subject each.
+/// The kinds of conditions: the values of `reason` in `pumphandle_degraded`. Of each there can be
+/// several, a subject each.
 pub(crate) mod condition {
-    /// A feed is connected and brings no event, or nothing for longer than its rate explains. Subject: the feed.
+    /// A feed is connected and brings no event, or nothing for longer than its rate explains.
+    /// Subject: the feed.
     pub(crate) const FEED_SILENT: &str = "feed-silent";
     /// A feed has ended with an error. Subject: the feed.
     pub(crate) const FEED_FAILED: &str = "feed-failed";
@@ -41,8 +44,18 @@ pub(crate) mod condition {
     pub(crate) const ROLE_ENDED: &str = "role-ended";
 
     /// Shown in metrics from the start, as 0.
-    pub(crate) const ALL: [&str; 10] =
-        [FEED_SILENT, FEED_FAILED, LAG, CLOCK, MAIL_REFUSED, DISK_FULL, BACKLOG, LANDING, NO_FRAMES, ROLE_ENDED];
+    pub(crate) const ALL: [&str; 10] = [
+        FEED_SILENT,
+        FEED_FAILED,
+        LAG,
+        CLOCK,
+        MAIL_REFUSED,
+        DISK_FULL,
+        BACKLOG,
+        LANDING,
+        NO_FRAMES,
+        ROLE_ENDED,
+    ];
 }
 
 /// What holds now, by kind and subject.
@@ -59,8 +72,15 @@ struct Condition {
 }
 
 impl Health {
-    /// Reports that a condition holds, with a detail that may change while it does. Its begin is logged.
-    pub(crate) fn report(&self, severity: Severity, what: &'static str, subject: &str, detail: impl Into<String>) {
+    /// Reports that a condition holds, with a detail that may change while it does. Its begin is
+    /// logged.
+    pub(crate) fn report(
+        &self,
+        severity: Severity,
+        what: &'static str,
+        subject: &str,
+        detail: impl Into<String>,
+    ) {
         let condition = Condition { severity, detail: detail.into() };
         let mut conditions = self.held();
         match conditions.get_mut(&(what, subject.to_owned())) {
@@ -88,7 +108,13 @@ impl Health {
     }
 
     /// Reports or clears.
-    pub(crate) fn set(&self, severity: Severity, what: &'static str, subject: &str, detail: Option<String>) {
+    pub(crate) fn set(
+        &self,
+        severity: Severity,
+        what: &'static str,
+        subject: &str,
+        detail: Option<String>,
+    ) {
         match detail {
             Some(detail) => self.report(severity, what, subject, detail),
             None => self.clear(what, subject),
@@ -98,19 +124,29 @@ impl Health {
     /// For `/readyz` and the page.
     pub(crate) fn readiness(&self) -> Readiness {
         let conditions = self.held();
-        let of = |severity| conditions.iter().filter(move |(_, condition)| condition.severity == severity);
+        let of = |severity| {
+            conditions.iter().filter(move |(_, condition)| condition.severity == severity)
+        };
         let reason = |((what, subject), condition): (&(&'static str, String), &Condition)| Reason {
             what: (*what).to_owned(),
             subject: subject.clone(),
             detail: condition.detail.clone(),
         };
-        Readiness { failing: of(Severity::Failing).map(reason).collect(), degraded: of(Severity::Degraded).map(reason).collect() }
+        Readiness {
+            failing: of(Severity::Failing).map(reason).collect(),
+            degraded: of(Severity::Degraded).map(reason).collect(),
+        }
     }
 
-    /// The degraded conditions, by name and subject, with a detail each: what those with a heartbeat are sent.
+    /// The degraded conditions, by name and subject, with a detail each: what those with a
+    /// heartbeat are sent.
     pub(crate) fn lasting(&self) -> BTreeMap<String, String> {
         let named = |reason: Reason| {
-            let name = if reason.subject.is_empty() { reason.what } else { format!("{} {}", reason.what, reason.subject) };
+            let name = if reason.subject.is_empty() {
+                reason.what
+            } else {
+                format!("{} {}", reason.what, reason.subject)
+            };
             (name, reason.detail)
         };
         self.readiness().degraded.into_iter().map(named).collect()
@@ -122,7 +158,11 @@ impl Health {
         for what in condition::ALL {
             let count = conditions.keys().filter(|(kind, _)| *kind == what).count();
             metrics
-                .gauge("pumphandle_degraded", "Conditions under which the program works with less, or fails, by kind.", &[("reason", what)])
+                .gauge(
+                    "pumphandle_degraded",
+                    "Conditions under which the program works with less, or fails, by kind.",
+                    &[("reason", what)],
+                )
                 .set(count as f64);
         }
     }
@@ -156,7 +196,8 @@ mod tests {
         health.degraded(condition::FEED_SILENT, "other", "no event for 2 min");
         health.failing(condition::NO_FRAMES, "", "no frame for 5 min");
         let readiness = health.readiness();
-        let details: Vec<&str> = readiness.degraded.iter().map(|reason| reason.detail.as_str()).collect();
+        let details: Vec<&str> =
+            readiness.degraded.iter().map(|reason| reason.detail.as_str()).collect();
         assert_eq!(details, ["no event for 4 min", "no event for 2 min"]);
         assert_eq!(readiness.failing.len(), 1);
         let metrics = Metrics::default();

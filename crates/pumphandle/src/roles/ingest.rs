@@ -1,13 +1,19 @@
-//! The ingest role: reads feeds, appends posts, and after them the ticks that say how far each feed has come.
+//! The ingest role: reads feeds, appends posts, and after them the ticks that say how far each feed
+//! has come.
 //!
-//! A tick stands in every partition behind every post that it speaks for; a feed's cursor is written after its tick. So a restart
+//! A tick stands in every partition behind every post that it speaks for; a feed's cursor is
+//! written after its tick. So a restart
 //! reads again what was not ticked, and what it appends twice is told by its identity.
 //!
-//! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is left, said and counted, and the
-//! others go on. What strangers write on a network is counted and warned of, and never a reason to end.
+//! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is
+//! left, said and counted, and the
+//! others go on. What strangers write on a network is counted and warned of, and never a reason to
+//! end.
 //!
-//! Several workers share the feeds: a feed belongs to the owner of one partition of the stream `feeds`, and the position of the
-//! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower epoch, which changes nothing.
+//! Several workers share the feeds: a feed belongs to the owner of one partition of the stream
+//! `feeds`, and the position of the
+//! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower
+//! epoch, which changes nothing.
 
 mod meters;
 
@@ -46,7 +52,8 @@ const LINES_A_TURN: usize = 2_000;
 /// Below so many lines a share says nothing.
 const LINES_JUDGED_MIN: u64 = 1_000;
 const UNSTEADY: &str = "pumphandle_clock_unsteady_seconds_total";
-const UNSTEADY_HELP: &str = "Seconds in which ticks waited because wall and monotonic clock did not agree.";
+const UNSTEADY_HELP: &str =
+    "Seconds in which ticks waited because wall and monotonic clock did not agree.";
 /// The stamps of a source must differ from our clock for so long before it is said.
 const LAG_SAID_AFTER: Micros = 10 * SECOND;
 /// With nothing to read, so long until the next look.
@@ -100,7 +107,8 @@ struct Running {
     /// The monotonic clock at the last line, and how far that line's stamp was behind our clock.
     event_at: Option<Micros>,
     lag: Option<Micros>,
-    /// The monotonic clock since when stamps have differed from our clock, and whether that was said.
+    /// The monotonic clock since when stamps have differed from our clock, and whether that was
+    /// said.
     differs: Option<(Micros, bool)>,
     rejects_said: Repeated,
     ahead_said: Repeated,
@@ -180,13 +188,17 @@ pub(crate) fn reached(journal: &dyn Journal) -> anyhow::Result<Option<Micros>> {
 
 fn places(journal: &dyn Journal) -> anyhow::Result<Vec<Place>> {
     let keys = again(|| journal.keys(Stream::Feeds, "cursor/"))?;
-    let places = keys.iter().map(|key| read_place(journal, key)).collect::<anyhow::Result<Vec<_>>>()?;
+    let places =
+        keys.iter().map(|key| read_place(journal, key)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(places.into_iter().flatten().collect())
 }
 
 fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>> {
     match again(|| journal.get(Stream::Feeds, key))? {
-        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("the cursor `{key}` is unreadable"))?)),
+        Some(bytes) => Ok(Some(
+            serde_json::from_slice(&bytes)
+                .with_context(|| format!("the cursor `{key}` is unreadable"))?,
+        )),
         None => Ok(None),
     }
 }
@@ -204,12 +216,20 @@ fn failed_key(feed: &str) -> String {
 /// What makes records of the lines of the feed that stands there in settings.
 pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: usize) -> Intake {
     let lexicon = Arc::clone(&config.topics.lexicon);
-    let mut intake = IntakeSettings::of(settings, index as u16, keys.routing.clone(), keys.authors.clone(), lexicon);
+    let mut intake = IntakeSettings::of(
+        settings,
+        index as u16,
+        keys.routing.clone(),
+        keys.authors.clone(),
+        lexicon,
+    );
     intake.segment = config.topics.segment;
     intake.limits = config.limits.of_lines();
     intake.langs_max = config.limits.langs_per_post;
     intake.placing = config.places.placing.clone();
-    if let Some(FeedKind::Jetstream { profiles: Some(profiles), .. }) = config.feeds.get(index).map(|feed| &feed.kind) {
+    if let Some(FeedKind::Jetstream { profiles: Some(profiles), .. }) =
+        config.feeds.get(index).map(|feed| &feed.kind)
+    {
         intake.profiles = Some(profiles.rules);
     }
     Intake::new(intake)
@@ -218,7 +238,12 @@ pub(crate) fn intake(config: &Config, settings: &Settings, keys: &Keys, index: u
 /// The partition of the stream `feeds` whose owner reads the feed.
 fn share_of(feed: &str, partitions: u32) -> u32 {
     let hash = blake3::hash(feed.as_bytes());
-    let spread = u32::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1], hash.as_bytes()[2], hash.as_bytes()[3]]);
+    let spread = u32::from_le_bytes([
+        hash.as_bytes()[0],
+        hash.as_bytes()[1],
+        hash.as_bytes()[2],
+        hash.as_bytes()[3],
+    ]);
     spread % partitions.max(1)
 }
 
@@ -246,7 +271,8 @@ pub(crate) struct Ingest<'a> {
     feeds: Vec<Running>,
     ticks: TickClock,
     entries: Vec<Entry>,
-    /// Those of the entries that must come after all others, where an append has no order of its own.
+    /// Those of the entries that must come after all others, where an append has no order of its
+    /// own.
     tick_entries: Vec<Entry>,
     rejects: Vec<Entry>,
     ticked: bool,
@@ -282,12 +308,16 @@ impl<'a> Ingest<'a> {
         around: Around,
     ) -> anyhow::Result<Ingest<'a>> {
         let shares = journal.partitions(Stream::Feeds);
-        let planned = config.feeds.iter().take(settings.feeds.len()).enumerate().map(|(index, feed)| Planned {
-            index,
-            name: feed.name.clone(),
-            share: share_of(&feed.name, shares),
-            finite: matches!(feed.kind, FeedKind::File { follow: false, .. }) && worlds.iter().all(|(world, _)| *world != feed.name),
-        });
+        let planned =
+            config.feeds.iter().take(settings.feeds.len()).enumerate().map(|(index, feed)| {
+                Planned {
+                    index,
+                    name: feed.name.clone(),
+                    share: share_of(&feed.name, shares),
+                    finite: matches!(feed.kind, FeedKind::File { follow: false, .. })
+                        && worlds.iter().all(|(world, _)| *world != feed.name),
+                }
+            });
         let planned = planned.collect();
         Ok(Ingest {
             journal,
@@ -320,7 +350,9 @@ impl<'a> Ingest<'a> {
             match change {
                 Change::Given(share) => {
                     self.shares.insert(share);
-                    let ours: Vec<usize> = (0..self.planned.len()).filter(|planned| self.planned[*planned].share == share).collect();
+                    let ours: Vec<usize> = (0..self.planned.len())
+                        .filter(|planned| self.planned[*planned].share == share)
+                        .collect();
                     for planned in ours {
                         self.take_on(planned)?;
                     }
@@ -332,7 +364,11 @@ impl<'a> Ingest<'a> {
                     for feed in planned.iter().filter(|planned| planned.share == share) {
                         tracing::info!(feed = feed.name, "feed lost to another process");
                     }
-                    feeds.retain(|feed| planned.iter().all(|planned| planned.name != feed.name || planned.share != share));
+                    feeds.retain(|feed| {
+                        planned
+                            .iter()
+                            .all(|planned| planned.name != feed.name || planned.share != share)
+                    });
                     for planned in planned.iter().filter(|planned| planned.share == share) {
                         tracing::info!(feed = planned.name, "given to another worker");
                         self.around.sources.forget(&planned.name);
@@ -343,16 +379,19 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Claims the feed and resumes it. The claim's position is its epoch: what an earlier owner still says is told by it.
+    /// Claims the feed and resumes it. The claim's position is its epoch: what an earlier owner
+    /// still says is told by it.
     fn take_on(&mut self, planned: usize) -> anyhow::Result<()> {
         let Planned { index, ref name, finite, .. } = self.planned[planned];
         let name = name.clone();
         let claim = (format!("claim/{name}"), Some(std::process::id().to_string().into_bytes()));
         // What an earlier owner has read to the end is looked at again.
         let claim = [claim, (read_key(&name), None), (failed_key(&name), None)];
-        let epoch = again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
+        let epoch =
+            again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
         let (place, _) = last_place(self.journal, &name)?;
-        // Ours from now on, before our first tick: what an earlier owner ticks after it is ignored, and so must be where that one stands.
+        // Ours from now on, before our first tick: what an earlier owner ticks after it is ignored,
+        // and so must be where that one stands.
         let place = place.unwrap_or(Place { cursor: None, reached: None });
         let own = (place_key(&name, epoch), Some(serde_json::to_vec(&place)?));
         again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&own)))?;
@@ -383,7 +422,8 @@ impl<'a> Ingest<'a> {
             Ok(source) => (source, None),
             Err(error) => (Source::None, Some(format!("it could not be opened: {error:#}"))),
         };
-        let feed = Running { finite, live, cursor, ..Running::of(name, epoch, source, progress, meters) };
+        let feed =
+            Running { finite, live, cursor, ..Running::of(name, epoch, source, progress, meters) };
         self.feeds.push(feed);
         if let Some(why) = failed {
             self.fail(self.feeds.len() - 1, why)?;
@@ -391,10 +431,15 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// A feed that can't be read on: the others go on without it, its end is not claimed and what it lacks is not covered.
+    /// A feed that can't be read on: the others go on without it, its end is not claimed and what
+    /// it lacks is not covered.
     fn fail(&mut self, index: usize, why: String) -> anyhow::Result<()> {
         let feed = &mut self.feeds[index];
-        tracing::error!(feed = feed.name, why, "this feed has failed and is read no more; the others go on");
+        tracing::error!(
+            feed = feed.name,
+            why,
+            "this feed has failed and is read no more; the others go on"
+        );
         feed.source = Source::None;
         feed.progress.on_failed();
         feed.meters.failed.set(1.0);
@@ -425,11 +470,15 @@ impl<'a> Ingest<'a> {
                     Some(Cursor::File(cursor)) => Some(cursor),
                     _ => None,
                 };
-                Ok(Source::File(Box::new(FileReader::open(files, from)?), Box::new(intake(self.config, &self.settings, &self.keys, index))))
+                Ok(Source::File(
+                    Box::new(FileReader::open(files, from)?),
+                    Box::new(intake(self.config, &self.settings, &self.keys, index)),
+                ))
             }
             FeedKind::Jetstream { urls, collections, wire, rewind, idle_timeout, profiles } => {
                 let user_agent = user_agent(self.config);
-                let idle = Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000));
+                let idle =
+                    Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000));
                 let jetstream = JetstreamSettings {
                     wire: match wire {
                         Wire::Auto => None,
@@ -442,9 +491,10 @@ impl<'a> Ingest<'a> {
                     ping_every: (idle / 3).min(PING_EVERY_MAX),
                     queue: self.config.limits.queue,
                     collections: collections.clone(),
-                    profiles: profiles
-                        .as_ref()
-                        .map(|profiles| ProfileSettings { user_agent: user_agent.clone(), ..profiles.settings.clone() }),
+                    profiles: profiles.as_ref().map(|profiles| ProfileSettings {
+                        user_agent: user_agent.clone(),
+                        ..profiles.settings.clone()
+                    }),
                     user_agent,
                     ..JetstreamSettings::new(&feed.name, urls.clone())
                 };
@@ -452,13 +502,20 @@ impl<'a> Ingest<'a> {
                     Some(Cursor::Jetstream(cursor)) => Some(cursor),
                     _ => None,
                 };
-                let world = jetstream::World { clock: self.around.clock.clone(), random: Box::new(random) };
-                Ok(Source::Live(jetstream::start(jetstream, from, intake(self.config, &self.settings, &self.keys, index), world)?))
+                let world =
+                    jetstream::World { clock: self.around.clock.clone(), random: Box::new(random) };
+                Ok(Source::Live(jetstream::start(
+                    jetstream,
+                    from,
+                    intake(self.config, &self.settings, &self.keys, index),
+                    world,
+                )?))
             }
         }
     }
 
-    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read, by whomever, and the log has ended.
+    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read, by
+    /// whomever, and the log has ended.
     pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<()> {
         loop {
             self.share()?;
@@ -491,7 +548,8 @@ impl<'a> Ingest<'a> {
         Ok(busy)
     }
 
-    /// Whether wall and monotonic clock agree. While they don't, no tick says how far feeds have come.
+    /// Whether wall and monotonic clock agree. While they don't, no tick says how far feeds have
+    /// come.
     fn is_steady(&mut self, now: Now) -> bool {
         let step = self.around.clock.step();
         match (step, self.unsteady) {
@@ -499,7 +557,8 @@ impl<'a> Ingest<'a> {
                 self.unsteady = Some(now.monotonic);
                 tracing::warn!(
                     seconds = step / SECOND,
-                    "the wall clock has left the monotonic one: ticks wait until both have agreed for 60 s"
+                    "the wall clock has left the monotonic one: ticks wait until both have agreed \
+                        for 60 s"
                 );
             }
             (None, Some(since)) => {
@@ -507,7 +566,10 @@ impl<'a> Ingest<'a> {
                 let metrics = &self.around.metrics;
                 let waited = u64::try_from((now.monotonic - since) / SECOND).unwrap_or(0);
                 metrics.counter(UNSTEADY, UNSTEADY_HELP, &[]).add(waited);
-                tracing::warn!(seconds = (now.monotonic - since) / SECOND, "wall and monotonic clock agree again: ticks go on");
+                tracing::warn!(
+                    seconds = (now.monotonic - since) / SECOND,
+                    "wall and monotonic clock agree again: ticks go on"
+                );
             }
             _ => {}
         }
@@ -523,18 +585,30 @@ impl<'a> Ingest<'a> {
         let clock = &self.around.clock;
         let metrics = &self.around.metrics;
         let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[]);
-        gauge("pumphandle_clock_steady", "1 while wall and monotonic clock agree; ticks wait while they don't.")
-            .set(f64::from(u8::from(clock.steady())));
+        gauge(
+            "pumphandle_clock_steady",
+            "1 while wall and monotonic clock agree; ticks wait while they don't.",
+        )
+        .set(f64::from(u8::from(clock.steady())));
         metrics
-            .counter("pumphandle_clock_steps_total", "Times that the wall clock left the monotonic one by more than a minute.", &[])
+            .counter(
+                "pumphandle_clock_steps_total",
+                "Times that the wall clock left the monotonic one by more than a minute.",
+                &[],
+            )
             .raise_to(clock.steps());
-        gauge("pumphandle_append_bytes_max", "The most bytes appended at once; `limits.batch-bytes` bounds what is added to.")
-            .set(self.appended_most as f64);
+        gauge(
+            "pumphandle_append_bytes_max",
+            "The most bytes appended at once; `limits.batch-bytes` bounds what is added to.",
+        )
+        .set(self.appended_most as f64);
         metrics.counter(UNSTEADY, UNSTEADY_HELP, &[]);
-        let degraded = self.around.sources.all().values().filter(|state| state.problem(now).is_some()).count();
+        let degraded =
+            self.around.sources.all().values().filter(|state| state.problem(now).is_some()).count();
         gauge(
             "pumphandle_feeds_degraded",
-            "Feeds that have failed, bring nothing, or whose stamps differ from our clock by more than a minute.",
+            "Feeds that have failed, bring nothing, or whose stamps differ from our clock by more \
+                than a minute.",
         )
         .set(degraded as f64);
         for feed in &self.feeds {
@@ -554,13 +628,17 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Tells the others which of our feeds have been read to the end; once all finite ones have, ends the rest; once all feeds
-    /// have ended, whoever owns the first share ends the log. A log of which a feed has failed is not ended.
+    /// Tells the others which of our feeds have been read to the end; once all finite ones have,
+    /// ends the rest; once all feeds
+    /// have ended, whoever owns the first share ends the log. A log of which a feed has failed is
+    /// not ended.
     fn drained(&mut self) -> anyhow::Result<bool> {
         self.say_read()?;
         self.say_failed()?;
         let done = |feed: &Running| feed.said_read || feed.failed_noted;
-        if self.feeds.iter().any(|feed| feed.finite && !done(feed)) || Instant::now() < self.next_look {
+        if self.feeds.iter().any(|feed| feed.finite && !done(feed))
+            || Instant::now() < self.next_look
+        {
             return Ok(false);
         }
         self.next_look = Instant::now() + LOOK_EVERY;
@@ -568,14 +646,24 @@ impl<'a> Ingest<'a> {
         let failed = again(|| self.journal.keys(Stream::Feeds, "failed/"))?;
         let is_read = |planned: &&Planned| read.contains(&read_key(&planned.name));
         let is_failed = |planned: &&Planned| failed.contains(&failed_key(&planned.name));
-        if self.planned.iter().filter(|planned| planned.finite).all(|planned| is_read(&planned) || is_failed(&planned)) {
-            let failures: Vec<String> = self.planned.iter().filter(is_failed).map(|planned| planned.name.clone()).collect();
+        if self
+            .planned
+            .iter()
+            .filter(|planned| planned.finite)
+            .all(|planned| is_read(&planned) || is_failed(&planned))
+        {
+            let failures: Vec<String> =
+                self.planned.iter().filter(is_failed).map(|planned| planned.name.clone()).collect();
             if !failures.is_empty() {
                 self.finish(false)?;
                 let mut said = Vec::new();
                 for name in failures {
-                    let why = again(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?.unwrap_or_default();
-                    said.push(format!("feed `{name}` was not read to its end: {}", String::from_utf8_lossy(&why)));
+                    let why = again(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?
+                        .unwrap_or_default();
+                    said.push(format!(
+                        "feed `{name}` was not read to its end: {}",
+                        String::from_utf8_lossy(&why)
+                    ));
                 }
                 bail!("{}", said.join("\n"));
             }
@@ -583,7 +671,9 @@ impl<'a> Ingest<'a> {
                 self.finish(true)?;
                 self.say_read()?;
                 self.next_look = Instant::now();
-            } else if self.shares.contains(&0) && self.planned.iter().all(|planned| is_read(&planned)) {
+            } else if self.shares.contains(&0)
+                && self.planned.iter().all(|planned| is_read(&planned))
+            {
                 log::end(self.journal)?;
             }
         }
@@ -604,7 +694,9 @@ impl<'a> Ingest<'a> {
 
     /// After the flush of the tick that says so.
     fn say_read(&mut self) -> anyhow::Result<()> {
-        for feed in self.feeds.iter_mut().filter(|feed| feed.progress.has_ended() && !feed.said_read) {
+        for feed in
+            self.feeds.iter_mut().filter(|feed| feed.progress.has_ended() && !feed.said_read)
+        {
             if feed.ended_ticked {
                 let pair = (read_key(&feed.name), Some(feed.epoch.to_string().into_bytes()));
                 again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
@@ -638,9 +730,15 @@ impl<'a> Ingest<'a> {
                 let until = (world.due)();
                 let mut text = String::new();
                 let mut lines = 0;
-                while lines < LINES_A_TURN && world.world.next_line_before(until, &mut text).is_some() {
+                while lines < LINES_A_TURN
+                    && world.world.next_line_before(until, &mut text).is_some()
+                {
                     // The simulated clock bounds what arrives by it.
-                    if let Some(Ok(outcome)) = world.intake.as_mut().map(|intake| intake.read(text.as_bytes(), Some(until))) {
+                    if let Some(Ok(outcome)) = world
+                        .intake
+                        .as_mut()
+                        .map(|intake| intake.read(text.as_bytes(), Some(until)))
+                    {
                         lines += 1;
                         self.event(index, self.around.clock.now());
                         self.append(index, outcome);
@@ -661,15 +759,25 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    fn turn_of_file(&mut self, index: usize, reader: &mut FileReader, intake: &mut Intake) -> anyhow::Result<bool> {
+    fn turn_of_file(
+        &mut self,
+        index: usize,
+        reader: &mut FileReader,
+        intake: &mut Intake,
+    ) -> anyhow::Result<bool> {
         match reader.next_batch(LINES_A_TURN) {
             Ok(Some(batch)) => {
                 let now = self.around.clock.now();
                 for line in batch.lines() {
                     let outcome = match line.content {
-                        Content::Bytes(bytes) if self.feeds[index].caught_up => intake.read(bytes, Some(now.wall)),
+                        Content::Bytes(bytes) if self.feeds[index].caught_up => {
+                            intake.read(bytes, Some(now.wall))
+                        }
                         Content::Bytes(bytes) => intake.read_stored(bytes, now.wall),
-                        Content::TooLong { length, .. } => Err(Rejected::new(RejectReason::Length, format!("line of {length} bytes"))),
+                        Content::TooLong { length, .. } => Err(Rejected::new(
+                            RejectReason::Length,
+                            format!("line of {length} bytes"),
+                        )),
                     };
                     if let Some(by) = intake.take_ahead() {
                         self.ahead(index, by, now);
@@ -685,7 +793,11 @@ impl<'a> Ingest<'a> {
                             }
                             let reject = line.reject(&feed.name, &rejected);
                             self.reject(index, &reject, cursor);
-                            if let Some(why) = self.too_many_rejected(index, LINES_JUDGED_MIN, self.config.rejects.share_max) {
+                            if let Some(why) = self.too_many_rejected(
+                                index,
+                                LINES_JUDGED_MIN,
+                                self.config.rejects.share_max,
+                            ) {
                                 self.fail(index, why)?;
                                 return Ok(true);
                             }
@@ -723,7 +835,11 @@ impl<'a> Ingest<'a> {
                 let now = self.around.clock.now();
                 let feed = &mut self.feeds[index];
                 if feed.errors_said.due(now) {
-                    tracing::error!(feed = feed.name, why, "a file could not be read, going on with the others");
+                    tracing::error!(
+                        feed = feed.name,
+                        why,
+                        "a file could not be read, going on with the others"
+                    );
                 }
                 feed.meters.failed.set(1.0);
                 feed.cut_short.get_or_insert_with(|| why.clone());
@@ -733,16 +849,20 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Why a file is no feed, if so great a share of at least so many lines was rejected: better no counts than wrong ones.
+    /// Why a file is no feed, if so great a share of at least so many lines was rejected: better no
+    /// counts than wrong ones.
     fn too_many_rejected(&self, index: usize, lines_min: u64, share_max: f64) -> Option<String> {
         let feed = &self.feeds[index];
         let share = feed.rejected as f64 / feed.lines.max(1) as f64;
         if feed.lines < lines_min || share <= share_max {
             return None;
         }
-        let hint = feed.looks.unwrap_or("`pumphandle rejects list` and `pumphandle_rejects_total` say why");
+        let hint = feed
+            .looks
+            .unwrap_or("`pumphandle rejects list` and `pumphandle_rejects_total` say why");
         let percent = (share * 100.0).round();
-        let than = if feed.lines < LINES_JUDGED_MIN { "" } else { ", more than `rejects.share-max`" };
+        let than =
+            if feed.lines < LINES_JUDGED_MIN { "" } else { ", more than `rejects.share-max`" };
         Some(format!("{percent} % of {} lines were rejected{than}\nhint: {hint}", feed.lines))
     }
 
@@ -769,7 +889,11 @@ impl<'a> Ingest<'a> {
                     Message::Connected { resumed, .. } => self.connected(index, *resumed),
                     Message::Alive { .. } => self.heard(index, now),
                     Message::Failed { why } => {
-                        tracing::error!(feed = self.feeds[index].name, why, "a part of the source could not be read");
+                        tracing::error!(
+                            feed = self.feeds[index].name,
+                            why,
+                            "a part of the source could not be read"
+                        );
                     }
                     _ => {}
                 }
@@ -798,15 +922,28 @@ impl<'a> Ingest<'a> {
         let outage = feed.outage.get_or_insert_with(|| {
             feed.meters.outages.add(1);
             let said = Repeated::default();
-            Outage { since: now.monotonic, why: why.to_owned(), attempts: 0, resumed: None, reconnected: false, said }
+            Outage {
+                since: now.monotonic,
+                why: why.to_owned(),
+                attempts: 0,
+                resumed: None,
+                reconnected: false,
+                said,
+            }
         });
         outage.attempts += 1;
         outage.reconnected = false;
         let seconds = (now.monotonic - outage.since) / SECOND;
         if outage.said.due(now) {
             match outage.attempts {
-                1 => tracing::warn!(feed = feed.name, why, "an outage begins: connecting again, nothing is claimed as covered meanwhile"),
-                attempts => tracing::warn!(feed = feed.name, why, seconds, attempts, "the outage goes on"),
+                1 => tracing::warn!(
+                    feed = feed.name,
+                    why,
+                    "an outage begins: connecting again, nothing is claimed as covered meanwhile"
+                ),
+                attempts => {
+                    tracing::warn!(feed = feed.name, why, seconds, attempts, "the outage goes on")
+                }
             }
         } else {
             tracing::debug!(feed = feed.name, why, seconds, "no connection");
@@ -864,7 +1001,8 @@ impl<'a> Ingest<'a> {
             tracing::warn!(
                 feed = feed.name,
                 seconds = by / SECOND,
-                "a line is stamped ahead of our clock, which counts in its place: one of the two is wrong"
+                "a line is stamped ahead of our clock, which counts in its place: one of the two \
+                    is wrong"
             );
         }
     }
@@ -880,7 +1018,11 @@ impl<'a> Ingest<'a> {
         match &mut feed.differs {
             Some((since, said)) if lag.abs() <= LAG_MAX => {
                 if *said {
-                    tracing::info!(feed = feed.name, seconds = (now.monotonic - *since) / SECOND, "its stamps are near our clock again");
+                    tracing::info!(
+                        feed = feed.name,
+                        seconds = (now.monotonic - *since) / SECOND,
+                        "its stamps are near our clock again"
+                    );
                 }
                 feed.differs = None;
             }
@@ -890,7 +1032,8 @@ impl<'a> Ingest<'a> {
                 tracing::warn!(
                     feed = feed.name,
                     seconds = lag / SECOND,
-                    "its stamps are behind our clock: it is catching up, or one of the two clocks is wrong"
+                    "its stamps are behind our clock: it is catching up, or one of the two clocks \
+                        is wrong"
                 );
             }
             _ => {}
@@ -898,11 +1041,20 @@ impl<'a> Ingest<'a> {
     }
 
     /// Posts that went out before, with their places: tally puts them in place of what it has.
-    fn placed(&mut self, index: usize, posts: Vec<(Routing, Post)>, asked: u32, failed: Option<String>) {
+    fn placed(
+        &mut self,
+        index: usize,
+        posts: Vec<(Routing, Post)>,
+        asked: u32,
+        failed: Option<String>,
+    ) {
         let feed = &self.feeds[index];
         let result = if failed.is_some() { "failed" } else { "answered" };
         let labels = [("feed", feed.name.as_str()), ("result", result)];
-        self.around.metrics.counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels).add(asked.into());
+        self.around
+            .metrics
+            .counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels)
+            .add(asked.into());
         if let Some(why) = failed {
             tracing::warn!(feed = feed.name, why, "profiles could not be asked, trying again");
         }
@@ -918,11 +1070,15 @@ impl<'a> Ingest<'a> {
 
     fn put(&mut self, routing: Routing, post: &Post) {
         let bytes = wire::encode_post(post);
-        let copies = if matches!(routing, Routing::One(_)) { 1 } else { self.settings.partitions as usize };
+        let copies =
+            if matches!(routing, Routing::One(_)) { 1 } else { self.settings.partitions as usize };
         self.gathered += bytes.len() * copies;
         match routing {
             Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
-            Routing::All => self.entries.extend((0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() })),
+            Routing::All => self.entries.extend(
+                (0..self.settings.partitions)
+                    .map(|partition| Entry { partition, bytes: bytes.clone() }),
+            ),
         }
     }
 
@@ -949,11 +1105,17 @@ impl<'a> Ingest<'a> {
             return;
         };
         self.put(routing, &post);
-        for (what, count) in [("tag", dropped.tags), ("language", dropped.languages), ("topic", dropped.topics)] {
+        for (what, count) in
+            [("tag", dropped.tags), ("language", dropped.languages), ("topic", dropped.topics)]
+        {
             if count > 0 {
                 let labels = [("feed", self.feeds[index].name.as_str()), ("what", what)];
-                let help = "Tags, languages and topics of posts that were left out: too many, too long, or no such language.";
-                self.around.metrics.counter("pumphandle_post_parts_dropped_total", help, &labels).add(count.into());
+                let help = "Tags, languages and topics of posts that were left out: too many, too \
+                    long, or no such language.";
+                self.around
+                    .metrics
+                    .counter("pumphandle_post_parts_dropped_total", help, &labels)
+                    .add(count.into());
             }
         }
         let meters = &self.feeds[index].meters;
@@ -961,7 +1123,10 @@ impl<'a> Ingest<'a> {
         if post.op == Op::Create {
             meters.creates.add(1);
             meters.located.add(u64::from(post.path() != UNLOCATED));
-            let has_coordinates = post.places.first().is_some_and(|place| place.provenance == Provenance::Coordinates);
+            let has_coordinates = post
+                .places
+                .first()
+                .is_some_and(|place| place.provenance == Provenance::Coordinates);
             meters.by_coordinates.add(u64::from(has_coordinates));
             meters.pending.add(u64::from(post.flags.pending));
             meters.sampled.add(u64::from(post.flags.sampled));
@@ -993,20 +1158,29 @@ impl<'a> Ingest<'a> {
                 feed = feed.name,
                 percent = (share * 1_000.0).round() / 10.0,
                 lines = feed.lines,
-                "many lines can't be read: `pumphandle rejects list` and `pumphandle_rejects_total` say why"
+                "many lines can't be read: `pumphandle rejects list` and \
+                    `pumphandle_rejects_total` say why"
             );
         }
         (feed.lines, feed.rejected) = (0, 0);
     }
 
-    /// For a feed that failed before its first line, and for a followed file that has none yet, the watermark would wait for ever:
+    /// For a feed that failed before its first line, and for a followed file that has none yet, the
+    /// watermark would wait for ever:
     /// they stand where the least of the others is.
     fn place_failed(&mut self) -> anyhow::Result<()> {
-        let is_without_line = |feed: &Running| (feed.failed.is_some() || feed.caught_up) && feed.progress.reached().is_none();
+        let is_without_line = |feed: &Running| {
+            (feed.failed.is_some() || feed.caught_up) && feed.progress.reached().is_none()
+        };
         if !self.feeds.iter().any(is_without_line) {
             return Ok(());
         }
-        let ours = self.feeds.iter().filter(|feed| feed.failed.is_none()).filter_map(|feed| feed.progress.reached()).min();
+        let ours = self
+            .feeds
+            .iter()
+            .filter(|feed| feed.failed.is_none())
+            .filter_map(|feed| feed.progress.reached())
+            .min();
         let least = match ours {
             Some(least) => Some(least),
             None => places(self.journal)?.into_iter().filter_map(|place| place.reached).min(),
@@ -1027,7 +1201,9 @@ impl<'a> Ingest<'a> {
             .iter_mut()
             .enumerate()
             .filter_map(|(index, feed)| match before {
-                Some((passing, boundary)) if passing == index => feed.progress.tick_before(boundary, now),
+                Some((passing, boundary)) if passing == index => {
+                    feed.progress.tick_before(boundary, now)
+                }
                 _ => feed.progress.tick(now),
             })
             .collect();
@@ -1038,9 +1214,12 @@ impl<'a> Ingest<'a> {
         for feed in &mut self.feeds {
             feed.ended_ticked |= feeds.iter().any(|told| told.ended && told.feed == feed.name);
         }
-        let bytes = Record::Tick(Tick { settings: self.settings.number, at: now.wall, feeds }).encode();
-        let ticks = (0..self.settings.partitions).map(|partition| Entry { partition, bytes: bytes.clone() });
-        if self.journal.appends_in_order() { &mut self.entries } else { &mut self.tick_entries }.extend(ticks);
+        let bytes =
+            Record::Tick(Tick { settings: self.settings.number, at: now.wall, feeds }).encode();
+        let ticks = (0..self.settings.partitions)
+            .map(|partition| Entry { partition, bytes: bytes.clone() });
+        if self.journal.appends_in_order() { &mut self.entries } else { &mut self.tick_entries }
+            .extend(ticks);
         self.ticked = true;
         self.around.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).add(1);
     }
@@ -1049,18 +1228,22 @@ impl<'a> Ingest<'a> {
         if self.gathered >= self.config.limits.batch_bytes { self.flush() } else { Ok(()) }
     }
 
-    /// Appends what has gathered, no tick before the posts that it speaks for; then, if a tick was among it, the cursors.
+    /// Appends what has gathered, no tick before the posts that it speaks for; then, if a tick was
+    /// among it, the cursors.
     fn flush(&mut self) -> anyhow::Result<()> {
         self.gathered = 0;
         if !self.rejects.is_empty() {
             let rejects = std::mem::take(&mut self.rejects);
             again(|| self.journal.append(Stream::Rejects, &rejects))?;
         }
-        // A post that comes before a tick which does not speak for it yet is only early; one that came after it could be missed.
+        // A post that comes before a tick which does not speak for it yet is only early; one that
+        // came after it could be missed.
         for entries in [std::mem::take(&mut self.entries), std::mem::take(&mut self.tick_entries)] {
             if !entries.is_empty() {
-                self.appended_most = self.appended_most.max(entries.iter().map(|entry| entry.bytes.len()).sum());
-                // Said again after a failure, posts are told by their identity, and ticks by their claims.
+                self.appended_most =
+                    self.appended_most.max(entries.iter().map(|entry| entry.bytes.len()).sum());
+                // Said again after a failure, posts are told by their identity, and ticks by their
+                // claims.
                 again(|| self.journal.append(Stream::Posts, &entries))?;
             }
         }
@@ -1079,13 +1262,20 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Destroys the author keys of epochs that no post needs any more, once every feed of ours has come so far. By our clock, too:
+    /// Destroys the author keys of epochs that no post needs any more, once every feed of ours has
+    /// come so far. By our clock, too:
     /// a stamp that is ahead must cost no key.
     fn forget_keys(&mut self) {
         if Instant::now() < self.next_forget {
             return;
         }
-        let reached = self.feeds.iter().filter(|feed| !feed.progress.has_ended()).map(|feed| feed.progress.reached()).min().flatten();
+        let reached = self
+            .feeds
+            .iter()
+            .filter(|feed| !feed.progress.has_ended())
+            .map(|feed| feed.progress.reached())
+            .min()
+            .flatten();
         let Some(reached) = reached else { return };
         self.next_forget = Instant::now() + FORGET_KEYS_EVERY;
         match self.keys.forget(reached.min(self.around.clock.wall()), &self.settings) {
@@ -1095,7 +1285,10 @@ impl<'a> Ingest<'a> {
                 for feed in &mut self.feeds {
                     match &mut feed.source {
                         Source::File(_, intake) => intake.set_authors(&self.keys.authors),
-                        Source::World(world) => world.intake.iter_mut().for_each(|intake| intake.set_authors(&self.keys.authors)),
+                        Source::World(world) => world
+                            .intake
+                            .iter_mut()
+                            .for_each(|intake| intake.set_authors(&self.keys.authors)),
                         // In another thread: it holds them until the next start.
                         Source::Live(_) | Source::None => {}
                     }
@@ -1103,7 +1296,8 @@ impl<'a> Ingest<'a> {
             }
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
-                "author keys of old epochs can't be destroyed: make the key file's folder writable, or replace the file by hand"
+                "author keys of old epochs can't be destroyed: make the key file's folder \
+                    writable, or replace the file by hand"
             ),
         }
     }
@@ -1112,7 +1306,8 @@ impl<'a> Ingest<'a> {
     fn forget_earlier_places(&mut self) -> anyhow::Result<()> {
         for feed in self.feeds.iter_mut().filter(|feed| !feed.alone) {
             let (_, earlier) = last_place(self.journal, &feed.name)?;
-            let deletions: Vec<(String, Option<Vec<u8>>)> = earlier.into_iter().map(|key| (key, None)).collect();
+            let deletions: Vec<(String, Option<Vec<u8>>)> =
+                earlier.into_iter().map(|key| (key, None)).collect();
             if !deletions.is_empty() {
                 again(|| self.journal.put(Stream::Feeds, &deletions))?;
             }
@@ -1138,7 +1333,11 @@ impl<'a> Ingest<'a> {
         let now = self.around.clock.now();
         self.tick(Now { wall: now.wall + LAST_TICK_AHEAD, ..now }, None);
         self.flush()?;
-        let totals: BTreeMap<&str, u64> = self.feeds.iter().map(|feed| (feed.name.as_str(), feed.meters.accepted.get())).collect();
+        let totals: BTreeMap<&str, u64> = self
+            .feeds
+            .iter()
+            .map(|feed| (feed.name.as_str(), feed.meters.accepted.get()))
+            .collect();
         tracing::info!(?totals, "feeds stopped");
         Ok(())
     }

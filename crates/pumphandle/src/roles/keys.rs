@@ -1,6 +1,8 @@
-//! The secrets behind pseudonyms: two small files outside the data folder, made where the log is still empty, never shown.
+//! The secrets behind pseudonyms: two small files outside the data folder, made where the log is
+//! still empty, never shown.
 //!
-//! The routing key never changes. The author key is a chain ([`AuthorKeys`]): ingest destroys what no post needs any more by
+//! The routing key never changes. The author key is a chain ([`AuthorKeys`]): ingest destroys what
+//! no post needs any more by
 //! writing a later day's key in place of an earlier one's. The log holds the fingerprints of both.
 
 use std::fs;
@@ -61,26 +63,34 @@ fn file(config: &Config, named: Option<&PathBuf>, name: &str) -> PathBuf {
 /// Warns of keys that lie where earlier releases made them.
 pub(crate) fn warn_of_place(config: &Config) {
     let inside = old_folder(config);
-    for (named, name) in [(&config.privacy.routing_key_file, ROUTING), (&config.privacy.author_key_file, AUTHORS)] {
+    for (named, name) in
+        [(&config.privacy.routing_key_file, ROUTING), (&config.privacy.author_key_file, AUTHORS)]
+    {
         let file = file(config, named.as_ref(), name);
         if folder(config) != inside && file == inside.join(name) {
             tracing::warn!(
                 file = %file.display(),
-                "a pseudonym key lies inside the data folder: a copy of the folder undoes its pseudonyms; `pumphandle keys move` moves it"
+                "a pseudonym key lies inside the data folder: a copy of the folder undoes its \
+                    pseudonyms; `pumphandle keys move` moves it"
             );
         }
     }
 }
 
 impl Keys {
-    /// Reads the keys; makes them where the log is still empty. A key that a log was begun with is never replaced.
+    /// Reads the keys; makes them where the log is still empty. A key that a log was begun with is
+    /// never replaced.
     pub(crate) fn open(journal: &dyn Journal, config: &Config) -> anyhow::Result<Keys> {
         let is_begun = log::read_held(journal)?.is_some();
         let routing_file = file(config, config.privacy.routing_key_file.as_ref(), ROUTING);
         let author_file = file(config, config.privacy.author_key_file.as_ref(), AUTHORS);
-        if is_begun && let Some(missing) = [&routing_file, &author_file].into_iter().find(|file| !file.exists()) {
+        if is_begun
+            && let Some(missing) =
+                [&routing_file, &author_file].into_iter().find(|file| !file.exists())
+        {
             bail!(
-                "key file `{}` is missing, and the log was begun with it\nhint: put the key file back, or begin with an empty data folder",
+                "key file `{}` is missing, and the log was begun with it\nhint: put the key file \
+                    back, or begin with an empty data folder",
                 missing.display()
             );
         }
@@ -105,11 +115,16 @@ impl Keys {
 
     /// What settings keep of them, so that another key is noticed.
     pub(crate) fn fingerprints(&self) -> Vec<String> {
-        vec![format!("routing {}", self.routing.fingerprint()), format!("authors {}", self.authors.id())]
+        vec![
+            format!("routing {}", self.routing.fingerprint()),
+            format!("authors {}", self.authors.id()),
+        ]
     }
 
-    /// Destroys the keys of epochs that no post needs any more that arrives at `reached` or later, in the file too; whether there
-    /// were any. An epoch's key is needed for the longest window and the horizon after the epoch's end.
+    /// Destroys the keys of epochs that no post needs any more that arrives at `reached` or later,
+    /// in the file too; whether there
+    /// were any. An epoch's key is needed for the longest window and the horizon after the epoch's
+    /// end.
     pub(crate) fn forget(&mut self, reached: Micros, settings: &Settings) -> anyhow::Result<bool> {
         let mut authors = self.authors.clone();
         let needed = reached - settings.horizon - settings.longest_window();
@@ -126,7 +141,9 @@ fn read(file: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read key file `{}`", file.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to read key file `{}`", file.display()))
+        }
     }
 }
 
@@ -148,22 +165,31 @@ pub(crate) fn is_author_key(text: &str) -> bool {
     parse_chain(text).is_some()
 }
 
-/// 64 hexadecimal digits are the first key of a chain; what ingest has written in their place names the chain and the day.
+/// 64 hexadecimal digits are the first key of a chain; what ingest has written in their place names
+/// the chain and the day.
 fn parse_chain(text: &str) -> Option<AuthorKeys> {
     if let Some(root) = parse(text.trim()) {
         return Some(AuthorKeys::new(root));
     }
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::trim);
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::trim)
+    };
     let day = record::time::parse(&format!("{}T00:00:00Z", field("from")?)).ok()?.div_euclid(DAY);
     let key = parse(field("key")?)?;
     // A damaged key would give every author another pseudonym.
-    (field("check")? == key.fingerprint()).then(|| AuthorKeys::from_day(field("chain").unwrap_or_default().to_owned(), day, key))
+    (field("check")? == key.fingerprint())
+        .then(|| AuthorKeys::from_day(field("chain").unwrap_or_default().to_owned(), day, key))
 }
 
 fn chain_text(authors: &AuthorKeys) -> String {
     let day = record::time::display(authors.day() * DAY);
     let (day, key) = (day.get(..10).unwrap_or_default(), authors.key());
-    format!("chain {}\nfrom {day}\nkey {}\ncheck {}\n", authors.id(), key.to_hex(), key.fingerprint())
+    format!(
+        "chain {}\nfrom {day}\nkey {}\ncheck {}\n",
+        authors.id(),
+        key.to_hex(),
+        key.fingerprint()
+    )
 }
 
 fn random() -> anyhow::Result<Key> {
@@ -174,7 +200,8 @@ fn random() -> anyhow::Result<Key> {
 
 /// A kill never leaves half a key.
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    whole::write(file, text.as_bytes(), whole::SECRET).with_context(|| format!("failed to write key file `{}`", file.display()))
+    whole::write(file, text.as_bytes(), whole::SECRET)
+        .with_context(|| format!("failed to write key file `{}`", file.display()))
 }
 
 #[cfg(test)]
@@ -188,9 +215,13 @@ mod tests {
         authors.forget_before(20_600 * DAY, 30 * DAY);
         let text = chain_text(&authors);
         assert_eq!(parse_chain(&text), Some(authors.clone()));
-        assert_eq!(parse_chain(&format!("{}\n", Key::new([3; 32]).to_hex())), Some(AuthorKeys::new(Key::new([3; 32]))));
+        assert_eq!(
+            parse_chain(&format!("{}\n", Key::new([3; 32]).to_hex())),
+            Some(AuthorKeys::new(Key::new([3; 32])))
+        );
         let hex = authors.key().to_hex();
-        let other = hex.replace(hex.chars().next().unwrap(), if hex.starts_with('0') { "1" } else { "0" });
+        let other =
+            hex.replace(hex.chars().next().unwrap(), if hex.starts_with('0') { "1" } else { "0" });
         assert_eq!(parse_chain(&text.replace(&hex, &other)), None);
         assert_eq!(parse_chain("chain x\nfrom 2026-01-01\n"), None);
     }

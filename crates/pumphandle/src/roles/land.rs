@@ -1,4 +1,5 @@
-//! The land role: streams into the warehouse, each batch together with the position it was read up to.
+//! The land role: streams into the warehouse, each batch together with the position it was read up
+//! to.
 
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,13 @@ const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 1 << 20;
 const WAIT: Duration = Duration::from_millis(200);
-/// First wait before a failed write is tried again, doubled up to the last; the warehouse being away delays its readers, and nobody
+/// First wait before a failed write is tried again, doubled up to the last; the warehouse being
+/// away delays its readers, and nobody
 /// else. Unit tests don't wait.
 const RETRY_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(500) };
 const RETRY_LAST: Duration = Duration::from_secs(8);
-/// Once all others have ended it is tried so often before the program ends too: what hasn't landed stays in the log.
+/// Once all others have ended it is tried so often before the program ends too: what hasn't landed
+/// stays in the log.
 const LAST_TRIES: u32 = 5;
 /// What retention has passed is deleted now and then.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
@@ -64,7 +67,8 @@ pub(crate) fn run(
             retention_at = Instant::now() + RETENTION_EVERY;
             enforce_retention();
         }
-        // Small writes cost as much as large ones: let some gather, unless there is more to read than fits one batch.
+        // Small writes cost as much as large ones: let some gather, unless there is more to read
+        // than fits one batch.
         if !upstream_done && rows.len() < 1000 {
             std::thread::sleep(FLUSH_EVERY.saturating_sub(began.elapsed()).min(WAIT));
         }
@@ -94,11 +98,18 @@ impl<'a> Lander<'a> {
         next_look: &mut Instant,
         wait: Duration,
     ) -> anyhow::Result<Vec<Record>> {
-        for change in again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))? {
+        for change in
+            again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))?
+        {
             match change {
                 Change::Given(_) => {
                     let place = landed(warehouse, self.health, ends, next_look)?;
-                    tracing::info!(stage = "land", counts = place[0], alerts = place[1], "landing taken over");
+                    tracing::info!(
+                        stage = "land",
+                        counts = place[0],
+                        alerts = place[1],
+                        "landing taken over"
+                    );
                     self.place = Some(place);
                 }
                 Change::Taken(_) => {
@@ -121,33 +132,58 @@ impl<'a> Lander<'a> {
 }
 
 /// Where landing goes on, by the warehouse itself.
-fn landed(warehouse: &dyn Landing, health: Option<&Health>, ends: &Ends<'_>, next_look: &mut Instant) -> anyhow::Result<[Position; 2]> {
+fn landed(
+    warehouse: &dyn Landing,
+    health: Option<&Health>,
+    ends: &Ends<'_>,
+    next_look: &mut Instant,
+) -> anyhow::Result<[Position; 2]> {
     let landed = patiently(health, ends, next_look, || warehouse.progress())?;
-    Ok(STREAMS.map(|stream| landed.iter().find(|progress| progress.stream == stream.name()).map_or(0, |progress| progress.next)))
+    Ok(STREAMS.map(|stream| {
+        landed
+            .iter()
+            .find(|progress| progress.stream == stream.name())
+            .map_or(0, |progress| progress.next)
+    }))
 }
 
 /// Reads on; what there is to land, and how far it goes.
-fn read(journal: &dyn Journal, next: &mut [Position; 2], gaps: Gaps, mut wait: Duration) -> anyhow::Result<(Vec<Record>, Vec<Progress>)> {
+fn read(
+    journal: &dyn Journal,
+    next: &mut [Position; 2],
+    gaps: Gaps,
+    mut wait: Duration,
+) -> anyhow::Result<(Vec<Record>, Vec<Progress>)> {
     let mut rows = Vec::new();
     let mut progress = Vec::new();
     for (index, stream) in STREAMS.into_iter().enumerate() {
-        let batch = match kept(journal, stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait))? {
-            Kept::Batch(batch) => batch,
-            Kept::From(low) => {
-                gaps.pass(stream, 0, next[index], low)?;
-                next[index] = low;
-                continue;
-            }
-        };
+        let batch =
+            match kept(journal, stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait))?
+            {
+                Kept::Batch(batch) => batch,
+                Kept::From(low) => {
+                    gaps.pass(stream, 0, next[index], low)?;
+                    next[index] = low;
+                    continue;
+                }
+            };
         for (position, bytes) in &batch.records {
             match Record::decode(bytes) {
                 Ok(record) => rows.push(record),
-                Err(error) => return Err(anyhow!(error).context(format!("record {position} of `{}`", stream.name()))),
+                Err(error) => {
+                    return Err(
+                        anyhow!(error).context(format!("record {position} of `{}`", stream.name()))
+                    );
+                }
             }
         }
         if batch.next != next[index] {
             next[index] = batch.next;
-            progress.push(Progress { stream: stream.name().to_owned(), partition: 0, next: batch.next });
+            progress.push(Progress {
+                stream: stream.name().to_owned(),
+                partition: 0,
+                next: batch.next,
+            });
         }
     }
     Ok((rows, progress))
@@ -194,6 +230,9 @@ fn patiently<T>(
 
 /// The stream of counts begins anew with a generation, and so does landing it; alerts go on.
 pub(crate) fn begin_anew(warehouse: &dyn Landing) -> anyhow::Result<()> {
-    warehouse.write(&[], &[Progress { stream: Stream::Counts.name().to_owned(), partition: 0, next: 0 }])?;
+    warehouse.write(
+        &[],
+        &[Progress { stream: Stream::Counts.name().to_owned(), partition: 0, next: 0 }],
+    )?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! What stands in the log beside posts: settings, and that it has ended.
 //!
-//! Settings are appended to every partition of `posts` and to `tallies`. A copy in `feeds` says what the log holds; it is written
-//! before they are appended and once more after, so that a kill in between is mended at the next start.
+//! Settings are appended to every partition of `posts` and to `tallies`. A copy in `feeds` says
+//! what the log holds; it is written
+//! before they are appended and once more after, so that a kill in between is mended at the next
+//! start.
 
 use std::collections::BTreeSet;
 
@@ -41,16 +43,19 @@ pub(crate) fn state(journal: &dyn Journal) -> anyhow::Result<LogState> {
     })
 }
 
-/// Ends the log. After a kill in the middle the next start calls it again: an end that stands twice ends no more than once.
+/// Ends the log. After a kill in the middle the next start calls it again: an end that stands twice
+/// ends no more than once.
 pub(crate) fn end(journal: &dyn Journal) -> anyhow::Result<()> {
     set_state(journal, b"ended")?;
-    let entries: Vec<Entry> =
-        (0..journal.partitions(Stream::Posts)).map(|partition| Entry { partition, bytes: Record::End.encode() }).collect();
+    let entries: Vec<Entry> = (0..journal.partitions(Stream::Posts))
+        .map(|partition| Entry { partition, bytes: Record::End.encode() })
+        .collect();
     again(|| journal.append(Stream::Posts, &entries))?;
     Ok(())
 }
 
-/// After watch's last output. Said again after a kill, or by one that was thought dead, it changes nothing.
+/// After watch's last output. Said again after a kill, or by one that was thought dead, it changes
+/// nothing.
 pub(crate) fn set_judged(journal: &dyn Journal) -> anyhow::Result<()> {
     if state(journal)? != LogState::Ended {
         return Ok(());
@@ -61,13 +66,15 @@ pub(crate) fn set_judged(journal: &dyn Journal) -> anyhow::Result<()> {
     set_state(journal, b"judged")
 }
 
-/// Says that everything has landed if it has: `next` are the first positions of `counts` and `alerts` that have not.
+/// Says that everything has landed if it has: `next` are the first positions of `counts` and
+/// `alerts` that have not.
 pub(crate) fn drain(journal: &dyn Journal, next: [Position; 2]) -> anyhow::Result<()> {
     if state(journal)? != LogState::Judged {
         return Ok(());
     }
     let Some(judged) = again(|| journal.get(Stream::Feeds, JUDGED))? else { return Ok(()) };
-    let judged: [Position; 2] = serde_json::from_slice(&judged).context("the record of what was judged is unreadable")?;
+    let judged: [Position; 2] =
+        serde_json::from_slice(&judged).context("the record of what was judged is unreadable")?;
     if next[0] >= judged[0] && next[1] >= judged[1] { set_drained(journal) } else { Ok(()) }
 }
 
@@ -80,13 +87,18 @@ fn set_state(journal: &dyn Journal, state: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The settings that the log holds, if they say what the configuration says; a role of its own never changes them.
+/// The settings that the log holds, if they say what the configuration says; a role of its own
+/// never changes them.
 pub(crate) fn held(journal: &dyn Journal, configured: &Settings) -> anyhow::Result<Settings> {
-    let held = read_held(journal)?.ok_or_else(|| anyhow!("the log holds no settings yet\nhint: run `pumphandle migrate` first"))?;
+    let held = read_held(journal)?.ok_or_else(|| {
+        anyhow!("the log holds no settings yet\nhint: run `pumphandle migrate` first")
+    })?;
     check_keys(&held, configured)?;
     if !held.same_meaning(configured) {
         bail!(
-            "the configuration differs from the settings that the log holds (number {})\nhint: run `pumphandle migrate` with this configuration, or start the role with the configuration of the others",
+            "the configuration differs from the settings that the log holds (number {})\nhint: run \
+                `pumphandle migrate` with this configuration, or start the role with the \
+                configuration of the others",
             held.number
         );
     }
@@ -106,14 +118,20 @@ pub(crate) fn read_held(journal: &dyn Journal) -> anyhow::Result<Option<Settings
 fn check_keys(held: &Settings, configured: &Settings) -> anyhow::Result<()> {
     if held.key_fingerprints != configured.key_fingerprints {
         bail!(
-            "the pseudonym keys are not those that the log was begun with\nhint: put the key files back, or begin with an empty data folder"
+            "the pseudonym keys are not those that the log was begun with\nhint: put the key files \
+                back, or begin with an empty data folder"
         );
     }
     Ok(())
 }
 
-/// Brings the log's settings up to what the configuration says, from the next pane on. `reached` is the furthest arrival in the log.
-pub(crate) fn settle(journal: &dyn Journal, configured: &Settings, reached: Option<Micros>) -> anyhow::Result<Settings> {
+/// Brings the log's settings up to what the configuration says, from the next pane on. `reached` is
+/// the furthest arrival in the log.
+pub(crate) fn settle(
+    journal: &dyn Journal,
+    configured: &Settings,
+    reached: Option<Micros>,
+) -> anyhow::Result<Settings> {
     if let Some(held) = read_held(journal)? {
         check_keys(&held, configured)?;
         let appended = again(|| journal.get(Stream::Feeds, SETTINGS_APPENDED))?;
@@ -124,21 +142,32 @@ pub(crate) fn settle(journal: &dyn Journal, configured: &Settings, reached: Opti
             return Ok(held);
         }
         let from = reached.map_or(held.from, |reached| pane_border(reached, HOUR).max(held.from));
-        let settings = Settings { number: held.number + 1, generation: held.generation, from, ..configured.clone() };
+        let settings = Settings {
+            number: held.number + 1,
+            generation: held.generation,
+            from,
+            ..configured.clone()
+        };
         log_change(&held, &settings);
         return begin(journal, settings);
     }
     let generation = journal.generation();
-    begin(journal, Settings { number: 1, generation, from: record::time::EARLIEST, ..configured.clone() })
+    begin(
+        journal,
+        Settings { number: 1, generation, from: record::time::EARLIEST, ..configured.clone() },
+    )
 }
 
 /// What counts from now on that did not, and the reverse.
 fn log_change(held: &Settings, settings: &Settings) {
-    let topics = |of: &Settings| of.topics.iter().map(|topic| topic.id.clone()).collect::<BTreeSet<_>>();
-    let feeds = |of: &Settings| of.feeds.iter().map(|feed| feed.name.clone()).collect::<BTreeSet<_>>();
+    let topics =
+        |of: &Settings| of.topics.iter().map(|topic| topic.id.clone()).collect::<BTreeSet<_>>();
+    let feeds =
+        |of: &Settings| of.feeds.iter().map(|feed| feed.name.clone()).collect::<BTreeSet<_>>();
     let difference = |new: BTreeSet<String>, old: BTreeSet<String>| {
         let named = |names: Vec<&String>| {
-            let shown: Vec<&str> = names.iter().take(NAMES_LOGGED_MAX).map(|name| name.as_str()).collect();
+            let shown: Vec<&str> =
+                names.iter().take(NAMES_LOGGED_MAX).map(|name| name.as_str()).collect();
             let more = names.len() - shown.len();
             if more > 0 { format!("{} and {more} more", shown.join(" ")) } else { shown.join(" ") }
         };
@@ -171,7 +200,9 @@ fn append(journal: &dyn Journal, settings: &Settings) -> anyhow::Result<()> {
     let bytes = Record::Settings(settings.clone()).encode();
     // Watch must know them before the first frame that was counted by them.
     again(|| journal.append(Stream::Tallies, &[Entry { partition: 0, bytes: bytes.clone() }]))?;
-    let entries: Vec<Entry> = (0..journal.partitions(Stream::Posts)).map(|partition| Entry { partition, bytes: bytes.clone() }).collect();
+    let entries: Vec<Entry> = (0..journal.partitions(Stream::Posts))
+        .map(|partition| Entry { partition, bytes: bytes.clone() })
+        .collect();
     again(|| journal.append(Stream::Posts, &entries))?;
     let number = settings.number.to_string().into_bytes();
     again(|| journal.put(Stream::Feeds, &[(SETTINGS_APPENDED.to_owned(), Some(number.clone()))]))?;

@@ -1,4 +1,5 @@
-//! Monitor: looks every few seconds at what no role can see of itself, and reports it to [`Health`].
+//! Monitor: looks every few seconds at what no role can see of itself, and reports it to
+//! [`Health`].
 //!
 //! Reads how far streams have come and how feeds fare; knows no role.
 
@@ -40,14 +41,24 @@ pub(crate) struct Monitor<'a> {
     applied: Stalled,
 }
 
-/// Reports subscriptions that a channel or a recipient keeps from being notified; `known` are those of the last look.
-pub(crate) fn report_troubles(health: &Health, known: &mut BTreeSet<String>, troubles: BTreeMap<String, String>) {
+/// Reports subscriptions that a channel or a recipient keeps from being notified; `known` are those
+/// of the last look.
+pub(crate) fn report_troubles(
+    health: &Health,
+    known: &mut BTreeSet<String>,
+    troubles: BTreeMap<String, String>,
+) {
     for ended in known.iter().filter(|subscription| !troubles.contains_key(*subscription)) {
         health.clear(condition::MAIL_REFUSED, ended);
     }
     for subscription in troubles.keys() {
-        // What a server answers names the recipient: that stands in the log and on the page of subscriptions.
-        health.degraded(condition::MAIL_REFUSED, subscription, "messages of this subscription are refused or fail");
+        // What a server answers names the recipient: that stands in the log and on the page of
+        // subscriptions.
+        health.degraded(
+            condition::MAIL_REFUSED,
+            subscription,
+            "messages of this subscription are refused or fail",
+        );
     }
     *known = troubles.into_keys().collect();
 }
@@ -89,12 +100,14 @@ impl<'a> Monitor<'a> {
         }
         self.look_at_sources();
         self.look_at_watermark(now);
-        let full = disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
+        let full =
+            disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
         self.health.set(Severity::Degraded, condition::DISK_FULL, "", full);
         self.health.show(self.metrics);
     }
 
-    /// Counting is behind where the watermark is far behind the clock and comes no nearer: a back-fill does.
+    /// Counting is behind where the watermark is far behind the clock and comes no nearer: a
+    /// back-fill does.
     fn look_at_watermark(&mut self, now: Instant) {
         let wall = super::now();
         let watermark = Micros::try_from(self.seen.watermark.load(Ordering::Relaxed)).unwrap_or(0);
@@ -112,7 +125,10 @@ impl<'a> Monitor<'a> {
         if now.duration_since(since) >= BEHIND_HELD {
             let detail = match watermark {
                 0 => "nothing can be closed yet: a feed has claimed nothing".to_owned(),
-                watermark => format!("counting is {} min behind the clock", (wall - watermark) / (60 * SECOND)),
+                watermark => format!(
+                    "counting is {} min behind the clock",
+                    (wall - watermark) / (60 * SECOND)
+                ),
             };
             self.health.set(Severity::Degraded, condition::LAG, "", Some(detail));
         }
@@ -123,32 +139,50 @@ impl<'a> Monitor<'a> {
         let clock = super::clock();
         let now = clock.now();
         for (feed, state) in self.sources.all() {
-            let outage = state.outage.as_ref().map(|(since, _)| now.monotonic - since).filter(|span| *span >= OUTAGE_MIN);
-            // A followed file says nothing of its own life: it is silent after as long as the whole system would be.
-            let is_quiet = |at: &Micros| !state.live && !state.ended && now.monotonic - at >= self.silence_after;
+            let outage = state
+                .outage
+                .as_ref()
+                .map(|(since, _)| now.monotonic - since)
+                .filter(|span| *span >= OUTAGE_MIN);
+            // A followed file says nothing of its own life: it is silent after as long as the whole
+            // system would be.
+            let is_quiet = |at: &Micros| {
+                !state.live && !state.ended && now.monotonic - at >= self.silence_after
+            };
             let silent = outage.or(state.event_at.filter(is_quiet).map(|at| now.monotonic - at));
             let silent = silent.map(|span| format!("no events for {} s", span / SECOND));
             self.health.set(Severity::Degraded, condition::FEED_SILENT, &feed, silent);
-            let failed = state.failed.as_ref().map(|_| "it is read no more, or not whole".to_owned());
+            let failed =
+                state.failed.as_ref().map(|_| "it is read no more, or not whole".to_owned());
             self.health.set(Severity::Degraded, condition::FEED_FAILED, &feed, failed);
-            let lag = state.lag.filter(|lag| state.live && lag.abs() > LAG_MAX).map(|lag| match lag > 0 {
-                true => format!("events are {} s behind the clock", lag / SECOND),
-                false => format!("events are {} s ahead of the clock", -lag / SECOND),
-            });
+            let lag =
+                state.lag.filter(|lag| state.live && lag.abs() > LAG_MAX).map(|lag| {
+                    match lag > 0 {
+                        true => format!("events are {} s behind the clock", lag / SECOND),
+                        false => format!("events are {} s ahead of the clock", -lag / SECOND),
+                    }
+                });
             self.health.set(Severity::Degraded, condition::LAG, &feed, lag);
         }
-        let stepped =
-            (!clock.steady()).then(|| "the machine's clock was set: nothing is claimed until it is steady for a minute".to_owned());
+        let stepped = (!clock.steady()).then(|| {
+            "the machine's clock was set: nothing is claimed until it is steady for a minute"
+                .to_owned()
+        });
         self.health.set(Severity::Degraded, condition::CLOCK, "", stepped);
     }
 
     fn look(&mut self, now: Instant, tallies: Position) {
         let ticks = self.metrics.counter("pumphandle_ticks_total", "Ticks written.", &[]).get();
-        let stalled = self.frames.look(now, ticks, tallies).map(|span| format!("ticks are written, but no frame for {} s", span.as_secs()));
+        let stalled = self
+            .frames
+            .look(now, ticks, tallies)
+            .map(|span| format!("ticks are written, but no frame for {} s", span.as_secs()));
         self.health.set(Severity::Failing, condition::NO_FRAMES, "tally", stalled);
         let watched = self.seen.watched.load(Ordering::Relaxed);
-        let stalled =
-            self.applied.look(now, tallies, watched).map(|span| format!("frames are written, but none applied for {} s", span.as_secs()));
+        let stalled = self
+            .applied
+            .look(now, tallies, watched)
+            .map(|span| format!("frames are written, but none applied for {} s", span.as_secs()));
         self.health.set(Severity::Failing, condition::NO_FRAMES, "watch", stalled);
     }
 }

@@ -1,9 +1,13 @@
 //! The notifier: sends alerts, heartbeats and notices to subscriptions.
 //!
-//! What is due and what was tried is stored in the compacted stream `state` under `notify/`, written after each step: a restart goes on
-//! where it was, with the same ids. Each subscription sends by a thread of its own, one message to one recipient at a time, so that one
-//! that hangs or fails delays no other, and each outcome is stored before the next recipient's turn. The warehouse is asked only for
-//! what decorates (trends, how many series, how much was seen), on threads that may wait: its being away delays no message for long.
+//! What is due and what was tried is stored in the compacted stream `state` under `notify/`,
+//! written after each step: a restart goes on
+//! where it was, with the same ids. Each subscription sends by a thread of its own, one message to
+//! one recipient at a time, so that one
+//! that hangs or fails delays no other, and each outcome is stored before the next recipient's
+//! turn. The warehouse is asked only for
+//! what decorates (trends, how many series, how much was seen), on threads that may wait: its being
+//! away delays no message for long.
 
 pub(crate) mod channels;
 pub(crate) mod deliveries;
@@ -49,7 +53,8 @@ const TURN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked what the page has made of subscriptions.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// For so long a start waits for what the warehouse knows of series, which decides how rare an alert is to a reader.
+/// For so long a start waits for what the warehouse knows of series, which decides how rare an
+/// alert is to a reader.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// A feed that couldn't be written is written again after so long.
 const FEED_AGAIN: Duration = Duration::from_secs(30);
@@ -110,26 +115,32 @@ impl Equipment {
         })
     }
 
-    /// With where its numbers are shown, and the conditions of which those with a heartbeat are notified.
+    /// With where its numbers are shown, and the conditions of which those with a heartbeat are
+    /// notified.
     pub(crate) fn observed(self, metrics: Arc<Metrics>, degraded: Degraded) -> Equipment {
         Equipment { metrics, degraded, ..self }
     }
 }
 
-/// Notes where the stream of alerts ends for subscriptions of files that are new: they are notified of all that comes after, whatever
+/// Notes where the stream of alerts ends for subscriptions of files that are new: they are notified
+/// of all that comes after, whatever
 /// becomes of this start. To be called before any role writes.
 pub(crate) fn note_new(journal: &dyn Journal, config: &Config) -> anyhow::Result<()> {
     let mut end = None;
     for subscription in &config.notify.subscriptions {
         let (head, since) = (head_key(&subscription.name), since_key(&subscription.name));
-        if again(|| journal.get(Stream::State, &head))?.is_some() || again(|| journal.get(Stream::State, &since))?.is_some() {
+        if again(|| journal.get(Stream::State, &head))?.is_some()
+            || again(|| journal.get(Stream::State, &since))?.is_some()
+        {
             continue;
         }
         let end = match end {
             Some(end) => end,
             None => *end.insert(alerts_end(journal)?),
         };
-        again(|| journal.put(Stream::State, &[(since.clone(), Some(end.to_string().into_bytes()))]))?;
+        again(|| {
+            journal.put(Stream::State, &[(since.clone(), Some(end.to_string().into_bytes()))])
+        })?;
     }
     Ok(())
 }
@@ -182,22 +193,31 @@ pub(crate) fn topic_names() -> BTreeMap<String, BTreeMap<String, String>> {
     let named = TOPIC_NAMES.lines().filter_map(|line| {
         let (id, names) = line.split_once('|')?;
         let names = ["fr", "es", "de"].into_iter().zip(names.split('|'));
-        Some((id.to_owned(), names.map(|(language, name)| (language.to_owned(), name.to_owned())).collect()))
+        Some((
+            id.to_owned(),
+            names.map(|(language, name)| (language.to_owned(), name.to_owned())).collect(),
+        ))
     });
     named.collect()
 }
 
 impl Names for Places {
     fn region(&self, code: &str, language: Language) -> Option<String> {
-        let known = self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
+        let known =
+            self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
         known.or_else(|| {
             let names = self.own.get(code)?;
-            names.get(language.code()).or_else(|| names.get("en")).or_else(|| names.values().next()).cloned()
+            names
+                .get(language.code())
+                .or_else(|| names.get("en"))
+                .or_else(|| names.values().next())
+                .cloned()
         })
     }
 
     fn topic(&self, id: &str, language: Language) -> Option<String> {
-        let names = TOPIC_NAMES.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix('|'))?;
+        let names =
+            TOPIC_NAMES.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix('|'))?;
         let column = match language {
             Language::English => return None,
             Language::French => 0,
@@ -208,12 +228,24 @@ impl Names for Places {
     }
 }
 
-/// What the page's API says of an alert: what messages say, in English, with the recurrence among all series.
+/// What the page's API says of an alert: what messages say, in English, with the recurrence among
+/// all series.
 pub(crate) fn teller(config: &Config) -> web::Teller {
     let places = Places::new(&config.settings(), config);
     Arc::new(move |alert| {
-        let telling = Telling { language: Language::English, zone: &Zone::utc(), names: &places, series: 0, history: &[], rise: None };
-        web::Told { sentence: words::headline(alert, &telling), rest: words::rest(alert, &telling), rarity: words::rarity(alert, &telling) }
+        let telling = Telling {
+            language: Language::English,
+            zone: &Zone::utc(),
+            names: &places,
+            series: 0,
+            history: &[],
+            rise: None,
+        };
+        web::Told {
+            sentence: words::headline(alert, &telling),
+            rest: words::rest(alert, &telling),
+            rarity: words::rarity(alert, &telling),
+        }
     })
 }
 
@@ -241,13 +273,18 @@ impl Looked {
 }
 
 /// Sends until asked to stop, then what is still due.
-pub(crate) fn run(journal: &dyn Journal, equipment: &Equipment, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
+pub(crate) fn run(
+    journal: &dyn Journal,
+    equipment: &Equipment,
+    stop: &dyn Fn() -> bool,
+) -> anyhow::Result<()> {
     let looked = Mutex::new(Looked::default());
     let (over, needed) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| look(equipment, &looked, &needed, &over));
         // A panic there is one of the role, and must not wait for its stop.
-        let result = tell(journal, equipment, &looked, &needed, &|| stop() || looking.is_finished());
+        let result =
+            tell(journal, equipment, &looked, &needed, &|| stop() || looking.is_finished());
         over.store(true, Ordering::SeqCst);
         result
     })
@@ -263,9 +300,17 @@ fn look(equipment: &Equipment, looked: &Mutex<Looked>, needed: &AtomicBool, over
             let ask = || {
                 let mut woken = BTreeMap::new();
                 for (alert, events) in &snoozed {
-                    woken.extend(warehouse::woken(&**warehouse, alert, events)?.map(|judged| ((alert.id.clone(), events.len()), judged)));
+                    woken.extend(
+                        warehouse::woken(&**warehouse, alert, events)?
+                            .map(|judged| ((alert.id.clone(), events.len()), judged)),
+                    );
                 }
-                Ok::<_, warehouse::WarehouseError>((warehouse.heads()?, warehouse.coverage()?, warehouse.latest()?, woken))
+                Ok::<_, warehouse::WarehouseError>((
+                    warehouse.heads()?,
+                    warehouse.coverage()?,
+                    warehouse.latest()?,
+                    woken,
+                ))
             };
             let answer = ask();
             let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,7 +323,10 @@ fn look(equipment: &Equipment, looked: &Mutex<Looked>, needed: &AtomicBool, over
                     looked.seen = coverage.iter().map(|feed| feed.share).reduce(f64::min);
                     (looked.heads, looked.latest, looked.woken) = (heads, latest, woken);
                 }
-                Err(error) => tracing::debug!(%error, "the warehouse can't be asked, messages go without what it knows"),
+                Err(error) => {
+                    tracing::debug!(%error, "the warehouse can't be asked, messages go without \
+                        what it knows")
+                }
             }
         }
         std::thread::sleep(TURN_EVERY);
@@ -385,7 +433,8 @@ struct Notifier<'a> {
     heads: BTreeMap<String, Head>,
     /// (subscription, alert) → what is due.
     items: BTreeMap<(String, String), Item>,
-    /// Alerts that a subscription doesn't cover as they are: in this revision, after so many changes by people.
+    /// Alerts that a subscription doesn't cover as they are: in this revision, after so many
+    /// changes by people.
     passed_over: BTreeSet<(String, String, u32, usize)>,
     /// How many series were known when that was decided.
     series: usize,
@@ -414,8 +463,16 @@ impl Conditions {
         for name in now.keys() {
             self.since.entry(name.clone()).or_insert(at);
         }
-        let lasts = |name: &String| self.since.get(name).is_some_and(|since| at.saturating_duration_since(*since) >= DEGRADED_AFTER);
-        self.lasting = now.iter().filter(|(name, _)| lasts(name)).map(|(name, detail)| (name.clone(), detail.clone())).collect();
+        let lasts = |name: &String| {
+            self.since
+                .get(name)
+                .is_some_and(|since| at.saturating_duration_since(*since) >= DEGRADED_AFTER)
+        };
+        self.lasting = now
+            .iter()
+            .filter(|(name, _)| lasts(name))
+            .map(|(name, detail)| (name.clone(), detail.clone()))
+            .collect();
         self.clear = if now.is_empty() { self.clear.or(Some(at)) } else { None };
     }
 
@@ -424,7 +481,8 @@ impl Conditions {
         if self.lasting.keys().any(|name| !known.contains(name)) {
             return Some(Notice::Degraded(self.lasting.clone().into_iter().collect()));
         }
-        let is_over = self.clear.is_some_and(|since| at.saturating_duration_since(since) >= RECOVERED_AFTER);
+        let is_over =
+            self.clear.is_some_and(|since| at.saturating_duration_since(since) >= RECOVERED_AFTER);
         (is_over && !known.is_empty()).then_some(Notice::Recovered)
     }
 }
@@ -457,14 +515,18 @@ impl<'a> Notifier<'a> {
         Ok(notifier)
     }
 
-    /// A subscription with what is stored of it; a new one is notified of alerts from `since` on, or as [`note_new`] has noted, or now.
-    fn take_on(&mut self, subscription: Subscription, since: Option<Position>) -> anyhow::Result<()> {
+    /// A subscription with what is stored of it; a new one is notified of alerts from `since` on,
+    /// or as [`note_new`] has noted, or now.
+    fn take_on(
+        &mut self,
+        subscription: Subscription,
+        since: Option<Position>,
+    ) -> anyhow::Result<()> {
         let name = &subscription.name;
         let now = (self.equipment.clock)();
         let head = match again(|| self.journal.get(Stream::State, &head_key(name)))? {
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).with_context(|| format!("what is kept of subscription `{name}` is unreadable"))?
-            }
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("what is kept of subscription `{name}` is unreadable"))?,
             None => {
                 let noted = again(|| self.journal.get(Stream::State, &since_key(name)))?;
                 let noted = noted.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
@@ -480,7 +542,8 @@ impl<'a> Notifier<'a> {
         self.heads.insert(name.clone(), head);
         for key in again(|| self.journal.keys(Stream::State, &item_key(name, "")))? {
             let Some(bytes) = again(|| self.journal.get(Stream::State, &key))? else { continue };
-            let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+            let item: Item =
+                serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
             self.items.insert((name.clone(), item.alert.clone()), item);
         }
         self.publish(&subscription, now);
@@ -488,7 +551,8 @@ impl<'a> Notifier<'a> {
         Ok(())
     }
 
-    /// Writes the file of a feed as far as it goes, also while nothing was ever sent: who reads it finds an empty feed, not none.
+    /// Writes the file of a feed as far as it goes, also while nothing was ever sent: who reads it
+    /// finds an empty feed, not none.
     fn publish(&mut self, subscription: &Subscription, now: Micros) {
         if subscription.channel != Channel::Feed {
             return;
@@ -497,13 +561,18 @@ impl<'a> Notifier<'a> {
             Ok(()) => _ = self.unwritten.remove(&subscription.name),
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(subscription = subscription.name, error, "a feed could not be written, trying again later");
+                tracing::warn!(
+                    subscription = subscription.name,
+                    error,
+                    "a feed could not be written, trying again later"
+                );
                 self.unwritten.insert(subscription.name.clone(), Instant::now());
             }
         }
     }
 
-    /// Takes on what was made on the page, changes what was changed, and forgets what was taken away.
+    /// Takes on what was made on the page, changes what was changed, and forgets what was taken
+    /// away.
     fn renew(&mut self, now: Micros) -> anyhow::Result<()> {
         if self.renewed.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
             return Ok(());
@@ -515,9 +584,11 @@ impl<'a> Notifier<'a> {
         }
         let of_files = &self.equipment.notify.subscriptions;
         let wanted = subscribers::of_page(&pages, of_files);
-        let gone: Vec<String> = self.pages.keys().filter(|name| !pages.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> =
+            self.pages.keys().filter(|name| !pages.contains_key(*name)).cloned().collect();
         self.pages = pages;
-        let before: BTreeMap<String, Audience> = self.subscriptions.iter().map(|one| (one.name.clone(), one.audience)).collect();
+        let before: BTreeMap<String, Audience> =
+            self.subscriptions.iter().map(|one| (one.name.clone(), one.audience)).collect();
         self.subscriptions.truncate(of_files.len());
         for subscription in wanted {
             let name = subscription.name.clone();
@@ -543,7 +614,10 @@ impl<'a> Notifier<'a> {
                 }
             }
         }
-        for name in gone.into_iter().filter(|name| self.subscriptions.iter().all(|subscription| subscription.name != *name)) {
+        for name in gone
+            .into_iter()
+            .filter(|name| self.subscriptions.iter().all(|subscription| subscription.name != *name))
+        {
             self.withdraw_feed(&name)?;
             self.heads.remove(&name);
             self.items.retain(|(of, _), _| *of != name);
@@ -592,10 +666,16 @@ impl<'a> Notifier<'a> {
             if may_plan {
                 self.plan(&subscription, looked, now)?;
             }
-            if !self.busy.contains(&subscription.name) && self.send_one(&subscription, looked, now)? {
+            if !self.busy.contains(&subscription.name)
+                && self.send_one(&subscription, looked, now)?
+            {
                 is_idle = false;
             }
-            if self.unwritten.get(&subscription.name).is_some_and(|tried| tried.elapsed() >= FEED_AGAIN) {
+            if self
+                .unwritten
+                .get(&subscription.name)
+                .is_some_and(|tried| tried.elapsed() >= FEED_AGAIN)
+            {
                 self.publish(&subscription, now);
             }
         }
@@ -603,7 +683,8 @@ impl<'a> Notifier<'a> {
         Ok(is_idle)
     }
 
-    /// Waits for the next turn, which comes at once where a message has its outcome: the next recipient is not to wait.
+    /// Waits for the next turn, which comes at once where a message has its outcome: the next
+    /// recipient is not to wait.
     fn wait(&mut self) {
         self.arrived.extend(self.done.1.recv_timeout(TURN_EVERY));
     }
@@ -623,12 +704,15 @@ impl<'a> Notifier<'a> {
                 *oldest = [*oldest, since].into_iter().flatten().min();
             };
             let from = (subscription.name.clone(), String::new());
-            for (_, item) in self.items.range(from..).take_while(|((of, _), _)| *of == subscription.name) {
+            for (_, item) in
+                self.items.range(from..).take_while(|((of, _), _)| *of == subscription.name)
+            {
                 for (occasion, round) in item.rounds.iter().filter(|(_, round)| !round.is_over) {
                     let number = round.waiting(&item.recipients(subscription, *occasion, now));
                     add(number, round.began.map(|began| began.at).filter(|_| number > 0));
                 }
-                let has_failed = item.tries.failed > 0 && item.rounds.values().all(|round| round.is_over);
+                let has_failed =
+                    item.tries.failed > 0 && item.rounds.values().all(|round| round.is_over);
                 add(usize::from(has_failed), item.tries.first_failed_at.filter(|_| has_failed));
             }
             let Some(head) = self.heads.get(&subscription.name) else { continue };
@@ -636,7 +720,9 @@ impl<'a> Notifier<'a> {
             let number = head.rounds.values().map(|round| round.waiting(&to)).sum();
             add(number, head.failing.as_ref().map(|failing| failing.since).filter(|_| number > 0));
             let trouble = match (&head.failing, head.refused.len()) {
-                (Some(failing), _) => Some(format!("messages fail since {}", record::time::display(failing.since))),
+                (Some(failing), _) => {
+                    Some(format!("messages fail since {}", record::time::display(failing.since)))
+                }
                 (None, 0) => None,
                 (None, refused) => Some(format!("{refused} of its recipients refused")),
             };
@@ -648,11 +734,17 @@ impl<'a> Notifier<'a> {
 
     fn snoozed(&self) -> Vec<(Alert, Vec<AlertEvent>)> {
         let now = (self.equipment.clock)();
-        let asleep = self.desk.fold().entries().filter(|(alert, events)| alert.is_snoozed(events, now));
+        let asleep =
+            self.desk.fold().entries().filter(|(alert, events)| alert.is_snoozed(events, now));
         asleep.map(|(alert, events)| (alert.clone(), events.to_vec())).collect()
     }
 
-    fn plan(&mut self, subscription: &Subscription, looked: &Looked, now: Micros) -> anyhow::Result<()> {
+    fn plan(
+        &mut self,
+        subscription: &Subscription,
+        looked: &Looked,
+        now: Micros,
+    ) -> anyhow::Result<()> {
         let name = &subscription.name;
         let Some(mut head) = self.heads.get(name).cloned() else { return Ok(()) };
         let share = Share::of(subscription, &self.equipment.world, looked);
@@ -660,14 +752,27 @@ impl<'a> Notifier<'a> {
         for (alert, events) in self.desk.fold().entries() {
             let is_known = self.items.contains_key(&(name.clone(), alert.id.clone()));
             let is_old = alert.version <= head.since || now - alert.window_end > TELL_WITHIN;
-            if is_known || is_old || self.passed_over.contains(&(name.clone(), alert.id.clone(), alert.revision, events.len())) {
+            if is_known
+                || is_old
+                || self.passed_over.contains(&(
+                    name.clone(),
+                    alert.id.clone(),
+                    alert.revision,
+                    events.len(),
+                ))
+            {
                 continue;
             }
             let mine = share.for_reader(alert);
             if subscription.covers(&mine, events, &*self.equipment.world) {
                 fresh.push((alert.clone(), mine));
             } else {
-                self.passed_over.insert((name.clone(), alert.id.clone(), alert.revision, events.len()));
+                self.passed_over.insert((
+                    name.clone(),
+                    alert.id.clone(),
+                    alert.revision,
+                    events.len(),
+                ));
             }
         }
         // The rarest take the tokens where several come at once.
@@ -683,7 +788,12 @@ impl<'a> Notifier<'a> {
     }
 
     /// Begins to send one message to one recipient of a subscription, if one is due.
-    fn send_one(&mut self, subscription: &Arc<Subscription>, looked: &Looked, now: Micros) -> anyhow::Result<bool> {
+    fn send_one(
+        &mut self,
+        subscription: &Arc<Subscription>,
+        looked: &Looked,
+        now: Micros,
+    ) -> anyhow::Result<bool> {
         let name = &subscription.name;
         let share = Share::of(subscription, &self.equipment.world, looked);
         let (mut over, mut completed) = (Vec::new(), Vec::new());
@@ -695,12 +805,18 @@ impl<'a> Notifier<'a> {
                 over.push((of.clone(), id.clone()));
                 continue;
             }
-            // What has become too small for the public is not told them any more, not even that it is over: it would have to be said of it.
+            // What has become too small for the public is not told them any more, not even that it
+            // is over: it would have to be said of it.
             let may_see = item.told.is_some() && subscription.audience == Audience::Official;
-            if !may_see && !subscription.covers(&share.for_reader(alert), events, &*self.equipment.world) {
+            if !may_see
+                && !subscription.covers(&share.for_reader(alert), events, &*self.equipment.world)
+            {
                 continue;
             }
-            let woken = looked.woken.get(&(id.clone(), events.len())).filter(|_| item.wakes(subscription, alert, events, now));
+            let woken = looked
+                .woken
+                .get(&(id.clone(), events.len()))
+                .filter(|_| item.wakes(subscription, alert, events, now));
             let (alert, occasion) = match (woken, item.due(subscription, alert, events, now)) {
                 (Some(judged), _) => (grown(alert, judged), Some(Occasion::Woken)),
                 (None, Some(Due::Tell(occasion))) => (alert.clone(), Some(occasion)),
@@ -709,7 +825,10 @@ impl<'a> Notifier<'a> {
             };
             let mut to = String::new();
             if let (Channel::Mail { .. }, Some(occasion)) = (&subscription.channel, occasion) {
-                let (round, all) = (item.round(occasion, &alert, now), item.recipients(subscription, occasion, now));
+                let (round, all) = (
+                    item.round(occasion, &alert, now),
+                    item.recipients(subscription, occasion, now),
+                );
                 match round.next(&all, now) {
                     Some(next) => to.clone_from(next),
                     None => {
@@ -739,7 +858,10 @@ impl<'a> Notifier<'a> {
         self.send_other(subscription, looked, share, now)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what one message is made of, from the one caller")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what one message is made of, from the one caller"
+    )]
     fn begin_alert(
         &mut self,
         subscription: &Arc<Subscription>,
@@ -754,7 +876,9 @@ impl<'a> Notifier<'a> {
         let is_public = subscription.audience == Audience::Public;
         let history = if is_public { Vec::new() } else { self.history(&alert) };
         let mine = share.for_reader(&alert);
-        let Some(Face { alert: mine, rise }) = self.face(subscription, &mine, events, now) else { return Ok(()) };
+        let Some(Face { alert: mine, rise }) = self.face(subscription, &mine, events, now) else {
+            return Ok(());
+        };
         let sent = Sent::Alert { alert: Box::new(alert.clone()), occasion };
         let series = share.series();
         let telling = Telling {
@@ -768,8 +892,12 @@ impl<'a> Notifier<'a> {
         match &subscription.channel {
             Channel::Feed => {
                 let result = self.feed(subscription, &mine, rise, series, now);
-                let result = result.map_err(|error| SendError::Later { why: format!("{error:#}"), after: None });
-                return self.note(Outcomes { subscription: subscription.name.clone(), to, sent, result }, now);
+                let result = result
+                    .map_err(|error| SendError::Later { why: format!("{error:#}"), after: None });
+                return self.note(
+                    Outcomes { subscription: subscription.name.clone(), to, sent, result },
+                    now,
+                );
             }
             Channel::Alertmanager { url } => {
                 let key = (subscription.name.clone(), alert.id.clone());
@@ -779,23 +907,44 @@ impl<'a> Notifier<'a> {
                     None => {
                         let named = alertmanager::Named::of(&alert);
                         if let Some(item) = self.items.get(&key).cloned() {
-                            self.keep_item(&subscription.name, Item { named: Some(named.clone()), ..item })?;
+                            self.keep_item(
+                                &subscription.name,
+                                Item { named: Some(named.clone()), ..item },
+                            )?;
                         }
                         named
                     }
                 };
-                let body = alertmanager::body(&mine, &named, &telling, &subscription.name, self.equipment.channels.page(), now);
+                let body = alertmanager::body(
+                    &mine,
+                    &named,
+                    &telling,
+                    &subscription.name,
+                    self.equipment.channels.page(),
+                    now,
+                );
                 let (reach, url) = (self.equipment.channels.reach().clone(), url.clone());
-                self.begin(subscription, to, sent, move |_| alertmanager::send(&reach, &url, &body));
+                self.begin(subscription, to, sent, move |_| {
+                    alertmanager::send(&reach, &url, &body)
+                });
             }
             Channel::Mail { .. } | Channel::Webhook { .. } | Channel::Stdout => {
                 let occasion = occasion.unwrap_or(Occasion::Update);
                 let (channels, of) = (self.equipment.channels.clone(), Arc::clone(subscription));
-                let (world, warehouse) = (Arc::clone(&self.equipment.world), Arc::clone(&self.equipment.warehouse));
+                let (world, warehouse) =
+                    (Arc::clone(&self.equipment.world), Arc::clone(&self.equipment.warehouse));
                 self.begin(subscription, to, sent, move |to| {
-                    let telling = Telling { language: of.language, zone: &of.zone, names: &*world, series, history: &history, rise };
+                    let telling = Telling {
+                        language: of.language,
+                        zone: &of.zone,
+                        names: &*world,
+                        series,
+                        history: &history,
+                        rise,
+                    };
                     let trend = if is_public { Vec::new() } else { trend(&*warehouse, &mine) };
-                    let message = message::of_alert(&mine, occasion, &telling, &channels.frame(&of), &trend);
+                    let message =
+                        message::of_alert(&mine, occasion, &telling, &channels.frame(&of), &trend);
                     channels.send(&of, to, &message, now)
                 });
             }
@@ -804,7 +953,13 @@ impl<'a> Notifier<'a> {
     }
 
     /// The alert as the subscription's audience may see it now.
-    fn face(&self, subscription: &Subscription, alert: &Alert, events: &[AlertEvent], now: Micros) -> Option<Face> {
+    fn face(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        events: &[AlertEvent],
+        now: Micros,
+    ) -> Option<Face> {
         let face = subscription.face(alert, events, &*self.equipment.world)?;
         let item = self.items.get(&(subscription.name.clone(), alert.id.clone()));
         let rise = face.rise.map(|rise| item.map_or(rise, |item| item.rise(alert, now)));
@@ -812,21 +967,36 @@ impl<'a> Notifier<'a> {
     }
 
     /// Digest, heartbeat, notices.
-    fn send_other(&mut self, subscription: &Arc<Subscription>, looked: &Looked, share: Share, now: Micros) -> anyhow::Result<bool> {
+    fn send_other(
+        &mut self,
+        subscription: &Arc<Subscription>,
+        looked: &Looked,
+        share: Share,
+        now: Micros,
+    ) -> anyhow::Result<bool> {
         let name = &subscription.name;
         let Some(head) = self.heads.get(name).cloned() else { return Ok(false) };
-        if now < head.tries.not_before || matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. }) {
+        if now < head.tries.not_before
+            || matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. })
+        {
             return Ok(false);
         }
         let to = channels::recipients(subscription, now);
         // What is new comes before what some recipients are still to get.
         let about = self.due_other(subscription, &head, looked, share, now)?;
         let waits = |about: &About| {
-            let round = head.rounds.get(&about.kind()).filter(|round| !round.is_over && round.has_begun())?;
+            let round = head
+                .rounds
+                .get(&about.kind())
+                .filter(|round| !round.is_over && round.has_begun())?;
             round.next(&to, now).map(|_| round.clone())
         };
         let is_silent = head.told_silent;
-        let begun = [About::Digest, About::Pulse { is_silent }, About::Notice { conditions: head.degraded.clone() }];
+        let begun = [
+            About::Digest,
+            About::Pulse { is_silent },
+            About::Notice { conditions: head.degraded.clone() },
+        ];
         let begun = begun.into_iter().find_map(|about| Some((waits(&about)?, about)));
         let Some((round, about)) = about.or(begun) else { return Ok(false) };
         let Some(to) = round.next(&to, now).cloned() else { return Ok(false) };
@@ -849,11 +1019,17 @@ impl<'a> Notifier<'a> {
         let name = &subscription.name;
         if now >= head.digest_at {
             let from = (name.clone(), String::new());
-            let due = self.items.range(from..).take_while(|((of, _), _)| of == name).filter_map(|((_, id), item)| {
-                let (alert, events) = self.desk.fold().get(id)?;
-                let may_see = subscription.covers(&share.for_reader(alert), events, &*self.equipment.world);
-                (may_see && item.is_for_digest(alert, events, now)).then(|| alert.clone())
-            });
+            let due = self.items.range(from..).take_while(|((of, _), _)| of == name).filter_map(
+                |((_, id), item)| {
+                    let (alert, events) = self.desk.fold().get(id)?;
+                    let may_see = subscription.covers(
+                        &share.for_reader(alert),
+                        events,
+                        &*self.equipment.world,
+                    );
+                    (may_see && item.is_for_digest(alert, events, now)).then(|| alert.clone())
+                },
+            );
             let mut alerts: Vec<Alert> = due.collect();
             if !alerts.is_empty() {
                 alerts.sort_by(plan::rank);
@@ -870,14 +1046,20 @@ impl<'a> Notifier<'a> {
         }
         if let Some(notice) = self.conditions.news(&head.degraded, Instant::now()) {
             let conditions = match &notice {
-                Notice::Degraded(conditions) => conditions.iter().map(|(name, _)| name.clone()).collect(),
+                Notice::Degraded(conditions) => {
+                    conditions.iter().map(|(name, _)| name.clone()).collect()
+                }
                 Notice::Recovered | Notice::Test => BTreeSet::new(),
             };
-            return Ok(Some((Round::new(format!("{name}-notice-{}", now / 1_000_000)), About::Notice { conditions })));
+            return Ok(Some((
+                Round::new(format!("{name}-notice-{}", now / 1_000_000)),
+                About::Notice { conditions },
+            )));
         }
         let is_silent = looked.is_silent(self.equipment, now).unwrap_or(head.told_silent);
         if is_silent != head.told_silent || now >= head.heartbeat_at {
-            let id = format!("{name}-pulse-{}-{}", head.heartbeat_at / 1_000_000, u8::from(is_silent));
+            let id =
+                format!("{name}-pulse-{}-{}", head.heartbeat_at / 1_000_000, u8::from(is_silent));
             return Ok(Some((Round::new(id), About::Pulse { is_silent })));
         }
         Ok(None)
@@ -906,24 +1088,38 @@ impl<'a> Notifier<'a> {
                     let history = if is_public { Vec::new() } else { self.history(&alert) };
                     Some((self.face(subscription, &alert, events, now)?, history))
                 };
-                let shown: Vec<(Face, Vec<Outcome>)> = round.alerts.iter().filter_map(shown).collect();
+                let shown: Vec<(Face, Vec<Outcome>)> =
+                    round.alerts.iter().filter_map(shown).collect();
                 let names: &dyn Names = &*self.equipment.world;
                 let series = share.series();
                 let tellings: Vec<(&Alert, Telling<'_>)> = shown
                     .iter()
-                    .map(|(face, history)| (&face.alert, Telling { language, zone, names, series, history, rise: face.rise }))
+                    .map(|(face, history)| {
+                        (
+                            &face.alert,
+                            Telling { language, zone, names, series, history, rise: face.rise },
+                        )
+                    })
                     .collect();
                 message::digest(&tellings, &round.id, language, zone, now, &frame)
             }
             About::Pulse { is_silent } => {
                 let since = now - DAY;
-                let mine =
-                    |alert: &Alert, events: &[AlertEvent]| subscription.covers(&share.for_reader(alert), events, &*self.equipment.world);
+                let mine = |alert: &Alert, events: &[AlertEvent]| {
+                    subscription.covers(&share.for_reader(alert), events, &*self.equipment.world)
+                };
                 let entries = || self.desk.fold().entries();
-                let fired = entries().filter(|(alert, events)| alert.fired_at >= since && mine(alert, events)).count();
-                let is_new = |events: &[AlertEvent]| events.last().is_none_or(|event| event.state == Handling::New);
-                let open =
-                    entries().filter(|(alert, events)| alert.state == AlertState::Open && is_new(events) && mine(alert, events)).count();
+                let fired = entries()
+                    .filter(|(alert, events)| alert.fired_at >= since && mine(alert, events))
+                    .count();
+                let is_new = |events: &[AlertEvent]| {
+                    events.last().is_none_or(|event| event.state == Handling::New)
+                };
+                let open = entries()
+                    .filter(|(alert, events)| {
+                        alert.state == AlertState::Open && is_new(events) && mine(alert, events)
+                    })
+                    .count();
                 let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
                 let pulse = Pulse {
                     seen: looked.seen,
@@ -935,10 +1131,13 @@ impl<'a> Notifier<'a> {
                 message::pulse(&pulse, &round.id, language, zone, now, &frame)
             }
             About::Notice { conditions } => {
-                let detail = |name: &String| self.conditions.lasting.get(name).cloned().unwrap_or_default();
+                let detail =
+                    |name: &String| self.conditions.lasting.get(name).cloned().unwrap_or_default();
                 let notice = match conditions.is_empty() {
                     true => Notice::Recovered,
-                    false => Notice::Degraded(conditions.iter().map(|name| (name.clone(), detail(name))).collect()),
+                    false => Notice::Degraded(
+                        conditions.iter().map(|name| (name.clone(), detail(name))).collect(),
+                    ),
                 };
                 message::notice(&notice, &round.id, language, zone, now, &frame)
             }
@@ -978,15 +1177,28 @@ impl<'a> Notifier<'a> {
         let _ = getrandom::fill(&mut random);
         let jitter = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
         // One that was taken away meanwhile is owed nothing.
-        let found = self.subscriptions.iter().find(|subscription| subscription.name == name).map(Arc::clone);
+        let found = self
+            .subscriptions
+            .iter()
+            .find(|subscription| subscription.name == name)
+            .map(Arc::clone);
         let Some(subscription) = found else { return Ok(()) };
         self.equipment.deliveries.count(subscription.channel.name(), &result);
         match &result {
             Ok(()) => {}
             Err(SendError::Refused { code, why }) => {
-                tracing::warn!(subscription = name, recipient = to, code, why, "a recipient was refused, for this message for good");
+                tracing::warn!(
+                    subscription = name,
+                    recipient = to,
+                    code,
+                    why,
+                    "a recipient was refused, for this message for good"
+                );
             }
-            Err(error) => tracing::warn!(subscription = name, recipient = to, %error, "a message didn't go out"),
+            Err(error) => {
+                tracing::warn!(subscription = name, recipient = to, %error, "a message didn't go \
+                    out")
+            }
         }
         if let Some(head) = self.heads.get_mut(&name)
             && head.note(Some(to.as_str()).filter(|to| !to.is_empty()), &result, now)
@@ -995,8 +1207,12 @@ impl<'a> Notifier<'a> {
             self.keep_head(&name, &head)?;
         }
         match sent {
-            Sent::Alert { alert, occasion } => self.note_alert(&subscription, &alert, occasion, &to, &result, now, jitter),
-            Sent::Other { round, about } => self.note_other(&subscription, *round, &about, &to, &result, now, jitter),
+            Sent::Alert { alert, occasion } => {
+                self.note_alert(&subscription, &alert, occasion, &to, &result, now, jitter)
+            }
+            Sent::Other { round, about } => {
+                self.note_other(&subscription, *round, &about, &to, &result, now, jitter)
+            }
         }
     }
 
@@ -1012,17 +1228,32 @@ impl<'a> Notifier<'a> {
         jitter: f64,
     ) -> anyhow::Result<()> {
         let name = &subscription.name;
-        let Some(item) = self.items.get(&(name.clone(), alert.id.clone())).cloned() else { return Ok(()) };
+        let Some(item) = self.items.get(&(name.clone(), alert.id.clone())).cloned() else {
+            return Ok(());
+        };
         let changes = self.desk.fold().get(&alert.id).map(|(_, events)| events.len());
         let was_given_up = item.given_up;
         let item = match (&subscription.channel, occasion) {
             (Channel::Mail { .. }, Some(occasion)) => {
                 let item = item.mailed(subscription, (alert, occasion), (to, result), now, jitter);
-                if item.rounds.get(&occasion).is_some_and(|round| round.is_over) { noted_changes(item, occasion, changes) } else { item }
+                if item.rounds.get(&occasion).is_some_and(|round| round.is_over) {
+                    noted_changes(item, occasion, changes)
+                } else {
+                    item
+                }
             }
             (_, occasion) => match result {
-                Ok(()) => noted_changes(item.sent(alert, occasion, now), occasion.unwrap_or(Occasion::New), changes),
-                Err(error) => item.not_sent(now, asked_wait(error), matches!(error, SendError::Never { .. }), jitter),
+                Ok(()) => noted_changes(
+                    item.sent(alert, occasion, now),
+                    occasion.unwrap_or(Occasion::New),
+                    changes,
+                ),
+                Err(error) => item.not_sent(
+                    now,
+                    asked_wait(error),
+                    matches!(error, SendError::Never { .. }),
+                    jitter,
+                ),
             },
         };
         if item.given_up && !was_given_up {
@@ -1049,7 +1280,11 @@ impl<'a> Notifier<'a> {
         head.tries = Tries::default();
         match result {
             Err(error) if is_of_server(result) => {
-                let tries = self.heads.get(name).map_or(Tries::default(), |head| head.tries).failed(now, asked_wait(error), jitter);
+                let tries = self
+                    .heads
+                    .get(name)
+                    .map_or(Tries::default(), |head| head.tries)
+                    .failed(now, asked_wait(error), jitter);
                 if tries.is_hopeless(now) || matches!(error, SendError::Never { .. }) {
                     round.give_up(&all, 0);
                 } else {
@@ -1060,7 +1295,8 @@ impl<'a> Notifier<'a> {
         }
         round.is_over = round.is_complete(&all);
         let mut told = Vec::new();
-        // From the first outcome on it has had its turn: who is to be tried later delays nothing that comes after.
+        // From the first outcome on it has had its turn: who is to be tried later delays nothing
+        // that comes after.
         if round.has_begun() && !had_begun {
             match about {
                 About::Digest => {
@@ -1099,14 +1335,18 @@ impl<'a> Notifier<'a> {
         }
     }
 
-    /// What a feed holds for its audience: what went out to others before the audience was changed is not for this one.
+    /// What a feed holds for its audience: what went out to others before the audience was changed
+    /// is not for this one.
     fn feed_entries(&self, subscription: &Subscription) -> anyhow::Result<Vec<cap::Sent>> {
         let kept = again(|| self.journal.get(Stream::State, &feed_key(&subscription.name)))?;
         let mut sent: Vec<cap::Sent> = match kept {
-            Some(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("feed `{}` is unreadable", subscription.name))?,
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("feed `{}` is unreadable", subscription.name))?,
             None => Vec::new(),
         };
-        sent.retain(|sent| cap::is_public(&sent.xml) == (subscription.audience == Audience::Public));
+        sent.retain(|sent| {
+            cap::is_public(&sent.xml) == (subscription.audience == Audience::Public)
+        });
         Ok(sent)
     }
 
@@ -1118,18 +1358,38 @@ impl<'a> Notifier<'a> {
 
     fn write_feed_file(&self, name: String, text: &str) -> anyhow::Result<()> {
         let file = self.equipment.feeds.join(name);
-        whole::write(&file, text.as_bytes(), whole::PLAIN).with_context(|| format!("failed to write `{}`", file.display()))
+        whole::write(&file, text.as_bytes(), whole::PLAIN)
+            .with_context(|| format!("failed to write `{}`", file.display()))
     }
 
-    /// Adds to a feed and writes its file: what is kept comes first, so that a kill in between is mended by the next message. A revision
+    /// Adds to a feed and writes its file: what is kept comes first, so that a kill in between is
+    /// mended by the next message. A revision
     /// that says what the last one said adds nothing.
-    fn feed(&self, subscription: &Subscription, alert: &Alert, rise: Option<Rise>, series: u32, now: Micros) -> anyhow::Result<()> {
+    fn feed(
+        &self,
+        subscription: &Subscription,
+        alert: &Alert,
+        rise: Option<Rise>,
+        series: u32,
+        now: Micros,
+    ) -> anyhow::Result<()> {
         let sender = self.feed_sender(subscription);
         let mut sent = self.feed_entries(subscription)?;
         if !sent.iter().any(|sent| sent.alert == alert.id && sent.revision == alert.revision) {
-            let before: Vec<cap::Sent> = sent.iter().filter(|sent| sent.alert == alert.id).cloned().collect();
-            let message = cap::message(alert, rise, &before, &sender, &subscription.zone, &*self.equipment.world, series, now);
-            let is_news = alert.state != AlertState::Open || before.last().is_none_or(|last| last.summary != message.summary);
+            let before: Vec<cap::Sent> =
+                sent.iter().filter(|sent| sent.alert == alert.id).cloned().collect();
+            let message = cap::message(
+                alert,
+                rise,
+                &before,
+                &sender,
+                &subscription.zone,
+                &*self.equipment.world,
+                series,
+                now,
+            );
+            let is_news = alert.state != AlertState::Open
+                || before.last().is_none_or(|last| last.summary != message.summary);
             if is_news {
                 sent.push(message);
                 let surplus = sent.len().saturating_sub(FEED_MAX);
@@ -1140,13 +1400,18 @@ impl<'a> Notifier<'a> {
         for message in sent.iter().filter(|message| message.alert == alert.id) {
             self.write_feed_file(cap_file(&subscription.name, message), &message.xml)?;
         }
-        self.write_feed_file(format!("{}.atom", subscription.name), &cap::atom(&subscription.name, &sender, &sent, now))
+        self.write_feed_file(
+            format!("{}.atom", subscription.name),
+            &cap::atom(&subscription.name, &sender, &sent, now),
+        )
     }
 
-    /// Takes a feed's files away, which were for others or for nobody any more; what is kept of it stays.
+    /// Takes a feed's files away, which were for others or for nobody any more; what is kept of it
+    /// stays.
     fn withdraw_feed(&self, name: &str) -> anyhow::Result<()> {
         let kept = again(|| self.journal.get(Stream::State, &feed_key(name)))?;
-        let sent: Vec<cap::Sent> = kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
+        let sent: Vec<cap::Sent> =
+            kept.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default();
         let messages = sent.iter().map(|sent| cap_file(name, sent));
         for file in messages.chain([format!("{name}.atom")]) {
             let path = self.equipment.feeds.join(file);
@@ -1167,8 +1432,12 @@ impl<'a> Notifier<'a> {
             .desk
             .fold()
             .entries()
-            .filter(|(other, _)| other.id != alert.id && other.topic == alert.topic && country(&other.region) == here)
-            .filter_map(|(other, events): (&Alert, &[AlertEvent])| Some((other.fired_at, events.last()?.outcome?)))
+            .filter(|(other, _)| {
+                other.id != alert.id && other.topic == alert.topic && country(&other.region) == here
+            })
+            .filter_map(|(other, events): (&Alert, &[AlertEvent])| {
+                Some((other.fired_at, events.last()?.outcome?))
+            })
             .collect();
         past.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         past.into_iter().map(|(_, outcome)| outcome).take(3).collect()
@@ -1214,10 +1483,13 @@ pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<
     let mut found = Vec::new();
     for key in again(|| journal.keys(Stream::State, &item_key(subscription, "")))? {
         let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
-        let item: Item = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        let item: Item =
+            serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
         let (hears, at) = match (item.told.filter(|_| !item.given_up), item.planned) {
             (Some(told), _) => (Hears::Told, told.first_at),
-            (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => (Hears::GivenUp, at),
+            (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => {
+                (Hears::GivenUp, at)
+            }
             (None, Planned::AtOnce { from }) => (Hears::AtOnce, from),
             (None, Planned::Digest { at }) => (Hears::Digest, at),
         };
@@ -1229,13 +1501,19 @@ pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<
 /// How a subscription's messages fare.
 pub(crate) fn delivery(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Delivery> {
     let key = head_key(subscription);
-    let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { return Ok(Delivery::default()) };
-    let head: Head = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+    let Some(bytes) = again(|| journal.get(Stream::State, &key))? else {
+        return Ok(Delivery::default());
+    };
+    let head: Head =
+        serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
     let refused = head.refused.into_iter().map(|(address, refusal)| {
         let notify::outbox::Refusal { code, why, at } = refusal;
         RecipientRefused { address, code, why, at }
     });
-    Ok(Delivery { refused: refused.collect(), failing: head.failing.map(|failing| (failing.why, failing.since)) })
+    Ok(Delivery {
+        refused: refused.collect(),
+        failing: head.failing.map(|failing| (failing.why, failing.since)),
+    })
 }
 
 /// The alert with the numbers of a later window, in which it has grown.
@@ -1250,7 +1528,8 @@ fn grown(alert: &Alert, judged: &Judged) -> Alert {
     }
 }
 
-/// How many of all series a subscription covers. An alert's recurrence is measured among all of them; among fewer, chance gives such a
+/// How many of all series a subscription covers. An alert's recurrence is measured among all of
+/// them; among fewer, chance gives such a
 /// false episode so much more rarely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
@@ -1262,19 +1541,28 @@ impl Share {
     fn of(subscription: &Subscription, world: &Places, looked: &Looked) -> Share {
         let topics = &subscription.topics;
         let is_mine = |head: &&SeriesHead| {
-            (topics.is_empty() || topics.contains(&head.topic) || subscription.always.contains(&head.topic))
-                && (subscription.kinds.is_empty() || world.kind(&head.topic).is_some_and(|kind| subscription.kinds.contains(&kind)))
+            (topics.is_empty()
+                || topics.contains(&head.topic)
+                || subscription.always.contains(&head.topic))
+                && (subscription.kinds.is_empty()
+                    || world
+                        .kind(&head.topic)
+                        .is_some_and(|kind| subscription.kinds.contains(&kind)))
                 && subscription.covers_region(&head.region, world)
         };
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Share { mine: number(looked.heads.iter().filter(is_mine).count()), all: number(looked.heads.len()) }
+        Share {
+            mine: number(looked.heads.iter().filter(is_mine).count()),
+            all: number(looked.heads.len()),
+        }
     }
 
     fn is_known(self) -> bool {
         self.mine > 0 && self.all > 0
     }
 
-    /// Among how many series the recurrence of [`Share::for_reader`] is measured; 0: all, which is what an alert says itself.
+    /// Among how many series the recurrence of [`Share::for_reader`] is measured; 0: all, which is
+    /// what an alert says itself.
     fn series(self) -> u32 {
         if self.is_known() { self.mine } else { 0 }
     }
@@ -1285,9 +1573,11 @@ impl Share {
     }
 }
 
-/// The last windows of the alert's series that don't overlap, oldest first; none where the warehouse is away.
+/// The last windows of the alert's series that don't overlap, oldest first; none where the
+/// warehouse is away.
 fn trend(warehouse: &dyn Reading, alert: &Alert) -> Vec<Bar> {
-    let ends: Vec<Micros> = (0..TREND_BARS).rev().map(|back| alert.window_end - back * alert.window_length).collect();
+    let ends: Vec<Micros> =
+        (0..TREND_BARS).rev().map(|back| alert.window_end - back * alert.window_length).collect();
     let query = SeriesQuery {
         topic: alert.topic.clone(),
         region: alert.region.clone(),
@@ -1298,8 +1588,15 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Vec<Bar> {
     };
     let Ok(series) = warehouse.series(&query) else { return Vec::new() };
     let observed = |end: Micros| {
-        let found = series.verdicts.iter().find(|verdict| verdict.end == end && verdict.length == alert.window_length);
-        if end == alert.window_end { Some(alert.observed) } else { found.map(|verdict| verdict.observed) }
+        let found = series
+            .verdicts
+            .iter()
+            .find(|verdict| verdict.end == end && verdict.length == alert.window_length);
+        if end == alert.window_end {
+            Some(alert.observed)
+        } else {
+            found.map(|verdict| verdict.observed)
+        }
     };
     let bars: Vec<Bar> = ends.into_iter().map(|end| Bar { end, observed: observed(end) }).collect();
     bars.into_iter().skip_while(|bar| bar.observed.is_none()).collect()

@@ -30,7 +30,10 @@ pub(crate) fn web(
         region_names: config.places.names(),
         topic_names: notifier::topic_names(),
         campaigns: campaigns(config),
-        feeds: Some(Feeds { folder: notifier::feeds(config), is_public: notify::channel::cap::is_public }),
+        feeds: Some(Feeds {
+            folder: notifier::feeds(config),
+            is_public: notify::channel::cap::is_public,
+        }),
         teller: notifier::teller(config),
         access: access(config, simulated, address)?,
         requests_a_minute: config.web.requests_per_minute,
@@ -43,10 +46,12 @@ pub(crate) fn web(
     })
 }
 
-/// Exports wait for their readers in the data folder: a folder for temporary files may be small, and in memory.
+/// Exports wait for their readers in the data folder: a folder for temporary files may be small,
+/// and in memory.
 fn spool(config: &Config) -> anyhow::Result<PathBuf> {
     let data = config.journal.data.clone();
-    std::fs::create_dir_all(&data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
+    std::fs::create_dir_all(&data)
+        .with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
     Ok(data)
 }
 
@@ -62,11 +67,15 @@ fn suggest_region(config: &Config) -> impl Fn(&str) -> Option<String> + use<> {
 
 fn campaigns(config: &Config) -> BTreeMap<String, Vec<String>> {
     let topics = config.topics.lexicon.topics().iter().filter(|topic| !topic.days.is_empty());
-    topics.map(|topic| (topic.id.clone(), topic.days.iter().map(ToString::to_string).collect())).collect()
+    topics
+        .map(|topic| (topic.id.clone(), topic.days.iter().map(ToString::to_string).collect()))
+        .collect()
 }
 
-/// Nobody's secrets are in a simulated world: there whoever can reach the page may do what officials do.
-/// Elsewhere, while no token has been made, a start link is made: for a terminal and a file, never for the log.
+/// Nobody's secrets are in a simulated world: there whoever can reach the page may do what
+/// officials do.
+/// Elsewhere, while no token has been made, a start link is made: for a terminal and a file, never
+/// for the log.
 fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Result<Access> {
     let file = tokens::file(&config.journal.data);
     let proxies = config.web.trusted_proxies.clone();
@@ -77,20 +86,29 @@ fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Resu
     if anonymous < Role::Official && proxy_secret.is_none() && tokens::read(&file)?.is_empty() {
         let link = start_link::make(&link_file, &address_of(config, address), super::now())?;
         if std::io::stderr().is_terminal() {
-            writeln!(std::io::stderr().lock(), "Open this link within ten minutes, it works once: {link}")?;
+            writeln!(
+                std::io::stderr().lock(),
+                "Open this link within ten minutes, it works once: {link}"
+            )?;
         }
         tracing::info!(
             file = %link_file.display(),
-            "no token has been made: a link in this file opens the page once, within ten minutes; `pumphandle token link` prints another"
+            "no token has been made: a link in this file opens the page once, within ten minutes; \
+                `pumphandle token link` prints another"
         );
     }
     let start = (anonymous < Role::Official).then(|| start_link::spent_by(link_file, super::now));
     Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies, proxy_secret, https })
 }
 
-/// Where people open the page: where mails say it is, else where it listens. One that listens everywhere is called by the name
+/// Where people open the page: where mails say it is, else where it listens. One that listens
+/// everywhere is called by the name
 /// that works here.
 pub(crate) fn address_of(config: &Config, listens: SocketAddr) -> String {
-    let host = if listens.ip().is_unspecified() { format!("localhost:{}", listens.port()) } else { listens.to_string() };
+    let host = if listens.ip().is_unspecified() {
+        format!("localhost:{}", listens.port())
+    } else {
+        listens.to_string()
+    };
     config.notify.page.clone().unwrap_or_else(|| format!("http://{host}"))
 }

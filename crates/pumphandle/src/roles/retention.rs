@@ -1,8 +1,11 @@
 //! Retention: deletes from the log what is old enough and what no stage needs any more.
 //!
-//! A stage needs what follows its last snapshot, landing what follows its progress in the warehouse: a start after days off finds its
-//! backlog. Only a hard age ends that, and only after an hour in which wall clock and monotonic clock agreed, so that no step of a
-//! clock deletes what is unread. Driven by landing, in one process and in a cluster; deletes rows of the warehouse by age as well.
+//! A stage needs what follows its last snapshot, landing what follows its progress in the
+//! warehouse: a start after days off finds its
+//! backlog. Only a hard age ends that, and only after an hour in which wall clock and monotonic
+//! clock agreed, so that no step of a
+//! clock deletes what is unread. Driven by landing, in one process and in a cluster; deletes rows
+//! of the warehouse by age as well.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -92,7 +95,9 @@ impl<'a> Retention<'a> {
         again(|| self.journal.tidy())?;
         if self.rows_at.is_none_or(|at| monotonic >= at) {
             self.rows_at = Some(monotonic + ROWS_EVERY);
-            let before = |age: Option<Micros>| age.map(|age| Micros::try_from(wall).unwrap_or(0) * 1_000_000 - age);
+            let before = |age: Option<Micros>| {
+                age.map(|age| Micros::try_from(wall).unwrap_or(0) * 1_000_000 - age)
+            };
             let rows = self.warehouse.delete_before(before(self.cells), before(self.verdicts))?;
             if rows > 0 {
                 tracing::info!(rows, "retention deleted rows of the warehouse");
@@ -104,11 +109,15 @@ impl<'a> Retention<'a> {
     fn needs(&self) -> anyhow::Result<Vec<Needs>> {
         let journal = self.journal;
         let posts = 0..journal.partitions(Stream::Posts);
-        let tally: Vec<Position> =
-            posts.map(|partition| snapshot_position::<TallyStage>(journal, partition)).collect::<anyhow::Result<_>>()?;
+        let tally: Vec<Position> = posts
+            .map(|partition| snapshot_position::<TallyStage>(journal, partition))
+            .collect::<anyhow::Result<_>>()?;
         let watch = snapshot_position::<WatchStage>(journal, 0)?;
         let landed = self.warehouse.progress()?;
-        let landed = landed.iter().find(|progress| progress.stream == Stream::Counts.name()).map_or(0, |progress| progress.next);
+        let landed = landed
+            .iter()
+            .find(|progress| progress.stream == Stream::Counts.name())
+            .map_or(0, |progress| progress.next);
         Ok(vec![
             Needs { stream: Stream::Posts, stage: Some(TallyStage::NAME), from: tally },
             Needs { stream: Stream::Tallies, stage: Some(WatchStage::NAME), from: vec![watch] },
@@ -117,16 +126,26 @@ impl<'a> Retention<'a> {
         ])
     }
 
-    fn delete(&self, Needs { stream, stage, from }: &Needs, now: u64, is_trusted: bool) -> anyhow::Result<()> {
+    fn delete(
+        &self,
+        Needs { stream, stage, from }: &Needs,
+        now: u64,
+        is_trusted: bool,
+    ) -> anyhow::Result<()> {
         let Some(age) = self.ages.get(stream).copied() else { return Ok(()) };
-        let older_than = |age: u64| again(|| self.journal.positions_at(*stream, now.saturating_sub(age)));
+        let older_than =
+            |age: u64| again(|| self.journal.positions_at(*stream, now.saturating_sub(age)));
         let mut until = older_than(age.as_secs())?;
         if let Some(stage) = stage {
             let hard = self.hard_age.max(age).as_secs();
             let given_up = if is_trusted { Some(older_than(hard)?) } else { None };
             for (partition, until) in until.iter_mut().enumerate() {
                 let needed = from.get(partition).copied().unwrap_or(0);
-                let given_up = given_up.as_ref().and_then(|positions| positions.get(partition)).copied().unwrap_or(0);
+                let given_up = given_up
+                    .as_ref()
+                    .and_then(|positions| positions.get(partition))
+                    .copied()
+                    .unwrap_or(0);
                 if given_up > needed {
                     let lost = given_up - needed;
                     tracing::error!(
@@ -164,8 +183,13 @@ impl<'a> Retention<'a> {
         hard: u64,
         older_than: &dyn Fn(u64) -> anyhow::Result<Vec<Position>>,
     ) -> anyhow::Result<()> {
-        let is_behind = |hours: u64| Ok::<_, anyhow::Error>(older_than(hours * HOUR)?.iter().zip(from).any(|(old, needed)| needed < old));
-        // The greatest age at which something is unread; ages at which all has been read only follow greater ones.
+        let is_behind = |hours: u64| {
+            Ok::<_, anyhow::Error>(
+                older_than(hours * HOUR)?.iter().zip(from).any(|(old, needed)| needed < old),
+            )
+        };
+        // The greatest age at which something is unread; ages at which all has been read only
+        // follow greater ones.
         let (mut behind, mut beyond) = (0, hard / HOUR + 2);
         while beyond - behind > 1 {
             let middle = behind + (beyond - behind) / 2;
@@ -178,8 +202,16 @@ impl<'a> Retention<'a> {
                 &[("stream", stream.name())],
             )
             .set((behind * HOUR) as f64);
-        let detail = format!("{stage} has not read records that are {behind} h old; they are deleted at {} h", hard / HOUR);
-        self.health.set(Severity::Degraded, condition::BACKLOG, stage, (behind * HOUR >= BACKLOG_FROM).then_some(detail));
+        let detail = format!(
+            "{stage} has not read records that are {behind} h old; they are deleted at {} h",
+            hard / HOUR
+        );
+        self.health.set(
+            Severity::Degraded,
+            condition::BACKLOG,
+            stage,
+            (behind * HOUR >= BACKLOG_FROM).then_some(detail),
+        );
         Ok(())
     }
 }

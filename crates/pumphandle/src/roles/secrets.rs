@@ -1,4 +1,5 @@
-//! Secrets, certificates and tokens: read by `check`, and by each role before it listens, so that none is found wrong later.
+//! Secrets, certificates and tokens: read by `check`, and by each role before it listens, so that
+//! none is found wrong later.
 //!
 //! Reads and compares only; makes nothing, and shows no content.
 
@@ -44,9 +45,11 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
     if config.journal.kind == JournalKind::Kafka {
         let kafka = &config.journal.kafka;
         check_password(kafka.password_file.as_deref(), &mut problems);
-        for (name, value) in kafka.properties.iter().filter(|(name, _)| name.ends_with(".location")) {
+        for (name, value) in kafka.properties.iter().filter(|(name, _)| name.ends_with(".location"))
+        {
             if let Err(error) = std::fs::read(value) {
-                problems.push(of_file(Path::new(value), format!("`{name}` can't be read: {error}")));
+                problems
+                    .push(of_file(Path::new(value), format!("`{name}` can't be read: {error}")));
             }
         }
     }
@@ -60,7 +63,11 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
                 keys::is_author_key,
                 "neither 64 hexadecimal digits nor what ingest has written in their place",
             ),
-            (&config.privacy.routing_key_file, keys::is_key, "a key that is not 64 hexadecimal digits"),
+            (
+                &config.privacy.routing_key_file,
+                keys::is_key,
+                "a key that is not 64 hexadecimal digits",
+            ),
         ];
         for (file, is_right, message) in files {
             if let Some(file) = file
@@ -75,7 +82,8 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         problems.extend(Channels::problems(config));
         let file = tokens::file(&config.journal.data);
         if let Err(error) = tokens::read(&file) {
-            let hint = format!("{error:#}; correct that line, or remove the file and make tokens anew");
+            let hint =
+                format!("{error:#}; correct that line, or remove the file and make tokens anew");
             problems.push(of_file(&file, "a damaged token file".to_owned()).hint(hint));
         }
     }
@@ -95,7 +103,10 @@ fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             let why = error.root_cause().to_string();
-            problems.push(of_file(file, format!("can't be read: {why}")).hint("a relative path is taken from the file that names it"));
+            problems.push(
+                of_file(file, format!("can't be read: {why}"))
+                    .hint("a relative path is taken from the file that names it"),
+            );
             None
         }
     }

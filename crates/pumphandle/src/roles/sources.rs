@@ -44,7 +44,11 @@ impl SourceState {
             return Some(format!("no events for {} s: {why}", (now.monotonic - since) / SECOND));
         }
         let lag = self.lag.filter(|lag| self.live && lag.abs() > LAG_MAX)?;
-        Some(if lag > 0 { format!("{} s behind our clock", lag / SECOND) } else { format!("{} s ahead of our clock", -lag / SECOND) })
+        Some(if lag > 0 {
+            format!("{} s behind our clock", lag / SECOND)
+        } else {
+            format!("{} s ahead of our clock", -lag / SECOND)
+        })
     }
 }
 

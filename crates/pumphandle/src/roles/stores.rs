@@ -25,16 +25,34 @@ pub(crate) fn retention(config: &Config) -> BTreeMap<Stream, Duration> {
 }
 
 /// What the names of our files and folders in the data folder begin with.
-const OURS: [&str; 9] = ["crises", "feeds", "keys", "lock", "meta.sqlite", "start-link", "streams", "tokens", WAREHOUSE_FILE];
+const OURS: [&str; 9] = [
+    "crises",
+    "feeds",
+    "keys",
+    "lock",
+    "meta.sqlite",
+    "start-link",
+    "streams",
+    "tokens",
+    WAREHOUSE_FILE,
+];
 
-/// Makes the data folder for its owner alone. One that is open to others was made by an earlier release, or by hand: it is tightened.
+/// Makes the data folder for its owner alone. One that is open to others was made by an earlier
+/// release, or by hand: it is tightened.
 pub(crate) fn data_folder(config: &Config) -> anyhow::Result<()> {
     let data = &config.journal.data;
-    whole::make_folder(data).with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
+    whole::make_folder(data)
+        .with_context(|| format!("failed to make the data folder `{}`", data.display()))?;
     match tighten(data) {
         Ok(0) => {}
-        Ok(changed) => tracing::info!(folder = %data.display(), changed, "the data folder was open to other users of this machine: closed"),
-        Err(error) => tracing::warn!(folder = %data.display(), %error, "the data folder may be open to other users of this machine"),
+        Ok(changed) => {
+            tracing::info!(folder = %data.display(), changed, "the data folder was open to other \
+                users of this machine: closed")
+        }
+        Err(error) => {
+            tracing::warn!(folder = %data.display(), %error, "the data folder may be open to other \
+                users of this machine")
+        }
     }
     Ok(())
 }
@@ -70,7 +88,11 @@ fn tighten(data: &Path) -> std::io::Result<usize> {
 }
 
 pub(crate) fn local_journal(config: &Config) -> anyhow::Result<LocalJournal> {
-    let options = Options { retention: retention(config), clock: Box::new(super::journal_seconds), ..Options::default() };
+    let options = Options {
+        retention: retention(config),
+        clock: Box::new(super::journal_seconds),
+        ..Options::default()
+    };
     Ok(LocalJournal::open(&config.journal.data, config.journal.partitions, options)?)
 }
 
@@ -87,8 +109,13 @@ pub(crate) fn journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
 #[cfg(feature = "kafka")]
 pub(crate) fn kafka(config: &Config) -> anyhow::Result<journal::kafka::KafkaSettings> {
     let kafka = &config.journal.kafka;
-    let mut settings = journal::kafka::KafkaSettings::new(&*kafka.brokers, &*kafka.prefix, config.journal.partitions);
-    settings.session_timeout = Duration::from_micros(u64::try_from(kafka.session_timeout).unwrap_or(45_000_000));
+    let mut settings = journal::kafka::KafkaSettings::new(
+        &*kafka.brokers,
+        &*kafka.prefix,
+        config.journal.partitions,
+    );
+    settings.session_timeout =
+        Duration::from_micros(u64::try_from(kafka.session_timeout).unwrap_or(45_000_000));
     settings.properties.extend(kafka.properties.iter().cloned());
     if let Some(file) = &kafka.password_file {
         settings.properties.insert("sasl.password".to_owned(), secret(file)?);
@@ -130,6 +157,7 @@ pub(crate) fn clickhouse(config: &Config) -> anyhow::Result<warehouse::clickhous
 
 /// A file's only line.
 pub(super) fn secret(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("failed to read `{}`", file.display()))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -1,7 +1,9 @@
 //! The book of subscriptions: those that stand in files, and those that officials made on the page.
 //!
-//! What the page made stands in the compacted stream `state`, a key each, in the form in which a file would say it; the notifier looks
-//! there every few seconds, so a change needs no restart. A name belongs to one subscription, and files come first.
+//! What the page made stands in the compacted stream `state`, a key each, in the form in which a
+//! file would say it; the notifier looks
+//! there every few seconds, so a change needs no restart. A name belongs to one subscription, and
+//! files come first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +13,9 @@ use notify::{Channel, Subscription, subscription};
 use record::{Micros, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use web::{SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish};
+use web::{
+    SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
+};
 
 use super::notifier::{self, Channels};
 use crate::config::Config;
@@ -48,10 +52,16 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
     let mut found = Vec::new();
     for (name, kept) in pages {
         match subscription::of_page(kept.subscription.clone()) {
-            Ok(subscription) if of_files.iter().all(|other| other.name != subscription.name) => found.push(subscription),
+            Ok(subscription) if of_files.iter().all(|other| other.name != subscription.name) => {
+                found.push(subscription)
+            }
             Ok(_) => {}
             // One that an older or newer release wrote must not keep others from being told.
-            Err(why) => tracing::warn!(subscription = name, why = why.join("; "), "a subscription of the page can't be read"),
+            Err(why) => tracing::warn!(
+                subscription = name,
+                why = why.join("; "),
+                "a subscription of the page can't be read"
+            ),
         }
     }
     found
@@ -61,7 +71,8 @@ pub(crate) fn kept(journal: &dyn Journal) -> anyhow::Result<Pages> {
     let mut found = Pages::new();
     for key in again(|| journal.keys(Stream::State, PREFIX))? {
         let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
-        let kept: Kept = serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        let kept: Kept =
+            serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
         found.insert(key[PREFIX.len()..].to_owned(), kept);
     }
     Ok(found)
@@ -92,12 +103,18 @@ pub(crate) fn run(
 }
 
 /// Sends a test by a thread of its own: a mail server that doesn't answer holds up no other wish.
-fn test(book: &Book<'_>, name: String, actor: &str, answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>) {
+fn test(
+    book: &Book<'_>,
+    name: String,
+    actor: &str,
+    answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>,
+) {
     let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
-    let ready = notifier::channels::find(Some(book.journal), book.config, &name).and_then(|found| {
-        let channels = Channels::of(book.config, false)?;
-        Ok(found.map(|subscription| (channels, subscription)))
-    });
+    let ready =
+        notifier::channels::find(Some(book.journal), book.config, &name).and_then(|found| {
+            let channels = Channels::of(book.config, false)?;
+            Ok(found.map(|subscription| (channels, subscription)))
+        });
     let ready = ready.map_err(failed).and_then(|ready| ready.ok_or(SubscriptionRefused::Unknown));
     let (channels, subscription) = match ready {
         Ok(ready) => ready,
@@ -125,7 +142,11 @@ struct Book<'a> {
 }
 
 impl Book<'_> {
-    fn answer(&self, wish: SubscriptionWish, actor: &str) -> Result<SubscriptionAnswer, SubscriptionRefused> {
+    fn answer(
+        &self,
+        wish: SubscriptionWish,
+        actor: &str,
+    ) -> Result<SubscriptionAnswer, SubscriptionRefused> {
         let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
         let known = kept(self.journal).map_err(failed)?;
         match wish {
@@ -141,9 +162,20 @@ impl Book<'_> {
                     None => Some(notifier::alerts_end(self.journal).map_err(failed)?),
                 };
                 let (by, at) = (actor.to_owned(), (self.clock)());
-                let kept = Kept { revision: revision + 1, by, at, since, subscription: subscription.written() };
+                let kept = Kept {
+                    revision: revision + 1,
+                    by,
+                    at,
+                    since,
+                    subscription: subscription.written(),
+                };
                 self.put(&name, Some(&kept)).map_err(failed)?;
-                tracing::info!(subscription = name, by = actor, revision = kept.revision, "a subscription was written on the page");
+                tracing::info!(
+                    subscription = name,
+                    by = actor,
+                    revision = kept.revision,
+                    "a subscription was written on the page"
+                );
             }
             SubscriptionWish::Remove { name, after } => {
                 let kept = known.get(&name).ok_or(SubscriptionRefused::Unknown)?;
@@ -151,66 +183,115 @@ impl Book<'_> {
                     return Err(SubscriptionRefused::Stale);
                 }
                 self.put(&name, None).map_err(failed)?;
-                tracing::info!(subscription = name, by = actor, "a subscription was taken away on the page");
+                tracing::info!(
+                    subscription = name,
+                    by = actor,
+                    "a subscription was taken away on the page"
+                );
             }
         }
-        Ok(SubscriptionAnswer { subscriptions: self.all().map_err(failed)?, ..SubscriptionAnswer::default() })
+        Ok(SubscriptionAnswer {
+            subscriptions: self.all().map_err(failed)?,
+            ..SubscriptionAnswer::default()
+        })
     }
 
     fn put(&self, name: &str, kept: Option<&Kept>) -> anyhow::Result<()> {
         let value = kept.map(serde_json::to_vec).transpose()?;
-        again(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())])).map(|_| ())
+        again(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
+            .map(|_| ())
     }
 
     fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
         let of_page = kept(self.journal)?.into_iter().map(|(name, kept)| {
             let Kept { revision, by, at, subscription, .. } = kept;
             let (owed, delivery) = (Vec::new(), web::Delivery::default());
-            SubscriptionKept { name, of_file: false, revision, by, at: Some(at), owed, delivery, subscription }
+            SubscriptionKept {
+                name,
+                of_file: false,
+                revision,
+                by,
+                at: Some(at),
+                owed,
+                delivery,
+                subscription,
+            }
         });
-        let of_files = self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
-            name: subscription.name.clone(),
-            of_file: true,
-            revision: 0,
-            by: String::new(),
-            at: None,
-            owed: Vec::new(),
-            delivery: web::Delivery::default(),
-            subscription: subscription.written(),
-        });
+        let of_files =
+            self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
+                name: subscription.name.clone(),
+                of_file: true,
+                revision: 0,
+                by: String::new(),
+                at: None,
+                owed: Vec::new(),
+                delivery: web::Delivery::default(),
+                subscription: subscription.written(),
+            });
         // Files come last: of a name that both have, theirs holds.
-        let all: BTreeMap<String, SubscriptionKept> = of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
+        let all: BTreeMap<String, SubscriptionKept> =
+            of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
         let found = all.into_values().map(|kept| {
-            let (owed, delivery) = (notifier::owed(self.journal, &kept.name)?, notifier::delivery(self.journal, &kept.name)?);
+            let (owed, delivery) = (
+                notifier::owed(self.journal, &kept.name)?,
+                notifier::delivery(self.journal, &kept.name)?,
+            );
             Ok(SubscriptionKept { owed, delivery, ..kept })
         });
         found.collect()
     }
 
-    /// By the same rules as a file; and what is named must be there, since nobody runs `check` over a page.
-    fn checked(&self, name: &str, mut json: Value, known: &Pages) -> Result<Subscription, SubscriptionRefused> {
+    /// By the same rules as a file; and what is named must be there, since nobody runs `check` over
+    /// a page.
+    fn checked(
+        &self,
+        name: &str,
+        mut json: Value,
+        known: &Pages,
+    ) -> Result<Subscription, SubscriptionRefused> {
         if let Some(fields) = json.as_object_mut() {
             fields.insert("name".to_owned(), Value::from(name));
         }
-        let subscription = subscription::of_page(json).map_err(|mistakes| SubscriptionRefused::Invalid(mistakes.join("; ")))?;
+        let subscription = subscription::of_page(json)
+            .map_err(|mistakes| SubscriptionRefused::Invalid(mistakes.join("; ")))?;
         let notify = &self.config.notify;
         let mut mistakes = Vec::new();
         if notify.subscriptions.iter().any(|other| other.name == name) {
             mistakes.push(format!("`{name}` stands in a file, and is changed there"));
         }
-        if !known.contains_key(name) && known.len() + notify.subscriptions.len() >= subscription::SUBSCRIPTIONS_MAX {
-            mistakes.push(format!("there are {} subscriptions, no more are taken", subscription::SUBSCRIPTIONS_MAX));
+        if !known.contains_key(name)
+            && known.len() + notify.subscriptions.len() >= subscription::SUBSCRIPTIONS_MAX
+        {
+            mistakes.push(format!(
+                "there are {} subscriptions, no more are taken",
+                subscription::SUBSCRIPTIONS_MAX
+            ));
         }
         if matches!(subscription.channel, Channel::Mail { .. }) && notify.mail.is_none() {
-            mistakes.push("there is no mail server; whoever runs this names one in `[notify.mail]`".to_owned());
+            mistakes.push(
+                "there is no mail server; whoever runs this names one in `[notify.mail]`"
+                    .to_owned(),
+            );
         }
         let topics = self.config.topics.lexicon.topics();
-        for topic in subscription.topics.union(&subscription.always).filter(|id| topics.iter().all(|topic| topic.id != **id)) {
+        for topic in subscription
+            .topics
+            .union(&subscription.always)
+            .filter(|id| topics.iter().all(|topic| topic.id != **id))
+        {
             mistakes.push(format!("no topic `{topic}`"));
         }
         let regions = subscription.regions.iter();
-        mistakes.extend(regions.filter(|region| !self.config.places.is_region(region)).map(|region| format!("no region `{region}`")));
-        if mistakes.is_empty() { Ok(subscription) } else { Err(SubscriptionRefused::Invalid(mistakes.join("; "))) }
+        mistakes.extend(
+            regions
+                .filter(|region| !self.config.places.is_region(region))
+                .map(|region| format!("no region `{region}`")),
+        );
+        if mistakes.is_empty() {
+            Ok(subscription)
+        } else {
+            Err(SubscriptionRefused::Invalid(mistakes.join("; ")))
+        }
     }
 }
 

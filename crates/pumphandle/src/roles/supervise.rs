@@ -1,7 +1,10 @@
-//! Supervisor: runs the roles of one process on a thread each, in groups that stop one after the other.
+//! Supervisor: runs the roles of one process on a thread each, in groups that stop one after the
+//! other.
 //!
-//! A role that ends or panics before its group was stopped is the failure of the process: the first group is stopped, each group
-//! after it once those before it have ended or have had their time, and the failure is returned. Knows no role.
+//! A role that ends or panics before its group was stopped is the failure of the process: the first
+//! group is stopped, each group
+//! after it once those before it have ended or have had their time, and the failure is returned.
+//! Knows no role.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +17,13 @@ use super::Stop;
 use super::health::{Health, condition};
 
 /// After a failure each group may drain for so long. Unit tests don't wait as long.
-const DRAIN_MAX: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
+const DRAIN_MAX: Duration =
+    if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
 /// How long the notice of an outage may take.
 const NOTICE_MAX: Duration = Duration::from_secs(30);
 /// How often `each_turn` is called.
-const TURN_EVERY: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_millis(200) };
+const TURN_EVERY: Duration =
+    if cfg!(test) { Duration::from_millis(1) } else { Duration::from_millis(200) };
 
 /// What one thread does until its group is stopped.
 pub(crate) struct Role<'a> {
@@ -27,7 +32,10 @@ pub(crate) struct Role<'a> {
 }
 
 impl<'a> Role<'a> {
-    pub(crate) fn new(name: &'static str, run: impl FnOnce() -> anyhow::Result<()> + Send + 'a) -> Role<'a> {
+    pub(crate) fn new(
+        name: &'static str,
+        run: impl FnOnce() -> anyhow::Result<()> + Send + 'a,
+    ) -> Role<'a> {
         Role { name, run: Box::new(run) }
     }
 }
@@ -70,7 +78,8 @@ pub(crate) fn supervise(groups: Vec<Group<'_>>, beside: Beside<'_>) -> anyhow::R
                 let thread = std::thread::Builder::new().name(name.to_owned());
                 let spawned = thread.spawn_scoped(scope, move || {
                     let result = catch_unwind(AssertUnwindSafe(run));
-                    let result = result.unwrap_or_else(|panic| Err(anyhow!("panic: {}", message_of(&*panic))));
+                    let result = result
+                        .unwrap_or_else(|panic| Err(anyhow!("panic: {}", message_of(&*panic))));
                     // The supervisor may have given up waiting.
                     let _ = ended.send(Ended { group, role: name, result });
                 });
@@ -82,7 +91,8 @@ pub(crate) fn supervise(groups: Vec<Group<'_>>, beside: Beside<'_>) -> anyhow::R
             }
             states.push(State { stop, is_finite, running });
         }
-        let mut supervisor = Supervisor { states, current: 0, deadline: None, failure: None, is_outage: false };
+        let mut supervisor =
+            Supervisor { states, current: 0, deadline: None, failure: None, is_outage: false };
         while supervisor.advance() {
             match ends.recv_timeout(TURN_EVERY) {
                 Ok(ended) => supervisor.note(ended, health),
@@ -138,7 +148,10 @@ impl Supervisor {
             let Some(state) = self.states.get(self.current) else { return false };
             let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_late && !state.running.is_empty() {
-                tracing::error!(roles = state.running.join(" "), "not stopped in time, going on without");
+                tracing::error!(
+                    roles = state.running.join(" "),
+                    "not stopped in time, going on without"
+                );
             } else if !state.running.is_empty() {
                 return true;
             }
@@ -176,7 +189,8 @@ impl Supervisor {
         }
     }
 
-    /// The failure with its cause in words and whether it is an outage; and whether any role still runs.
+    /// The failure with its cause in words and whether it is an outage; and whether any role still
+    /// runs.
     fn end(self) -> (Option<(String, bool, anyhow::Error)>, bool) {
         let is_stuck = self.states.iter().any(|state| !state.running.is_empty());
         let is_outage = self.is_outage;
@@ -192,7 +206,10 @@ pub(crate) fn exit(failure: &anyhow::Error) {
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message")
 }
 

@@ -1,7 +1,9 @@
 //! What must be true in the end.
 //!
-//! Final numbers are those of one tally and one watch that read all posts straight, without a fault. Everything that landed is what
-//! one watch says that reads the stream `tallies` once, as it came to be; and each alert stands there once, with all its revisions.
+//! Final numbers are those of one tally and one watch that read all posts straight, without a
+//! fault. Everything that landed is what
+//! one watch says that reads the stream `tallies` once, as it came to be; and each alert stands
+//! there once, with all its revisions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +20,16 @@ use warehouse::{Export, Format, Landing, Local, Reading};
 use super::posts::{Line, Story};
 use super::{Simulation, fresh_warehouse};
 
-const TABLES: [&str; 8] = ["counts", "tag_counts", "denominators", "coverage", "window_counts", "verdicts", "alerts", "counts_history"];
+const TABLES: [&str; 8] = [
+    "counts",
+    "tag_counts",
+    "denominators",
+    "coverage",
+    "window_counts",
+    "verdicts",
+    "alerts",
+    "counts_history",
+];
 const STRAIGHT_TICKS: i64 = 20 * MINUTE;
 
 pub(super) fn check(simulation: &Simulation, folder: &Path, empty: &Path) {
@@ -26,12 +37,20 @@ pub(super) fn check(simulation: &Simulation, folder: &Path, empty: &Path) {
     let again = fresh_warehouse(folder, empty, "again");
     again.write(&watched(&read(&simulation.journal, Stream::Tallies)), &[]).unwrap();
     for table in TABLES {
-        compare(&format!("`{table}`, beside a watch over the same frames"), &rows(landed, table), &rows(&again, table));
+        compare(
+            &format!("`{table}`, beside a watch over the same frames"),
+            &rows(landed, table),
+            &rows(&again, table),
+        );
     }
     let straight = fresh_warehouse(folder, empty, "straight");
     straight.write(&straight_run(&simulation.story), &[]).unwrap();
     for table in ["counts", "tag_counts", "denominators", "window_counts", "verdicts"] {
-        compare(&format!("final `{table}`, beside a straight run"), &last(landed, table), &last(&straight, table));
+        compare(
+            &format!("final `{table}`, beside a straight run"),
+            &last(landed, table),
+            &last(&straight, table),
+        );
     }
     check_alerts(&read(&simulation.journal, Stream::Alerts), &rows(landed, "alerts"));
 }
@@ -57,12 +76,17 @@ fn straight_run(story: &Story) -> Vec<Record> {
     let mut log = vec![Record::Settings(settings.clone())];
     let mut lines: Vec<&Line> = story.feeds.iter().flat_map(|feed| &feed.lines).collect();
     lines.sort_by_key(|line| line.arrival);
-    let mut progress: Vec<Progress> = story.feeds.iter().map(|feed| Progress::of_file(&feed.name, 1)).collect();
+    let mut progress: Vec<Progress> =
+        story.feeds.iter().map(|feed| Progress::of_file(&feed.name, 1)).collect();
     let mut left: Vec<usize> = story.feeds.iter().map(|feed| feed.lines.len()).collect();
     let mut ticked = lines[0].arrival;
     let tick = |progress: &mut [Progress], log: &mut Vec<Record>, at| {
         let claim = |progress: &mut Progress| {
-            if progress.has_ended() { progress.tick(Now::default()) } else { progress.tick_before(at, Now::default()) }
+            if progress.has_ended() {
+                progress.tick(Now::default())
+            } else {
+                progress.tick_before(at, Now::default())
+            }
         };
         let feeds = progress.iter_mut().filter_map(claim).collect();
         log.push(Record::Tick(Tick { settings: 1, at, feeds }));
@@ -124,7 +148,11 @@ fn compare(what: &str, found: &[Row], expected: &[Row]) {
     }
     let lost: Vec<&Row> = expected.iter().filter(|row| !found.contains(row)).take(3).collect();
     let more: Vec<&Row> = found.iter().filter(|row| !expected.contains(row)).take(3).collect();
-    panic!("{what}: {} rows, expected {}\nmissing {lost:#?}\ntoo much {more:#?}", found.len(), expected.len());
+    panic!(
+        "{what}: {} rows, expected {}\nmissing {lost:#?}\ntoo much {more:#?}",
+        found.len(),
+        expected.len()
+    );
 }
 
 /// However often a revision was said, it was the same one; and none is left out.
@@ -141,7 +169,15 @@ fn check_alerts(said: &[Record], landed: &[Row]) {
         );
     }
     for (id, revisions) in &revisions {
-        assert!(revisions.keys().copied().eq(0..revisions.len() as u32), "revisions of {id}: {:?}", revisions.keys());
+        assert!(
+            revisions.keys().copied().eq(0..revisions.len() as u32),
+            "revisions of {id}: {:?}",
+            revisions.keys()
+        );
     }
-    assert_eq!(revisions.values().map(BTreeMap::len).sum::<usize>(), landed.len(), "revisions of alerts that landed");
+    assert_eq!(
+        revisions.values().map(BTreeMap::len).sum::<usize>(),
+        landed.len(),
+        "revisions of alerts that landed"
+    );
 }

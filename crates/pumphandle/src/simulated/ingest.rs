@@ -1,6 +1,8 @@
-//! Ingest as the others see it: posts, then the tick that speaks for them in every partition, then the cursor.
+//! Ingest as the others see it: posts, then the tick that speaks for them in every partition, then
+//! the cursor.
 //!
-//! One that was thought dead says under its lower epoch what it likes: that it has ended, or that it has come a day further.
+//! One that was thought dead says under its lower epoch what it likes: that it has ended, or that
+//! it has come a day further.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,8 @@ use record::{Micros, Record, Tick};
 use super::{Member, Role, Simulation};
 use crate::drive::again;
 
-/// No feed is read further ahead of another: what is later than the horizon counts for nothing, whoever brings it.
+/// No feed is read further ahead of another: what is later than the horizon counts for nothing,
+/// whoever brings it.
 const AHEAD_MAX: Micros = 2 * HOUR;
 
 #[derive(Default)]
@@ -51,10 +54,13 @@ fn claim(simulation: &Simulation, feed: u32) -> anyhow::Result<Reading> {
     let name = &simulation.story.feeds[feed as usize].name;
     let claim = (format!("claim/{name}"), Some(Vec::new()));
     let epoch = again(|| simulation.put(Stream::Feeds, std::slice::from_ref(&claim)))?[0];
-    let (next, reached) = match again(|| simulation.keys(Stream::Feeds, &format!("cursor/{name}/")))?.pop() {
-        Some(key) => serde_json::from_slice(&again(|| simulation.get(Stream::Feeds, &key))?.unwrap())?,
-        None => (0, None),
-    };
+    let (next, reached) =
+        match again(|| simulation.keys(Stream::Feeds, &format!("cursor/{name}/")))?.pop() {
+            Some(key) => {
+                serde_json::from_slice(&again(|| simulation.get(Stream::Feeds, &key))?.unwrap())?
+            }
+            None => (0, None),
+        };
     put_place(simulation, name, epoch, next, reached)?;
     let mut progress = Progress::of_file(name, epoch);
     if let Some(reached) = reached {
@@ -69,18 +75,31 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
     let (until, turn_lines, ticks, stale) = {
         let mut state = simulation.state();
         let slowest = (0..).zip(&state.said).filter(|(_, said)| !said.ended);
-        let slowest = slowest.map(|(feed, said): (usize, _)| said.reached.unwrap_or(story.feeds[feed].lines[0].arrival)).min();
+        let slowest = slowest
+            .map(|(feed, said): (usize, _)| {
+                said.reached.unwrap_or(story.feeds[feed].lines[0].arrival)
+            })
+            .min();
         let until = slowest.unwrap_or(Micros::MAX - AHEAD_MAX) + AHEAD_MAX;
         let (turn_lines, ticks) = (state.rng.below(6) as usize, state.rng.chance(40));
         (until, turn_lines, ticks, state.said[feed as usize].epoch > reading.epoch)
     };
     let mut entries = Vec::new();
-    for line in lines[reading.next..].iter().take(turn_lines).take_while(|line| line.arrival <= until) {
+    for line in
+        lines[reading.next..].iter().take(turn_lines).take_while(|line| line.arrival <= until)
+    {
         reading.next += 1;
         reading.progress.on_arrival(line.arrival, Now::default());
-        let to = |partition: &u32| line.author.is_none_or(|author| author % u64::from(story.partitions) == u64::from(*partition));
+        let to = |partition: &u32| {
+            line.author
+                .is_none_or(|author| author % u64::from(story.partitions) == u64::from(*partition))
+        };
         let bytes = Record::Post(line.post.clone()).encode();
-        entries.extend((0..story.partitions).filter(to).map(|partition| Entry { partition, bytes: bytes.clone() }));
+        entries.extend(
+            (0..story.partitions)
+                .filter(to)
+                .map(|partition| Entry { partition, bytes: bytes.clone() }),
+        );
     }
     if reading.next == lines.len() {
         reading.progress.on_end();
@@ -92,8 +111,16 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
         return Ok(());
     }
     // Nothing is left that arrived before this.
-    let waits = lines[reading.next..].iter().map(|line| line.arrival).min().is_some_and(|next| next > until);
-    let claim = if waits { reading.progress.tick_before(until, Now::default()) } else { reading.progress.tick(Now::default()) };
+    let waits = lines[reading.next..]
+        .iter()
+        .map(|line| line.arrival)
+        .min()
+        .is_some_and(|next| next > until);
+    let claim = if waits {
+        reading.progress.tick_before(until, Now::default())
+    } else {
+        reading.progress.tick(Now::default())
+    };
     let Some(mut claim) = claim else { return Ok(()) };
     let honest = claim.clone();
     if stale {
@@ -105,7 +132,8 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
         claim.ended = state.rng.chance(50);
     }
     let tick = Record::Tick(Tick { settings: 1, at: honest.reached, feeds: vec![claim] }).encode();
-    let entries: Vec<Entry> = (0..story.partitions).map(|partition| Entry { partition, bytes: tick.clone() }).collect();
+    let entries: Vec<Entry> =
+        (0..story.partitions).map(|partition| Entry { partition, bytes: tick.clone() }).collect();
     again(|| simulation.append(Stream::Posts, &entries))?;
     {
         let mut state = simulation.state();
@@ -119,7 +147,13 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
     put_place(simulation, &honest.feed, reading.epoch, reading.next, reading.progress.reached())
 }
 
-fn put_place(simulation: &Simulation, feed: &str, epoch: u64, next: usize, reached: Option<Micros>) -> anyhow::Result<()> {
+fn put_place(
+    simulation: &Simulation,
+    feed: &str,
+    epoch: u64,
+    next: usize,
+    reached: Option<Micros>,
+) -> anyhow::Result<()> {
     let pair = (format!("cursor/{feed}/{epoch:020}"), Some(serde_json::to_vec(&(next, reached))?));
     again(|| simulation.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
     Ok(())

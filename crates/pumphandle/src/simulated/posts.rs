@@ -1,13 +1,14 @@
 //! The story of a seed: settings, feeds, and posts in which something happens.
 //!
-//! Duplicates, unequal records of one post, deletions, removals and late posts, none so late that it concerns what may be final.
+//! Duplicates, unequal records of one post, deletions, removals and late posts, none so late that
+//! it concerns what may be final.
 
 use record::kind::Kind;
 use record::region::OwnRegion;
 use record::time::{DAY, HOUR, MINUTE};
 use record::{
-    AccountAge, Author, DetectSettings, FeedSetting, Flags, Floors, Meaning, Micros, Op, Place, Post, PostId, Provenance, Settings, Tag,
-    TopicMatch, TopicSetting, Voice,
+    AccountAge, Author, DetectSettings, FeedSetting, Flags, Floors, Meaning, Micros, Op, Place,
+    Post, PostId, Provenance, Settings, Tag, TopicMatch, TopicSetting, Voice,
 };
 use simulation::Random;
 
@@ -69,8 +70,12 @@ pub(super) struct Line {
 impl Story {
     pub(super) fn new(rng: &mut Rng) -> Story {
         let partitions = 1 + rng.below(3) as u32;
-        let topics = vec![topic("flu", Kind::Disease, HOUR, &[2 * HOUR, 6 * HOUR]), topic("cough", Kind::Symptom, HOUR, &[3 * HOUR, DAY])];
-        let topics: Vec<TopicSetting> = topics.into_iter().take(1 + rng.below(2) as usize).collect();
+        let topics = vec![
+            topic("flu", Kind::Disease, HOUR, &[2 * HOUR, 6 * HOUR]),
+            topic("cough", Kind::Symptom, HOUR, &[3 * HOUR, DAY]),
+        ];
+        let topics: Vec<TopicSetting> =
+            topics.into_iter().take(1 + rng.below(2) as usize).collect();
         let feeds: Vec<FeedSetting> = ["a", "b", "c"]
             .into_iter()
             .take(1 + rng.below(3) as usize)
@@ -117,7 +122,11 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
     for id in 0..posts.max(feeds) {
         let author = rng.below(authors);
         let in_outbreak = rng.chance(35);
-        let arrival = if in_outbreak { outbreak + rng.between(0, 2 * HOUR) } else { begin + rng.between(0, span) };
+        let arrival = if in_outbreak {
+            outbreak + rng.between(0, 2 * HOUR)
+        } else {
+            begin + rng.between(0, span)
+        };
         let delay = match rng.below(12) {
             0 => rng.between(0, DELAY_MAX),
             1 => HORIZON + rng.between(1, HOUR),
@@ -131,8 +140,17 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
             arrival,
             feed,
             author: Some(Author(author + 1)),
-            places: vec![Place { path: path.to_owned(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 }],
-            langs: rng.pick(&[vec![], vec!["de".to_owned()], vec!["de".to_owned(), "en".to_owned()]]),
+            places: vec![Place {
+                path: path.to_owned(),
+                meaning: Meaning::AuthorAt,
+                provenance: Provenance::Given,
+                confidence: 100,
+            }],
+            langs: rng.pick(&[
+                vec![],
+                vec!["de".to_owned()],
+                vec!["de".to_owned(), "en".to_owned()],
+            ]),
             tags: vec![Tag { key: "flu".to_owned(), written: "Flu".to_owned() }],
             flags: Flags { filtered: !settings.feeds[usize::from(feed)].whole, ..Flags::default() },
             ..blank(id)
@@ -140,7 +158,11 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
         for topic in &settings.topics {
             if in_outbreak || rng.chance(40) {
                 let voice = rng.pick(&[Voice::Own, Voice::News, Voice::Other]);
-                post.topics.push(TopicMatch { id: topic.id.clone(), voice, keys: vec![topic.id.clone()] });
+                post.topics.push(TopicMatch {
+                    id: topic.id.clone(),
+                    voice,
+                    keys: vec![topic.id.clone()],
+                });
             }
         }
         lines.push(Line { arrival, author: Some(author), post: post.clone() });
@@ -156,7 +178,14 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
                 lines.push(Line { arrival: later, author: Some(author), post });
             }
             2 => {
-                let gone = Post { op: Op::Delete, arrival: later, event_time: later, topics: vec![], tags: vec![], ..post };
+                let gone = Post {
+                    op: Op::Delete,
+                    arrival: later,
+                    event_time: later,
+                    topics: vec![],
+                    tags: vec![],
+                    ..post
+                };
                 lines.push(Line { arrival: later, author: Some(author), post: gone });
             }
             3 => {
@@ -181,7 +210,8 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
     lines
 }
 
-/// Removals of accounts, at instants for which no order of reading can decide whether a post of theirs is final already.
+/// Removals of accounts, at instants for which no order of reading can decide whether a post of
+/// theirs is final already.
 fn remove_some(rng: &mut Rng, lines: &mut Vec<Line>, authors: u64) {
     for _ in 0..rng.below(3) {
         let author = rng.below(authors);
@@ -189,7 +219,10 @@ fn remove_some(rng: &mut Rng, lines: &mut Vec<Line>, authors: u64) {
         let Some(last) = theirs.iter().map(|line| line.arrival).max() else { continue };
         let arrival = last + rng.between(0, HOUR);
         let event = |line: &&Line| line.post.event_time;
-        let undecided = theirs.iter().map(event).any(|event| (arrival - HORIZON - 2 * HOUR..arrival - 3 * HOUR).contains(&event));
+        let undecided = theirs
+            .iter()
+            .map(event)
+            .any(|event| (arrival - HORIZON - 2 * HOUR..arrival - 3 * HOUR).contains(&event));
         if !undecided {
             let post = Post {
                 op: Op::Remove,

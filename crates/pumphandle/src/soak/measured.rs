@@ -1,4 +1,5 @@
-//! The in-memory journal, with chunks in files so that they take no memory of ours, and how large what went into it was.
+//! The in-memory journal, with chunks in files so that they take no memory of ours, and how large
+//! what went into it was.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -75,7 +76,14 @@ impl Journal for Measured {
         self.inner.append(stream, entries)
     }
 
-    fn read(&self, stream: Stream, partition: u32, from: Position, bytes_max: usize, wait: Duration) -> Result<Batch, JournalError> {
+    fn read(
+        &self,
+        stream: Stream,
+        partition: u32,
+        from: Position,
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Batch, JournalError> {
         self.inner.read(stream, partition, from, bytes_max, wait)
     }
 
@@ -83,11 +91,16 @@ impl Journal for Measured {
         self.inner.extent(stream, partition)
     }
 
-    fn put(&self, stream: Stream, pairs: &[(String, Option<Vec<u8>>)]) -> Result<Vec<Position>, JournalError> {
+    fn put(
+        &self,
+        stream: Stream,
+        pairs: &[(String, Option<Vec<u8>>)],
+    ) -> Result<Vec<Position>, JournalError> {
         let mut chunks = self.chunks.lock().unwrap();
         let mut rest = Vec::new();
         for (key, value) in pairs {
-            self.put_bytes.fetch_add(value.as_ref().map_or(0, |value| value.len() as u64), Ordering::Relaxed);
+            self.put_bytes
+                .fetch_add(value.as_ref().map_or(0, |value| value.len() as u64), Ordering::Relaxed);
             if !key.starts_with("chunk/") {
                 rest.push((key.clone(), value.clone()));
                 continue;

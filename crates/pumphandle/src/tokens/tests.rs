@@ -9,16 +9,29 @@ fn a_token_opens_until_it_is_revoked_and_stands_nowhere() {
     assert_eq!(tokens("anything"), None);
     let official = create(&file, "Duty officer", Role::Official, "2026-11-22").unwrap();
     let viewer = create(&file, "board", Role::Viewer, "2026-11-22").unwrap();
-    assert_eq!(tokens(&official), Some(Holder { name: "Duty officer".to_owned(), role: Role::Official }));
+    assert_eq!(
+        tokens(&official),
+        Some(Holder { name: "Duty officer".to_owned(), role: Role::Official })
+    );
     assert_eq!(tokens(&viewer).map(|holder| holder.role), Some(Role::Viewer));
     let text = fs::read_to_string(&file).unwrap();
     assert!(!text.contains(&official) && !text.contains(&official[PREFIX.len()..]), "{text}");
-    for forged in
-        ["", "ph_", "Duty officer", &official[1..], &format!("{official}0"), text.lines().next().unwrap().split('\t').nth(2).unwrap()]
-    {
+    for forged in [
+        "",
+        "ph_",
+        "Duty officer",
+        &official[1..],
+        &format!("{official}0"),
+        text.lines().next().unwrap().split('\t').nth(2).unwrap(),
+    ] {
         assert_eq!(tokens(forged), None, "{forged}");
     }
-    assert!(create(&file, "board", Role::Operator, "2026-11-22").unwrap_err().to_string().contains("`board` already"));
+    assert!(
+        create(&file, "board", Role::Operator, "2026-11-22")
+            .unwrap_err()
+            .to_string()
+            .contains("`board` already")
+    );
     for name in ["", "a\tb", "a\nb", &"x".repeat(81)] {
         create(&file, name, Role::Viewer, "2026-11-22").unwrap_err();
     }

@@ -46,7 +46,10 @@ pub enum Refused {
     #[error("no alert `{0}`")]
     Unknown(String),
     /// Somebody was faster.
-    #[error("the alert has changed since it was looked at: {known} changes are known, this one was made after {after}")]
+    #[error(
+        "the alert has changed since it was looked at: {known} changes are known, this one was \
+            made after {after}"
+    )]
     Stale { known: u32, after: u32 },
     #[error("{0}")]
     Invalid(String),
@@ -57,8 +60,16 @@ pub enum Refused {
 
 impl AlertFold {
     /// The record of a change, if it may be made now. `at` is the clock's, `actor` who asks.
-    pub fn event(&self, id: &str, change: &AlertChange, actor: &str, at: Micros) -> Result<AlertEvent, Refused> {
-        let Some((alert, events)) = self.get(id) else { return Err(Refused::Unknown(id.to_owned())) };
+    pub fn event(
+        &self,
+        id: &str,
+        change: &AlertChange,
+        actor: &str,
+        at: Micros,
+    ) -> Result<AlertEvent, Refused> {
+        let Some((alert, events)) = self.get(id) else {
+            return Err(Refused::Unknown(id.to_owned()));
+        };
         let known = u32::try_from(events.len()).unwrap_or(u32::MAX);
         if change.after != known {
             return Err(Refused::Stale { known, after: change.after });
@@ -73,13 +84,27 @@ impl AlertFold {
         let outcome = match (state >= Handling::Decided, change.outcome) {
             (true, Some(outcome)) => Some(outcome),
             (true, None) if held.is_some() => held,
-            (true, None) => return Err(Refused::Invalid(format!("`{}` needs an outcome: {}", state.name(), Outcome::names()))),
-            (false, Some(_)) => return Err(Refused::Invalid(format!("an outcome belongs to `decided`, not to `{}`", state.name()))),
+            (true, None) => {
+                return Err(Refused::Invalid(format!(
+                    "`{}` needs an outcome: {}",
+                    state.name(),
+                    Outcome::names()
+                )));
+            }
+            (false, Some(_)) => {
+                return Err(Refused::Invalid(format!(
+                    "an outcome belongs to `decided`, not to `{}`",
+                    state.name()
+                )));
+            }
             // What is verified anew is undecided again.
             (false, None) => None,
         };
         if state == Handling::New && was != Handling::New {
-            return Err(Refused::Invalid(format!("an alert that is `{}` can't become `new` again", was.name())));
+            return Err(Refused::Invalid(format!(
+                "an alert that is `{}` can't become `new` again",
+                was.name()
+            )));
         }
         let milestones = last.map(|event| event.milestones).unwrap_or_default();
         let milestones = Milestones {
@@ -87,17 +112,23 @@ impl AlertFold {
             notified: change.notified_at.or(milestones.notified),
             responded: change.responded_at.or(milestones.responded),
         };
-        for (name, instant) in
-            [("emerged_at", milestones.emerged), ("notified_at", milestones.notified), ("responded_at", milestones.responded)]
-        {
-            if instant.is_some_and(|instant| instant > at.max(alert.window_end) + DAY || instant < time::EARLIEST) {
+        for (name, instant) in [
+            ("emerged_at", milestones.emerged),
+            ("notified_at", milestones.notified),
+            ("responded_at", milestones.responded),
+        ] {
+            if instant.is_some_and(|instant| {
+                instant > at.max(alert.window_end) + DAY || instant < time::EARLIEST
+            }) {
                 return Err(Refused::Invalid(format!("`{name}` is no instant that has passed")));
             }
         }
         let snooze = match change.snooze_until {
             None => last.and_then(|event| event.snooze),
             Some(until) if until <= at => None,
-            Some(until) if until - at > SNOOZE_MAX => return Err(Refused::Invalid("an alert is snoozed for a year at most".to_owned())),
+            Some(until) if until - at > SNOOZE_MAX => {
+                return Err(Refused::Invalid("an alert is snoozed for a year at most".to_owned()));
+            }
             Some(until) => Some(Snooze { until, ratio: alert.ratio() }),
         };
         let event = AlertEvent {
@@ -119,7 +150,13 @@ impl AlertFold {
         let changes = last.map_or_else(
             || *change != AlertChange { after: change.after, ..AlertChange::default() },
             |last| {
-                AlertEvent { after: last.after, at: last.at, actor: last.actor.clone(), revision: last.revision, ..event.clone() } != *last
+                AlertEvent {
+                    after: last.after,
+                    at: last.at,
+                    actor: last.actor.clone(),
+                    revision: last.revision,
+                    ..event.clone()
+                } != *last
             },
         );
         if event.note.is_empty() && !changes {
@@ -135,7 +172,9 @@ fn text(what: &str, typed: &str, bytes_max: usize) -> Result<String, Refused> {
     if typed.len() > bytes_max {
         return Err(Refused::Invalid(format!("{what} has more than {bytes_max} bytes")));
     }
-    let hostile = |letter: char| (letter.is_control() && !matches!(letter, '\n' | '\t')) || is_direction(letter);
+    let hostile = |letter: char| {
+        (letter.is_control() && !matches!(letter, '\n' | '\t')) || is_direction(letter)
+    };
     Ok(typed.chars().filter(|letter| !hostile(*letter)).collect())
 }
 
@@ -150,14 +189,19 @@ mod seconds {
 
     use crate::time::{self, Micros, SECOND};
 
-    pub(super) fn serialize<S: Serializer>(instant: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        instant: &Option<Micros>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match instant {
             Some(instant) => serializer.serialize_f64(*instant as f64 / SECOND as f64),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Micros>, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {

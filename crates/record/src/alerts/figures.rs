@@ -45,7 +45,8 @@ impl Share {
         let (count, share) = (f64::from(n), f64::from(of) / f64::from(n));
         let shrink = 1.0 + Z * Z / count;
         let middle = (share + Z * Z / (2.0 * count)) / shrink;
-        let half = Z / shrink * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
+        let half =
+            Z / shrink * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
         Some(Share { of, n, share, low: (middle - half).max(0.0), high: (middle + half).min(1.0) })
     }
 }
@@ -76,15 +77,21 @@ pub fn figures<'a>(entries: impl IntoIterator<Item = (&'a Alert, &'a [AlertEvent
     for (alert, events) in entries {
         figures.alerts += 1;
         let since_fired = |event: &AlertEvent| (event.at - alert.fired_at).max(0);
-        acknowledged.extend(events.iter().find(|event| event.state > Handling::New).map(since_fired));
-        decided.extend(events.iter().find(|event| event.state >= Handling::Decided).map(since_fired));
+        acknowledged
+            .extend(events.iter().find(|event| event.state > Handling::New).map(since_fired));
+        decided
+            .extend(events.iter().find(|event| event.state >= Handling::Decided).map(since_fired));
         if let Some(outcome) = events.last().and_then(|event| event.outcome) {
             figures.decided += 1;
             figures.outcomes[outcome as usize] += 1;
         }
     }
     let count = |wanted: fn(Outcome) -> bool| {
-        Outcome::ALL.into_iter().filter(|outcome| wanted(*outcome)).map(|outcome| figures.outcomes[outcome as usize]).sum()
+        Outcome::ALL
+            .into_iter()
+            .filter(|outcome| wanted(*outcome))
+            .map(|outcome| figures.outcomes[outcome as usize])
+            .sum()
     };
     Figures {
         events: Share::new(count(|outcome| outcome == Outcome::HealthEvent), figures.decided),
@@ -117,7 +124,8 @@ impl Clock {
     }
 }
 
-/// Detected within seven days of emergence, notified within one of detection, responded to within seven of notification.
+/// Detected within seven days of emergence, notified within one of detection, responded to within
+/// seven of notification.
 /// Those that only people can enter stay empty until they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Clocks {

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::output::{AlertState, Explanation, Handling, Milestones, Outcome, Snooze, Stage, Version};
+use crate::output::{
+    AlertState, Explanation, Handling, Milestones, Outcome, Snooze, Stage, Version,
+};
 use crate::time::{DAY, HOUR};
 
 const NOON: Micros = 1_767_614_400_000_000;
@@ -56,20 +58,40 @@ fn after(after: u32) -> AlertChange {
 fn an_alert_goes_from_new_to_closed_and_back_to_verifying() {
     let mut fold = fold();
     let to = |number, state| AlertChange { state: Some(state), ..after(number) };
-    make(&mut fold, AlertChange { assignee: Some("Ann".to_owned()), ..to(0, Handling::Triaged) }, NOON + 1).unwrap();
+    make(
+        &mut fold,
+        AlertChange { assignee: Some("Ann".to_owned()), ..to(0, Handling::Triaged) },
+        NOON + 1,
+    )
+    .unwrap();
     make(&mut fold, to(1, Handling::Verifying), NOON + 2).unwrap();
     let undecided = make(&mut fold, to(2, Handling::Closed), NOON + 3);
-    assert!(matches!(undecided, Err(Refused::Invalid(why)) if why.contains("needs an outcome: health-event, known")));
-    make(&mut fold, AlertChange { outcome: Some(Outcome::TalkOnly), ..to(2, Handling::Decided) }, NOON + 3).unwrap();
+    assert!(matches!(undecided, Err(Refused::Invalid(why)) if why.contains("needs an outcome: \
+            health-event, known")));
+    make(
+        &mut fold,
+        AlertChange { outcome: Some(Outcome::TalkOnly), ..to(2, Handling::Decided) },
+        NOON + 3,
+    )
+    .unwrap();
     make(&mut fold, to(3, Handling::Closed), NOON + 4).unwrap();
     let (_, events) = fold.get("a").unwrap();
     assert_eq!((events[3].outcome, &*events[3].assignee), (Some(Outcome::TalkOnly), "Ann"));
     make(&mut fold, to(4, Handling::Verifying), NOON + 5).unwrap();
     assert_eq!(fold.get("a").unwrap().1[4].outcome, None);
     assert!(matches!(make(&mut fold, to(5, Handling::New), NOON + 6), Err(Refused::Invalid(_))));
-    assert!(matches!(make(&mut fold, after(5), NOON + 6), Err(Refused::Invalid(why)) if why == "the change changes nothing"));
-    assert!(matches!(make(&mut fold, to(5, Handling::Verifying), NOON + 6), Err(Refused::Invalid(_))), "it is that already");
-    assert_eq!(make(&mut fold, to(4, Handling::Closed), NOON + 6), Err(Refused::Stale { known: 5, after: 4 }));
+    assert!(
+        matches!(make(&mut fold, after(5), NOON + 6), Err(Refused::Invalid(why)) if why == "the \
+            change changes nothing")
+    );
+    assert!(
+        matches!(make(&mut fold, to(5, Handling::Verifying), NOON + 6), Err(Refused::Invalid(_))),
+        "it is that already"
+    );
+    assert_eq!(
+        make(&mut fold, to(4, Handling::Closed), NOON + 6),
+        Err(Refused::Stale { known: 5, after: 4 })
+    );
     assert_eq!(fold.event("b", &after(0), "duty", NOON), Err(Refused::Unknown("b".to_owned())));
 }
 
@@ -77,14 +99,17 @@ fn an_alert_goes_from_new_to_closed_and_back_to_verifying() {
 fn a_snoozed_alert_comes_back_in_time_or_at_twice_its_ratio() {
     let mut fold = fold();
     make(&mut fold, AlertChange { snooze_until: Some(NOON + 3 * DAY), ..after(0) }, NOON).unwrap();
-    let snoozed = |fold: &AlertFold, at| fold.get("a").map(|(alert, events)| alert.is_snoozed(events, at)).unwrap();
+    let snoozed = |fold: &AlertFold, at| {
+        fold.get("a").map(|(alert, events)| alert.is_snoozed(events, at)).unwrap()
+    };
     assert!(snoozed(&fold, NOON + DAY));
     assert!(!snoozed(&fold, NOON + 3 * DAY));
     fold.apply(Alert { revision: 1, observed: 47, version: Version(2), ..alert("a", 24) });
     assert!(snoozed(&fold, NOON + DAY), "7.8 is not yet twice 4");
     fold.apply(Alert { revision: 2, observed: 48, version: Version(3), ..alert("a", 24) });
     assert!(!snoozed(&fold, NOON + DAY));
-    make(&mut fold, AlertChange { snooze_until: Some(NOON + 2 * DAY), ..after(1) }, NOON + DAY).unwrap();
+    make(&mut fold, AlertChange { snooze_until: Some(NOON + 2 * DAY), ..after(1) }, NOON + DAY)
+        .unwrap();
     assert!(snoozed(&fold, NOON + DAY + HOUR), "acknowledged at 8, it would be seen at 16");
     make(&mut fold, AlertChange { snooze_until: Some(NOON), ..after(2) }, NOON + DAY).unwrap();
     assert!(!snoozed(&fold, NOON + DAY + HOUR), "an instant that has passed ends a snooze");
@@ -95,7 +120,11 @@ fn what_people_type_is_bounded_and_moves_nothing_around_it() {
     let mut fold = fold();
     let long = AlertChange { note: "x".repeat(NOTE_BYTES_MAX + 1), ..after(0) };
     assert!(matches!(make(&mut fold, long, NOON), Err(Refused::Invalid(_))));
-    let hostile = AlertChange { note: "a\u{202e}b\u{0}c\nd<b>".to_owned(), assignee: Some("\u{2066}Bo\u{1b}".to_owned()), ..after(0) };
+    let hostile = AlertChange {
+        note: "a\u{202e}b\u{0}c\nd<b>".to_owned(),
+        assignee: Some("\u{2066}Bo\u{1b}".to_owned()),
+        ..after(0)
+    };
     make(&mut fold, hostile, NOON).unwrap();
     let (_, events) = fold.get("a").unwrap();
     assert_eq!((&*events[0].note, &*events[0].assignee), ("abc\nd<b>", "Bo"));
@@ -118,21 +147,28 @@ fn a_change_is_read_from_json_with_seconds_or_dates() {
 #[test]
 fn clocks_stay_empty_until_people_have_entered_theirs() {
     let mut fold = fold();
-    let clocks_of = |fold: &AlertFold| fold.get("a").map(|(alert, events)| clocks(alert, events)).unwrap();
+    let clocks_of =
+        |fold: &AlertFold| fold.get("a").map(|(alert, events)| clocks(alert, events)).unwrap();
     assert_eq!(clocks_of(&fold), Clocks::default());
     make(&mut fold, AlertChange { emerged_at: Some(NOON - 8 * DAY), ..after(0) }, NOON).unwrap();
-    make(&mut fold, AlertChange { notified_at: Some(NOON + 5 * HOUR), ..after(1) }, NOON + DAY).unwrap();
+    make(&mut fold, AlertChange { notified_at: Some(NOON + 5 * HOUR), ..after(1) }, NOON + DAY)
+        .unwrap();
     let found = clocks_of(&fold);
     assert_eq!(found.detect.map(|clock| (clock.took(), clock.is_met())), Some((8 * DAY, false)));
     assert_eq!(found.notify.map(|clock| (clock.took(), clock.is_met())), Some((5 * HOUR, true)));
     assert_eq!(found.respond, None);
 }
 
-/// The interval by its definition: all shares from which the one seen is no further than 1.96 of their own standard errors.
+/// The interval by its definition: all shares from which the one seen is no further than 1.96 of
+/// their own standard errors.
 fn by_definition(of: u32, n: u32) -> (f64, f64) {
     let seen = f64::from(of) / f64::from(n);
-    let inside = |share: f64| (seen - share).abs() <= 1.959_963_984_540_054 * (share * (1.0 - share) / f64::from(n)).sqrt() + 1e-12;
-    let shares = (0..=100_000).map(|step| f64::from(step) / 100_000.0).filter(|share| inside(*share));
+    let inside = |share: f64| {
+        (seen - share).abs()
+            <= 1.959_963_984_540_054 * (share * (1.0 - share) / f64::from(n)).sqrt() + 1e-12
+    };
+    let shares =
+        (0..=100_000).map(|step| f64::from(step) / 100_000.0).filter(|share| inside(*share));
     shares.fold((1.0, 0.0), |(low, high), share| (f64::min(low, share), f64::max(high, share)))
 }
 
@@ -182,7 +218,8 @@ proptest! {
         prop_assert_eq!(found.acknowledge.map(|spread| (spread.n, spread.median, spread.ninth_decile)), expected);
     }
 
-    /// Any number of writers who look at any state: of those that looked at the same one exactly the first is taken.
+    /// Any number of writers who look at any state: of those that looked at the same one exactly
+    /// the first is taken.
     #[test]
     fn of_changes_made_against_one_state_the_first_holds(looked_at in proptest::collection::vec(0u32..6, 0..40)) {
         let mut fold = fold();

@@ -16,17 +16,37 @@ fn codes_find_their_place_in_the_tree() {
     assert_eq!(path("US-TX-Travis"), ("US/US-TX/US-TX-TRAVIS".into(), false));
     assert_eq!(table.country("US-TX-TRAVIS").as_deref(), Some("US"));
     assert_eq!(table.country("lang:fr"), None);
-    assert_eq!([WORLD, "lang:fr", "ZZ", "US", "US-TX", "US-TX-TRAVIS"].map(|code| table.level(code).number()), [-1, -1, 0, 0, 1, 2]);
+    assert_eq!(
+        [WORLD, "lang:fr", "ZZ", "US", "US-TX", "US-TX-TRAVIS"]
+            .map(|code| table.level(code).number()),
+        [-1, -1, 0, 0, 1, 2]
+    );
 }
 
 #[test]
 fn a_region_is_within_what_stands_above_it_and_an_overlay_within_the_world_only() {
-    let table = RegionTable::new(&[OwnRegion { code: "VALLEY".to_owned(), parent: Some("DE-BY".to_owned()) }]);
-    for (below, above) in [("DE-BY", "DE"), ("VALLEY", "DE-BY"), ("VALLEY", "DE"), ("DE", "DE"), ("ZZ", "ZZ"), ("lang:de", "lang:de")] {
+    let table = RegionTable::new(&[OwnRegion {
+        code: "VALLEY".to_owned(),
+        parent: Some("DE-BY".to_owned()),
+    }]);
+    for (below, above) in [
+        ("DE-BY", "DE"),
+        ("VALLEY", "DE-BY"),
+        ("VALLEY", "DE"),
+        ("DE", "DE"),
+        ("ZZ", "ZZ"),
+        ("lang:de", "lang:de"),
+    ] {
         assert!(table.within(below, above) && table.within(below, WORLD), "{below} {above}");
     }
-    for (below, above) in [("DE", "DE-BY"), ("DE", "FR"), ("lang:de", "DE"), ("lang:de", UNLOCATED), ("x:flood", UNLOCATED), (WORLD, "DE")]
-    {
+    for (below, above) in [
+        ("DE", "DE-BY"),
+        ("DE", "FR"),
+        ("lang:de", "DE"),
+        ("lang:de", UNLOCATED),
+        ("x:flood", UNLOCATED),
+        (WORLD, "DE"),
+    ] {
         assert!(!table.within(below, above), "{below} {above}");
     }
 }

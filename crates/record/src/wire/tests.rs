@@ -15,11 +15,20 @@ fn post() -> Post {
         author_before: None,
         event_time: 1_767_614_400_000_000,
         arrival: 1_767_614_401_000_000,
-        places: vec![Place { path: "US/US-TX".into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 }],
+        places: vec![Place {
+            path: "US/US-TX".into(),
+            meaning: Meaning::AuthorAt,
+            provenance: Provenance::Given,
+            confidence: 100,
+        }],
         overlays: vec![],
         langs: vec!["en".into()],
         tags: vec![Tag { key: "flu".into(), written: "Flu".into() }],
-        topics: vec![TopicMatch { id: "influenza".into(), voice: Voice::Own, keys: vec!["flu".into()] }],
+        topics: vec![TopicMatch {
+            id: "influenza".into(),
+            voice: Voice::Own,
+            keys: vec!["flu".into()],
+        }],
         link_domain: None,
         simhash: 3,
         account_age: AccountAge::Unknown,
@@ -28,14 +37,29 @@ fn post() -> Post {
     }
 }
 
-/// What version 2 looked like on the wire, so that a change of a field's order or type can't go unnoticed.
+/// What version 2 looked like on the wire, so that a change of a field's order or type can't go
+/// unnoticed.
 fn golden() -> Vec<(&'static str, Record)> {
     let tick = Tick {
         settings: 1,
         at: 5,
-        feeds: vec![FeedTick { feed: "bluesky".into(), epoch: 2, from: 3, reached: 4, span: Span::Silent, ended: true }],
+        feeds: vec![FeedTick {
+            feed: "bluesky".into(),
+            epoch: 2,
+            from: 3,
+            reached: 4,
+            span: Span::Silent,
+            ended: true,
+        }],
     };
-    let exclusion = Exclusion { topic: "influenza".into(), region: "DE".into(), from: 5, to: 7, valid_from: 8, alert: "a1".into() };
+    let exclusion = Exclusion {
+        topic: "influenza".into(),
+        region: "DE".into(),
+        from: 5,
+        to: 7,
+        valid_from: 8,
+        alert: "a1".into(),
+    };
     vec![
         ("post", Record::Post(post())),
         ("tick", Record::Tick(tick)),
@@ -43,7 +67,15 @@ fn golden() -> Vec<(&'static str, Record)> {
         ("settings", Record::Settings(Settings::default())),
         ("exclusion", Record::Exclusion(exclusion)),
         ("lift", Record::Lift(Lift { alert: "a1".into(), valid_from: 9 })),
-        ("frame", Record::Frame(Frame { partition: 3, position: 9, previous: Some(4), ..Frame::default() })),
+        (
+            "frame",
+            Record::Frame(Frame {
+                partition: 3,
+                position: 9,
+                previous: Some(4),
+                ..Frame::default()
+            }),
+        ),
     ]
 }
 
@@ -78,7 +110,8 @@ proptest! {
     fn any_bytes_decode_or_fail_by_name(kind in 0u8..20, body in proptest::collection::vec(any::<u8>(), 0..400)) {
         let bytes = [vec![VERSION, kind], body].concat();
         if let Ok(record) = Record::decode(&bytes) {
-            // A varint may be written longer than need be, so the bytes may differ: the meaning may not.
+            // A varint may be written longer than need be, so the bytes may differ: the meaning may
+            // not.
             prop_assert!(Record::decode(&record.encode()).is_ok());
         }
     }

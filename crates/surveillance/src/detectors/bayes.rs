@@ -37,7 +37,12 @@ impl Bayes {
         Ok(bayes)
     }
 
-    pub(super) fn judge(&self, observations: &Observations, t: usize, baseline: Baseline) -> Judgement {
+    pub(super) fn judge(
+        &self,
+        observations: &Observations,
+        t: usize,
+        baseline: Baseline,
+    ) -> Judgement {
         if !Range::holds(self.range, t) {
             return Judgement::no_answer(Reason::NotMonitored);
         }

@@ -1,6 +1,7 @@
 //! Years by the calendar: which points of a dated series lie at the same time of past years.
 //!
-//! Dates are days since 1970-01-01, in order; out of order they find nothing. Follows R's `seq.Date`: a year back from 29 February is 1 March;
+//! Dates are days since 1970-01-01, in order; out of order they find nothing. Follows R's
+//! `seq.Date`: a year back from 29 February is 1 March;
 //! weekly points move to the nearest same weekday, monthly ones to the same day of the month.
 
 use record::time::date;
@@ -8,14 +9,21 @@ use record::time::date;
 /// Days beyond this are no dates, and are not reckoned with: 270,000 years.
 pub(super) const DAYS_MAX: u64 = 100_000_000;
 
-/// Index of `k` and of the points at the same time of the last `years`, newest first; none where one
+/// Index of `k` and of the points at the same time of the last `years`, newest first; none where
+/// one
 /// of them is not there.
-pub(super) fn same_time_in_past_years(days: &[i64], k: usize, years: usize, frequency: usize) -> Option<Vec<usize>> {
+pub(super) fn same_time_in_past_years(
+    days: &[i64],
+    k: usize,
+    years: usize,
+    frequency: usize,
+) -> Option<Vec<usize>> {
     let now = days[k];
     let mut indices = vec![k];
     for year in 1..=years {
         let reference = years_back(now, year as i64);
-        let reference = if frequency == 52 { nearest_same_weekday(reference, now) } else { reference };
+        let reference =
+            if frequency == 52 { nearest_same_weekday(reference, now) } else { reference };
         let before = &days[..indices.last().copied().unwrap_or(k)];
         indices.push(before.binary_search(&reference).ok()?);
     }
@@ -24,7 +32,13 @@ pub(super) fn same_time_in_past_years(days: &[i64], k: usize, years: usize, freq
 
 /// Index of the points within `half_width` steps of the same time of the last `years`, those that
 /// exist; in order of years, newest year first, oldest point of a window first.
-pub(super) fn windows(days: &[i64], k: usize, years: usize, half_width: usize, frequency: usize) -> Vec<usize> {
+pub(super) fn windows(
+    days: &[i64],
+    k: usize,
+    years: usize,
+    half_width: usize,
+    frequency: usize,
+) -> Vec<usize> {
     let now = days[k];
     let mut indices = Vec::new();
     for year in 1..=years {

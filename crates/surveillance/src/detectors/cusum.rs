@@ -1,7 +1,8 @@
 //! cusum: cumulative sums of standardised counts.
 //!
 //! Rossi, Lampugnani, Marchi, Stat Med 1999;18:2111-22, and `algo.cusum` of R's surveillance:
-//! C(t) = max(0, C(t−1) + g(y(t)) − `k`) from C = 0 at the start of `range`; alarm where C(t) ≥ `h`.
+//! C(t) = max(0, C(t−1) + g(y(t)) − `k`) from C = 0 at the start of `range`; alarm where C(t) ≥
+//! `h`.
 //! There is no reset: once up it comes down only as counts do. With m the in-control mean, in
 //! counts, and a = `alpha`, `trans` chooses g:
 //!
@@ -152,10 +153,13 @@ impl Cusum {
             Transformation::Standard => (y - m) / sqrt(m),
             Transformation::Rossi => (y - 3.0 * m + 2.0 * sqrt(y * m)) / (2.0 * sqrt(m)),
             Transformation::Anscombe => 1.5 * (two_thirds(y) - two_thirds(m)) / sixth(m),
-            Transformation::AnscombeSecondOrder => (two_thirds(y) - (two_thirds(m) - 1.0 / (9.0 * cbrt(m)))) / (2.0 / 3.0 * sixth(m)),
+            Transformation::AnscombeSecondOrder => {
+                (two_thirds(y) - (two_thirds(m) - 1.0 / (9.0 * cbrt(m)))) / (2.0 / 3.0 * sixth(m))
+            }
             Transformation::PearsonNegativeBinomial => (y - m) / sqrt(spread),
             Transformation::AnscombeNegativeBinomial => {
-                (anscombe_integral(y, self.alpha) - anscombe_integral(m, self.alpha)) / sixth(spread)
+                (anscombe_integral(y, self.alpha) - anscombe_integral(m, self.alpha))
+                    / sixth(spread)
             }
             Transformation::None => y,
         }
@@ -167,16 +171,25 @@ impl Cusum {
         let root = sqrt(m);
         match self.transformation {
             Transformation::Standard => ceil(root * room + m),
-            Transformation::Rossi => 2.0 * room * root + 5.0 * m - 2.0 * sqrt(4.0 * m * m + 2.0 * m * root * room),
+            Transformation::Rossi => {
+                2.0 * room * root + 5.0 * m - 2.0 * sqrt(4.0 * m * m + 2.0 * m * root * room)
+            }
             Transformation::Anscombe => three_halves(2.0 / 3.0 * sixth(m) * room + two_thirds(m)),
             // R has m^(1/3)/9 here where the transformation itself has m^(-1/3)/9.
-            Transformation::AnscombeSecondOrder => three_halves(2.0 / 3.0 * sixth(m) * room + two_thirds(m) - cbrt(m) / 9.0),
+            Transformation::AnscombeSecondOrder => {
+                three_halves(2.0 / 3.0 * sixth(m) * room + two_thirds(m) - cbrt(m) / 9.0)
+            }
             Transformation::PearsonNegativeBinomial => sqrt(m + self.alpha * m * m) * room + m,
             Transformation::AnscombeNegativeBinomial | Transformation::None => self.h - after,
         }
     }
 
-    fn means(&self, observations: &Observations, monitored: &std::ops::Range<usize>, frequency: usize) -> Result<Vec<f64>, Reason> {
+    fn means(
+        &self,
+        observations: &Observations,
+        monitored: &std::ops::Range<usize>,
+        frequency: usize,
+    ) -> Result<Vec<f64>, Reason> {
         let training = &observations.counts[..monitored.start];
         let points = monitored.len();
         match &self.in_control {
@@ -203,7 +216,8 @@ impl Cusum {
                 if !fit.converged {
                     return Err(Reason::NoFit);
                 }
-                let eta = |row: Vec<f64>| row.iter().zip(&fit.coefficients).map(|(x, b)| x * b).sum();
+                let eta =
+                    |row: Vec<f64>| row.iter().zip(&fit.coefficients).map(|(x, b)| x * b).sum();
                 Ok(monitored.clone().map(|t| mean_of(eta(row(t)))).collect())
             }
         }
@@ -212,7 +226,10 @@ impl Cusum {
 
 /// `k` and `h` as given, or for the run lengths that are given.
 fn reference_and_limit(parameters: &mut Parameters) -> Result<(f64, f64), ParamError> {
-    let (k, h) = (parameters.number_if_given(&["k"], 0.0..=1e9)?, parameters.number_if_given(&["h"], 0.0..=1e9)?);
+    let (k, h) = (
+        parameters.number_if_given(&["k"], 0.0..=1e9)?,
+        parameters.number_if_given(&["h"], 0.0..=1e9)?,
+    );
     let in_control = parameters.number_if_given(&["arla"], 1.0..=1e9)?;
     let out_of_control = parameters.number_if_given(&["arlr"], 1.0..=1e9)?;
     if in_control.is_none() && out_of_control.is_none() {
@@ -221,10 +238,19 @@ fn reference_and_limit(parameters: &mut Parameters) -> Result<(f64, f64), ParamE
     let (in_control, out_of_control) = (in_control.unwrap_or(500.0), out_of_control.unwrap_or(7.0));
     if let Some(given) = k.or(h) {
         let key = if k.is_some() { "k" } else { "h" };
-        return Err(parameters.bad(key, &given.to_string(), "leave it out: `arla` and `arlr` choose `k` and `h`"));
+        return Err(parameters.bad(
+            key,
+            &given.to_string(),
+            "leave it out: `arla` and `arlr` choose `k` and `h`",
+        ));
     }
-    find_kh(in_control, out_of_control)
-        .ok_or_else(|| parameters.bad("arlr", &out_of_control.to_string(), format!("above 1 and well below `arla`, {in_control}")))
+    find_kh(in_control, out_of_control).ok_or_else(|| {
+        parameters.bad(
+            "arlr",
+            &out_of_control.to_string(),
+            format!("above 1 and well below `arla`, {in_control}"),
+        )
+    })
 }
 
 fn two_thirds(x: f64) -> f64 {

@@ -57,7 +57,11 @@ pub(super) fn t_upper(x: f64, df: f64) -> f64 {
         return f64::NAN;
     }
     let square = x * x;
-    let half = if square.is_infinite() { 0.0 } else { 0.5 * beta_lower(0.5 * df, 0.5, df / (df + square), square / (df + square)) };
+    let half = if square.is_infinite() {
+        0.0
+    } else {
+        0.5 * beta_lower(0.5 * df, 0.5, df / (df + square), square / (df + square))
+    };
     if x >= 0.0 { half } else { 1.0 - half }
 }
 
@@ -142,8 +146,18 @@ pub(super) fn negative_binomial_quantile(p: f64, size: f64, prob: f64) -> f64 {
 }
 
 /// Gallops from the Cornish-Fisher guess to a bracket, then halves it.
-fn discrete_quantile(p: f64, mean: f64, variance: f64, skewness: f64, cdf: impl Fn(f64) -> f64) -> f64 {
-    if p.is_nan() || !(0.0..1.0).contains(&p) || !(mean.is_finite() && variance.is_finite()) || mean < 0.0 {
+fn discrete_quantile(
+    p: f64,
+    mean: f64,
+    variance: f64,
+    skewness: f64,
+    cdf: impl Fn(f64) -> f64,
+) -> f64 {
+    if p.is_nan()
+        || !(0.0..1.0).contains(&p)
+        || !(mean.is_finite() && variance.is_finite())
+        || mean < 0.0
+    {
         return f64::NAN;
     }
     let target = p * (1.0 - FUZZ);
@@ -333,7 +347,11 @@ fn poisson_density(y: f64, mean: f64) -> f64 {
 /// Γ(a+b+1) / (Γ(a+1) Γ(b+1)) p^a q^b, a and b real (Loader 2000).
 fn binomial_density(a: f64, b: f64, p: f64, q: f64) -> f64 {
     let n = a + b;
-    let log_value = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * p) - deviance(b, n * q);
+    let log_value = stirling_error(n)
+        - stirling_error(a)
+        - stirling_error(b)
+        - deviance(a, n * p)
+        - deviance(b, n * q);
     exp(log_value) * sqrt(n / (2.0 * PI * a * b))
 }
 
@@ -343,7 +361,10 @@ fn stirling_error(n: f64) -> f64 {
         return lgamma(n + 1.0) - (n + 0.5) * log(n) + n - LN_SQRT_TWO_PI;
     }
     let square = n * n;
-    (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square) / square) / n
+    (1.0 / 12.0
+        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square)
+            / square)
+        / n
 }
 
 /// x ln(x/m) + m − x, without cancellation where x is near m.

@@ -7,11 +7,13 @@
 //!
 //! - C1: mean and s of y(t−n) … y(t−1); U = mean + z s.
 //! - C2: the same of y(t−n−2) … y(t−3), a guard of two points; U = mean + z s.
-//! - C3: Z(j) = (y(j) − mean(j)) / s(j) with C2's baseline, c = max(0, Z(t−1) − 1) + max(0, Z(t−2) − 1);
+//! - C3: Z(j) = (y(j) − mean(j)) / s(j) with C2's baseline, c = max(0, Z(t−1) − 1) + max(0, Z(t−2)
+//!   − 1);
 //!   U = max(0, y(t) + s(t) (z − c)).
 //!
 //! Alarm where y(t) > U. So C3, in this form, alarms for what the two points *before* carried over
-//! (c > z) whatever the point itself is; CDC's own statistic adds the point's Z. It finds a rise one
+//! (c > z) whatever the point itself is; CDC's own statistic adds the point's Z. It finds a rise
+//! one
 //! or two points late, and is here because users compare with it.
 //!
 //! Defaults: `baseline` 7, `min-sigma` 0, `alpha` 0.001 for C1 and C2, 0.025 for C3.
@@ -25,7 +27,9 @@
 
 use super::distribution::{normal_quantile, normal_upper};
 use super::parameters::Parameters;
-use super::{Baseline, Judgement, ParamError, Range, Reason, baseline_values, mean, standard_deviation};
+use super::{
+    Baseline, Judgement, ParamError, Range, Reason, baseline_values, mean, standard_deviation,
+};
 
 /// Which of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,12 @@ impl Ears {
         outcome.unwrap_or_else(Judgement::no_answer)
     }
 
-    fn judge_one(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Judgement, Reason> {
+    fn judge_one(
+        &self,
+        counts: &[Option<f64>],
+        t: usize,
+        baseline: Baseline,
+    ) -> Result<Judgement, Reason> {
         let now = self.distance(counts, t, baseline)?;
         let upperbound = now.mean + self.z * now.sigma;
         let statistic = now.z.is_finite().then_some(now.z);
@@ -103,7 +112,12 @@ impl Ears {
         })
     }
 
-    fn judge_three(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Judgement, Reason> {
+    fn judge_three(
+        &self,
+        counts: &[Option<f64>],
+        t: usize,
+        baseline: Baseline,
+    ) -> Result<Judgement, Reason> {
         let now = self.distance(counts, t, baseline)?;
         let (Some(day_before), Some(two_before)) = (t.checked_sub(1), t.checked_sub(2)) else {
             return Err(Reason::BaselineTooShort);
@@ -139,7 +153,12 @@ impl Ears {
         })
     }
 
-    fn distance(&self, counts: &[Option<f64>], t: usize, baseline: Baseline) -> Result<Distance, Reason> {
+    fn distance(
+        &self,
+        counts: &[Option<f64>],
+        t: usize,
+        baseline: Baseline,
+    ) -> Result<Distance, Reason> {
         let guard = match self.kind {
             Kind::C1 => 0,
             Kind::C2 | Kind::C3 => 2,

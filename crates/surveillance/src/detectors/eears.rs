@@ -5,7 +5,8 @@
 //!
 //! 1. m = mean, r(i) = (y(i) − m) / (sd without y(i) · √(1 − 1/n)), the externally studentised
 //!    residual.
-//! 2. c = t quantile at 1 − `alpha-outlier` with n − 2 degrees of freedom; w(i) = (c/r(i))^`k-decay`
+//! 2. c = t quantile at 1 − `alpha-outlier` with n − 2 degrees of freedom; w(i) =
+//!    (c/r(i))^`k-decay`
 //!    where r(i) > c, else 1; scaled to sum n. So past spikes do not hide the next one.
 //! 3. m_w = mean(w y); s_w² = Σ w (y − m_w)² / (n − 1).
 //! 4. U = m_w + t quantile at 1 − `alpha` with n − 1 degrees of freedom · s_w √(1 + 1/n).
@@ -24,7 +25,10 @@
 
 use super::distribution::{t_quantile_upper, t_upper};
 use super::parameters::Parameters;
-use super::{Baseline, Judgement, ParamError, Range, Reason, baseline_values, is_constant, mean, standard_deviation};
+use super::{
+    Baseline, Judgement, ParamError, Range, Reason, baseline_values, is_constant, mean,
+    standard_deviation,
+};
 use libm::{pow, sqrt};
 
 /// The modified EARS of epitweetr with its parameters.
@@ -49,7 +53,8 @@ impl Eears {
         let step = parameters.count(&["step"], if same_weekday { 7 } else { 1 }, 1..=1_000)?;
         let alpha = parameters.probability(&["alpha"], 0.025)?;
         let alpha_outlier = parameters.probability(&["alpha-outlier"], 0.05)?;
-        let quantiles = |alpha| (1..baseline).map(|df| t_quantile_upper(alpha, df as f64)).collect();
+        let quantiles =
+            |alpha| (1..baseline).map(|df| t_quantile_upper(alpha, df as f64)).collect();
         Ok(Eears {
             baseline,
             step,
@@ -74,15 +79,23 @@ impl Eears {
     fn judge_by(&self, values: &[f64], observed: Option<f64>) -> Judgement {
         let unweighted = mean(values);
         if self.compatible && is_constant(values) {
-            return Judgement { expected: Some(unweighted), ..Judgement::no_answer(Reason::ConstantBaseline) };
+            return Judgement {
+                expected: Some(unweighted),
+                ..Judgement::no_answer(Reason::ConstantBaseline)
+            };
         }
         let n = values.len() as f64;
         let df = values.len() - 1;
         let weights = self.weights(values, unweighted);
         let weighted_mean = weights.iter().zip(values).map(|(w, y)| w * y).sum::<f64>() / n;
-        let squares = weights.iter().zip(values).map(|(w, y)| w * (y - weighted_mean) * (y - weighted_mean)).sum::<f64>();
+        let squares = weights
+            .iter()
+            .zip(values)
+            .map(|(w, y)| w * (y - weighted_mean) * (y - weighted_mean))
+            .sum::<f64>();
         let variance = squares / df as f64;
-        let variance = if self.compatible { variance } else { variance.max(weighted_mean).max(0.25) };
+        let variance =
+            if self.compatible { variance } else { variance.max(weighted_mean).max(0.25) };
         let spread = sqrt(variance) * sqrt(1.0 + 1.0 / n);
         let upperbound = weighted_mean + self.limits[df - 1] * spread;
         let statistic = observed.map(|y| (y - weighted_mean) / spread).filter(|z| z.is_finite());
@@ -106,7 +119,11 @@ impl Eears {
                 others.clear();
                 others.extend(values[..i].iter().chain(&values[i + 1..]));
                 let deviation = values[i] - centre;
-                let residual = if deviation == 0.0 { 0.0 } else { deviation / (standard_deviation(&others) * sqrt(1.0 - 1.0 / n)) };
+                let residual = if deviation == 0.0 {
+                    0.0
+                } else {
+                    deviation / (standard_deviation(&others) * sqrt(1.0 - 1.0 / n))
+                };
                 if residual > limit { pow(limit / residual, self.k_decay) } else { 1.0 }
             })
             .collect();

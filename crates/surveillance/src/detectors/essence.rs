@@ -1,4 +1,5 @@
-//! essence-ewma, essence-regression, essence-switch: the detectors of NSSP-ESSENCE for daily counts.
+//! essence-ewma, essence-regression, essence-switch: the detectors of NSSP-ESSENCE for daily
+//! counts.
 //!
 //! As in CDC's R package Rnssp (`alert_ewma`, `alert_regression`, `alert_switch`); Burkom, Stat Med
 //! 2021;40:438-462. Baseline: n days, growing to `baseline`, ending before a guard of `guard` days
@@ -28,7 +29,9 @@
 use super::distribution::{t_quantile_upper, t_upper};
 use super::least_squares::least_squares;
 use super::parameters::Parameters;
-use super::{Baseline, Judgement, Observations, ParamError, Range, Reason, mean, standard_deviation};
+use super::{
+    Baseline, Judgement, Observations, ParamError, Range, Reason, mean, standard_deviation,
+};
 use libm::{fabs, floor, log, pow, sqrt};
 
 /// The weights of the two moving averages: for slow rises, and for jumps.
@@ -52,7 +55,8 @@ pub struct Essence {
     baseline: usize,
     guard: usize,
     alpha: f64,
-    /// t quantiles by degrees of freedom, from 1: at 0.95 and 0.99 to five places, and at 1 − alpha.
+    /// t quantiles by degrees of freedom, from 1: at 0.95 and 0.99 to five places, and at 1 −
+    /// alpha.
     at_95: Vec<f64>,
     at_99: Vec<f64>,
     at_alpha: Vec<f64>,
@@ -64,7 +68,8 @@ impl Essence {
         let least = if kind == Kind::Ewma { EWMA_LEAST } else { REGRESSION_LEAST };
         let baseline = parameters.count(&["baseline", "baseline-length"], 28, least..=1_000)?;
         let alpha = parameters.probability(&["alpha"], 0.01)?;
-        let quantiles = |upper: f64| (1..baseline).map(move |df| t_quantile_upper(upper, df as f64));
+        let quantiles =
+            |upper: f64| (1..baseline).map(move |df| t_quantile_upper(upper, df as f64));
         let rounded = |value: f64| floor(value * 1e5 + 0.5) / 1e5;
         Ok(Essence {
             kind,
@@ -86,16 +91,23 @@ impl Essence {
         }
     }
 
-    pub(super) fn judge_all(&self, observations: &Observations, baseline: Baseline) -> Vec<Judgement> {
+    pub(super) fn judge_all(
+        &self,
+        observations: &Observations,
+        baseline: Baseline,
+    ) -> Vec<Judgement> {
         let mut judgements = match self.kind {
             Kind::Ewma => self.ewma(observations, baseline),
-            Kind::Regression => self.regression(observations).into_iter().map(|(judgement, _)| judgement).collect(),
+            Kind::Regression => {
+                self.regression(observations).into_iter().map(|(judgement, _)| judgement).collect()
+            }
             Kind::Switch => {
                 let averages = self.ewma(observations, baseline);
                 let regressions = self.regression(observations);
-                let choose = |(average, (regression, fit)): (Judgement, (Judgement, Option<f64>))| {
-                    if fit.is_some_and(|fit| fit >= SWITCH_AT) { regression } else { average }
-                };
+                let choose =
+                    |(average, (regression, fit)): (Judgement, (Judgement, Option<f64>))| {
+                        if fit.is_some_and(|fit| fit >= SWITCH_AT) { regression } else { average }
+                    };
                 averages.into_iter().zip(regressions).map(choose).collect()
             }
         };
@@ -113,7 +125,8 @@ impl Essence {
             Baseline::AtLeastThree => super::BASELINE_LEAST,
         };
         let unit = unit_of(&observations.counts);
-        let scaled: Vec<Option<f64>> = observations.counts.iter().map(|y| y.map(|y| y / unit)).collect();
+        let scaled: Vec<Option<f64>> =
+            observations.counts.iter().map(|y| y.map(|y| y / unit)).collect();
         let mut averages: Option<[f64; 2]> = None;
         let mut judgements = Vec::with_capacity(scaled.len());
         for (t, &observed) in scaled.iter().enumerate() {
@@ -153,17 +166,20 @@ impl Essence {
         let (n, df) = (values.len() as f64, values.len() - 1);
         let centre = mean(values);
         let deviation = standard_deviation(values);
-        let (at_95, at_99, at_alpha) = (self.at_95[df - 1], self.at_99[df - 1], self.at_alpha[df - 1]);
+        let (at_95, at_99, at_alpha) =
+            (self.at_95[df - 1], self.at_99[df - 1], self.at_alpha[df - 1]);
         let sigma = WEIGHTS.map(|w| {
             let rest = 1.0 - w;
             let guard = self.guard as f64;
-            let shrink = w / (2.0 - w) + 1.0 / n - 2.0 * pow(rest, guard + 1.0) * (1.0 - pow(rest, n)) / n;
+            let shrink =
+                w / (2.0 - w) + 1.0 / n - 2.0 * pow(rest, guard + 1.0) * (1.0 - pow(rest, n)) / n;
             let constant = (0.1289 - (0.2414 - 0.1826 * pow(rest, 4.0)) * log(0.5)) * (w / at_95);
             let least = w / at_95 * (0.01 + 0.05 * rest * rest);
             (deviation * sqrt(shrink.max(0.0)) + constant).max(least)
         });
         let upperbound = before.map(|z| {
-            let bound = |i: usize| (centre + at_alpha * sigma[i] - (1.0 - WEIGHTS[i]) * z[i]) / WEIGHTS[i];
+            let bound =
+                |i: usize| (centre + at_alpha * sigma[i] - (1.0 - WEIGHTS[i]) * z[i]) / WEIGHTS[i];
             bound(0).min(bound(1)).max(0.0)
         });
         let mut judgement = Judgement {
@@ -199,10 +215,15 @@ impl Essence {
             .collect()
     }
 
-    fn judge_regression(&self, observations: &Observations, t: usize) -> Result<(Judgement, f64), Reason> {
+    fn judge_regression(
+        &self,
+        observations: &Observations,
+        t: usize,
+    ) -> Result<(Judgement, f64), Reason> {
         let end = t.saturating_sub(self.guard);
         let start = end.saturating_sub(self.baseline);
-        let days: Vec<usize> = (start..end).filter(|&day| observations.counts[day].is_some()).collect();
+        let days: Vec<usize> =
+            (start..end).filter(|&day| observations.counts[day].is_some()).collect();
         if days.len() < REGRESSION_LEAST {
             return Err(Reason::BaselineTooShort);
         }
@@ -223,7 +244,8 @@ impl Essence {
         if fit.rank < 8 {
             return Err(Reason::NoFit);
         }
-        let at = |row: &[f64; 8]| row.iter().zip(&fit.coefficients).map(|(x, b)| x * b).sum::<f64>();
+        let at =
+            |row: &[f64; 8]| row.iter().zip(&fit.coefficients).map(|(x, b)| x * b).sum::<f64>();
         let fitted: Vec<f64> = rows.iter().map(at).collect();
         let (n, df) = (values.len() as f64, values.len() - 8);
         let residual: f64 = values.iter().zip(&fitted).map(|(y, f)| (y - f) * (y - f)).sum();
@@ -239,7 +261,8 @@ impl Essence {
         let upperbound = expected + self.at_alpha[df - 1] * sigma;
         let statistic = observations.counts[t].map(|y| (y - expected) / sigma);
         let pvalue = statistic.map(|statistic| t_upper(statistic, df as f64));
-        let withdrawn = observations.counts[t].is_some_and(|y| is_below_the_week(observations, t, y));
+        let withdrawn =
+            observations.counts[t].is_some_and(|y| is_below_the_week(observations, t, y));
         let judgement = Judgement {
             expected: Some(expected),
             upperbound: Some(upperbound),
@@ -274,8 +297,12 @@ fn is_below_the_week(observations: &Observations, t: usize, y: f64) -> bool {
     if today < 5 {
         return true;
     }
-    let same: Vec<f64> =
-        (0..=t).rev().filter(|&day| weekday(observations, day) == today).filter_map(|day| observations.counts[day]).take(7).collect();
+    let same: Vec<f64> = (0..=t)
+        .rev()
+        .filter(|&day| weekday(observations, day) == today)
+        .filter_map(|day| observations.counts[day])
+        .take(7)
+        .collect();
     same.len() == 7 && y < mean(&same)
 }
 
@@ -287,7 +314,11 @@ fn unit_of(counts: &[Option<f64>]) -> f64 {
     }
     positive.sort_by(f64::total_cmp);
     let middle = positive.len() / 2;
-    let median = if positive.len() % 2 == 1 { positive[middle] } else { 0.5 * (positive[middle - 1] + positive[middle]) };
+    let median = if positive.len() % 2 == 1 {
+        positive[middle]
+    } else {
+        0.5 * (positive[middle - 1] + positive[middle])
+    };
     if median > f64::MIN_POSITIVE { median } else { 1.0 }
 }
 

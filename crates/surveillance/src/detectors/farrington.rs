@@ -17,15 +17,18 @@
 //! 4. With η and its standard error at k, U is by `threshold-method`
 //!    - `delta`: (μ^⅔ + z √(4/9 μ^⅓ τ))^(3/2), τ = φ + se²μ, μ = exp(η); for `powertrans` 1/2 with
 //!      √(τ/4), for none √(μ τ);
-//!    - `nbPlugin`: NB quantile at 1 − `alpha` with mean m = exp(η) and variance φ m (Poisson if φ = 1);
+//!    - `nbPlugin`: NB quantile at 1 − `alpha` with mean m = exp(η) and variance φ m (Poisson if φ
+//!    = 1);
 //!    - `muan`: the same with m = exp(η + z se).
 //!
 //! Alarm where y > U, y is not 0 and the last `limit54[2]` points, y included, sum to at least
 //! `limit54[1]`. With fewer there is no alarm, `too-few-cases`, and no U.
 //!
-//! Defaults of farrington-flexible: `b` 5, `w` 3, `reweight`, `weights-threshold` 2.58, `alpha` 0.05
+//! Defaults of farrington-flexible: `b` 5, `w` 3, `reweight`, `weights-threshold` 2.58, `alpha`
+//! 0.05
 //! (one-sided), `trend`, `p-threshold-trend` 0.05, `limit54` 5,4, `powertrans` 2/3,
-//! `population-offset` false, `no-periods` 1, `past-weeks-not-included` w, `threshold-method` delta,
+//! `population-offset` false, `no-periods` 1, `past-weeks-not-included` w, `threshold-method`
+//! delta,
 //! `freq` 52 or what the dates say. Of farrington: `weights-threshold` 1, z at 1 − α/2, delta only,
 //! and the U of too few cases is 0, as in R.
 //!
@@ -40,7 +43,8 @@
 //! No answer: `baseline-too-short`; `no-fit` where the regression does not converge.
 
 use super::distribution::{
-    negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_upper,
+    negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
+    poisson_quantile, poisson_upper, t_upper,
 };
 use super::parameters::Parameters;
 use super::quasipoisson::{Fit, Point, Points};
@@ -104,14 +108,23 @@ struct Limit {
 }
 
 impl Farrington {
-    pub(super) fn read(flexible: bool, parameters: &mut Parameters) -> Result<Farrington, ParamError> {
+    pub(super) fn read(
+        flexible: bool,
+        parameters: &mut Parameters,
+    ) -> Result<Farrington, ParamError> {
         let half_width = parameters.count(&["w"], 3, 0..=1_000)?;
         let alpha = parameters.probability(&["alpha"], 0.05)?;
         let limits = match parameters.text(&["limit54"])? {
             None => vec![5.0, 4.0],
             Some(text) => match parameters.numbers_in("limit54", text, 0.0..=1e9)?.as_slice() {
                 [cases, span] if *span >= 1.0 && span.fract() == 0.0 => vec![*cases, *span],
-                _ => return Err(parameters.bad("limit54", text, "least cases and in how many points, such as `5,4`")),
+                _ => {
+                    return Err(parameters.bad(
+                        "limit54",
+                        text,
+                        "least cases and in how many points, such as `5,4`",
+                    ));
+                }
             },
         };
         let powers = [Power::TwoThirds, Power::Half, Power::None];
@@ -139,14 +152,17 @@ impl Farrington {
         let compatible = parameters.compatible_with(&["surveillance"])?.is_some();
         if flexible {
             let thresholds = [Threshold::Delta, Threshold::PlugIn, Threshold::Quantile];
-            let threshold = parameters.word(&["threshold-method"], &["delta", "nbPlugin", "muan"])?;
+            let threshold =
+                parameters.word(&["threshold-method"], &["delta", "nbPlugin", "muan"])?;
             farrington.compatible = compatible;
             farrington.threshold = thresholds[threshold.unwrap_or(0)];
-            farrington.weights_threshold = parameters.number(&["weights-threshold"], 2.58, 0.0..=1e9)?;
+            farrington.weights_threshold =
+                parameters.number(&["weights-threshold"], 2.58, 0.0..=1e9)?;
             farrington.trend_level = parameters.number(&["p-threshold-trend"], 0.05, 0.0..=1.0)?;
             farrington.population_offset = parameters.flag(&["population-offset"], false)?;
             farrington.periods = parameters.count(&["no-periods"], 1, 1..=1_000)?;
-            farrington.guard = parameters.count(&["past-weeks-not-included"], half_width, 0..=100_000)?;
+            farrington.guard =
+                parameters.count(&["past-weeks-not-included"], half_width, 0..=100_000)?;
         }
         Ok(farrington)
     }
@@ -174,7 +190,10 @@ impl Farrington {
         }
         let time = self.time(observations, k, &labelled);
         let model = self.model(&points, time, offset)?;
-        let (eta, variance) = model.fit.predict(&points, time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
+        let (eta, variance) = model
+            .fit
+            .predict(&points, time, self.periods - 1, offset)
+            .ok_or(Reason::BaselineTooShort)?;
         let error = sqrt(model.error_dispersion * variance);
         let observed = observations.counts[k];
         let expected = mean_of_prediction(eta);
@@ -207,10 +226,14 @@ impl Farrington {
     fn model(&self, points: &Points, time: f64, offset: f64) -> Result<Model, Reason> {
         if self.trend
             && let Some(model) = self.fit(points, true)
-            && let Some(statistic) = model.fit.trend_statistic(self.trend_dispersion(points, &model))
+            && let Some(statistic) =
+                model.fit.trend_statistic(self.trend_dispersion(points, &model))
         {
             let pvalue = 2.0 * t_upper(fabs(statistic), model.fit.degrees_of_freedom);
-            let (eta, _) = model.fit.predict(points, time, self.periods - 1, offset).ok_or(Reason::BaselineTooShort)?;
+            let (eta, _) = model
+                .fit
+                .predict(points, time, self.periods - 1, offset)
+                .ok_or(Reason::BaselineTooShort)?;
             let greatest = points.counts.iter().copied().fold(0.0, f64::max);
             let is_within = mean_of_prediction(eta) <= greatest;
             if self.years >= 3 && pvalue < self.trend_level && is_within {
@@ -237,7 +260,8 @@ impl Farrington {
         let weights = first.outbreak_weights(points, phi, self.weights_threshold);
         let fit = Fit::of(points, trend, Some(&weights))?;
         let phi = fit.dispersion(points).max(1.0);
-        let error_dispersion = if self.compatible { fit.dispersion_with(points, &weights) } else { phi };
+        let error_dispersion =
+            if self.compatible { fit.dispersion_with(points, &weights) } else { phi };
         Some(Model { fit, phi, error_dispersion })
     }
 
@@ -258,7 +282,8 @@ impl Farrington {
                 Limit { upperbound, pvalue }
             }
             Threshold::PlugIn | Threshold::Quantile => {
-                let margin = if self.threshold == Threshold::Quantile { self.z * error } else { 0.0 };
+                let margin =
+                    if self.threshold == Threshold::Quantile { self.z * error } else { 0.0 };
                 let mean = exp(eta + margin);
                 if phi > 1.0 {
                     let (size, prob) = (mean / (phi - 1.0), 1.0 / phi);
@@ -267,7 +292,10 @@ impl Farrington {
                         pvalue: observed.map(|y| negative_binomial_upper(y, size, prob)),
                     }
                 } else {
-                    Limit { upperbound: poisson_quantile(1.0 - self.alpha, mean), pvalue: observed.map(|y| poisson_upper(y, mean)) }
+                    Limit {
+                        upperbound: poisson_quantile(1.0 - self.alpha, mean),
+                        pvalue: observed.map(|y| poisson_upper(y, mean)),
+                    }
                 }
             }
         }
@@ -283,7 +311,12 @@ impl Farrington {
             let Some(offset) = self.offset(observations, index) else {
                 continue;
             };
-            points.push(Point { count, time: self.time(observations, index, labelled), season, offset });
+            points.push(Point {
+                count,
+                time: self.time(observations, index, labelled),
+                season,
+                offset,
+            });
         }
         Points::of(&points, self.periods)
     }
@@ -293,10 +326,17 @@ impl Farrington {
         if !self.population_offset {
             return Some(0.0);
         }
-        observations.population.get(index).copied().flatten().filter(|population| *population > 0.0).map(log)
+        observations
+            .population
+            .get(index)
+            .copied()
+            .flatten()
+            .filter(|population| *population > 0.0)
+            .map(log)
     }
 
-    /// A point's place in time: its index, or its distance in days from the first of the baseline in
+    /// A point's place in time: its index, or its distance in days from the first of the baseline
+    /// in
     /// units of the first spacing, as R has it.
     fn time(&self, observations: &Observations, index: usize, labelled: &[(usize, usize)]) -> f64 {
         match (observations.days, labelled.first()) {
@@ -308,11 +348,18 @@ impl Farrington {
         }
     }
 
-    /// The original's baseline: windows around the same time of the last years, as far as they exist.
-    fn windows(&self, observations: &Observations, k: usize) -> Result<Vec<(usize, usize)>, Reason> {
+    /// The original's baseline: windows around the same time of the last years, as far as they
+    /// exist.
+    fn windows(
+        &self,
+        observations: &Observations,
+        k: usize,
+    ) -> Result<Vec<(usize, usize)>, Reason> {
         let frequency = self.frequency.of(observations);
         // R's default range begins half a window early.
-        if (k + 1) < (frequency * self.years).saturating_sub(self.half_width) && self.range.is_none() {
+        if (k + 1) < (frequency * self.years).saturating_sub(self.half_width)
+            && self.range.is_none()
+        {
             return Err(Reason::BaselineTooShort);
         }
         let mut indices: Vec<usize> = match observations.days {
@@ -330,12 +377,21 @@ impl Farrington {
         Ok(indices.into_iter().map(|index| (index, 0)).collect())
     }
 
-    /// The flexible baseline: indices with their seasons, oldest first; the season of `k` is the last.
-    fn seasons(&self, observations: &Observations, k: usize) -> Result<Vec<(usize, usize)>, Reason> {
+    /// The flexible baseline: indices with their seasons, oldest first; the season of `k` is the
+    /// last.
+    fn seasons(
+        &self,
+        observations: &Observations,
+        k: usize,
+    ) -> Result<Vec<(usize, usize)>, Reason> {
         let frequency = self.frequency.of(observations);
         let centres: Vec<usize> = match observations.days {
-            Some(days) => calendar::same_time_in_past_years(days, k, self.years, frequency).ok_or(Reason::BaselineTooShort)?,
-            None => (0..=self.years).map(|year| k.checked_sub(frequency * year)).collect::<Option<_>>().ok_or(Reason::BaselineTooShort)?,
+            Some(days) => calendar::same_time_in_past_years(days, k, self.years, frequency)
+                .ok_or(Reason::BaselineTooShort)?,
+            None => (0..=self.years)
+                .map(|year| k.checked_sub(frequency * year))
+                .collect::<Option<_>>()
+                .ok_or(Reason::BaselineTooShort)?,
         };
         let window = 2 * self.half_width + 1;
         let mut label: Vec<Option<usize>> = vec![None; k + 1];

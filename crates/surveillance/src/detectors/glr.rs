@@ -6,13 +6,15 @@
 //!
 //! - `theta` given (κ = theta, a LR CUSUM): C(t) = max(0, C(t−1) + ln f₁(y)/f₀(y)), eq. 4;
 //!   alarm where C > `c-arl`.
-//! - else the GLR: the maximum over change points in the last `m` points (−1: since the last restart)
+//! - else the GLR: the maximum over change points in the last `m` points (−1: since the last
+//!   restart)
 //!   and over κ ≥ 0 (`dir=dec`: κ ≤ 0) of the log likelihood ratio; alarm where it is ≥ `c-arl`.
 //!   The change has to be `mtilde` points old (with a window, `mtilde` + 1 for glr-pois, as in R).
 //!
 //! After an alarm the chart starts again. `mu0`: one number, a list of one for each point of
 //! `range`, or nothing: a Poisson model, for glr-nb a negative-binomial one (R's `glm.nb`), with
-//! `mu0-s` yearly waves and a trend if `mu0-trend`, fitted to the points before `range`, and fitted again after each alarm if
+//! `mu0-s` yearly waves and a trend if `mu0-trend`, fitted to the points before `range`, and fitted
+//! again after each alarm if
 //! `mu0-refit`; then `alpha`, unless given, is the model's.
 //!
 //! Defaults: `c-arl` 5, `m` −1, `mtilde` 1, `dir` inc, `mu0-s` 1, `freq` 52 or what the dates say;
@@ -26,7 +28,9 @@
 //!
 //! No answer: `baseline-too-short`, `no-fit`, `zero-expected`.
 
-use super::least_squares::{Family, fit_log_linear, fit_negative_binomial, harmonic_row, mean_of, transposed};
+use super::least_squares::{
+    Family, fit_log_linear, fit_negative_binomial, harmonic_row, mean_of, transposed,
+};
 use super::outbreakp::greatest_without_alarm;
 use super::parameters::Parameters;
 use super::reference::Frequency;
@@ -67,17 +71,28 @@ struct Chart {
 }
 
 impl Glr {
-    pub(super) fn read(negative_binomial: bool, parameters: &mut Parameters) -> Result<Glr, ParamError> {
+    pub(super) fn read(
+        negative_binomial: bool,
+        parameters: &mut Parameters,
+    ) -> Result<Glr, ParamError> {
         let means = match parameters.text(&["mu0"])? {
             None => Vec::new(),
             Some(text) => parameters.numbers_in("mu0", text, 0.0..=1e15)?,
         };
         let alpha = match (negative_binomial, parameters.number_if_given(&["alpha"], 0.0..=1e9)?) {
             (false, None | Some(0.0)) | (true, Some(0.0)) => None,
-            (false, Some(alpha)) => return Err(parameters.bad("alpha", &alpha.to_string(), "glr-nb is the method with an alpha")),
+            (false, Some(alpha)) => {
+                return Err(parameters.bad(
+                    "alpha",
+                    &alpha.to_string(),
+                    "glr-nb is the method with an alpha",
+                ));
+            }
             (true, Some(alpha)) => Some(Some(alpha)),
             (true, None) if means.is_empty() => Some(None),
-            (true, None) => return Err(parameters.bad("alpha", "", "a number, where `mu0` is given")),
+            (true, None) => {
+                return Err(parameters.bad("alpha", "", "a number, where `mu0` is given"));
+            }
         };
         parameters.word(&["change"], &["intercept"])?;
         parameters.word(&["ret"], &["value", "cases"])?;
@@ -90,7 +105,9 @@ impl Glr {
             waves: parameters.count(&["mu0-s"], 1, 0..=20)?,
             trend: parameters.flag(&["mu0-trend"], false)?,
             refit: parameters.flag(&["mu0-refit"], false)?,
-            theta: parameters.number_if_given(&["theta"], -20.0..=20.0)?.filter(|theta| *theta != 0.0),
+            theta: parameters
+                .number_if_given(&["theta"], -20.0..=20.0)?
+                .filter(|theta| *theta != 0.0),
             direction: [1.0, -1.0][parameters.word(&["dir"], &["inc", "dec"])?.unwrap_or(0)],
             least_age: parameters.count(&["mtilde"], 1, 1..=1_000_000)?,
             window: (window > 0.0).then_some(window as usize),
@@ -126,7 +143,9 @@ impl Glr {
             let mean = model.0[t - first];
             judgements[t] = match observations.counts[t] {
                 _ if mean <= 0.0 => Judgement::no_answer(Reason::ZeroExpected),
-                None => Judgement { expected: Some(mean), ..Judgement::no_answer(Reason::MissingValue) },
+                None => {
+                    Judgement { expected: Some(mean), ..Judgement::no_answer(Reason::MissingValue) }
+                }
                 Some(y) => self.judge(&mut chart, alpha, y, mean),
             };
             if judgements[t].alarm == Some(true) {
@@ -222,8 +241,13 @@ impl Glr {
                 let mut shift = 0.5;
                 for change in oldest..=newest {
                     let (counts, means) = (&chart.counts[change..], &chart.means[change..]);
-                    shift = self.direction * (self.direction * best_shift(shift, alpha, counts, means)).max(0.0);
-                    let value: f64 = counts.iter().zip(means).map(|(y, mean)| log_ratio(shift, Some(alpha), *y, *mean)).sum();
+                    shift = self.direction
+                        * (self.direction * best_shift(shift, alpha, counts, means)).max(0.0);
+                    let value: f64 = counts
+                        .iter()
+                        .zip(means)
+                        .map(|(y, mean)| log_ratio(shift, Some(alpha), *y, *mean))
+                        .sum();
                     greatest = greatest.max(value);
                 }
             }
@@ -242,8 +266,11 @@ impl Glr {
         match self.means.as_slice() {
             [mean] => Ok((vec![*mean; points], self.alpha.flatten())),
             [] => {
-                let row = |t: usize| harmonic_row(t as f64 + 1.0, frequency as f64, self.waves, self.trend);
-                let training = (0..monitored.start).filter_map(|t| observations.counts[t].map(|y| (row(t), y)));
+                let row = |t: usize| {
+                    harmonic_row(t as f64 + 1.0, frequency as f64, self.waves, self.trend)
+                };
+                let training = (0..monitored.start)
+                    .filter_map(|t| observations.counts[t].map(|y| (row(t), y)));
                 let (rows, values): (Vec<Vec<f64>>, Vec<f64>) = training.unzip();
                 if values.len() < rows.first().map_or(1, Vec::len) + 1 {
                     return Err(Reason::BaselineTooShort);
@@ -276,7 +303,10 @@ impl Glr {
 fn log_ratio(shift: f64, alpha: Option<f64>, y: f64, mean: f64) -> f64 {
     match alpha {
         None => shift * y + (1.0 - exp(shift)) * mean,
-        Some(alpha) => shift * y + (y + 1.0 / alpha) * log((1.0 + alpha * mean) / (1.0 + alpha * mean * exp(shift))),
+        Some(alpha) => {
+            shift * y
+                + (y + 1.0 / alpha) * log((1.0 + alpha * mean) / (1.0 + alpha * mean * exp(shift)))
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Public holidays, which the default detector takes for Sundays.
 //!
-//! By fixed rules, so that a year to come needs no table: days of a month, days before and after Easter, nth weekdays of a month. Of
-//! whole countries only, and only where such a rule gives them (no lunar calendars, no equinoxes, no days in lieu). A country that
+//! By fixed rules, so that a year to come needs no table: days of a month, days before and after
+//! Easter, nth weekdays of a month. Of
+//! whole countries only, and only where such a rule gives them (no lunar calendars, no equinoxes,
+//! no days in lieu). A country that
 //! isn't here has none. Knows no topics and no counts.
 
 use record::Micros;
@@ -68,8 +70,10 @@ const COUNTRIES: &[Country] = &[
     country("ZA", 2, &[(1, 1), (3, 21), (4, 27), (5, 1), (6, 16), (8, 9), (9, 24), (12, 16), (12, 25), (12, 26)], &[GOOD_FRIDAY, EASTER_MONDAY], &[]),
 ];
 
-/// The day that a window of 24 h ending at `end` is to be taken for by weekday factors (`pool::Window::day`): the number of the UTC
-/// day that it ends in, or, where most of it lies on a public holiday of the region's country, that of a window ending at the same hour
+/// The day that a window of 24 h ending at `end` is to be taken for by weekday factors
+/// (`pool::Window::day`): the number of the UTC
+/// day that it ends in, or, where most of it lies on a public holiday of the region's country, that
+/// of a window ending at the same hour
 /// whose most lies on a Sunday. `country` is a code of ISO 3166-1.
 pub fn day(country: &str, end: Micros) -> i64 {
     let ends = end.div_euclid(DAY);
@@ -85,7 +89,9 @@ fn is_holiday(country: &Country, day: i64) -> bool {
     let is_last = i64::from(date(day + 7).1) != month;
     country.fixed.contains(&(month, of_month))
         || country.easter.contains(&(day - easter(year)))
-        || country.weekdays.iter().any(|(of, on, which)| *of == month && *on == weekday(day) && (*which == nth || (*which == 5 && is_last)))
+        || country.weekdays.iter().any(|(of, on, which)| {
+            *of == month && *on == weekday(day) && (*which == nth || (*which == 5 && is_last))
+        })
 }
 
 /// From Monday = 0; 1970-01-01 was a Thursday.
@@ -93,7 +99,8 @@ fn weekday(day: i64) -> i64 {
     (day + 3).rem_euclid(7)
 }
 
-/// Easter Sunday of the Gregorian calendar (Meeus 1991, after an anonymous author in Nature 13, 1876).
+/// Easter Sunday of the Gregorian calendar (Meeus 1991, after an anonymous author in Nature 13,
+/// 1876).
 fn easter(year: i64) -> i64 {
     let a = year.rem_euclid(19);
     let (b, c) = (year.div_euclid(100), year.rem_euclid(100));
@@ -111,9 +118,15 @@ mod tests {
 
     #[test]
     fn easter_falls_on_its_sundays() {
-        for (year, month, of_month) in
-            [(2000, 4, 23), (2008, 3, 23), (2011, 4, 24), (2024, 3, 31), (2026, 4, 5), (2027, 3, 28), (2038, 4, 25)]
-        {
+        for (year, month, of_month) in [
+            (2000, 4, 23),
+            (2008, 3, 23),
+            (2011, 4, 24),
+            (2024, 3, 31),
+            (2026, 4, 5),
+            (2027, 3, 28),
+            (2038, 4, 25),
+        ] {
             assert_eq!(easter(year), day_of(year, month, of_month), "{year}");
         }
         assert!((1900..2200).all(|year| weekday(easter(year)) == 6));
@@ -125,10 +138,12 @@ mod tests {
             day(country, day_of(year, month, of_month) * DAY + hour * HOUR)
         };
         let plain = |(year, month, of_month): (i64, i64, i64)| day_of(year, month, of_month);
-        // Thursday 2026-05-14 is Ascension: the window of that day ends on Friday 00:00, as that of a Sunday on Monday 00:00.
+        // Thursday 2026-05-14 is Ascension: the window of that day ends on Friday 00:00, as that of
+        // a Sunday on Monday 00:00.
         assert_eq!(weekday(ending("DE", (2026, 5, 15), 0)), 0);
         assert_eq!(ending("GB", (2026, 5, 15), 0), plain((2026, 5, 15)));
-        // Thanksgiving 2026-11-26; in the west most of what ends at 06:00 UTC on Friday is Thursday's.
+        // Thanksgiving 2026-11-26; in the west most of what ends at 06:00 UTC on Friday is
+        // Thursday's.
         assert_eq!(weekday(ending("US", (2026, 11, 27), 6)), 0);
         assert_eq!(ending("US", (2026, 11, 26), 6), plain((2026, 11, 26)));
         // The last Monday of May, not the fourth of five.
@@ -139,7 +154,9 @@ mod tests {
         }
         for country in COUNTRIES {
             assert!(country.code.len() == 2 && is_holiday(country, plain((2026, 1, 1))));
-            assert!((0..366).filter(|on| is_holiday(country, plain((2028, 1, 1)) + on)).count() < 20);
+            assert!(
+                (0..366).filter(|on| is_holiday(country, plain((2028, 1, 1)) + on)).count() < 20
+            );
         }
         assert!(COUNTRIES.is_sorted_by(|a, b| a.code < b.code));
     }

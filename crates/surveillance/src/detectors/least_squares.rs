@@ -86,7 +86,9 @@ impl Family {
         match self {
             Family::Poisson if y == 0.0 => 2.0 * mean,
             Family::Poisson => 2.0 * (y * log(y / mean) - (y - mean)),
-            Family::NegativeBinomial { size } => 2.0 * (y * log(y.max(1.0) / mean) - (y + size) * log((y + size) / (mean + size))),
+            Family::NegativeBinomial { size } => {
+                2.0 * (y * log(y.max(1.0) / mean) - (y + size) * log((y + size) / (mean + size)))
+            }
         }
     }
 }
@@ -99,20 +101,32 @@ pub(super) struct LogFit {
 }
 
 /// Fits it; `start` are linear predictors to start from.
-pub(super) fn fit_log_linear(columns: &[Vec<f64>], y: &[f64], family: Family, start: Option<&[f64]>) -> LogFit {
+pub(super) fn fit_log_linear(
+    columns: &[Vec<f64>],
+    y: &[f64],
+    family: Family,
+    start: Option<&[f64]>,
+) -> LogFit {
     let mut predictors: Vec<f64> = match start {
         Some(start) => start.to_vec(),
         None => y.iter().map(|y| log(y + start_shift(family, *y))).collect(),
     };
     let mut means: Vec<f64> = predictors.iter().map(|eta| mean_of(*eta)).collect();
-    let deviance = |means: &[f64]| y.iter().zip(means).map(|(y, mean)| family.deviance(*y, *mean)).sum::<f64>();
+    let deviance = |means: &[f64]| {
+        y.iter().zip(means).map(|(y, mean)| family.deviance(*y, *mean)).sum::<f64>()
+    };
     let mut last = deviance(&means);
     let mut fit = LinearFit { coefficients: vec![0.0; columns.len()], rank: 0 };
     let mut converged = false;
     for _ in 0..ITERATIONS_MAX {
         let roots: Vec<f64> = means.iter().map(|mean| sqrt(family.weight(*mean))).collect();
-        let weighted = columns.iter().map(|column| column.iter().zip(&roots).map(|(x, root)| x * root).collect()).collect();
-        let working = (0..y.len()).map(|i| (predictors[i] + (y[i] - means[i]) / means[i]) * roots[i]).collect();
+        let weighted = columns
+            .iter()
+            .map(|column| column.iter().zip(&roots).map(|(x, root)| x * root).collect())
+            .collect();
+        let working = (0..y.len())
+            .map(|i| (predictors[i] + (y[i] - means[i]) / means[i]) * roots[i])
+            .collect();
         fit = least_squares(weighted, working);
         for (i, eta) in predictors.iter_mut().enumerate() {
             *eta = columns.iter().zip(&fit.coefficients).map(|(column, b)| column[i] * b).sum();
@@ -204,15 +218,19 @@ pub(super) fn fit_negative_binomial(columns: &[Vec<f64>], y: &[f64]) -> Option<(
 /// The most likely size for given means, as R's `MASS::theta.ml`.
 fn best_size(y: &[f64], means: &[f64]) -> f64 {
     let tolerance = sqrt(sqrt(f64::EPSILON));
-    let relative: f64 = y.iter().zip(means).map(|(y, mean)| (y / mean - 1.0) * (y / mean - 1.0)).sum();
+    let relative: f64 =
+        y.iter().zip(means).map(|(y, mean)| (y / mean - 1.0) * (y / mean - 1.0)).sum();
     let mut size = y.len() as f64 / relative;
     for _ in 0..ITERATIONS_MAX {
         size = fabs(size);
         let (mut score, mut information) = (0.0, 0.0);
         for (y, mean) in y.iter().zip(means) {
             let whole = mean + size;
-            score += digamma(size + y) - digamma(size) + log(size) + 1.0 - log(whole) - (y + size) / whole;
-            information += trigamma(size) - trigamma(size + y) - 1.0 / size + 2.0 / whole - (y + size) / (whole * whole);
+            score += digamma(size + y) - digamma(size) + log(size) + 1.0
+                - log(whole)
+                - (y + size) / whole;
+            information += trigamma(size) - trigamma(size + y) - 1.0 / size + 2.0 / whole
+                - (y + size) / (whole * whole);
         }
         let step = score / information;
         size += step;
@@ -225,7 +243,9 @@ fn best_size(y: &[f64], means: &[f64]) -> f64 {
 
 fn log_likelihood(size: f64, means: &[f64], y: &[f64]) -> f64 {
     let part = |(y, mean): (&f64, &f64)| {
-        lgamma(size + y) - lgamma(size) - lgamma(y + 1.0) + size * log(size) + y * log(mean + f64::from(u8::from(*y == 0.0)))
+        lgamma(size + y) - lgamma(size) - lgamma(y + 1.0)
+            + size * log(size)
+            + y * log(mean + f64::from(u8::from(*y == 0.0)))
             - (size + y) * log(size + mean)
     };
     y.iter().zip(means).map(part).sum()
@@ -242,7 +262,11 @@ fn digamma(mut x: f64) -> f64 {
         x += 1.0;
     }
     let s = 1.0 / (x * x);
-    let series = s * (1.0 / 12.0 - s * (1.0 / 120.0 - s * (1.0 / 252.0 - s * (1.0 / 240.0 - s * (1.0 / 132.0 - s * 691.0 / 32_760.0)))));
+    let series = s
+        * (1.0 / 12.0
+            - s * (1.0 / 120.0
+                - s * (1.0 / 252.0
+                    - s * (1.0 / 240.0 - s * (1.0 / 132.0 - s * 691.0 / 32_760.0)))));
     value + log(x) - 0.5 / x - series
 }
 
@@ -257,6 +281,8 @@ fn trigamma(mut x: f64) -> f64 {
         x += 1.0;
     }
     let s = 1.0 / (x * x);
-    let series = 1.0 / 6.0 - s * (1.0 / 30.0 - s * (1.0 / 42.0 - s * (1.0 / 30.0 - s * (5.0 / 66.0 - s * 691.0 / 2_730.0))));
+    let series = 1.0 / 6.0
+        - s * (1.0 / 30.0
+            - s * (1.0 / 42.0 - s * (1.0 / 30.0 - s * (5.0 / 66.0 - s * 691.0 / 2_730.0))));
     value + 1.0 / x + 0.5 * s + s / x * series
 }

@@ -1,13 +1,17 @@
-//! The operating threshold: from how many false episodes a week people can bear to the p of an alarm, and back.
+//! The operating threshold: from how many false episodes a week people can bear to the p of an
+//! alarm, and back.
 //!
-//! The table is data, made by `pumphandle evaluate --operating` from simulated in-control series that are judged hourly and whose
-//! alarms are joined as alerts' are; a p is not a rate: windows overlap, and counts are discrete. It is committed with the code.
+//! The table is data, made by `pumphandle evaluate --operating` from simulated in-control series
+//! that are judged hourly and whose
+//! alarms are joined as alerts' are; a p is not a rate: windows overlap, and counts are discrete.
+//! It is committed with the code.
 
 /// (p, false episodes per series and year of windows judged hourly), from rare to common.
 const TABLE: &[(f64, f64)] = &include!("operating/table.in");
 
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
-/// Of the false episodes that people can bear so many are planned for: what was simulated is not all that happens.
+/// Of the false episodes that people can bear so many are planned for: what was simulated is not
+/// all that happens.
 const PLANNED: f64 = 0.8;
 /// However few series there are, no p above this is an alarm.
 const P_MOST: f64 = 0.01;
@@ -42,7 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_series_or_fewer_episodes_make_the_threshold_stricter_and_recurrence_goes_back_from_it() {
+    fn more_series_or_fewer_episodes_make_the_threshold_stricter_and_recurrence_goes_back_from_it()
+    {
         let mut before = 1.0;
         for series in [1, 10, 100, 500, 5_000, 100_000] {
             let p = threshold(series, 5.0);

@@ -6,7 +6,8 @@
 //! "constant"; alarm where it exceeds `k`. No baseline, no parameters but k: for the onset of a
 //! season.
 //!
-//! Default: `k` 100. `statistic` is OutbreakP(t) (cut at 1.8e308), `expected` is ȳ, `upperbound` the
+//! Default: `k` 100. `statistic` is OutbreakP(t) (cut at 1.8e308), `expected` is ȳ, `upperbound`
+//! the
 //! greatest whole count that would not alarm, absent where none up to `max-upperbound-cases`
 //! (100,000) would. There is no `pvalue`. `ret` is accepted for R's sake.
 //! The series is taken from its first point, whatever `range` says; missing points are left out.
@@ -117,7 +118,9 @@ impl OutbreakP {
         let limit = log(self.k);
         Judgement {
             expected: Some((isotonic.sum + y) / (isotonic.points + 1.0)),
-            upperbound: greatest_without_alarm(self.cases_max, |y| isotonic.log_statistic(y) > limit),
+            upperbound: greatest_without_alarm(self.cases_max, |y| {
+                isotonic.log_statistic(y) > limit
+            }),
             alarm: Some(log_statistic > limit),
             pvalue: None,
             statistic: Some(exp(log_statistic).min(f64::MAX)),

@@ -76,7 +76,10 @@ struct Given<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    pub(super) fn new(method: &'static str, params: &'a [(String, String)]) -> Result<Parameters<'a>, ParamError> {
+    pub(super) fn new(
+        method: &'static str,
+        params: &'a [(String, String)],
+    ) -> Result<Parameters<'a>, ParamError> {
         let mut given: Vec<Given> = Vec::with_capacity(params.len());
         for (written, value) in params {
             let key = kebab_case(written);
@@ -110,7 +113,10 @@ impl<'a> Parameters<'a> {
             }
             given.read = true;
             if found.is_some() {
-                return Err(ParamError::Twice { method: self.method, key: given.written.to_owned() });
+                return Err(ParamError::Twice {
+                    method: self.method,
+                    key: given.written.to_owned(),
+                });
             }
             found = Some(given.value);
         }
@@ -119,25 +125,47 @@ impl<'a> Parameters<'a> {
 
     /// The error for a value that doesn't fit.
     pub(super) fn bad(&self, key: &str, value: &str, expected: impl Into<String>) -> ParamError {
-        ParamError::BadValue { method: self.method, key: key.to_owned(), value: value.to_owned(), hint: expected.into() }
+        ParamError::BadValue {
+            method: self.method,
+            key: key.to_owned(),
+            value: value.to_owned(),
+            hint: expected.into(),
+        }
     }
 
-    pub(super) fn number(&mut self, names: &[&'static str], default: f64, bounds: RangeInclusive<f64>) -> Result<f64, ParamError> {
+    pub(super) fn number(
+        &mut self,
+        names: &[&'static str],
+        default: f64,
+        bounds: RangeInclusive<f64>,
+    ) -> Result<f64, ParamError> {
         Ok(self.number_if_given(names, bounds)?.unwrap_or(default))
     }
 
-    pub(super) fn number_if_given(&mut self, names: &[&'static str], bounds: RangeInclusive<f64>) -> Result<Option<f64>, ParamError> {
+    pub(super) fn number_if_given(
+        &mut self,
+        names: &[&'static str],
+        bounds: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, ParamError> {
         let Some(text) = self.text(names)? else {
             return Ok(None);
         };
         match text.parse::<f64>() {
             Ok(value) if bounds.contains(&value) => Ok(Some(value)),
-            _ => Err(self.bad(names[0], text, format!("a number from {} to {}", bounds.start(), bounds.end()))),
+            _ => Err(self.bad(
+                names[0],
+                text,
+                format!("a number from {} to {}", bounds.start(), bounds.end()),
+            )),
         }
     }
 
     /// A number strictly between 0 and 1.
-    pub(super) fn probability(&mut self, names: &[&'static str], default: f64) -> Result<f64, ParamError> {
+    pub(super) fn probability(
+        &mut self,
+        names: &[&'static str],
+        default: f64,
+    ) -> Result<f64, ParamError> {
         let Some(text) = self.text(names)? else {
             return Ok(default);
         };
@@ -147,17 +175,30 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    pub(super) fn count(&mut self, names: &[&'static str], default: usize, bounds: RangeInclusive<usize>) -> Result<usize, ParamError> {
+    pub(super) fn count(
+        &mut self,
+        names: &[&'static str],
+        default: usize,
+        bounds: RangeInclusive<usize>,
+    ) -> Result<usize, ParamError> {
         let Some(text) = self.text(names)? else {
             return Ok(default);
         };
         match text.parse::<usize>() {
             Ok(value) if bounds.contains(&value) => Ok(value),
-            _ => Err(self.bad(names[0], text, format!("a whole number from {} to {}", bounds.start(), bounds.end()))),
+            _ => Err(self.bad(
+                names[0],
+                text,
+                format!("a whole number from {} to {}", bounds.start(), bounds.end()),
+            )),
         }
     }
 
-    pub(super) fn flag(&mut self, names: &[&'static str], default: bool) -> Result<bool, ParamError> {
+    pub(super) fn flag(
+        &mut self,
+        names: &[&'static str],
+        default: bool,
+    ) -> Result<bool, ParamError> {
         let Some(text) = self.text(names)? else {
             return Ok(default);
         };
@@ -169,7 +210,11 @@ impl<'a> Parameters<'a> {
     }
 
     /// One of a few words, compared without regard to case; gives its place in `words`.
-    pub(super) fn word(&mut self, names: &[&'static str], words: &[&str]) -> Result<Option<usize>, ParamError> {
+    pub(super) fn word(
+        &mut self,
+        names: &[&'static str],
+        words: &[&str],
+    ) -> Result<Option<usize>, ParamError> {
         let Some(text) = self.text(names)? else {
             return Ok(None);
         };
@@ -185,7 +230,12 @@ impl<'a> Parameters<'a> {
     }
 
     /// A list of numbers, separated by commas.
-    pub(super) fn numbers_in(&self, key: &str, text: &str, bounds: RangeInclusive<f64>) -> Result<Vec<f64>, ParamError> {
+    pub(super) fn numbers_in(
+        &self,
+        key: &str,
+        text: &str,
+        bounds: RangeInclusive<f64>,
+    ) -> Result<Vec<f64>, ParamError> {
         let numbers: Option<Vec<f64>> = text
             .split(',')
             .take(LIST_LENGTH_MAX + 1)
@@ -193,7 +243,11 @@ impl<'a> Parameters<'a> {
             .collect();
         match numbers {
             Some(numbers) if numbers.len() <= LIST_LENGTH_MAX => Ok(numbers),
-            _ => Err(self.bad(key, text, format!("numbers from {} to {}, separated by commas", bounds.start(), bounds.end()))),
+            _ => Err(self.bad(
+                key,
+                text,
+                format!("numbers from {} to {}, separated by commas", bounds.start(), bounds.end()),
+            )),
         }
     }
 
@@ -205,7 +259,11 @@ impl<'a> Parameters<'a> {
         let (first, last) = text.split_once(':').unwrap_or((text, text));
         match (first.trim().parse::<usize>(), last.trim().parse::<usize>()) {
             (Ok(first), Ok(last)) if 1 <= first && first <= last => Ok(Some(Range { first, last })),
-            _ => Err(self.bad("range", text, "first and last point counted from 1, such as `120:208`")),
+            _ => Err(self.bad(
+                "range",
+                text,
+                "first and last point counted from 1, such as `120:208`",
+            )),
         }
     }
 }
@@ -234,7 +292,9 @@ fn hint(given: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .rev()
-        .map(|name| (strsim::jaro_winkler(&given.to_ascii_lowercase(), &name.to_ascii_lowercase()), name))
+        .map(|name| {
+            (strsim::jaro_winkler(&given.to_ascii_lowercase(), &name.to_ascii_lowercase()), name)
+        })
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {

@@ -1,19 +1,28 @@
-//! nb-predictive: the default. How likely is a count at least this large, given what the past leaves open?
+//! nb-predictive: the default. How likely is a count at least this large, given what the past
+//! leaves open?
 //!
-//! A window's count is negative-binomial around level × exposure. *Exposure* is what is known beforehand, as a multiple of the
-//! judged window: denominator, weekday, holiday. The *level* drifts by a slow log-linear trend. Neither level nor dispersion is
+//! A window's count is negative-binomial around level × exposure. *Exposure* is what is known
+//! beforehand, as a multiple of the
+//! judged window: denominator, weekday, holiday. The *level* drifts by a slow log-linear trend.
+//! Neither level nor dispersion is
 //! known, so neither is plugged in: the upper tail is an average over both.
 //!
-//! - Dispersion: a grid of sizes k (variance μ + μ²/k), weighted by the marginal likelihood of the baseline under each, times the
+//! - Dispersion: a grid of sizes k (variance μ + μ²/k), weighted by the marginal likelihood of the
+//!   baseline under each, times the
 //!   weights that the topic's other regions gave.
-//! - Level: for each k the posterior of the log level *now* by Laplace's method (Fisher scoring over level and trend), held as a
-//!   gamma law. With Poisson counts and no trend that is nearly exact (Gamma–Poisson); with prior shape ½ it is near Jeffreys', whose tails
+//! - Level: for each k the posterior of the log level *now* by Laplace's method (Fisher scoring
+//!   over level and trend), held as a
+//!   gamma law. With Poisson counts and no trend that is nearly exact (Gamma–Poisson); with prior
+//!   shape ½ it is near Jeffreys', whose tails
 //!   are near those of the exact conditional test of Przyborowski and Wilenski (1940).
-//! - Tail: level (gamma) × noise (gamma of shape k) is one intensity. The narrower of the two is replaced by the nodes of Gauss's
-//!   quadrature for gamma weights (Golub and Welsch 1969; three nodes keep six moments), the wider stays a gamma law; so the
+//! - Tail: level (gamma) × noise (gamma of shape k) is one intensity. The narrower of the two is
+//!   replaced by the nodes of Gauss's
+//!   quadrature for gamma weights (Golub and Welsch 1969; three nodes keep six moments), the wider
+//!   stays a gamma law; so the
 //!   whole is a mixture of negative-binomials whose tails are exact.
 //!
-//! Units are counts. Everything is libm and fixed order: the same bits everywhere. Knows no topics, regions or clocks.
+//! Units are counts. Everything is libm and fixed order: the same bits everywhere. Knows no topics,
+//! regions or clocks.
 
 use super::distribution::{negative_binomial_upper, normal_quantile, poisson_upper};
 use super::parameters::Parameters;
@@ -21,23 +30,32 @@ use super::{Judgement, Observations, ParamError, Range, Reason};
 use libm::{exp, lgamma, log, log1p, sqrt};
 
 /// Sizes of the negative-binomial law, from bursty to (nearly) Poisson.
-pub const SIZES: [f64; 16] = [0.06, 0.12, 0.25, 0.5, 0.9, 1.5, 2.5, 4.0, 7.0, 12.0, 22.0, 50.0, 150.0, 600.0, 3000.0, POISSON];
+pub const SIZES: [f64; 16] = [
+    0.06, 0.12, 0.25, 0.5, 0.9, 1.5, 2.5, 4.0, 7.0, 12.0, 22.0, 50.0, 150.0, 600.0, 3000.0, POISSON,
+];
 /// So large a size that it is a Poisson law.
 const POISSON: f64 = 1e9;
-/// Before anything is known of a topic: most series of hashtags are near Poisson at the counts that they have.
-const SIZES_PRIOR: [f64; SIZES.len()] = [0.01, 0.015, 0.025, 0.04, 0.05, 0.07, 0.08, 0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.08, 0.06, 0.08];
+/// Before anything is known of a topic: most series of hashtags are near Poisson at the counts that
+/// they have.
+const SIZES_PRIOR: [f64; SIZES.len()] = [
+    0.01, 0.015, 0.025, 0.04, 0.05, 0.07, 0.08, 0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.08, 0.06,
+    0.08,
+];
 /// Noise is at least this likely to have a heavier tail than a gamma law.
 pub(super) const HEAVY_LEAST: f64 = 0.05;
 /// Sizes that weigh less than this against the likeliest are left out.
 const WEIGHT_LEAST: f64 = 1e-4;
-/// The logarithm of what a size, with its weight, must not fall behind the likeliest by; that of [`WEIGHT_LEAST`].
+/// The logarithm of what a size, with its weight, must not fall behind the likeliest by; that of
+/// [`WEIGHT_LEAST`].
 const EVIDENCE_SPAN: f64 = 9.3;
 /// Where the mean count is below this share of a size, its law can't be told from Poisson's.
 const ALIKE: f64 = 0.002;
 /// Most parts of the mixture: for each size three nodes, each for usual and for wild windows.
 const PARTS_MAX: usize = 6 * SIZES.len();
-/// In a heavy-tailed law this share of the windows is wild: their size is smaller than the law's by [`WILD_SIZE`], that of the
-/// others so much larger that the variance is the law's. Close to lognormal noise up to its 99.9 % quantile.
+/// In a heavy-tailed law this share of the windows is wild: their size is smaller than the law's by
+/// [`WILD_SIZE`], that of the
+/// others so much larger that the variance is the law's. Close to lognormal noise up to its 99.9 %
+/// quantile.
 const WILD_SHARE: f64 = 0.1;
 const WILD_SIZE: f64 = 0.4;
 /// With fewer counts than this in the baseline a trend can't be told: it stays what the topic's is.
@@ -46,7 +64,8 @@ const TREND_COUNTS_LEAST: f64 = 20.0;
 const SUMMED_MAX: f64 = 48.0;
 /// A rise is *detectable* if it is in alarm with this probability.
 const POWER: f64 = 0.8;
-/// Beyond this multiple of what is expected nothing is called detectable: there are too few posts to tell.
+/// Beyond this multiple of what is expected nothing is called detectable: there are too few posts
+/// to tell.
 pub const RISE_MAX: f64 = 1_000.0;
 
 /// A past window as the model takes it.
@@ -62,8 +81,10 @@ pub struct Past {
 /// What is known before the series' own past is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prior {
-    /// Of the judged window's level: its middle, and the shape on both sides of it. The law is a beta prime one, λ^a (1 + λ/M)^-2a:
-    /// near zero like a gamma law of shape a, but with a heavy upper tail, so that it never argues with a past of its own.
+    /// Of the judged window's level: its middle, and the shape on both sides of it. The law is a
+    /// beta prime one, λ^a (1 + λ/M)^-2a:
+    /// near zero like a gamma law of shape a, but with a heavy upper tail, so that it never argues
+    /// with a past of its own.
     pub middle: f64,
     pub shape: f64,
     /// Relative growth a day, and its standard deviation.
@@ -73,9 +94,11 @@ pub struct Prior {
     pub sizes: [f64; SIZES.len()],
     /// So that one of the sizes is the topic's likeliest.
     pub shift: f64,
-    /// Variance of the logarithm of the judged window's exposure: what weekday factors and denominators leave open.
+    /// Variance of the logarithm of the judged window's exposure: what weekday factors and
+    /// denominators leave open.
     pub exposure_variance: f64,
-    /// By how much the level's variance is larger than independent windows would have it: (1 + ρ) / (1 − ρ).
+    /// By how much the level's variance is larger than independent windows would have it: (1 + ρ) /
+    /// (1 − ρ).
     pub dependence: f64,
     /// How likely the noise has a heavier tail than a gamma law.
     pub heavy: f64,
@@ -131,7 +154,8 @@ struct Fit {
     variance: f64,
     variance_alone: f64,
     trend_variance: f64,
-    /// From −1 (as Poisson counts leave it: a gamma law) to 1 (as very bursty ones do: an inverse gamma law).
+    /// From −1 (as Poisson counts leave it: a gamma law) to 1 (as very bursty ones do: an inverse
+    /// gamma law).
     skew: f64,
     evidence: f64,
 }
@@ -142,18 +166,36 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let with_trend = counted >= TREND_COUNTS_LEAST && prior.trend_sd > 0.0;
     let exposed: f64 = past.iter().map(|window| window.exposure).sum();
     let first = log((counted + prior.shape) / (exposed + prior.shape / prior.middle));
-    let mut fits =
-        [Fit { level: first, trend: prior.trend, variance: 0.0, variance_alone: 0.0, trend_variance: 0.0, skew: -1.0, evidence: 0.0 };
-            SIZES.len()];
+    let mut fits = [Fit {
+        level: first,
+        trend: prior.trend,
+        variance: 0.0,
+        variance_alone: 0.0,
+        trend_variance: 0.0,
+        skew: -1.0,
+        evidence: 0.0,
+    }; SIZES.len()];
     let sizes = SIZES.map(|size| if size < POISSON { size * prior.shift } else { size });
     // From here on the past can't tell a size from Poisson's law, whose fit stands for theirs.
-    let alike = sizes.iter().position(|size| *size >= POISSON || counted < size * ALIKE * past.len() as f64).unwrap_or(SIZES.len() - 1);
-    let weight = |nth: usize| if nth < alike { prior.sizes[nth] } else { prior.sizes[alike..].iter().copied().fold(0.0, f64::max) };
+    let alike = sizes
+        .iter()
+        .position(|size| *size >= POISSON || counted < size * ALIKE * past.len() as f64)
+        .unwrap_or(SIZES.len() - 1);
+    let weight = |nth: usize| {
+        if nth < alike {
+            prior.sizes[nth]
+        } else {
+            prior.sizes[alike..].iter().copied().fold(0.0, f64::max)
+        }
+    };
     let start = (0..=alike).max_by(|a, b| weight(*a).total_cmp(&weight(*b))).unwrap_or(alike);
-    let fit_of = |nth: usize, from: Fit| fit(past, prior, if nth < alike { sizes[nth] } else { POISSON }, with_trend, from);
+    let fit_of = |nth: usize, from: Fit| {
+        fit(past, prior, if nth < alike { sizes[nth] } else { POISSON }, with_trend, from)
+    };
     fits[start] = fit_of(start, fits[start]);
     let mut best = (log(weight(start)) + fits[start].evidence, fits[start].evidence);
-    // From the size that is likeliest beforehand to both sides; each fit begins where the last one ended. Evidence has one peak: once it
+    // From the size that is likeliest beforehand to both sides; each fit begins where the last one
+    // ended. Evidence has one peak: once it
     // falls and what is left has no weight to speak of, it is less likely still.
     for upwards in [true, false] {
         let mut before = fits[start];
@@ -169,7 +211,8 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
             best = (best.0.max(log(weight(nth)) + fitted.evidence), best.1.max(fitted.evidence));
             let left = if upwards { nth..alike + 1 } else { 0..nth + 1 };
             let most = left.map(weight).fold(0.0, f64::max);
-            unlikely = fitted.evidence < before.evidence && log(most) + fitted.evidence < best.0 - EVIDENCE_SPAN;
+            unlikely = fitted.evidence < before.evidence
+                && log(most) + fitted.evidence < best.0 - EVIDENCE_SPAN;
             (before, fits[nth]) = (fitted, fitted);
         }
     }
@@ -194,9 +237,12 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
         *weight = if *weight < WEIGHT_LEAST * heaviest { 0.0 } else { *weight };
     }
     let total: f64 = weights.iter().sum();
-    // How much of the trend's uncertainty the extrapolation from the baseline's middle adds where it was not fitted.
-    let middle = past.iter().map(|window| window.age * window.exposure).sum::<f64>() / exposed.max(f64::MIN_POSITIVE);
-    let extrapolated = if with_trend { 0.0 } else { (prior.trend_sd * middle) * (prior.trend_sd * middle) };
+    // How much of the trend's uncertainty the extrapolation from the baseline's middle adds where
+    // it was not fitted.
+    let middle = past.iter().map(|window| window.age * window.exposure).sum::<f64>()
+        / exposed.max(f64::MIN_POSITIVE);
+    let extrapolated =
+        if with_trend { 0.0 } else { (prior.trend_sd * middle) * (prior.trend_sd * middle) };
     let mut forecast = Forecast {
         parts: [Part::default(); PARTS_MAX],
         len: 0,
@@ -208,18 +254,25 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
         trend_variance: 0.0,
     };
     let (mut square, mut level_square) = (0.0, 0.0);
-    for ((fit, &size), weight) in fits.iter().zip(&sizes).zip(weights).filter(|(_, weight)| *weight > 0.0) {
+    for ((fit, &size), weight) in
+        fits.iter().zip(&sizes).zip(weights).filter(|(_, weight)| *weight > 0.0)
+    {
         let weight = weight / total;
         let variance = fit.variance * prior.dependence + extrapolated + prior.exposure_variance;
-        // The second term of Laplace's expansion: bursty counts leave more room above than below. A trend is off by a normal law on the
-        // logarithm, whose mean lies half its variance above; the law of exposures has the mean that they were given.
+        // The second term of Laplace's expansion: bursty counts leave more room above than below. A
+        // trend is off by a normal law on the
+        // logarithm, whose mean lies half its variance above; the law of exposures has the mean
+        // that they were given.
         let of_trend = (fit.variance - fit.variance_alone) * prior.dependence + extrapolated;
-        let above = (0.5 * fit.variance_alone * prior.dependence * (1.0 + fit.skew) + 0.5 * of_trend).min(1.0);
+        let above = (0.5 * fit.variance_alone * prior.dependence * (1.0 + fit.skew)
+            + 0.5 * of_trend)
+            .min(1.0);
         let mean = (exp(fit.level) * (1.0 + above)).clamp(1e-9, 1e12);
         let level_shape = (1.0 / (variance * (1.0 + 2.0 * above)).max(1e-9)).clamp(1e-3, 1e9);
         forecast.mean += weight * mean;
         forecast.trend += weight * fit.trend;
-        forecast.trend_variance += weight * if with_trend { fit.trend_variance } else { prior.trend_sd * prior.trend_sd };
+        forecast.trend_variance +=
+            weight * if with_trend { fit.trend_variance } else { prior.trend_sd * prior.trend_sd };
         level_square += weight * mean * mean * (1.0 + 1.0 / level_shape);
         square += weight * mean * mean * (1.0 + 1.0 / level_shape) * (1.0 + 1.0 / size);
         if size >= POISSON {
@@ -237,7 +290,8 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     forecast
 }
 
-/// Fisher scoring over the log level now and the trend, with a gamma prior on the level and a normal one on the trend.
+/// Fisher scoring over the log level now and the trend, with a gamma prior on the level and a
+/// normal one on the trend.
 fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) -> Fit {
     let trend_precision = if with_trend { 1.0 / (prior.trend_sd * prior.trend_sd) } else { 1.0 };
     let (mut level, mut trend) = (start.level, if with_trend { start.trend } else { prior.trend });
@@ -247,7 +301,8 @@ fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) ->
         let base = exp(level);
         let ratio = base / (base + prior.middle);
         let (mut push, mut tilt) = (prior.shape * (1.0 - 2.0 * ratio), 0.0);
-        (of_level, of_both, of_trend) = (2.0 * prior.shape * ratio * (1.0 - ratio), 0.0, trend_precision);
+        (of_level, of_both, of_trend) =
+            (2.0 * prior.shape * ratio * (1.0 - ratio), 0.0, trend_precision);
         let mut decay = Decay::new(trend);
         for window in past {
             let mean = base * window.exposure * decay.after(window.age);
@@ -281,7 +336,8 @@ fn fit(past: &[Past], prior: &Prior, size: f64, with_trend: bool, start: Fit) ->
     let determinant = (of_level * of_trend - of_both * of_both).max(f64::MIN_POSITIVE);
     let base = exp(level);
     let deviation = trend - prior.trend;
-    let mut evidence = prior.shape * (level - 2.0 * log1p(base / prior.middle)) - 0.5 * log(determinant);
+    let mut evidence =
+        prior.shape * (level - 2.0 * log1p(base / prior.middle)) - 0.5 * log(determinant);
     if with_trend {
         evidence -= 0.5 * deviation * deviation * trend_precision;
     }
@@ -340,16 +396,19 @@ impl Law {
         Law { size, constants: None, product: 1.0 }
     }
 
-    /// Of a count under a mean (its logarithm without the exposure's, which no size changes), up to what no size changes, and up to
+    /// Of a count under a mean (its logarithm without the exposure's, which no size changes), up to
+    /// what no size changes, and up to
     /// what [`Law::rest`] gives for all counts together.
     fn log_probability(&mut self, observed: f64, log_mean: f64, mean: f64) -> f64 {
         if self.size >= POISSON {
             return observed * log_mean - mean;
         }
-        self.rising(observed) + observed * log_mean - (observed + self.size) * log1p(mean / self.size)
+        self.rising(observed) + observed * log_mean
+            - (observed + self.size) * log1p(mean / self.size)
     }
 
-    /// ln Γ(y + k) − ln Γ(k) − y ln k; of small counts only the product, whose logarithm comes with the rest.
+    /// ln Γ(y + k) − ln Γ(k) − y ln k; of small counts only the product, whose logarithm comes with
+    /// the rest.
     fn rising(&mut self, observed: f64) -> f64 {
         if observed <= 12.0 {
             let mut nth = 1.0;
@@ -359,7 +418,8 @@ impl Law {
             }
             return if self.product > 1e200 { self.rest() } else { 0.0 };
         }
-        let (gamma, log_size) = *self.constants.get_or_insert_with(|| (lgamma(self.size), log(self.size)));
+        let (gamma, log_size) =
+            *self.constants.get_or_insert_with(|| (lgamma(self.size), log(self.size)));
         lgamma(observed + self.size) - gamma - observed * log_size
     }
 
@@ -396,7 +456,8 @@ impl Forecast {
         &self.evidence
     }
 
-    /// What is expected lies in here with 95 %: the level's own uncertainty, without the noise of counts.
+    /// What is expected lies in here with 95 %: the level's own uncertainty, without the noise of
+    /// counts.
     pub fn interval(&self) -> (f64, f64) {
         let quantile = |p: f64| {
             // Wilson and Hilferty 1931.
@@ -408,7 +469,8 @@ impl Forecast {
     }
 
     fn add(&mut self, weight: f64, mean: f64, level_shape: f64, size: f64) {
-        let (narrow, wide) = if level_shape < size { (size, level_shape) } else { (level_shape, size) };
+        let (narrow, wide) =
+            if level_shape < size { (size, level_shape) } else { (level_shape, size) };
         let mut push = |weight: f64, mean: f64, size: f64| {
             self.parts[self.len] = Part { weight, mean, size };
             self.len += 1;
@@ -443,20 +505,32 @@ impl Forecast {
         if observed <= 0.0 {
             return 1.0;
         }
-        self.parts().iter().map(|part| part.weight * part_upper(observed, part.mean * rise, part.size)).sum::<f64>().clamp(0.0, 1.0)
+        self.parts()
+            .iter()
+            .map(|part| part.weight * part_upper(observed, part.mean * rise, part.size))
+            .sum::<f64>()
+            .clamp(0.0, 1.0)
     }
 
-    /// P(a count above `observed`) + u P(that count): uniform under the model, for u uniform on [0, 1).
+    /// P(a count above `observed`) + u P(that count): uniform under the model, for u uniform on [0,
+    /// 1).
     pub fn randomised(&self, observed: f64, u: f64) -> f64 {
         let above = self.upper(observed + 1.0);
         above + u * (self.upper(observed) - above)
     }
 
-    /// How often [`Forecast::randomised`] is at or below `p` if the count's law is in truth negative-binomial with this mean and size
+    /// How often [`Forecast::randomised`] is at or below `p` if the count's law is in truth
+    /// negative-binomial with this mean and size
     /// (infinite: Poisson). What simulation would find in the long run, without its noise.
     pub fn exceeded(&self, p: f64, mean: f64, size: f64) -> f64 {
         let bound = self.bound(p);
-        let truly = |count: f64| if size.is_finite() { part_upper(count, mean, size) } else { poisson_upper(count, mean) };
+        let truly = |count: f64| {
+            if size.is_finite() {
+                part_upper(count, mean, size)
+            } else {
+                poisson_upper(count, mean)
+            }
+        };
         let (above, at_least) = (self.upper(bound + 1.0), self.upper(bound));
         let share = ((p - above) / (at_least - above).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
         let truly_above = truly(bound + 1.0);
@@ -519,7 +593,8 @@ impl Forecast {
         high
     }
 
-    /// The smallest rise, as a multiple of what is expected, that exceeds `bound` with a probability of 80 %; at most [`RISE_MAX`].
+    /// The smallest rise, as a multiple of what is expected, that exceeds `bound` with a
+    /// probability of 80 %; at most [`RISE_MAX`].
     pub fn detectable_rise(&self, bound: f64) -> f64 {
         let caught = |rise: f64| part_upper(bound + 1.0, self.mean * rise, self.shape) >= POWER;
         let (mut low, mut high) = (1.0, 2.0);
@@ -568,16 +643,20 @@ fn part_upper(observed: f64, mean: f64, size: f64) -> f64 {
     negative_binomial_upper(observed, size, size / (size + mean))
 }
 
-/// Weights and nodes of the three-point rule for Gamma(shape, 1): the roots of x³ − 3(a+2)x² + 3(a+1)(a+2)x − a(a+1)(a+2).
+/// Weights and nodes of the three-point rule for Gamma(shape, 1): the roots of x³ − 3(a+2)x² +
+/// 3(a+1)(a+2)x − a(a+1)(a+2).
 fn gauss_laguerre(shape: f64) -> [(f64, f64); 3] {
     let a = shape;
     // Depressed: x = z + a + 2, z³ − 3(a+2) z − 2(a+2) = 0; three real roots by cosines.
     let p = a + 2.0;
     let angle = libm::acos((1.0 / sqrt(p)).min(1.0)) / 3.0;
     let third = 2.0 * std::f64::consts::PI / 3.0;
-    let nodes = [0.0, 1.0, 2.0].map(|nth| (p + 2.0 * sqrt(p) * libm::cos(angle - nth * third)).max(0.0));
-    let weight =
-        |own: f64, other: f64, another: f64| (a * (a + 1.0) - (other + another) * a + other * another) / ((own - other) * (own - another));
+    let nodes =
+        [0.0, 1.0, 2.0].map(|nth| (p + 2.0 * sqrt(p) * libm::cos(angle - nth * third)).max(0.0));
+    let weight = |own: f64, other: f64, another: f64| {
+        (a * (a + 1.0) - (other + another) * a + other * another)
+            / ((own - other) * (own - another))
+    };
     let [x, y, z] = nodes;
     [(weight(x, y, z), x), (weight(y, x, z), y), (weight(z, x, y), z)]
 }
@@ -594,7 +673,8 @@ pub struct Predictive {
 }
 
 impl Predictive {
-    /// `alpha` 0.001: alarm where P(Y ≥ y) ≤ alpha. `b` 28 points of baseline after `guardband` 1; `weekday` false: whether
+    /// `alpha` 0.001: alarm where P(Y ≥ y) ≤ alpha. `b` 28 points of baseline after `guardband` 1;
+    /// `weekday` false: whether
     /// every seventh point is alike; `prior-middle` 0.3 counts a point with `prior-shape` 0.5.
     pub(super) fn read(parameters: &mut Parameters) -> Result<Predictive, ParamError> {
         let defaults = Prior::default();
@@ -630,7 +710,11 @@ impl Predictive {
         let mut past: Vec<Past> = (newest.saturating_sub(self.baseline)..newest)
             .filter_map(|at| {
                 let (observed, exposure) = (observations.counts[at]?, exposure(at)?);
-                (observed <= 1e12).then_some(Past { observed, exposure: (exposure / own).clamp(1e-6, 1e6), age: (t - at) as f64 })
+                (observed <= 1e12).then_some(Past {
+                    observed,
+                    exposure: (exposure / own).clamp(1e-6, 1e6),
+                    age: (t - at) as f64,
+                })
             })
             .collect();
         if past.is_empty() {
@@ -638,7 +722,9 @@ impl Predictive {
         }
         let mut prior = self.prior;
         if self.weekday {
-            let season = super::pool::Season::learn(&past.iter().map(|past| (*past, (t as i64) - past.age as i64)).collect::<Vec<_>>());
+            let season = super::pool::Season::learn(
+                &past.iter().map(|past| (*past, (t as i64) - past.age as i64)).collect::<Vec<_>>(),
+            );
             for window in &mut past {
                 window.exposure *= season.relative(t as i64 - window.age as i64, t as i64);
             }

@@ -52,7 +52,11 @@ impl Points {
         Points {
             counts: points.iter().map(|point| point.count).collect(),
             season: points.iter().map(|point| point.season).collect(),
-            offsets: if has_offsets { points.iter().map(|point| point.offset).collect() } else { Vec::new() },
+            offsets: if has_offsets {
+                points.iter().map(|point| point.offset).collect()
+            } else {
+                Vec::new()
+            },
             distances: points.iter().map(|point| point.time - centres[point.season]).collect(),
             centres,
             starts: points.iter().map(|point| log(point.count + 0.1)).collect(),
@@ -114,7 +118,8 @@ impl Fit {
             sums.fill(Sums::default());
             let mut rest = 0.0;
             for i in 0..n {
-                let (mean, eta, count, prior, d) = (means[i], predictors[i], points.counts[i], prior_of(i), points.distances[i]);
+                let (mean, eta, count, prior, d) =
+                    (means[i], predictors[i], points.counts[i], prior_of(i), points.distances[i]);
                 rest += prior * (mean - count * eta);
                 let w = prior * mean;
                 // w z, with z = η − offset + (y − μ)/μ.
@@ -142,7 +147,8 @@ impl Fit {
             match slope {
                 None if points.offsets.is_empty() => {
                     // All points of a season have one mean.
-                    let flat: Vec<f64> = seasons.iter().map(|season| mean_of(season.level)).collect();
+                    let flat: Vec<f64> =
+                        seasons.iter().map(|season| mean_of(season.level)).collect();
                     for i in 0..n {
                         predictors[i] = seasons[points.season[i]].level;
                         means[i] = flat[points.season[i]];
@@ -152,7 +158,9 @@ impl Fit {
                     let slope = slope.unwrap_or(0.0);
                     for i in 0..n {
                         let season = seasons[points.season[i]];
-                        predictors[i] = season.level + slope * (points.distances[i] - season.distance) + offset_of(i);
+                        predictors[i] = season.level
+                            + slope * (points.distances[i] - season.distance)
+                            + offset_of(i);
                         means[i] = mean_of(predictors[i]);
                     }
                 }
@@ -165,7 +173,15 @@ impl Fit {
                 let used = seasons.iter().filter(|season| season.weight > 0.0).count();
                 let rank = used + usize::from(slope.is_some());
                 let degrees_of_freedom = n.checked_sub(rank).filter(|df| *df > 0)? as f64;
-                return Some(Fit { slope, seasons, time_squares: squares, means, predictors, weights, degrees_of_freedom });
+                return Some(Fit {
+                    slope,
+                    seasons,
+                    time_squares: squares,
+                    means,
+                    predictors,
+                    weights,
+                    degrees_of_freedom,
+                });
             }
             std::mem::swap(&mut weights, &mut next_weights);
             last = now;
@@ -188,7 +204,12 @@ impl Fit {
 
     /// Weights that make past outbreaks count for less: g where the standardised Anscombe residual
     /// s is at most `threshold`, g/s² beyond, g such that they sum to n.
-    pub(super) fn outbreak_weights(&self, points: &Points, dispersion: f64, threshold: f64) -> Vec<f64> {
+    pub(super) fn outbreak_weights(
+        &self,
+        points: &Points,
+        dispersion: f64,
+        threshold: f64,
+    ) -> Vec<f64> {
         let mut weights: Vec<f64> = (0..self.means.len())
             .map(|i| {
                 if points.counts[i] <= self.means[i] {
@@ -201,7 +222,8 @@ impl Fit {
                     leverage += self.weights[i] * distance * distance / self.time_squares;
                 }
                 let root = cbrt(points.counts[i]);
-                let raw = 1.5 * (root * root * exp(-self.predictors[i] / 6.0) - sqrt(self.means[i]));
+                let raw =
+                    1.5 * (root * root * exp(-self.predictors[i] / 6.0) - sqrt(self.means[i]));
                 let standardised = raw / sqrt(dispersion * (1.0 - leverage));
                 if standardised > threshold { 1.0 / (standardised * standardised) } else { 1.0 }
             })
@@ -214,7 +236,13 @@ impl Fit {
     }
 
     /// The linear predictor at a time of a season, and its variance for a dispersion of 1.
-    pub(super) fn predict(&self, points: &Points, time: f64, season: usize, offset: f64) -> Option<(f64, f64)> {
+    pub(super) fn predict(
+        &self,
+        points: &Points,
+        time: f64,
+        season: usize,
+        offset: f64,
+    ) -> Option<(f64, f64)> {
         let centre = points.centres.get(season)?;
         let season = self.seasons.get(season).filter(|season| season.weight > 0.0)?;
         let distance = time - centre - season.distance;

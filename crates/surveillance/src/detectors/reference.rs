@@ -41,7 +41,12 @@ impl Frequency {
 }
 
 impl Reference {
-    pub(super) fn read(parameters: &mut Parameters, years: usize, half_width: usize, this_year: bool) -> Result<Reference, ParamError> {
+    pub(super) fn read(
+        parameters: &mut Parameters,
+        years: usize,
+        half_width: usize,
+        this_year: bool,
+    ) -> Result<Reference, ParamError> {
         Ok(Reference {
             years: parameters.count(&["b"], years, 0..=100)?,
             half_width: parameters.count(&["w"], half_width, 0..=1_000)?,
@@ -51,7 +56,12 @@ impl Reference {
     }
 
     /// The usable reference values of point `t`, by index and not by date, as these methods do.
-    pub(super) fn values(&self, observations: &Observations, t: usize, baseline: Baseline) -> Result<Vec<f64>, Reason> {
+    pub(super) fn values(
+        &self,
+        observations: &Observations,
+        t: usize,
+        baseline: Baseline,
+    ) -> Result<Vec<f64>, Reason> {
         let frequency = self.frequency.of(observations);
         let reaches_back = t >= self.years * frequency + self.half_width;
         if baseline == Baseline::Full && !reaches_back {
@@ -59,7 +69,8 @@ impl Reference {
         }
         let mut values = Vec::new();
         if self.this_year {
-            values.extend(observations.counts[t.saturating_sub(self.half_width)..t].iter().flatten());
+            values
+                .extend(observations.counts[t.saturating_sub(self.half_width)..t].iter().flatten());
         }
         for year in 1..=self.years {
             let Some(centre) = t.checked_sub(year * frequency) else {

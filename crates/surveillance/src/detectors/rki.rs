@@ -13,12 +13,14 @@
 
 use super::parameters::Parameters;
 use super::reference::Reference;
-use super::{Baseline, Judgement, Observations, ParamError, Range, Reason, mean, standard_deviation};
+use super::{
+    Baseline, Judgement, Observations, ParamError, Range, Reason, mean, standard_deviation,
+};
 
 /// Upper 95 % limits of a Poisson mean for counts of 0 to 20.
 const CROW_GARDNER: [f64; 21] = [
-    3.285, 5.323, 6.686, 8.102, 9.598, 11.177, 12.817, 13.765, 14.921, 16.768, 17.633, 19.050, 20.335, 21.364, 22.945, 23.762, 25.400,
-    26.306, 27.735, 28.966, 30.017,
+    3.285, 5.323, 6.686, 8.102, 9.598, 11.177, 12.817, 13.765, 14.921, 16.768, 17.633, 19.050,
+    20.335, 21.364, 22.945, 23.762, 25.400, 26.306, 27.735, 28.966, 30.017,
 ];
 
 /// The RKI method with its parameters.
@@ -30,12 +32,20 @@ pub struct Rki {
 
 impl Rki {
     pub(super) fn read(parameters: &mut Parameters) -> Result<Rki, ParamError> {
-        let rki = Rki { reference: Reference::read(parameters, 2, 4, false)?, range: parameters.range()? };
+        let rki = Rki {
+            reference: Reference::read(parameters, 2, 4, false)?,
+            range: parameters.range()?,
+        };
         parameters.compatible_with(&["surveillance"])?;
         Ok(rki)
     }
 
-    pub(super) fn judge(&self, observations: &Observations, t: usize, baseline: Baseline) -> Judgement {
+    pub(super) fn judge(
+        &self,
+        observations: &Observations,
+        t: usize,
+        baseline: Baseline,
+    ) -> Judgement {
         if !Range::holds(self.range, t) {
             return Judgement::no_answer(Reason::NotMonitored);
         }

@@ -1,13 +1,15 @@
 //! rogerson: a Poisson CUSUM whose in-control mean changes with time.
 //!
-//! Rogerson, Yamada, Stat Med 2004;23:2195-2214; `algo.rogerson` of R's surveillance. With θ₀(t) the
+//! Rogerson, Yamada, Stat Med 2004;23:2195-2214; `algo.rogerson` of R's surveillance. With θ₀(t)
+//! the
 //! in-control mean (`theta0t`: a number, or a list of one for each point of `range`; by default the
 //! mean of the points before `range`), θ₁ = θ₀ + `s` √θ₀ the mean to detect,
 //! k(t) = (θ₁ − θ₀)/ln(θ₁/θ₀) rounded to `digits` places but not to a whole or a half,
 //! h(t) the limit that gives an in-control average run length of `arl0` at θ₀(t), h the same at the
 //! mean of all θ₀(t): C(t) = max(0, C(t−1) + (h/h(t)) (y − k(t))); alarm where C ≥ h.
 //!
-//! `h-values` is a table of theta0,h,k one after the other, of which the nearest theta0 counts; else
+//! `h-values` is a table of theta0,h,k one after the other, of which the nearest theta0 counts;
+//! else
 //! h is found as R's `hValues` does, for θ₀ to one decimal place, by the Markov chain of Hawkins
 //! (Commun Stat Simul 1992;21:1001-20), tolerance `rel-tol`.
 //! `limit`: below 0 the sum runs on after an alarm, else it is cut to limit · h; `fir` starts it at
@@ -66,7 +68,11 @@ impl Rogerson {
                 let numbers = parameters.numbers_in("h-values", text, 0.0..=1e15)?;
                 let rows = numbers.chunks_exact(3);
                 if !rows.remainder().is_empty() || rows.clone().any(|row| row[1] <= 0.0) {
-                    return Err(parameters.bad("h-values", text, "theta0,h,k,theta0,h,k,… with each h above 0"));
+                    return Err(parameters.bad(
+                        "h-values",
+                        text,
+                        "theta0,h,k,theta0,h,k,… with each h above 0",
+                    ));
                 }
                 rows.map(|row| [row[0], row[1], row[2]]).collect()
             }
@@ -95,7 +101,8 @@ impl Rogerson {
         let monitored = Range::or_after(self.range, self.frequency.of(observations), length);
         let mut judgements = vec![Judgement::no_answer(Reason::NotMonitored); length];
         judgements[..monitored.start].fill(Judgement::no_answer(Range::reason_before(self.range)));
-        if let Err(reason) = self.judge_monitored(observations, monitored.clone(), &mut judgements) {
+        if let Err(reason) = self.judge_monitored(observations, monitored.clone(), &mut judgements)
+        {
             judgements[monitored].fill(Judgement::no_answer(reason));
         }
         judgements
@@ -149,7 +156,11 @@ impl Rogerson {
         match self.means.as_slice() {
             [] => {
                 let values: Vec<f64> = training.iter().flatten().copied().collect();
-                if values.is_empty() { Err(Reason::BaselineTooShort) } else { Ok(vec![mean(&values); points]) }
+                if values.is_empty() {
+                    Err(Reason::BaselineTooShort)
+                } else {
+                    Ok(vec![mean(&values); points])
+                }
             }
             [one] => Ok(vec![*one; points]),
             means if means.len() >= points => Ok(means[..points].to_vec()),

@@ -22,7 +22,8 @@ pub(super) fn find_kh(in_control: f64, out_of_control: f64) -> Option<(f64, f64)
     if k_max <= K_MIN {
         return None;
     }
-    let gap = |k: f64| Some(log(normal_run_length(limit(k, in_control)?, k, 2.0 * k)? / out_of_control));
+    let gap =
+        |k: f64| Some(log(normal_run_length(limit(k, in_control)?, k, 2.0 * k)? / out_of_control));
     let k = root(gap, K_MIN, k_max * (1.0 - 1e-9))?;
     Some((k, limit(k, in_control)?))
 }
@@ -40,17 +41,23 @@ fn limit(k: f64, in_control: f64) -> Option<f64> {
     root(gap, 0.0, high)
 }
 
-/// The average run length from 0: L(z) = 1 + Φ(k − z − μ) L(0) + ∫ from 0 to h of φ(x − z + k − μ) L(x) dx
+/// The average run length from 0: L(z) = 1 + Φ(k − z − μ) L(0) + ∫ from 0 to h of φ(x − z + k − μ)
+/// L(x) dx
 /// (Page 1954), by Gauss-Legendre quadrature.
 pub(super) fn normal_run_length(h: f64, k: f64, mean: f64) -> Option<f64> {
     let nodes = gauss_legendre(NODES);
-    let at: Vec<(f64, f64)> = nodes.iter().map(|(x, weight)| ((x + 1.0) * h / 2.0, weight * h / 2.0)).collect();
+    let at: Vec<(f64, f64)> =
+        nodes.iter().map(|(x, weight)| ((x + 1.0) * h / 2.0, weight * h / 2.0)).collect();
     let density = |x: f64| exp(-0.5 * x * x) / libm::sqrt(2.0 * PI);
     // Unknown 0 is L(0), the others are L at the nodes.
     let starts = std::iter::once(0.0).chain(at.iter().map(|(x, _)| *x));
     let matrix = starts.enumerate().map(|(row, z)| {
-        let moves = std::iter::once(normal_upper(z + mean - k)).chain(at.iter().map(|(x, weight)| weight * density(x - z + k - mean)));
-        moves.enumerate().map(|(column, share)| f64::from(u8::from(row == column)) - share).collect()
+        let moves = std::iter::once(normal_upper(z + mean - k))
+            .chain(at.iter().map(|(x, weight)| weight * density(x - z + k - mean)));
+        moves
+            .enumerate()
+            .map(|(column, share)| f64::from(u8::from(row == column)) - share)
+            .collect()
     });
     let length = solve_without_pivots(matrix.collect(), vec![1.0; NODES + 1])[0];
     (length.is_finite() && length > 0.0).then_some(length)
@@ -74,7 +81,8 @@ pub(super) fn solve_without_pivots(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64
         }
     }
     for pivot in (0..size).rev() {
-        let known: f64 = (pivot + 1..size).map(|column| matrix[pivot][column] * right[column]).sum();
+        let known: f64 =
+            (pivot + 1..size).map(|column| matrix[pivot][column] * right[column]).sum();
         right[pivot] = (right[pivot] - known) / matrix[pivot][pivot];
     }
     right

@@ -1,11 +1,15 @@
 //! Slow rises: what no single day shows, many days do.
 //!
-//! A likelihood-ratio CUSUM over the daily values of a series (Page 1954; Höhle and Paul 2008, eq. 4, for negative-binomial counts):
-//! C(t) = max(0, C(t−1) + ln f(y; κμ, k) − ln f(y; μ, k)), where μ and k are the mean and the gamma shape of what the default
-//! forecasts for the day, y is what came, and κ = 1.5 is the rise that is looked for. In alarm where C is above the limit; the chart
+//! A likelihood-ratio CUSUM over the daily values of a series (Page 1954; Höhle and Paul 2008, eq.
+//! 4, for negative-binomial counts):
+//! C(t) = max(0, C(t−1) + ln f(y; κμ, k) − ln f(y; μ, k)), where μ and k are the mean and the gamma
+//! shape of what the default
+//! forecasts for the day, y is what came, and κ = 1.5 is the rise that is looked for. In alarm
+//! where C is above the limit; the chart
 //! begins anew after that.
 //!
-//! The limit comes from simulated in-control series, as the operating threshold does, and counts in the same weekly rate.
+//! The limit comes from simulated in-control series, as the operating threshold does, and counts in
+//! the same weekly rate.
 
 use libm::{exp, log, log1p};
 
@@ -107,7 +111,10 @@ mod tests {
             assert!(limit >= before && super::limit(series, 1.0) >= limit);
             before = limit;
             if limit > LIMIT_LEAST {
-                assert!((recurrence_days(limit, series) * 5.0 * SHARE / 7.0 - 1.0).abs() < 1e-6, "{series}");
+                assert!(
+                    (recurrence_days(limit, series) * 5.0 * SHARE / 7.0 - 1.0).abs() < 1e-6,
+                    "{series}"
+                );
             }
         }
         assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0 && a.1 > b.1));

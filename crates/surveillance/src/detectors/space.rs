@@ -68,7 +68,8 @@ impl Distance {
             Distance::GreatCircle => {
                 let half = std::f64::consts::PI / 360.0;
                 let (north, east) = (sin((b.y - a.y) * half), sin((b.x - a.x) * half));
-                let share = north * north + cos(a.y * 2.0 * half) * cos(b.y * 2.0 * half) * east * east;
+                let share =
+                    north * north + cos(a.y * 2.0 * half) * cos(b.y * 2.0 * half) * east * east;
                 2.0 * EARTH_KM * asin(sqrt(share.min(1.0)))
             }
         }
@@ -86,9 +87,11 @@ pub enum SpaceMethod {
 
 impl SpaceMethod {
     /// Every name that [`SpaceMethod::parse`] knows.
-    pub const NAMES: &'static [&'static str] = &["stcd", "space-time-permutation", "prospective-poisson", "expectation-based-poisson"];
+    pub const NAMES: &'static [&'static str] =
+        &["stcd", "space-time-permutation", "prospective-poisson", "expectation-based-poisson"];
 
-    /// Reads a method by its name and its parameters as `(key, value)` pairs, as [`super::Method::parse`] does.
+    /// Reads a method by its name and its parameters as `(key, value)` pairs, as
+    /// [`super::Method::parse`] does.
     pub fn parse(name: &str, params: &[(String, String)]) -> Result<SpaceMethod, ParamError> {
         let Some(&name) = SpaceMethod::NAMES.iter().find(|known| **known == name) else {
             return Err(ParamError::unknown_method(name));
@@ -96,9 +99,15 @@ impl SpaceMethod {
         let mut parameters = Parameters::new(name, params)?;
         let method = match name {
             "stcd" => SpaceMethod::Stcd(Stcd::read(&mut parameters)?),
-            "space-time-permutation" => SpaceMethod::Scan(Scan::read(scan::Kind::Permutation, &mut parameters)?),
-            "prospective-poisson" => SpaceMethod::Scan(Scan::read(scan::Kind::Poisson, &mut parameters)?),
-            "expectation-based-poisson" => SpaceMethod::Scan(Scan::read(scan::Kind::Expectation, &mut parameters)?),
+            "space-time-permutation" => {
+                SpaceMethod::Scan(Scan::read(scan::Kind::Permutation, &mut parameters)?)
+            }
+            "prospective-poisson" => {
+                SpaceMethod::Scan(Scan::read(scan::Kind::Poisson, &mut parameters)?)
+            }
+            "expectation-based-poisson" => {
+                SpaceMethod::Scan(Scan::read(scan::Kind::Expectation, &mut parameters)?)
+            }
             _ => return Err(ParamError::unknown_method(name)),
         };
         parameters.finish()?;

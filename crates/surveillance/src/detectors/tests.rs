@@ -4,20 +4,22 @@
 use record::time::date;
 
 use super::distribution::{
-    beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
-    poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
+    beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper,
+    normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
 };
 use super::*;
 use proptest::prelude::*;
 use statrs::distribution::{ContinuousCDF, DiscreteCDF};
 
 fn method(name: &str, params: &[(&str, &str)]) -> Method {
-    let params: Vec<(String, String)> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let params: Vec<(String, String)> =
+        params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Method::parse(name, &params).unwrap()
 }
 
 fn refusal(name: &str, params: &[(&str, &str)]) -> String {
-    let params: Vec<(String, String)> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let params: Vec<(String, String)> =
+        params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Method::parse(name, &params).unwrap_err().to_string()
 }
 
@@ -26,7 +28,10 @@ fn counts(values: &[f64]) -> Vec<Option<f64>> {
 }
 
 fn near(ours: f64, theirs: f64, tolerance: f64) {
-    assert!((ours - theirs).abs() <= tolerance * theirs.abs().max(1e-300), "{ours} is not {theirs}");
+    assert!(
+        (ours - theirs).abs() <= tolerance * theirs.abs().max(1e-300),
+        "{ours} is not {theirs}"
+    );
 }
 
 /// Baseline, count, alpha, mean, limit, alert.
@@ -36,13 +41,55 @@ type Golden<'a> = (&'a [f64], f64, &'a str, f64, Option<f64>, Option<bool>);
 #[test]
 fn eears_gives_the_golden_vectors_of_epitweetr() {
     let vectors: &[Golden] = &[
-        (&[150., 130., 122., 160., 155., 128., 144.], 125., "0.025", 141.28571, Some(179.75201), Some(false)),
-        (&[130., 122., 160., 155., 128., 144., 125.], 300., "0.025", 137.71429, Some(177.63548), Some(true)),
-        (&[122., 160., 155., 128., 144., 125., 300.], 319., "0.025", 162.0, Some(182.04508), Some(true)),
-        (&[160., 155., 128., 144., 125., 300., 319.], 289., "0.025", 190.14286, Some(397.91350), Some(false)),
-        (&[12., 15., 11., 40., 13., 14., 12.], 30., "0.025", 16.71428571, Some(16.65566169), Some(true)),
+        (
+            &[150., 130., 122., 160., 155., 128., 144.],
+            125.,
+            "0.025",
+            141.28571,
+            Some(179.75201),
+            Some(false),
+        ),
+        (
+            &[130., 122., 160., 155., 128., 144., 125.],
+            300.,
+            "0.025",
+            137.71429,
+            Some(177.63548),
+            Some(true),
+        ),
+        (
+            &[122., 160., 155., 128., 144., 125., 300.],
+            319.,
+            "0.025",
+            162.0,
+            Some(182.04508),
+            Some(true),
+        ),
+        (
+            &[160., 155., 128., 144., 125., 300., 319.],
+            289.,
+            "0.025",
+            190.14286,
+            Some(397.91350),
+            Some(false),
+        ),
+        (
+            &[12., 15., 11., 40., 13., 14., 12.],
+            30.,
+            "0.025",
+            16.71428571,
+            Some(16.65566169),
+            Some(true),
+        ),
         (&[0., 0., 1., 0., 2., 0., 0.], 3., "0.025", 0.4285714286, Some(1.341368206), Some(true)),
-        (&[100., 90., 110., 105., 95., 98., 102.], 130., "0.0001", 100.0, Some(155.9846221), Some(false)),
+        (
+            &[100., 90., 110., 105., 95., 98., 102.],
+            130.,
+            "0.0001",
+            100.0,
+            Some(155.9846221),
+            Some(false),
+        ),
         (&[0., 0., 0., 1., 0., 0., 0.], 1., "0.025", 0.142857, Some(0.0), Some(true)),
         (&[5., 5., 5., 6., 5., 5., 5.], 6., "0.025", 5.142857, Some(5.0), Some(true)),
         (&[0.; 7], 50., "0.025", 0.0, None, None),
@@ -79,7 +126,11 @@ fn eears_fixed_answers_after_a_constant_past() {
     assert_eq!(last(&[0.; 7], 200.0).alarm, Some(true));
     assert_eq!(last(&[5.; 7], 6.0).alarm, Some(false));
     assert_eq!(last(&[5.; 7], 500.0).alarm, Some(true));
-    assert_eq!(last(&[0., 0., 0., 1., 0., 0., 0.], 1.0).alarm, Some(false), "one post is no outbreak");
+    assert_eq!(
+        last(&[0., 0., 0., 1., 0., 0., 0.], 1.0).alarm,
+        Some(false),
+        "one post is no outbreak"
+    );
 }
 
 #[test]
@@ -98,7 +149,10 @@ fn the_pipeline_makes_do_with_three_windows() {
     let c3 = method("ears-c3", &[]);
     assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90.])).alarm, Some(false));
     assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1., 90., 3.])).alarm, Some(true));
-    assert_eq!(judge_last(&c3, &counts(&[4., 2., 3., 5., 1.])).reason, Some(Reason::BaselineTooShort));
+    assert_eq!(
+        judge_last(&c3, &counts(&[4., 2., 3., 5., 1.])).reason,
+        Some(Reason::BaselineTooShort)
+    );
     // n = 3: mean 3, variance 1 raised to the mean, t quantile 4.3027 with 2 degrees of freedom.
     let judgement = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 90.]));
     near(judgement.upperbound.unwrap(), 3.0 + 4.302_652_729_749_46 * 2.0, 1e-12);
@@ -106,7 +160,8 @@ fn the_pipeline_makes_do_with_three_windows() {
 
 #[test]
 fn missing_windows_are_left_out() {
-    let with_gaps = [Some(4.0), None, Some(2.0), Some(f64::NAN), Some(3.0), Some(-1.0), None, Some(9.0)];
+    let with_gaps =
+        [Some(4.0), None, Some(2.0), Some(f64::NAN), Some(3.0), Some(-1.0), None, Some(9.0)];
     let without = judge_last(&method("eears", &[]), &counts(&[4., 2., 3., 9.]));
     assert_eq!(judge_last(&method("eears", &[]), &with_gaps), without);
 }
@@ -129,8 +184,15 @@ fn a_point_that_cannot_be_judged_says_why() {
         }
     }
     assert_eq!(judge_last(&method("eears", &[]), &[]).reason, Some(Reason::MissingValue));
-    assert_eq!(judge_last(&method("ears-c3", &[]), &counts(&[1.; 20])).reason, Some(Reason::ConstantBaseline));
-    let outside = detect(&method("ears-c1", &[("range", "9:9")]), &counts(&[1., 2., 3., 1., 2., 3., 1., 2., 3., 4.]), None);
+    assert_eq!(
+        judge_last(&method("ears-c3", &[]), &counts(&[1.; 20])).reason,
+        Some(Reason::ConstantBaseline)
+    );
+    let outside = detect(
+        &method("ears-c1", &[("range", "9:9")]),
+        &counts(&[1., 2., 3., 1., 2., 3., 1., 2., 3., 4.]),
+        None,
+    );
     let judged: Vec<bool> = outside.iter().map(|judgement| judgement.alarm.is_some()).collect();
     assert_eq!(judged, [false, false, false, false, false, false, false, false, true, false]);
 }
@@ -234,7 +296,10 @@ fn discrete_quantiles_are_the_least_that_reach() {
                 let (size, prob) = (mean / (factor - 1.0), 1.0 / factor);
                 let k = negative_binomial_quantile(p, size, prob);
                 assert!(1.0 - negative_binomial_upper(k + 1.0, size, prob) >= p - 1e-12);
-                assert!(k == 0.0 || 1.0 - negative_binomial_upper(k, size, prob) < p, "{mean} {p} {factor}");
+                assert!(
+                    k == 0.0 || 1.0 - negative_binomial_upper(k, size, prob) < p,
+                    "{mean} {p} {factor}"
+                );
             }
         }
     }
@@ -264,14 +329,24 @@ fn the_calendar_goes_there_and_back() {
     assert_eq!(date(calendar::months_on(calendar::day_of(2023, 12, 1), 3)), (2024, 3, 1));
     // A Monday looks for the Monday nearest to Saturday and to Thursday a year before.
     let monday = calendar::day_of(2026, 11, 23);
-    assert_eq!(date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 22), monday)), (2025, 11, 24));
-    assert_eq!(date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 20), monday)), (2025, 11, 17));
+    assert_eq!(
+        date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 22), monday)),
+        (2025, 11, 24)
+    );
+    assert_eq!(
+        date(calendar::nearest_same_weekday(calendar::day_of(2025, 11, 20), monday)),
+        (2025, 11, 17)
+    );
 }
 
 #[test]
 fn farrington_says_why_the_past_is_too_short() {
     for name in ["farrington", "farrington-flexible"] {
-        let judgements = detect(&method(name, &[("b", "2"), ("w", "1"), ("freq", "10")]), &counts(&[3.0; 40]), None);
+        let judgements = detect(
+            &method(name, &[("b", "2"), ("w", "1"), ("freq", "10")]),
+            &counts(&[3.0; 40]),
+            None,
+        );
         let first = judgements.iter().position(|judgement| judgement.alarm.is_some()).unwrap();
         assert_eq!(judgements[0].reason, Some(Reason::BaselineTooShort));
         assert!((18..=21).contains(&first), "{name} answers from {first}");
@@ -280,9 +355,13 @@ fn farrington_says_why_the_past_is_too_short() {
 
 #[test]
 fn farrington_needs_the_denominator_it_is_told_to_use() {
-    let with_offset = method("farrington-flexible", &[("population-offset", "true"), ("b", "2"), ("w", "2"), ("freq", "10")]);
+    let with_offset = method(
+        "farrington-flexible",
+        &[("population-offset", "true"), ("b", "2"), ("w", "2"), ("freq", "10")],
+    );
     let observed = counts(&[3.0; 40]);
-    let answer = |population: Option<&[Option<f64>]>| detect(&with_offset, &observed, population)[39];
+    let answer =
+        |population: Option<&[Option<f64>]>| detect(&with_offset, &observed, population)[39];
     assert_eq!(answer(None).reason, Some(Reason::MissingPopulation));
     let mut population = vec![Some(1000.0); 40];
     assert_eq!(answer(Some(&population)).alarm, Some(false));
@@ -296,9 +375,16 @@ fn farrington_needs_the_denominator_it_is_told_to_use() {
 /// The error of R's dispersion can change a limit only where a standard error enters.
 #[test]
 fn the_right_dispersion_and_that_of_r_agree_on_the_plugged_in_limit() {
-    let observed: Vec<Option<f64>> = (0..120).map(|t| Some(f64::from((t * 7 + t * t % 11) % 13 + t % 10))).collect();
+    let observed: Vec<Option<f64>> =
+        (0..120).map(|t| Some(f64::from((t * 7 + t * t % 11) % 13 + t % 10))).collect();
     let limits = |threshold: &str, compat: bool| {
-        let mut params = vec![("b", "4"), ("w", "2"), ("freq", "20"), ("p-threshold-trend", "1"), ("threshold-method", threshold)];
+        let mut params = vec![
+            ("b", "4"),
+            ("w", "2"),
+            ("freq", "20"),
+            ("p-threshold-trend", "1"),
+            ("threshold-method", threshold),
+        ];
         if compat {
             params.push(("compat", "surveillance"));
         }
@@ -346,14 +432,18 @@ fn k_and_h_for_run_lengths_are_those_of_r() {
         near(run_length::normal_run_length(h, k, 0.0).unwrap(), arla, 1e-8);
         let (arla, arlr) = (arla.to_string(), arlr.to_string());
         let chosen = method("cusum", &[("ARLa", &arla), ("ARLr", &arlr)]);
-        assert_eq!(chosen, method("cusum", &[("k", &ours.0.to_string()), ("h", &ours.1.to_string())]));
+        assert_eq!(
+            chosen,
+            method("cusum", &[("k", &ours.0.to_string()), ("h", &ours.1.to_string())])
+        );
     }
     assert_eq!(run_length::find_kh(2.0, 7.0), None);
     assert!(refusal("cusum", &[("arla", "5"), ("arlr", "70")]).contains("well below `arla`"));
     assert!(refusal("cusum", &[("arla", "500"), ("k", "1")]).contains("leave it out"));
 }
 
-/// The mistakes that the issue names, for every method: a reason where there is no answer, and which one where it is plain.
+/// The mistakes that the issue names, for every method: a reason where there is no answer, and
+/// which one where it is plain.
 #[test]
 fn every_bad_input_has_its_reason() {
     let calm: Vec<Option<f64>> = (0..120).map(|t| Some(f64::from(t * 7 % 5))).collect();
@@ -372,11 +462,21 @@ fn every_bad_input_has_its_reason() {
         ] {
             let last = *detect(&method, &input, None).last().unwrap();
             let outside = last.reason == Some(Reason::NotMonitored);
-            assert!(last.alarm.is_none() && (outside || last.reason == Some(reason)), "{}: {last:?}", method.name());
+            assert!(
+                last.alarm.is_none() && (outside || last.reason == Some(reason)),
+                "{}: {last:?}",
+                method.name()
+            );
             cases += 1;
         }
         let short = [Vec::new(), calm[..1].to_vec(), vec![Some(0.0)], vec![None]];
-        let long = [vec![Some(0.0); 120], vec![Some(3.0); 120], vec![None; 120], vec![Some(1e15); 120], struck(Some(1e15))];
+        let long = [
+            vec![Some(0.0); 120],
+            vec![Some(3.0); 120],
+            vec![None; 120],
+            vec![Some(1e15); 120],
+            struck(Some(1e15)),
+        ];
         for input in short.iter().chain(&long) {
             let judgements = detect(&method, input, None);
             assert_eq!(judgements.len(), input.len());
@@ -387,8 +487,15 @@ fn every_bad_input_has_its_reason() {
         }
         // Backwards only the first point is after those before it.
         let times: Vec<f64> = (0..120).map(|t| -f64::from(t)).collect();
-        let backwards = detect_series(&method, &Series { observed: &calm, times: Some(&times), ..Series::default() });
-        assert!(backwards[1..].iter().all(|judgement| *judgement == Judgement::no_answer(Reason::TimeNotIncreasing)));
+        let backwards = detect_series(
+            &method,
+            &Series { observed: &calm, times: Some(&times), ..Series::default() },
+        );
+        assert!(
+            backwards[1..]
+                .iter()
+                .all(|judgement| *judgement == Judgement::no_answer(Reason::TimeNotIncreasing))
+        );
         cases += 1;
     }
     println!("{cases} bad inputs, each with its reason");
@@ -426,15 +533,45 @@ fn all_methods() -> Vec<Method> {
         method("cusum", &[("trans", "rossi"), ("m", "glm"), ("freq", "7"), ("range", "12:90")]),
         method("cusum", &[("trans", "anscombeNegBin"), ("freq", "4")]),
         method("cusum", &[("trans", "none"), ("m", "0")]),
-        method("rogerson", &[("h-values", "1,5.1,1.4,2,6.6,2.6,3,7.6,3.8"), ("freq", "3"), ("fir", "true")]),
+        method(
+            "rogerson",
+            &[("h-values", "1,5.1,1.4,2,6.6,2.6,3,7.6,3.8"), ("freq", "3"), ("fir", "true")],
+        ),
         method("glr-pois", &[("freq", "3"), ("mu0-s", "0"), ("mu0-refit", "true"), ("m", "9")]),
         method("glr-nb", &[("freq", "7"), ("m", "5"), ("mu0-refit", "true"), ("dir", "dec")]),
         method("glr-nb", &[("freq", "7"), ("theta", "0.4"), ("mu0", "2"), ("alpha", "0.2")]),
         method("glr-pois", &[("freq", "7"), ("theta", "0.4"), ("mu0-trend", "true")]),
         method("farrington", &[("freq", "9"), ("b", "4"), ("w", "2")]),
-        method("farrington-flexible", &[("freq", "9"), ("b", "4"), ("w", "1"), ("no-periods", "4"), ("population-offset", "true")]),
-        method("farrington-flexible", &[("freq", "9"), ("b", "3"), ("w", "1"), ("threshold-method", "muan"), ("limit54", "0,4")]),
-        method("farrington-flexible", &[("freq", "12"), ("b", "1"), ("w", "0"), ("compat", "surveillance"), ("powertrans", "1/2")]),
+        method(
+            "farrington-flexible",
+            &[
+                ("freq", "9"),
+                ("b", "4"),
+                ("w", "1"),
+                ("no-periods", "4"),
+                ("population-offset", "true"),
+            ],
+        ),
+        method(
+            "farrington-flexible",
+            &[
+                ("freq", "9"),
+                ("b", "3"),
+                ("w", "1"),
+                ("threshold-method", "muan"),
+                ("limit54", "0,4"),
+            ],
+        ),
+        method(
+            "farrington-flexible",
+            &[
+                ("freq", "12"),
+                ("b", "1"),
+                ("w", "0"),
+                ("compat", "surveillance"),
+                ("powertrans", "1/2"),
+            ],
+        ),
         method("essence-switch", &[("baseline", "11"), ("guard", "0")]),
         method("ears-c1", &[("baseline", "3"), ("min-sigma", "0.5")]),
         method("ears-c3", &[("baseline", "3"), ("min-sigma", "0.5")]),

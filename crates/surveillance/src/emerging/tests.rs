@@ -6,8 +6,12 @@ use record::{AccountAge, Author, Flags, Micros, Op, Post, PostId, Tag, TopicMatc
 
 use super::{ACCOUNTS_MIN, Emerging};
 
-const TOPICS: [(&str, Kind); 4] =
-    [("cough", Kind::Symptom), ("flu", Kind::Disease), ("hiv", Kind::Sensitive), ("long-covid", Kind::Patient)];
+const TOPICS: [(&str, Kind); 4] = [
+    ("cough", Kind::Symptom),
+    ("flu", Kind::Disease),
+    ("hiv", Kind::Sensitive),
+    ("long-covid", Kind::Patient),
+];
 
 fn post(id: u64, author: u64, arrival: Micros, tags: &[&str], topics: &[&str]) -> Post {
     Post {
@@ -23,8 +27,14 @@ fn post(id: u64, author: u64, arrival: Micros, tags: &[&str], topics: &[&str]) -
         places: vec![],
         overlays: vec![],
         langs: vec![],
-        tags: tags.iter().map(|written| Tag { key: written.to_lowercase(), written: (*written).into() }).collect(),
-        topics: topics.iter().map(|id| TopicMatch { id: (*id).into(), voice: Voice::Other, keys: vec![] }).collect(),
+        tags: tags
+            .iter()
+            .map(|written| Tag { key: written.to_lowercase(), written: (*written).into() })
+            .collect(),
+        topics: topics
+            .iter()
+            .map(|id| TopicMatch { id: (*id).into(), voice: Voice::Other, keys: vec![] })
+            .collect(),
         link_domain: None,
         simhash: 0,
         account_age: AccountAge::Unknown,
@@ -34,14 +44,17 @@ fn post(id: u64, author: u64, arrival: Micros, tags: &[&str], topics: &[&str]) -
 }
 
 fn emerging(posts: &[Post]) -> Emerging {
-    let mut emerging = Emerging::new(TOPICS.iter().map(|(id, kind)| ((*id).to_owned(), *kind)).collect());
+    let mut emerging =
+        Emerging::new(TOPICS.iter().map(|(id, kind)| ((*id).to_owned(), *kind)).collect());
     posts.iter().for_each(|post| emerging.take(post));
     emerging
 }
 
 fn found(posts: &[Post]) -> Vec<String> {
     let tags = emerging(posts).tags(2.0, |topic, written| topic == "flu" && written == "Flu");
-    tags.iter().map(|tag| format!("{} {} {} {:.2}", tag.topic, tag.key, tag.accounts, tag.lift)).collect()
+    tags.iter()
+        .map(|tag| format!("{} {} {} {:.2}", tag.topic, tag.key, tag.accounts, tag.lift))
+        .collect()
 }
 
 /// `count` accounts from `first` on, each with one post.
@@ -52,7 +65,9 @@ fn crowd(first: u64, count: u64, tags: &[&str], topics: &[&str]) -> Vec<Post> {
 #[test]
 fn a_tag_that_ten_accounts_put_beside_a_topic_is_told() {
     let background = crowd(1000, 100, &["cat"], &[]);
-    let told = |count: u64, topic: &str| found(&[crowd(0, count, &["Flu", "xbb", "cat"], &[topic]), background.clone()].concat());
+    let told = |count: u64, topic: &str| {
+        found(&[crowd(0, count, &["Flu", "xbb", "cat"], &[topic]), background.clone()].concat())
+    };
     assert_eq!(told(9, "flu"), [""; 0]);
     // Neither the topic's own tag nor what everybody says.
     assert_eq!(told(10, "flu"), ["flu xbb 10 11.00"]);
@@ -100,21 +115,30 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let op = prop_oneof![30 => Just(Op::Create), 2 => Just(Op::Delete), 1 => Just(Op::Remove), 1 => Just(Op::Edit)];
-    let tags = prop::collection::vec(prop::sample::select(vec!["a", "A", "b", "c", "d", "Flu"]), 0..4);
-    let topics = prop::collection::vec(prop::sample::select(vec!["flu", "flu", "cough", "hiv", "long-covid", "x"]), 0..2);
-    let step = (op, 0..300_u64, 0..60_u64, 0..5_i64, tags, topics).prop_map(|(op, id, author, arrival, tags, topics)| Step {
-        op,
-        id: id * 60 + author,
-        author,
-        arrival,
-        tags,
-        topics,
-    });
+    let tags =
+        prop::collection::vec(prop::sample::select(vec!["a", "A", "b", "c", "d", "Flu"]), 0..4);
+    let topics = prop::collection::vec(
+        prop::sample::select(vec!["flu", "flu", "cough", "hiv", "long-covid", "x"]),
+        0..2,
+    );
+    let step = (op, 0..300_u64, 0..60_u64, 0..5_i64, tags, topics).prop_map(
+        |(op, id, author, arrival, tags, topics)| Step {
+            op,
+            id: id * 60 + author,
+            author,
+            arrival,
+            tags,
+            topics,
+        },
+    );
     prop::collection::vec(step, 0..600)
 }
 
 /// One line a tag, found by asking every topic, tag and account one after the other.
-fn plainly(posts: &[Post], lift_min: f64) -> BTreeSet<(String, String, usize, usize, usize, usize)> {
+fn plainly(
+    posts: &[Post],
+    lift_min: f64,
+) -> BTreeSet<(String, String, usize, usize, usize, usize)> {
     let mut by_id: BTreeMap<PostId, &Post> = BTreeMap::new();
     for post in posts.iter().filter(|post| post.op == Op::Create) {
         let known = by_id.entry(post.id).or_insert(post);
@@ -130,9 +154,17 @@ fn plainly(posts: &[Post], lift_min: f64) -> BTreeSet<(String, String, usize, us
         })
     };
     let is_of = |post: &Post, topic: &str| post.topics.iter().any(|found| found.id == topic);
-    let left: Vec<&Post> = by_id.into_values().filter(|post| !gone(post) && !is_of(post, "hiv") && !post.tags.is_empty()).collect();
-    let accounts =
-        |wanted: &dyn Fn(&Post) -> bool| left.iter().filter(|post| wanted(post)).map(|post| post.author).collect::<BTreeSet<_>>().len();
+    let left: Vec<&Post> = by_id
+        .into_values()
+        .filter(|post| !gone(post) && !is_of(post, "hiv") && !post.tags.is_empty())
+        .collect();
+    let accounts = |wanted: &dyn Fn(&Post) -> bool| {
+        left.iter()
+            .filter(|post| wanted(post))
+            .map(|post| post.author)
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
     let all = accounts(&|_| true);
     let mut rows = BTreeSet::new();
     for (topic, kind) in TOPICS.iter().filter(|(_, kind)| *kind != Kind::Sensitive) {
@@ -154,7 +186,13 @@ fn plainly(posts: &[Post], lift_min: f64) -> BTreeSet<(String, String, usize, us
 fn said(post: &Post) -> impl Ord {
     let keys: BTreeSet<String> = post.tags.iter().map(|tag| tag.key.clone()).collect();
     let topics: BTreeSet<String> = post.topics.iter().map(|topic| topic.id.clone()).collect();
-    (post.arrival, post.event_time, keys.into_iter().collect::<Vec<_>>(), topics.into_iter().collect::<Vec<_>>(), post.author)
+    (
+        post.arrival,
+        post.event_time,
+        keys.into_iter().collect::<Vec<_>>(),
+        topics.into_iter().collect::<Vec<_>>(),
+        post.author,
+    )
 }
 
 proptest! {

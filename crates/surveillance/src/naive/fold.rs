@@ -39,19 +39,34 @@ impl Fold {
         let told = self.partitions.entry(frame.partition).or_default();
         if frame.part > 1 {
             if (Some(frame.position), frame.part) != (told.position, told.part + 1) || told.last {
-                return Err(format!("part {} of frame {} follows part {} of {:?}", frame.part, frame.position, told.part, told.position));
+                return Err(format!(
+                    "part {} of frame {} follows part {} of {:?}",
+                    frame.part, frame.position, told.part, told.position
+                ));
             }
         } else if frame.previous != told.position {
-            return Err(format!("frame {} follows {:?}, not {:?}", frame.position, told.position, frame.previous));
+            return Err(format!(
+                "frame {} follows {:?}, not {:?}",
+                frame.position, told.position, frame.previous
+            ));
         }
         if frame.watermark < told.watermark {
-            return Err(format!("the watermark falls from {:?} to {:?}", told.watermark, frame.watermark));
+            return Err(format!(
+                "the watermark falls from {:?} to {:?}",
+                told.watermark, frame.watermark
+            ));
         }
         told.position = Some(frame.position);
         (told.part, told.last) = (frame.part, frame.last);
         told.watermark = frame.watermark;
-        let windows = || frame.series.iter().flat_map(|series| series.windows.iter().map(move |window| (series, window)));
-        let before: Vec<u32> = windows().map(|(series, window)| told.posts(series, window)).collect();
+        let windows = || {
+            frame
+                .series
+                .iter()
+                .flat_map(|series| series.windows.iter().map(move |window| (series, window)))
+        };
+        let before: Vec<u32> =
+            windows().map(|(series, window)| told.posts(series, window)).collect();
         // Twice, because what is told is absolute.
         told.apply(frame);
         told.apply(frame);
@@ -59,10 +74,18 @@ impl Fold {
         for ((series, window), before) in windows().zip(before) {
             let posts = told.posts(series, window);
             if !steps_add_up(window, posts) {
-                return Err(format!("steps of {} in {} don't add up to {posts} posts and {window:?}", series.topic, series.region));
+                return Err(format!(
+                    "steps of {} in {} don't add up to {posts} posts and {window:?}",
+                    series.topic, series.region
+                ));
             }
             let by = i64::from(posts) - i64::from(before);
-            self.grown.push(Grown { topic: series.topic.clone(), end: window.end, by, steps: window.steps.len() });
+            self.grown.push(Grown {
+                topic: series.topic.clone(),
+                end: window.end,
+                by,
+                steps: window.steps.len(),
+            });
         }
         Ok(())
     }
@@ -121,7 +144,10 @@ impl Fold {
         let mut least: BTreeMap<(String, Micros), Micros> = BTreeMap::new();
         for told in self.partitions.values() {
             for (key, covered) in &told.coverage {
-                least.entry(key.clone()).and_modify(|known| *known = (*known).min(*covered)).or_insert(*covered);
+                least
+                    .entry(key.clone())
+                    .and_modify(|known| *known = (*known).min(*covered))
+                    .or_insert(*covered);
             }
         }
         least
@@ -132,7 +158,11 @@ impl Told {
     /// Posts told of the panes of a window.
     fn posts(&self, series: &SeriesChange, window: &WindowChange) -> u32 {
         let at = |start: Micros| (series.topic.clone(), series.region.clone(), start);
-        self.recount.cells.range(at(window.end - window.length)..at(window.end)).map(|(_, cell)| cell.posts).sum()
+        self.recount
+            .cells
+            .range(at(window.end - window.length)..at(window.end))
+            .map(|(_, cell)| cell.posts)
+            .sum()
     }
 
     fn apply(&mut self, frame: &Frame) {
@@ -141,11 +171,16 @@ impl Told {
             self.apply_series(series);
         }
         for tag in &frame.tags {
-            self.recount.tags.insert((tag.key.clone(), tag.region.clone(), tag.pane_start), u64::from(tag.posts));
+            self.recount.tags.insert(
+                (tag.key.clone(), tag.region.clone(), tag.pane_start),
+                u64::from(tag.posts),
+            );
         }
         for total in &frame.totals {
             let value = Total { posts: total.posts, sampled: total.sampled };
-            self.recount.totals.insert((total.region.clone(), total.pane_start, total.length), value);
+            self.recount
+                .totals
+                .insert((total.region.clone(), total.pane_start, total.length), value);
         }
         for coverage in &frame.coverage {
             self.coverage.insert((coverage.feed.clone(), coverage.pane_start), coverage.covered);
@@ -166,7 +201,12 @@ impl Told {
             };
             self.recount.newest.insert(key.clone(), pane.newest);
             if let Some(sample) = &pane.sample {
-                let first = |author: u32| sample.iter().find(|other| other.author == author).map_or(0, |other| other.print);
+                let first = |author: u32| {
+                    sample
+                        .iter()
+                        .find(|other| other.author == author)
+                        .map_or(0, |other| other.print)
+                };
                 let of = |post: &record::Sampled| Sample {
                     print: post.print,
                     alike: first(post.author),
@@ -184,21 +224,30 @@ impl Told {
             self.recount.cells.insert(key, cell);
         }
         for window in &series.windows {
-            let key: WindowKey = (series.topic.clone(), series.region.clone(), window.end, window.length);
-            let value = Window { authors: window.authors, authors_self: window.authors_self, authors_filtered: window.authors_filtered };
+            let key: WindowKey =
+                (series.topic.clone(), series.region.clone(), window.end, window.length);
+            let value = Window {
+                authors: window.authors,
+                authors_self: window.authors_self,
+                authors_filtered: window.authors_filtered,
+            };
             self.recount.windows.insert(key, value);
         }
     }
 }
 
-/// The steps of a window rise by a post each, and the last says what the window says; unless there were too many to tell.
+/// The steps of a window rise by a post each, and the last says what the window says; unless there
+/// were too many to tell.
 fn steps_add_up(window: &WindowChange, posts: u32) -> bool {
     let rises = |two: &[record::Step]| {
-        two[0].posts + 1 == two[1].posts && two[0].authors <= two[1].authors && two[0].authors_self <= two[1].authors_self
+        two[0].posts + 1 == two[1].posts
+            && two[0].authors <= two[1].authors
+            && two[0].authors_self <= two[1].authors_self
     };
     let told = (window.authors, window.authors_self, posts);
     let is_told = |last: &record::Step| (last.authors, last.authors_self, last.posts) == told;
-    window.steps.windows(2).all(rises) && (window.steps.len() >= 400 || window.steps.last().is_none_or(is_told))
+    window.steps.windows(2).all(rises)
+        && (window.steps.len() >= 400 || window.steps.last().is_none_or(is_told))
 }
 
 /// The first differences of two recounts, a line each; empty where there are none.
@@ -207,7 +256,11 @@ pub(crate) fn differences(told: &Recount, expected: &Recount) -> String {
     compare("cell", &told.cells, &expected.cells, &mut lines);
     for (key, cell) in &expected.cells {
         if told.newest.get(key) < expected.newest.get(key) {
-            lines.push(format!("newest of {key:?} {cell:?}: told {:?}, expected {:?}", told.newest.get(key), expected.newest.get(key)));
+            lines.push(format!(
+                "newest of {key:?} {cell:?}: told {:?}, expected {:?}",
+                told.newest.get(key),
+                expected.newest.get(key)
+            ));
         }
     }
     compare("window", &told.windows, &expected.windows, &mut lines);

@@ -1,15 +1,18 @@
 //! Random streams in which everything collides, from a seed.
 //!
-//! Few authors, ids, places, tags and topics; times that fall on borders; unequal records of one post, deletions before and after
-//! their posts, removals, edits, late posts, a change of keys and of settings. A *plain* stream has no ticks and no order that
-//! matters; a *live* one has ticks between its posts and disorder, as much as the promises allow or more.
+//! Few authors, ids, places, tags and topics; times that fall on borders; unequal records of one
+//! post, deletions before and after
+//! their posts, removals, edits, late posts, a change of keys and of settings. A *plain* stream has
+//! no ticks and no order that
+//! matters; a *live* one has ticks between its posts and disorder, as much as the promises allow or
+//! more.
 
 use record::kind::Kind;
 use record::region::OwnRegion;
 use record::time::{DAY, HOUR, MINUTE, Micros, SECOND, pane_border, pane_start};
 use record::{
-    AccountAge, Author, FeedSetting, FeedTick, Flags, Meaning, Op, Place, Post, PostId, Provenance, Record, Settings, Span, Tag, Tick,
-    TopicMatch, TopicSetting, Voice,
+    AccountAge, Author, FeedSetting, FeedTick, Flags, Meaning, Op, Place, Post, PostId, Provenance,
+    Record, Settings, Span, Tag, Tick, TopicMatch, TopicSetting, Voice,
 };
 
 use super::deletes;
@@ -80,7 +83,9 @@ impl std::fmt::Display for Item {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.record {
             Record::Post(post) => {
-                let author = |author: Option<Author>| author.map_or("-".to_owned(), |author| format!("{:04x}", author.0 >> 48));
+                let author = |author: Option<Author>| {
+                    author.map_or("-".to_owned(), |author| format!("{:04x}", author.0 >> 48))
+                };
                 write!(f, "{:?} #{} by {:?}", post.op, post.id.0 & 0xffff, self.author)?;
                 write!(f, " ({}, before {})", author(post.author), author(post.author_before))?;
                 write!(
@@ -89,16 +94,29 @@ impl std::fmt::Display for Item {
                     record::time::display(post.event_time),
                     (post.arrival - post.event_time) as f64 / 1e6
                 )?;
-                write!(f, " {} {:?} {:?} alias {:?}", post.path(), post.overlays, post.langs, post.alias)?;
+                write!(
+                    f,
+                    " {} {:?} {:?} alias {:?}",
+                    post.path(),
+                    post.overlays,
+                    post.langs,
+                    post.alias
+                )?;
                 for hit in &post.topics {
                     write!(f, " {}:{:?}{:?}", hit.id, hit.voice, hit.keys)?;
                 }
-                write!(f, "{} settings {}", if post.flags.filtered { " filtered" } else { "" }, post.settings)
+                write!(
+                    f,
+                    "{} settings {}",
+                    if post.flags.filtered { " filtered" } else { "" },
+                    post.settings
+                )
             }
             Record::Tick(tick) => {
                 write!(f, "tick settings {}", tick.settings)?;
                 for feed in &tick.feeds {
-                    let (from, reached) = (record::time::display(feed.from), record::time::display(feed.reached));
+                    let (from, reached) =
+                        (record::time::display(feed.from), record::time::display(feed.reached));
                     write!(
                         f,
                         " [{} epoch {} {from}..{reached} {:?}{}]",
@@ -111,10 +129,21 @@ impl std::fmt::Display for Item {
                 Ok(())
             }
             Record::Settings(settings) => {
-                write!(f, "settings {} from {}", settings.number, record::time::display(settings.from))?;
-                write!(f, " lateness {}s horizon {}s", settings.lateness / SECOND, settings.horizon / SECOND)?;
+                write!(
+                    f,
+                    "settings {} from {}",
+                    settings.number,
+                    record::time::display(settings.from)
+                )?;
+                write!(
+                    f,
+                    " lateness {}s horizon {}s",
+                    settings.lateness / SECOND,
+                    settings.horizon / SECOND
+                )?;
                 for topic in &settings.topics {
-                    let windows: Vec<Micros> = topic.windows.iter().map(|window| window / MINUTE).collect();
+                    let windows: Vec<Micros> =
+                        topic.windows.iter().map(|window| window / MINUTE).collect();
                     write!(f, " {} pane {}m windows {windows:?}m", topic.id, topic.pane / MINUTE)?;
                 }
                 write!(f, " feeds {:?}", settings.feeds)
@@ -169,7 +198,9 @@ impl World {
                 (Kind::Symptom | Kind::Disease, _) => topic(kind, HOUR, &[3 * HOUR, 6 * HOUR]),
                 (Kind::Crisis, _) => topic(kind, 5 * MINUTE, &[15 * MINUTE, HOUR]),
                 (_, true) => topic(kind, kind.pane(), kind.windows()),
-                (Kind::Narrative | Kind::Campaign, false) => topic(kind, 2 * HOUR, &[4 * HOUR, 8 * HOUR]),
+                (Kind::Narrative | Kind::Campaign, false) => {
+                    topic(kind, 2 * HOUR, &[4 * HOUR, 8 * HOUR])
+                }
                 (Kind::Sensitive | Kind::Patient, false) => topic(kind, 3 * HOUR, &[3 * HOUR]),
             };
             if kind == Kind::Symptom || rng.chance(35) {
@@ -177,7 +208,10 @@ impl World {
             }
         }
         let kept = 1 + rng.below(topics.len() as u64) as usize;
-        let feeds = vec![FeedSetting { one_author_in: rng.pick(&[0, 1, 7]), ..FeedSetting::new("a", true) }];
+        let feeds = vec![FeedSetting {
+            one_author_in: rng.pick(&[0, 1, 7]),
+            ..FeedSetting::new("a", true)
+        }];
         let settings = Settings {
             horizon: rng.pick(&[2 * HOUR, 2 * HOUR, HOUR, 150 * MINUTE, 5 * HOUR]),
             windows: vec![3 * HOUR, 6 * HOUR],
@@ -197,13 +231,30 @@ impl World {
             regions: if rng.chance(50) { settings.regions.clone() } else { Vec::new() },
             ..settings.clone()
         });
-        World { rng, base, span, authors, ids, removals: 5, settings, later, later_in_log: false, items: Vec::new() }
+        World {
+            rng,
+            base,
+            span,
+            authors,
+            ids,
+            removals: 5,
+            settings,
+            later,
+            later_in_log: false,
+            items: Vec::new(),
+        }
     }
 
     /// So much in so little time that samples leave posts out.
     pub(crate) fn crowded(rng: Rng) -> World {
         let world = World::new(rng);
-        World { base: pane_start(world.base, HOUR) + MINUTE, span: HOUR / 2, ids: 2000, removals: 0, ..world }
+        World {
+            base: pane_start(world.base, HOUR) + MINUTE,
+            span: HOUR / 2,
+            ids: 2000,
+            removals: 0,
+            ..world
+        }
     }
 
     /// Records whose order doesn't matter, after the settings: no ticks.
@@ -229,7 +280,8 @@ impl World {
                 && self.rng.chance(3)
             {
                 // Ingest had not yet read the newer settings.
-                let known: Vec<&str> = self.settings.topics.iter().map(|topic| topic.id.as_str()).collect();
+                let known: Vec<&str> =
+                    self.settings.topics.iter().map(|topic| topic.id.as_str()).collect();
                 post.settings = 1;
                 post.topics.retain(|hit| known.contains(&hit.id.as_str()));
             }
@@ -239,7 +291,8 @@ impl World {
         with_later_settings(order, self.later.as_ref(), &mut self.rng)
     }
 
-    /// Records in the order in which a log would have them, ticks among them. `within` the bounds nothing comes so late that
+    /// Records in the order in which a log would have them, ticks among them. `within` the bounds
+    /// nothing comes so late that
     /// what it concerns is final.
     pub(crate) fn live(mut self, records: u64, within: bool) -> Vec<Item> {
         self.feeds();
@@ -263,7 +316,12 @@ impl World {
                 later.from = later.from.max(pane_border(now.max(bound) + 10 * MINUTE, HOUR));
                 self.items.push(Item::everywhere(Record::Settings(later.clone())));
                 self.later_in_log = true;
-                for name in later.feeds.iter().map(|feed| feed.name.clone()).filter(|name| !names.contains(name)) {
+                for name in later
+                    .feeds
+                    .iter()
+                    .map(|feed| feed.name.clone())
+                    .filter(|name| !names.contains(name))
+                {
                     feeds.push(Live::new(&name, now));
                 }
                 continue;
@@ -274,7 +332,11 @@ impl World {
             }
             let back = if self.rng.chance(30) { self.rng.between(0, disorder + 1) } else { 0 };
             let arrival = now - back;
-            let event = if self.rng.chance(70) { arrival - self.rng.between(-5 * MINUTE, 20 * MINUTE) } else { arrival - self.delay() };
+            let event = if self.rng.chance(70) {
+                arrival - self.rng.between(-5 * MINUTE, 20 * MINUTE)
+            } else {
+                arrival - self.delay()
+            };
             let event = self.on_a_border_perhaps(event).min(arrival + 5 * MINUTE);
             let item = match self.rng.below(100) {
                 0..60 => {
@@ -286,7 +348,11 @@ impl World {
                 at if at < 90 + self.removals => self.removal(arrival),
                 _ => self.edit(event, arrival),
             };
-            let fits = if let Record::Post(post) = &item.record { self.is_in_bounds(post, bound, now) } else { true };
+            let fits = if let Record::Post(post) = &item.record {
+                self.is_in_bounds(post, bound, now)
+            } else {
+                true
+            };
             if fits || (!within && self.rng.chance(60)) {
                 self.items.push(item);
             }
@@ -301,7 +367,11 @@ impl World {
             span: Span::Covered,
             ended: true,
         };
-        self.items.push(Item::everywhere(Record::Tick(Tick { settings: number, at: now, feeds: feeds.iter().map(last).collect() })));
+        self.items.push(Item::everywhere(Record::Tick(Tick {
+            settings: number,
+            at: now,
+            feeds: feeds.iter().map(last).collect(),
+        })));
         self.items
     }
 
@@ -319,24 +389,40 @@ impl World {
         }
     }
 
-    /// Whether tally can still be exact about this record: nothing that it concerns is final at `bound`.
+    /// Whether tally can still be exact about this record: nothing that it concerns is final at
+    /// `bound`.
     fn is_in_bounds(&self, post: &Post, bound: Micros, now: Micros) -> bool {
         let horizon = self.settings.horizon;
-        let mut topics = self.settings.topics.iter().chain(self.later.iter().flat_map(|later| &later.topics));
+        let mut topics =
+            self.settings.topics.iter().chain(self.later.iter().flat_map(|later| &later.topics));
         let grain = if topics.any(|topic| topic.pane < HOUR) { 5 * MINUTE } else { HOUR };
         let is_final = |post: &Post| pane_start(post.event_time, grain) + grain + horizon <= bound;
-        let exists = |post: &&Post| post.op == Op::Create && post.event_time >= post.arrival - horizon;
-        let items = || self.items.iter().filter_map(|item| if let Record::Post(post) = &item.record { Some(post) } else { None });
+        let exists =
+            |post: &&Post| post.op == Op::Create && post.event_time >= post.arrival - horizon;
+        let items = || {
+            self.items.iter().filter_map(|item| {
+                if let Record::Post(post) = &item.record { Some(post) } else { None }
+            })
+        };
         match post.op {
             Op::Create if !exists(&post) => true,
             Op::Create => {
-                let remembered = |deletion: &Post| !deletes(deletion, post, horizon) || deletion.arrival >= post.event_time - HOUR;
+                let remembered = |deletion: &Post| {
+                    !deletes(deletion, post, horizon) || deletion.arrival >= post.event_time - HOUR
+                };
                 !is_final(post)
-                    && items().filter(exists).filter(|same| same.id == post.id).all(|same| !is_final(same))
+                    && items()
+                        .filter(exists)
+                        .filter(|same| same.id == post.id)
+                        .all(|same| !is_final(same))
                     && items().filter(|other| other.op == Op::Delete).all(remembered)
             }
             Op::Delete | Op::Remove => {
-                post.arrival <= now + horizon && items().filter(exists).filter(|of| deletes(post, of, horizon)).all(|of| !is_final(of))
+                post.arrival <= now + horizon
+                    && items()
+                        .filter(exists)
+                        .filter(|of| deletes(post, of, horizon))
+                        .all(|of| !is_final(of))
             }
             Op::Edit => true,
         }
@@ -357,12 +443,24 @@ impl World {
             if self.rng.chance(15) {
                 continue;
             }
-            let reached = if feed.ended { feed.claimed } else { feed.claimed.max(now - feed.lag - self.rng.between(0, 90 * SECOND)) };
+            let reached = if feed.ended {
+                feed.claimed
+            } else {
+                feed.claimed.max(now - feed.lag - self.rng.between(0, 90 * SECOND))
+            };
             let again = self.rng.chance(10);
-            let from = if again { feed.claimed - self.rng.between(0, 2 * HOUR) } else { feed.claimed };
+            let from =
+                if again { feed.claimed - self.rng.between(0, 2 * HOUR) } else { feed.claimed };
             let span = if self.rng.chance(12) && !again { Span::Silent } else { Span::Covered };
             let epoch = if stale { feed.epoch.saturating_sub(1) } else { feed.epoch };
-            claims.push(FeedTick { feed: feed.name.clone(), epoch, from, reached, span, ended: feed.ended });
+            claims.push(FeedTick {
+                feed: feed.name.clone(),
+                epoch,
+                from,
+                reached,
+                span,
+                ended: feed.ended,
+            });
             feed.furthest = feed.furthest.max(reached);
             if !stale || epoch == feed.epoch {
                 feed.claimed = reached;
@@ -389,7 +487,12 @@ impl World {
             event_time,
             arrival,
             places: self.places(),
-            overlays: self.rng.pick(&[vec![], vec![], vec!["x:flood".to_owned()], vec!["x:flood".to_owned(), "x:flood".to_owned()]]),
+            overlays: self.rng.pick(&[
+                vec![],
+                vec![],
+                vec!["x:flood".to_owned()],
+                vec!["x:flood".to_owned(), "x:flood".to_owned()],
+            ]),
             langs: self.langs(),
             tags: self.tags(),
             topics,
@@ -417,9 +520,14 @@ impl World {
 
     /// A record of a post that there is already, which differs in one thing, or in nothing.
     fn unequal(&mut self) -> Item {
-        let creates: Vec<&Item> =
-            self.items.iter().filter(|item| matches!(&item.record, Record::Post(post) if post.op == Op::Create)).collect();
-        let Some(mut item) = creates.get(self.rng.below(creates.len() as u64) as usize).map(|item| (*item).clone()) else {
+        let creates: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|item| matches!(&item.record, Record::Post(post) if post.op == Op::Create))
+            .collect();
+        let Some(mut item) =
+            creates.get(self.rng.below(creates.len() as u64) as usize).map(|item| (*item).clone())
+        else {
             return self.create(1, self.base, self.base);
         };
         let Record::Post(post) = &mut item.record else {
@@ -439,7 +547,8 @@ impl World {
             6 => post.flags.filtered = !post.flags.filtered,
             7 => post.overlays = vec!["x:flood".to_owned()],
             8 => post.simhash += 1,
-            // The profile's answer, which may be no place; or one who believed otherwise of where the place came from.
+            // The profile's answer, which may be no place; or one who believed otherwise of where
+            // the place came from.
             10 => {
                 post.flags.pending = !post.flags.pending;
                 if self.rng.chance(50) {
@@ -468,7 +577,8 @@ impl World {
         let arrival = self.about(post.as_ref(), arrival);
         let author = id % self.authors;
         let by_alias = alias_of(id).is_some() && self.rng.chance(50);
-        let mut delete = concerns(Op::Delete, if by_alias { PostId::NONE } else { id_of(id) }, arrival);
+        let mut delete =
+            concerns(Op::Delete, if by_alias { PostId::NONE } else { id_of(id) }, arrival);
         delete.alias = alias_of(id).filter(|_| by_alias);
         if by_alias {
             return Item::everywhere(Record::Post(delete));
@@ -537,18 +647,27 @@ impl World {
     }
 
     fn langs(&mut self) -> Vec<String> {
-        let langs: &[&str] = self.rng.pick(&[&[][..], &["en"][..], &["en"][..], &["de", "en"][..], &["und"][..], &["en", "en"][..]]);
+        let langs: &[&str] = self.rng.pick(&[
+            &[][..],
+            &["en"][..],
+            &["en"][..],
+            &["de", "en"][..],
+            &["und"][..],
+            &["en", "en"][..],
+        ]);
         langs.iter().map(|lang| (*lang).to_owned()).collect()
     }
 
     fn tags(&mut self) -> Vec<Tag> {
-        let tags: &[&str] = self.rng.pick(&[&[][..], &["flu"][..], &["Flu"][..], &["flu", "cough"][..]]);
+        let tags: &[&str] =
+            self.rng.pick(&[&[][..], &["flu"][..], &["Flu"][..], &["flu", "cough"][..]]);
         tags.iter().map(|tag| Tag { key: tag.to_lowercase(), written: (*tag).to_owned() }).collect()
     }
 
     /// The number of the settings in force, and some of their topics.
     fn topics(&mut self, event_time: Micros) -> (u32, Vec<TopicMatch>) {
-        let later = self.later.as_ref().filter(|later| self.later_in_log && later.from <= event_time);
+        let later =
+            self.later.as_ref().filter(|later| self.later_in_log && later.from <= event_time);
         let settings = later.unwrap_or(&self.settings);
         let number = settings.number;
         let topics: Vec<String> = settings.topics.iter().map(|topic| topic.id.clone()).collect();
@@ -556,7 +675,11 @@ impl World {
         for id in topics {
             if self.rng.chance(if hits.is_empty() { 55 } else { 30 }) {
                 let voice = self.rng.pick(&[Voice::Own, Voice::News, Voice::Other]);
-                let keys = KEYS.iter().filter(|_| self.rng.chance(40)).map(|key| (*key).to_owned()).collect();
+                let keys = KEYS
+                    .iter()
+                    .filter(|_| self.rng.chance(40))
+                    .map(|key| (*key).to_owned())
+                    .collect();
                 hits.push(TopicMatch { id, voice, keys });
             }
         }
@@ -650,16 +773,20 @@ fn with_later_settings(mut items: Vec<Item>, later: Option<&Settings>, rng: &mut
     let Some(later) = later else {
         return items;
     };
-    let first = items.iter().position(|item| matches!(&item.record, Record::Post(post) if post.settings == later.number));
+    let first = items.iter().position(
+        |item| matches!(&item.record, Record::Post(post) if post.settings == later.number),
+    );
     let latest = first.unwrap_or(items.len()).max(1);
     let at = if rng.chance(50) { latest } else { 1 + rng.below(latest as u64) as usize };
     items.insert(at.min(latest), Item::everywhere(Record::Settings(later.clone())));
     items
 }
 
-/// The same records in another order: the first settings first, later ones before what was read under them.
+/// The same records in another order: the first settings first, later ones before what was read
+/// under them.
 pub(crate) fn shuffled(items: &[Item], rng: &mut Rng) -> Vec<Item> {
-    let (settings, mut rest): (Vec<Item>, Vec<Item>) = items.iter().cloned().partition(|item| matches!(item.record, Record::Settings(_)));
+    let (settings, mut rest): (Vec<Item>, Vec<Item>) =
+        items.iter().cloned().partition(|item| matches!(item.record, Record::Settings(_)));
     rng.shuffle(&mut rest);
     let mut settings = settings.into_iter();
     let mut items: Vec<Item> = settings.next().into_iter().chain(rest).collect();
@@ -671,12 +798,21 @@ pub(crate) fn shuffled(items: &[Item], rng: &mut Rng) -> Vec<Item> {
     items
 }
 
-/// The end of a plain stream: its only feed has covered everything, the clock goes on by the hour, the log ends.
+/// The end of a plain stream: its only feed has covered everything, the clock goes on by the hour,
+/// the log ends.
 pub(crate) fn closing(items: &[Item], beyond: Micros) -> Vec<Item> {
-    let number = items.iter().filter_map(|item| if let Record::Settings(settings) = &item.record { Some(settings.number) } else { None });
+    let number = items.iter().filter_map(|item| {
+        if let Record::Settings(settings) = &item.record { Some(settings.number) } else { None }
+    });
     let settings = number.max().unwrap_or(1);
     let arrivals = || {
-        items.iter().filter_map(|item| if let Record::Post(post) = &item.record { Some(post.arrival.max(post.event_time)) } else { None })
+        items.iter().filter_map(|item| {
+            if let Record::Post(post) = &item.record {
+                Some(post.arrival.max(post.event_time))
+            } else {
+                None
+            }
+        })
     };
     let (Some(first), Some(last)) = (arrivals().min(), arrivals().max()) else {
         return vec![Item::everywhere(Record::End)];
@@ -685,22 +821,41 @@ pub(crate) fn closing(items: &[Item], beyond: Micros) -> Vec<Item> {
     let mut reached = first;
     while reached < last + beyond {
         reached = (reached + HOUR).min(last + beyond);
-        let claim = FeedTick { feed: "a".to_owned(), epoch: 1, from: first, reached, span: Span::Covered, ended: false };
-        closing.push(Item::everywhere(Record::Tick(Tick { settings, at: reached, feeds: vec![claim] })));
+        let claim = FeedTick {
+            feed: "a".to_owned(),
+            epoch: 1,
+            from: first,
+            reached,
+            span: Span::Covered,
+            ended: false,
+        };
+        closing.push(Item::everywhere(Record::Tick(Tick {
+            settings,
+            at: reached,
+            feeds: vec![claim],
+        })));
     }
     closing.push(Item::everywhere(Record::End));
     closing
 }
 
-/// Checks a property on many random streams; on the first that fails it says what is left of it when all that is not needed
-/// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams, `PUMPHANDLE_SEED` the first seed.
-pub(crate) fn each_stream(streams: u64, make: impl Fn(Rng) -> Vec<Item>, property: impl Fn(&[Item], Rng) -> Result<(), String>) {
+/// Checks a property on many random streams; on the first that fails it says what is left of it
+/// when all that is not needed
+/// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams,
+/// `PUMPHANDLE_SEED` the first seed.
+pub(crate) fn each_stream(
+    streams: u64,
+    make: impl Fn(Rng) -> Vec<Item>,
+    property: impl Fn(&[Item], Rng) -> Result<(), String>,
+) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let first = number("PUMPHANDLE_SEED").unwrap_or(0);
     let streams = number("PUMPHANDLE_STREAMS").unwrap_or(streams);
     for seed in first..first + streams {
         let holds = |items: &[Item]| {
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| property(items, Rng::new(!seed))));
+            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                property(items, Rng::new(!seed))
+            }));
             checked.unwrap_or_else(|_| Err("a panic".to_owned()))
         };
         let items = make(Rng::new(seed));
@@ -725,10 +880,16 @@ fn minimise(mut items: Vec<Item>, fails: impl Fn(&[Item]) -> bool) -> Vec<Item> 
             let end = (at + size).min(items.len());
             let last = items.len() - 1;
             let kept = |nth: usize, item: &Item| {
-                matches!(item.record, Record::Settings(_)) || (nth == last && matches!(item.record, Record::Tick(_)))
+                matches!(item.record, Record::Settings(_))
+                    || (nth == last && matches!(item.record, Record::Tick(_)))
             };
             let drop = |nth: usize, item: &Item| (at..end).contains(&nth) && !kept(nth, item);
-            let fewer: Vec<Item> = items.iter().enumerate().filter(|(nth, item)| !drop(*nth, item)).map(|(_, item)| item.clone()).collect();
+            let fewer: Vec<Item> = items
+                .iter()
+                .enumerate()
+                .filter(|(nth, item)| !drop(*nth, item))
+                .map(|(_, item)| item.clone())
+                .collect();
             tries -= 1;
             if fewer.len() < items.len() && fails(&fewer) {
                 items = fewer;

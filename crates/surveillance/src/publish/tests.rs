@@ -1,4 +1,5 @@
-//! Attackers: one who solves exactly what is published, and one who knows this program and tries every day that there can be.
+//! Attackers: one who solves exactly what is published, and one who knows this program and tries
+//! every day that there can be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,8 @@ fn some(rng: &mut Rng) -> u32 {
     rng.below(of) as u32
 }
 
-/// A day's tree. In half of them everybody is placed as deep as can be, so that children add up to their parents exactly.
+/// A day's tree. In half of them everybody is placed as deep as can be, so that children add up to
+/// their parents exactly.
 fn tree(rng: &mut Rng) -> Accounts {
     let exact = rng.chance(50);
     let rest = |rng: &mut Rng| if exact { 0 } else { some(rng) };
@@ -123,7 +125,8 @@ enum Knows {
     WhyItIsMissing,
 }
 
-/// Solves the sums for sets of values, not for intervals: up by all sums of the children, down by all differences from the parent.
+/// Solves the sums for sets of values, not for intervals: up by all sums of the children, down by
+/// all differences from the parent.
 struct Attacker<'a> {
     accounts: &'a Accounts,
     shown: &'a Shown,
@@ -134,8 +137,13 @@ struct Attacker<'a> {
 impl Attacker<'_> {
     fn told(&self, region: &str) -> Values {
         match self.shown.get(region).copied().flatten() {
-            Some(rounded) => Values::between((rounded as usize).saturating_sub(2).max(self.floor), rounded as usize + 2),
-            None if self.knows == Knows::WhyItIsMissing && (self.accounts[region] as usize) < self.floor => {
+            Some(rounded) => Values::between(
+                (rounded as usize).saturating_sub(2).max(self.floor),
+                rounded as usize + 2,
+            ),
+            None if self.knows == Knows::WhyItIsMissing
+                && (self.accounts[region] as usize) < self.floor =>
+            {
                 Values::between(0, self.floor - 1)
             }
             None => Values::between(0, MOST),
@@ -153,7 +161,8 @@ impl Attacker<'_> {
         if parts.is_empty() {
             return self.told(region);
         }
-        let sums = parts.iter().fold(self.rest(region, &parts), |sums, part| sums.plus(&self.up(part)));
+        let sums =
+            parts.iter().fold(self.rest(region, &parts), |sums, part| sums.plus(&self.up(part)));
         self.told(region).and(&sums)
     }
 
@@ -162,7 +171,8 @@ impl Attacker<'_> {
         let ups: Vec<Values> = parts.iter().map(|part| self.up(part)).collect();
         for (nth, part) in parts.iter().enumerate() {
             let others = ups.iter().enumerate().filter(|(other, _)| *other != nth);
-            let others = others.fold(self.rest(region, &parts), |sums, (_, other)| sums.plus(other));
+            let others =
+                others.fold(self.rest(region, &parts), |sums, (_, other)| sums.plus(other));
             self.down(part, &ups[nth].and(&possible.minus(&others)), found);
         }
         found.insert(region.to_owned(), possible.clone());
@@ -188,30 +198,48 @@ fn a_differencing_attacker_recovers_no_small_cell_in_a_thousand_random_trees() {
             let shown = day(kind, &table, &accounts);
             let floor = kind.public_floor().unwrap();
             for (region, number) in &shown {
-                assert!(number.is_none_or(|number| number % 5 == 0 && accounts[region] >= floor), "{region}: {number:?}");
-                assert!(number.is_some() || region == WORLD, "only of the world is it told that it is withheld");
-                let of_tree = [WORLD, &region[..2]].iter().any(|parent| children(parent, &accounts).contains(region));
-                assert!((region == WORLD || of_tree) && kind.allows(table.level(region), region), "{region} is not for the public");
+                assert!(
+                    number.is_none_or(|number| number % 5 == 0 && accounts[region] >= floor),
+                    "{region}: {number:?}"
+                );
+                assert!(
+                    number.is_some() || region == WORLD,
+                    "only of the world is it told that it is withheld"
+                );
+                let of_tree = [WORLD, &region[..2]]
+                    .iter()
+                    .any(|parent| children(parent, &accounts).contains(region));
+                assert!(
+                    (region == WORLD || of_tree) && kind.allows(table.level(region), region),
+                    "{region} is not for the public"
+                );
             }
-            // First levels of a narrative leave no part of the engine: there is nothing to recover them from.
-            let allowed = accounts.iter().filter(|(region, _)| kind.allows(table.level(region), region));
-            let of_kind: Accounts = allowed.map(|(region, count)| (region.clone(), *count)).collect();
+            // First levels of a narrative leave no part of the engine: there is nothing to recover
+            // them from.
+            let allowed =
+                accounts.iter().filter(|(region, _)| kind.allows(table.level(region), region));
+            let of_kind: Accounts =
+                allowed.map(|(region, count)| (region.clone(), *count)).collect();
             numbers += shown.values().flatten().count();
             for knows in [Knows::Nothing, Knows::WhyItIsMissing] {
-                let attacker = Attacker { accounts: &of_kind, shown: &shown, floor: floor as usize, knows };
+                let attacker =
+                    Attacker { accounts: &of_kind, shown: &shown, floor: floor as usize, knows };
                 for (region, possible) in attacker.conclude() {
                     let truth = accounts[&region] as usize;
                     assert!(possible.0[truth], "seed {seed}: the attacker is wrong about {region}");
                     cells += 1;
                     let is_shown = shown.get(&region).copied().flatten().is_some();
-                    for_others += usize::from(!is_shown && truth >= floor as usize && knows == Knows::Nothing);
+                    for_others += usize::from(
+                        !is_shown && truth >= floor as usize && knows == Knows::Nothing,
+                    );
                     if (1..=10).contains(&truth) {
                         small += 1;
                         let members = possible.members();
                         narrowest = narrowest.min(members.len());
                         assert!(
                             members[0] == 0 && members.len() >= 5,
-                            "seed {seed}, {kind:?}, {knows:?}: {region} has {truth} accounts, and the attacker knows {members:?} by {shown:?}"
+                            "seed {seed}, {kind:?}, {knows:?}: {region} has {truth} accounts, and \
+                                the attacker knows {members:?} by {shown:?}"
                         );
                     }
                 }
@@ -219,12 +247,15 @@ fn a_differencing_attacker_recovers_no_small_cell_in_a_thousand_random_trees() {
         }
     }
     println!(
-        "{TREES} trees for each of 3 kinds, {numbers} numbers shown; {cells} cells solved for exactly, {small} of them with 1 to 10 accounts: \
-         0 recovered, each may be 0 and one of {narrowest} values or more; {for_others} numbers withheld for another's sake"
+        "{TREES} trees for each of 3 kinds, {numbers} numbers shown; {cells} cells solved for \
+            exactly, {small} of them with 1 to 10 accounts: \
+         0 recovered, each may be 0 and one of {narrowest} values or more; {for_others} numbers \
+         withheld for another's sake"
     );
 }
 
-/// Everything that the program would have published the same for: what all such days agree on is told, whatever the reason.
+/// Everything that the program would have published the same for: what all such days agree on is
+/// told, whatever the reason.
 #[test]
 fn who_knows_the_program_and_tries_every_day_that_there_can_be_learns_no_small_cell() {
     const UP_TO: u32 = 18;
@@ -233,7 +264,8 @@ fn who_knows_the_program_and_tries_every_day_that_there_can_be_learns_no_small_c
     for regions in [["DE", "FR", "LU"], ["DE-BE", "DE-BY", "LU"], ["DE-BE", "FR-IDF", "FR-NOR"]] {
         let mut by_shown: BTreeMap<Shown, Vec<Accounts>> = BTreeMap::new();
         for day_number in 0..UP_TO.pow(3) {
-            let counts = [day_number % UP_TO, day_number / UP_TO % UP_TO, day_number / UP_TO / UP_TO];
+            let counts =
+                [day_number % UP_TO, day_number / UP_TO % UP_TO, day_number / UP_TO / UP_TO];
             let mut accounts = Accounts::from([(WORLD.to_owned(), counts.iter().sum())]);
             for (region, count) in regions.iter().zip(counts) {
                 *accounts.entry(region[..2].to_owned()).or_insert(0) += count;
@@ -246,16 +278,23 @@ fn who_knows_the_program_and_tries_every_day_that_there_can_be_learns_no_small_c
         }
         for (shown, same) in &by_shown {
             for region in same[0].keys() {
-                let possible: BTreeSet<u32> = same.iter().map(|accounts| accounts[region]).collect();
+                let possible: BTreeSet<u32> =
+                    same.iter().map(|accounts| accounts[region]).collect();
                 if possible.iter().all(|count| (1..=10).contains(count)) {
                     narrowest = narrowest.min(possible.len());
                 }
                 let is_small = possible.iter().any(|count| (1..=10).contains(count));
-                assert!(!is_small || possible.len() >= 2, "{region} is known to be one of {possible:?} by {shown:?}");
+                assert!(
+                    !is_small || possible.len() >= 2,
+                    "{region} is known to be one of {possible:?} by {shown:?}"
+                );
             }
         }
     }
-    println!("{days} days tried: no small cell is told; where it is told that 1 to 10 are there, they may be {narrowest} numbers or more");
+    println!(
+        "{days} days tried: no small cell is told; where it is told that 1 to 10 are there, they \
+            may be {narrowest} numbers or more"
+    );
 }
 
 #[test]
@@ -267,11 +306,23 @@ fn intervals_are_as_tight_as_sets() {
         let mut tree = Tree::of(Kind::Disease, &table, &accounts, 11);
         tree.withhold();
         let shown = day(Kind::Disease, &table, &accounts);
-        let solved = Attacker { accounts: &accounts, shown: &shown, floor: 11, knows: Knows::WhyItIsMissing }.conclude();
-        for (node, (least, most)) in tree.nodes.iter().zip(tree.bounds()).filter(|(node, _)| !node.is_rest) {
+        let solved = Attacker {
+            accounts: &accounts,
+            shown: &shown,
+            floor: 11,
+            knows: Knows::WhyItIsMissing,
+        }
+        .conclude();
+        for (node, (least, most)) in
+            tree.nodes.iter().zip(tree.bounds()).filter(|(node, _)| !node.is_rest)
+        {
             let members = solved[node.region].members();
             assert_eq!(members[0] as i64, least, "seed {seed}, {}", node.region);
-            assert!(most > 300 || *members.last().unwrap() as i64 == most, "seed {seed}, {}: {most}, {members:?}", node.region);
+            assert!(
+                most > 300 || *members.last().unwrap() as i64 == most,
+                "seed {seed}, {}: {most}, {members:?}",
+                node.region
+            );
         }
     }
 }
@@ -279,8 +330,12 @@ fn intervals_are_as_tight_as_sets() {
 #[test]
 fn what_kinds_forbid_is_not_published_and_numbers_are_rounded() {
     let table = table();
-    let of = |counts: &[(&str, u32)]| -> Accounts { counts.iter().map(|(region, count)| ((*region).to_owned(), *count)).collect() };
-    let usual = |world, germany, bavaria| of(&[(WORLD, world), ("DE", germany), ("DE-BY", bavaria), ("lang:de", world)]);
+    let of = |counts: &[(&str, u32)]| -> Accounts {
+        counts.iter().map(|(region, count)| ((*region).to_owned(), *count)).collect()
+    };
+    let usual = |world, germany, bavaria| {
+        of(&[(WORLD, world), ("DE", germany), ("DE-BY", bavaria), ("lang:de", world)])
+    };
     for kind in [Kind::Sensitive, Kind::Patient, Kind::Crisis] {
         assert_eq!(day(kind, &table, &usual(5000, 900, 300)), Shown::new(), "{kind:?}");
         assert_eq!(kind.published(5000), None);
@@ -289,16 +344,26 @@ fn what_kinds_forbid_is_not_published_and_numbers_are_rounded() {
         let shown = day(kind, &table, accounts);
         shown
             .into_iter()
-            .map(|(region, number)| number.map_or(format!("{region} withheld"), |number| format!("{region} {number}")))
+            .map(|(region, number)| {
+                number.map_or(format!("{region} withheld"), |number| format!("{region} {number}"))
+            })
             .collect()
     };
     assert_eq!(shown(Kind::Disease, &usual(203, 52, 41)), ["001 205", "DE 50", "DE-BY 40"]);
     assert_eq!(shown(Kind::Narrative, &usual(203, 52, 51)), ["001 205", "DE 50"]);
     assert_eq!(shown(Kind::Narrative, &usual(203, 49, 41)), ["001 205"]);
     assert_eq!(shown(Kind::Disease, &usual(10, 9, 0)), ["001 withheld"]);
-    assert_eq!(shown(Kind::Disease, &usual(203, 14, 7)), ["001 205", "DE 15"], "nobody knows how many of Germany are placed no deeper");
+    assert_eq!(
+        shown(Kind::Disease, &usual(203, 14, 7)),
+        ["001 205", "DE 15"],
+        "nobody knows how many of Germany are placed no deeper"
+    );
     let exact = of(&[(WORLD, 200), ("DE", 200), ("DE-BY", 193), ("DE-BE", 7)]);
-    assert_eq!(shown(Kind::Disease, &exact), ["001 200", "DE 200"], "Berlin would be Germany less Bavaria");
+    assert_eq!(
+        shown(Kind::Disease, &exact),
+        ["001 200", "DE 200"],
+        "Berlin would be Germany less Bavaria"
+    );
 }
 
 /// Who counts in two regions is counted twice in their sum: nothing breaks by that.
@@ -309,13 +374,16 @@ fn accounts_in_two_regions_break_nothing() {
         let mut rng = Rng::new(seed);
         let mut accounts = tree(&mut rng);
         for region in ["DE", "FR", "US", WORLD] {
-            let least = children(region, &accounts).iter().map(|part| accounts[part]).max().unwrap_or(0);
+            let least =
+                children(region, &accounts).iter().map(|part| accounts[part]).max().unwrap_or(0);
             if let Some(count) = accounts.get_mut(region) {
                 *count = (*count * rng.below(100) as u32 / 100).max(least);
             }
         }
         for (region, number) in day(Kind::Disease, &table, &accounts) {
-            assert!(number.is_none_or(|number| accounts[&region] >= 11 && number.abs_diff(accounts[&region]) <= 2));
+            assert!(number.is_none_or(
+                |number| accounts[&region] >= 11 && number.abs_diff(accounts[&region]) <= 2
+            ));
         }
     }
 }

@@ -63,7 +63,9 @@ fn a_changed_entry_renames_its_chunk_and_few_others() {
         let mut writer = Writer { sizes: Sizes { max: 4_000, ..SMALL }, ..Writer::new(&known) };
         writer.put_map(map).into_iter().collect()
     };
-    let map: Map = (0..2_000_u32).map(|key| (key.wrapping_mul(0x9e37_79b9), vec![1; key as usize % 20])).collect();
+    let map: Map = (0..2_000_u32)
+        .map(|key| (key.wrapping_mul(0x9e37_79b9), vec![1; key as usize % 20]))
+        .collect();
     let before = names(&map);
     let mut renamed = 0;
     for (nth, key) in map.keys().enumerate().step_by(40) {
@@ -93,7 +95,9 @@ fn an_unchanged_map_is_named_not_written() {
 
 #[test]
 fn a_long_part_is_cut_at_four_mebibytes() {
-    for (length, chunks) in [(CHUNK_BYTES_MAX - 5, 1), (CHUNK_BYTES_MAX - 4, 2), (2 * CHUNK_BYTES_MAX, 3)] {
+    for (length, chunks) in
+        [(CHUNK_BYTES_MAX - 5, 1), (CHUNK_BYTES_MAX - 4, 2), (2 * CHUNK_BYTES_MAX, 3)]
+    {
         let known = BTreeSet::new();
         let mut writer = Writer::new(&known);
         writer.put(&"x".repeat(length));

@@ -38,7 +38,8 @@ impl Clock {
         self.feeds.values().map(|feed| feed.reached).max()
     }
 
-    /// Takes a tick in; `settings` are those that the log holds, oldest first. The watermark never falls.
+    /// Takes a tick in; `settings` are those that the log holds, oldest first. The watermark never
+    /// falls.
     pub(crate) fn tick(&mut self, tick: &Tick, settings: &[Settings]) {
         for claim in &tick.feeds {
             let from = claim.from.max(EARLIEST);
@@ -63,7 +64,8 @@ impl Clock {
                 feed.touch(from, claim.reached);
             }
             if feed.ended || claim.ended {
-                // An ended feed covers on from where it ended; one that has come back, or goes on ending, doesn't from there.
+                // An ended feed covers on from where it ended; one that has come back, or goes on
+                // ending, doesn't from there.
                 feed.touch(before, feed.told.max(feed.reached + 1));
                 feed.ended = claim.ended;
             }
@@ -71,7 +73,8 @@ impl Clock {
         let Some(newest) = settings.last() else {
             return;
         };
-        let feeds: Option<Vec<&Feed>> = newest.feeds.iter().map(|setting| self.feeds.get(&setting.name)).collect();
+        let feeds: Option<Vec<&Feed>> =
+            newest.feeds.iter().map(|setting| self.feeds.get(&setting.name)).collect();
         let Some(feeds) = feeds else {
             // One of them has not ticked yet.
             return;
@@ -81,7 +84,9 @@ impl Clock {
             return;
         };
         // What was read under older settings says nothing of the time for which newer ones hold.
-        let until = |number: u32| settings.iter().filter(|later| later.number > number).map(|later| later.from).min();
+        let until = |number: u32| {
+            settings.iter().filter(|later| later.number > number).map(|later| later.from).min()
+        };
         let reached = running()
             .filter(|feed| feed.reached >= leader - newest.lateness)
             .map(|feed| feed.reached.min(until(feed.settings).unwrap_or(Micros::MAX)))
@@ -94,8 +99,15 @@ impl Clock {
         self.watermark = self.watermark.max(Some(watermark));
     }
 
-    /// What has changed in the coverage of hourly panes that begin before `until`, and forgets what is older than `horizon_start`.
-    pub(crate) fn coverage(&mut self, settings: &Settings, horizon_start: Option<Micros>, until: Micros, out: &mut Vec<Coverage>) {
+    /// What has changed in the coverage of hourly panes that begin before `until`, and forgets what
+    /// is older than `horizon_start`.
+    pub(crate) fn coverage(
+        &mut self,
+        settings: &Settings,
+        horizon_start: Option<Micros>,
+        until: Micros,
+        out: &mut Vec<Coverage>,
+    ) {
         for setting in settings.feeds.iter().filter(|feed| feed.whole) {
             let Some(feed) = self.feeds.get_mut(&setting.name) else {
                 continue;
@@ -125,13 +137,17 @@ impl Clock {
     }
 }
 
-/// The coverage of so long a time is asked for by any window: its own length, and the baselines before it.
+/// The coverage of so long a time is asked for by any window: its own length, and the baselines
+/// before it.
 const COVERAGE_REACH: Micros = 80 * DAY;
 
-/// The hours in `[from, to)` whose coverage is told. Of a longer stretch than anything asks for, a wrong clock's or a file's with a gap
+/// The hours in `[from, to)` whose coverage is told. Of a longer stretch than anything asks for, a
+/// wrong clock's or a file's with a gap
 /// of years, these are the first and the last: windows are judged near its ends only.
 pub(crate) fn hours_told(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {
-    let hours = |from: Micros, to: Micros| (0..).map(move |hour| from + hour * HOUR).take_while(move |start| *start < to);
+    let hours = |from: Micros, to: Micros| {
+        (0..).map(move |hour| from + hour * HOUR).take_while(move |start| *start < to)
+    };
     let (first_to, last_from) = if to - from > 2 * COVERAGE_REACH {
         (from + COVERAGE_REACH, from + pane_border(to - COVERAGE_REACH - from, HOUR))
     } else {
@@ -176,7 +192,11 @@ impl Spans {
 
     pub(crate) fn within(&self, from: Micros, to: Micros) -> Micros {
         let before = self.0.range(..from).next_back();
-        before.into_iter().chain(self.0.range(from..to.max(from))).map(|(&start, &end)| (end.min(to) - start.max(from)).max(0)).sum()
+        before
+            .into_iter()
+            .chain(self.0.range(from..to.max(from)))
+            .map(|(&start, &end)| (end.min(to) - start.max(from)).max(0))
+            .sum()
     }
 
     pub(crate) fn forget(&mut self, before: Micros) {

@@ -1,26 +1,32 @@
 //! Distinct authors of every window of a series, kept up to date post by post.
 //!
-//! For each author the panes with posts; for each window length how many authors every window holds, as differences:
-//! an author's post in pane p is in the windows that end after p and begin at or before it, and only those that no
-//! neighbouring post of the same author already fills become one larger. So a post costs two additions a length, whatever
+//! For each author the panes with posts; for each window length how many authors every window
+//! holds, as differences:
+//! an author's post in pane p is in the windows that end after p and begin at or before it, and
+//! only those that no
+//! neighbouring post of the same author already fills become one larger. So a post costs two
+//! additions a length, whatever
 //! the length, and a deletion undoes exactly what the post did.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Counts panes of one length from the origin of time; as a window's end it is the first pane no longer in it.
+/// Counts panes of one length from the origin of time; as a window's end it is the first pane no
+/// longer in it.
 pub(crate) type Pane = i32;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Distinct {
     /// (author, pane) → posts.
     posts: BTreeMap<(u64, Pane), u32>,
-    /// For each window length: window end → change in the number of authors against the window before.
+    /// For each window length: window end → change in the number of authors against the window
+    /// before.
     change: Vec<BTreeMap<Pane, i32>>,
 }
 
 impl Distinct {
-    /// Counts one more post. `starts` are the window starts for which this pseudonym is the one in force.
+    /// Counts one more post. `starts` are the window starts for which this pseudonym is the one in
+    /// force.
     /// Calls `touched(length index, first end, last end)` for the windows whose value changed.
     pub(crate) fn add(
         &mut self,
@@ -65,12 +71,24 @@ impl Distinct {
         by: i32,
         touched: &mut impl FnMut(usize, Pane, Pane),
     ) {
-        let before = self.posts.range((author, Pane::MIN)..(author, pane)).next_back().map(|((_, before), _)| *before);
-        let after = self.posts.range((author, pane + 1)..=(author, Pane::MAX)).next().map(|((_, after), _)| *after);
+        let before = self
+            .posts
+            .range((author, Pane::MIN)..(author, pane))
+            .next_back()
+            .map(|((_, before), _)| *before);
+        let after = self
+            .posts
+            .range((author, pane + 1)..=(author, Pane::MAX))
+            .next()
+            .map(|((_, after), _)| *after);
         self.change.resize_with(lengths.len().max(self.change.len()), BTreeMap::new);
         for (index, &length) in lengths.iter().enumerate() {
-            let first = before.map_or(pane + 1, |before| (before + length + 1).max(pane + 1)).max(starts.start.saturating_add(length));
-            let last = after.map_or(pane + length, |after| after.min(pane + length)).min(starts.end.saturating_add(length - 1));
+            let first = before
+                .map_or(pane + 1, |before| (before + length + 1).max(pane + 1))
+                .max(starts.start.saturating_add(length));
+            let last = after
+                .map_or(pane + length, |after| after.min(pane + length))
+                .min(starts.end.saturating_add(length - 1));
             if first > last {
                 continue;
             }
@@ -87,7 +105,10 @@ impl Distinct {
 
     /// Distinct authors in the window of this length that ends at `end`.
     pub(crate) fn authors(&self, length_index: usize, end: Pane) -> u32 {
-        let sum: i32 = self.change.get(length_index).map_or(0, |change| change.range(..=end).map(|(_, by)| by).sum());
+        let sum: i32 = self
+            .change
+            .get(length_index)
+            .map_or(0, |change| change.range(..=end).map(|(_, by)| by).sum());
         u32::try_from(sum).unwrap_or(0)
     }
 
@@ -102,12 +123,16 @@ impl Distinct {
         for ((author, pane), posts) in &self.posts {
             panes.entry(*pane).or_default().push((*author, *posts));
         }
-        panes.into_iter().flat_map(|(pane, authors)| authors.into_iter().map(move |(author, posts)| (pane, author, posts)))
+        panes.into_iter().flat_map(|(pane, authors)| {
+            authors.into_iter().map(move |(author, posts)| (pane, author, posts))
+        })
     }
 
     /// (length index, window end, change in the number of authors).
     pub(crate) fn changes(&self) -> impl Iterator<Item = (u32, Pane, i32)> {
-        (0..).zip(&self.change).flat_map(|(index, change)| change.iter().map(move |(end, by)| (index, *end, *by)))
+        (0..)
+            .zip(&self.change)
+            .flat_map(|(index, change)| change.iter().map(move |(end, by)| (index, *end, *by)))
     }
 
     pub(crate) fn restore_posts(&mut self, author: u64, pane: Pane, posts: u32) {
@@ -119,7 +144,8 @@ impl Distinct {
         self.change[length_index].insert(end, by);
     }
 
-    /// Forgets posts in panes before `pane`, and folds the differences of windows that end before `end`.
+    /// Forgets posts in panes before `pane`, and folds the differences of windows that end before
+    /// `end`.
     pub(crate) fn forget(&mut self, pane: Pane, end: Pane) {
         self.posts.retain(|(_, at), _| *at >= pane);
         for change in &mut self.change {

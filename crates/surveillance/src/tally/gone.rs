@@ -1,6 +1,7 @@
 //! What is known to be deleted: posts by id or alias, and accounts with all their earlier posts.
 //!
-//! A deletion may come before its post; so it is held as long as a post that it concerns may still arrive.
+//! A deletion may come before its post; so it is held as long as a post that it concerns may still
+//! arrive.
 
 use record::Micros;
 use record::time::{HOUR, pane_start};
@@ -33,7 +34,8 @@ impl Gone {
         }
     }
 
-    /// Whether a deletion counts against this post: one by id if it arrived by `event_time` + `horizon`, whichever came first;
+    /// Whether a deletion counts against this post: one by id if it arrived by `event_time` +
+    /// `horizon`, whichever came first;
     /// one by account also only if the post had arrived before it.
     pub(crate) fn holds(&self, post: &record::Post, horizon: Micros) -> bool {
         let by = post.event_time + horizon;
@@ -50,11 +52,18 @@ impl Gone {
         writer.put_map(by_hour(self.posts.iter().map(|(print, arrival)| (*print, *arrival))));
         writer.put_map(by_hour(self.aliases.iter().map(|(alias, arrival)| (*alias, *arrival))));
         let accounts = self.accounts.iter();
-        writer.put_map(by_hour(accounts.flat_map(|(author, arrivals)| arrivals.iter().map(|arrival| (*author, *arrival)))));
+        writer
+            .put_map(by_hour(accounts.flat_map(|(author, arrivals)| {
+                arrivals.iter().map(|arrival| (*author, *arrival))
+            })));
     }
 
     pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Gone, RestoreError> {
-        let mut gone = Gone { posts: reader.take_map()?, aliases: reader.take_map()?, accounts: FxHashMap::default() };
+        let mut gone = Gone {
+            posts: reader.take_map()?,
+            aliases: reader.take_map()?,
+            accounts: FxHashMap::default(),
+        };
         for (author, arrival) in reader.take_map::<u64, Micros, Vec<_>>()? {
             gone.remove_account(author, arrival);
         }
@@ -76,7 +85,8 @@ fn keep_least(map: &mut FxHashMap<u64, Micros>, key: u64, arrival: Micros) {
     map.entry(key).and_modify(|known| *known = arrival.min(*known)).or_insert(arrival);
 }
 
-/// What has come last stands together; a hash map's own order would make equal states unequal bytes.
+/// What has come last stands together; a hash map's own order would make equal states unequal
+/// bytes.
 fn by_hour(deletions: impl Iterator<Item = (u64, Micros)>) -> Vec<(u64, Micros)> {
     let mut deletions: Vec<(u64, Micros)> = deletions.collect();
     deletions.sort_unstable_by_key(|(what, arrival)| (pane_start(*arrival, HOUR), *what, *arrival));

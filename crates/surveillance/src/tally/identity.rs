@@ -1,7 +1,10 @@
-//! Which posts are known: one entry a post, in blocks of an hour of event time, until the hour is final.
+//! Which posts are known: one entry a post, in blocks of an hour of event time, until the hour is
+//! final.
 //!
-//! Exact counting needs the identity of every post, also of those that match no topic; so an entry is small: a print of eight
-//! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20 bytes in all. A block is a sorted
+//! Exact counting needs the identity of every post, also of those that match no topic; so an entry
+//! is small: a print of eight
+//! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20
+//! bytes in all. A block is a sorted
 //! run and a small tail; one filter over all blocks answers "never seen" for almost every new post.
 //! Posts that match a topic are kept whole, in wire form, since they may have to be taken back.
 
@@ -19,17 +22,20 @@ use crate::snapshot::{ChunkName, Reader, RestoreError, Writer};
 /// An author's clock may be this far ahead of arrival before its time is replaced.
 pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
 
-/// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the run.
+/// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the
+/// run.
 const TAIL_MIN: usize = 1024;
 
-/// Bases beyond this many in one hour are kept without their tags: the tags only order unequal records of one post.
+/// Bases beyond this many in one hour are kept without their tags: the tags only order unequal
+/// records of one post.
 const BASES_MAX: usize = (1 << 24) - 1;
 
 /// What of a post its denominators depend on, and by which unequal records of one post are ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Basis {
     pub(crate) filtered: bool,
-    /// How many posts it stands for in the denominators of its regions: those beside the tree count it once.
+    /// How many posts it stands for in the denominators of its regions: those beside the tree count
+    /// it once.
     pub(crate) weight: u32,
     pub(crate) path: String,
     pub(crate) overlays: Vec<String>,
@@ -59,7 +65,8 @@ pub(crate) struct Known {
     basis: u32,
 }
 
-/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40 bits), basis (24 bits).
+/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40
+/// bits), basis (24 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     print_high: u32,
@@ -70,10 +77,19 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// None where the times are too far apart to be held; such a record is late, and never gets here.
-    fn new(print: u64, hour: Micros, event_time: Micros, arrival: Micros, basis: u32) -> Option<Entry> {
+    /// None where the times are too far apart to be held; such a record is late, and never gets
+    /// here.
+    fn new(
+        print: u64,
+        hour: Micros,
+        event_time: Micros,
+        arrival: Micros,
+        basis: u32,
+    ) -> Option<Entry> {
         let event = u32::try_from(event_time - hour).ok()?;
-        let delay = u64::try_from(arrival - event_time + AHEAD_MAX).ok().filter(|delay| *delay < 1 << 40)?;
+        let delay = u64::try_from(arrival - event_time + AHEAD_MAX)
+            .ok()
+            .filter(|delay| *delay < 1 << 40)?;
         Some(Entry {
             print_high: (print >> 32) as u32,
             print_low: print as u32,
@@ -91,19 +107,32 @@ impl Entry {
         ((self.print_high, self.print_low), (self.event, self.delay_low, self.delay_high_and_basis))
     }
 
-    pub(crate) fn of_words(((print_high, print_low), (event, delay_low, delay_high_and_basis)): EntryWords) -> Entry {
+    pub(crate) fn of_words(
+        ((print_high, print_low), (event, delay_low, delay_high_and_basis)): EntryWords,
+    ) -> Entry {
         Entry { print_high, print_low, event, delay_low, delay_high_and_basis }
     }
 
     #[cfg(test)]
     pub(crate) fn with_print(print: u64) -> Entry {
-        Entry { print_high: (print >> 32) as u32, print_low: print as u32, event: 0, delay_low: 0, delay_high_and_basis: 0 }
+        Entry {
+            print_high: (print >> 32) as u32,
+            print_low: print as u32,
+            event: 0,
+            delay_low: 0,
+            delay_high_and_basis: 0,
+        }
     }
 
     fn known(&self, hour: Micros) -> Known {
         let delay = u64::from(self.delay_high_and_basis >> 24) << 32 | u64::from(self.delay_low);
         let event_time = hour + Micros::from(self.event);
-        Known { hour, event_time, arrival: event_time - AHEAD_MAX + delay as Micros, basis: self.delay_high_and_basis & 0x00ff_ffff }
+        Known {
+            hour,
+            event_time,
+            arrival: event_time - AHEAD_MAX + delay as Micros,
+            basis: self.delay_high_and_basis & 0x00ff_ffff,
+        }
     }
 }
 
@@ -128,16 +157,21 @@ impl Matched {
         is_left_out(&self.left_out, topic, region)
     }
 
-    /// Whether this record, whose `own` content and weight it is, counts less than an equally placed `other`.
+    /// Whether this record, whose `own` content and weight it is, counts less than an equally
+    /// placed `other`.
     pub(crate) fn goes_behind(&self, other: (&Post, u32), own: (&Post, u32)) -> bool {
-        // A record whose place was still asked for gives way to the one that has the answer, even if that is no place.
-        let rest = |(post, weight): (&Post, u32)| (post.flags.filtered, post.overlays.clone(), weight, post.flags.pending);
+        // A record whose place was still asked for gives way to the one that has the answer, even
+        // if that is no place.
+        let rest = |(post, weight): (&Post, u32)| {
+            (post.flags.filtered, post.overlays.clone(), weight, post.flags.pending)
+        };
         (rest(other), record::wire::encode_post(other.0).as_slice()) < (rest(own), &*self.wire)
     }
 
     #[expect(
         clippy::unreachable,
-        reason = "the bytes were written by this program in this process, or came out of a chunk with the right hash"
+        reason = "the bytes were written by this program in this process, or came out of a chunk \
+            with the right hash"
     )]
     pub(crate) fn post(&self) -> Post {
         match Record::decode(&self.wire) {
@@ -157,7 +191,8 @@ pub(crate) struct Block {
     run: Run,
     /// Few posts come any more: it takes no more room than it needs.
     settled: bool,
-    /// The chunks in which run, bases and matched posts were last put into a snapshot; none since one of them changed.
+    /// The chunks in which run, bases and matched posts were last put into a snapshot; none since
+    /// one of them changed.
     stored: Stored,
     tail: BTreeMap<u64, Entry>,
     bases: Bases,
@@ -236,7 +271,11 @@ impl Block {
         let tail: Vec<EntryWords> = reader.take_map()?;
         let run: Vec<EntryWords> = reader.take_map()?;
         Ok(Block {
-            tail: tail.into_iter().map(Entry::of_words).map(|entry| (entry.print(), entry)).collect(),
+            tail: tail
+                .into_iter()
+                .map(Entry::of_words)
+                .map(|entry| (entry.print(), entry))
+                .collect(),
             run: Run::of(run.into_iter().map(Entry::of_words).collect()),
             bases: Bases::of(reader.take_map::<u32, Vec<u8>, Vec<_>>()?),
             matched: reader.take_map()?,
@@ -261,20 +300,30 @@ impl Identities {
         let here = self.blocks.get_key_value(&hour);
         // An equal record stands in the same hour; an unequal one may stand anywhere.
         let all = here.into_iter().chain(self.blocks.iter().filter(|(at, _)| **at != hour));
-        all.map(|(hour, block)| (hour, block.find(print))).find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
+        all.map(|(hour, block)| (hour, block.find(print)))
+            .find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
     }
 
     /// The posts with an event time in `[from, to)`.
     pub(crate) fn known_between(&self, from: Micros, to: Micros) -> Vec<Known> {
         let blocks = self.blocks.range(pane_start(from, HOUR)..to);
-        let all = blocks.flat_map(|(hour, block)| block.run.iter().chain(block.tail.values()).map(|entry| entry.known(*hour)));
+        let all = blocks.flat_map(|(hour, block)| {
+            block.run.iter().chain(block.tail.values()).map(|entry| entry.known(*hour))
+        });
         all.filter(|known| (from..to).contains(&known.event_time)).collect()
     }
 
     pub(crate) fn basis(&self, known: &Known) -> Basis {
         match self.blocks.get(&known.hour) {
             Some(block) => block.bases.get(known.basis),
-            None => Basis { filtered: false, weight: 1, path: String::new(), overlays: Vec::new(), langs: Vec::new(), tags: Vec::new() },
+            None => Basis {
+                filtered: false,
+                weight: 1,
+                path: String::new(),
+                overlays: Vec::new(),
+                langs: Vec::new(),
+                tags: Vec::new(),
+            },
         }
     }
 
@@ -299,7 +348,8 @@ impl Identities {
         }
         if !self.filter.insert(print) {
             let posts: usize = self.blocks.values().map(Block::len).sum();
-            // The old one goes before the new one comes: together they would be the largest thing held.
+            // The old one goes before the new one comes: together they would be the largest thing
+            // held.
             self.filter = Filter::default();
             self.filter = Filter::with_room_for(posts + posts / 4);
             for print in self.blocks.values().flat_map(Block::prints) {
@@ -328,12 +378,23 @@ impl Identities {
     }
 
     /// The matching posts of the hours in `[from, to)`, by print.
-    pub(crate) fn matched_between(&self, from: Micros, to: Micros) -> impl Iterator<Item = (u64, &Matched)> {
-        self.blocks.range(from..to.max(from)).flat_map(|(_, block)| block.matched.iter().map(|(print, matched)| (*print, matched)))
+    pub(crate) fn matched_between(
+        &self,
+        from: Micros,
+        to: Micros,
+    ) -> impl Iterator<Item = (u64, &Matched)> {
+        self.blocks
+            .range(from..to.max(from))
+            .flat_map(|(_, block)| block.matched.iter().map(|(print, matched)| (*print, matched)))
     }
 
-    /// Drops the entries of hours that began before `hour`, and their whole posts unless `keep` says a longer pane still needs them.
-    pub(crate) fn forget(&mut self, hour: Micros, keep: impl Fn(Micros, &Post) -> bool) -> Vec<(u64, Post)> {
+    /// Drops the entries of hours that began before `hour`, and their whole posts unless `keep`
+    /// says a longer pane still needs them.
+    pub(crate) fn forget(
+        &mut self,
+        hour: Micros,
+        keep: impl Fn(Micros, &Post) -> bool,
+    ) -> Vec<(u64, Post)> {
         let mut dropped = Vec::new();
         let old: Vec<Micros> = self.blocks.range(..hour).map(|(hour, _)| *hour).collect();
         for hour in old {
@@ -363,7 +424,11 @@ impl Identities {
     }
 
     /// Puts a block back.
-    pub(crate) fn restore(&mut self, hour: Micros, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+    pub(crate) fn restore(
+        &mut self,
+        hour: Micros,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), RestoreError> {
         self.blocks.insert(hour, Block::restore(reader)?);
         Ok(())
     }
@@ -394,7 +459,11 @@ impl Bases {
             return *at;
         }
         if self.ends.len() >= BASES_MAX || self.bytes.len() + wire.len() > u32::MAX as usize {
-            return if basis.tags.is_empty() { 0 } else { self.intern(&Basis { tags: Vec::new(), ..basis.clone() }) };
+            return if basis.tags.is_empty() {
+                0
+            } else {
+                self.intern(&Basis { tags: Vec::new(), ..basis.clone() })
+            };
         }
         let at = self.ends.len() as u32;
         self.bytes.extend_from_slice(&wire);
@@ -429,13 +498,17 @@ impl Bases {
         self.ends.shrink_to_fit();
     }
 
-    #[expect(clippy::expect_used, reason = "the bytes were written by `intern`, or came out of a chunk with the right hash")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the bytes were written by `intern`, or came out of a chunk with the right hash"
+    )]
     fn get(&self, at: u32) -> Basis {
         postcard::from_bytes(self.wire(at as usize)).expect("a kept basis decodes")
     }
 }
 
-/// A Bloom filter over prints (Bloom 1970): four bits in two words, sixteen bits of room a print; about one in three hundred
+/// A Bloom filter over prints (Bloom 1970): four bits in two words, sixteen bits of room a print;
+/// about one in three hundred
 /// new posts is looked up in vain.
 #[derive(Debug, Clone, Default)]
 struct Filter {
@@ -463,7 +536,8 @@ impl Filter {
     }
 
     fn may_hold(&self, print: u64) -> bool {
-        !self.words.is_empty() && self.places(print).into_iter().all(|(word, bits)| self.words[word] & bits == bits)
+        !self.words.is_empty()
+            && self.places(print).into_iter().all(|(word, bits)| self.words[word] & bits == bits)
     }
 
     fn places(&self, print: u64) -> [(usize, u64); 2] {

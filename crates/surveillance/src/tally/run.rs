@@ -1,6 +1,7 @@
 //! A sorted run of entries, cut into shards by the first bits of their prints.
 //!
-//! Of an hour at fifty posts a second one vector would be megabytes, and such vectors, grown and freed hour after hour, leave
+//! Of an hour at fifty posts a second one vector would be megabytes, and such vectors, grown and
+//! freed hour after hour, leave
 //! holes in memory that nothing fits. Shards are small, each exactly as long as it must be.
 
 use super::identity::Entry;
@@ -54,7 +55,8 @@ impl Run {
         self.len += entries.len();
         let bits = if self.len < SHARDED_FROM { 0 } else { SHARD_BITS };
         if bits > self.bits || self.shards.is_empty() {
-            let mut all: Vec<Entry> = std::mem::take(&mut self.shards).into_iter().flatten().collect();
+            let mut all: Vec<Entry> =
+                std::mem::take(&mut self.shards).into_iter().flatten().collect();
             all.extend(entries);
             // Two sorted runs: the standard sort merges them in one pass.
             all.sort();
@@ -69,7 +71,8 @@ impl Run {
     fn put(&mut self, mut entries: &[Entry]) {
         while let Some(first) = entries.first() {
             let at = self.shard_of(first.print());
-            let (own, rest) = entries.split_at(entries.partition_point(|entry| self.shard_of(entry.print()) == at));
+            let (own, rest) = entries
+                .split_at(entries.partition_point(|entry| self.shard_of(entry.print()) == at));
             entries = rest;
             let shard = &mut self.shards[at];
             shard.reserve_exact(own.len());
@@ -83,7 +86,8 @@ impl Run {
     }
 }
 
-/// Prints of one shard are uniform behind their first `bits`, so where one must stand follows from its value; a few steps correct
+/// Prints of one shard are uniform behind their first `bits`, so where one must stand follows from
+/// its value; a few steps correct
 /// the guess.
 fn find_in(shard: &[Entry], print: u64, bits: u32) -> Option<usize> {
     let guess = ((u128::from(print << bits) * shard.len() as u128) >> 64) as usize;

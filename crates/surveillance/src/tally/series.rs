@@ -1,4 +1,5 @@
-//! The cells of one (topic, region): posts, distinct authors, sample; and what of them has changed since the last frame.
+//! The cells of one (topic, region): posts, distinct authors, sample; and what of them has changed
+//! since the last frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,7 +16,8 @@ pub(crate) const SAMPLE_POSTS_MAX: usize = 64;
 /// Windows that end this many panes after the one that the watermark is in still have steps.
 const OPEN_AHEAD: Pane = 3;
 
-/// Steps of an open window told in one frame; the first ones, since the first that passes the bound is what is asked for.
+/// Steps of an open window told in one frame; the first ones, since the first that passes the bound
+/// is what is asked for.
 const STEPS_MAX: usize = 1024;
 
 /// Panes of one length and the windows over them.
@@ -91,7 +93,8 @@ pub(crate) struct Series {
     pub(crate) steps_beyond: BTreeMap<(Pane, Pane), u32>,
 }
 
-/// What distinct counts were just after a post, for each window length, of the open windows that end at `end`.
+/// What distinct counts were just after a post, for each window length, of the open windows that
+/// end at `end`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StepAt {
     end: Pane,
@@ -104,7 +107,8 @@ pub(crate) struct StepAt {
 pub(crate) type Pseudonyms = Vec<(u64, Range<Pane>)>;
 
 impl Series {
-    /// `open_end` is the end of the pane that the watermark is in, where steps of open windows are wanted.
+    /// `open_end` is the end of the pane that the watermark is in, where steps of open windows are
+    /// wanted.
     pub(crate) fn add(
         &mut self,
         grid: &Grid,
@@ -120,7 +124,8 @@ impl Series {
         self.changed_panes.insert(pane);
         let changed = &mut self.changed_windows;
         changed.resize(grid.lengths.len(), None);
-        let mut touched = |index: usize, first: Pane, last: Pane| widen(&mut changed[index], first, last);
+        let mut touched =
+            |index: usize, first: Pane, last: Pane| widen(&mut changed[index], first, last);
         if post.flags.filtered {
             cell.posts_filtered += 1;
             for (author, starts) in pseudonyms {
@@ -150,25 +155,42 @@ impl Series {
         let Some(open_end) = open_end else {
             return;
         };
-        // A window has steps from when the watermark is in its last pane or that has a post; then every post of the window is one.
+        // A window has steps from when the watermark is in its last pane or that has a post; then
+        // every post of the window is one.
         let newest = self.cells.last_key_value().map_or(pane, |(newest, _)| *newest);
         for end in open_end.max(pane + 1)..=open_end.max(newest.min(open_end + OPEN_AHEAD) + 1) {
-            for (changed, _) in self.changed_windows.iter_mut().zip(&grid.lengths).filter(|(_, length)| pane >= end - **length) {
-                // Told even where its author was in the window before: a post more may be what a floor still asked for.
+            for (changed, _) in self
+                .changed_windows
+                .iter_mut()
+                .zip(&grid.lengths)
+                .filter(|(_, length)| pane >= end - **length)
+            {
+                // Told even where its author was in the window before: a post more may be what a
+                // floor still asked for.
                 widen(changed, end, end);
             }
             if self.steps.len() >= STEPS_MAX {
                 *self.steps_beyond.entry((end, pane)).or_default() += 1;
                 continue;
             }
-            let authors =
-                (0..grid.lengths.len()).map(|index| (self.authors.authors(index, end), self.authors_self.authors(index, end))).collect();
+            let authors = (0..grid.lengths.len())
+                .map(|index| {
+                    (self.authors.authors(index, end), self.authors_self.authors(index, end))
+                })
+                .collect();
             self.steps.push(StepAt { end, pane, event_time: post.event_time, authors });
         }
     }
 
-    /// Returns whether the sample of the pane must be made anew, because one of its posts has left and others wait.
-    pub(crate) fn remove(&mut self, grid: &Grid, post: &Post, hit: &TopicMatch, pseudonyms: &Pseudonyms) -> bool {
+    /// Returns whether the sample of the pane must be made anew, because one of its posts has left
+    /// and others wait.
+    pub(crate) fn remove(
+        &mut self,
+        grid: &Grid,
+        post: &Post,
+        hit: &TopicMatch,
+        pseudonyms: &Pseudonyms,
+    ) -> bool {
         let pane = grid.pane_of(post.event_time);
         let Some(cell) = self.cells.get_mut(&pane) else {
             return false;
@@ -176,7 +198,8 @@ impl Series {
         self.changed_panes.insert(pane);
         let changed = &mut self.changed_windows;
         changed.resize(grid.lengths.len(), None);
-        let mut touched = |index: usize, first: Pane, last: Pane| widen(&mut changed[index], first, last);
+        let mut touched =
+            |index: usize, first: Pane, last: Pane| widen(&mut changed[index], first, last);
         if post.flags.filtered {
             cell.posts_filtered = cell.posts_filtered.saturating_sub(1);
             for (author, starts) in pseudonyms {
@@ -206,18 +229,25 @@ impl Series {
         }
     }
 
-    /// The steps that concern the window of this length that ends at `end`, posts counted back from `posts`.
+    /// The steps that concern the window of this length that ends at `end`, posts counted back from
+    /// `posts`.
     pub(crate) fn steps_of(&self, index: usize, length: Pane, end: Pane, posts: u32) -> Vec<Step> {
         let within = |step: &&StepAt| step.end == end && step.pane >= end - length;
         let steps: Vec<&StepAt> = self.steps.iter().filter(within).collect();
-        let beyond: u32 = self.steps_beyond.range((end, end - length)..(end, end)).map(|(_, posts)| posts).sum();
+        let beyond: u32 =
+            self.steps_beyond.range((end, end - length)..(end, end)).map(|(_, posts)| posts).sum();
         let count = steps.len() as u32 + beyond;
         steps
             .into_iter()
             .zip(1..)
             .filter_map(|(step, nth)| {
                 let (authors, authors_self) = *step.authors.get(index)?;
-                Some(Step { event_time: step.event_time, authors, authors_self, posts: posts.saturating_sub(count - nth) })
+                Some(Step {
+                    event_time: step.event_time,
+                    authors,
+                    authors_self,
+                    posts: posts.saturating_sub(count - nth),
+                })
             })
             .collect()
     }
@@ -227,7 +257,10 @@ impl Series {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.cells.is_empty() && self.authors.is_empty() && self.authors_filtered.is_empty() && self.changed_panes.is_empty()
+        self.cells.is_empty()
+            && self.authors.is_empty()
+            && self.authors_filtered.is_empty()
+            && self.changed_panes.is_empty()
     }
 }
 

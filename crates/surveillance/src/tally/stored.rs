@@ -1,6 +1,7 @@
 //! A tally as a snapshot: in which parts, in which order.
 //!
-//! What can grow long goes entry by entry, with what changes together side by side: authors by pane, deletions by hour.
+//! What can grow long goes entry by entry, with what changes together side by side: authors by
+//! pane, deletions by hour.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,12 @@ const STAGE: &str = "tally";
 type SeriesKey = (u32, u32);
 
 /// What of a series is no cell and no author.
-type Changes = (std::collections::BTreeSet<Pane>, Vec<Option<(Pane, Pane)>>, Vec<StepAt>, BTreeMap<(Pane, Pane), u32>);
+type Changes = (
+    std::collections::BTreeSet<Pane>,
+    Vec<Option<(Pane, Pane)>>,
+    Vec<StepAt>,
+    BTreeMap<(Pane, Pane), u32>,
+);
 
 impl Tally {
     /// The state, in chunks; those that haven't changed since the last snapshot are only named.
@@ -36,20 +42,35 @@ impl Tally {
         writer.put(&self.series.keys().collect::<Vec<_>>());
         let all = || {
             let topics = (0_u32..).zip(self.series.values());
-            topics.flat_map(|(topic, regions)| regions.iter().map(move |(region, series)| ((topic, *region), series)))
+            topics.flat_map(|(topic, regions)| {
+                regions.iter().map(move |(region, series)| ((topic, *region), series))
+            })
         };
-        writer.put_map(
-            all().map(|(key, series)| (key, (&series.changed_panes, &series.changed_windows, &series.steps, &series.steps_beyond))),
-        );
-        writer.put_map(all().flat_map(|(key, series)| series.cells.iter().map(move |(pane, cell)| ((key, pane), cell))));
+        writer.put_map(all().map(|(key, series)| {
+            (
+                key,
+                (
+                    &series.changed_panes,
+                    &series.changed_windows,
+                    &series.steps,
+                    &series.steps_beyond,
+                ),
+            )
+        }));
+        writer.put_map(all().flat_map(|(key, series)| {
+            series.cells.iter().map(move |(pane, cell)| ((key, pane), cell))
+        }));
         writer.put_map(all().flat_map(|(key, series)| {
             each_distinct(series).flat_map(move |(which, distinct)| {
-                distinct.posts_by_pane().map(move |(pane, author, posts)| ((key, which, pane, author), posts))
+                distinct
+                    .posts_by_pane()
+                    .map(move |(pane, author, posts)| ((key, which, pane, author), posts))
             })
         }));
         writer.put_map(all().flat_map(|(key, series)| {
-            each_distinct(series)
-                .flat_map(move |(which, distinct)| distinct.changes().map(move |(length, end, by)| ((key, which, length, end), by)))
+            each_distinct(series).flat_map(move |(which, distinct)| {
+                distinct.changes().map(move |(length, end, by)| ((key, which, length, end), by))
+            })
         }));
         writer.put(&self.identities.blocks_mut().keys().copied().collect::<Vec<Micros>>());
         for block in self.identities.blocks_mut().values_mut() {
@@ -76,17 +97,30 @@ impl Tally {
         tally.changed_totals = reader.take_map::<_, (), Keys<_>>()?.0;
         let topics: Vec<String> = reader.take()?;
         let mut all: BTreeMap<SeriesKey, Series> = BTreeMap::new();
-        for (key, (changed_panes, changed_windows, steps, steps_beyond)) in reader.take_map::<SeriesKey, Changes, Vec<_>>()? {
-            all.insert(key, Series { changed_panes, changed_windows, steps, steps_beyond, ..Series::default() });
+        for (key, (changed_panes, changed_windows, steps, steps_beyond)) in
+            reader.take_map::<SeriesKey, Changes, Vec<_>>()?
+        {
+            all.insert(
+                key,
+                Series { changed_panes, changed_windows, steps, steps_beyond, ..Series::default() },
+            );
         }
         for ((key, pane), cell) in reader.take_map::<(SeriesKey, Pane), Cell, Vec<_>>()? {
             all.entry(key).or_default().cells.insert(pane, cell);
         }
-        for ((key, which, pane, author), posts) in reader.take_map::<(SeriesKey, u8, Pane, u64), u32, Vec<_>>()? {
+        for ((key, which, pane, author), posts) in
+            reader.take_map::<(SeriesKey, u8, Pane, u64), u32, Vec<_>>()?
+        {
             distinct_mut(all.entry(key).or_default(), which).restore_posts(author, pane, posts);
         }
-        for ((key, which, length, end), by) in reader.take_map::<(SeriesKey, u8, u32, Pane), i32, Vec<_>>()? {
-            distinct_mut(all.entry(key).or_default(), which).restore_change(length as usize, end, by);
+        for ((key, which, length, end), by) in
+            reader.take_map::<(SeriesKey, u8, u32, Pane), i32, Vec<_>>()?
+        {
+            distinct_mut(all.entry(key).or_default(), which).restore_change(
+                length as usize,
+                end,
+                by,
+            );
         }
         for ((topic, region), series) in all {
             if let Some(topic) = topics.get(topic as usize) {

@@ -1,4 +1,5 @@
-//! Tally against the naive recount: random streams first, then each rule of counting as a table, then its parts.
+//! Tally against the naive recount: random streams first, then each rule of counting as a table,
+//! then its parts.
 
 use super::*;
 use crate::naive::fold::{Fold, differences};
@@ -28,7 +29,8 @@ impl Partitions {
     fn apply(&mut self, item: &Item) -> Result<Vec<Frame>, String> {
         let count = self.tallies.len() as u64;
         let mut frames = Vec::new();
-        for ((partition, tally), position) in (0..).zip(&mut self.tallies).zip(&mut self.positions) {
+        for ((partition, tally), position) in (0..).zip(&mut self.tallies).zip(&mut self.positions)
+        {
             if item.goes_to(partition, count) {
                 tally.apply(*position, &item.record, &mut frames);
                 // Positions of a log have gaps.
@@ -50,9 +52,15 @@ fn records(items: &[Item]) -> Vec<Record> {
     items.iter().map(|item| item.record.clone()).collect()
 }
 
-/// When the log has ended the panes that its last posts are in are passed too; what was told of windows beyond doesn't matter.
-fn holds_at_the_end(expected: &Recount, rules: &Rules, partitions: &Partitions) -> Result<(), String> {
-    let watermark = partitions.tallies.iter().filter_map(Tally::watermark).max().unwrap_or(Micros::MIN);
+/// When the log has ended the panes that its last posts are in are passed too; what was told of
+/// windows beyond doesn't matter.
+fn holds_at_the_end(
+    expected: &Recount,
+    rules: &Rules,
+    partitions: &Partitions,
+) -> Result<(), String> {
+    let watermark =
+        partitions.tallies.iter().filter_map(Tally::watermark).max().unwrap_or(Micros::MIN);
     let passed = |key: &WindowKey| key.2 - rules.topics[&key.0].pane < watermark;
     let mut told = partitions.fold.recount();
     let mut expected = expected.clone();
@@ -77,7 +85,8 @@ fn counts_as_the_recount_does(items: &[Item], mut rng: Rng) -> Result<(), String
         for item in &log {
             partitions.apply(item)?;
         }
-        holds_at_the_end(&expected, &rules, &partitions).map_err(|why| format!("turn {turn}\n{why}"))?;
+        holds_at_the_end(&expected, &rules, &partitions)
+            .map_err(|why| format!("turn {turn}\n{why}"))?;
     }
     Ok(())
 }
@@ -94,7 +103,8 @@ fn a_plain_replay_counts_as_the_recount_does_in_any_order_and_any_partitions() {
     );
 }
 
-/// What a frame of every partition must have told by now, and what its watermark and coverage must be.
+/// What a frame of every partition must have told by now, and what its watermark and coverage must
+/// be.
 fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Result<(), String> {
     let records = records(log);
     let clock = Clock::of(&records);
@@ -102,7 +112,11 @@ fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Re
     for tally in &partitions.tallies {
         if tally.watermark() != clock.watermark {
             let of = |watermark: Option<Micros>| watermark.map(record::time::display);
-            return Err(format!("watermark {:?}, expected {:?}", of(tally.watermark()), of(clock.watermark)));
+            return Err(format!(
+                "watermark {:?}, expected {:?}",
+                of(tally.watermark()),
+                of(clock.watermark)
+            ));
         }
     }
     let Some(furthest) = clock.furthest else {
@@ -110,7 +124,8 @@ fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Re
     };
     let until = furthest + AHEAD_MAX;
     let mut told = partitions.fold.recount();
-    // Passed, or open and perhaps to fire early; of windows further ahead each partition tells what it likes.
+    // Passed, or open and perhaps to fire early; of windows further ahead each partition tells what
+    // it likes.
     let due_window = |key: &WindowKey| {
         let topic = &rules.topics[&key.0];
         let opens = if topic.kind.fires_early() { topic.pane } else { 0 };
@@ -131,12 +146,19 @@ fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Re
         expected.totals.clear();
     }
     equal(&told, &expected)?;
-    let from = before.watermark.map_or(furthest - 60 * HOUR, |watermark| watermark - rules.newest.horizon);
+    let from =
+        before.watermark.map_or(furthest - 60 * HOUR, |watermark| watermark - rules.newest.horizon);
     covers_what_is_covered(&rules, &clock, partitions, from, until)
 }
 
 /// Coverage of every whole feed in the panes that begin in `[from, until)`.
-fn covers_what_is_covered(rules: &Rules, clock: &Clock, partitions: &Partitions, from: Micros, until: Micros) -> Result<(), String> {
+fn covers_what_is_covered(
+    rules: &Rules,
+    clock: &Clock,
+    partitions: &Partitions,
+    from: Micros,
+    until: Micros,
+) -> Result<(), String> {
     let coverage = partitions.fold.coverage();
     for feed in rules.newest.feeds.iter().filter(|feed| feed.whole) {
         let mut pane = pane_start(from, HOUR);
@@ -145,7 +167,12 @@ fn covers_what_is_covered(rules: &Rules, clock: &Clock, partitions: &Partitions,
             let covered = clock.covered(&feed.name, pane, pane + HOUR);
             if told != covered {
                 let pane = record::time::display(pane);
-                return Err(format!("coverage of {} at {pane}: told {}s, expected {}s", feed.name, told / SECOND, covered / SECOND));
+                return Err(format!(
+                    "coverage of {} at {pane}: told {}s, expected {}s",
+                    feed.name,
+                    told / SECOND,
+                    covered / SECOND
+                ));
             }
             pane += HOUR;
         }
@@ -167,7 +194,8 @@ fn tells_live_what_holds(items: &[Item], mut rng: Rng) -> Result<(), String> {
         if matches!(item.record, Record::Tick(_)) {
             if checks.contains(&tick) {
                 let before = Clock::of(&records(&items[..nth]));
-                tells_what_holds(&items[..=nth], &partitions, &before).map_err(|why| format!("at {item}\n{why}"))?;
+                tells_what_holds(&items[..=nth], &partitions, &before)
+                    .map_err(|why| format!("at {item}\n{why}"))?;
             }
             tick += 1;
         }
@@ -179,7 +207,13 @@ fn tells_live_what_holds(items: &[Item], mut rng: Rng) -> Result<(), String> {
     let records = records(items);
     let ends = || partitions.tallies.iter().filter_map(Tally::watermark);
     if let (Some(first), Some(last)) = (ends().min(), ends().max()) {
-        covers_what_is_covered(&rules, &Clock::of(&records), &partitions, first - rules.newest.horizon, last)?;
+        covers_what_is_covered(
+            &rules,
+            &Clock::of(&records),
+            &partitions,
+            first - rules.newest.horizon,
+            last,
+        )?;
     }
     holds_at_the_end(&naive::recount(&records), &rules, &partitions)
 }
@@ -192,15 +226,30 @@ struct Steps {
 }
 
 impl Steps {
-    fn check(&mut self, item: &Item, fold: &Fold, before: Option<Micros>, rules: &Rules) -> Result<(), String> {
+    fn check(
+        &mut self,
+        item: &Item,
+        fold: &Fold,
+        before: Option<Micros>,
+        rules: &Rules,
+    ) -> Result<(), String> {
         match &item.record {
-            Record::Post(post) => self.only_new &= post.op == Op::Create && self.ids.insert(post.id),
+            Record::Post(post) => {
+                self.only_new &= post.op == Op::Create && self.ids.insert(post.id)
+            }
             Record::Tick(_) => {
                 for window in fold.grown.iter().filter(|_| self.only_new) {
                     let Some(topic) = rules.topics.get(&window.topic) else { continue };
-                    let is_open = before.is_some_and(|before| pane_start(before, topic.pane) + topic.pane == window.end);
-                    let due = if topic.kind.fires_early() && is_open { window.by } else { window.steps as i64 };
-                    if due != window.steps as i64 || (!topic.kind.fires_early() && window.steps > 0) {
+                    let is_open = before.is_some_and(|before| {
+                        pane_start(before, topic.pane) + topic.pane == window.end
+                    });
+                    let due = if topic.kind.fires_early() && is_open {
+                        window.by
+                    } else {
+                        window.steps as i64
+                    };
+                    if due != window.steps as i64 || (!topic.kind.fires_early() && window.steps > 0)
+                    {
                         return Err(format!("an open window has grown by {due} posts: {window:?}"));
                     }
                 }
@@ -238,9 +287,12 @@ impl Store {
                 return Err("a chunk was written again".to_owned());
             }
         }
-        let manifest = Manifest::decode(&snapshot.manifest.encode()).map_err(|why| why.to_string())?;
-        let bytes: Option<Vec<Vec<u8>>> = manifest.chunks.iter().map(|name| self.chunks.get(name).cloned()).collect();
-        let restored = Tally::restore(&manifest, &bytes.ok_or("a chunk was never written")?).map_err(|why| why.to_string())?;
+        let manifest =
+            Manifest::decode(&snapshot.manifest.encode()).map_err(|why| why.to_string())?;
+        let bytes: Option<Vec<Vec<u8>>> =
+            manifest.chunks.iter().map(|name| self.chunks.get(name).cloned()).collect();
+        let restored = Tally::restore(&manifest, &bytes.ok_or("a chunk was never written")?)
+            .map_err(|why| why.to_string())?;
         if restored.next() != tally.next() || manifest.next != [tally.next()] {
             return Err("a snapshot of another position".to_owned());
         }
@@ -250,14 +302,18 @@ impl Store {
     }
 }
 
-fn goes_on_after_a_restart_as_if_nothing_had_been(items: &[Item], mut rng: Rng) -> Result<(), String> {
+fn goes_on_after_a_restart_as_if_nothing_had_been(
+    items: &[Item],
+    mut rng: Rng,
+) -> Result<(), String> {
     let mut log = items.to_vec();
     if !items.iter().any(|item| matches!(item.record, Record::Tick(_))) {
         log.extend(closing(items, 9 * HOUR));
     } else {
         log.push(Item::everywhere(Record::End));
     }
-    let log: Vec<(Position, &Record)> = (0..).map(|nth| nth * 3).zip(log.iter().map(|item| &item.record)).collect();
+    let log: Vec<(Position, &Record)> =
+        (0..).map(|nth| nth * 3).zip(log.iter().map(|item| &item.record)).collect();
     let percent = rng.pick(&[2, 10, 50]);
     let mut store = Store::default();
     let mut straight = Tally::new(0);
@@ -266,7 +322,9 @@ fn goes_on_after_a_restart_as_if_nothing_had_been(items: &[Item], mut rng: Rng) 
         let (mut told, mut told_again) = (Vec::new(), Vec::new());
         straight.apply(*position, record, &mut told);
         restarted.apply(*position, record, &mut told_again);
-        let bytes = |frames: &[Frame]| frames.iter().map(|frame| Record::Frame(frame.clone()).encode()).collect::<Vec<_>>();
+        let bytes = |frames: &[Frame]| {
+            frames.iter().map(|frame| Record::Frame(frame.clone()).encode()).collect::<Vec<_>>()
+        };
         if bytes(&told) != bytes(&told_again) {
             return Err(format!("after a restart, at {position}\n{told:?}\n{told_again:?}"));
         }
@@ -290,7 +348,11 @@ fn goes_on_after_a_restart_as_if_nothing_had_been(items: &[Item], mut rng: Rng) 
         }
     }
     if straight.handled() != restarted.handled() {
-        return Err(format!("handled {:?}, and after restarts {:?}", straight.handled(), restarted.handled()));
+        return Err(format!(
+            "handled {:?}, and after restarts {:?}",
+            straight.handled(),
+            restarted.handled()
+        ));
     }
     Ok(())
 }
@@ -359,13 +421,16 @@ fn a_sample_is_the_64_smallest_prints_also_when_sampled_posts_are_deleted() {
     each_stream(100, |rng| World::crowded(rng).live(700, true), tells_live_what_holds);
 }
 
-/// By the operator's consent: what was deleted before it was read is as if it had never been, but for being counted as lost.
+/// By the operator's consent: what was deleted before it was read is as if it had never been, but
+/// for being counted as lost.
 fn goes_on_after_a_gap(items: &[Item], mut rng: Rng) -> Result<(), String> {
     let records: Vec<Record> = records(items).into_iter().chain([Record::End]).collect();
     // Settings are told to the reader, too; the random streams have theirs at the head.
-    let first = records.iter().position(|record| !matches!(record, Record::Settings(_))).unwrap_or(0);
+    let first =
+        records.iter().position(|record| !matches!(record, Record::Settings(_))).unwrap_or(0);
     let mut cut =
-        [rng.below(records.len() as u64) as usize, rng.below(records.len() as u64) as usize].map(|at| at.clamp(first, records.len() - 1));
+        [rng.below(records.len() as u64) as usize, rng.below(records.len() as u64) as usize]
+            .map(|at| at.clamp(first, records.len() - 1));
     cut.sort_unstable();
     let (from, to) = (cut[0], cut[1]);
     let (mut whole, mut gap) = (Vec::new(), Vec::new());
@@ -386,7 +451,11 @@ fn goes_on_after_a_gap(items: &[Item], mut rng: Rng) -> Result<(), String> {
         return Err(format!("{lost} records lost of {}", to - from));
     }
     whole.iter_mut().chain(&mut gap).for_each(|frame| frame.handled.lost = 0);
-    if whole == gap { Ok(()) } else { Err(format!("frames differ after a gap of records {from} to {to}")) }
+    if whole == gap {
+        Ok(())
+    } else {
+        Err(format!("frames differ after a gap of records {from} to {to}"))
+    }
 }
 
 #[test]

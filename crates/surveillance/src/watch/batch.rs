@@ -1,4 +1,5 @@
-//! Batches: what the frames of one partition say between two instants, merged. Values are absolute, so the latest of each cell stands
+//! Batches: what the frames of one partition say between two instants, merged. Values are absolute,
+//! so the latest of each cell stands
 //! for all of them, and what waits is bounded by cells and instants, not by frames.
 
 use std::collections::BTreeMap;
@@ -56,18 +57,33 @@ impl Batch {
             let of_series = SeriesValues::of(change);
             match values.series.entry((change.topic.clone(), change.region.clone())) {
                 std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(of_series)),
-                std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().absorb(of_series),
+                std::collections::btree_map::Entry::Occupied(mut entry) => {
+                    entry.get_mut().absorb(of_series)
+                }
             }
         }
-        values.tags.extend(frame.tags.iter().map(|tag| ((tag.pane_start, tag.key.clone(), tag.region.clone()), tag.posts)));
-        let totals = frame.totals.iter();
-        values.totals.extend(
-            totals.map(|total| {
-                ((total.region.clone(), total.length, total.pane_start), Total { posts: total.posts, sampled: total.sampled })
-            }),
+        values.tags.extend(
+            frame
+                .tags
+                .iter()
+                .map(|tag| ((tag.pane_start, tag.key.clone(), tag.region.clone()), tag.posts)),
         );
-        values.coverage.extend(frame.coverage.iter().map(|row| ((row.pane_start, row.feed.clone()), row.covered)));
-        let first_covered = frame.coverage.iter().filter(|coverage| coverage.covered > 0).map(|coverage| coverage.pane_start).min();
+        let totals = frame.totals.iter();
+        values.totals.extend(totals.map(|total| {
+            (
+                (total.region.clone(), total.length, total.pane_start),
+                Total { posts: total.posts, sampled: total.sampled },
+            )
+        }));
+        values.coverage.extend(
+            frame.coverage.iter().map(|row| ((row.pane_start, row.feed.clone()), row.covered)),
+        );
+        let first_covered = frame
+            .coverage
+            .iter()
+            .filter(|coverage| coverage.covered > 0)
+            .map(|coverage| coverage.pane_start)
+            .min();
         Batch { watermark: frame.watermark, first_covered, values }
     }
 
@@ -92,20 +108,27 @@ impl Batch {
     /// How many values it holds.
     pub(super) fn len(&self) -> usize {
         let Values { series, tags, totals, coverage } = &self.values;
-        let of_series: usize = series.values().map(|series| series.panes.len() + series.windows.len()).sum();
+        let of_series: usize =
+            series.values().map(|series| series.panes.len() + series.windows.len()).sum();
         of_series + tags.len() + totals.len() + coverage.len()
     }
 }
 
 impl SeriesValues {
     fn of(change: &SeriesChange) -> SeriesValues {
-        let with_posts = || change.panes.iter().filter(|pane| pane.posts > 0).map(|pane| pane.start);
+        let with_posts =
+            || change.panes.iter().filter(|pane| pane.posts > 0).map(|pane| pane.start);
         SeriesValues {
             panes: change.panes.iter().map(|pane| (pane.start, PaneValue::of(pane))).collect(),
             windows: change
                 .windows
                 .iter()
-                .map(|window| ((window.length, window.end), Window { authors: window.authors, authors_self: window.authors_self }))
+                .map(|window| {
+                    (
+                        (window.length, window.end),
+                        Window { authors: window.authors, authors_self: window.authors_self },
+                    )
+                })
                 .collect(),
             began: with_posts().min(),
             latest: with_posts().max(),
@@ -115,7 +138,10 @@ impl SeriesValues {
     fn absorb(&mut self, later: SeriesValues) {
         for (start, value) in later.panes {
             let value = match self.panes.remove(&start) {
-                Some(before) if !value.has_sample => PaneValue { has_sample: before.has_sample, pane: value.over(Some(&before.pane)) },
+                Some(before) if !value.has_sample => PaneValue {
+                    has_sample: before.has_sample,
+                    pane: value.over(Some(&before.pane)),
+                },
                 _ => value,
             };
             self.panes.insert(start, value);

@@ -1,7 +1,10 @@
-//! Charts: what the days of a series add up to, so that a rise is seen which no day shows by itself.
+//! Charts: what the days of a series add up to, so that a rise is seen which no day shows by
+//! itself.
 //!
-//! Folded over final days; when a day is judged that isn't final yet, the days since are added as they are known. A day without
-//! coverage, one that is excluded from baselines and one on which the installation is still learning change nothing.
+//! Folded over final days; when a day is judged that isn't final yet, the days since are added as
+//! they are known. A day without
+//! coverage, one that is excluded from baselines and one on which the installation is still
+//! learning change nothing.
 
 use record::time::DAY;
 use record::{Micros, TopicSetting};
@@ -33,7 +36,8 @@ pub(super) struct Charted {
 }
 
 impl Watch {
-    /// The days before the one that ends at `end` which aren't final, with what the topic's regions know of each; none where no day ends.
+    /// The days before the one that ends at `end` which aren't final, with what the topic's regions
+    /// know of each; none where no day ends.
     pub(super) fn open_days(&self, topic: &TopicSetting, end: Micros) -> Option<Vec<Known>> {
         if end.rem_euclid(DAY) != 0 || topic.windows.first() != Some(&DAY) {
             return None;
@@ -45,7 +49,13 @@ impl Watch {
     }
 
     /// The chart before a day is added, from the days since the last final one.
-    pub(super) fn chart_after(&self, key: &(String, String), series: &Series, days: &[Known], is_final: bool) -> Chart {
+    pub(super) fn chart_after(
+        &self,
+        key: &(String, String),
+        series: &Series,
+        days: &[Known],
+        is_final: bool,
+    ) -> Chart {
         let mut chart = series.chart;
         for Known { pasts, view } in days {
             let forecasted = self.day_forecast(key, series, pasts, view, (Side::Aligned, is_final));
@@ -54,7 +64,8 @@ impl Watch {
         chart
     }
 
-    /// Adds a day as it was forecast, and says how the chart stands at it; nothing where the day changes nothing.
+    /// Adds a day as it was forecast, and says how the chart stands at it; nothing where the day
+    /// changes nothing.
     pub(super) fn add_day(
         &self,
         chart: &mut Chart,
@@ -70,7 +81,10 @@ impl Watch {
         }
         chart.until = end;
         let least = self.rules(end - 1).map_or(0.0, |rules| rules.settings.detect.coverage);
-        if view.is_learning() || self.coverage(Side::Aligned, end - DAY, end) < least || self.is_excluded(key, end - DAY, end, end) {
+        if view.is_learning()
+            || self.coverage(Side::Aligned, end - DAY, end) < least
+            || self.is_excluded(key, end - DAY, end, end)
+        {
             return None;
         }
         let observed = f64::from(series.authors(Side::Aligned, DAY, end));
@@ -80,7 +94,12 @@ impl Watch {
             chart.since = end - DAY;
         }
         chart.value = day.after(before);
-        let charted = Charted { before, value: chart.value, bound: day.bound(before, view.limit), since: chart.since };
+        let charted = Charted {
+            before,
+            value: chart.value,
+            bound: day.bound(before, view.limit),
+            since: chart.since,
+        };
         if chart.value > view.limit {
             // It has said so, and begins anew.
             chart.value = 0.0;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use record::region::{Level, UNLOCATED};
 use record::time::DAY;
-use record::{Grounds, Micros, PaneChange, Record, SeriesChange, Stage, Step, TopicSetting, Version, WindowChange};
+use record::{
+    Grounds, Micros, PaneChange, Record, SeriesChange, Stage, Step, TopicSetting, Version,
+    WindowChange,
+};
 
 use super::episodes::Alarm;
 use super::judging::{above_floors, explained_by, judge};
@@ -14,7 +17,8 @@ use super::{Bound, Finding, Pasts, Rules, Side, Watch, explain};
 use crate::detectors::Judgement;
 
 impl Watch {
-    /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that passes it fires at once.
+    /// Counts inside a window only grow, except by deletions, and its bound is fixed: the post that
+    /// passes it fires at once.
     pub(super) fn fire_early(
         &mut self,
         partition: u32,
@@ -26,11 +30,17 @@ impl Watch {
         let mut fired = Vec::new();
         let mut pasts: BTreeMap<(Vec<Micros>, Micros), Pasts> = BTreeMap::new();
         for change in changes {
-            let Some(topic) = self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned() else { continue };
+            let Some(topic) =
+                self.topic(&change.topic).filter(|topic| topic.kind.fires_early()).cloned()
+            else {
+                continue;
+            };
             let key = (change.topic.clone(), change.region.clone());
             for window in change.windows.iter().filter(|window| window.end > watermark) {
                 if may_fire(&topic, change, window, watermark) {
-                    fired.extend(self.early_alarm(&topic, &key, window, partition, watermark, &mut pasts));
+                    fired.extend(
+                        self.early_alarm(&topic, &key, window, partition, watermark, &mut pasts),
+                    );
                 }
             }
         }
@@ -61,17 +71,28 @@ impl Watch {
         let bound = match known {
             Some(bound) => bound,
             None if rules.predicts() => {
-                if window.end - topic.pane > watermark || topic.windows.first() != Some(&window.length) {
+                if window.end - topic.pane > watermark
+                    || topic.windows.first() != Some(&window.length)
+                {
                     return None;
                 }
                 self.keep_known(topic, window.end, &rules);
                 let Known { pasts, view } = &*self.known_while_open(topic, window.end);
-                let opinion = self.day_forecast(key, self.series.get(key)?, pasts, view, (Side::Open, false)).opinion(view, 0, None);
+                let opinion = self
+                    .day_forecast(key, self.series.get(key)?, pasts, view, (Side::Open, false))
+                    .opinion(view, 0, None);
                 let upperbound = opinion.judgement.upperbound.filter(|_| !view.is_learning());
-                Bound { length: opinion.length, expected: opinion.judgement.expected.unwrap_or(0.0), upperbound, fired: false }
+                Bound {
+                    length: opinion.length,
+                    expected: opinion.judgement.expected.unwrap_or(0.0),
+                    upperbound,
+                    fired: false,
+                }
             }
             None => {
-                let pasts = pasts.entry((topic.windows.clone(), window.end)).or_insert_with(|| self.pasts(&topic.windows, window.end));
+                let pasts = pasts
+                    .entry((topic.windows.clone(), window.end))
+                    .or_insert_with(|| self.pasts(&topic.windows, window.end));
                 let (length, past) = self.window_length(key, self.series.get(key)?, pasts);
                 let judgement = judge(&rules.method, past, 0);
                 let expected = judgement.expected.unwrap_or(0.0);
@@ -81,7 +102,8 @@ impl Watch {
         let series = self.series.get(key)?;
         let (from, length, end) = (window.end - window.length, window.length, window.end);
         let others = series.window(Side::Open, length, end);
-        let other_authors = others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
+        let other_authors =
+            others.map_or(0, |parts| parts.sum_without(partition, |part| part.authors));
         let other_posts = series.posts(Side::Open, from, end, Some(partition));
         let as_told = Step {
             event_time: series
@@ -94,17 +116,34 @@ impl Watch {
             authors_self: window.authors_self,
             posts: series.posts(Side::Open, from, end, None) - other_posts,
         };
-        let steps = if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
+        let steps =
+            if window.steps.is_empty() { std::slice::from_ref(&as_told) } else { &window.steps };
         // What other partitions have counted already came before this step.
-        let others = series.panes(Side::Open, from, end).filter_map(|(_, parts)| parts.newest_without(partition));
+        let others = series
+            .panes(Side::Open, from, end)
+            .filter_map(|(_, parts)| parts.newest_without(partition));
         let others_newest = others.max().unwrap_or(from);
         let first_above = |bound: &Bound| {
             let upperbound = bound.upperbound.filter(|_| bound.length == length && !bound.fired)?;
-            steps.iter().map(|step| (step.event_time.max(others_newest), other_authors + step.authors, other_posts + step.posts)).find(
-                |(_, observed, posts)| {
-                    f64::from(*observed) > upperbound && above_floors(&rules.settings, topic.kind, *observed, *posts, bound.expected)
-                },
-            )
+            steps
+                .iter()
+                .map(|step| {
+                    (
+                        step.event_time.max(others_newest),
+                        other_authors + step.authors,
+                        other_posts + step.posts,
+                    )
+                })
+                .find(|(_, observed, posts)| {
+                    f64::from(*observed) > upperbound
+                        && above_floors(
+                            &rules.settings,
+                            topic.kind,
+                            *observed,
+                            *posts,
+                            bound.expected,
+                        )
+                })
         };
         let mut bound = bound;
         let mut certain = first_above(&bound);
@@ -113,19 +152,22 @@ impl Watch {
             (self.day_forecast(key, series, &known.pasts, &known.view, (Side::Open, false)), known)
         });
         if let Some((forecasted, known)) = &again {
-            // More posts may have come than the bound was fixed for, as when an outage is caught up with.
+            // More posts may have come than the bound was fixed for, as when an outage is caught up
+            // with.
             let fresh = forecasted.opinion(&known.view, 0, None).judgement;
-            bound.upperbound = bound.upperbound.zip(fresh.upperbound).map(|(fixed, fresh)| fixed.max(fresh));
+            bound.upperbound =
+                bound.upperbound.zip(fresh.upperbound).map(|(fixed, fresh)| fixed.max(fresh));
             bound.expected = bound.expected.max(fresh.expected.unwrap_or(0.0));
             certain = first_above(&bound);
         }
         let fired = certain.and_then(|(fired_at, observed, posts)| {
             // What has not come yet can't be missing.
             let coverage = self.coverage(Side::Open, from, watermark.clamp(from + 1, end));
-            let (grounds, recurrence) = again.map_or((Grounds::default(), None), |(forecasted, known)| {
-                let opinion = forecasted.opinion(&known.view, observed, None);
-                (opinion.grounds, opinion.recurrence)
-            });
+            let (grounds, recurrence) =
+                again.map_or((Grounds::default(), None), |(forecasted, known)| {
+                    let opinion = forecasted.opinion(&known.view, observed, None);
+                    (opinion.grounds, opinion.recurrence)
+                });
             let finding = Finding {
                 stage: Stage::Early,
                 end,
@@ -149,10 +191,13 @@ impl Watch {
         let fired_once = fired.is_some();
         let is_new = fired_once && !self.head.episodes.holds(&key.0, &key.1, end);
         let alarm = fired.filter(|_| is_new).map(|(fired_at, finding)| {
-            // The sample may hold posts that came after the one that makes it certain, and so their accounts count too.
+            // The sample may hold posts that came after the one that makes it certain, and so their
+            // accounts count too.
             let accounts = series.authors(Side::Open, length, end).max(finding.observed);
             let explanation = explain::explain(series.panes(Side::Open, from, end), accounts);
-            let pasts = pasts.entry((topic.windows.clone(), end)).or_insert_with(|| self.pasts(&topic.windows, end));
+            let pasts = pasts
+                .entry((topic.windows.clone(), end))
+                .or_insert_with(|| self.pasts(&topic.windows, end));
             let grounds = self.grounds(key, series, pasts, &finding);
             (self.alarm(key, &topic.name, &finding, fired_at, explanation, grounds), finding)
         });
@@ -161,11 +206,14 @@ impl Watch {
         alarm
     }
 
-    /// Keeps what a topic's regions know at the end of an open window from frame to frame, where all that it rests on is final.
+    /// Keeps what a topic's regions know at the end of an open window from frame to frame, where
+    /// all that it rests on is final.
     fn keep_known(&mut self, topic: &TopicSetting, end: Micros, rules: &Rules) {
         let settings = &rules.settings;
         let name = (topic.id.clone(), end);
-        if settings.detect.guardband >= settings.horizon + 2 * topic.pane && !self.views.contains_key(&name) {
+        if settings.detect.guardband >= settings.horizon + 2 * topic.pane
+            && !self.views.contains_key(&name)
+        {
             let known = Arc::new(self.known(topic, end));
             self.views.retain(|(_, known), _| *known > end - DAY);
             self.views.insert(name, known);
@@ -183,15 +231,22 @@ impl Watch {
         let Some(rules) = self.rules(end - 1) else { return BTreeMap::new() };
         let ends = self.past_ends(length, end, 0);
         let keys = self.keys(&alarm.topic);
-        let countries = keys.iter().filter(|(_, region)| self.table.level(region) == Level::Country && region != UNLOCATED);
+        let countries = keys.iter().filter(|(_, region)| {
+            self.table.level(region) == Level::Country && region != UNLOCATED
+        });
         countries
             .filter_map(|key| {
                 let series = self.series.get(key)?;
                 let observed = series.authors(Side::Open, length, end);
                 let past = self.past(key, series, length, end, &ends);
                 let expected = if rules.predicts() {
-                    // Near enough to say which country brings most: what the last window that was judged expected.
-                    series.judged.values().next_back().map_or_else(|| mean(&past), |judged| judged.expected)
+                    // Near enough to say which country brings most: what the last window that was
+                    // judged expected.
+                    series
+                        .judged
+                        .values()
+                        .next_back()
+                        .map_or_else(|| mean(&past), |judged| judged.expected)
                 } else {
                     judge(&rules.method, past, 0).expected.unwrap_or(0.0)
                 };
@@ -202,18 +257,37 @@ impl Watch {
 }
 
 /// Of a frame's changes those that can make an open window pass its bound.
-pub(super) fn early_changes(topic: &TopicSetting, change: &SeriesChange, watermark: Micros) -> Option<SeriesChange> {
-    let may_fire = |window: &&WindowChange| window.end > watermark && may_fire(topic, change, window, watermark);
+pub(super) fn early_changes(
+    topic: &TopicSetting,
+    change: &SeriesChange,
+    watermark: Micros,
+) -> Option<SeriesChange> {
+    let may_fire = |window: &&WindowChange| {
+        window.end > watermark && may_fire(topic, change, window, watermark)
+    };
     let windows: Vec<WindowChange> = change.windows.iter().filter(may_fire).cloned().collect();
-    let panes = || change.panes.iter().map(|pane| PaneChange { start: pane.start, ..PaneChange::default() }).collect();
+    let panes = || {
+        change
+            .panes
+            .iter()
+            .map(|pane| PaneChange { start: pane.start, ..PaneChange::default() })
+            .collect()
+    };
     let (topic, region) = (change.topic.clone(), change.region.clone());
     (!windows.is_empty()).then(|| SeriesChange { topic, region, panes: panes(), windows })
 }
 
-/// After a deletion a frame has no steps; what it says of a window that is open now stands all the same.
-fn may_fire(topic: &TopicSetting, change: &SeriesChange, window: &WindowChange, watermark: Micros) -> bool {
+/// After a deletion a frame has no steps; what it says of a window that is open now stands all the
+/// same.
+fn may_fire(
+    topic: &TopicSetting,
+    change: &SeriesChange,
+    window: &WindowChange,
+    watermark: Micros,
+) -> bool {
     let from = window.end - window.length;
-    let counted = window.end - topic.pane <= watermark && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
+    let counted = window.end - topic.pane <= watermark
+        && change.panes.iter().any(|pane| (from..window.end).contains(&pane.start));
     !window.steps.is_empty() || counted
 }
 

@@ -1,9 +1,13 @@
 //! Episodes: alarms joined into the alerts that an official receives.
 //!
-//! All alarms of a topic within one country's subtree are one episode. The world, languages and what can't be placed link to
-//! the open alert of the country that explains at least half of their excess, and open one of their own only where none does.
-//! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day after its last alarm. As long as
-//! its windows can be revised it may be withdrawn all the same, and an alarm of the window that raised it takes it up again.
+//! All alarms of a topic within one country's subtree are one episode. The world, languages and
+//! what can't be placed link to
+//! the open alert of the country that explains at least half of their excess, and open one of their
+//! own only where none does.
+//! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day
+//! after its last alarm. As long as
+//! its windows can be revised it may be withdrawn all the same, and an alarm of the window that
+//! raised it takes it up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +57,8 @@ impl Alarm {
         f64::from(self.observed) - self.expected
     }
 
-    /// 1 notable, 2 high, 3 very high: how many times the distance from expected to bound was covered.
+    /// 1 notable, 2 high, 3 very high: how many times the distance from expected to bound was
+    /// covered.
     fn severity(&self) -> u8 {
         let distance = (self.upperbound - self.expected).max(1.0);
         match self.excess() / distance {
@@ -98,7 +103,8 @@ pub(crate) struct Episodes {
 }
 
 impl Episodes {
-    /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for the first time. Nothing is said of
+    /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for
+    /// the first time. Nothing is said of
     /// it before [`Episodes::tell`].
     pub(crate) fn alarm(&mut self, alarm: Alarm, now: Micros, version: Version) {
         let group = alarm.group();
@@ -116,7 +122,8 @@ impl Episodes {
         let at = (alarm.region.clone(), alarm.window_end);
         let mut taking = None;
         if !self.open.contains_key(&own)
-            && let Some((id, episode)) = self.over.iter_mut().find(|(_, episode)| episode.takes(&own, &alarm))
+            && let Some((id, episode)) =
+                self.over.iter_mut().find(|(_, episode)| episode.takes(&own, &alarm))
         {
             if now - alarm.window_end.max(episode.last_end) >= QUIET {
                 // A revision of what is over: it stays so.
@@ -131,7 +138,10 @@ impl Episodes {
             }
             let alert = first_alert(&alarm, &group, version);
             match self.over.remove(&alert.id) {
-                Some(before) => Episode { alert: Alert { state: AlertState::Open, ..before.alert.clone() }, ..before },
+                Some(before) => Episode {
+                    alert: Alert { state: AlertState::Open, ..before.alert.clone() },
+                    ..before
+                },
                 None => Episode {
                     group: group.clone(),
                     alert,
@@ -151,7 +161,8 @@ impl Episodes {
     pub(crate) fn calm(&mut self, topic: &str, region: &str, window_end: Micros) {
         let at = (region.to_owned(), window_end);
         let open = self.open.values_mut().map(|episode| (episode, true));
-        for (episode, is_open) in open.chain(self.over.values_mut().map(|episode| (episode, false))) {
+        for (episode, is_open) in open.chain(self.over.values_mut().map(|episode| (episode, false)))
+        {
             if episode.alert.topic != topic || episode.alarms.remove(&at).is_none() {
                 continue;
             }
@@ -171,12 +182,15 @@ impl Episodes {
         self.open.iter().any(|((of, _), episode)| of == topic && episode.alarms.contains_key(&at))
     }
 
-    /// Ends the episodes of a topic whose last alarm is long past, when windows that end at `end` have been judged.
+    /// Ends the episodes of a topic whose last alarm is long past, when windows that end at `end`
+    /// have been judged.
     pub(crate) fn quiet(&mut self, topic: &str, end: Micros) {
         for episode in self.open.values_mut().filter(|episode| episode.alert.topic == topic) {
             episode.close_if_quiet(end);
         }
-        self.over.retain(|_, episode| episode.alert.topic != topic || end - episode.last_end < ALARMS_KEPT);
+        self.over.retain(|_, episode| {
+            episode.alert.topic != topic || end - episode.last_end < ALARMS_KEPT
+        });
     }
 
     /// The same for topics that are not judged any more.
@@ -184,7 +198,9 @@ impl Episodes {
         for episode in self.open.values_mut().filter(|episode| !judged(&episode.alert.topic)) {
             episode.close_if_quiet(end);
         }
-        self.over.retain(|_, episode| judged(&episode.alert.topic) || end - episode.last_end < ALARMS_KEPT);
+        self.over.retain(|_, episode| {
+            judged(&episode.alert.topic) || end - episode.last_end < ALARMS_KEPT
+        });
     }
 
     /// Nothing will follow: all episodes are over.
@@ -194,7 +210,8 @@ impl Episodes {
         }
     }
 
-    /// Says once what has changed since it was last called, whatever number of alarms made it change.
+    /// Says once what has changed since it was last called, whatever number of alarms made it
+    /// change.
     pub(crate) fn tell(&mut self, version: Version, out: &mut Vec<Record>) {
         for episode in self.open.values_mut().chain(self.over.values_mut()) {
             let revision = match &episode.told {
@@ -229,7 +246,9 @@ impl Episode {
         self.last_end = self.last_end.max(alarm.window_end);
         let alarm = match self.alarms.get(&at) {
             // The later stage has the better numbers, the earlier one said when it was certain.
-            Some(known) if known.fired_at < alarm.fired_at => Alarm { fired_at: known.fired_at, ..alarm },
+            Some(known) if known.fired_at < alarm.fired_at => {
+                Alarm { fired_at: known.fired_at, ..alarm }
+            }
             _ => alarm,
         };
         self.alarms.insert(at, alarm);
@@ -246,14 +265,20 @@ impl Episode {
         }
     }
 
-    /// Sets the headline from the alarms: the deepest region that explains half of the largest excess, at its highest.
+    /// Sets the headline from the alarms: the deepest region that explains half of the largest
+    /// excess, at its highest.
     fn describe(&mut self) {
         let largest = self.alarms.values().map(Alarm::excess).fold(0.0, f64::max);
         let telling = self.alarms.values().filter(|alarm| alarm.excess() * 2.0 >= largest);
         let order = |alarm: &Alarm| (alarm.depth, (alarm.excess() * 1e6) as i64, alarm.window_end);
         let Some(alarm) = telling.max_by_key(|alarm| order(alarm)) else { return };
-        let regions: BTreeSet<&String> =
-            self.alarms.keys().map(|(region, _)| region).chain(&self.linked).chain(&self.alert.regions).collect();
+        let regions: BTreeSet<&String> = self
+            .alarms
+            .keys()
+            .map(|(region, _)| region)
+            .chain(&self.linked)
+            .chain(&self.alert.regions)
+            .collect();
         self.alert = Alert {
             region: alarm.region.clone(),
             regions: regions.into_iter().cloned().collect(),
@@ -276,7 +301,8 @@ impl Episode {
     }
 }
 
-/// Whether a reader of the alert should hear of it again: another stage, region or weight, not another count.
+/// Whether a reader of the alert should hear of it again: another stage, region or weight, not
+/// another count.
 fn differs(before: &Alert, after: &Alert) -> bool {
     (before.stage, before.state, before.severity, &before.region, &before.regions)
         != (after.stage, after.state, after.severity, &after.region, &after.regions)

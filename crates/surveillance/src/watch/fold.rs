@@ -21,7 +21,8 @@ impl<T> Parts<T> {
         match self.0.binary_search_by_key(&partition, |(of, _)| *of) {
             Ok(at) => self.0[at].1 = value,
             Err(at) => {
-                // There are many of these and most are short: a vector's own growth would waste most of their memory.
+                // There are many of these and most are short: a vector's own growth would waste
+                // most of their memory.
                 self.0.reserve_exact(1);
                 self.0.insert(at, (partition, value));
             }
@@ -53,7 +54,11 @@ impl<T> Parts<T> {
 impl Parts<Pane> {
     /// The newest event time that the other partitions have counted.
     pub(crate) fn newest_without(&self, partition: u32) -> Option<Micros> {
-        self.0.iter().filter(|(part, pane)| *part != partition && pane.posts > 0).map(|(_, pane)| pane.newest).max()
+        self.0
+            .iter()
+            .filter(|(part, pane)| *part != partition && pane.posts > 0)
+            .map(|(_, pane)| pane.newest)
+            .max()
     }
 
     /// The sum over partitions, without the samples.
@@ -110,12 +115,16 @@ pub(crate) struct Total {
 
 impl Parts<Total> {
     pub(crate) fn total(&self) -> Total {
-        self.values().fold(Total::default(), |sum, part| Total { posts: sum.posts + part.posts, sampled: sum.sampled + part.sampled })
+        self.values().fold(Total::default(), |sum, part| Total {
+            posts: sum.posts + part.posts,
+            sampled: sum.sampled + part.sampled,
+        })
     }
 }
 
 impl Pane {
-    /// Empties what fewer accounts than `floor` stand behind, whole and filtered feeds each by themselves, and small parts of the rest.
+    /// Empties what fewer accounts than `floor` stand behind, whole and filtered feeds each by
+    /// themselves, and small parts of the rest.
     pub(crate) fn withhold_below(&mut self, floor: u32) {
         if self.authors < floor {
             (self.posts, self.authors, self.authors_self, self.posts_news) = (0, 0, 0, 0);
@@ -131,7 +140,8 @@ impl Pane {
     }
 }
 
-/// A cell's sampled posts in wire form: most are never looked at, and written out they would take five times the room. Both folds
+/// A cell's sampled posts in wire form: most are never looked at, and written out they would take
+/// five times the room. Both folds
 /// and frames that wait share one copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sample(Option<Arc<[u8]>>);
@@ -141,7 +151,9 @@ impl Sample {
     pub(crate) fn of(posts: &[Sampled]) -> Sample {
         match posts {
             [] => Sample::default(),
-            posts => Sample(Some(postcard::to_stdvec(posts).expect("plain data always encodes").into())),
+            posts => {
+                Sample(Some(postcard::to_stdvec(posts).expect("plain data always encodes").into()))
+            }
         }
     }
 
@@ -149,9 +161,14 @@ impl Sample {
         self.0.is_none()
     }
 
-    #[expect(clippy::expect_used, reason = "the bytes were written by `of`, or came out of a chunk with the right hash")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the bytes were written by `of`, or came out of a chunk with the right hash"
+    )]
     pub(crate) fn posts(&self) -> Vec<Sampled> {
-        self.0.as_ref().map_or_else(Vec::new, |bytes| postcard::from_bytes(bytes).expect("a kept sample decodes"))
+        self.0.as_ref().map_or_else(Vec::new, |bytes| {
+            postcard::from_bytes(bytes).expect("a kept sample decodes")
+        })
     }
 }
 
@@ -189,27 +206,36 @@ impl SeriesFold {
         self.windows.get(&(length, end)).map(Parts::<Window>::total)
     }
 
-    /// Of the posts in the panes that begin in `[from, to)`, the share whose place waits for a profile.
+    /// Of the posts in the panes that begin in `[from, to)`, the share whose place waits for a
+    /// profile.
     pub(crate) fn pending_share(&self, from: Micros, to: Micros) -> f64 {
         let panes = self.panes.range(from..to.max(from)).flat_map(|(_, parts)| parts.values());
-        let (pending, posts) = panes.fold((0, 0), |(pending, posts), pane| (pending + pane.pending, posts + pane.posts));
+        let (pending, posts) = panes
+            .fold((0, 0), |(pending, posts), pane| (pending + pane.pending, posts + pane.posts));
         f64::from(pending) / f64::from(posts.max(1))
     }
 
-    /// Drops sampled posts that no window has among its smallest prints any more, when every window still to be judged ends after
-    /// `end` and panes before it can't change. Such a window contains all that lies between the pane and `end`, so a post with
+    /// Drops sampled posts that no window has among its smallest prints any more, when every window
+    /// still to be judged ends after
+    /// `end` and panes before it can't change. Such a window contains all that lies between the
+    /// pane and `end`, so a post with
     /// [`SAMPLE_POSTS_MAX`] smaller prints there is in none of their samples.
     pub(crate) fn thin_samples(&mut self, end: Micros) {
         let mut smallest = std::collections::BinaryHeap::new();
         for (_, parts) in self.panes.range_mut(..end).rev() {
-            let sampled: Vec<Vec<Sampled>> = parts.values().map(|pane| pane.sample.posts()).collect();
+            let sampled: Vec<Vec<Sampled>> =
+                parts.values().map(|pane| pane.sample.posts()).collect();
             for print in sampled.iter().flatten().map(|post| post.print) {
                 smallest.push(print);
                 if smallest.len() > SAMPLE_POSTS_MAX {
                     smallest.pop();
                 }
             }
-            let Some(limit) = smallest.peek().copied().filter(|_| smallest.len() == SAMPLE_POSTS_MAX) else { continue };
+            let Some(limit) =
+                smallest.peek().copied().filter(|_| smallest.len() == SAMPLE_POSTS_MAX)
+            else {
+                continue;
+            };
             for (pane, mut posts) in parts.values_mut().zip(sampled) {
                 let before = posts.len();
                 posts.retain(|post| post.print <= limit);
@@ -245,7 +271,8 @@ pub(crate) fn overlaid<'a, K: Ord + Copy + 'a, V: 'a>(
     })
 }
 
-/// Puts a partition's value over what lies below, where the values of the other partitions come from.
+/// Puts a partition's value over what lies below, where the values of the other partitions come
+/// from.
 pub(crate) fn lay<K: Ord + Clone, T: Clone>(
     below: Option<&BTreeMap<K, Parts<T>>>,
     over: &mut BTreeMap<K, Parts<T>>,
@@ -257,8 +284,10 @@ pub(crate) fn lay<K: Ord + Clone, T: Clone>(
     over.entry(key.clone()).or_insert_with(known).set(partition, value);
 }
 
-/// Sets a partition's value below. What lies over it stays what the latest frames say, and goes where both say the same;
-/// `is_latest` where the value is of the partition's latest frame. `over` is none where nobody asks for what is open.
+/// Sets a partition's value below. What lies over it stays what the latest frames say, and goes
+/// where both say the same;
+/// `is_latest` where the value is of the partition's latest frame. `over` is none where nobody asks
+/// for what is open.
 pub(crate) fn settle<K: Ord + Clone, T: Clone + PartialEq>(
     below: &mut BTreeMap<K, Parts<T>>,
     over: Option<&mut BTreeMap<K, Parts<T>>>,
@@ -313,7 +342,8 @@ mod tests {
 
     fn smallest(fold: &SeriesFold, from: Micros, to: Micros) -> Vec<u64> {
         let panes = fold.panes.range(from..to).flat_map(|(_, parts)| parts.values());
-        let mut prints: Vec<u64> = panes.flat_map(|pane| pane.sample.posts()).map(|post| post.print).collect();
+        let mut prints: Vec<u64> =
+            panes.flat_map(|pane| pane.sample.posts()).map(|post| post.print).collect();
         prints.sort_unstable();
         prints.truncate(SAMPLE_POSTS_MAX);
         prints
@@ -330,7 +360,11 @@ mod tests {
                     prints.sort_unstable();
                     prints.truncate(SAMPLE_POSTS_MAX);
                     let sample = Some(prints.into_iter().map(sampled).collect());
-                    let value = PaneValue::of(&PaneChange { start: hour * HOUR, sample, ..PaneChange::default() });
+                    let value = PaneValue::of(&PaneChange {
+                        start: hour * HOUR,
+                        sample,
+                        ..PaneChange::default()
+                    });
                     whole.panes.entry(hour * HOUR).or_default().set(partition, value.over(None));
                 }
             }
@@ -343,11 +377,20 @@ mod tests {
                 for window_end in [end + 1, rng.between(end + 1, hours + 1)] {
                     for length in [6, 24] {
                         let (from, to) = ((window_end - length).max(0) * HOUR, window_end * HOUR);
-                        assert_eq!(smallest(&thinned, from, to), smallest(&whole, from, to), "seed {seed}: {length} h to {window_end}");
+                        assert_eq!(
+                            smallest(&thinned, from, to),
+                            smallest(&whole, from, to),
+                            "seed {seed}: {length} h to {window_end}"
+                        );
                     }
                 }
             }
-            let held: usize = thinned.panes.values().flat_map(Parts::values).map(|pane| pane.sample.posts().len()).sum();
+            let held: usize = thinned
+                .panes
+                .values()
+                .flat_map(Parts::values)
+                .map(|pane| pane.sample.posts().len())
+                .sum();
             assert!(held < SAMPLE_POSTS_MAX * 8, "seed {seed}: {held} posts of {hours} hours");
         }
     }

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use record::kind::Kind;
 use record::region::{Level, UNLOCATED, WORLD};
-use record::{Explanation, Grounds, Micros, PastWindow, Record, Settings, Stage, Suspect, Verdict, Version};
+use record::{
+    Explanation, Grounds, Micros, PastWindow, Record, Settings, Stage, Suspect, Verdict, Version,
+};
 
 use super::episodes::Alarm;
 use super::predict::Opinion;
 use super::{Finding, Judged, Mode, Pasts, Series, Side, Watch, explain};
 use crate::detectors::{Judgement, Method, judge_last};
 
-/// With a greater share of a window's posts waiting for their place, no region below the world can be called calm.
+/// With a greater share of a window's posts waiting for their place, no region below the world can
+/// be called calm.
 const PENDING_MAX: f64 = 0.1;
-/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than this of its sample,
+/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than
+/// this of its sample,
 /// from this many sampled posts on.
 const DOUBTFUL_SHARE: f64 = 0.3;
 const SAMPLED_LEAST: u32 = 5;
@@ -21,7 +25,8 @@ const SAMPLED_LEAST: u32 = 5;
 const POSTS_EACH_MOST: u32 = 3;
 
 impl Watch {
-    /// How telling a region is as the headline of an alert: deeper in the tree is more so, a language more than no place.
+    /// How telling a region is as the headline of an alert: deeper in the tree is more so, a
+    /// language more than no place.
     pub(super) fn depth(&self, region: &str) -> i8 {
         match region {
             WORLD => -3,
@@ -31,7 +36,15 @@ impl Watch {
     }
 
     /// Judges all windows of topics with this pane length that end at `end`.
-    pub(super) fn close(&mut self, pane: Micros, end: Micros, stage: Stage, only_changed: bool, version: Version, out: &mut Vec<Record>) {
+    pub(super) fn close(
+        &mut self,
+        pane: Micros,
+        end: Micros,
+        stage: Stage,
+        only_changed: bool,
+        version: Version,
+        out: &mut Vec<Record>,
+    ) {
         let unheard = match self.head.mode {
             Mode::Live | Mode::AsLive => false,
             Mode::Batch => stage != Stage::Final,
@@ -41,8 +54,11 @@ impl Watch {
         let settings = &rules.settings;
         let wait = if stage == Stage::Final { settings.horizon } else { settings.lateness };
         let first_verdict = out.len();
-        let newest =
-            if self.head.mode == Mode::Batch { end } else { self.head.cursors.get(&pane).map_or(end, |cursors| cursors.close - pane) };
+        let newest = if self.head.mode == Mode::Batch {
+            end
+        } else {
+            self.head.cursors.get(&pane).map_or(end, |cursors| cursors.close - pane)
+        };
         // The same for all topics that have the same windows.
         let mut pasts_by_windows: BTreeMap<Vec<Micros>, Pasts> = BTreeMap::new();
         let mut coverages = BTreeMap::new();
@@ -50,13 +66,16 @@ impl Watch {
             let mut alarms = Vec::new();
             let mut calms = Vec::new();
             let mut excess: BTreeMap<String, f64> = BTreeMap::new();
-            let pasts = &*pasts_by_windows.entry(topic.windows.clone()).or_insert_with(|| self.pasts(&topic.windows, end));
+            let pasts = &*pasts_by_windows
+                .entry(topic.windows.clone())
+                .or_insert_with(|| self.pasts(&topic.windows, end));
             let view = rules.predicts().then(|| self.view(&topic.id, pasts));
             let open_days = if rules.predicts() { self.open_days(&topic, end) } else { None };
             for key in self.keys(&topic.id) {
                 let Some(series) = self.series.get(&key) else { continue };
                 let before = series.judged.get(&end);
-                let began = if stage == Stage::Final { series.began_for_good } else { series.began };
+                let began =
+                    if stage == Stage::Final { series.began_for_good } else { series.began };
                 if began.is_none_or(|began| began >= end) {
                     // What began the series has been taken back, and with it what was said before.
                     calms.extend(before.map(|_| key));
@@ -64,54 +83,109 @@ impl Watch {
                 }
                 let observed_of = |length: Micros| series.authors(Side::Aligned, length, end);
                 let (Opinion { length, mut judgement, grounds, recurrence }, chart) = match &view {
-                    Some(view) => self.opinion(&key, series, pasts, view, (stage, open_days.as_deref()), observed_of),
+                    Some(view) => self.opinion(
+                        &key,
+                        series,
+                        pasts,
+                        view,
+                        (stage, open_days.as_deref()),
+                        observed_of,
+                    ),
                     None => {
                         let (length, past) = self.window_length(&key, series, pasts);
                         let judgement = judge(&rules.method, past, observed_of(length));
-                        (Opinion { length, judgement, grounds: Grounds::default(), recurrence: None }, series.chart)
+                        (
+                            Opinion {
+                                length,
+                                judgement,
+                                grounds: Grounds::default(),
+                                recurrence: None,
+                            },
+                            series.chart,
+                        )
                     }
                 };
                 let observed = observed_of(length);
                 let population = self.population(Side::Aligned, &key.1, end - length, end);
                 let is_country = self.table.level(&key.1) == Level::Country && key.1 != UNLOCATED;
                 if let Some(before) = before.filter(|_| only_changed)
-                    && (before.length, before.observed, before.population) == (length, observed, population)
+                    && (before.length, before.observed, before.population)
+                        == (length, observed, population)
                 {
                     if is_country {
                         excess.insert(key.1, f64::from(observed) - before.expected);
                     }
                     continue;
                 }
-                let coverage = *coverages.entry(length).or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
-                let mut reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+                let coverage = *coverages
+                    .entry(length)
+                    .or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
+                let mut reason =
+                    judgement.reason.map_or(String::new(), |reason| reason.to_string());
                 if coverage < settings.detect.coverage {
                     judgement.alarm = None;
                     reason = "coverage".to_owned();
                 }
-                // Posts whose place is still asked for are missing somewhere: few there says nothing.
-                if judgement.alarm == Some(false) && self.pending_share(&key, end - length, end) > PENDING_MAX {
+                // Posts whose place is still asked for are missing somewhere: few there says
+                // nothing.
+                if judgement.alarm == Some(false)
+                    && self.pending_share(&key, end - length, end) > PENDING_MAX
+                {
                     judgement.alarm = None;
                     reason = "pending".to_owned();
                 }
                 let posts = series.posts(Side::Aligned, end - length, end, None);
-                let finding = Finding { stage, end, length, observed, posts, population, judgement, reason, coverage, grounds, recurrence };
+                let finding = Finding {
+                    stage,
+                    end,
+                    length,
+                    observed,
+                    posts,
+                    population,
+                    judgement,
+                    reason,
+                    coverage,
+                    grounds,
+                    recurrence,
+                };
                 let revision = before.map_or(0, |before| before.revision + 1);
                 let raised_before = before.is_some_and(|before| before.raised);
                 if observed >= topic.kind.floor() {
-                    out.push(Record::Verdict(finding.verdict(&key, &settings.detect.method, revision, version)));
+                    out.push(Record::Verdict(finding.verdict(
+                        &key,
+                        &settings.detect.method,
+                        revision,
+                        version,
+                    )));
                 }
                 if is_country {
                     excess.insert(key.1.clone(), finding.excess());
                 }
-                let raised = judgement.alarm == Some(true) && above_floors(settings, topic.kind, observed, posts, finding.expected());
+                let raised = judgement.alarm == Some(true)
+                    && above_floors(settings, topic.kind, observed, posts, finding.expected());
                 if !raised {
                     calms.push(key.clone());
                 } else if !raised_before || self.head.episodes.holds(&key.0, &key.1, end) {
-                    let explanation = explain::explain(series.panes(Side::Aligned, end - length, end), observed);
+                    let explanation =
+                        explain::explain(series.panes(Side::Aligned, end - length, end), observed);
                     let grounds = self.grounds(&key, series, pasts, &finding);
-                    alarms.push(self.alarm(&key, &topic.name, &finding, end + wait, explanation, grounds));
+                    alarms.push(self.alarm(
+                        &key,
+                        &topic.name,
+                        &finding,
+                        end + wait,
+                        explanation,
+                        grounds,
+                    ));
                 }
-                let judged = Judged { length, observed, population, expected: finding.expected(), raised, revision };
+                let judged = Judged {
+                    length,
+                    observed,
+                    population,
+                    expected: finding.expected(),
+                    raised,
+                    revision,
+                };
                 if let Some(series) = self.series.get_mut(&key) {
                     series.judged.insert(end, judged);
                     if stage == Stage::Final {
@@ -139,7 +213,8 @@ impl Watch {
         }
     }
 
-    /// Of the topic's posts everywhere in `[from, to)`, the share that a region of the tree may yet be given.
+    /// Of the topic's posts everywhere in `[from, to)`, the share that a region of the tree may yet
+    /// be given.
     pub(super) fn pending_share(&self, key: &(String, String), from: Micros, to: Micros) -> f64 {
         if key.1 == WORLD || key.1.contains(':') {
             return 0.0;
@@ -155,7 +230,13 @@ impl Watch {
     }
 
     /// What a finding rests on, so that it can be computed again.
-    pub(super) fn grounds(&self, key: &(String, String), series: &Series, pasts: &Pasts, finding: &Finding) -> Box<Grounds> {
+    pub(super) fn grounds(
+        &self,
+        key: &(String, String),
+        series: &Series,
+        pasts: &Pasts,
+        finding: &Finding,
+    ) -> Box<Grounds> {
         if finding.grounds.pvalue.is_some() {
             // The default brings its own.
             return Box::new(finding.grounds.clone());
@@ -163,7 +244,9 @@ impl Watch {
         let (length, past) = self.window_length(key, series, pasts);
         let ends = if length == pasts.shortest { &pasts.of_shortest } else { &pasts.of_longest };
         let used = ends.iter().zip(past).filter_map(|((end, _), value)| Some((*end, value?)));
-        let baseline: Vec<PastWindow> = used.map(|(end, value)| PastWindow { end, observed: value as u32, exposure: 1.0 }).collect();
+        let baseline: Vec<PastWindow> = used
+            .map(|(end, value)| PastWindow { end, observed: value as u32, exposure: 1.0 })
+            .collect();
         Box::new(Grounds {
             pvalue: finding.judgement.pvalue,
             baseline_from: baseline.first().map(|window| window.end - length),
@@ -199,7 +282,9 @@ impl Watch {
             population: finding.population,
             expected: finding.expected(),
             upperbound: finding.judgement.upperbound.unwrap_or(0.0),
-            method: self.rules(finding.end - 1).map_or(String::new(), |rules| rules.settings.detect.method.clone()),
+            method: self
+                .rules(finding.end - 1)
+                .map_or(String::new(), |rules| rules.settings.detect.method.clone()),
             coverage: finding.coverage,
             recurrence: finding.recurrence,
             grounds: self.doubted(key, finding, grounds, &explanation),
@@ -233,9 +318,12 @@ impl Watch {
             }
             _ => (posts(WORLD) - posts(UNLOCATED), posts(WORLD)),
         };
-        grounds.located_share = (all > 0.0 && key.1 != WORLD).then(|| (placed / all).clamp(0.0, 1.0));
-        let doubtful =
-            |count: u32| explanation.sampled >= SAMPLED_LEAST && f64::from(count) > DOUBTFUL_SHARE * f64::from(explanation.sampled);
+        grounds.located_share =
+            (all > 0.0 && key.1 != WORLD).then(|| (placed / all).clamp(0.0, 1.0));
+        let doubtful = |count: u32| {
+            explanation.sampled >= SAMPLED_LEAST
+                && f64::from(count) > DOUBTFUL_SHARE * f64::from(explanation.sampled)
+        };
         let most_linked = explanation.link_domains.first().map_or(0, |(_, posts)| *posts);
         let found = [
             (Suspect::OneAccount, explanation.most_by_one),
@@ -243,8 +331,12 @@ impl Watch {
             (Suspect::NearCopies, explanation.near_copies),
             (Suspect::NewAccounts, explanation.new_accounts),
         ];
-        grounds.suspect.extend(found.into_iter().filter(|(_, count)| doubtful(*count)).map(|(suspect, _)| suspect));
-        if finding.posts >= POSTS_EACH_MOST * finding.observed && !grounds.suspect.contains(&Suspect::OneAccount) {
+        grounds.suspect.extend(
+            found.into_iter().filter(|(_, count)| doubtful(*count)).map(|(suspect, _)| suspect),
+        );
+        if finding.posts >= POSTS_EACH_MOST * finding.observed
+            && !grounds.suspect.contains(&Suspect::OneAccount)
+        {
             grounds.suspect.push(Suspect::OneAccount);
         }
         grounds.suspect.sort();
@@ -261,7 +353,13 @@ impl Finding {
         f64::from(self.observed) - self.expected()
     }
 
-    pub(super) fn verdict(&self, key: &(String, String), method: &str, revision: u32, version: Version) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        key: &(String, String),
+        method: &str,
+        revision: u32,
+        version: Version,
+    ) -> Verdict {
         Verdict {
             topic: key.0.clone(),
             region: key.1.clone(),
@@ -317,14 +415,23 @@ fn set_qvalues(told: &mut [Record]) {
 }
 
 /// What stands between an alarm and an alert.
-pub(super) fn above_floors(settings: &Settings, kind: Kind, observed: u32, posts: u32, expected: f64) -> bool {
+pub(super) fn above_floors(
+    settings: &Settings,
+    kind: Kind,
+    observed: u32,
+    posts: u32,
+    expected: f64,
+) -> bool {
     let floors = &settings.detect.floors;
-    observed >= floors.accounts.max(kind.floor()) && posts >= floors.posts && f64::from(observed) >= floors.ratio * expected
+    observed >= floors.accounts.max(kind.floor())
+        && posts >= floors.posts
+        && f64::from(observed) >= floors.ratio * expected
 }
 
 /// The country with the largest excess, if that is at least half of the alarm's own.
 pub(super) fn explained_by(excess: &BTreeMap<String, f64>, alarm: &Alarm) -> Option<String> {
     let own = f64::from(alarm.observed) - alarm.expected;
-    let (country, largest) = excess.iter().max_by(|a, b| a.1.total_cmp(b.1).then_with(|| b.0.cmp(a.0)))?;
+    let (country, largest) =
+        excess.iter().max_by(|a, b| a.1.total_cmp(b.1).then_with(|| b.0.cmp(a.0)))?;
     (alarm.country.is_none() && *largest * 2.0 >= own).then(|| country.clone())
 }

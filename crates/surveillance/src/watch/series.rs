@@ -1,4 +1,5 @@
-//! One series: the cells and windows of a topic in a region, as all partitions have passed them and as the latest frames have them.
+//! One series: the cells and windows of a topic in a region, as all partitions have passed them and
+//! as the latest frames have them.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub(super) struct Series {
     pub(super) open: SeriesFold,
     #[serde(skip)]
     pub(super) history: History,
-    /// The first pane that had a post, and the first that had one when it was final: a post may be deleted.
+    /// The first pane that had a post, and the first that had one when it was final: a post may be
+    /// deleted.
     pub(super) began: Option<Micros>,
     pub(super) began_for_good: Option<Micros>,
     /// The last pane that had a post.
@@ -37,7 +39,11 @@ impl Series {
     pub(super) fn lay(&mut self, partition: u32, values: &SeriesValues) {
         let Series { aligned, open, .. } = self;
         for (start, value) in &values.panes {
-            let known = open.panes.get(start).or_else(|| aligned.panes.get(start)).and_then(|parts| parts.get(partition));
+            let known = open
+                .panes
+                .get(start)
+                .or_else(|| aligned.panes.get(start))
+                .and_then(|parts| parts.get(partition));
             let pane = value.clone().over(known);
             lay(Some(&aligned.panes), &mut open.panes, start, partition, pane);
         }
@@ -47,22 +53,47 @@ impl Series {
     }
 
     /// Takes in what a partition says up to an instant; see [`settle`].
-    pub(super) fn settle(&mut self, partition: u32, values: SeriesValues, is_latest: bool, has_open: bool) {
+    pub(super) fn settle(
+        &mut self,
+        partition: u32,
+        values: SeriesValues,
+        is_latest: bool,
+        has_open: bool,
+    ) {
         let Series { aligned, open, .. } = self;
         self.latest = self.latest.max(values.latest);
         for (start, value) in values.panes {
             let known = aligned.panes.get(&start).and_then(|parts| parts.get(partition));
             let pane = value.over(known);
-            settle(&mut aligned.panes, has_open.then_some(&mut open.panes), &start, partition, pane, is_latest);
+            settle(
+                &mut aligned.panes,
+                has_open.then_some(&mut open.panes),
+                &start,
+                partition,
+                pane,
+                is_latest,
+            );
         }
         for (name, window) in values.windows {
-            settle(&mut aligned.windows, has_open.then_some(&mut open.windows), &name, partition, window, is_latest);
+            settle(
+                &mut aligned.windows,
+                has_open.then_some(&mut open.windows),
+                &name,
+                partition,
+                window,
+                is_latest,
+            );
         }
         self.began = self.began.into_iter().chain(values.began).min();
     }
 
     /// The panes that begin in `[from, to)`.
-    pub(super) fn panes(&self, side: Side, from: Micros, to: Micros) -> impl Iterator<Item = (Micros, &Parts<Pane>)> {
+    pub(super) fn panes(
+        &self,
+        side: Side,
+        from: Micros,
+        to: Micros,
+    ) -> impl Iterator<Item = (Micros, &Parts<Pane>)> {
         let span = from..to.max(from);
         let over = (side == Side::Open).then(|| self.open.panes.range(span.clone()));
         overlaid(self.aligned.panes.range(span), over.into_iter().flatten())
@@ -93,10 +124,13 @@ impl Series {
     /// Whether it has had no post for so long that nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         let folds = [&self.aligned, &self.open];
-        self.history.is_empty() && self.judged.is_empty() && folds.iter().all(|fold| fold.panes.is_empty() && fold.windows.is_empty())
+        self.history.is_empty()
+            && self.judged.is_empty()
+            && folds.iter().all(|fold| fold.panes.is_empty() && fold.windows.is_empty())
     }
 
-    /// Forgets what no window needs that is still judged, whatever topics are, when panes of an hour before `end` are final.
+    /// Forgets what no window needs that is still judged, whatever topics are, when panes of an
+    /// hour before `end` are final.
     pub(super) fn forget(&mut self, end: Micros, longest: Micros) {
         for fold in [&mut self.aligned, &mut self.open] {
             let mut next = fold.windows.first_key_value().map(|(name, _)| *name);
@@ -105,7 +139,11 @@ impl Series {
                     fold.windows.remove(&(length, first));
                     next = fold.windows.range((length, first)..).next().map(|(name, _)| *name);
                 } else {
-                    next = fold.windows.range((length + 1, Micros::MIN)..).next().map(|(name, _)| *name);
+                    next = fold
+                        .windows
+                        .range((length + 1, Micros::MIN)..)
+                        .next()
+                        .map(|(name, _)| *name);
                 }
             }
         }
@@ -123,7 +161,8 @@ impl Series {
         }
     }
 
-    /// Steps over the windows that end before `end`, whose panes all begin before `oldest` or hold nothing.
+    /// Steps over the windows that end before `end`, whose panes all begin before `oldest` or hold
+    /// nothing.
     pub(super) fn skip_to(&mut self, end: Micros, oldest: Micros) {
         for fold in [&mut self.aligned, &mut self.open] {
             fold.windows.retain(|(_, window_end), _| *window_end >= end);
@@ -184,7 +223,9 @@ impl History {
 
     /// (length, minute of the end, authors), by length.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Micros, i32, u32)> {
-        self.0.iter().flat_map(|(length, ends)| ends.iter().map(|(end, authors)| (*length, *end, *authors)))
+        self.0
+            .iter()
+            .flat_map(|(length, ends)| ends.iter().map(|(end, authors)| (*length, *end, *authors)))
     }
 
     pub(super) fn extend(&mut self, length: Micros, values: impl IntoIterator<Item = (i32, u32)>) {

@@ -1,4 +1,5 @@
-//! Watch as a snapshot, and back: what grows stands in maps that are cut into chunks, by time first, so that what is past keeps its
+//! Watch as a snapshot, and back: what grows stands in maps that are cut into chunks, by time
+//! first, so that what is past keeps its
 //! chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,14 +41,18 @@ impl Watch {
         put_shared(&head.aligned, &mut writer);
         put_shared(&head.open, &mut writer);
         let batches: Vec<(u32, u32, &Batch)> = batches(head).collect();
-        writer
-            .put_map(batches.iter().flat_map(|(of, nth, batch)| batch.values.series.iter().map(|(key, value)| ((*of, *nth, key), value))));
-        writer.put_map(batches.iter().flat_map(|(of, nth, batch)| batch.values.tags.iter().map(|(key, value)| ((*of, *nth, key), value))));
-        writer
-            .put_map(batches.iter().flat_map(|(of, nth, batch)| batch.values.totals.iter().map(|(key, value)| ((*of, *nth, key), value))));
-        writer.put_map(
-            batches.iter().flat_map(|(of, nth, batch)| batch.values.coverage.iter().map(|(key, value)| ((*of, *nth, key), value))),
-        );
+        writer.put_map(batches.iter().flat_map(|(of, nth, batch)| {
+            batch.values.series.iter().map(|(key, value)| ((*of, *nth, key), value))
+        }));
+        writer.put_map(batches.iter().flat_map(|(of, nth, batch)| {
+            batch.values.tags.iter().map(|(key, value)| ((*of, *nth, key), value))
+        }));
+        writer.put_map(batches.iter().flat_map(|(of, nth, batch)| {
+            batch.values.totals.iter().map(|(key, value)| ((*of, *nth, key), value))
+        }));
+        writer.put_map(batches.iter().flat_map(|(of, nth, batch)| {
+            batch.values.coverage.iter().map(|(key, value)| ((*of, *nth, key), value))
+        }));
         self.put_series(&mut writer);
         let snapshot = writer.finish(STAGE, 0, vec![self.head.next]);
         self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
@@ -58,7 +63,13 @@ impl Watch {
         let mut panes: Vec<Row<(Micros, &str, &str), Pane>> = Vec::new();
         let mut history: Vec<DayOfHistory> = Vec::new();
         for ((topic, region), series) in &self.series {
-            panes.extend(series.aligned.panes.iter().map(|(start, parts)| ((*start, topic.as_str(), region.as_str()), parts)));
+            panes.extend(
+                series
+                    .aligned
+                    .panes
+                    .iter()
+                    .map(|(start, parts)| ((*start, topic.as_str(), region.as_str()), parts)),
+            );
             let mut of_day = None;
             for (length, end, authors) in series.history.iter() {
                 let day = end.div_euclid(MINUTES_OF_DAY);
@@ -83,7 +94,9 @@ impl Watch {
         let mut head: Head = reader.take()?;
         let mut watch = Watch::new(head.mode);
         for settings in reader.take::<Vec<Settings>>()? {
-            watch.learn(&settings).map_err(|why| RestoreError::Malformed { index: 1, why: why.to_string() })?;
+            watch
+                .learn(&settings)
+                .map_err(|why| RestoreError::Malformed { index: 1, why: why.to_string() })?;
         }
         head.told_cells = take_set(&mut reader)?;
         head.changed_cells = take_set(&mut reader)?;
@@ -127,7 +140,10 @@ impl Watch {
 }
 
 fn misplaced() -> RestoreError {
-    RestoreError::Malformed { index: 0, why: "a value of a series or partition that is not there".to_owned() }
+    RestoreError::Malformed {
+        index: 0,
+        why: "a value of a series or partition that is not there".to_owned(),
+    }
 }
 
 /// (partition, number, batch)
@@ -140,30 +156,46 @@ fn batches(head: &Head) -> impl Iterator<Item = (u32, u32, &Batch)> {
 
 fn batch(head: &mut Head, of: u32, nth: u32) -> Result<&mut Batch, RestoreError> {
     let partition = head.partitions.get_mut(of as usize).ok_or_else(misplaced)?;
-    if nth == PARTIAL { Ok(&mut partition.partial) } else { partition.pending.get_mut(nth as usize).ok_or_else(misplaced) }
+    if nth == PARTIAL {
+        Ok(&mut partition.partial)
+    } else {
+        partition.pending.get_mut(nth as usize).ok_or_else(misplaced)
+    }
 }
 
-fn take_set<K: serde::de::DeserializeOwned + Ord>(reader: &mut Reader) -> Result<BTreeSet<K>, RestoreError> {
+fn take_set<K: serde::de::DeserializeOwned + Ord>(
+    reader: &mut Reader,
+) -> Result<BTreeSet<K>, RestoreError> {
     Ok(reader.take_map::<K, (), BTreeMap<K, ()>>()?.into_keys().collect())
 }
 
 fn put_shared(shared: &Shared, writer: &mut Writer) {
     let mut totals: Vec<Row<(Micros, Micros, &str), Total>> = Vec::new();
     for ((region, length), panes) in &shared.totals {
-        totals.extend(panes.iter().map(|(start, parts)| ((*start, *length, region.as_str()), parts)));
+        totals
+            .extend(panes.iter().map(|(start, parts)| ((*start, *length, region.as_str()), parts)));
     }
     totals.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     writer.put_map(totals);
-    writer.put_map(shared.tags.iter().flat_map(|(start, tags)| tags.iter().map(|(name, parts)| ((*start, name), parts))));
+    writer.put_map(
+        shared
+            .tags
+            .iter()
+            .flat_map(|(start, tags)| tags.iter().map(|(name, parts)| ((*start, name), parts))),
+    );
     writer.put_map(&shared.coverage);
 }
 
 fn take_shared(reader: &mut Reader) -> Result<Shared, RestoreError> {
     let mut shared = Shared::default();
-    for ((start, length, region), parts) in reader.take_map::<(Micros, Micros, String), Parts<Total>, Vec<_>>()? {
+    for ((start, length, region), parts) in
+        reader.take_map::<(Micros, Micros, String), Parts<Total>, Vec<_>>()?
+    {
         shared.totals.entry((region, length)).or_default().insert(start, parts);
     }
-    for ((start, name), parts) in reader.take_map::<(Micros, (String, String)), Parts<u32>, Vec<_>>()? {
+    for ((start, name), parts) in
+        reader.take_map::<(Micros, (String, String)), Parts<u32>, Vec<_>>()?
+    {
         shared.tags.entry(start).or_default().insert(name, parts);
     }
     shared.coverage = reader.take_map()?;

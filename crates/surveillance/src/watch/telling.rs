@@ -1,9 +1,13 @@
-//! Telling: counts as they come, and once more when nothing can change them; what is older than anything needs is forgotten.
+//! Telling: counts as they come, and once more when nothing can change them; what is older than
+//! anything needs is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use record::time::{DAY, HOUR, pane_border, pane_start};
-use record::{Count, CoverageRow, Micros, PublicCount, Record, Stage, TagCount, TopicSetting, Total, Version, WindowCount};
+use record::{
+    Count, CoverageRow, Micros, PublicCount, Record, Stage, TagCount, TopicSetting, Total, Version,
+    WindowCount,
+};
 
 use super::fold::{Parts, Total as TotalParts};
 use super::{CellName, HISTORY, Mode, Shared, Side, Watch, fold};
@@ -23,22 +27,57 @@ impl Watch {
         for (topic, region, start) in std::mem::take(&mut self.head.changed_cells) {
             let length = self.topic(&topic).map_or(HOUR, |topic| topic.pane);
             if !self.is_final(start, length) {
-                self.tell_cell(CellName { side: Side::Open, topic: &topic, region: &region, start }, version, out);
+                self.tell_cell(
+                    CellName { side: Side::Open, topic: &topic, region: &region, start },
+                    version,
+                    out,
+                );
             }
         }
         for (pane_start, key, region) in std::mem::take(&mut self.head.changed_tags) {
             let name = (key.clone(), region.clone());
-            let of = |shared: &Shared| shared.tags.get(&pane_start).and_then(|tags| tags.get(&name)).cloned();
+            let of = |shared: &Shared| {
+                shared.tags.get(&pane_start).and_then(|tags| tags.get(&name)).cloned()
+            };
             let tags = of(&self.head.open).or_else(|| of(&self.head.aligned));
-            let Some(posts) = tags.map(|parts| parts.values().sum()).filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
-            out.push(Record::TagCount(TagCount { key, region, pane_start, posts, last: false, version }));
+            let Some(posts) =
+                tags.map(|parts| parts.values().sum()).filter(|_| !self.is_final(pane_start, HOUR))
+            else {
+                continue;
+            };
+            out.push(Record::TagCount(TagCount {
+                key,
+                region,
+                pane_start,
+                posts,
+                last: false,
+                version,
+            }));
         }
         for (start, pane_length, region) in std::mem::take(&mut self.head.changed_totals) {
             let name = (region.clone(), pane_length);
-            let of = |shared: &Shared| shared.totals.get(&name).and_then(|panes| panes.get(&start)).map(Parts::<TotalParts>::total);
+            let of = |shared: &Shared| {
+                shared
+                    .totals
+                    .get(&name)
+                    .and_then(|panes| panes.get(&start))
+                    .map(Parts::<TotalParts>::total)
+            };
             let total = of(&self.head.open).or_else(|| of(&self.head.aligned));
-            let Some(TotalParts { posts, sampled }) = total.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR)) else { continue };
-            out.push(Record::Total(Total { region, pane_start: start, pane_length, posts, last: false, version, sampled }));
+            let Some(TotalParts { posts, sampled }) =
+                total.filter(|_| !self.is_final(pane_start(start, HOUR), HOUR))
+            else {
+                continue;
+            };
+            out.push(Record::Total(Total {
+                region,
+                pane_start: start,
+                pane_length,
+                posts,
+                last: false,
+                version,
+                sampled,
+            }));
         }
         for (pane_start, feed) in std::mem::take(&mut self.head.changed_coverage) {
             let of = |shared: &Shared| {
@@ -46,20 +85,31 @@ impl Watch {
                 parts.and_then(|parts| parts.values().min().copied())
             };
             let covered = of(&self.head.open).or_else(|| of(&self.head.aligned));
-            let Some(covered) = covered.filter(|_| !self.is_final(pane_start, HOUR)) else { continue };
+            let Some(covered) = covered.filter(|_| !self.is_final(pane_start, HOUR)) else {
+                continue;
+            };
             let share = covered as f64 / HOUR as f64;
-            out.push(Record::Coverage(CoverageRow { feed, pane_start, pane_length: HOUR, share, version }));
+            out.push(Record::Coverage(CoverageRow {
+                feed,
+                pane_start,
+                pane_length: HOUR,
+                share,
+                version,
+            }));
         }
     }
 
-    /// A cell longer than an hour says how many posts there were in all, which goes on changing when its own posts have ceased, and
-    /// comes later than they do: when it has closed it is told once more, and after that with each of its denominators that changes.
+    /// A cell longer than an hour says how many posts there were in all, which goes on changing
+    /// when its own posts have ceased, and
+    /// comes later than they do: when it has closed it is told once more, and after that with each
+    /// of its denominators that changes.
     pub(super) fn mark_closed(&mut self, pane: Micros, end: Micros) {
         if self.head.mode != Mode::Live || pane <= HOUR {
             return;
         }
         for topic in self.topics(pane, end) {
-            let cells = self.keys(&topic.id).into_iter().map(|(topic, region)| (topic, region, end - pane));
+            let cells =
+                self.keys(&topic.id).into_iter().map(|(topic, region)| (topic, region, end - pane));
             self.head.changed_cells.extend(cells);
         }
     }
@@ -75,7 +125,8 @@ impl Watch {
         for (start, length, region) in &self.head.changed_totals {
             for (topic, pane) in long.iter().filter(|_| *length == HOUR) {
                 let start = pane_start(*start, *pane);
-                let has_closed = self.head.cursors.get(pane).is_some_and(|cursors| start + pane < cursors.close);
+                let has_closed =
+                    self.head.cursors.get(pane).is_some_and(|cursors| start + pane < cursors.close);
                 if has_closed
                     && self
                         .series
@@ -89,7 +140,8 @@ impl Watch {
         self.head.changed_cells.extend(changed);
     }
 
-    /// The aligned fold is asked for what is final. Of a kind with a floor nothing below it is told; what has been told before
+    /// The aligned fold is asked for what is final. Of a kind with a floor nothing below it is
+    /// told; what has been told before
     /// and is below it now is told as empty.
     pub(super) fn tell_cell(&mut self, name: CellName, version: Version, out: &mut Vec<Record>) {
         let CellName { side, topic, region, start } = name;
@@ -141,7 +193,13 @@ impl Watch {
     }
 
     /// Everything before `end` in panes of this length can't change any more.
-    pub(super) fn make_final(&mut self, pane: Micros, end: Micros, version: Version, out: &mut Vec<Record>) {
+    pub(super) fn make_final(
+        &mut self,
+        pane: Micros,
+        end: Micros,
+        version: Version,
+        out: &mut Vec<Record>,
+    ) {
         let start = end - pane;
         let topics = self.topics(pane, end);
         for topic in &topics {
@@ -153,11 +211,16 @@ impl Watch {
             }
         }
         self.close(pane, end, Stage::Final, false, version, out);
-        let longest = self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
+        let longest =
+            self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
         for topic in &topics {
             let floor = topic.kind.floor();
             for key in self.keys(&topic.id) {
-                self.tell_cell(CellName { side: Side::Aligned, topic: &key.0, region: &key.1, start }, version, out);
+                self.tell_cell(
+                    CellName { side: Side::Aligned, topic: &key.0, region: &key.1, start },
+                    version,
+                    out,
+                );
                 let Some(series) = self.series.get_mut(&key) else { continue };
                 series.judged.remove(&end);
                 for &length in &topic.windows {
@@ -184,7 +247,12 @@ impl Watch {
                 }
                 // Both folds say the same of it by now.
                 series.open.panes.remove(&start);
-                if series.aligned.panes.get(&start).is_some_and(|parts| parts.values().any(|pane| !pane.sample.is_empty())) {
+                if series
+                    .aligned
+                    .panes
+                    .get(&start)
+                    .is_some_and(|parts| parts.values().any(|pane| !pane.sample.is_empty()))
+                {
                     series.aligned.thin_samples(end);
                 }
                 // Whole panes are needed as long as a window that holds them is judged.
@@ -202,27 +270,46 @@ impl Watch {
         }
     }
 
-    /// What the public may see of the day that ends now. A day of which the log holds only a part has no number, and so no second one
+    /// What the public may see of the day that ends now. A day of which the log holds only a part
+    /// has no number, and so no second one
     /// should the log be made anew: days are told once.
-    pub(super) fn publish(&self, topic: &TopicSetting, end: Micros, version: Version, out: &mut Vec<Record>) {
+    pub(super) fn publish(
+        &self,
+        topic: &TopicSetting,
+        end: Micros,
+        version: Version,
+        out: &mut Vec<Record>,
+    ) {
         let is_counted = topic.windows.contains(&DAY) && topic.pane <= DAY;
         let begins_before = self.head.first_coverage.is_some_and(|first| first <= end - DAY);
         // Where the log ends in the midst of a day, panes of a day are made final all the same.
-        let watermark = self.head.partitions.iter().filter_map(|partition| partition.watermark).max();
-        let goes_on = |until: Option<Micros>| until.is_some_and(|until| pane_border(until, HOUR) >= end);
+        let watermark =
+            self.head.partitions.iter().filter_map(|partition| partition.watermark).max();
+        let goes_on =
+            |until: Option<Micros>| until.is_some_and(|until| pane_border(until, HOUR) >= end);
         if !is_counted || !begins_before || !(goes_on(watermark) || goes_on(self.last_told())) {
             return;
         }
         let span = (topic.id.clone(), String::new())..(format!("{}\0", topic.id), String::new());
         let counted = self.series.range(span).filter(|(_, series)| series.began_for_good.is_some());
-        let accounts: BTreeMap<String, u32> =
-            counted.map(|((_, region), series)| (region.clone(), series.history.get(DAY, end).unwrap_or(0))).collect();
+        let accounts: BTreeMap<String, u32> = counted
+            .map(|((_, region), series)| {
+                (region.clone(), series.history.get(DAY, end).unwrap_or(0))
+            })
+            .collect();
         if accounts.is_empty() {
             return;
         }
         for (region, accounts) in publish::day(topic.kind, &self.table, &accounts) {
             let level = self.table.level(&region).number();
-            out.push(Record::PublicCount(PublicCount { topic: topic.id.clone(), region, level, day: end - DAY, accounts, version }));
+            out.push(Record::PublicCount(PublicCount {
+                topic: topic.id.clone(),
+                region,
+                level,
+                day: end - DAY,
+                accounts,
+                version,
+            }));
         }
     }
 
@@ -235,19 +322,30 @@ impl Watch {
                 }
             }
             shared.totals.retain(|_, panes| !panes.is_empty());
-            while shared.coverage.first_key_value().is_some_and(|(start, _)| *start + HOUR <= end - HISTORY) {
+            while shared
+                .coverage
+                .first_key_value()
+                .is_some_and(|(start, _)| *start + HOUR <= end - HISTORY)
+            {
                 shared.coverage.pop_first();
             }
         }
         self.head.denominators.forget(end - HISTORY);
-        let longest = self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
+        let longest =
+            self.rules.iter().map(|rules| rules.settings.longest_window()).max().unwrap_or(0);
         for series in self.series.values_mut() {
             series.forget(end, longest);
         }
         if end == pane_start(end, DAY) {
             self.forget_series(end);
         }
-        let pane_longest = self.rules.iter().flat_map(|rules| &rules.settings.topics).map(|topic| topic.pane).max().unwrap_or(HOUR);
+        let pane_longest = self
+            .rules
+            .iter()
+            .flat_map(|rules| &rules.settings.topics)
+            .map(|topic| topic.pane)
+            .max()
+            .unwrap_or(HOUR);
         self.head.told_cells.retain(|(_, _, start)| start + pane_longest >= end);
         self.views.retain(|(_, known), _| *known > end - DAY);
         self.head.exclusions.retain(|excluded| excluded.what.to > end - HISTORY);
@@ -255,7 +353,9 @@ impl Watch {
             self.rules.remove(0);
             self.relearn();
             let rules = &self.rules;
-            self.series.retain(|(topic, _), _| rules.iter().any(|rules| rules.settings.topic(topic).is_some()));
+            self.series.retain(|(topic, _), _| {
+                rules.iter().any(|rules| rules.settings.topic(topic).is_some())
+            });
         }
         // Nobody judges what newer settings have dropped: its episodes end by themselves.
         let Some(rules) = self.rules(end - 1).cloned() else { return };
@@ -263,12 +363,20 @@ impl Watch {
         self.head.episodes.tell(version, out);
     }
 
-    /// Series without a post for as long as baselines reach are none any more: one that comes back begins anew.
+    /// Series without a post for as long as baselines reach are none any more: one that comes back
+    /// begins anew.
     pub(super) fn forget_series(&mut self, end: Micros) {
-        self.series.retain(|_, series| !series.is_empty() || series.latest.is_some_and(|latest| latest > end - HISTORY));
+        self.series.retain(|_, series| {
+            !series.is_empty() || series.latest.is_some_and(|latest| latest > end - HISTORY)
+        });
     }
 
-    pub(super) fn make_shared_final(&mut self, start: Micros, version: Version, out: &mut Vec<Record>) {
+    pub(super) fn make_shared_final(
+        &mut self,
+        start: Micros,
+        version: Version,
+        out: &mut Vec<Record>,
+    ) {
         for ((region, pane_length), panes) in &self.head.aligned.totals {
             for (pane_start, parts) in panes.range(start..start + HOUR) {
                 let TotalParts { posts, sampled } = parts.total();
@@ -288,12 +396,25 @@ impl Watch {
         }
         for ((key, region), parts) in self.head.aligned.tags.remove(&start).into_iter().flatten() {
             let posts = parts.values().sum();
-            out.push(Record::TagCount(TagCount { key, region, pane_start: start, posts, last: true, version }));
+            out.push(Record::TagCount(TagCount {
+                key,
+                region,
+                pane_start: start,
+                posts,
+                last: true,
+                version,
+            }));
         }
         self.head.open.tags.remove(&start);
         for (feed, parts) in self.head.aligned.coverage.get(&start).into_iter().flatten() {
             let share = parts.values().min().copied().unwrap_or(0) as f64 / HOUR as f64;
-            out.push(Record::Coverage(CoverageRow { feed: feed.clone(), pane_start: start, pane_length: HOUR, share, version }));
+            out.push(Record::Coverage(CoverageRow {
+                feed: feed.clone(),
+                pane_start: start,
+                pane_length: HOUR,
+                share,
+                version,
+            }));
         }
     }
 }

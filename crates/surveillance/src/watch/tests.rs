@@ -38,11 +38,20 @@ struct Pipeline {
 }
 
 fn settings(partitions: u32) -> Settings {
-    let topic =
-        |id: &str, kind: Kind| TopicSetting { id: id.into(), name: id.into(), kind, pane: kind.pane(), windows: kind.windows().to_vec() };
+    let topic = |id: &str, kind: Kind| TopicSetting {
+        id: id.into(),
+        name: id.into(),
+        kind,
+        pane: kind.pane(),
+        windows: kind.windows().to_vec(),
+    };
     Settings {
         partitions,
-        topics: vec![topic("flu", Kind::Disease), topic("hiv", Kind::Sensitive), topic("claim", Kind::Narrative)],
+        topics: vec![
+            topic("flu", Kind::Disease),
+            topic("hiv", Kind::Sensitive),
+            topic("claim", Kind::Narrative),
+        ],
         feeds: vec![FeedSetting::new("feed", true)],
         ..Settings::default()
     }
@@ -90,7 +99,14 @@ impl Pipeline {
     }
 
     fn tick(&mut self, reached: Micros) {
-        let feed = FeedTick { feed: "feed".into(), epoch: 1, from: self.reached, reached, span: Span::Covered, ended: false };
+        let feed = FeedTick {
+            feed: "feed".into(),
+            epoch: 1,
+            from: self.reached,
+            reached,
+            span: Span::Covered,
+            ended: false,
+        };
         self.reached = reached;
         self.all(&Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] }));
     }
@@ -101,12 +117,22 @@ impl Pipeline {
     }
 
     /// The same for one that arrives after it was written.
-    fn post_late(&mut self, event_time: Micros, at: Micros, author: u64, path: &str, topic: Option<&str>) {
+    fn post_late(
+        &mut self,
+        event_time: Micros,
+        at: Micros,
+        author: u64,
+        path: &str,
+        topic: Option<&str>,
+    ) {
         let border = at.div_euclid(10 * SECOND) * 10 * SECOND;
         if border > self.reached {
             self.tick(border);
         }
-        let topics = topic.map(|id| TopicMatch { id: id.into(), voice: Voice::Other, keys: vec![id.into()] }).into_iter().collect();
+        let topics = topic
+            .map(|id| TopicMatch { id: id.into(), voice: Voice::Other, keys: vec![id.into()] })
+            .into_iter()
+            .collect();
         let post = Post {
             settings: 1,
             feed: 0,
@@ -117,7 +143,12 @@ impl Pipeline {
             author_before: None,
             event_time,
             arrival: at,
-            places: vec![Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 }],
+            places: vec![Place {
+                path: path.into(),
+                meaning: Meaning::AuthorAt,
+                provenance: Provenance::Given,
+                confidence: 100,
+            }],
             overlays: vec![],
             langs: vec!["de".into()],
             tags: vec![],
@@ -172,7 +203,12 @@ fn check(actual: &str, expected: &Expect) {
 fn quiet_fortnight(pipeline: &mut Pipeline) -> Micros {
     let posts = 14 * 24 * 4;
     for quarter in 0..posts {
-        pipeline.post(MONDAY + quarter * 15 * MINUTE, 1_000 + quarter as u64 % 50, "DE/DE-BE", None);
+        pipeline.post(
+            MONDAY + quarter * 15 * MINUTE,
+            1_000 + quarter as u64 % 50,
+            "DE/DE-BE",
+            None,
+        );
     }
     MONDAY + 14 * DAY
 }
@@ -202,7 +238,8 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_are_confirmed() {
 }
 
 #[test]
-fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_then_their_time_is_not_covered() {
+fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_then_their_time_is_not_covered()
+ {
     for partitions in [1, 3] {
         let mut pipeline = Pipeline::new(Mode::AsLive, partitions);
         let noon = quiet_fortnight(&mut pipeline) + 12 * HOUR;
@@ -214,19 +251,39 @@ fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_the
         pipeline.tick(noon + 3 * HOUR);
         pipeline.loses = false;
         let mut frames = Vec::new();
-        let tick =
-            FeedTick { feed: "feed".into(), epoch: 1, from: pipeline.reached, reached: noon + 4 * HOUR, span: Span::Covered, ended: false };
+        let tick = FeedTick {
+            feed: "feed".into(),
+            epoch: 1,
+            from: pipeline.reached,
+            reached: noon + 4 * HOUR,
+            span: Span::Covered,
+            ended: false,
+        };
         let tick = Record::Tick(Tick { settings: 1, at: noon + 4 * HOUR, feeds: vec![tick] });
         pipeline.tallies[0].clone().apply(pipeline.position, &tick, &mut frames);
-        let unread = pipeline.watch.clone().apply(pipeline.taken, &Record::Frame(frames.remove(0)), &mut Vec::new());
+        let unread = pipeline.watch.clone().apply(
+            pipeline.taken,
+            &Record::Frame(frames.remove(0)),
+            &mut Vec::new(),
+        );
         assert!(matches!(unread, Err(WatchError::Gap { .. })), "{unread:?}");
 
         pipeline.watch.skip(pipeline.taken, Some(settings(partitions)), &mut pipeline.out).unwrap();
         let told_before = pipeline.out.len();
         for quarter in 1..=4 * 24 * 4 {
-            pipeline.post(noon + 3 * HOUR + quarter * 15 * MINUTE, 1_000 + quarter as u64 % 50, "DE/DE-BE", None);
+            pipeline.post(
+                noon + 3 * HOUR + quarter * 15 * MINUTE,
+                1_000 + quarter as u64 % 50,
+                "DE/DE-BE",
+                None,
+            );
             if quarter % 8 == 0 {
-                pipeline.post(noon + 3 * HOUR + quarter * 15 * MINUTE + MINUTE, 500 + quarter as u64 % 3, "DE/DE-BE", Some("flu"));
+                pipeline.post(
+                    noon + 3 * HOUR + quarter * 15 * MINUTE + MINUTE,
+                    500 + quarter as u64 % 3,
+                    "DE/DE-BE",
+                    Some("flu"),
+                );
             }
         }
         pipeline.end();
@@ -238,11 +295,21 @@ fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_the
                 answers.insert((verdict.window_end - noon) / HOUR, verdict.reason.clone());
             }
         }
-        // The gap ends with the hour in which reading goes on; a day later no window has any part of it.
-        let silent = |hours: std::ops::Range<i64>| answers.range(hours).all(|(_, reason)| reason == "coverage");
+        // The gap ends with the hour in which reading goes on; a day later no window has any part
+        // of it.
+        let silent = |hours: std::ops::Range<i64>| {
+            answers.range(hours).all(|(_, reason)| reason == "coverage")
+        };
         assert!(silent(-30..24), "{answers:?}");
-        assert!(answers.range(30..).count() > 40 && answers.range(30..).all(|(_, reason)| reason != "coverage"), "{answers:?}");
+        assert!(
+            answers.range(30..).count() > 40
+                && answers.range(30..).all(|(_, reason)| reason != "coverage"),
+            "{answers:?}"
+        );
         let lacking = |record: &&Record| matches!(record, Record::Coverage(row) if row.share == 0.0 && row.pane_start == noon + HOUR);
-        assert!(pipeline.out.iter().any(|record| lacking(&record)), "the table of coverage says so too");
+        assert!(
+            pipeline.out.iter().any(|record| lacking(&record)),
+            "the table of coverage says so too"
+        );
     }
 }

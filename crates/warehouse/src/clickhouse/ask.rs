@@ -11,8 +11,8 @@ use super::ClickHouse;
 use super::rows::{AlertEventRow, AlertRow, micros, stage};
 use crate::error::WarehouseError;
 use crate::port::{
-    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
-    SeriesQuery, Voices,
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed,
+    Published, Reading, Series, SeriesHead, SeriesQuery, Voices,
 };
 use crate::reference::Reference;
 use crate::tables::{seconds, units_from};
@@ -116,11 +116,15 @@ impl Reading for ClickHouse {
     }
 
     fn settings(&self) -> Result<Option<Settings>, WarehouseError> {
-        self.meta("settings")?.map(|text| serde_json::from_str(&text).map_err(|why| self.misread(why))).transpose()
+        self.meta("settings")?
+            .map(|text| serde_json::from_str(&text).map_err(|why| self.misread(why)))
+            .transpose()
     }
 
     fn latest(&self) -> Result<Option<Micros>, WarehouseError> {
-        self.meta("newest_us")?.map(|text| text.parse().map_err(|_| self.misread(format!("`{text}` is no instant")))).transpose()
+        self.meta("newest_us")?
+            .map(|text| text.parse().map_err(|_| self.misread(format!("`{text}` is no instant"))))
+            .transpose()
     }
 
     fn heads(&self) -> Result<Vec<SeriesHead>, WarehouseError> {
@@ -128,15 +132,18 @@ impl Reading for ClickHouse {
         // Of equal panes the highest version, so that FINAL isn't needed.
         let sql = "
             SELECT ?fields FROM (
-                SELECT topic, region, tupleElement(head, 1) AS level, tupleElement(head, 2) AS pane_seconds, first, latest,
+                SELECT topic, region, tupleElement(head, 1) AS level, tupleElement(head, 2) AS \
+                pane_seconds, first, latest,
                        tupleElement(head, 3) AS newest_us
                 FROM (
                     SELECT topic, region, min(pane_start) AS first, max(pane_start) AS latest,
-                           argMax((level, pane_seconds, newest_us), (pane_start, pane_seconds, version)) AS head
+                           argMax((level, pane_seconds, newest_us), (pane_start, pane_seconds, \
+                           version)) AS head
                     FROM counts GROUP BY topic, region
                 )
             ) ORDER BY topic, region";
-        let rows: Vec<HeadRow> = self.run("read", async move { client.query(sql).fetch_all().await })?;
+        let rows: Vec<HeadRow> =
+            self.run("read", async move { client.query(sql).fetch_all().await })?;
         let head = |row: HeadRow| SeriesHead {
             topic: row.topic,
             region: row.region,
@@ -153,13 +160,18 @@ impl Reading for ClickHouse {
         let (client, query) = (self.client(), query.clone());
         let limit = query.limit;
         let (panes, verdicts) = self.run("read", async move {
-            let panes = if query.only.is_some() { Vec::new() } else { panes(&client, &query).await? };
+            let panes =
+                if query.only.is_some() { Vec::new() } else { panes(&client, &query).await? };
             Ok((panes, verdicts(&client, &query).await?))
         })?;
         let cut = panes.len() > limit || verdicts.len() > limit;
         let mut panes: Vec<Cell> = panes.into_iter().take(limit).map(cell).collect();
-        let mut verdicts =
-            verdicts.into_iter().take(limit).map(judged_of).collect::<Result<Vec<_>, _>>().map_err(|why| self.misread(why))?;
+        let mut verdicts = verdicts
+            .into_iter()
+            .take(limit)
+            .map(judged_of)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|why| self.misread(why))?;
         panes.reverse();
         verdicts.reverse();
         Ok(Series { panes, verdicts, cut })
@@ -182,22 +194,31 @@ impl Reading for ClickHouse {
     fn alert(&self, id: &str) -> Result<Option<AlertStory>, WarehouseError> {
         let (client, id) = (self.client(), id.to_owned());
         let (rows, events) = self.run("read", async move {
-            let rows: Vec<AlertRow> =
-                client.query("SELECT ?fields FROM alerts FINAL WHERE id = ? ORDER BY version, revision").bind(&id).fetch_all().await?;
+            let rows: Vec<AlertRow> = client
+                .query("SELECT ?fields FROM alerts FINAL WHERE id = ? ORDER BY version, revision")
+                .bind(&id)
+                .fetch_all()
+                .await?;
             let events = events(&client, vec![id]).await?;
             Ok((rows, events))
         })?;
         if rows.is_empty() {
             return Ok(None);
         }
-        let revisions: Vec<Alert> = rows.into_iter().map(AlertRow::read).collect::<Result<_, _>>().map_err(|why| self.misread(why))?;
+        let revisions: Vec<Alert> = rows
+            .into_iter()
+            .map(AlertRow::read)
+            .collect::<Result<_, _>>()
+            .map_err(|why| self.misread(why))?;
         Ok(Some(AlertStory { revisions, events: events.into_values().next().unwrap_or_default() }))
     }
 
     fn coverage(&self) -> Result<Vec<FeedCoverage>, WarehouseError> {
         let client = self.client();
-        let sql = "SELECT ?fields FROM coverage FINAL ORDER BY feed, pane_start DESC, pane_seconds DESC LIMIT 1 BY feed";
-        let rows: Vec<FeedHead> = self.run("read", async move { client.query(sql).fetch_all().await })?;
+        let sql = "SELECT ?fields FROM coverage FINAL ORDER BY feed, pane_start DESC, pane_seconds \
+            DESC LIMIT 1 BY feed";
+        let rows: Vec<FeedHead> =
+            self.run("read", async move { client.query(sql).fetch_all().await })?;
         Ok(rows.into_iter().map(coverage).collect())
     }
 
@@ -220,53 +241,106 @@ impl Reading for ClickHouse {
 
     fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
         let client = self.client();
-        let sql = "SELECT ?fields FROM coverage FINAL WHERE pane_start >= toDateTime(?, 'UTC') ORDER BY feed, pane_start, pane_seconds";
-        let rows: Vec<FeedHead> = self.run("read", async move { client.query(sql).bind(instant(from)).fetch_all().await })?;
+        let sql = "SELECT ?fields FROM coverage FINAL WHERE pane_start >= toDateTime(?, 'UTC') \
+            ORDER BY feed, pane_start, pane_seconds";
+        let rows: Vec<FeedHead> = self
+            .run("read", async move { client.query(sql).bind(instant(from)).fetch_all().await })?;
         Ok(rows.into_iter().map(coverage).collect())
     }
 
-    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+    fn totals(
+        &self,
+        regions: &[String],
+        from: Micros,
+        to: Micros,
+    ) -> Result<Vec<(String, u64)>, WarehouseError> {
         let client = self.client();
         // Panes of different lengths count the same posts: the shortest are the hours.
         let sql = "
             SELECT region, sum(posts) AS total FROM denominators FINAL
-            WHERE region IN ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC') AND pane_seconds = 3600
+            WHERE region IN ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < \
+            toDateTime(?, 'UTC') AND pane_seconds = 3600
             GROUP BY region";
         let mut totals = BTreeMap::new();
         for asked in regions.chunks(KEYS_A_QUESTION) {
             let (client, asked) = (client.clone(), asked.to_vec());
-            let rows: Vec<TotalRow> =
-                self.run("read", async move { client.query(sql).bind(&asked).bind(instant(from)).bind(instant(to)).fetch_all().await })?;
+            let rows: Vec<TotalRow> = self.run("read", async move {
+                client
+                    .query(sql)
+                    .bind(&asked)
+                    .bind(instant(from))
+                    .bind(instant(to))
+                    .fetch_all()
+                    .await
+            })?;
             totals.extend(rows.into_iter().map(|row| (row.region, row.total)));
         }
-        Ok(regions.iter().filter_map(|region| Some((region.clone(), *totals.get(region)?))).collect())
+        Ok(regions
+            .iter()
+            .filter_map(|region| Some((region.clone(), *totals.get(region)?)))
+            .collect())
     }
 
-    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
+    fn voices(
+        &self,
+        topic: &str,
+        region: &str,
+        from: Micros,
+        to: Micros,
+    ) -> Result<Voices, WarehouseError> {
         let (client, topic, region) = (self.client(), topic.to_owned(), region.to_owned());
         let sql = "
-            SELECT sum(c.posts) AS posts, sum(c.authors) AS authors, sum(c.authors_self) AS authors_self, sum(c.posts_news) AS news
+            SELECT sum(c.posts) AS posts, sum(c.authors) AS authors, sum(c.authors_self) AS \
+            authors_self, sum(c.posts_news) AS news
             FROM counts AS c FINAL
-            WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC')";
+            WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < \
+            toDateTime(?, 'UTC')";
         let row: VoicesRow = self.run("read", async move {
-            client.query(sql).bind(&topic).bind(&region).bind(instant(from)).bind(instant(to)).fetch_one().await
+            client
+                .query(sql)
+                .bind(&topic)
+                .bind(&region)
+                .bind(instant(from))
+                .bind(instant(to))
+                .fetch_one()
+                .await
         })?;
-        Ok(Voices { posts: row.posts, authors: row.authors, authors_self: row.authors_self, news: row.news })
+        Ok(Voices {
+            posts: row.posts,
+            authors: row.authors,
+            authors_self: row.authors_self,
+            news: row.news,
+        })
     }
 
-    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+    fn published(
+        &self,
+        topics: &[String],
+        region: Option<&str>,
+        from: Micros,
+    ) -> Result<Vec<Published>, WarehouseError> {
         let sql = "
-            SELECT topic, region, level, toInt64(toUnixTimestamp(toDateTime(day, 'UTC'))) AS begins, accounts FROM public_counts FINAL
-            WHERE topic IN ? AND (? = '' OR region = ?) AND toDateTime(day, 'UTC') >= toDateTime(?, 'UTC')
+            SELECT topic, region, level, toInt64(toUnixTimestamp(toDateTime(day, 'UTC'))) AS \
+            begins, accounts FROM public_counts FINAL
+            WHERE topic IN ? AND (? = '' OR region = ?) AND toDateTime(day, 'UTC') >= \
+            toDateTime(?, 'UTC')
             ORDER BY topic, region, day";
         let mut topics = topics.to_vec();
         topics.sort();
         topics.dedup();
         let mut published = Vec::new();
         for asked in topics.chunks(KEYS_A_QUESTION) {
-            let (client, asked, region) = (self.client(), asked.to_vec(), region.unwrap_or("").to_owned());
+            let (client, asked, region) =
+                (self.client(), asked.to_vec(), region.unwrap_or("").to_owned());
             let rows: Vec<PublishedRow> = self.run("read", async move {
-                client.query(sql).bind(&asked).bind(&region).bind(&region).bind(instant(from)).fetch_all().await
+                client
+                    .query(sql)
+                    .bind(&asked)
+                    .bind(&region)
+                    .bind(&region)
+                    .bind(instant(from))
+                    .fetch_all()
+                    .await
             })?;
             published.extend(rows.into_iter().map(|row| Published {
                 topic: row.topic,
@@ -281,9 +355,11 @@ impl Reading for ClickHouse {
 
     fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {
         let (client, region) = (self.client(), region.to_owned());
-        let sql = "SELECT series, region, toInt64(toUnixTimestamp(toDateTime(date, 'UTC'))) AS day, value, unit, source
+        let sql = "SELECT series, region, toInt64(toUnixTimestamp(toDateTime(date, 'UTC'))) AS \
+            day, value, unit, source
                    FROM reference FINAL WHERE region = ? ORDER BY series, date";
-        let rows: Vec<ReferenceRow> = self.run("read", async move { client.query(sql).bind(&region).fetch_all().await })?;
+        let rows: Vec<ReferenceRow> =
+            self.run("read", async move { client.query(sql).bind(&region).fetch_all().await })?;
         let reference = |row: ReferenceRow| Reference {
             series: row.series,
             region: row.region,
@@ -303,61 +379,109 @@ impl Reading for ClickHouse {
 impl ClickHouse {
     fn meta(&self, key: &'static str) -> Result<Option<String>, WarehouseError> {
         let client = self.client();
-        self.run("read", async move { client.query("SELECT value FROM meta FINAL WHERE key = ?").bind(key).fetch_optional().await })
+        self.run("read", async move {
+            client
+                .query("SELECT value FROM meta FINAL WHERE key = ?")
+                .bind(key)
+                .fetch_optional()
+                .await
+        })
     }
 }
 
 /// Latest first, one more than the limit.
-async fn panes(client: &Client, query: &SeriesQuery) -> Result<Vec<CellRow>, clickhouse::error::Error> {
+async fn panes(
+    client: &Client,
+    query: &SeriesQuery,
+) -> Result<Vec<CellRow>, clickhouse::error::Error> {
     let sql = "
         SELECT ?fields FROM v_counts
-        WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < toDateTime(?, 'UTC')
+        WHERE topic = ? AND region = ? AND pane_start >= toDateTime(?, 'UTC') AND pane_start < \
+        toDateTime(?, 'UTC')
         ORDER BY pane_start DESC, pane_seconds DESC LIMIT ?";
     let (from, to) = (instant(query.from), instant(query.to));
-    client.query(sql).bind(&query.topic).bind(&query.region).bind(from).bind(to).bind(one_more(query.limit)).fetch_all().await
+    client
+        .query(sql)
+        .bind(&query.topic)
+        .bind(&query.region)
+        .bind(from)
+        .bind(to)
+        .bind(one_more(query.limit))
+        .fetch_all()
+        .await
 }
 
-/// Latest first, one more than the limit; of the stages of one verdict the one with the highest version.
-async fn verdicts(client: &Client, query: &SeriesQuery) -> Result<Vec<JudgedRow>, clickhouse::error::Error> {
+/// Latest first, one more than the limit; of the stages of one verdict the one with the highest
+/// version.
+async fn verdicts(
+    client: &Client,
+    query: &SeriesQuery,
+) -> Result<Vec<JudgedRow>, clickhouse::error::Error> {
     let sql = "
         SELECT ?fields FROM (
             SELECT * FROM verdicts FINAL
-            WHERE topic = ? AND region = ? AND window_end >= toDateTime(?, 'UTC') AND window_end < toDateTime(?, 'UTC')
+            WHERE topic = ? AND region = ? AND window_end >= toDateTime(?, 'UTC') AND window_end < \
+            toDateTime(?, 'UTC')
               AND (? = 0 OR window_seconds = ?)
-            ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY window_end, window_seconds, method
+            ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY window_end, \
+            window_seconds, method
         )
         ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?";
     let (from, to) = (instant(query.from), instant(query.to));
     let only = query.only.map_or(0, seconds);
-    let asked = client.query(sql).bind(&query.topic).bind(&query.region).bind(from).bind(to).bind(only).bind(only);
+    let asked = client
+        .query(sql)
+        .bind(&query.topic)
+        .bind(&query.region)
+        .bind(from)
+        .bind(to)
+        .bind(only)
+        .bind(only);
     asked.bind(one_more(query.limit)).fetch_all().await
 }
 
 /// In pieces, as many series at once as a question may name.
-async fn placed(client: &Client, query: &JudgedQuery) -> Result<Vec<JudgedRow>, clickhouse::error::Error> {
+async fn placed(
+    client: &Client,
+    query: &JudgedQuery,
+) -> Result<Vec<JudgedRow>, clickhouse::error::Error> {
     let mut series = query.series.clone();
     series.sort();
     series.dedup();
     let ends: Vec<u32> = query.ends.iter().copied().map(instant).collect();
-    let (Some(least), Some(greatest)) = (ends.iter().min(), ends.iter().max()) else { return Ok(Vec::new()) };
+    let (Some(least), Some(greatest)) = (ends.iter().min(), ends.iter().max()) else {
+        return Ok(Vec::new());
+    };
     let length = query.length.map_or(0, seconds);
     let sql = "
         SELECT ?fields FROM (
             SELECT * FROM verdicts FINAL
-            WHERE (topic, region) IN ? AND window_end >= toDateTime(?, 'UTC') AND window_end <= toDateTime(?, 'UTC')
+            WHERE (topic, region) IN ? AND window_end >= toDateTime(?, 'UTC') AND window_end <= \
+            toDateTime(?, 'UTC')
               AND toUnixTimestamp(window_end) IN ? AND (? = 0 OR window_seconds = ?)
-            ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY topic, region, window_end, window_seconds, method
+            ORDER BY version DESC, revision DESC, stage DESC LIMIT 1 BY topic, region, window_end, \
+            window_seconds, method
         )
         ORDER BY topic, region, window_end, window_seconds, method";
     let mut rows: Vec<JudgedRow> = Vec::new();
     for series in series.chunks(KEYS_A_QUESTION) {
-        let asked = client.query(sql).bind(series).bind(least).bind(greatest).bind(&ends).bind(length).bind(length);
+        let asked = client
+            .query(sql)
+            .bind(series)
+            .bind(least)
+            .bind(greatest)
+            .bind(&ends)
+            .bind(length)
+            .bind(length);
         rows.extend(asked.fetch_all::<JudgedRow>().await?);
     }
     Ok(rows)
 }
 
-async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, clickhouse::error::Error> {
+async fn alerts(
+    client: &Client,
+    query: &AlertQuery,
+) -> Result<Vec<AlertRow>, clickhouse::error::Error> {
     let mut conditions = vec!["1"];
     if query.topic.is_some() {
         conditions.push("topic = ?");
@@ -377,7 +501,8 @@ async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, cl
         conditions.push("(fired_at_us < ? OR (fired_at_us = ? AND id > ?))");
     }
     let sql = format!(
-        "SELECT ?fields FROM (SELECT * FROM alerts FINAL ORDER BY version DESC, revision DESC LIMIT 1 BY id)
+        "SELECT ?fields FROM (SELECT * FROM alerts FINAL ORDER BY version DESC, revision DESC \
+            LIMIT 1 BY id)
          WHERE {} ORDER BY fired_at_us DESC, id LIMIT ?",
         conditions.join(" AND ")
     );
@@ -394,11 +519,16 @@ async fn alerts(client: &Client, query: &AlertQuery) -> Result<Vec<AlertRow>, cl
     asked.bind((query.limit as u64).min(ROWS_MAX)).fetch_all().await
 }
 
-async fn events(client: &Client, alerts: Vec<String>) -> Result<BTreeMap<String, Vec<AlertEvent>>, clickhouse::error::Error> {
+async fn events(
+    client: &Client,
+    alerts: Vec<String>,
+) -> Result<BTreeMap<String, Vec<AlertEvent>>, clickhouse::error::Error> {
     let mut events: BTreeMap<String, Vec<AlertEvent>> = BTreeMap::new();
     for alerts in alerts.chunks(KEYS_A_QUESTION) {
         let rows: Vec<AlertEventRow> = client
-            .query("SELECT ?fields FROM alert_events FINAL WHERE alert IN ? ORDER BY alert, position")
+            .query(
+                "SELECT ?fields FROM alert_events FINAL WHERE alert IN ? ORDER BY alert, position",
+            )
             .bind(alerts)
             .fetch_all()
             .await?;
@@ -410,7 +540,12 @@ async fn events(client: &Client, alerts: Vec<String>) -> Result<BTreeMap<String,
 }
 
 fn coverage(row: FeedHead) -> FeedCoverage {
-    FeedCoverage { feed: row.feed, pane_start: micros(row.pane_start), pane_length: micros(row.pane_seconds), share: row.share }
+    FeedCoverage {
+        feed: row.feed,
+        pane_start: micros(row.pane_start),
+        pane_length: micros(row.pane_seconds),
+        share: row.share,
+    }
 }
 
 fn cell(row: CellRow) -> Cell {

@@ -21,14 +21,26 @@ struct Column {
 }
 
 impl ClickHouse {
-    pub(super) fn write_out(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError> {
-        let table = Table::named(&export.table).ok_or_else(|| WarehouseError::UnknownTable { table: export.table.clone() })?;
+    pub(super) fn write_out(
+        &self,
+        export: &Export,
+        out: &mut dyn Write,
+    ) -> Result<u64, WarehouseError> {
+        let table = Table::named(&export.table)
+            .ok_or_else(|| WarehouseError::UnknownTable { table: export.table.clone() })?;
         let columns = self.columns(table)?;
         let sql = question(table, &columns, export);
         let client = self.client();
-        let mut answer = Some(self.run("export from", async move { client.query_raw(&sql).fetch_bytes("TabSeparated") })?);
+        let mut answer = Some(self.run("export from", async move {
+            client.query_raw(&sql).fetch_bytes("TabSeparated")
+        })?);
         let kinds: Vec<Kind> = columns.iter().map(|column| Kind::of(&column.kind)).collect();
-        let mut lines = Lines::new(export.format, table, columns.into_iter().map(|column| column.name).collect(), out);
+        let mut lines = Lines::new(
+            export.format,
+            table,
+            columns.into_iter().map(|column| column.name).collect(),
+            out,
+        );
         lines.header()?;
         let mut written = 0;
         let mut rest: Vec<u8> = Vec::new();
@@ -56,24 +68,44 @@ impl ClickHouse {
     /// The columns that `SELECT *` shows.
     fn columns(&self, table: &'static Table) -> Result<Vec<Column>, WarehouseError> {
         let client = self.client();
-        let sql = "SELECT ?fields FROM system.columns WHERE database = currentDatabase() AND table = ? AND default_kind != 'MATERIALIZED'
+        let sql =
+            "SELECT ?fields FROM system.columns WHERE database = currentDatabase() AND table \
+            = ? AND default_kind != 'MATERIALIZED'
                    ORDER BY position";
-        let columns: Vec<Column> = self.run("export from", async move { client.query(sql).bind(table.name).fetch_all().await })?;
+        let columns: Vec<Column> = self.run("export from", async move {
+            client.query(sql).bind(table.name).fetch_all().await
+        })?;
         if columns.is_empty() {
-            return Err(WarehouseError::OlderSchema { place: self.place.clone(), found: 0, known: super::schema::known() });
+            return Err(WarehouseError::OlderSchema {
+                place: self.place.clone(),
+                found: 0,
+                known: super::schema::known(),
+            });
         }
         // Of a clock, not of the log: it isn't a column in every implementation.
         Ok(columns.into_iter().filter(|column| column.name != "landed_at").collect())
     }
 
-    fn line(&self, line: &[u8], kinds: &[Kind], lines: &mut Lines<'_>) -> Result<(), WarehouseError> {
-        let fields: Vec<Option<Vec<u8>>> = line.split(|byte| *byte == b'\t').map(unescaped).collect();
+    fn line(
+        &self,
+        line: &[u8],
+        kinds: &[Kind],
+        lines: &mut Lines<'_>,
+    ) -> Result<(), WarehouseError> {
+        let fields: Vec<Option<Vec<u8>>> =
+            line.split(|byte| *byte == b'\t').map(unescaped).collect();
         if fields.len() != kinds.len() {
-            return Err(self.misread(format!("{} fields instead of {}", fields.len(), kinds.len())));
+            return Err(self.misread(format!(
+                "{} fields instead of {}",
+                fields.len(),
+                kinds.len()
+            )));
         }
         lines.row(|at| {
             let Some(field) = &fields[at] else { return Ok(Value::Null) };
-            kinds[at].read(field).ok_or_else(|| self.misread(format!("`{}` is no number", String::from_utf8_lossy(field))))
+            kinds[at].read(field).ok_or_else(|| {
+                self.misread(format!("`{}` is no number", String::from_utf8_lossy(field)))
+            })
         })
     }
 }
@@ -87,11 +119,14 @@ fn question(table: &Table, columns: &[Column], export: &Export) -> String {
     };
     let shown = |column: &Column| match column.kind.as_str() {
         "Date" => format!("toUnixTimestamp({})", midnight_or(column)),
-        kind if kind.starts_with("DateTime") => format!("toUnixTimestamp({})", quoted(&column.name)),
+        kind if kind.starts_with("DateTime") => {
+            format!("toUnixTimestamp({})", quoted(&column.name))
+        }
         _ => quoted(&column.name),
     };
     let select: Vec<String> = columns.iter().map(shown).collect();
-    let order: Vec<String> = columns.iter().map(|column| format!("{} NULLS FIRST", quoted(&column.name))).collect();
+    let order: Vec<String> =
+        columns.iter().map(|column| format!("{} NULLS FIRST", quoted(&column.name))).collect();
     let bound = |at, sign: &str| {
         let time = columns.iter().find(|column| column.name == table.time)?;
         Some(match table.units_per_second {
@@ -101,11 +136,19 @@ fn question(table: &Table, columns: &[Column], export: &Export) -> String {
     };
     let from = export.from.and_then(|from| bound(from, ">="));
     // What a DateTime can't hold comes after every row.
-    let to = export.to.filter(|to| table.units_per_second != 1 || instant(*to) != u32::MAX).and_then(|to| bound(to, "<"));
+    let to = export
+        .to
+        .filter(|to| table.units_per_second != 1 || instant(*to) != u32::MAX)
+        .and_then(|to| bound(to, "<"));
     let conditions: Vec<String> = [from, to].into_iter().flatten().collect();
     let conditions = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
     let latest = if table.name.starts_with("v_") { "" } else { "FINAL" };
-    format!("SELECT {} FROM {} {latest} WHERE {conditions} ORDER BY {}", select.join(", "), table.name, order.join(", "))
+    format!(
+        "SELECT {} FROM {} {latest} WHERE {conditions} ORDER BY {}",
+        select.join(", "),
+        table.name,
+        order.join(", ")
+    )
 }
 
 /// What a field of a column is read as.
@@ -118,12 +161,20 @@ enum Kind {
 
 impl Kind {
     fn of(written: &str) -> Kind {
-        let inner = |text: &str, name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_suffix(')')).map(str::to_owned);
+        let inner = |text: &str, name: &str| {
+            text.strip_prefix(name).and_then(|rest| rest.strip_suffix(')')).map(str::to_owned)
+        };
         let plain = inner(written, "LowCardinality(").unwrap_or_else(|| written.to_owned());
         let plain = inner(&plain, "Nullable(").unwrap_or(plain);
         match plain.as_str() {
             plain if plain.starts_with("Float") => Kind::Real,
-            plain if plain.starts_with("UInt") || plain.starts_with("Int") || plain.starts_with("Date") => Kind::Whole,
+            plain
+                if plain.starts_with("UInt")
+                    || plain.starts_with("Int")
+                    || plain.starts_with("Date") =>
+            {
+                Kind::Whole
+            }
             _ => Kind::Text,
         }
     }

@@ -1,9 +1,14 @@
-//! What enters `counts_history`: a cell as it was when its pane closed, and each later revision of it.
+//! What enters `counts_history`: a cell as it was when its pane closed, and each later revision of
+//! it.
 //!
-//! A verdict that is not early closes the pane that ends with its window, and the cell enters the history as it is then.
-//! A count enters when it is final, when its cell is there already in an older version, or when its pane was closed while the
-//! cell was still empty. The same rules as the SQLite side has, as a fold over the batch that begins with what the tables hold.
-//! Deciding again after a cut decides the same: the history is written first, and what is in it already keeps its version.
+//! A verdict that is not early closes the pane that ends with its window, and the cell enters the
+//! history as it is then.
+//! A count enters when it is final, when its cell is there already in an older version, or when its
+//! pane was closed while the
+//! cell was still empty. The same rules as the SQLite side has, as a fold over the batch that
+//! begins with what the tables hold.
+//! Deciding again after a cut decides the same: the history is written first, and what is in it
+//! already keeps its version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,20 +62,29 @@ pub(super) async fn of(client: &Client, steps: Vec<Step>) -> Result<Vec<CountRow
     if steps.is_empty() {
         return Ok(Vec::new());
     }
-    let landed: Option<u64> = client.query("SELECT version FROM meta FINAL WHERE key = 'closed_until'").fetch_optional().await?;
+    let landed: Option<u64> = client
+        .query("SELECT version FROM meta FINAL WHERE key = 'closed_until'")
+        .fetch_optional()
+        .await?;
     let landed = landed.and_then(|until| u32::try_from(until).ok());
     let closed_until = steps
         .iter()
-        .filter_map(|step| if let Step::Closed { window_end, .. } = step { Some(*window_end) } else { None })
+        .filter_map(|step| {
+            if let Step::Closed { window_end, .. } = step { Some(*window_end) } else { None }
+        })
         .fold(landed, |until, end| until.max(Some(end)));
-    let closed_by_now = |count: &CountRow, until: Option<u32>| until.is_some_and(|until| count.pane_end() <= until);
+    let closed_by_now =
+        |count: &CountRow, until: Option<u32>| until.is_some_and(|until| count.pane_end() <= until);
 
     let mut asked = Asked::default();
     let mut closings = Asked::default();
     for step in &steps {
         match step {
-            // Cells of panes that are still open leave no trace, which spares the questions nearly always.
-            Step::Count(count) if count.last == 1 || closed_by_now(count, closed_until) => asked.add(&count.topic, count.pane_end()),
+            // Cells of panes that are still open leave no trace, which spares the questions nearly
+            // always.
+            Step::Count(count) if count.last == 1 || closed_by_now(count, closed_until) => {
+                asked.add(&count.topic, count.pane_end())
+            }
             Step::Count(_) => {}
             Step::Closed { topic, window_end, .. } => {
                 asked.add(topic, *window_end);
@@ -109,18 +123,27 @@ impl Known {
     }
 
     fn close(&mut self, place: Place, version: u64, entered: &mut Vec<CountRow>) {
-        let cells: Vec<CountRow> = self.cells.get(&place).into_iter().flat_map(BTreeMap::values).cloned().collect();
+        let cells: Vec<CountRow> =
+            self.cells.get(&place).into_iter().flat_map(BTreeMap::values).cloned().collect();
         for cell in cells {
-            if cell.version <= version && !self.oldest.contains_key(&(place.clone(), cell.pane_seconds)) {
+            if cell.version <= version
+                && !self.oldest.contains_key(&(place.clone(), cell.pane_seconds))
+            {
                 self.enter(place.clone(), cell, entered);
             }
         }
-        self.closed.entry(place).and_modify(|least| *least = version.min(*least)).or_insert(version);
+        self.closed
+            .entry(place)
+            .and_modify(|least| *least = version.min(*least))
+            .or_insert(version);
     }
 
     fn enter(&mut self, place: Place, count: CountRow, entered: &mut Vec<CountRow>) {
         let version = count.version;
-        self.oldest.entry((place, count.pane_seconds)).and_modify(|least| *least = version.min(*least)).or_insert(version);
+        self.oldest
+            .entry((place, count.pane_seconds))
+            .and_modify(|least| *least = version.min(*least))
+            .or_insert(version);
         entered.push(count);
     }
 
@@ -134,34 +157,52 @@ impl Known {
 
     async fn ask(client: &Client, asked: &Asked<'_>, closings: &Asked<'_>) -> Result<Known, Error> {
         let mut known = Known::default();
-        if let Some(panes) = closings.condition("toUInt32(pane_start) + pane_seconds", "pane_start", PANE_SECONDS_MAX) {
-            let cells: Vec<CountRow> =
-                client.query(&format!("SELECT ?fields FROM counts FINAL WHERE {panes}")).bind(closings.topics()).fetch_all().await?;
+        if let Some(panes) = closings.condition(
+            "toUInt32(pane_start) + pane_seconds",
+            "pane_start",
+            PANE_SECONDS_MAX,
+        ) {
+            let cells: Vec<CountRow> = client
+                .query(&format!("SELECT ?fields FROM counts FINAL WHERE {panes}"))
+                .bind(closings.topics())
+                .fetch_all()
+                .await?;
             cells.into_iter().for_each(|cell| known.now(cell));
         }
-        if let Some(panes) = asked.condition("toUInt32(pane_start) + pane_seconds", "pane_start", PANE_SECONDS_MAX) {
+        if let Some(panes) =
+            asked.condition("toUInt32(pane_start) + pane_seconds", "pane_start", PANE_SECONDS_MAX)
+        {
             let sql = format!(
                 "SELECT ?fields FROM (
-                     SELECT topic, region, toUInt32(toUInt32(pane_start) + pane_seconds) AS pane_end, pane_seconds, min(h.version) AS version
-                     FROM counts_history AS h WHERE {panes} GROUP BY topic, region, pane_start, pane_seconds
+                     SELECT topic, region, toUInt32(toUInt32(pane_start) + pane_seconds) AS \
+                     pane_end, pane_seconds, min(h.version) AS version
+                     FROM counts_history AS h WHERE {panes} GROUP BY topic, region, pane_start, \
+                     pane_seconds
                  )"
             );
             let oldest: Vec<Oldest> = client.query(&sql).bind(asked.topics()).fetch_all().await?;
             known.oldest = oldest
                 .into_iter()
-                .map(|Oldest { topic, region, pane_end, pane_seconds, version }| (((topic, region, pane_end), pane_seconds), version))
+                .map(|Oldest { topic, region, pane_end, pane_seconds, version }| {
+                    (((topic, region, pane_end), pane_seconds), version)
+                })
                 .collect();
         }
         if let Some(windows) = asked.condition("toUInt32(window_end)", "window_end", 0) {
             let sql = format!(
                 "SELECT ?fields FROM (
                      SELECT topic, region, window_end, min(v.version) AS version
-                     FROM verdicts AS v WHERE stage != 'early' AND {windows} GROUP BY topic, region, window_end
+                     FROM verdicts AS v WHERE stage != 'early' AND {windows} GROUP BY topic, \
+                     region, window_end
                  )"
             );
             let closed: Vec<Closed> = client.query(&sql).bind(asked.topics()).fetch_all().await?;
-            known.closed =
-                closed.into_iter().map(|Closed { topic, region, window_end, version }| ((topic, region, window_end), version)).collect();
+            known.closed = closed
+                .into_iter()
+                .map(|Closed { topic, region, window_end, version }| {
+                    ((topic, region, window_end), version)
+                })
+                .collect();
         }
         Ok(known)
     }
@@ -184,7 +225,8 @@ impl<'a> Asked<'a> {
         self.topics.iter().copied().collect()
     }
 
-    /// None where nothing is asked. The range of the column spares months; its one placeholder is for the topics.
+    /// None where nothing is asked. The range of the column spares months; its one placeholder is
+    /// for the topics.
     fn condition(&self, end: &str, column: &str, before: u32) -> Option<String> {
         let (first, last) = (self.ends.first()?.saturating_sub(before), self.ends.last()?);
         let ends = if self.ends.len() > ENDS_MAX {
@@ -193,6 +235,9 @@ impl<'a> Asked<'a> {
             let ends: Vec<String> = self.ends.iter().map(u32::to_string).collect();
             format!(" AND {end} IN ({})", ends.join(", "))
         };
-        Some(format!("topic IN ? AND {column} >= toDateTime({first}, 'UTC') AND {column} <= toDateTime({last}, 'UTC'){ends}"))
+        Some(format!(
+            "topic IN ? AND {column} >= toDateTime({first}, 'UTC') AND {column} <= \
+                toDateTime({last}, 'UTC'){ends}"
+        ))
     }
 }

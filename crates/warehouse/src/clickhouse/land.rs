@@ -1,16 +1,24 @@
 //! Rows in: one insert a table, progress last.
 //!
-//! ClickHouse has no transaction over tables, and none is needed. Every row is absolute and has a version, so a batch of which a part
-//! was written before a kill, or whose answer was lost, is written again from its beginning and leaves what one writing would have
+//! ClickHouse has no transaction over tables, and none is needed. Every row is absolute and has a
+//! version, so a batch of which a part
+//! was written before a kill, or whose answer was lost, is written again from its beginning and
+//! leaves what one writing would have
 //! left. Progress is written when all rows are, so it never stands for rows that aren't there.
 //!
-//! What isn't a plain upsert is decided before the first insert, from what the tables hold, and written so that deciding again
+//! What isn't a plain upsert is decided before the first insert, from what the tables hold, and
+//! written so that deciding again
 //! after any cut decides the same:
-//! - The history of counts: see [`super::history`]; it is written before the counts and verdicts that it is decided from.
-//! - Alert events hold in the order of their stream, each only if it was made against all events before it. They are written before
-//!   the alerts of their batch, so that alerts without their events are never seen; written again they are refused, as their place
-//!   is taken. An event that comes before its alert is refused too; only where a kill falls between the insert of that alert and
-//!   that of the progress could it be taken in later, and nobody writes an event about an alert that isn't there.
+//! - The history of counts: see [`super::history`]; it is written before the counts and verdicts
+//!   that it is decided from.
+//! - Alert events hold in the order of their stream, each only if it was made against all events
+//!   before it. They are written before
+//!   the alerts of their batch, so that alerts without their events are never seen; written again
+//!   they are refused, as their place
+//!   is taken. An event that comes before its alert is refused too; only where a kill falls between
+//!   the insert of that alert and
+//!   that of the progress could it be taken in later, and nobody writes an event about an alert
+//!   that isn't there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +28,8 @@ use record::{AlertEvent, Record, Stage, Version};
 use serde::Deserialize;
 
 use super::rows::{
-    AlertEventRow, AlertRow, CountRow, DenominatorRow, FeedRow, MetaRow, ProgressRow, PublicCountRow, ReferenceRow, TagCountRow,
-    VerdictRow, WindowCountRow, seconds,
+    AlertEventRow, AlertRow, CountRow, DenominatorRow, FeedRow, MetaRow, ProgressRow,
+    PublicCountRow, ReferenceRow, TagCountRow, VerdictRow, WindowCountRow, seconds,
 };
 use super::{ClickHouse, history};
 use crate::error::WarehouseError;
@@ -37,9 +45,16 @@ impl Landing for ClickHouse {
 
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
         let client = self.client();
-        let rows: Vec<ProgressRow> = self
-            .run("read", async move { client.query("SELECT ?fields FROM progress FINAL ORDER BY stream, partition").fetch_all().await })?;
-        Ok(rows.into_iter().map(|ProgressRow { stream, partition, next }| Progress { stream, partition, next }).collect())
+        let rows: Vec<ProgressRow> = self.run("read", async move {
+            client
+                .query("SELECT ?fields FROM progress FINAL ORDER BY stream, partition")
+                .fetch_all()
+                .await
+        })?;
+        Ok(rows
+            .into_iter()
+            .map(|ProgressRow { stream, partition, next }| Progress { stream, partition, next })
+            .collect())
     }
 
     fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError> {
@@ -109,8 +124,13 @@ impl Batch {
                 }
                 Record::AlertEvent(event) => batch.fold.push(AlertStep::Event(event.clone())),
                 Record::Settings(settings) => {
-                    let Version(version) = Version::new(settings.generation, settings.number.into());
-                    batch.meta.push(MetaRow { key: "settings", value: serde_json::to_string(settings)?, version });
+                    let Version(version) =
+                        Version::new(settings.generation, settings.number.into());
+                    batch.meta.push(MetaRow {
+                        key: "settings",
+                        value: serde_json::to_string(settings)?,
+                        version,
+                    });
                 }
                 Record::Post(_)
                 | Record::Tick(_)
@@ -122,14 +142,26 @@ impl Batch {
             }
         }
         if let Some(newest) = newest.and_then(|newest| u64::try_from(newest).ok()) {
-            batch.meta.push(MetaRow { key: "newest_us", value: newest.to_string(), version: newest });
+            batch.meta.push(MetaRow {
+                key: "newest_us",
+                value: newest.to_string(),
+                version: newest,
+            });
         }
         if let Some(closed) = closed_until {
-            batch.meta.push(MetaRow { key: "closed_until", value: closed.to_string(), version: closed.into() });
+            batch.meta.push(MetaRow {
+                key: "closed_until",
+                value: closed.to_string(),
+                version: closed.into(),
+            });
         }
         batch.progress = progress
             .iter()
-            .map(|Progress { stream, partition, next }| ProgressRow { stream: stream.clone(), partition: *partition, next: *next })
+            .map(|Progress { stream, partition, next }| ProgressRow {
+                stream: stream.clone(),
+                partition: *partition,
+                next: *next,
+            })
             .collect();
         Ok(batch)
     }
@@ -185,8 +217,12 @@ struct Events {
 
 /// The fold of alerts, from what the tables hold.
 async fn accepted(client: &Client, fold: Vec<AlertStep>) -> Result<Vec<AlertEventRow>, Error> {
-    let alerts: BTreeSet<&str> =
-        fold.iter().filter_map(|step| if let AlertStep::Event(event) = step { Some(event.alert.as_str()) } else { None }).collect();
+    let alerts: BTreeSet<&str> = fold
+        .iter()
+        .filter_map(|step| {
+            if let AlertStep::Event(event) = step { Some(event.alert.as_str()) } else { None }
+        })
+        .collect();
     if alerts.is_empty() {
         return Ok(Vec::new());
     }
@@ -196,7 +232,8 @@ async fn accepted(client: &Client, fold: Vec<AlertStep>) -> Result<Vec<AlertEven
         let known: Vec<Events> = client
             .query(
                 "SELECT ?fields FROM (
-                     SELECT a.id AS alert, uniqExact(e.position) * toUInt64(max(e.alert != '')) AS events
+                     SELECT a.id AS alert, uniqExact(e.position) * toUInt64(max(e.alert != '')) AS \
+                     events
                      FROM alerts AS a LEFT JOIN alert_events AS e ON e.alert = a.id
                      WHERE a.id IN ? GROUP BY a.id
                  )",
@@ -211,7 +248,9 @@ async fn accepted(client: &Client, fold: Vec<AlertStep>) -> Result<Vec<AlertEven
         match step {
             AlertStep::Known(alert) => _ = events.entry(alert).or_insert(0),
             AlertStep::Event(event) => {
-                if let Some(before) = events.get_mut(&event.alert).filter(|before| **before == u64::from(event.after)) {
+                if let Some(before) =
+                    events.get_mut(&event.alert).filter(|before| **before == u64::from(event.after))
+                {
                     *before += 1;
                     accepted.push(AlertEventRow::from(&event));
                 }

@@ -1,12 +1,13 @@
 //! Rows as ClickHouse's tables hold them, by column name.
 //!
-//! Instants are unix seconds, as in a DateTime; what lies outside its range is cut to it, as no pane of ours does.
+//! Instants are unix seconds, as in a DateTime; what lies outside its range is cut to it, as no
+//! pane of ours does.
 
 use clickhouse::Row;
 use record::time::Micros;
 use record::{
-    Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, PublicCount, Snooze, Stage, TagCount, Total, Verdict,
-    Version, WindowCount,
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, PublicCount,
+    Snooze, Stage, TagCount, Total, Verdict, Version, WindowCount,
 };
 use serde::{Deserialize, Serialize};
 
@@ -291,7 +292,8 @@ impl From<&Alert> for AlertRow {
             recurrence: alert.recurrence.filter(|number| number.is_finite()),
             method: alert.method.clone(),
             coverage: finite(alert.coverage),
-            explanation: serde_json::to_string(&alert.explanation).expect("it has neither maps nor numbers that JSON lacks"),
+            explanation: serde_json::to_string(&alert.explanation)
+                .expect("it has neither maps nor numbers that JSON lacks"),
             version: alert.version.0,
             grounds: serde_json::to_string(&alert.grounds).expect("it has no maps"),
         }
@@ -305,11 +307,16 @@ impl AlertRow {
 
     /// Says why where the row is none of ours.
     pub(super) fn read(self) -> Result<Alert, String> {
-        let unreadable = |column: &str, why: serde_json::Error| format!("alert `{}`, column `{column}`: {why}", self.id);
+        let unreadable = |column: &str, why: serde_json::Error| {
+            format!("alert `{}`, column `{column}`: {why}", self.id)
+        };
         Ok(Alert {
-            regions: serde_json::from_str(&self.regions).map_err(|why| unreadable("regions", why))?,
-            explanation: serde_json::from_str(&self.explanation).map_err(|why| unreadable("explanation", why))?,
-            grounds: serde_json::from_str(&self.grounds).map_err(|why| unreadable("grounds", why))?,
+            regions: serde_json::from_str(&self.regions)
+                .map_err(|why| unreadable("regions", why))?,
+            explanation: serde_json::from_str(&self.explanation)
+                .map_err(|why| unreadable("explanation", why))?,
+            grounds: serde_json::from_str(&self.grounds)
+                .map_err(|why| unreadable("grounds", why))?,
             stage: stage(&self.stage)?,
             state: state(&self.state)?,
             id: self.id,
@@ -355,7 +362,19 @@ pub(super) struct AlertEventRow {
 
 impl From<&AlertEvent> for AlertEventRow {
     fn from(event: &AlertEvent) -> AlertEventRow {
-        let AlertEvent { alert, after, at, actor, state, note, revision, outcome, assignee, snooze, milestones } = event.clone();
+        let AlertEvent {
+            alert,
+            after,
+            at,
+            actor,
+            state,
+            note,
+            revision,
+            outcome,
+            assignee,
+            snooze,
+            milestones,
+        } = event.clone();
         AlertEventRow {
             alert,
             position: after,
@@ -387,8 +406,15 @@ impl From<AlertEventRow> for AlertEvent {
             revision: row.revision,
             outcome: row.outcome.as_deref().and_then(Outcome::parse),
             assignee: row.assignee,
-            snooze: row.snooze_until_us.zip(row.snooze_ratio).map(|(until, ratio)| Snooze { until, ratio }),
-            milestones: Milestones { emerged: row.emerged_us, notified: row.notified_us, responded: row.responded_us },
+            snooze: row
+                .snooze_until_us
+                .zip(row.snooze_ratio)
+                .map(|(until, ratio)| Snooze { until, ratio }),
+            milestones: Milestones {
+                emerged: row.emerged_us,
+                notified: row.notified_us,
+                responded: row.responded_us,
+            },
         }
     }
 }
@@ -437,12 +463,18 @@ fn days(instant: Micros) -> u16 {
 
 pub(super) fn stage(name: &str) -> Result<Stage, String> {
     let stages = [Stage::Early, Stage::Closed, Stage::Final];
-    stages.into_iter().find(|stage| stage.name() == name).ok_or_else(|| format!("`{name}` is no stage"))
+    stages
+        .into_iter()
+        .find(|stage| stage.name() == name)
+        .ok_or_else(|| format!("`{name}` is no stage"))
 }
 
 fn state(name: &str) -> Result<AlertState, String> {
     let states = [AlertState::Open, AlertState::Withdrawn, AlertState::Closed];
-    states.into_iter().find(|state| state.name() == name).ok_or_else(|| format!("`{name}` is no state of an alert"))
+    states
+        .into_iter()
+        .find(|state| state.name() == name)
+        .ok_or_else(|| format!("`{name}` is no state of an alert"))
 }
 
 pub(super) fn seconds(instant: Micros) -> u32 {

@@ -1,8 +1,11 @@
-//! The schema by numbered migrations, each statement on its own: ClickHouse has no transactions for them.
+//! The schema by numbered migrations, each statement on its own: ClickHouse has no transactions for
+//! them.
 //!
-//! So every statement can be run again, and a migration is noted, with its checksum, after its last one; what a kill cut short is
+//! So every statement can be run again, and a migration is noted, with its checksum, after its last
+//! one; what a kill cut short is
 //! run again. A database of a newer program, or one whose migrations differ from ours, is refused.
-//! What follows from settings rather than from numbers (how long rows are kept, as whom the dictionary reads) is set at the end.
+//! What follows from settings rather than from numbers (how long rows are kept, as whom the
+//! dictionary reads) is set at the end.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -24,7 +27,8 @@ const MIGRATIONS: [&str; 5] = [
 ];
 
 const APPLIED: &str = "
-CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, checksum String, applied_at DateTime('UTC') DEFAULT now())
+CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, checksum String, applied_at \
+DateTime('UTC') DEFAULT now())
 ENGINE = ReplacingMergeTree ORDER BY number
 COMMENT 'Migrations that were applied whole.'";
 
@@ -65,7 +69,8 @@ impl ClickHouse {
     pub fn migrate(&self) -> Result<(), WarehouseError> {
         // The only statement that the database needn't exist for.
         let client = self.client().with_database("system");
-        let create = format!("CREATE DATABASE IF NOT EXISTS {}", identifier(&self.settings.database));
+        let create =
+            format!("CREATE DATABASE IF NOT EXISTS {}", identifier(&self.settings.database));
         self.run("make", async move { client.query_raw(&create).execute().await })?;
         self.statement(APPLIED.to_owned())?;
         let found = self.verify()?;
@@ -73,7 +78,10 @@ impl ClickHouse {
             for statement in statements(&self.filled_in(sql)) {
                 self.statement(statement)?;
             }
-            self.statement(format!("INSERT INTO schema_migrations (number, checksum) VALUES ({number}, '{}')", checksum(sql)))?;
+            self.statement(format!(
+                "INSERT INTO schema_migrations (number, checksum) VALUES ({number}, '{}')",
+                checksum(sql)
+            ))?;
         }
         let client = self.client();
         self.run("migrate", async move {
@@ -93,7 +101,8 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Writes regions for the dictionary `region_names`; of two of one code the one written last holds.
+    /// Writes regions for the dictionary `region_names`; of two of one code the one written last
+    /// holds.
     pub fn write_regions(&self, rows: Vec<RegionRow>) -> Result<(), WarehouseError> {
         let client = self.client();
         self.run("write to", async move { land::insert(&client, "regions", &rows).await })
@@ -103,7 +112,10 @@ impl ClickHouse {
     fn verify(&self) -> Result<u32, WarehouseError> {
         let client = self.client();
         let applied: Vec<Applied> = self.run("read the schema of", async move {
-            client.query("SELECT ?fields FROM schema_migrations FINAL ORDER BY number").fetch_all().await
+            client
+                .query("SELECT ?fields FROM schema_migrations FINAL ORDER BY number")
+                .fetch_all()
+                .await
         })?;
         let place = || self.place.clone();
         let found = applied.last().map_or(0, |applied| applied.number);
@@ -111,14 +123,18 @@ impl ClickHouse {
             return Err(WarehouseError::NewerSchema { place: place(), found, known: known() });
         }
         for ((number, sql), at) in numbered().take(found as usize).zip(0..) {
-            if applied.get(at).is_none_or(|applied| applied.number != number || applied.checksum != checksum(sql)) {
+            if applied
+                .get(at)
+                .is_none_or(|applied| applied.number != number || applied.checksum != checksum(sql))
+            {
                 return Err(WarehouseError::ChangedMigration { place: place(), number });
             }
         }
         Ok(found)
     }
 
-    /// Sets how long rows are kept, only where that has changed: the server looks through all parts each time.
+    /// Sets how long rows are kept, only where that has changed: the server looks through all parts
+    /// each time.
     fn keep(&self) -> Result<(), WarehouseError> {
         let wanted = self.ttls();
         // Of earlier releases the number of days stands under another key, and never equals this.
@@ -132,19 +148,23 @@ impl ClickHouse {
         }
         let client = self.client();
         let with_ttl: Vec<String> = self.run("read the schema of", async move {
-            let sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine_full LIKE '% TTL %'";
+            let sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND \
+                engine_full LIKE '% TTL %'";
             client.query(sql).fetch_all().await
         })?;
         for (table, ttl) in wanted {
             match ttl {
                 Some(ttl) => self.statement(format!("ALTER TABLE {table} MODIFY TTL {ttl}"))?,
-                None if with_ttl.iter().any(|name| name == table) => self.statement(format!("ALTER TABLE {table} REMOVE TTL"))?,
+                None if with_ttl.iter().any(|name| name == table) => {
+                    self.statement(format!("ALTER TABLE {table} REMOVE TTL"))?
+                }
                 None => {}
             }
         }
         // Of two versions the higher holds: the clock of the server is as good as any.
         self.statement(format!(
-            "INSERT INTO meta (key, value, version) SELECT 'kept', {}, toUInt64(toUnixTimestamp64Micro(now64(6)))",
+            "INSERT INTO meta (key, value, version) SELECT 'kept', {}, \
+                toUInt64(toUnixTimestamp64Micro(now64(6)))",
             literal(&noted)
         ))
     }
@@ -154,12 +174,17 @@ impl ClickHouse {
         let cells = self.settings.cells_kept.map(days);
         let verdicts = self.settings.verdicts_kept.map(days);
         let after = |column: &str, days: u64| format!("{column} + toIntervalDay({days})");
-        let mut ttls: Vec<(&str, Option<String>)> =
-            CELLS.into_iter().map(|(table, column)| (table, cells.map(|days| after(column, days)))).collect();
+        let mut ttls: Vec<(&str, Option<String>)> = CELLS
+            .into_iter()
+            .map(|(table, column)| (table, cells.map(|days| after(column, days))))
+            .collect();
         for (table, ttl) in &mut ttls {
             if let Some(days) = verdicts.filter(|_| *table == "window_counts") {
                 // Accounts of whole UTC days and weeks stay: no sum of panes gives them again.
-                let within = format!("{} DELETE WHERE window_end != toStartOfDay(window_end)", after("window_end", days));
+                let within = format!(
+                    "{} DELETE WHERE window_end != toStartOfDay(window_end)",
+                    after("window_end", days)
+                );
                 *ttl = Some(ttl.take().map_or(within.clone(), |all| format!("{all}, {within}")));
             }
         }
@@ -173,7 +198,8 @@ impl ClickHouse {
     }
 
     fn filled_in(&self, sql: &str) -> String {
-        sql.replace("{database}", &identifier(&self.settings.database)).replace("{public}", &identifier(&self.settings.public_database))
+        sql.replace("{database}", &identifier(&self.settings.database))
+            .replace("{public}", &identifier(&self.settings.public_database))
     }
 }
 
@@ -181,12 +207,15 @@ async fn execute(client: &clickhouse::Client, sql: &str) -> Result<(), Error> {
     client.query_raw(sql).execute().await
 }
 
-/// It reads as the user that migrates, in the server itself, and so holds that user's password: it is made anew each time.
+/// It reads as the user that migrates, in the server itself, and so holds that user's password: it
+/// is made anew each time.
 fn dictionary(settings: &ClickHouseSettings) -> String {
-    let query = "SELECT region, name, parent, level, population, latitude, longitude FROM regions FINAL";
+    let query =
+        "SELECT region, name, parent, level, population, latitude, longitude FROM regions FINAL";
     format!(
         "CREATE OR REPLACE DICTIONARY region_names (
-             region String, name String DEFAULT '', parent String DEFAULT '', level Int8 DEFAULT 0, population UInt64 DEFAULT 0,
+             region String, name String DEFAULT '', parent String DEFAULT '', level Int8 DEFAULT \
+             0, population UInt64 DEFAULT 0,
              latitude Float64 DEFAULT 0, longitude Float64 DEFAULT 0
          )
          PRIMARY KEY region
@@ -196,7 +225,9 @@ fn dictionary(settings: &ClickHouseSettings) -> String {
         user = literal(&settings.user),
         password = literal(&settings.password),
         database = literal(&settings.database),
-        query = literal(&query.replace("regions", &format!("{}.regions", identifier(&settings.database)))),
+        query = literal(
+            &query.replace("regions", &format!("{}.regions", identifier(&settings.database)))
+        ),
     )
 }
 
@@ -212,11 +243,14 @@ fn statements(sql: &str) -> Vec<String> {
     while let Some(char) = rest.next() {
         match (char, quote) {
             (';', None) => statements.push(String::new()),
-            ('-', None) if rest.peek() == Some(&'-') => while rest.next_if(|char| *char != '\n').is_some() {},
+            ('-', None) if rest.peek() == Some(&'-') => {
+                while rest.next_if(|char| *char != '\n').is_some() {}
+            }
             _ => {
                 match quote {
                     None if matches!(char, '\'' | '`' | '"') => quote = Some(char),
-                    // A doubled quote ends a string and begins the next one, which cuts at the same places.
+                    // A doubled quote ends a string and begins the next one, which cuts at the same
+                    // places.
                     Some(open) if open == char => quote = None,
                     _ => {}
                 }
@@ -229,7 +263,11 @@ fn statements(sql: &str) -> Vec<String> {
             }
         }
     }
-    statements.iter().map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+    statements
+        .iter()
+        .map(|statement| statement.trim().to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
 }
 
 fn identifier(name: &str) -> String {
@@ -263,7 +301,8 @@ mod tests {
 
     #[test]
     fn statements_are_cut_where_no_string_or_comment_holds_the_semicolon() {
-        let sql = "-- one; comment\nSELECT 'a;b', `c;d`, 'it''s; so', 'a\\';' -- more; of it\n;\n;SELECT 2; ";
+        let sql = "-- one; comment\nSELECT 'a;b', `c;d`, 'it''s; so', 'a\\';' -- more; of \
+            it\n;\n;SELECT 2; ";
         assert_eq!(statements(sql), ["SELECT 'a;b', `c;d`, 'it''s; so', 'a\\';'", "SELECT 2"]);
     }
 
@@ -272,11 +311,19 @@ mod tests {
     fn every_statement_can_be_run_again() {
         for sql in MIGRATIONS {
             for statement in statements(sql) {
-                let again = ["CREATE TABLE IF NOT EXISTS ", "CREATE DATABASE IF NOT EXISTS ", "CREATE OR REPLACE VIEW "];
+                let again = [
+                    "CREATE TABLE IF NOT EXISTS ",
+                    "CREATE DATABASE IF NOT EXISTS ",
+                    "CREATE OR REPLACE VIEW ",
+                ];
                 let adds = statement.matches("ADD COLUMN").count();
-                let only_adds =
-                    statement.starts_with("ALTER TABLE ") && adds > 0 && statement.matches("ADD COLUMN IF NOT EXISTS ").count() == adds;
-                assert!(only_adds || again.iter().any(|beginning| statement.starts_with(beginning)), "{statement}");
+                let only_adds = statement.starts_with("ALTER TABLE ")
+                    && adds > 0
+                    && statement.matches("ADD COLUMN IF NOT EXISTS ").count() == adds;
+                assert!(
+                    only_adds || again.iter().any(|beginning| statement.starts_with(beginning)),
+                    "{statement}"
+                );
             }
         }
     }

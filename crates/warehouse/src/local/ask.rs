@@ -2,35 +2,44 @@
 
 use std::io::Write;
 
-use record::{Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Settings, Snooze, Stage, Version};
+use record::{
+    Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Settings, Snooze, Stage,
+    Version,
+};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::Local;
 use crate::error::WarehouseError;
 use crate::port::{
-    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed, Published, Reading, Series, SeriesHead,
-    SeriesQuery, Voices,
+    AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed,
+    Published, Reading, Series, SeriesHead, SeriesQuery, Voices,
 };
 use crate::reference::Reference;
 use crate::tables::{micros, seconds, units_from};
 
-const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, a.opened_at, a.fired_at_us, a.window_end, \
-     a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, a.expected, a.upperbound, a.recurrence, a.method, \
+const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, \
+    a.opened_at, a.fired_at_us, a.window_end, \
+     a.window_seconds, a.stage, a.state, a.severity, a.observed, a.posts, a.population, \
+     a.expected, a.upperbound, a.recurrence, a.method, \
      a.coverage, a.explanation, a.version, a.grounds";
 
 impl Reading for Local {
     fn ready(&self) -> Result<(), WarehouseError> {
-        self.question(|connection| connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(())))
+        self.question(|connection| {
+            connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))
+        })
     }
 
     fn settings(&self) -> Result<Option<Settings>, WarehouseError> {
         let text: Option<String> = self.question(|connection| meta(connection, "settings"))?;
-        text.map(|text| serde_json::from_str(&text).map_err(|why| self.misread(why.to_string()))).transpose()
+        text.map(|text| serde_json::from_str(&text).map_err(|why| self.misread(why.to_string())))
+            .transpose()
     }
 
     fn latest(&self) -> Result<Option<Micros>, WarehouseError> {
         let text: Option<String> = self.question(|connection| meta(connection, "newest_us"))?;
-        text.map(|text| text.parse().map_err(|_| self.misread(format!("`{text}` is no instant")))).transpose()
+        text.map(|text| text.parse().map_err(|_| self.misread(format!("`{text}` is no instant"))))
+            .transpose()
     }
 
     fn heads(&self) -> Result<Vec<SeriesHead>, WarehouseError> {
@@ -39,7 +48,8 @@ impl Reading for Local {
 
     fn series(&self, query: &SeriesQuery) -> Result<Series, WarehouseError> {
         self.question(|connection| {
-            let mut panes = if query.only.is_some() { Vec::new() } else { panes(connection, query)? };
+            let mut panes =
+                if query.only.is_some() { Vec::new() } else { panes(connection, query)? };
             let mut verdicts = verdicts(connection, query)?;
             let cut = panes.len() > query.limit || verdicts.len() > query.limit;
             panes.truncate(query.limit);
@@ -55,28 +65,49 @@ impl Reading for Local {
             let sql = format!(
                 "SELECT {ALERT_COLUMNS} FROM (
                      SELECT a.id AS id, a.revision AS revision FROM alerts AS a
-                     WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, b.revision) > (a.version, a.revision))
+                     WHERE NOT EXISTS (SELECT 1 FROM alerts AS b WHERE b.id = a.id AND (b.version, \
+                     b.revision) > (a.version, a.revision))
                        AND (?1 IS NULL OR a.topic = ?1) AND (?2 IS NULL OR a.region = ?2)
-                       AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR a.fired_at_us >= ?4)
+                       AND (?3 IS NULL OR (a.state = 'open') = ?3) AND (?4 IS NULL OR \
+                       a.fired_at_us >= ?4)
                        AND (?6 IS NULL OR a.fired_at_us < ?6 OR (a.fired_at_us = ?6 AND a.id > ?7))
                      ORDER BY a.fired_at_us DESC, a.id LIMIT ?5
-                 ) AS k JOIN alerts AS a ON a.id = k.id AND a.revision = k.revision ORDER BY a.fired_at_us DESC, a.id"
+                 ) AS k JOIN alerts AS a ON a.id = k.id AND a.revision = k.revision ORDER BY \
+                 a.fired_at_us DESC, a.id"
             );
             let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
             let (after, after_id) = query.after.as_ref().map(|(at, id)| (*at, id.as_str())).unzip();
             let mut statement = connection.prepare_cached(&sql)?;
             let alerts: Vec<Alert> = statement
-                .query_map(params![query.topic, query.region, query.open, query.from, limit, after, after_id], alert)?
+                .query_map(
+                    params![
+                        query.topic,
+                        query.region,
+                        query.open,
+                        query.from,
+                        limit,
+                        after,
+                        after_id
+                    ],
+                    alert,
+                )?
                 .collect::<Result<_, _>>()?;
-            alerts.into_iter().map(|alert| Ok(AlertEntry { events: events(connection, &alert.id)?, alert })).collect()
+            alerts
+                .into_iter()
+                .map(|alert| Ok(AlertEntry { events: events(connection, &alert.id)?, alert }))
+                .collect()
         })
     }
 
     fn alert(&self, id: &str) -> Result<Option<AlertStory>, WarehouseError> {
         self.question(|connection| {
-            let sql = format!("SELECT {ALERT_COLUMNS} FROM alerts AS a WHERE a.id = ?1 ORDER BY a.version, a.revision");
+            let sql = format!(
+                "SELECT {ALERT_COLUMNS} FROM alerts AS a WHERE a.id = ?1 ORDER BY \
+                a.version, a.revision"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let revisions: Vec<Alert> = statement.query_map([id], alert)?.collect::<Result<_, _>>()?;
+            let revisions: Vec<Alert> =
+                statement.query_map([id], alert)?.collect::<Result<_, _>>()?;
             if revisions.is_empty() {
                 return Ok(None);
             }
@@ -90,7 +121,10 @@ impl Reading for Local {
 
     fn closed_until(&self) -> Result<Option<Micros>, WarehouseError> {
         let text: Option<String> = self.question(|connection| meta(connection, "closed_until"))?;
-        text.map(|text| text.parse().map(micros).map_err(|_| self.misread(format!("`{text}` is no instant")))).transpose()
+        text.map(|text| {
+            text.parse().map(micros).map_err(|_| self.misread(format!("`{text}` is no instant")))
+        })
+        .transpose()
     }
 
     fn judged(&self, query: &JudgedQuery) -> Result<Vec<Placed>, WarehouseError> {
@@ -100,7 +134,8 @@ impl Reading for Local {
     fn coverage_since(&self, from: Micros) -> Result<Vec<FeedCoverage>, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT feed, pane_start, pane_seconds, share FROM coverage WHERE pane_start >= ?1 ORDER BY feed, pane_start, pane_seconds",
+                "SELECT feed, pane_start, pane_seconds, share FROM coverage WHERE pane_start >= ?1 \
+                    ORDER BY feed, pane_start, pane_seconds",
             )?;
             let rows = statement.query_map([units_from(from, 1)], |row| {
                 Ok(FeedCoverage {
@@ -114,54 +149,86 @@ impl Reading for Local {
         })
     }
 
-    fn totals(&self, regions: &[String], from: Micros, to: Micros) -> Result<Vec<(String, u64)>, WarehouseError> {
+    fn totals(
+        &self,
+        regions: &[String],
+        from: Micros,
+        to: Micros,
+    ) -> Result<Vec<(String, u64)>, WarehouseError> {
         self.question(|connection| {
             // Panes of different lengths count the same posts: the shortest are the hours.
             let mut statement = connection.prepare_cached(
-                "SELECT sum(posts) FROM denominators WHERE region = ?1 AND pane_start >= ?2 AND pane_start < ?3 AND pane_seconds = 3600",
+                "SELECT sum(posts) FROM denominators WHERE region = ?1 AND pane_start >= ?2 AND \
+                    pane_start < ?3 AND pane_seconds = 3600",
             )?;
             let mut totals = Vec::new();
             for region in regions {
-                let sum: Option<i64> = statement.query_row(params![region, units_from(from, 1), units_from(to, 1)], |row| row.get(0))?;
+                let sum: Option<i64> = statement
+                    .query_row(params![region, units_from(from, 1), units_from(to, 1)], |row| {
+                        row.get(0)
+                    })?;
                 totals.extend(sum.map(|sum| (region.clone(), sum.unsigned_abs())));
             }
             Ok(totals)
         })
     }
 
-    fn voices(&self, topic: &str, region: &str, from: Micros, to: Micros) -> Result<Voices, WarehouseError> {
+    fn voices(
+        &self,
+        topic: &str,
+        region: &str,
+        from: Micros,
+        to: Micros,
+    ) -> Result<Voices, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT coalesce(sum(posts), 0), coalesce(sum(authors), 0), coalesce(sum(authors_self), 0), coalesce(sum(posts_news), 0)
-                 FROM counts WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4",
+                "SELECT coalesce(sum(posts), 0), coalesce(sum(authors), 0), \
+                    coalesce(sum(authors_self), 0), coalesce(sum(posts_news), 0)
+                 FROM counts WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start \
+                 < ?4",
             )?;
-            statement.query_row(params![topic, region, units_from(from, 1), units_from(to, 1)], |row| {
-                let sum = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-                Ok(Voices { posts: sum(0)?, authors: sum(1)?, authors_self: sum(2)?, news: sum(3)? })
-            })
+            statement.query_row(
+                params![topic, region, units_from(from, 1), units_from(to, 1)],
+                |row| {
+                    let sum = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+                    Ok(Voices {
+                        posts: sum(0)?,
+                        authors: sum(1)?,
+                        authors_self: sum(2)?,
+                        news: sum(3)?,
+                    })
+                },
+            )
         })
     }
 
-    fn published(&self, topics: &[String], region: Option<&str>, from: Micros) -> Result<Vec<Published>, WarehouseError> {
+    fn published(
+        &self,
+        topics: &[String],
+        region: Option<&str>,
+        from: Micros,
+    ) -> Result<Vec<Published>, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT topic, region, level, day, accounts FROM public_counts
-                 WHERE topic = ?1 AND (?2 IS NULL OR region = ?2) AND day >= ?3 ORDER BY region, day",
+                 WHERE topic = ?1 AND (?2 IS NULL OR region = ?2) AND day >= ?3 ORDER BY region, \
+                 day",
             )?;
             let mut topics: Vec<&String> = topics.iter().collect();
             topics.sort();
             topics.dedup();
             let mut published = Vec::new();
             for topic in topics {
-                let rows = statement.query_map(params![topic, region, units_from(from, 1)], |row| {
-                    Ok(Published {
-                        topic: row.get(0)?,
-                        region: row.get(1)?,
-                        level: row.get(2)?,
-                        day: micros(row.get(3)?),
-                        accounts: row.get(4)?,
-                    })
-                })?;
+                let rows =
+                    statement.query_map(params![topic, region, units_from(from, 1)], |row| {
+                        Ok(Published {
+                            topic: row.get(0)?,
+                            region: row.get(1)?,
+                            level: row.get(2)?,
+                            day: micros(row.get(3)?),
+                            accounts: row.get(4)?,
+                        })
+                    })?;
                 for row in rows {
                     published.push(row?);
                 }
@@ -173,7 +240,8 @@ impl Reading for Local {
     fn references(&self, region: &str) -> Result<Vec<Reference>, WarehouseError> {
         self.question(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT series, region, date, value, unit, source FROM reference WHERE region = ?1 ORDER BY series, date",
+                "SELECT series, region, date, value, unit, source FROM reference WHERE region = ?1 \
+                    ORDER BY series, date",
             )?;
             let rows = statement.query_map([region], |row| {
                 Ok(Reference {
@@ -195,29 +263,40 @@ impl Reading for Local {
 }
 
 impl Local {
-    fn question<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, WarehouseError> {
+    fn question<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, WarehouseError> {
         self.ask(|connection| question(connection).map_err(|source| self.failed("read", source)))
     }
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()
 }
 
 /// Jumps from series to series along the clustered key instead of reading every cell.
 fn heads(connection: &Connection) -> rusqlite::Result<Vec<SeriesHead>> {
     let mut next = connection.prepare_cached(
-        "SELECT topic, region, pane_start FROM counts WHERE (topic, region, pane_start) > (?1, ?2, ?3) ORDER BY topic, region, pane_start LIMIT 1",
+        "SELECT topic, region, pane_start FROM counts WHERE (topic, region, pane_start) > (?1, ?2, \
+            ?3) ORDER BY topic, region, pane_start LIMIT 1",
     )?;
     let mut last = connection.prepare_cached(
-        "SELECT level, pane_seconds, pane_start, newest_us FROM counts WHERE topic = ?1 AND region = ?2 ORDER BY pane_start DESC LIMIT 1",
+        "SELECT level, pane_seconds, pane_start, newest_us FROM counts WHERE topic = ?1 AND region \
+            = ?2 ORDER BY pane_start DESC LIMIT 1",
     )?;
     let mut heads: Vec<SeriesHead> = Vec::new();
     loop {
         let (topic, region) = heads.last().map_or(("", ""), |head| (&head.topic, &head.region));
         let after = if heads.is_empty() { i64::MIN } else { i64::MAX };
-        let found: Option<(String, String, i64)> =
-            next.query_row(params![topic, region, after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let found: Option<(String, String, i64)> = next
+            .query_row(params![topic, region, after], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
         let Some((topic, region, first)) = found else { return Ok(heads) };
         let head = last.query_row([&topic, &region], |row| {
             Ok(SeriesHead {
@@ -237,8 +316,10 @@ fn heads(connection: &Connection) -> rusqlite::Result<Vec<SeriesHead>> {
 /// Latest first, one more than the limit.
 fn panes(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Cell>> {
     let mut statement = connection.prepare_cached(
-        "SELECT pane_start, pane_seconds, posts, authors, authors_24h, authors_self, total_posts, final FROM v_counts
-         WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4 ORDER BY pane_start DESC, pane_seconds DESC LIMIT ?5",
+        "SELECT pane_start, pane_seconds, posts, authors, authors_24h, authors_self, total_posts, \
+            final FROM v_counts
+         WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 AND pane_start < ?4 ORDER BY \
+         pane_start DESC, pane_seconds DESC LIMIT ?5",
     )?;
     let (from, to, limit) = bounds(query);
     let rows = statement.query_map(params![query.topic, query.region, from, to, limit], |row| {
@@ -256,25 +337,31 @@ fn panes(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<C
     rows.collect()
 }
 
-const JUDGED_COLUMNS: &str = "window_end, window_seconds, method, stage, observed, population, expected, upperbound, pvalue, alarm, reason, \
+const JUDGED_COLUMNS: &str = "window_end, window_seconds, method, stage, observed, population, \
+    expected, upperbound, pvalue, alarm, reason, \
      coverage, expected_low, expected_high, detectable_rise, provisional, version, revision";
 
 /// Latest first, one more than the limit.
 fn verdicts(connection: &Connection, query: &SeriesQuery) -> rusqlite::Result<Vec<Judged>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {JUDGED_COLUMNS} FROM verdicts
-         WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4 AND (?5 IS NULL OR window_seconds = ?5)
+         WHERE topic = ?1 AND region = ?2 AND window_end >= ?3 AND window_end < ?4 AND (?5 IS NULL \
+         OR window_seconds = ?5)
          ORDER BY window_end DESC, window_seconds DESC, method DESC",
     ))?;
     let (from, to, _) = bounds(query);
-    latest(statement.query(params![query.topic, query.region, from, to, query.only.map(seconds)])?, query.limit.saturating_add(1))
+    latest(
+        statement.query(params![query.topic, query.region, from, to, query.only.map(seconds)])?,
+        query.limit.saturating_add(1),
+    )
 }
 
 /// A point of the clustered key each: a map is some hundred of them.
 fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<Placed>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {JUDGED_COLUMNS} FROM verdicts
-         WHERE topic = ?1 AND region = ?2 AND window_end = ?3 AND (?4 IS NULL OR window_seconds = ?4) ORDER BY window_seconds, method",
+         WHERE topic = ?1 AND region = ?2 AND window_end = ?3 AND (?4 IS NULL OR window_seconds = \
+         ?4) ORDER BY window_seconds, method",
     ))?;
     let mut series = query.series.clone();
     series.sort();
@@ -286,7 +373,8 @@ fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<
     let mut placed = Vec::new();
     for (topic, region) in &series {
         for end in &ends {
-            for judged in latest(statement.query(params![topic, region, end, length])?, usize::MAX)? {
+            for judged in latest(statement.query(params![topic, region, end, length])?, usize::MAX)?
+            {
                 placed.push(Placed { topic: topic.clone(), region: region.clone(), judged });
             }
         }
@@ -294,7 +382,8 @@ fn placed(connection: &Connection, query: &JudgedQuery) -> rusqlite::Result<Vec<
     Ok(placed)
 }
 
-/// Of the stages of each verdict, which follow each other, the one with the highest version; at most so many verdicts.
+/// Of the stages of each verdict, which follow each other, the one with the highest version; at
+/// most so many verdicts.
 fn latest(mut rows: Rows<'_>, limit: usize) -> rusqlite::Result<Vec<Judged>> {
     let mut found: Vec<Judged> = Vec::new();
     let mut held = (0, 0, "");
@@ -303,7 +392,9 @@ fn latest(mut rows: Rows<'_>, limit: usize) -> rusqlite::Result<Vec<Judged>> {
         let version = (row.get::<_, i64>(16)?, row.get::<_, i64>(17)?, one.stage.name());
         let is_full = found.len() == limit;
         match found.last_mut() {
-            Some(last) if (last.end, last.length, &last.method) == (one.end, one.length, &one.method) => {
+            Some(last)
+                if (last.end, last.length, &last.method) == (one.end, one.length, &one.method) =>
+            {
                 if version > held {
                     (*last, held) = (one, version);
                 }
@@ -345,15 +436,22 @@ fn bounds(query: &SeriesQuery) -> (i64, i64, i64) {
 }
 
 fn coverage(connection: &Connection) -> rusqlite::Result<Vec<FeedCoverage>> {
-    let mut next = connection.prepare_cached("SELECT feed FROM coverage WHERE feed > ?1 ORDER BY feed LIMIT 1")?;
+    let mut next = connection
+        .prepare_cached("SELECT feed FROM coverage WHERE feed > ?1 ORDER BY feed LIMIT 1")?;
     let mut last = connection.prepare_cached(
-        "SELECT pane_start, pane_seconds, share FROM coverage WHERE feed = ?1 ORDER BY pane_start DESC, pane_seconds DESC LIMIT 1",
+        "SELECT pane_start, pane_seconds, share FROM coverage WHERE feed = ?1 ORDER BY pane_start \
+            DESC, pane_seconds DESC LIMIT 1",
     )?;
     let mut feeds: Vec<FeedCoverage> = Vec::new();
     let mut before = String::new();
     while let Some(feed) = next.query_row([&before], |row| row.get::<_, String>(0)).optional()? {
         feeds.push(last.query_row([&feed], |row| {
-            Ok(FeedCoverage { feed: feed.clone(), pane_start: micros(row.get(0)?), pane_length: micros(row.get(1)?), share: row.get(2)? })
+            Ok(FeedCoverage {
+                feed: feed.clone(),
+                pane_start: micros(row.get(0)?),
+                pane_length: micros(row.get(1)?),
+                share: row.get(2)?,
+            })
         })?);
         before = feed;
     }
@@ -362,7 +460,8 @@ fn coverage(connection: &Connection) -> rusqlite::Result<Vec<FeedCoverage>> {
 
 fn events(connection: &Connection, id: &str) -> rusqlite::Result<Vec<AlertEvent>> {
     let mut statement = connection.prepare_cached(
-        "SELECT alert, position, at_us, actor, state, note, revision, outcome, assignee, snooze_until_us, snooze_ratio, emerged_us,
+        "SELECT alert, position, at_us, actor, state, note, revision, outcome, assignee, \
+            snooze_until_us, snooze_ratio, emerged_us,
                 notified_us, responded_us
          FROM alert_events WHERE alert = ?1 ORDER BY position",
     )?;
@@ -377,8 +476,15 @@ fn events(connection: &Connection, id: &str) -> rusqlite::Result<Vec<AlertEvent>
             revision: row.get(6)?,
             outcome: row.get::<_, Option<String>>(7)?.and_then(|name| Outcome::parse(&name)),
             assignee: row.get(8)?,
-            snooze: row.get::<_, Option<Micros>>(9)?.zip(row.get(10)?).map(|(until, ratio)| Snooze { until, ratio }),
-            milestones: Milestones { emerged: row.get(11)?, notified: row.get(12)?, responded: row.get(13)? },
+            snooze: row
+                .get::<_, Option<Micros>>(9)?
+                .zip(row.get(10)?)
+                .map(|(until, ratio)| Snooze { until, ratio }),
+            milestones: Milestones {
+                emerged: row.get(11)?,
+                notified: row.get(12)?,
+                responded: row.get(13)?,
+            },
         })
     })?;
     rows.collect()
@@ -426,10 +532,16 @@ fn state(row: &Row, column: usize) -> rusqlite::Result<AlertState> {
 }
 
 fn unknown(column: usize, name: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("unknown value `{name}`").into())
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        rusqlite::types::Type::Text,
+        format!("unknown value `{name}`").into(),
+    )
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|why| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into()))
+    serde_json::from_str(&text).map_err(|why| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
+    })
 }

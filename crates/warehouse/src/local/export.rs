@@ -12,16 +12,25 @@ use crate::port::Export;
 use crate::tables::{Table, units_from};
 
 impl Local {
-    pub(super) fn write_out(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError> {
-        let table = Table::named(&export.table).ok_or_else(|| WarehouseError::UnknownTable { table: export.table.clone() })?;
+    pub(super) fn write_out(
+        &self,
+        export: &Export,
+        out: &mut dyn Write,
+    ) -> Result<u64, WarehouseError> {
+        let table = Table::named(&export.table)
+            .ok_or_else(|| WarehouseError::UnknownTable { table: export.table.clone() })?;
         let from = export.from.map_or(i64::MIN, |from| units_from(from, table.units_per_second));
         let to = export.to.map(|to| units_from(to, table.units_per_second));
         self.ask(|connection| {
             let failed = |source| self.failed("export from", source);
             let columns = columns(connection, table.name).map_err(failed)?;
-            let order = (1..=columns.len()).map(|column| column.to_string()).collect::<Vec<_>>().join(", ");
+            let order =
+                (1..=columns.len()).map(|column| column.to_string()).collect::<Vec<_>>().join(", ");
             let (name, time) = (table.name, table.time);
-            let sql = format!("SELECT * FROM {name} WHERE {time} >= ?1 AND (?2 IS NULL OR {time} < ?2) ORDER BY {order}");
+            let sql = format!(
+                "SELECT * FROM {name} WHERE {time} >= ?1 AND (?2 IS NULL OR {time} < \
+                ?2) ORDER BY {order}"
+            );
             let mut statement = connection.prepare(&sql).map_err(failed)?;
             let mut rows = statement.query(params![from, to]).map_err(failed)?;
             let mut lines = Lines::new(export.format, table, columns, out);

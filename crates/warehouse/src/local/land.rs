@@ -2,10 +2,12 @@
 
 use record::time::SECOND;
 use record::{
-    Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage, TagCount, Total, Verdict, Version,
-    WindowCount,
+    Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage,
+    TagCount, Total, Verdict, Version, WindowCount,
 };
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use super::Local;
 use crate::error::WarehouseError;
@@ -14,47 +16,66 @@ use crate::reference::Reference;
 use crate::tables::seconds;
 
 const COUNT: &str = "
-INSERT INTO counts (topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, posts_news,
+INSERT INTO counts (topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, \
+authors_self, posts_news,
                     posts_filtered, authors_filtered, total_posts, final, newest_us, version)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-ON CONFLICT DO UPDATE SET level = excluded.level, posts = excluded.posts, authors = excluded.authors, authors_24h = excluded.authors_24h,
-    authors_self = excluded.authors_self, posts_news = excluded.posts_news, posts_filtered = excluded.posts_filtered,
-    authors_filtered = excluded.authors_filtered, total_posts = excluded.total_posts, final = excluded.final,
+ON CONFLICT DO UPDATE SET level = excluded.level, posts = excluded.posts, authors = \
+excluded.authors, authors_24h = excluded.authors_24h,
+    authors_self = excluded.authors_self, posts_news = excluded.posts_news, posts_filtered = \
+    excluded.posts_filtered,
+    authors_filtered = excluded.authors_filtered, total_posts = excluded.total_posts, final = \
+    excluded.final,
     newest_us = excluded.newest_us, version = excluded.version
 WHERE excluded.version >= version";
 
-/// A count enters the history when it is final, when its cell is there already in an older version, or when its pane was closed
+/// A count enters the history when it is final, when its cell is there already in an older version,
+/// or when its pane was closed
 /// (a verdict says so) while the cell was still empty.
 const REVISION: &str = "
-INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, posts_news,
-                            posts_filtered, authors_filtered, total_posts, final, newest_us, version)
+INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, posts, authors, \
+authors_24h, authors_self, posts_news,
+                            posts_filtered, authors_filtered, total_posts, final, newest_us, \
+                            version)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
 WHERE ?14 = 1
-   OR EXISTS (SELECT 1 FROM counts_history WHERE topic = ?1 AND region = ?2 AND pane_start = ?4 AND pane_seconds = ?5 AND version < ?16)
-   OR (EXISTS (SELECT 1 FROM verdicts WHERE topic = ?1 AND region = ?2 AND window_end = ?4 + ?5 AND stage <> 'early' AND version <= ?16)
-       AND NOT EXISTS (SELECT 1 FROM counts_history WHERE topic = ?1 AND region = ?2 AND pane_start = ?4 AND pane_seconds = ?5))
+   OR EXISTS (SELECT 1 FROM counts_history WHERE topic = ?1 AND region = ?2 AND pane_start = ?4 \
+   AND pane_seconds = ?5 AND version < ?16)
+   OR (EXISTS (SELECT 1 FROM verdicts WHERE topic = ?1 AND region = ?2 AND window_end = ?4 + ?5 \
+   AND stage <> 'early' AND version <= ?16)
+       AND NOT EXISTS (SELECT 1 FROM counts_history WHERE topic = ?1 AND region = ?2 AND \
+       pane_start = ?4 AND pane_seconds = ?5))
 ON CONFLICT DO NOTHING";
 
-/// A verdict that is not early closes the pane that ends with its window: the cell enters the history as it is.
+/// A verdict that is not early closes the pane that ends with its window: the cell enters the
+/// history as it is.
 const CLOSING: &str = "
-INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, posts_news,
-                            posts_filtered, authors_filtered, total_posts, final, newest_us, version)
-SELECT topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, posts_news,
+INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, posts, authors, \
+authors_24h, authors_self, posts_news,
+                            posts_filtered, authors_filtered, total_posts, final, newest_us, \
+                            version)
+SELECT topic, region, level, pane_start, pane_seconds, posts, authors, authors_24h, authors_self, \
+posts_news,
        posts_filtered, authors_filtered, total_posts, final, newest_us, version
 FROM counts AS c
-WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 - ?4 AND pane_start < ?3 AND pane_start + pane_seconds = ?3 AND version <= ?5
+WHERE topic = ?1 AND region = ?2 AND pane_start >= ?3 - ?4 AND pane_start < ?3 AND pane_start + \
+pane_seconds = ?3 AND version <= ?5
   AND NOT EXISTS (SELECT 1 FROM counts_history AS h
-                  WHERE h.topic = c.topic AND h.region = c.region AND h.pane_start = c.pane_start AND h.pane_seconds = c.pane_seconds)
+                  WHERE h.topic = c.topic AND h.region = c.region AND h.pane_start = c.pane_start \
+                  AND h.pane_seconds = c.pane_seconds)
 ON CONFLICT DO NOTHING";
 
 const TAG_COUNT: &str = "
-INSERT INTO tag_counts (tag, region, pane_start, posts, final, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO tag_counts (tag, region, pane_start, posts, final, version) VALUES (?1, ?2, ?3, ?4, \
+?5, ?6)
 ON CONFLICT DO UPDATE SET posts = excluded.posts, final = excluded.final, version = excluded.version
 WHERE excluded.version >= version";
 
 const TOTAL: &str = "
-INSERT INTO denominators (region, pane_start, pane_seconds, posts, final, version, total_sampled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-ON CONFLICT DO UPDATE SET posts = excluded.posts, total_sampled = excluded.total_sampled, final = excluded.final, version = excluded.version
+INSERT INTO denominators (region, pane_start, pane_seconds, posts, final, version, total_sampled) \
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT DO UPDATE SET posts = excluded.posts, total_sampled = excluded.total_sampled, final = \
+excluded.final, version = excluded.version
 WHERE excluded.version >= version";
 
 const COVERAGE: &str = "
@@ -63,45 +84,67 @@ ON CONFLICT DO UPDATE SET share = excluded.share, version = excluded.version
 WHERE excluded.version >= version";
 
 const WINDOW_COUNT: &str = "
-INSERT INTO window_counts (topic, region, window_end, window_seconds, authors, authors_self, final, version)
+INSERT INTO window_counts (topic, region, window_end, window_seconds, authors, authors_self, \
+final, version)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-ON CONFLICT DO UPDATE SET authors = excluded.authors, authors_self = excluded.authors_self, final = excluded.final, version = excluded.version
+ON CONFLICT DO UPDATE SET authors = excluded.authors, authors_self = excluded.authors_self, final \
+= excluded.final, version = excluded.version
 WHERE excluded.version >= version";
 
 const PUBLIC_COUNT: &str = "
-INSERT INTO public_counts (topic, region, level, day, accounts, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT DO UPDATE SET level = excluded.level, accounts = excluded.accounts, version = excluded.version
+INSERT INTO public_counts (topic, region, level, day, accounts, version) VALUES (?1, ?2, ?3, ?4, \
+?5, ?6)
+ON CONFLICT DO UPDATE SET level = excluded.level, accounts = excluded.accounts, version = \
+excluded.version
 WHERE excluded.version >= version";
 
 const VERDICT: &str = "
-INSERT INTO verdicts (topic, region, window_end, window_seconds, method, stage, observed, expected, upperbound, pvalue, alarm, reason,
-                      population, coverage, revision, version, expected_low, expected_high, detectable_rise, qvalue, provisional)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
-ON CONFLICT DO UPDATE SET observed = excluded.observed, expected = excluded.expected, upperbound = excluded.upperbound,
-    pvalue = excluded.pvalue, alarm = excluded.alarm, reason = excluded.reason, population = excluded.population,
-    coverage = excluded.coverage, revision = excluded.revision, version = excluded.version, expected_low = excluded.expected_low,
-    expected_high = excluded.expected_high, detectable_rise = excluded.detectable_rise, qvalue = excluded.qvalue,
+INSERT INTO verdicts (topic, region, window_end, window_seconds, method, stage, observed, \
+expected, upperbound, pvalue, alarm, reason,
+                      population, coverage, revision, version, expected_low, expected_high, \
+                      detectable_rise, qvalue, provisional)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+?21)
+ON CONFLICT DO UPDATE SET observed = excluded.observed, expected = excluded.expected, upperbound = \
+excluded.upperbound,
+    pvalue = excluded.pvalue, alarm = excluded.alarm, reason = excluded.reason, population = \
+    excluded.population,
+    coverage = excluded.coverage, revision = excluded.revision, version = excluded.version, \
+    expected_low = excluded.expected_low,
+    expected_high = excluded.expected_high, detectable_rise = excluded.detectable_rise, qvalue = \
+    excluded.qvalue,
     provisional = excluded.provisional
 WHERE excluded.version >= version";
 
 const ALERT: &str = "
-INSERT INTO alerts (id, revision, topic, topic_name, region, regions, opened_at, fired_at_us, window_end, window_seconds, stage, state,
-                    severity, observed, posts, population, expected, upperbound, recurrence, method, coverage, explanation, version, grounds)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
-ON CONFLICT DO UPDATE SET topic = excluded.topic, topic_name = excluded.topic_name, region = excluded.region, regions = excluded.regions,
-    opened_at = excluded.opened_at, fired_at_us = excluded.fired_at_us, window_end = excluded.window_end,
-    window_seconds = excluded.window_seconds, stage = excluded.stage, state = excluded.state, severity = excluded.severity,
-    observed = excluded.observed, posts = excluded.posts, population = excluded.population, expected = excluded.expected,
-    upperbound = excluded.upperbound, recurrence = excluded.recurrence, method = excluded.method, coverage = excluded.coverage,
+INSERT INTO alerts (id, revision, topic, topic_name, region, regions, opened_at, fired_at_us, \
+window_end, window_seconds, stage, state,
+                    severity, observed, posts, population, expected, upperbound, recurrence, \
+                    method, coverage, explanation, version, grounds)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+?21, ?22, ?23, ?24)
+ON CONFLICT DO UPDATE SET topic = excluded.topic, topic_name = excluded.topic_name, region = \
+excluded.region, regions = excluded.regions,
+    opened_at = excluded.opened_at, fired_at_us = excluded.fired_at_us, window_end = \
+    excluded.window_end,
+    window_seconds = excluded.window_seconds, stage = excluded.stage, state = excluded.state, \
+    severity = excluded.severity,
+    observed = excluded.observed, posts = excluded.posts, population = excluded.population, \
+    expected = excluded.expected,
+    upperbound = excluded.upperbound, recurrence = excluded.recurrence, method = excluded.method, \
+    coverage = excluded.coverage,
     explanation = excluded.explanation, version = excluded.version, grounds = excluded.grounds
 WHERE excluded.version >= version";
 
-/// The fold of alerts, as a condition: the alert is known, and the event was made against all events before it.
+/// The fold of alerts, as a condition: the alert is known, and the event was made against all
+/// events before it.
 const ALERT_EVENT: &str = "
-INSERT INTO alert_events (alert, position, at_us, actor, state, note, revision, outcome, assignee, snooze_until_us, snooze_ratio, emerged_us,
+INSERT INTO alert_events (alert, position, at_us, actor, state, note, revision, outcome, assignee, \
+snooze_until_us, snooze_ratio, emerged_us,
                           notified_us, responded_us)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
-WHERE EXISTS (SELECT 1 FROM alerts WHERE id = ?1) AND (SELECT count(*) FROM alert_events WHERE alert = ?1) = ?2
+WHERE EXISTS (SELECT 1 FROM alerts WHERE id = ?1) AND (SELECT count(*) FROM alert_events WHERE \
+alert = ?1) = ?2
 ON CONFLICT DO NOTHING";
 
 const PROGRESS: &str = "
@@ -127,39 +170,56 @@ const CELLS: [&str; 6] = [
     "DELETE FROM window_counts WHERE window_end < ?1",
 ];
 
-/// What goes by the age of verdicts. Accounts of whole UTC days and weeks stay: no sum of panes gives them again.
-const VERDICTS: [&str; 2] =
-    ["DELETE FROM verdicts WHERE window_end < ?1", "DELETE FROM window_counts WHERE window_end < ?1 AND window_end % 86400 <> 0"];
+/// What goes by the age of verdicts. Accounts of whole UTC days and weeks stay: no sum of panes
+/// gives them again.
+const VERDICTS: [&str; 2] = [
+    "DELETE FROM verdicts WHERE window_end < ?1",
+    "DELETE FROM window_counts WHERE window_end < ?1 AND window_end % 86400 <> 0",
+];
 
 impl Landing for Local {
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
         let mut connection = self.writer()?;
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|source| self.failed("write", source))?;
-        land(&transaction, rows, progress).and_then(|()| transaction.commit()).map_err(|source| self.failed("write", source))
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| self.failed("write", source))?;
+        land(&transaction, rows, progress)
+            .and_then(|()| transaction.commit())
+            .map_err(|source| self.failed("write", source))
     }
 
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
-        self.ask(|connection| read_progress(connection).map_err(|source| self.failed("read", source)))
+        self.ask(|connection| {
+            read_progress(connection).map_err(|source| self.failed("read", source))
+        })
     }
 
-    fn delete_before(&self, cells: Option<Micros>, verdicts: Option<Micros>) -> Result<u64, WarehouseError> {
+    fn delete_before(
+        &self,
+        cells: Option<Micros>,
+        verdicts: Option<Micros>,
+    ) -> Result<u64, WarehouseError> {
         let cells = cells.map(|before| CELLS.map(|sql| (sql, before)));
         let verdicts = verdicts.map(|before| VERDICTS.map(|sql| (sql, before)));
         let connection = self.writer()?;
         let mut rows = 0;
         // Each is a transaction of its own, so that rows which land wait for one table at most.
         for (sql, before) in cells.into_iter().flatten().chain(verdicts.into_iter().flatten()) {
-            rows += connection.execute(sql, [seconds(before)]).map_err(|source| self.failed("delete from", source))?;
+            rows += connection
+                .execute(sql, [seconds(before)])
+                .map_err(|source| self.failed("delete from", source))?;
         }
         Ok(rows as u64)
     }
 
     fn write_reference(&self, rows: &[Reference]) -> Result<(), WarehouseError> {
         let mut connection = self.writer()?;
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|source| self.failed("write", source))?;
-        land_reference(&transaction, rows).and_then(|()| transaction.commit()).map_err(|source| self.failed("write", source))
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| self.failed("write", source))?;
+        land_reference(&transaction, rows)
+            .and_then(|()| transaction.commit())
+            .map_err(|source| self.failed("write", source))
     }
 }
 
@@ -172,9 +232,16 @@ fn land_reference(transaction: &Transaction, rows: &[Reference]) -> rusqlite::Re
 }
 
 fn read_progress(connection: &Connection) -> rusqlite::Result<Vec<Progress>> {
-    let mut statement = connection.prepare_cached("SELECT stream, partition, next FROM progress ORDER BY stream, partition")?;
-    let rows = statement
-        .query_map([], |row| Ok(Progress { stream: row.get(0)?, partition: row.get(1)?, next: row.get::<_, i64>(2)?.unsigned_abs() }))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT stream, partition, next FROM progress ORDER BY stream, partition",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Progress {
+            stream: row.get(0)?,
+            partition: row.get(1)?,
+            next: row.get::<_, i64>(2)?.unsigned_abs(),
+        })
+    })?;
     rows.collect()
 }
 
@@ -218,9 +285,11 @@ fn land(transaction: &Transaction, rows: &[Record], progress: &[Progress]) -> ru
     Ok(())
 }
 
-/// Rows that lie beside each other in the tables one after the other, so that each page is fetched once.
+/// Rows that lie beside each other in the tables one after the other, so that each page is fetched
+/// once.
 ///
-/// Rows of one series, one alert, one key keep their order: the history of counts and the fold of alerts depend on it.
+/// Rows of one series, one alert, one key keep their order: the history of counts and the fold of
+/// alerts depend on it.
 fn in_table_order(rows: &[Record]) -> Vec<&Record> {
     fn place(row: &Record) -> (&str, &str) {
         match row {
@@ -240,7 +309,8 @@ fn in_table_order(rows: &[Record]) -> Vec<&Record> {
 }
 
 struct Statements<'a> {
-    /// The latest end of a window that was judged for good, in unix seconds: cells that end later are open and have no history.
+    /// The latest end of a window that was judged for good, in unix seconds: cells that end later
+    /// are open and have no history.
     closed_until: Option<i64>,
     count: CachedStatement<'a>,
     revision: CachedStatement<'a>,
@@ -308,7 +378,14 @@ impl<'a> Statements<'a> {
 
     fn tag_count(&mut self, count: &TagCount) -> rusqlite::Result<()> {
         let TagCount { key, region, pane_start, posts, last, version: at } = count;
-        self.tag_count.execute(params![key, region, seconds(*pane_start), posts, last, version(*at)])?;
+        self.tag_count.execute(params![
+            key,
+            region,
+            seconds(*pane_start),
+            posts,
+            last,
+            version(*at)
+        ])?;
         Ok(())
     }
 
@@ -328,19 +405,42 @@ impl<'a> Statements<'a> {
 
     fn coverage(&mut self, coverage: &CoverageRow) -> rusqlite::Result<()> {
         let CoverageRow { feed, pane_start, pane_length, share, version: at } = coverage;
-        self.coverage.execute(params![feed, seconds(*pane_start), seconds(*pane_length), finite(*share), version(*at)])?;
+        self.coverage.execute(params![
+            feed,
+            seconds(*pane_start),
+            seconds(*pane_length),
+            finite(*share),
+            version(*at)
+        ])?;
         Ok(())
     }
 
     fn window_count(&mut self, count: &WindowCount) -> rusqlite::Result<()> {
-        let WindowCount { topic, region, end, length, authors, authors_self, last, version: at } = count;
-        self.window_count.execute(params![topic, region, seconds(*end), seconds(*length), authors, authors_self, last, version(*at)])?;
+        let WindowCount { topic, region, end, length, authors, authors_self, last, version: at } =
+            count;
+        self.window_count.execute(params![
+            topic,
+            region,
+            seconds(*end),
+            seconds(*length),
+            authors,
+            authors_self,
+            last,
+            version(*at)
+        ])?;
         Ok(())
     }
 
     fn public_count(&mut self, count: &PublicCount) -> rusqlite::Result<()> {
         let PublicCount { topic, region, level, day, accounts, version: at } = count;
-        self.public_count.execute(params![topic, region, level, seconds(*day), accounts, version(*at)])?;
+        self.public_count.execute(params![
+            topic,
+            region,
+            level,
+            seconds(*day),
+            accounts,
+            version(*at)
+        ])?;
         Ok(())
     }
 
@@ -412,7 +512,19 @@ impl<'a> Statements<'a> {
     }
 
     fn alert_event(&mut self, event: &AlertEvent) -> rusqlite::Result<()> {
-        let AlertEvent { alert, after, at, actor, state, note, revision, outcome, assignee, snooze, milestones } = event;
+        let AlertEvent {
+            alert,
+            after,
+            at,
+            actor,
+            state,
+            note,
+            revision,
+            outcome,
+            assignee,
+            snooze,
+            milestones,
+        } = event;
         self.alert_event.execute(params![
             alert,
             after,

@@ -1,6 +1,7 @@
 //! The schema by numbered migrations, each applied once, all in one transaction.
 //!
-//! What was applied is kept with its checksum: a file from a newer program, or one whose migrations differ from ours, is refused.
+//! What was applied is kept with its checksum: a file from a newer program, or one whose migrations
+//! differ from ours, is refused.
 
 use std::path::Path;
 
@@ -20,16 +21,23 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("schema/0007_views_for_duckdb.sql"),
 ];
 
-const APPLIED: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL) STRICT";
+const APPLIED: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, \
+    checksum TEXT NOT NULL) STRICT";
 
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), WarehouseError> {
     let failed = |source| failure(file, "migrate", source);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     transaction.execute_batch(APPLIED).map_err(failed)?;
     let found = verify(&transaction, file)?;
     for (number, sql) in numbered().filter(|(number, _)| *number > found) {
         transaction.execute_batch(sql).map_err(failed)?;
-        transaction.execute("INSERT INTO schema_migrations (number, checksum) VALUES (?1, ?2)", (number, checksum(sql))).map_err(failed)?;
+        transaction
+            .execute(
+                "INSERT INTO schema_migrations (number, checksum) VALUES (?1, ?2)",
+                (number, checksum(sql)),
+            )
+            .map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
@@ -42,16 +50,24 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<(), Warehous
         .map_err(|source| failure(file, "read", source))?
         .map_or(Ok(0), |()| verify(connection, file))?;
     let known = MIGRATIONS.len() as u32;
-    if found < known { Err(WarehouseError::OlderSchema { place: file.display().to_string(), found, known }) } else { Ok(()) }
+    if found < known {
+        Err(WarehouseError::OlderSchema { place: file.display().to_string(), found, known })
+    } else {
+        Ok(())
+    }
 }
 
 /// The number of the last migration applied, if those applied are ours.
 fn verify(connection: &Connection, file: &Path) -> Result<u32, WarehouseError> {
     let failed = |source| failure(file, "read", source);
     let place = || file.display().to_string();
-    let mut statement = connection.prepare("SELECT number, checksum FROM schema_migrations ORDER BY number").map_err(failed)?;
-    let applied: Vec<(u32, String)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).and_then(Iterator::collect).map_err(failed)?;
+    let mut statement = connection
+        .prepare("SELECT number, checksum FROM schema_migrations ORDER BY number")
+        .map_err(failed)?;
+    let applied: Vec<(u32, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .and_then(Iterator::collect)
+        .map_err(failed)?;
     let found = applied.last().map_or(0, |(number, _)| *number);
     let known = MIGRATIONS.len() as u32;
     if found > known {

@@ -29,7 +29,10 @@ fn reopening_keeps_everything_and_migrating_twice_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("warehouse.sqlite");
     let position = Progress { stream: "counts".to_owned(), partition: 0, next: 4 };
-    Local::open(&file).unwrap().write(&[Record::Count(count("flu", "DE", 0, 1))], std::slice::from_ref(&position)).unwrap();
+    Local::open(&file)
+        .unwrap()
+        .write(&[Record::Count(count("flu", "DE", 0, 1))], std::slice::from_ref(&position))
+        .unwrap();
     let again = Local::open(&file).unwrap();
     assert_eq!(again.progress().unwrap(), [position]);
     assert_eq!(csv(&again, "counts").lines().count(), 2);
@@ -49,15 +52,28 @@ fn a_newer_a_changed_and_a_foreign_file_are_refused() {
         file
     };
     let newer = made("newer", "INSERT INTO schema_migrations VALUES (99, 'x')");
-    assert!(matches!(Local::open(&newer).unwrap_err(), WarehouseError::NewerSchema { found: 99, known: 7, .. }));
+    assert!(matches!(
+        Local::open(&newer).unwrap_err(),
+        WarehouseError::NewerSchema { found: 99, known: 7, .. }
+    ));
     assert!(matches!(Local::open_to_read(&newer).unwrap_err(), WarehouseError::NewerSchema { .. }));
     let changed = made("changed", "UPDATE schema_migrations SET checksum = 'x' WHERE number = 1");
-    assert!(matches!(Local::open(&changed).unwrap_err(), WarehouseError::ChangedMigration { number: 1, .. }));
+    assert!(matches!(
+        Local::open(&changed).unwrap_err(),
+        WarehouseError::ChangedMigration { number: 1, .. }
+    ));
     let older = folder.path().join("older");
     Connection::open(&older).unwrap().execute_batch("CREATE TABLE other (a)").unwrap();
-    assert!(matches!(Local::open_to_read(&older).unwrap_err(), WarehouseError::OlderSchema { found: 0, .. }));
+    assert!(matches!(
+        Local::open_to_read(&older).unwrap_err(),
+        WarehouseError::OlderSchema { found: 0, .. }
+    ));
     let foreign = folder.path().join("foreign");
-    std::fs::write(&foreign, "not a database, but long enough to be read as the head of one. ".repeat(50)).unwrap();
+    std::fs::write(
+        &foreign,
+        "not a database, but long enough to be read as the head of one. ".repeat(50),
+    )
+    .unwrap();
     let error = Local::open(&foreign).unwrap_err();
     assert!(matches!(error, WarehouseError::Damaged { .. }) && !error.try_again(), "{error:?}");
     let missing = Local::open_to_read(&folder.path().join("missing")).unwrap_err();
@@ -70,9 +86,15 @@ fn a_full_disk_is_named_and_changes_nothing() {
     let local = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
     let progress = |next| [Progress { stream: "counts".to_owned(), partition: 0, next }];
     local.write(&[Record::Count(count("flu", "DE", 0, 1))], &progress(1)).unwrap();
-    let pages: i64 = local.writer().unwrap().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    local.writer().unwrap().query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
-    let rows: Vec<Record> = (0..5_000).map(|hour| Record::Count(count("flu", "DE", hour, 2))).collect();
+    let pages: i64 =
+        local.writer().unwrap().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    local
+        .writer()
+        .unwrap()
+        .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        .unwrap();
+    let rows: Vec<Record> =
+        (0..5_000).map(|hour| Record::Count(count("flu", "DE", hour, 2))).collect();
     let error = local.write(&rows, &progress(2)).unwrap_err();
     assert!(matches!(error, WarehouseError::DiskFull { .. }) && error.try_again(), "{error:?}");
     assert_eq!(local.progress().unwrap(), progress(1));
@@ -88,7 +110,12 @@ fn hostile_text_and_numbers_land_and_come_back() {
     let local = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
     let text = "a\0b'\"; DROP TABLE counts; --\u{202e}\u{1F637}";
     let rows = [
-        Record::Count(Count { posts: u32::MAX, total_posts: u64::MAX, newest: i64::MAX, ..count(text, text, 0, 1) }),
+        Record::Count(Count {
+            posts: u32::MAX,
+            total_posts: u64::MAX,
+            newest: i64::MAX,
+            ..count(text, text, 0, 1)
+        }),
         Record::Verdict(Verdict {
             expected: Some(f64::NAN),
             upperbound: Some(f64::INFINITY),
@@ -99,12 +126,24 @@ fn hostile_text_and_numbers_land_and_come_back() {
         Record::End,
     ];
     local.write(&rows, &[]).unwrap();
-    let query =
-        SeriesQuery { topic: text.to_owned(), region: text.to_owned(), from: i64::MIN, to: i64::MAX, limit: usize::MAX, only: None };
+    let query = SeriesQuery {
+        topic: text.to_owned(),
+        region: text.to_owned(),
+        from: i64::MIN,
+        to: i64::MAX,
+        limit: usize::MAX,
+        only: None,
+    };
     let series = local.series(&query).unwrap();
     assert_eq!(series.panes[0].posts, u32::MAX);
-    assert_eq!((series.verdicts[0].expected, series.verdicts[0].upperbound, series.verdicts[0].coverage), (None, None, 0.0));
-    assert_eq!(local.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() }).unwrap(), []);
+    assert_eq!(
+        (series.verdicts[0].expected, series.verdicts[0].upperbound, series.verdicts[0].coverage),
+        (None, None, 0.0)
+    );
+    assert_eq!(
+        local.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() }).unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -138,14 +177,25 @@ fn questions_are_answered_while_rows_are_written() {
         scope.spawn(|| {
             for hour in 0..200 {
                 // A pair each time: a reader that sees one must see the other.
-                local.write(&[Record::Count(count("flu", "DE", hour, 1)), Record::Count(count("flu", "FR", hour, 1))], &[]).unwrap();
+                local
+                    .write(
+                        &[
+                            Record::Count(count("flu", "DE", hour, 1)),
+                            Record::Count(count("flu", "FR", hour, 1)),
+                        ],
+                        &[],
+                    )
+                    .unwrap();
             }
         });
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..100 {
                     let heads = local.heads().unwrap();
-                    assert!(heads.is_empty() || heads.len() == 2 && heads[0].latest == heads[1].latest, "{heads:?}");
+                    assert!(
+                        heads.is_empty() || heads.len() == 2 && heads[0].latest == heads[1].latest,
+                        "{heads:?}"
+                    );
                 }
             });
         }
@@ -159,9 +209,12 @@ fn writes_until_killed() {
     let local = Local::open(&PathBuf::from(file)).unwrap();
     let mut next = local.progress().unwrap().first().map_or(0, |progress| progress.next);
     loop {
-        let rows: Vec<Record> = (next..next + 50).map(|at| Record::Count(count("flu", "DE", at as i64, at))).collect();
+        let rows: Vec<Record> =
+            (next..next + 50).map(|at| Record::Count(count("flu", "DE", at as i64, at))).collect();
         next += 50;
-        local.write(&rows, &[Progress { stream: "counts".to_owned(), partition: 0, next }]).unwrap();
+        local
+            .write(&rows, &[Progress { stream: "counts".to_owned(), partition: 0, next }])
+            .unwrap();
     }
 }
 
@@ -173,7 +226,8 @@ fn a_kill_anywhere_neither_loses_nor_doubles() {
     for kill in 0..6 {
         let mut child = writing_child(&file);
         let waiting = Instant::now();
-        // Something new has landed, so the child is at work; then it dies after a little more work of its own.
+        // Something new has landed, so the child is at work; then it dies after a little more work
+        // of its own.
         while landed(&file) <= before && waiting.elapsed() < Duration::from_secs(30) {
             std::thread::yield_now();
         }
@@ -186,8 +240,13 @@ fn a_kill_anywhere_neither_loses_nor_doubles() {
         let next = local.progress().unwrap()[0].next;
         assert!(next > before);
         let rows = csv(&local, "counts");
-        let starts: Vec<i64> = rows.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
-        let expected: Vec<i64> = (0..next as i64).map(|hour| (MONDAY + hour * HOUR) / 1_000_000).collect();
+        let starts: Vec<i64> = rows
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(3).unwrap().parse().unwrap())
+            .collect();
+        let expected: Vec<i64> =
+            (0..next as i64).map(|hour| (MONDAY + hour * HOUR) / 1_000_000).collect();
         assert_eq!(starts, expected);
         before = next;
     }
@@ -228,7 +287,16 @@ fn rows_go_by_age_and_counts_of_whole_days_stay_with_cells() {
     let local = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
     let window = |end: i64| {
         let (topic, region) = ("flu".to_owned(), "DE".to_owned());
-        Record::WindowCount(WindowCount { topic, region, end, length: DAY, authors: 1, authors_self: 0, last: true, version: Version(1) })
+        Record::WindowCount(WindowCount {
+            topic,
+            region,
+            end,
+            length: DAY,
+            authors: 1,
+            authors_self: 0,
+            last: true,
+            version: Version(1),
+        })
     };
     let rows = [
         Record::Count(count("flu", "DE", 0, 1)),
@@ -247,7 +315,8 @@ fn rows_go_by_age_and_counts_of_whole_days_stay_with_cells() {
     assert_eq!((lines("counts"), lines("window_counts")), (1, 1));
 }
 
-/// The floor lies below the target of 100,000, so that a busy machine doesn't fail it; the figures are printed.
+/// The floor lies below the target of 100,000, so that a busy machine doesn't fail it; the figures
+/// are printed.
 #[test]
 fn rows_land_fast() {
     for hours in [1, 20] {
@@ -256,9 +325,15 @@ fn rows_land_fast() {
         let start = Instant::now();
         let mut rows = 0;
         for from in (0..200).step_by(hours) {
-            let batch: Vec<Record> = (from..from + hours).flat_map(|hour| a_row_of_each_series(hour as i64)).collect();
+            let batch: Vec<Record> =
+                (from..from + hours).flat_map(|hour| a_row_of_each_series(hour as i64)).collect();
             rows += batch.len();
-            local.write(&batch, &[Progress { stream: "counts".to_owned(), partition: 0, next: rows as u64 }]).unwrap();
+            local
+                .write(
+                    &batch,
+                    &[Progress { stream: "counts".to_owned(), partition: 0, next: rows as u64 }],
+                )
+                .unwrap();
         }
         let per_second = rows as f64 / start.elapsed().as_secs_f64();
         println!("{rows} rows landed in batches of {}, {per_second:.0} a second", 500 * hours);
@@ -266,8 +341,14 @@ fn rows_land_fast() {
         assert_eq!(local.heads().unwrap().len(), 500);
         println!("heads of 500 series in {:?}", start.elapsed());
         let start = Instant::now();
-        let query =
-            SeriesQuery { topic: "flu".to_owned(), region: "R100".to_owned(), from: MONDAY, to: i64::MAX, limit: 10_000, only: None };
+        let query = SeriesQuery {
+            topic: "flu".to_owned(),
+            region: "R100".to_owned(),
+            from: MONDAY,
+            to: i64::MAX,
+            limit: 10_000,
+            only: None,
+        };
         assert_eq!(local.series(&query).unwrap().panes.len(), 200);
         println!("a series of 200 panes in {:?}", start.elapsed());
         assert!(per_second > 10_000.0, "{per_second:.0} rows a second");
@@ -276,7 +357,9 @@ fn rows_land_fast() {
 
 fn a_row_of_each_series(hour: i64) -> impl Iterator<Item = Record> {
     (0..250).flat_map(move |region| {
-        ["cough", "flu"].into_iter().map(move |topic| Record::Count(count(topic, &format!("R{region:03}"), hour, hour as u64)))
+        ["cough", "flu"].into_iter().map(move |topic| {
+            Record::Count(count(topic, &format!("R{region:03}"), hour, hour as u64))
+        })
     })
 }
 
@@ -286,13 +369,19 @@ fn a_query_is_interrupted_at_its_deadline_or_when_cancelled() {
     let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
     let endless = || {
         warehouse.ask(|connection| {
-            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-            connection.query_row(sql, [], |_| Ok(())).map_err(|source| warehouse.failed("read", source))
+            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT \
+                count(*) FROM n";
+            connection
+                .query_row(sql, [], |_| Ok(()))
+                .map_err(|source| warehouse.failed("read", source))
         })
     };
     let soon = Deadline::new(Duration::from_millis(20));
     assert!(matches!(soon.run(endless), Err(WarehouseError::TimedOut { .. })));
-    assert!(matches!(soon.run(|| warehouse.ready()), Err(WarehouseError::TimedOut { .. })), "of all queries together");
+    assert!(
+        matches!(soon.run(|| warehouse.ready()), Err(WarehouseError::TimedOut { .. })),
+        "of all queries together"
+    );
     // The connection answers again, and a deadline holds for its own thread and call only.
     warehouse.ready().unwrap();
     let late = Deadline::new(Duration::from_secs(3_600));
@@ -310,7 +399,9 @@ fn views_need_no_function_that_other_readers_lack() {
     let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
     let views = warehouse.ask(|connection| {
         let failed = |source| warehouse.failed("read", source);
-        let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'view'").map_err(failed)?;
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE type = 'view'")
+            .map_err(failed)?;
         let views = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
         views.collect::<Result<Vec<_>, _>>().map_err(failed)
     });

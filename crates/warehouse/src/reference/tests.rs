@@ -24,14 +24,19 @@ impl Landing for Taken {
 }
 
 fn known(region: &str) -> Result<(), String> {
-    if region == "EL" { Err("there is no region `EL`; did you mean `GR`?".to_owned()) } else { Ok(()) }
+    if region == "EL" {
+        Err("there is no region `EL`; did you mean `GR`?".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn check(text: &str, expected: Expect) {
     let taken = Taken::default();
     let said = match load_reference(&taken, text.as_bytes(), &known) {
         Ok(count) => {
-            let rows: Vec<String> = taken.0.lock().unwrap().iter().map(|row| format!("{row:?}\n")).collect();
+            let rows: Vec<String> =
+                taken.0.lock().unwrap().iter().map(|row| format!("{row:?}\n")).collect();
             assert_eq!(rows.len() as u64, count);
             rows.concat()
         }
@@ -46,7 +51,8 @@ fn check(text: &str, expected: Expect) {
 #[test]
 fn columns_in_any_order_quoted_spaced_and_with_a_mark_of_byte_order() {
     check(
-        "\u{feff}region, date,series,value,source\r\nde,2026-01-05,\"cases, lab\", 12.5,RKI\r\nlang:de,2026-01-12,x,-3,\r\n",
+        "\u{feff}region, date,series,value,source\r\nde,2026-01-05,\"cases, lab\", \
+            12.5,RKI\r\nlang:de,2026-01-12,x,-3,\r\n",
         expect![[r#"
             Reference { series: "cases, lab", region: "DE", date: 1767571200000000, value: 12.5, unit: "", source: "RKI" }
             Reference { series: "x", region: "lang:de", date: 1768176000000000, value: -3.0, unit: "", source: "" }
@@ -87,7 +93,12 @@ fn a_header_is_needed_and_its_names_are_known() {
 
 #[test]
 fn bytes_that_are_no_text_are_refused() {
-    let error = load_reference(&Taken::default(), b"series,region,date,value\n\xff,DE,2026-01-05,1\n".as_slice(), &known).unwrap_err();
+    let error = load_reference(
+        &Taken::default(),
+        b"series,region,date,value\n\xff,DE,2026-01-05,1\n".as_slice(),
+        &known,
+    )
+    .unwrap_err();
     assert!(error.to_string().starts_with("failed to read the reference file"), "{error}");
 }
 

@@ -9,7 +9,13 @@ use crate::{Landing, Local};
 
 fn window(hours: i64, observed: u32, version: u64) -> Record {
     let (window_end, expected) = (MONDAY + hours * HOUR, Some(5.0));
-    Record::Verdict(Verdict { window_end, observed, expected, version: Version(version), ..verdict("flu", "DE-BY") })
+    Record::Verdict(Verdict {
+        window_end,
+        observed,
+        expected,
+        version: Version(version),
+        ..verdict("flu", "DE-BY")
+    })
 }
 
 #[test]
@@ -40,10 +46,20 @@ fn what_has_doubled_since_it_was_snoozed_is_awake_whether_or_not_it_was_told_ane
     let events = [snoozed.clone()];
     // Twice 4 times 5 expected is 40.
     assert_eq!(woken(&[window(1, 39, 1)], &open, &events), None);
-    assert_eq!(woken(&[window(1, 40, 1), window(2, 55, 2), window(3, 30, 3)], &open, &events), Some((MONDAY + 2 * HOUR, 55)));
+    assert_eq!(
+        woken(&[window(1, 40, 1), window(2, 55, 2), window(3, 30, 3)], &open, &events),
+        Some((MONDAY + 2 * HOUR, 55))
+    );
     assert_eq!(woken(&[window(-1, 80, 1)], &open, &events), None, "before what it was raised by");
-    assert_eq!(woken(&[window(0, 41, 1)], &open, &events), Some((MONDAY, 41)), "the window that was still open");
-    assert_eq!(woken(&[window(1, 80, 1)], &Alert { state: AlertState::Closed, ..open.clone() }, &events), None);
+    assert_eq!(
+        woken(&[window(0, 41, 1)], &open, &events),
+        Some((MONDAY, 41)),
+        "the window that was still open"
+    );
+    assert_eq!(
+        woken(&[window(1, 80, 1)], &Alert { state: AlertState::Closed, ..open.clone() }, &events),
+        None
+    );
     assert_eq!(woken(&[window(1, 80, 1)], &open, &[AlertEvent { snooze: None, ..snoozed }]), None);
     assert_eq!(woken(&[window(1, 80, 1)], &open, &[]), None);
 }

@@ -27,7 +27,8 @@ pub(crate) struct Wanted {
 pub(crate) struct ErasedShown {
     author: String,
     at: i64,
-    /// Posts that leave the counts, the topics that they matched, and the cells that they were counted in.
+    /// Posts that leave the counts, the topics that they matched, and the cells that they were
+    /// counted in.
     posts: u64,
     topics: u64,
     cells: u64,
@@ -41,15 +42,29 @@ pub(crate) struct ErasedShown {
 
 /// `POST /api/v1/erasures`: 200 once the removal is in the log.
 pub(crate) async fn erase(asked: Asked) -> Answer {
-    let Wanted { author } = serde_json::from_slice(&asked.body).map_err(|_| Problem::bad_request("the body is `{\"author\": …}`"))?;
+    let Wanted { author } = serde_json::from_slice(&asked.body)
+        .map_err(|_| Problem::bad_request("the body is `{\"author\": …}`"))?;
     let Some(erasures) = asked.room.web.erasures.clone() else {
-        let detail = "this server can't erase: it has no keys; `pumphandle erase` does it where ingest runs";
+        let detail =
+            "this server can't erase: it has no keys; `pumphandle erase` does it where ingest runs";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
     };
-    let actor = if asked.holder.name.is_empty() { asked.holder.role.name().to_owned() } else { asked.holder.name.clone() };
+    let actor = if asked.holder.name.is_empty() {
+        asked.holder.role.name().to_owned()
+    } else {
+        asked.holder.name.clone()
+    };
     let (answer, answered) = oneshot::channel();
-    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the streams take nothing at the moment, try again");
-    timeout(PATIENCE, erasures.send(ErasureAsked { author, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let busy = || {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the streams take nothing at the moment, try again",
+        )
+    };
+    timeout(PATIENCE, erasures.send(ErasureAsked { author, actor, answer }))
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
     match timeout(WITHIN, answered).await {
         Ok(Ok(Ok(erased))) => asked.json(&ErasedShown {
             author: erased.author,
@@ -61,8 +76,12 @@ pub(crate) async fn erase(asked: Asked) -> Answer {
             log_until: erased.log_until.div_euclid(SECOND),
             state_until: erased.state_until.div_euclid(SECOND),
         }),
-        Ok(Ok(Err(ErasureRefused::Invalid(why)))) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
-        Ok(Ok(Err(ErasureRefused::Failed(why)))) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
+        Ok(Ok(Err(ErasureRefused::Invalid(why)))) => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
+        }
+        Ok(Ok(Err(ErasureRefused::Failed(why)))) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
+        }
         Ok(Err(_)) | Err(_) => Err(busy()),
     }
 }

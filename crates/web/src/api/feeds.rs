@@ -1,4 +1,5 @@
-//! Feeds that the notifier writes: Atom, and the CAP messages in it. A document says itself whom it is for.
+//! Feeds that the notifier writes: Atom, and the CAP messages in it. A document says itself whom it
+//! is for.
 
 use std::io::Read;
 
@@ -17,7 +18,9 @@ pub(crate) async fn file(asked: Asked) -> Answer {
     let Some(feeds) = asked.room.web.feeds.clone() else { return Err(nothing()) };
     let file = asked.path.clone().unwrap_or_default();
     let kind = match file.strip_suffix(".atom").or_else(|| file.strip_suffix(".cap.xml")) {
-        Some(name) if is_name(name) && file.ends_with(".atom") => "application/atom+xml; charset=utf-8",
+        Some(name) if is_name(name) && file.ends_with(".atom") => {
+            "application/atom+xml; charset=utf-8"
+        }
         Some(name) if is_name(name) => "application/cap+xml; charset=utf-8",
         _ => return Err(nothing()),
     };
@@ -28,14 +31,18 @@ pub(crate) async fn file(asked: Asked) -> Answer {
     });
     let Ok(Ok(text)) = read.await else { return Err(nothing()) };
     if asked.holder.role < Role::Viewer && !(feeds.is_public)(&text) {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "this feed is not for the public: it needs a token"));
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "this feed is not for the public: it needs a token",
+        ));
     }
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response())
 }
 
 /// As subscriptions and alerts are called: nothing that leads elsewhere.
 fn is_name(name: &str) -> bool {
-    (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=200).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn nothing() -> Problem {

@@ -79,17 +79,30 @@ pub(crate) struct Changed {
 /// `POST /api/v1/alerts/{id}/changes`: 200 once the change holds, 409 if another was faster.
 pub(crate) async fn change(asked: Asked) -> Answer {
     let Some(changes) = asked.room.web.changes.clone() else {
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "this server only shows alerts: it reads no stream of them"));
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "this server only shows alerts: it reads no stream of them",
+        ));
     };
     let alert = name("id", asked.path.clone().unwrap_or_default())?;
-    let change: AlertChange =
-        serde_json::from_slice(&asked.body).map_err(|why| Problem::bad_request(format!("the change can't be read: {why}")))?;
+    let change: AlertChange = serde_json::from_slice(&asked.body)
+        .map_err(|why| Problem::bad_request(format!("the change can't be read: {why}")))?;
     let actor = asked.holder.actor();
     let (answer, answered) = oneshot::channel();
-    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the stream of alerts takes nothing at the moment, try again");
-    timeout(PATIENCE, changes.send(Change { alert, change, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let busy = || {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the stream of alerts takes nothing at the moment, try again",
+        )
+    };
+    timeout(PATIENCE, changes.send(Change { alert, change, actor, answer }))
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
     match timeout(PATIENCE, answered).await {
-        Ok(Ok(Ok(event))) => asked.json(&Changed { changes: event.after + 1, event: EventShown::from(&event) }),
+        Ok(Ok(Ok(event))) => {
+            asked.json(&Changed { changes: event.after + 1, event: EventShown::from(&event) })
+        }
         Ok(Ok(Err(refused))) => Err(refusal(&refused)),
         // It may hold all the same: whoever asks looks again.
         Ok(Err(_)) | Err(_) => Err(busy()),
@@ -144,18 +157,29 @@ struct SpreadShown {
     ninth_decile_seconds: i64,
 }
 
-/// `GET /api/v1/figures?topic=&region=`: of the last alerts, how many were what, and how long people took.
+/// `GET /api/v1/figures?topic=&region=`: of the last alerts, how many were what, and how long
+/// people took.
 pub(crate) async fn figures_of(asked: Asked) -> Answer {
     let query = AlertQuery {
         topic: asked.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: asked.text("region").map(|region| name("region", region)).transpose()?.map(super::region_code),
+        region: asked
+            .text("region")
+            .map(|region| name("region", region))
+            .transpose()?
+            .map(super::region_code),
         limit: ALERTS_MAX,
         ..AlertQuery::default()
     };
     let entries = asked.room.ask(move |warehouse| warehouse.alerts(&query)).await?;
     let found = figures(entries.iter().map(|entry| (&entry.alert, entry.events.as_slice())));
     let share = |share: Option<record::alerts::Share>| {
-        share.map(|share| ShareShown { of: share.of, n: share.n, share: share.share, low: share.low, high: share.high })
+        share.map(|share| ShareShown {
+            of: share.of,
+            n: share.n,
+            share: share.share,
+            low: share.low,
+            high: share.high,
+        })
     };
     let spread = |spread: Option<record::alerts::Spread>| {
         spread.map(|spread| SpreadShown {
@@ -164,7 +188,10 @@ pub(crate) async fn figures_of(asked: Asked) -> Answer {
             ninth_decile_seconds: spread.ninth_decile / SECOND,
         })
     };
-    let outcomes = Outcome::ALL.iter().zip(found.outcomes).map(|(outcome, alerts)| OutcomeShown { outcome: outcome.name(), alerts });
+    let outcomes = Outcome::ALL
+        .iter()
+        .zip(found.outcomes)
+        .map(|(outcome, alerts)| OutcomeShown { outcome: outcome.name(), alerts });
     asked.json(&FiguresShown {
         simulated: asked.room.web.simulated,
         alerts: found.alerts,

@@ -1,4 +1,5 @@
-//! Many series at once: verdicts of one instant, maps over days, regions and what they are called, coverage over time, official series.
+//! Many series at once: verdicts of one instant, maps over days, regions and what they are called,
+//! coverage over time, official series.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
 
-use super::{ALERTS_MAX, Answer, Asked, OUTAGE, Overview, Room, WindowShown, name, region_code, seconds, subscriptions};
+use super::{
+    ALERTS_MAX, Answer, Asked, OUTAGE, Overview, Room, WindowShown, name, region_code, seconds,
+    subscriptions,
+};
 use crate::access::Role;
 use crate::problem::Problem;
 use crate::words::LANGUAGES;
@@ -40,14 +44,16 @@ struct RegionShown {
     parent: Option<String>,
 }
 
-/// `GET /api/v1/regions?language=`: regions with counts, their names in a language, and what they are part of.
+/// `GET /api/v1/regions?language=`: regions with counts, their names in a language, and what they
+/// are part of.
 pub(crate) async fn regions(asked: Asked) -> Answer {
     let language = asked.text("language").unwrap_or_else(|| "en".to_owned());
     if !LANGUAGES.contains(&language.as_str()) {
         return Err(Problem::bad_request(format!("`language` is one of {}", LANGUAGES.join(", "))));
     }
     let overview = asked.room.overview().await?;
-    let levels: BTreeMap<&str, i8> = overview.heads.iter().map(|head| (head.region.as_str(), head.level)).collect();
+    let levels: BTreeMap<&str, i8> =
+        overview.heads.iter().map(|head| (head.region.as_str(), head.level)).collect();
     let regions = levels.into_iter().map(|(code, level)| RegionShown {
         region: code.to_owned(),
         name: asked.room.words.region_in(code, &language),
@@ -90,7 +96,11 @@ struct PlacedShown {
 impl Overview {
     /// In the language that whoever asks wishes for.
     pub(super) fn topic_name(&self, asked: &Asked, id: &str) -> String {
-        let named = self.topics.iter().find(|topic| topic.topic == id).and_then(|topic| topic.name.as_deref());
+        let named = self
+            .topics
+            .iter()
+            .find(|topic| topic.topic == id)
+            .and_then(|topic| topic.name.as_deref());
         asked.room.words.topic(id, named.unwrap_or(id), asked.language())
     }
 
@@ -110,10 +120,12 @@ fn placed(asked: &Asked, overview: &Overview, placed: Placed) -> PlacedShown {
     }
 }
 
-/// `GET /api/v1/verdicts?topic=|region=&end=&seconds=`: what was judged at one instant of a topic's every region, or of a region's every topic.
+/// `GET /api/v1/verdicts?topic=|region=&end=&seconds=`: what was judged at one instant of a topic's
+/// every region, or of a region's every topic.
 pub(crate) async fn verdicts(asked: Asked) -> Answer {
     let topic = asked.text("topic").map(|topic| name("topic", topic)).transpose()?;
-    let place = asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
+    let place =
+        asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
     if topic.is_none() && place.is_none() {
         return Err(Problem::bad_request("`topic` or `region` is missing"));
     }
@@ -121,13 +133,24 @@ pub(crate) async fn verdicts(asked: Asked) -> Answer {
     let length = asked.number("seconds", 86_400)?.saturating_mul(SECOND);
     let end = asked.instant("end")?.or_else(|| overview.judged_to());
     let fits = |head: &&SeriesHead| {
-        topic.as_ref().is_none_or(|topic| head.topic == *topic) && place.as_ref().is_none_or(|place| head.region == *place)
+        topic.as_ref().is_none_or(|topic| head.topic == *topic)
+            && place.as_ref().is_none_or(|place| head.region == *place)
     };
-    let series: Vec<_> = overview.heads.iter().filter(fits).map(|head| (head.topic.clone(), head.region.clone())).collect();
+    let series: Vec<_> = overview
+        .heads
+        .iter()
+        .filter(fits)
+        .map(|head| (head.topic.clone(), head.region.clone()))
+        .collect();
     let query = JudgedQuery { series, ends: end.into_iter().collect(), length: Some(length) };
     let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
     let verdicts = found.into_iter().map(|one| placed(&asked, &overview, one)).collect();
-    asked.json(&Verdicts { simulated: asked.room.web.simulated, end: seconds(end), seconds: length / SECOND, verdicts })
+    asked.json(&Verdicts {
+        simulated: asked.room.web.simulated,
+        end: seconds(end),
+        seconds: length / SECOND,
+        verdicts,
+    })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -155,25 +178,37 @@ struct Place {
     high: Vec<Option<f64>>,
     bound: Vec<Option<f64>>,
     population: Vec<Option<u64>>,
-    /// `alarm`, `calm`, `outage` (too little was seen), `none` (no answer for another reason), or nothing.
+    /// `alarm`, `calm`, `outage` (too little was seen), `none` (no answer for another reason), or
+    /// nothing.
     answer: Vec<Option<&'static str>>,
 }
 
-/// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at one hour of each day, for the countries
+/// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at
+/// one hour of each day, for the countries
 /// of the world, a country's first levels, or languages.
 pub(crate) async fn map(asked: Asked) -> Answer {
-    let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
-    let under = region_code(name("under", asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
+    let topic = name(
+        "topic",
+        asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
+    )?;
+    let under = region_code(name(
+        "under",
+        asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()),
+    )?);
     let days = asked.number("days", DAYS_DEFAULT)?;
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(Problem::bad_request(format!("`days` is between 1 and {DAYS_MAX}")));
     }
     let overview = asked.room.overview().await?;
-    let pane = overview.topics.iter().find(|one| one.topic == topic).map_or(HOUR, |one| one.pane_length);
+    let pane =
+        overview.topics.iter().find(|one| one.topic == topic).map_or(HOUR, |one| one.pane_length);
     let length = DAY.max(pane);
     let last = asked.instant("to")?.or_else(|| overview.judged_to());
-    let last = last.map(|last| if pane > HOUR { last.div_euclid(DAY) * DAY } else { last.div_euclid(HOUR) * HOUR });
-    let ends: Vec<Micros> = last.map_or_else(Vec::new, |last| (0..days).rev().map(|back| last - back * length).collect());
+    let last = last.map(|last| {
+        if pane > HOUR { last.div_euclid(DAY) * DAY } else { last.div_euclid(HOUR) * HOUR }
+    });
+    let ends: Vec<Micros> = last
+        .map_or_else(Vec::new, |last| (0..days).rev().map(|back| last - back * length).collect());
     let is_shown = |head: &&SeriesHead| {
         head.topic == topic
             && match under.as_str() {
@@ -182,18 +217,28 @@ pub(crate) async fn map(asked: Asked) -> Answer {
                 above => parent(&head.region, &overview.regions).as_deref() == Some(above),
             }
     };
-    let regions: BTreeSet<String> = overview.heads.iter().filter(is_shown).map(|head| head.region.clone()).collect();
-    let regions: Vec<String> = regions.into_iter().take((CELLS_MAX / ends.len().max(1)).max(1)).collect();
+    let regions: BTreeSet<String> =
+        overview.heads.iter().filter(is_shown).map(|head| head.region.clone()).collect();
+    let regions: Vec<String> =
+        regions.into_iter().take((CELLS_MAX / ends.len().max(1)).max(1)).collect();
     let query = JudgedQuery {
         series: regions.iter().map(|region| (topic.clone(), region.clone())).collect(),
         ends: ends.clone(),
         length: Some(length),
     };
     let from = ends.first().map_or(0, |first| first - length);
-    let (found, panes) = asked.room.ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.coverage_since(from)?))).await?;
-    let mut places: BTreeMap<&str, Place> = regions.iter().map(|code| (code.as_str(), place(&asked.room, code, ends.len()))).collect();
+    let (found, panes) = asked
+        .room
+        .ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.coverage_since(from)?)))
+        .await?;
+    let mut places: BTreeMap<&str, Place> =
+        regions.iter().map(|code| (code.as_str(), place(&asked.room, code, ends.len()))).collect();
     for Placed { region, judged, .. } in found {
-        let (Some(place), Some(at)) = (places.get_mut(region.as_str()), ends.iter().position(|end| *end == judged.end)) else { continue };
+        let (Some(place), Some(at)) =
+            (places.get_mut(region.as_str()), ends.iter().position(|end| *end == judged.end))
+        else {
+            continue;
+        };
         let window = WindowShown::from(judged);
         place.observed[at] = Some(window.observed);
         place.expected[at] = window.expected;
@@ -209,7 +254,8 @@ pub(crate) async fn map(asked: Asked) -> Answer {
         });
     }
     let coverage = ends.iter().map(|end| {
-        let inside = panes.iter().filter(|pane| pane.pane_start >= end - length && pane.pane_start < *end);
+        let inside =
+            panes.iter().filter(|pane| pane.pane_start >= end - length && pane.pane_start < *end);
         let mut feeds: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         for pane in inside {
             let sum = feeds.entry(&pane.feed).or_default();
@@ -266,11 +312,15 @@ struct CoveragePane {
     share: f64,
 }
 
-/// `GET /api/v1/coverage?from=`: how much of each feed was seen, pane by pane, and how much of it could be placed.
+/// `GET /api/v1/coverage?from=`: how much of each feed was seen, pane by pane, and how much of it
+/// could be placed.
 pub(crate) async fn coverage(asked: Asked) -> Answer {
     let overview = asked.room.overview().await?;
     let latest = overview.latest.unwrap_or(0);
-    let from = asked.instant("from")?.unwrap_or_else(|| latest.saturating_sub(COVERAGE_DEFAULT)).max(latest.saturating_sub(COVERAGE_MAX));
+    let from = asked
+        .instant("from")?
+        .unwrap_or_else(|| latest.saturating_sub(COVERAGE_DEFAULT))
+        .max(latest.saturating_sub(COVERAGE_MAX));
     let day = latest.div_euclid(HOUR) * HOUR;
     let (panes, totals) = asked
         .room
@@ -285,12 +335,24 @@ pub(crate) async fn coverage(asked: Asked) -> Answer {
             feeds.push(FeedShown { feed: pane.feed.clone(), panes: Vec::new() });
         }
         let Some(feed) = feeds.last_mut() else { continue };
-        feed.panes.push(CoveragePane { start: pane.pane_start / SECOND, seconds: pane.pane_length / SECOND, share: pane.share });
+        feed.panes.push(CoveragePane {
+            start: pane.pane_start / SECOND,
+            seconds: pane.pane_length / SECOND,
+            share: pane.share,
+        });
     }
     let total = |code: &str| totals.iter().find(|total| total.0 == code).map(|total| total.1);
     let posts = total(region::WORLD);
-    let located = posts.filter(|all| *all > 0).map(|all| 1.0 - total(region::UNLOCATED).unwrap_or(0) as f64 / all as f64);
-    asked.json(&Coverage { simulated: asked.room.web.simulated, from: from.div_euclid(SECOND), feeds, located, posts })
+    let located = posts
+        .filter(|all| *all > 0)
+        .map(|all| 1.0 - total(region::UNLOCATED).unwrap_or(0) as f64 / all as f64);
+    asked.json(&Coverage {
+        simulated: asked.room.web.simulated,
+        from: from.div_euclid(SECOND),
+        feeds,
+        located,
+        posts,
+    })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -311,7 +373,10 @@ struct ReferenceShown {
 
 /// `GET /api/v1/references?region=`: official series that were loaded to compare a region with.
 pub(crate) async fn references(asked: Asked) -> Answer {
-    let region = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
+    let region = region_code(name(
+        "region",
+        asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
+    )?);
     let place = region.clone();
     let found = asked.room.ask(move |warehouse| warehouse.references(&place)).await?;
     let references = found.into_iter().map(|one| ReferenceShown {
@@ -321,7 +386,11 @@ pub(crate) async fn references(asked: Asked) -> Answer {
         unit: one.unit,
         source: one.source,
     });
-    asked.json(&References { simulated: asked.room.web.simulated, region, references: references.collect() })
+    asked.json(&References {
+        simulated: asked.room.web.simulated,
+        region,
+        references: references.collect(),
+    })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -330,7 +399,8 @@ pub(crate) struct Below {
     from: Option<i64>,
     to: Option<i64>,
     windows: Vec<Missed>,
-    /// Alerts that found no room among those that subscriptions are sent at once, and wait for a digest; latest first.
+    /// Alerts that found no room among those that subscriptions are sent at once, and wait for a
+    /// digest; latest first.
     waiting: Vec<WaitingShown>,
 }
 
@@ -360,36 +430,52 @@ struct Missed {
     more_needed: u32,
 }
 
-/// `GET /api/v1/below`: windows of the last seven days that came nearest to their bound without passing it, one a series, nearest first.
+/// `GET /api/v1/below`: windows of the last seven days that came nearest to their bound without
+/// passing it, one a series, nearest first.
 pub(crate) async fn below(asked: Asked) -> Answer {
     let overview = asked.room.overview().await?;
     let to = overview.judged_to();
-    let ends: Vec<Micros> = to.map_or_else(Vec::new, |to| (0..7).map(|day| to - day * DAY).collect());
-    let series = overview.heads.iter().map(|head| (head.topic.clone(), head.region.clone())).collect();
+    let ends: Vec<Micros> =
+        to.map_or_else(Vec::new, |to| (0..7).map(|day| to - day * DAY).collect());
+    let series =
+        overview.heads.iter().map(|head| (head.topic.clone(), head.region.clone())).collect();
     let query = JudgedQuery { series, ends, length: Some(DAY) };
     let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
     let mut nearest: BTreeMap<(String, String), (f64, Placed)> = BTreeMap::new();
     for one in found {
-        let Some(bound) = one.judged.upperbound.filter(|_| one.judged.alarm == Some(false)) else { continue };
+        let Some(bound) = one.judged.upperbound.filter(|_| one.judged.alarm == Some(false)) else {
+            continue;
+        };
         let near = f64::from(one.judged.observed) / bound.max(1.0);
         let key = (one.topic.clone(), one.region.clone());
-        if near >= NEAR && one.judged.observed > 1 && nearest.get(&key).is_none_or(|known| known.0 < near) {
+        if near >= NEAR
+            && one.judged.observed > 1
+            && nearest.get(&key).is_none_or(|known| known.0 < near)
+        {
             nearest.insert(key, (near, one));
         }
     }
     let mut nearest: Vec<(f64, Placed)> = nearest.into_values().collect();
     nearest.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let windows = nearest
-        .into_iter()
-        .take(NEAR_MAX)
-        .map(|(_, one)| Missed { more_needed: needed(one.judged.observed, one.judged.upperbound), placed: placed(&asked, &overview, one) });
+    let windows = nearest.into_iter().take(NEAR_MAX).map(|(_, one)| Missed {
+        more_needed: needed(one.judged.observed, one.judged.upperbound),
+        placed: placed(&asked, &overview, one),
+    });
     let (windows, waiting) = (windows.collect(), waiting(&asked).await?);
-    asked.json(&Below { simulated: asked.room.web.simulated, from: seconds(to.map(|to| to - 7 * DAY)), to: seconds(to), windows, waiting })
+    asked.json(&Below {
+        simulated: asked.room.web.simulated,
+        from: seconds(to.map(|to| to - 7 * DAY)),
+        to: seconds(to),
+        windows,
+        waiting,
+    })
 }
 
 async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
     let mut owed: BTreeMap<String, (Micros, Vec<String>)> = BTreeMap::new();
-    for (name, Owed { alert, at, .. }) in subscriptions::owed(asked).await.into_iter().filter(|(_, owed)| owed.hears == Hears::Digest) {
+    for (name, Owed { alert, at, .. }) in
+        subscriptions::owed(asked).await.into_iter().filter(|(_, owed)| owed.hears == Hears::Digest)
+    {
         let (first, names) = owed.entry(alert).or_insert((at, Vec::new()));
         *first = at.min(*first);
         names.push(name);
@@ -398,7 +484,12 @@ async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
         return Ok(Vec::new());
     }
     let query = AlertQuery { limit: ALERTS_MAX, ..AlertQuery::default() };
-    let alerts = asked.room.ask(move |warehouse| warehouse.alerts(&query)).await?.into_iter().map(|entry| entry.alert);
+    let alerts = asked
+        .room
+        .ask(move |warehouse| warehouse.alerts(&query))
+        .await?
+        .into_iter()
+        .map(|entry| entry.alert);
     let waiting = alerts.filter(|alert| alert.state != AlertState::Withdrawn).filter_map(|alert| {
         let (digest_at, names) = owed.remove(&alert.id)?;
         Some(WaitingShown {
@@ -463,33 +554,54 @@ struct ExcludedShown {
 
 #[derive(Serialize, JsonSchema)]
 struct HoldShown {
-    /// `bound`, `accounts`, `posts`, `ratio`, `coverage`, `no-answer`, `no-posts`, `not-judged`, `withheld`, `level`, `joined`, `withdrawn` or
+    /// `bound`, `accounts`, `posts`, `ratio`, `coverage`, `no-answer`, `no-posts`, `not-judged`,
+    /// `withheld`, `level`, `joined`, `withdrawn` or
     /// `on-its-way`.
     what: &'static str,
     /// In a sentence.
     says: String,
 }
 
-/// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one; the same words as `alerts why-not`.
+/// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one; the
+/// same words as `alerts why-not`.
 pub(crate) async fn why_not(asked: Asked) -> Answer {
-    let topic = name("topic", asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?)?;
-    let place = region_code(name("region", asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?)?);
-    let why = asked.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
-    if let [hold @ (Hold::NothingYet | Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] = why.holds.as_slice() {
+    let topic = name(
+        "topic",
+        asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
+    )?;
+    let place = region_code(name(
+        "region",
+        asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
+    )?);
+    let why =
+        asked.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
+    if let [hold @ (Hold::NothingYet | Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] =
+        why.holds.as_slice()
+    {
         return Err(Problem::not_found(hold.to_string()));
     }
     let heard = match &why.alert {
         Some(alert) if asked.holder.role >= Role::Official => {
-            let of_alert = subscriptions::owed(&asked).await.into_iter().filter(|(_, owed)| owed.alert == alert.id);
+            let of_alert = subscriptions::owed(&asked)
+                .await
+                .into_iter()
+                .filter(|(_, owed)| owed.alert == alert.id);
             of_alert
-                .map(|(subscription, owed)| HeardShown { subscription, hears: owed.hears.name(), at: owed.at.div_euclid(SECOND) })
+                .map(|(subscription, owed)| HeardShown {
+                    subscription,
+                    hears: owed.hears.name(),
+                    at: owed.at.div_euclid(SECOND),
+                })
                 .collect()
         }
         _ => Vec::new(),
     };
     let excluded = why.excluded.iter();
-    let excluded =
-        excluded.map(|one| ExcludedShown { alert: one.alert.clone(), from: one.from.div_euclid(SECOND), to: one.to.div_euclid(SECOND) });
+    let excluded = excluded.map(|one| ExcludedShown {
+        alert: one.alert.clone(),
+        from: one.from.div_euclid(SECOND),
+        to: one.to.div_euclid(SECOND),
+    });
     asked.json(&WhyNot {
         heard,
         excluded: excluded.collect(),
@@ -498,7 +610,11 @@ pub(crate) async fn why_not(asked: Asked) -> Answer {
         posts: why.posts,
         needed: why.needed,
         more_needed: why.more(),
-        held_back: why.holds.iter().map(|hold| HoldShown { what: hold.name(), says: hold.to_string() }).collect(),
+        held_back: why
+            .holds
+            .iter()
+            .map(|hold| HoldShown { what: hold.name(), says: hold.to_string() })
+            .collect(),
         alert: why.alert.map(|alert| alert.id),
         window: why.window.map(WindowShown::from),
         topic: why.topic,

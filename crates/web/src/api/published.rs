@@ -42,7 +42,8 @@ struct PlaceDays {
     accounts: Vec<Option<u32>>,
 }
 
-/// Rows were decided when their day was final; a topic whose kind has no public numbers any more shows none of them.
+/// Rows were decided when their day was final; a topic whose kind has no public numbers any more
+/// shows none of them.
 fn is_public(topic: &TopicOverview) -> bool {
     topic.kind.is_none_or(record::public::has_numbers)
 }
@@ -51,12 +52,21 @@ fn is_public(topic: &TopicOverview) -> bool {
 pub(crate) async fn days(asked: Asked) -> Answer {
     let overview = asked.room.overview().await?;
     let topic = asked.text("topic").map(|topic| name("topic", topic)).transpose()?;
-    let place = asked.text("region").map(|place| name("region", place)).transpose()?.map(region_code);
-    let under = region_code(name("under", asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
+    let place =
+        asked.text("region").map(|place| name("region", place)).transpose()?.map(region_code);
+    let under = region_code(name(
+        "under",
+        asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()),
+    )?);
     if topic.is_some() == place.is_some() {
         return Err(Problem::bad_request("either `region` or `topic` is given"));
     }
-    let ids: Vec<String> = overview.topics.iter().filter(|topic| is_public(topic)).map(|topic| topic.topic.clone()).collect();
+    let ids: Vec<String> = overview
+        .topics
+        .iter()
+        .filter(|topic| is_public(topic))
+        .map(|topic| topic.topic.clone())
+        .collect();
     let topics: Vec<String> = match &topic {
         Some(topic) => ids.iter().filter(|id| *id == topic).cloned().collect(),
         None => ids.clone(),
@@ -76,7 +86,8 @@ pub(crate) async fn days(asked: Asked) -> Answer {
     let days: BTreeSet<i64> = worlds.iter().chain(&rows).map(|row| row.day).collect();
     let days: Vec<i64> = days.into_iter().rev().take(DAYS as usize).rev().collect();
     let series = |rows: &[&Published]| -> Vec<Option<u32>> {
-        let known: BTreeMap<i64, Option<u32>> = rows.iter().map(|row| (row.day, row.accounts)).collect();
+        let known: BTreeMap<i64, Option<u32>> =
+            rows.iter().map(|row| (row.day, row.accounts)).collect();
         days.iter().map(|day| known.get(day).copied().flatten()).collect()
     };
     let mut by: BTreeMap<&str, Vec<&Published>> = BTreeMap::new();
@@ -89,20 +100,34 @@ pub(crate) async fn days(asked: Asked) -> Answer {
         for (topic, rows) in by {
             let accounts = series(&rows);
             if has_any(&accounts) {
-                topics.push(TopicDays { name: overview.topic_name(&asked, topic), topic: topic.to_owned(), accounts });
+                topics.push(TopicDays {
+                    name: overview.topic_name(&asked, topic),
+                    topic: topic.to_owned(),
+                    accounts,
+                });
             }
         }
     } else {
         for (code, rows) in by {
-            let is_part =
-                if under == region::WORLD { !code.contains('-') && code != region::WORLD } else { code.starts_with(&format!("{under}-")) };
+            let is_part = if under == region::WORLD {
+                !code.contains('-') && code != region::WORLD
+            } else {
+                code.starts_with(&format!("{under}-"))
+            };
             if is_part {
-                places.push(PlaceDays { region: code.to_owned(), name: asked.room.words.region(code), accounts: series(&rows) });
+                places.push(PlaceDays {
+                    region: code.to_owned(),
+                    name: asked.room.words.region(code),
+                    accounts: series(&rows),
+                });
             }
         }
     }
-    let countries: BTreeSet<String> =
-        countries.into_iter().filter(|row| row.level == 0 && row.accounts.is_some()).map(|row| row.region).collect();
+    let countries: BTreeSet<String> = countries
+        .into_iter()
+        .filter(|row| row.level == 0 && row.accounts.is_some())
+        .map(|row| row.region)
+        .collect();
     asked.json(&Days {
         simulated: asked.room.web.simulated,
         days: days.iter().map(|day| day.div_euclid(SECOND)).collect(),

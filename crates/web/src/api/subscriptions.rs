@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::{Answer, Asked, PATIENCE, name};
 use crate::problem::Problem;
 use crate::{
-    Hears, Owed, RecipientRefused, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
-    TestOutcome, Tested,
+    Hears, Owed, RecipientRefused, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept,
+    SubscriptionRefused, SubscriptionWish, TestOutcome, Tested,
 };
 
 /// A mail server may take its time, for each recipient.
@@ -42,7 +42,8 @@ struct SubscriptionShown {
     refused: Vec<RefusedShown>,
     /// Why nothing goes out at present.
     failing: Option<FailingShown>,
-    /// As in a file of subscriptions, with what is usual filled in; of addresses of machines only the host.
+    /// As in a file of subscriptions, with what is usual filled in; of addresses of machines only
+    /// the host.
     subscription: Value,
 }
 
@@ -90,16 +91,29 @@ impl From<Tested> for RecipientShown {
 
 impl From<SubscriptionKept> for SubscriptionShown {
     fn from(kept: SubscriptionKept) -> SubscriptionShown {
-        let SubscriptionKept { name, of_file, revision, by, at, owed, delivery, subscription } = kept;
+        let SubscriptionKept { name, of_file, revision, by, at, owed, delivery, subscription } =
+            kept;
         let waiting = owed.iter().filter(|owed| owed.hears == Hears::Digest).count();
         let source = if of_file { "file" } else { "page" };
         let refused = delivery.refused.into_iter().map(|refused| {
             let RecipientRefused { address, code, why, at } = refused;
             RefusedShown { address, code, why, at: at.div_euclid(SECOND) }
         });
-        let failing = delivery.failing.map(|(why, since)| FailingShown { why, since: since.div_euclid(SECOND) });
+        let failing = delivery
+            .failing
+            .map(|(why, since)| FailingShown { why, since: since.div_euclid(SECOND) });
         let (refused, at) = (refused.collect(), at.map(|at| at.div_euclid(SECOND)));
-        SubscriptionShown { name, source, revision, by, at, waiting, refused, failing, subscription }
+        SubscriptionShown {
+            name,
+            source,
+            revision,
+            by,
+            at,
+            waiting,
+            refused,
+            failing,
+            subscription,
+        }
     }
 }
 
@@ -117,29 +131,39 @@ pub(crate) async fn list(asked: Asked) -> Answer {
     answer(&asked, SubscriptionWish::List).await
 }
 
-/// `PUT /api/v1/subscriptions/{name}`: 200 with all of them once it holds, 409 if somebody else was faster, 422 with every mistake.
+/// `PUT /api/v1/subscriptions/{name}`: 200 with all of them once it holds, 409 if somebody else was
+/// faster, 422 with every mistake.
 pub(crate) async fn set(asked: Asked) -> Answer {
     let name = name("name", asked.path.clone().unwrap_or_default())?;
-    let wanted: Wanted =
-        serde_json::from_slice(&asked.body).map_err(|why| Problem::bad_request(format!("the subscription can't be read: {why}")))?;
-    answer(&asked, SubscriptionWish::Set { name, after: wanted.after, subscription: wanted.subscription }).await
+    let wanted: Wanted = serde_json::from_slice(&asked.body)
+        .map_err(|why| Problem::bad_request(format!("the subscription can't be read: {why}")))?;
+    answer(
+        &asked,
+        SubscriptionWish::Set { name, after: wanted.after, subscription: wanted.subscription },
+    )
+    .await
 }
 
 /// `DELETE /api/v1/subscriptions/{name}?after=`.
 pub(crate) async fn remove(asked: Asked) -> Answer {
     let name = name("name", asked.path.clone().unwrap_or_default())?;
     let after = asked.text("after").and_then(|after| after.parse().ok());
-    let after = after.ok_or_else(|| Problem::bad_request("`after` is the revision that was looked at"))?;
+    let after =
+        after.ok_or_else(|| Problem::bad_request("`after` is the revision that was looked at"))?;
     answer(&asked, SubscriptionWish::Remove { name, after }).await
 }
 
-/// What subscriptions hear of alerts, each with the subscription's name; nothing where none are kept, or they can't be asked now.
+/// What subscriptions hear of alerts, each with the subscription's name; nothing where none are
+/// kept, or they can't be asked now.
 pub(super) async fn owed(asked: &Asked) -> Vec<(String, Owed)> {
     let kept = ask(asked, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;
-    kept.into_iter().flat_map(|kept| kept.owed.into_iter().map(move |owed| (kept.name.clone(), owed))).collect()
+    kept.into_iter()
+        .flat_map(|kept| kept.owed.into_iter().map(move |owed| (kept.name.clone(), owed)))
+        .collect()
 }
 
-/// `POST /api/v1/subscriptions/{name}/test`: sends a test to every recipient, and says what became of it.
+/// `POST /api/v1/subscriptions/{name}/test`: sends a test to every recipient, and says what became
+/// of it.
 pub(crate) async fn test(asked: Asked) -> Answer {
     let name = name("name", asked.path.clone().unwrap_or_default())?;
     let tested = ask(&asked, SubscriptionWish::Test { name }, TEST_PATIENCE).await?.tested;
@@ -148,17 +172,34 @@ pub(crate) async fn test(asked: Asked) -> Answer {
 
 async fn answer(asked: &Asked, wish: SubscriptionWish) -> Answer {
     let kept = ask(asked, wish, PATIENCE).await?.subscriptions;
-    asked.json(&Subscriptions { subscriptions: kept.into_iter().map(SubscriptionShown::from).collect() })
+    asked.json(&Subscriptions {
+        subscriptions: kept.into_iter().map(SubscriptionShown::from).collect(),
+    })
 }
 
-async fn ask(asked: &Asked, wish: SubscriptionWish, patience: Duration) -> Result<SubscriptionAnswer, Problem> {
+async fn ask(
+    asked: &Asked,
+    wish: SubscriptionWish,
+    patience: Duration,
+) -> Result<SubscriptionAnswer, Problem> {
     let Some(book) = asked.room.web.subscriptions.clone() else {
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "this server keeps no subscriptions: it has no streams"));
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "this server keeps no subscriptions: it has no streams",
+        ));
     };
     let actor = asked.holder.actor();
     let (answer, answered) = oneshot::channel();
-    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the streams take nothing at the moment, try again");
-    timeout(PATIENCE, book.send(SubscriptionAsked { wish, actor, answer })).await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let busy = || {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the streams take nothing at the moment, try again",
+        )
+    };
+    timeout(PATIENCE, book.send(SubscriptionAsked { wish, actor, answer }))
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
     match timeout(patience, answered).await {
         Ok(Ok(Ok(kept))) => Ok(kept),
         Ok(Ok(Err(refused))) => Err(refusal(refused)),
@@ -168,8 +209,13 @@ async fn ask(asked: &Asked, wish: SubscriptionWish, patience: Duration) -> Resul
 
 fn refusal(refused: SubscriptionRefused) -> Problem {
     match refused {
-        SubscriptionRefused::Unknown => Problem::not_found("there is no such subscription, or it is not of the page"),
-        SubscriptionRefused::Stale => Problem::new(StatusCode::CONFLICT, "somebody else has changed this subscription meanwhile"),
+        SubscriptionRefused::Unknown => {
+            Problem::not_found("there is no such subscription, or it is not of the page")
+        }
+        SubscriptionRefused::Stale => Problem::new(
+            StatusCode::CONFLICT,
+            "somebody else has changed this subscription meanwhile",
+        ),
         SubscriptionRefused::Invalid(why) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why),
         SubscriptionRefused::Failed(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
     }

@@ -13,12 +13,16 @@ use crate::spool::{self, Spool};
 /// How long the query of an export may take.
 const EXPORT_MAX: Duration = Duration::from_secs(600);
 
-/// `GET /api/v1/export/{table}?from=&to=&format=csv|ndjson`: a table or view; in CSV, text that strangers typed can't be run by a spreadsheet.
+/// `GET /api/v1/export/{table}?from=&to=&format=csv|ndjson`: a table or view; in CSV, text that
+/// strangers typed can't be run by a spreadsheet.
 pub(crate) async fn export(asked: Asked) -> Answer {
     let table = asked.path.clone().unwrap_or_default();
     let Some(known) = Table::named(&table) else {
         let names: Vec<&str> = warehouse::TABLES.iter().map(|table| table.name).collect();
-        return Err(Problem::not_found(format!("there is no table of this name; there are {}", names.join(", "))));
+        return Err(Problem::not_found(format!(
+            "there is no table of this name; there are {}",
+            names.join(", ")
+        )));
     };
     let (format, kind, ending) = match asked.text("format").as_deref() {
         None | Some("csv") => (Format::Csv, "text/csv; charset=utf-8", "csv"),
@@ -33,12 +37,19 @@ pub(crate) async fn export(asked: Asked) -> Answer {
         let mut spool = Spool::new(&folder)?;
         match warehouse.export(&export, &mut spool) {
             Ok(_) => Ok(Some(spool)),
-            Err(WarehouseError::Output(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => Ok(None),
+            Err(WarehouseError::Output(error))
+                if error.kind() == std::io::ErrorKind::FileTooLarge =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     });
     let Some(spool) = written.await? else {
-        let detail = format!("the table is longer than {} GiB; `from` and `to` make it shorter", spool::BYTES_MAX >> 30);
+        let detail = format!(
+            "the table is longer than {} GiB; `from` and `to` make it shorter",
+            spool::BYTES_MAX >> 30
+        );
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     };
     let length = spool.length().to_string();

@@ -13,7 +13,8 @@ fn connections(trusted: &[IpAddr]) -> Arc<Connections> {
 #[test]
 fn an_address_has_its_bound_then_a_reserve_for_health() {
     let connections = connections(&[]);
-    let mut held: Vec<(Slot, Use)> = (0..100).filter_map(|_| connections.admit(address(1))).collect();
+    let mut held: Vec<(Slot, Use)> =
+        (0..100).filter_map(|_| connections.admit(address(1))).collect();
     assert_eq!(held.iter().filter(|(_, used)| *used == Use::Everything).count(), 40);
     assert_eq!(held.iter().filter(|(_, used)| *used == Use::Health).count(), RESERVE_PER_ADDRESS);
     assert_eq!(connections.admit(address(2)).map(|(_, used)| used), Some(Use::Everything));
@@ -21,18 +22,27 @@ fn an_address_has_its_bound_then_a_reserve_for_health() {
     assert_eq!(connections.admit(address(1)).map(|(_, used)| used), Some(Use::Health));
     drop(held);
     assert_eq!(connections.admit(address(1)).map(|(_, used)| used), Some(Use::Everything));
-    assert!(connections.open.lock().unwrap().of.is_empty() && connections.open.lock().unwrap().reserve_of.is_empty());
+    assert!(
+        connections.open.lock().unwrap().of.is_empty()
+            && connections.open.lock().unwrap().reserve_of.is_empty()
+    );
 }
 
 #[test]
 fn a_full_server_still_takes_health_checks() {
     let connections = connections(&[]);
-    let held: Vec<(Slot, Use)> =
-        (0..=255).flat_map(|last| (0..40).map(move |_| last)).filter_map(|last| connections.admit(address(last))).collect();
+    let held: Vec<(Slot, Use)> = (0..=255)
+        .flat_map(|last| (0..40).map(move |_| last))
+        .filter_map(|last| connections.admit(address(last)))
+        .collect();
     assert_eq!(held.iter().filter(|(_, used)| *used == Use::Everything).count(), CONNECTIONS_MAX);
     assert_eq!(held.len(), CONNECTIONS_MAX + RESERVE_MAX);
     assert!(connections.admit(Ipv4Addr::new(198, 51, 100, 7).into()).is_none());
-    assert_eq!(connections.admit(Ipv4Addr::LOCALHOST.into()).map(|(_, used)| used), Some(Use::Health), "loopback has its own");
+    assert_eq!(
+        connections.admit(Ipv4Addr::LOCALHOST.into()).map(|(_, used)| used),
+        Some(Use::Health),
+        "loopback has its own"
+    );
 }
 
 #[test]
@@ -40,7 +50,8 @@ fn a_trusted_proxy_is_exempt_and_its_clients_are_counted() {
     let connections = connections(&[address(9)]);
     let held: Vec<(Slot, Use)> = (0..100).filter_map(|_| connections.admit(address(9))).collect();
     assert!(held.len() == 100 && held.iter().all(|(_, used)| *used == Use::Everything));
-    let requests: Vec<Slot> = (0..100).filter_map(|_| connections.admit_forwarded(address(3))).collect();
+    let requests: Vec<Slot> =
+        (0..100).filter_map(|_| connections.admit_forwarded(address(3))).collect();
     assert_eq!(requests.len(), 40);
     assert!(connections.admit_forwarded(address(4)).is_some());
     drop(requests);

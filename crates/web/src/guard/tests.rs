@@ -11,9 +11,16 @@ fn allowed(listening: &str, host: &str) -> bool {
 
 #[test]
 fn only_our_own_names_are_answered() {
-    for host in
-        ["localhost", "LOCALHOST:8080", "localhost.:1", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080", "pump.example.ORG", "a.localhost:1"]
-    {
+    for host in [
+        "localhost",
+        "LOCALHOST:8080",
+        "localhost.:1",
+        "127.0.0.1:8080",
+        "127.1.2.3",
+        "[::1]:8080",
+        "pump.example.ORG",
+        "a.localhost:1",
+    ] {
         assert!(allowed("127.0.0.1:8080", host), "{host}");
     }
     for host in [

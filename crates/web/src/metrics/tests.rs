@@ -3,9 +3,15 @@ use super::Metrics;
 #[test]
 fn shows_counters_and_gauges_by_name_and_label() {
     let metrics = Metrics::default();
-    let posts = metrics.counter("pumphandle_posts_total", "Posts read.", &[("feed", "blue\"sky\\\n"), ("a", "1")]);
+    let posts = metrics.counter(
+        "pumphandle_posts_total",
+        "Posts read.",
+        &[("feed", "blue\"sky\\\n"), ("a", "1")],
+    );
     posts.add(2);
-    metrics.counter("pumphandle_posts_total", "Posts read.", &[("a", "1"), ("feed", "blue\"sky\\\n")]).add(3);
+    metrics
+        .counter("pumphandle_posts_total", "Posts read.", &[("a", "1"), ("feed", "blue\"sky\\\n")])
+        .add(3);
     posts.raise_to(4);
     metrics.gauge("pumphandle_lag_seconds", "Behind,\nin seconds.", &[]).set(1.5);
     metrics.gauge("pumphandle_odd", "Odd.", &[("of", "nan")]).set(f64::NAN);
@@ -22,7 +28,8 @@ fn shows_counters_and_gauges_by_name_and_label() {
          # HELP pumphandle_posts_total Posts read.\n\
          # TYPE pumphandle_posts_total counter\n\
          pumphandle_posts_total{a=\"1\",feed=\"blue\\\"sky\\\\\\n\"} 5\n\
-         # HELP pumphandle_metrics_hidden Series asked for beyond the 2000 that a metric may have.\n\
+         # HELP pumphandle_metrics_hidden Series asked for beyond the 2000 that a metric may \
+         have.\n\
          # TYPE pumphandle_metrics_hidden gauge\n\
          pumphandle_metrics_hidden 0\n"
     );
@@ -32,10 +39,15 @@ fn shows_counters_and_gauges_by_name_and_label() {
 fn a_family_has_a_bound() {
     let metrics = Metrics::default();
     for number in 0..2_010 {
-        metrics.counter("pumphandle_many_total", "Many.", &[("number", &number.to_string())]).add(1);
+        metrics
+            .counter("pumphandle_many_total", "Many.", &[("number", &number.to_string())])
+            .add(1);
     }
     let text = metrics.render();
-    assert_eq!(text.lines().filter(|line| line.starts_with("pumphandle_many_total{")).count(), 2_000);
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("pumphandle_many_total{")).count(),
+        2_000
+    );
     assert!(text.ends_with("pumphandle_metrics_hidden 10\n"));
 }
 
@@ -50,7 +62,10 @@ fn unknown_gauge_is_not_shown() {
     lag.clear();
     assert!(!shown());
     lag.set(f64::NAN);
-    assert!(metrics.render().contains("\npumphandle_lag_seconds NaN\n"), "not a number is not unknown");
+    assert!(
+        metrics.render().contains("\npumphandle_lag_seconds NaN\n"),
+        "not a number is not unknown"
+    );
 }
 
 #[test]

@@ -41,16 +41,31 @@ fn ask(address: SocketAddr, request: &str) -> String {
 fn answers_by_any_host_name_and_nothing_else() {
     let healthy = Arc::new(AtomicBool::new(true));
     let shared = healthy.clone();
-    let health: Health =
-        Arc::new(move || if shared.load(Ordering::SeqCst) { Ok("{\"ready\":true}".to_owned()) } else { Err("tally ended\n".to_owned()) });
+    let health: Health = Arc::new(move || {
+        if shared.load(Ordering::SeqCst) {
+            Ok("{\"ready\":true}".to_owned())
+        } else {
+            Err("tally ended\n".to_owned())
+        }
+    });
     let (address, _stop) = start(health);
-    let get = |path: &str| ask(address, &format!("GET {path} HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n"));
+    let get = |path: &str| {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n"))
+    };
     let metrics = get("/metrics");
-    assert!(metrics.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{metrics}");
+    assert!(
+        metrics.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"),
+        "{metrics}"
+    );
     assert!(metrics.contains("\npumphandle_some_total 7\n"), "{metrics}");
     assert!(get("/healthz").ends_with("\r\n\r\nok\n"));
     let ready = get("/readyz");
-    assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("application/json") && ready.ends_with("{\"ready\":true}"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 200 ")
+            && ready.contains("application/json")
+            && ready.ends_with("{\"ready\":true}"),
+        "{ready}"
+    );
     healthy.store(false, Ordering::SeqCst);
     let ready = get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("tally ended\n"), "{ready}");
@@ -64,7 +79,8 @@ fn answers_by_any_host_name_and_nothing_else() {
 fn long_heads_are_refused() {
     let (address, _stop) = start(Arc::new(|| Ok(String::new())));
     let mut stream = TcpStream::connect(address).unwrap();
-    let _ = stream.write_all(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_BYTES_MAX)).as_bytes());
+    let _ =
+        stream.write_all(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_BYTES_MAX)).as_bytes());
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 431");
@@ -73,7 +89,8 @@ fn long_heads_are_refused() {
 #[test]
 fn silent_connections_hold_no_slot_for_long() {
     let (address, _stop) = start(Arc::new(|| Ok(String::new())));
-    let silent: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let silent: Vec<TcpStream> =
+        (0..CONNECTIONS_MAX).map(|_| TcpStream::connect(address).unwrap()).collect();
     assert!(ask(address, "GET /healthz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 "));
     drop(silent);
 }

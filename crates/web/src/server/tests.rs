@@ -1,7 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use record::time::{DAY, HOUR, SECOND};
-use record::{Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Record, Settings, Stage, TopicSetting, Verdict, Version};
+use record::{
+    Alert, AlertEvent, AlertState, Count, CoverageRow, Explanation, Record, Settings, Stage,
+    TopicSetting, Verdict, Version,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,8 +15,9 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, Change, Delivery, Hears, Holder, Owed, Readiness, Reason, RecipientRefused, Role, SubscriptionAnswer, SubscriptionAsked,
-    SubscriptionKept, SubscriptionRefused, SubscriptionWish, TestOutcome, Tested, Told, Web, routes, serve,
+    Access, Change, Delivery, Hears, Holder, Owed, Readiness, Reason, RecipientRefused, Role,
+    SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
+    TestOutcome, Tested, Told, Web, routes, serve,
 };
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
@@ -34,7 +38,10 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
-        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        let line = self
+            .head
+            .lines()
+            .find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
         line.split_once(':').map(|(_, value)| value.trim())
     }
 
@@ -75,7 +82,8 @@ impl Served {
     }
 
     async fn get(&self, path: &str) -> Answer {
-        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+            .await
     }
 }
 
@@ -89,7 +97,13 @@ fn filled() -> Vec<Record> {
     };
     let mut rows = vec![Record::Settings(Settings { topics: vec![topic], ..Settings::default() })];
     for hour in -24 * 20..0 {
-        rows.push(Record::Count(Count { posts: 2, authors: 2, total_posts: 500, last: hour < -36, ..count("flu", "DE-BY", hour, 1) }));
+        rows.push(Record::Count(Count {
+            posts: 2,
+            authors: 2,
+            total_posts: 500,
+            last: hour < -36,
+            ..count("flu", "DE-BY", hour, 1)
+        }));
         // Of too few posts to tell calm on one day, and not seen on another.
         let (alarm, reason) = match (hour + 1) / 24 {
             -3 => (None, "too-few-posts"),
@@ -108,8 +122,18 @@ fn filled() -> Vec<Record> {
         version: Version(1),
     }));
     rows.push(Record::Alert(alert("flu-by")));
-    rows.push(Record::Alert(Alert { revision: 1, stage: Stage::Closed, observed: 24, version: Version(2), ..alert("flu-by") }));
-    rows.push(Record::Alert(Alert { state: AlertState::Withdrawn, fired_at: MONDAY - DAY, ..alert("old one") }));
+    rows.push(Record::Alert(Alert {
+        revision: 1,
+        stage: Stage::Closed,
+        observed: 24,
+        version: Version(2),
+        ..alert("flu-by")
+    }));
+    rows.push(Record::Alert(Alert {
+        state: AlertState::Withdrawn,
+        fired_at: MONDAY - DAY,
+        ..alert("old one")
+    }));
     rows.push(Record::AlertEvent(AlertEvent {
         alert: "flu-by".to_owned(),
         after: 0,
@@ -131,14 +155,20 @@ async fn alerts_are_listed_with_their_sentence_and_trend() {
             rest: "Posts, not cases.".to_owned(),
             rarity: Some("about once a year".to_owned()),
         });
-        web.region_names.insert("DE-BY".to_owned(), [("en".to_owned(), "Bavaria".to_owned())].into());
+        web.region_names
+            .insert("DE-BY".to_owned(), [("en".to_owned(), "Bavaria".to_owned())].into());
     })
     .await;
     let answer = served.get("/api/v1/alerts").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let body = answer.json();
     assert_eq!(body["simulated"], true);
-    let ids: Vec<_> = body["alerts"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = body["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| alert["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["flu-by", "old one"]);
     let first = &body["alerts"][0];
     assert_eq!(first["sentence"], "24 of Influenza");
@@ -174,8 +204,14 @@ async fn alerts_are_listed_with_their_sentence_and_trend() {
     assert_eq!(list("region=de-by&topic=flu&limit=1").await, 1);
     assert_eq!(list("from=2026-01-05T00:00:00Z").await, 1);
     let one = served.get("/api/v1/alerts/old%20one").await.json();
-    assert_eq!((one["alert"]["state"].as_str(), one["revisions"].as_array().unwrap().len()), (Some("withdrawn"), 1));
-    assert_eq!(served.get("/api/v1/alerts/flu-by").await.json()["revisions"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (one["alert"]["state"].as_str(), one["revisions"].as_array().unwrap().len()),
+        (Some("withdrawn"), 1)
+    );
+    assert_eq!(
+        served.get("/api/v1/alerts/flu-by").await.json()["revisions"].as_array().unwrap().len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -185,7 +221,10 @@ async fn series_topics_and_status_are_answered() {
     assert_eq!(series["panes"].as_array().unwrap().len(), 480);
     assert_eq!(series["windows"].as_array().unwrap().len(), 480);
     assert_eq!(series["windows"][0]["upperbound"], 9.5);
-    let part = served.get("/api/v1/series?topic=flu&region=DE-BY&from=1767484800&to=2026-01-04T03:00:00Z").await.json();
+    let part = served
+        .get("/api/v1/series?topic=flu&region=DE-BY&from=1767484800&to=2026-01-04T03:00:00Z")
+        .await
+        .json();
     assert_eq!(part["panes"].as_array().unwrap().len(), 3);
     assert_eq!(
         part["panes"][0],
@@ -203,18 +242,28 @@ async fn series_topics_and_status_are_answered() {
     assert_eq!(topics["topics"][0]["regions"][0]["name"], "DE-BY (Germany)");
     let status = served.get("/api/v1/status").await.json();
     assert_eq!(status["latest"], MONDAY / SECOND - 3_600);
-    assert_eq!((&status["learning"], &status["history_needed_seconds"]), (&Value::Bool(false), &Value::from(5 * 86_400)));
+    assert_eq!(
+        (&status["learning"], &status["history_needed_seconds"]),
+        (&Value::Bool(false), &Value::from(5 * 86_400))
+    );
     assert_eq!(status["feeds"][0]["share"], 0.97);
 }
 
-/// Windows of a day or a week that were judged at any hours: what is asked for by length and distance is what a filter of all leaves.
+/// Windows of a day or a week that were judged at any hours: what is asked for by length and
+/// distance is what a filter of all leaves.
 #[tokio::test]
 async fn windows_a_distance_apart_are_those_that_a_filter_of_all_leaves() {
     let lengths = [DAY, 7 * DAY];
     for seed in 0..40_i64 {
         let judged = |hour: i64| (hour * 37 + seed * 11) % 7 > 1 && hour % (5 + seed) != 0;
         // The last ones may be of another length than what is asked for.
-        let length = |hour: i64| lengths[usize::from(if hour > -(seed % 3) * 150 { seed % 2 == 0 } else { (hour + seed) % 3 == 0 })];
+        let length = |hour: i64| {
+            lengths[usize::from(if hour > -(seed % 3) * 150 {
+                seed % 2 == 0
+            } else {
+                (hour + seed) % 3 == 0
+            })]
+        };
         let verdicts = (-400..0).filter(|hour| judged(*hour)).map(|hour| {
             let judged = verdict("flu", "DE");
             Record::Verdict(Verdict {
@@ -227,12 +276,33 @@ async fn windows_a_distance_apart_are_those_that_a_filter_of_all_leaves() {
         let rows: Vec<Record> = verdicts.chain([Record::Count(count("flu", "DE", 0, 1))]).collect();
         let served = Served::start(&rows, |_| {}).await;
         let whole = served.get("/api/v1/series?topic=flu&region=DE").await.json();
-        for (seconds, every) in [(86_400, 3_600), (86_400, 86_400), (604_800, 7_200), (604_800, 86_400), (3_600, 86_400)] {
-            let answer = served.get(&format!("/api/v1/series?topic=flu&region=DE&seconds={seconds}&every={every}")).await.json();
-            let of_length: Vec<&Value> = whole["windows"].as_array().unwrap().iter().filter(|one| one["seconds"] == seconds).collect();
+        for (seconds, every) in [
+            (86_400, 3_600),
+            (86_400, 86_400),
+            (604_800, 7_200),
+            (604_800, 86_400),
+            (3_600, 86_400),
+        ] {
+            let answer = served
+                .get(&format!("/api/v1/series?topic=flu&region=DE&seconds={seconds}&every={every}"))
+                .await
+                .json();
+            let of_length: Vec<&Value> = whole["windows"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|one| one["seconds"] == seconds)
+                .collect();
             let last = of_length.last().map_or(0, |one| one["end"].as_i64().unwrap());
-            let fits: Vec<&Value> = of_length.into_iter().filter(|one| (last - one["end"].as_i64().unwrap()) % every == 0).collect();
-            assert_eq!(answer["windows"].as_array().unwrap().iter().collect::<Vec<_>>(), fits, "seed {seed}, {seconds} s every {every} s");
+            let fits: Vec<&Value> = of_length
+                .into_iter()
+                .filter(|one| (last - one["end"].as_i64().unwrap()) % every == 0)
+                .collect();
+            assert_eq!(
+                answer["windows"].as_array().unwrap().iter().collect::<Vec<_>>(),
+                fits,
+                "seed {seed}, {seconds} s every {every} s"
+            );
         }
     }
 }
@@ -240,7 +310,14 @@ async fn windows_a_distance_apart_are_those_that_a_filter_of_all_leaves() {
 #[tokio::test]
 async fn an_empty_warehouse_has_answers() {
     let served = Served::start(&[], |_| {}).await;
-    for path in ["/api/v1/alerts", "/api/v1/series?topic=flu&region=DE", "/api/v1/topics", "/api/v1/status", "/readyz", "/"] {
+    for path in [
+        "/api/v1/alerts",
+        "/api/v1/series?topic=flu&region=DE",
+        "/api/v1/topics",
+        "/api/v1/status",
+        "/readyz",
+        "/",
+    ] {
         assert_eq!(served.get(path).await.status, 200, "{path}");
     }
     let status = served.get("/api/v1/status").await.json();
@@ -250,12 +327,24 @@ async fn an_empty_warehouse_has_answers() {
 #[tokio::test]
 async fn every_answer_carries_the_headers_that_protect() {
     let served = Served::start(&filled(), |_| {}).await;
-    for path in
-        ["/", "/public/DE", "/style.css", "/app.js", "/map/world.json", "/icon.svg", "/api/v1/status", "/metrics", "/healthz", "/nothing"]
-    {
+    for path in [
+        "/",
+        "/public/DE",
+        "/style.css",
+        "/app.js",
+        "/map/world.json",
+        "/icon.svg",
+        "/api/v1/status",
+        "/metrics",
+        "/healthz",
+        "/nothing",
+    ] {
         let answer = served.get(path).await;
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}"
+        );
         assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
@@ -287,30 +376,58 @@ async fn mistakes_are_problems() {
         (&format!("/api/v1/series?topic={long}&region=DE"), 400, "`topic` has between"),
         ("/api/v1/series?topic=flu&region=DE&from=tomorrow", 400, "`from` is not a date"),
         ("/api/v1/series?topic=flu&region=DE&to=1e300", 400, "`to` is outside the years"),
-        ("/api/v1/series?topic=flu&region=DE&from=-99999999999999999999999999", 400, "`from` is outside"),
-        ("/api/v1/series?topic=flu&region=DE&from=2026-01-02&to=2026-01-01T00:00:00Z", 400, "`from`"),
-        ("/api/v1/series?topic=flu&region=DE&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 400, "not before"),
+        (
+            "/api/v1/series?topic=flu&region=DE&from=-99999999999999999999999999",
+            400,
+            "`from` is outside",
+        ),
+        (
+            "/api/v1/series?topic=flu&region=DE&from=2026-01-02&to=2026-01-01T00:00:00Z",
+            400,
+            "`from`",
+        ),
+        (
+            "/api/v1/series?topic=flu&region=DE&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+            400,
+            "not before",
+        ),
         (&format!("/?{}", "x".repeat(5_000)), 414, "at most 4096 bytes"),
     ] {
         let answer = served.get(path).await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/problem+json")), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{path}"
+        );
         let problem = answer.json();
         assert_eq!(problem["status"], status, "{path}");
         assert!(problem["detail"].as_str().unwrap().contains(says), "{path}: {problem}");
     }
     for method in ["POST", "DELETE", "PUT", "OPTIONS", "BREW"] {
-        let answer = served.raw(&format!("{method} /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
-        assert_eq!((answer.status, answer.header("content-type")), (405, Some("application/problem+json")), "{method}");
+        let answer = served
+            .raw(&format!(
+                "{method} /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (405, Some("application/problem+json")),
+            "{method}"
+        );
     }
     // Each random question gets some answer, and the server is alive afterwards.
-    let pieces =
-        ["topic", "=", "&", "%00", "%", "%zz", "flu", "from", "1e400", "+", "🦠", "\"", "[]", "limit", "-9", "region", "?", "#", "lang:xx"];
+    let pieces = [
+        "topic", "=", "&", "%00", "%", "%zz", "flu", "from", "1e400", "+", "🦠", "\"", "[]",
+        "limit", "-9", "region", "?", "#", "lang:xx",
+    ];
     let mut at: usize = 1;
     for path in ["/api/v1/series?", "/api/v1/alerts?", "/api/v1/alerts/", "/"] {
         for length in 0..40 {
             let query: String = (0..length % 9 + 1)
                 .map(|_| {
-                    at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    at = at
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     pieces[(at >> 33) % pieces.len()]
                 })
                 .collect();
@@ -326,11 +443,17 @@ async fn strangers_names_are_refused() {
     let served = Served::start(&filled(), |web| web.hosts.push("pump.example".to_owned())).await;
     let asked = |host: &'static str, path: &'static str| {
         let served = &served;
-        async move { served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await }
+        async move {
+            served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await
+        }
     };
     for path in ["/", "/api/v1/alerts", "/app.js"] {
         let answer = asked("Host: evil.example\r\n", path).await;
-        assert_eq!((answer.status, answer.header("content-type")), (421, Some("application/problem+json")), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (421, Some("application/problem+json")),
+            "{path}"
+        );
         assert!(!answer.body.contains("influenza"));
         assert_eq!(asked("Host: pump.example:8080\r\n", path).await.status, 200);
     }
@@ -339,20 +462,37 @@ async fn strangers_names_are_refused() {
     }
     assert_eq!(asked("", "/").await.status, 421);
     assert_eq!(asked("Host: localhost\r\nHost: evil.example\r\n", "/").await.status, 421);
-    assert_eq!(served.raw("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.status, 421);
+    assert_eq!(
+        served
+            .raw(
+                "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            .await
+            .status,
+        421
+    );
 }
 
-/// JSON can't close a script, and the page takes it for text; here: it comes back whole, as JSON, never as markup.
+/// JSON can't close a script, and the page takes it for text; here: it comes back whole, as JSON,
+/// never as markup.
 #[tokio::test]
 async fn hostile_text_stays_text() {
     let hostile = Alert {
         topic: HOSTILE.to_owned(),
         topic_name: HOSTILE.to_owned(),
         region: HOSTILE.to_owned(),
-        explanation: Explanation { sampled: 9, tags: vec![(HOSTILE.to_owned(), 9)], ..Explanation::default() },
+        explanation: Explanation {
+            sampled: 9,
+            tags: vec![(HOSTILE.to_owned(), 9)],
+            ..Explanation::default()
+        },
         ..alert(HOSTILE)
     };
-    let served = Served::start(&[Record::Alert(hostile), Record::Count(count(HOSTILE, HOSTILE, 0, 1))], |_| {}).await;
+    let served = Served::start(
+        &[Record::Alert(hostile), Record::Count(count(HOSTILE, HOSTILE, 0, 1))],
+        |_| {},
+    )
+    .await;
     let list = served.get("/api/v1/alerts").await;
     assert_eq!(list.header("content-type"), Some("application/json"));
     let body = list.json();
@@ -378,18 +518,31 @@ async fn what_has_not_changed_is_not_sent_again() {
     for path in ["/api/v1/alerts", "/api/v1/series?topic=flu&region=DE-BY", "/", "/app.js"] {
         let first = served.get(path).await;
         let tag = first.header("etag").unwrap();
-        let again =
-            served.raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n")).await;
+        let again = served
+            .raw(&format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \
+                {tag}\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
     }
 }
 
 #[tokio::test]
 async fn ready_is_503_only_for_what_a_restart_can_mend() {
-    let reason = |what: &str| Reason { what: what.to_owned(), subject: String::new(), detail: format!("{what} holds") };
-    let state = Arc::new(Mutex::new(Readiness { failing: vec![reason("no-frames")], degraded: vec![reason("lag")] }));
+    let reason = |what: &str| Reason {
+        what: what.to_owned(),
+        subject: String::new(),
+        detail: format!("{what} holds"),
+    };
+    let state = Arc::new(Mutex::new(Readiness {
+        failing: vec![reason("no-frames")],
+        degraded: vec![reason("lag")],
+    }));
     let seen = state.clone();
-    let served = Served::start(&[], |web| web.ready = Some(Arc::new(move || seen.lock().unwrap().clone()))).await;
+    let served =
+        Served::start(&[], |web| web.ready = Some(Arc::new(move || seen.lock().unwrap().clone())))
+            .await;
     let answer = served.get("/readyz").await;
     assert_eq!((answer.status, answer.json()["detail"].as_str()), (503, Some("no-frames holds")));
     state.lock().unwrap().failing.clear();
@@ -410,8 +563,16 @@ async fn metrics_show_what_the_binary_counts_and_requests_by_known_path() {
     served.get("/some/strangers/path").await;
     let answer = served.get("/metrics").await;
     assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
-    assert!(answer.body.contains("pumphandle_posts_total{feed=\"bluesky\"} 7\n"), "{}", answer.body);
-    assert!(answer.body.contains("pumphandle_http_requests_total{path=\"other\",status=\"404\"} 1\n"), "{}", answer.body);
+    assert!(
+        answer.body.contains("pumphandle_posts_total{feed=\"bluesky\"} 7\n"),
+        "{}",
+        answer.body
+    );
+    assert!(
+        answer.body.contains("pumphandle_http_requests_total{path=\"other\",status=\"404\"} 1\n"),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
@@ -428,17 +589,23 @@ async fn it_stops_when_asked_even_with_a_connection_open() {
 /// A token for each role, by its name.
 fn tokens(web: &mut Web) {
     let tokens = |token: &crate::TokenHash| {
-        let role = Role::ALL.into_iter().find(|role| blake3::hash(role.name().as_bytes()) == *token)?;
+        let role =
+            Role::ALL.into_iter().find(|role| blake3::hash(role.name().as_bytes()) == *token)?;
         Some(Holder { name: format!("a {role}"), role })
     };
-    web.access = Access { tokens: Arc::new(tokens), start: Some(crate::access::tests::start_link("start")), ..Access::default() };
+    web.access = Access {
+        tokens: Arc::new(tokens),
+        start: Some(crate::access::tests::start_link("start")),
+        ..Access::default()
+    };
 }
 
 impl Served {
     async fn with_token(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
         let length = body.len();
         self.raw(&format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \
+                {token}\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         ))
         .await
@@ -451,18 +618,32 @@ async fn each_endpoint_answers_only_those_who_may_ask() {
     let served = Served::start(&filled(), tokens).await;
     let description = served.get("/api/openapi.json").await.json();
     let mut asked = 0;
-    for endpoint in routes::endpoints().iter().filter(|endpoint| endpoint.path != "/api/v1/events") {
-        let operation = &description["paths"][endpoint.path][endpoint.method.as_str().to_ascii_lowercase()];
+    for endpoint in routes::endpoints().iter().filter(|endpoint| endpoint.path != "/api/v1/events")
+    {
+        let operation =
+            &description["paths"][endpoint.path][endpoint.method.as_str().to_ascii_lowercase()];
         let said = operation["description"].as_str().unwrap();
-        let least = Role::ALL.into_iter().find(|role| said.contains(&format!("Role: {role} "))).unwrap();
+        let least =
+            Role::ALL.into_iter().find(|role| said.contains(&format!("Role: {role} "))).unwrap();
         let path = endpoint.path.replace("{id}", "flu-by").replace("{table}", "counts");
         for role in Role::ALL.into_iter().filter(|role| *role != Role::Public) {
             let answer = served.with_token(endpoint.method.as_str(), &path, role.name(), "").await;
-            let refused = answer.status == 403 && answer.json()["detail"].as_str().unwrap().contains("this needs another role");
-            assert_eq!(refused, role < least, "{} {path} as {role}: {}", endpoint.method, answer.status);
+            let refused = answer.status == 403
+                && answer.json()["detail"].as_str().unwrap().contains("this needs another role");
+            assert_eq!(
+                refused,
+                role < least,
+                "{} {path} as {role}: {}",
+                endpoint.method,
+                answer.status
+            );
         }
         let method = &endpoint.method;
-        let nobody = served.raw(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        let nobody = served
+            .raw(&format!(
+                "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         assert_eq!(
             nobody.status == 401 && nobody.body.contains("this needs a token"),
             least > Role::Public,
@@ -470,14 +651,19 @@ async fn each_endpoint_answers_only_those_who_may_ask() {
             nobody.body
         );
         for forged in ["viewer2", "Viewer", "", "public viewer"] {
-            assert_eq!(served.with_token(method.as_str(), &path, forged, "").await.status, 401, "{method} {path} with `{forged}`");
+            assert_eq!(
+                served.with_token(method.as_str(), &path, forged, "").await.status,
+                401,
+                "{method} {path} with `{forged}`"
+            );
         }
         asked += 1;
     }
     assert!(asked > 15, "{asked}");
 }
 
-/// What the description says of an answer is what comes: every field is described, and every required one is there.
+/// What the description says of an answer is what comes: every field is described, and every
+/// required one is there.
 #[tokio::test]
 async fn answers_are_as_they_are_described() {
     let served = Served::start(&filled(), |_| {}).await;
@@ -502,16 +688,19 @@ async fn answers_are_as_they_are_described() {
     ] {
         let answer = served.get(&format!("{}{asked}", path.replace("{id}", "flu-by"))).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        let schema = &description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let schema = &description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+            ["schema"];
         fits(&description, schema, &answer.json(), path);
     }
-    let parameters = |path: &str| description["paths"][path]["get"]["parameters"].as_array().unwrap().len();
+    let parameters =
+        |path: &str| description["paths"][path]["get"]["parameters"].as_array().unwrap().len();
     assert_eq!((parameters("/api/v1/series"), parameters("/api/v1/alerts/{id}")), (6, 1));
 }
 
 fn fits(description: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(name) = schema["$ref"].as_str() {
-        let name = name.strip_prefix("#/components/schemas/").unwrap_or_else(|| panic!("{place}: {name}"));
+        let name =
+            name.strip_prefix("#/components/schemas/").unwrap_or_else(|| panic!("{place}: {name}"));
         let schema = &description["components"]["schemas"][name];
         assert!(schema.is_object(), "{place}: no schema `{name}`");
         return fits(description, schema, value, place);
@@ -520,7 +709,12 @@ fn fits(description: &Value, schema: &Value, value: &Value, place: &str) {
         if value.is_null() {
             assert!(choices.iter().any(|choice| choice["type"] == "null"), "{place}");
         } else {
-            fits(description, choices.iter().find(|choice| choice["type"] != "null").unwrap(), value, place);
+            fits(
+                description,
+                choices.iter().find(|choice| choice["type"] != "null").unwrap(),
+                value,
+                place,
+            );
         }
         return;
     }
@@ -535,10 +729,16 @@ fn fits(description: &Value, schema: &Value, value: &Value, place: &str) {
     };
     let allows = |allowed: &Value| allowed == kind || (allowed == "number" && kind == "integer");
     let said = &schema["type"];
-    let allowed = if let Some(list) = said.as_array() { list.iter().any(allows) } else { said.is_null() || allows(said) };
+    let allowed = if let Some(list) = said.as_array() {
+        list.iter().any(allows)
+    } else {
+        said.is_null() || allows(said)
+    };
     assert!(allowed, "{place}: {kind} where {said} is described");
     match value {
-        Value::Array(items) => items.iter().take(5).for_each(|item| fits(description, &schema["items"], item, place)),
+        Value::Array(items) => {
+            items.iter().take(5).for_each(|item| fits(description, &schema["items"], item, place))
+        }
         Value::Object(fields) => {
             let known = schema["properties"].as_object();
             for required in schema["required"].as_array().into_iter().flatten() {
@@ -565,7 +765,8 @@ async fn a_session_is_opened_once_by_the_start_link_and_only_from_our_own_page()
             let length = body.len();
             served
                 .raw(&format!(
-                    "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\n{extra}Content-Type: application/json\r\nContent-Length: {length}\r\n\
+                    "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\n{extra}Content-Type: \
+                        application/json\r\nContent-Length: {length}\r\n\
                      Connection: close\r\n\r\n{body}"
                 ))
                 .await
@@ -587,8 +788,10 @@ async fn a_session_is_opened_once_by_the_start_link_and_only_from_our_own_page()
     let ask = |method: &'static str, extra: &'static str| {
         let (served, cookie) = (&served, cookie);
         async move {
-            let head =
-                format!("{method} /api/v1/session HTTP/1.1\r\nHost: localhost\r\n{extra}Cookie: {cookie}\r\nConnection: close\r\n\r\n");
+            let head = format!(
+                "{method} /api/v1/session HTTP/1.1\r\nHost: localhost\r\n{extra}Cookie: \
+                    {cookie}\r\nConnection: close\r\n\r\n"
+            );
             served.raw(&head).await
         }
     };
@@ -628,31 +831,64 @@ async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
     });
     let post = |id: &'static str, token: &'static str, body: String| {
         let served = &served;
-        async move { served.with_token("POST", &format!("/api/v1/alerts/{id}/changes"), token, &body).await }
+        async move {
+            served.with_token("POST", &format!("/api/v1/alerts/{id}/changes"), token, &body).await
+        }
     };
     let done = post("flu-by", "official", "{\"after\":1,\"state\":\"triaged\"}".to_owned()).await;
-    assert_eq!((done.status, done.json()["changes"].as_u64(), done.json()["event"]["state"].as_str()), (200, Some(2), Some("triaged")));
-    assert_eq!(post("flu-by", "official", "{\"after\":0,\"state\":\"triaged\"}".to_owned()).await.status, 409);
-    assert_eq!(post("nobody", "official", "{\"after\":1,\"state\":\"triaged\"}".to_owned()).await.status, 404);
-    assert_eq!(post("flu-by", "viewer", "{\"after\":1,\"state\":\"triaged\"}".to_owned()).await.status, 403);
-    for body in ["", "{", "{\"after\":1,\"actor\":\"me\"}", "{\"after\":-1}", "{\"after\":1,\"state\":\"gone\"}"] {
+    assert_eq!(
+        (done.status, done.json()["changes"].as_u64(), done.json()["event"]["state"].as_str()),
+        (200, Some(2), Some("triaged"))
+    );
+    assert_eq!(
+        post("flu-by", "official", "{\"after\":0,\"state\":\"triaged\"}".to_owned()).await.status,
+        409
+    );
+    assert_eq!(
+        post("nobody", "official", "{\"after\":1,\"state\":\"triaged\"}".to_owned()).await.status,
+        404
+    );
+    assert_eq!(
+        post("flu-by", "viewer", "{\"after\":1,\"state\":\"triaged\"}".to_owned()).await.status,
+        403
+    );
+    for body in [
+        "",
+        "{",
+        "{\"after\":1,\"actor\":\"me\"}",
+        "{\"after\":-1}",
+        "{\"after\":1,\"state\":\"gone\"}",
+    ] {
         assert_eq!(post("flu-by", "official", body.to_owned()).await.status, 400, "{body}");
     }
     let hostile = format!("{{\"after\":1,\"note\":{}}}", Value::from(HOSTILE));
     assert_eq!(post("flu-by", "operator", hostile).await.status, 200);
-    assert_eq!(post("flu-by", "official", format!("{{\"after\":1,\"note\":\"{}\"}}", "x".repeat(20_000))).await.status, 413);
+    assert_eq!(
+        post("flu-by", "official", format!("{{\"after\":1,\"note\":\"{}\"}}", "x".repeat(20_000)))
+            .await
+            .status,
+        413
+    );
     // One that says nothing of its length is read up to the bound, and a head has one too.
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
     let endless = format!(
-        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer official\r\nContent-Type: application/json\r\n\
+        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \
+            official\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{}0\r\n\r\n",
         chunk.repeat(5)
     );
     assert_eq!(served.raw(&endless).await.status, 413);
-    let long = format!("GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\nConnection: close\r\n\r\n", "x".repeat(600_000));
+    let long = format!(
+        "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\nConnection: close\r\n\r\n",
+        "x".repeat(600_000)
+    );
     assert_eq!(served.raw(&long).await.status, 431);
     let form = served
-        .raw("POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer official\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"after\":1}")
+        .raw(
+            "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: \
+            Bearer official\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: \
+            close\r\n\r\n{\"after\":1}",
+        )
         .await;
     assert_eq!(form.status, 415);
     served.stop.send(()).unwrap();
@@ -680,26 +916,47 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
                 revision: 3,
                 by: HOSTILE.to_owned(),
                 at: Some(MONDAY),
-                owed: [("flu-by", Hears::Digest), ("old one", Hears::Digest), ("flu-by-2", Hears::Told)]
-                    .map(|(alert, hears)| Owed { alert: alert.to_owned(), hears, at: MONDAY + DAY })
-                    .to_vec(),
+                owed: [
+                    ("flu-by", Hears::Digest),
+                    ("old one", Hears::Digest),
+                    ("flu-by-2", Hears::Told),
+                ]
+                .map(|(alert, hears)| Owed { alert: alert.to_owned(), hears, at: MONDAY + DAY })
+                .to_vec(),
                 delivery: Delivery {
-                    refused: vec![RecipientRefused { address: "b@example.org".to_owned(), code: 550, why: HOSTILE.to_owned(), at: MONDAY }],
+                    refused: vec![RecipientRefused {
+                        address: "b@example.org".to_owned(),
+                        code: 550,
+                        why: HOSTILE.to_owned(),
+                        at: MONDAY,
+                    }],
                     failing: None,
                 },
                 subscription: serde_json::json!({ "channel": "feed" }),
             };
             let _ = answer.send(match &wish {
-                SubscriptionWish::List => Ok(SubscriptionAnswer { subscriptions: vec![kept], ..SubscriptionAnswer::default() }),
-                SubscriptionWish::Set { after: 3, .. } | SubscriptionWish::Remove { after: 3, .. } => Ok(SubscriptionAnswer::default()),
+                SubscriptionWish::List => Ok(SubscriptionAnswer {
+                    subscriptions: vec![kept],
+                    ..SubscriptionAnswer::default()
+                }),
+                SubscriptionWish::Set { after: 3, .. }
+                | SubscriptionWish::Remove { after: 3, .. } => Ok(SubscriptionAnswer::default()),
                 SubscriptionWish::Test { name } if name == "bavaria" => {
-                    let tested = |recipient: &str, outcome| Tested { recipient: recipient.to_owned(), outcome };
+                    let tested = |recipient: &str, outcome| Tested {
+                        recipient: recipient.to_owned(),
+                        outcome,
+                    };
                     let refused = TestOutcome::Refused { code: 550, why: HOSTILE.to_owned() };
-                    let tested = vec![tested("a@example.org", TestOutcome::Accepted), tested("b@example.org", refused)];
+                    let tested = vec![
+                        tested("a@example.org", TestOutcome::Accepted),
+                        tested("b@example.org", refused),
+                    ];
                     Ok(SubscriptionAnswer { tested, ..SubscriptionAnswer::default() })
                 }
                 SubscriptionWish::Test { .. } => Err(SubscriptionRefused::Unknown),
-                SubscriptionWish::Set { name, .. } if name == "wrong" => Err(SubscriptionRefused::Invalid(HOSTILE.to_owned())),
+                SubscriptionWish::Set { name, .. } if name == "wrong" => {
+                    Err(SubscriptionRefused::Invalid(HOSTILE.to_owned()))
+                }
                 SubscriptionWish::Set { .. } => Err(SubscriptionRefused::Stale),
                 SubscriptionWish::Remove { .. } => Err(SubscriptionRefused::Unknown),
             });
@@ -707,16 +964,27 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
         }
         seen
     });
-    let ask = |method: &'static str, path: &'static str, token: &'static str, body: &'static str| {
-        let served = &served;
-        async move { served.with_token(method, path, token, body).await }
-    };
+    let ask =
+        |method: &'static str, path: &'static str, token: &'static str, body: &'static str| {
+            let served = &served;
+            async move { served.with_token(method, path, token, body).await }
+        };
     let listed = ask("GET", "/api/v1/subscriptions", "official", "").await.json();
-    assert_eq!((listed["subscriptions"][0]["by"].as_str(), listed["subscriptions"][0]["source"].as_str()), (Some(HOSTILE), Some("page")));
+    assert_eq!(
+        (listed["subscriptions"][0]["by"].as_str(), listed["subscriptions"][0]["source"].as_str()),
+        (Some(HOSTILE), Some("page"))
+    );
     let shown = serde_json::json!([{ "address": "b@example.org", "code": 550, "why": HOSTILE, "at": MONDAY / SECOND }]);
-    assert_eq!((&listed["subscriptions"][0]["refused"], &listed["subscriptions"][0]["failing"]), (&shown, &Value::Null));
+    assert_eq!(
+        (&listed["subscriptions"][0]["refused"], &listed["subscriptions"][0]["failing"]),
+        (&shown, &Value::Null)
+    );
     let tested = ask("POST", "/api/v1/subscriptions/bavaria/test", "official", "").await.json();
-    let outcomes = tested["recipients"].as_array().unwrap().iter().map(|one| (one["outcome"].as_str().unwrap(), one["code"].as_u64()));
+    let outcomes = tested["recipients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["outcome"].as_str().unwrap(), one["code"].as_u64()));
     assert_eq!(outcomes.collect::<Vec<_>>(), [("accepted", None), ("refused", Some(550))]);
     assert_eq!(ask("POST", "/api/v1/subscriptions/nobody/test", "official", "").await.status, 404);
     let wanted = "{\"after\":3,\"subscription\":{\"channel\":\"feed\"}}";
@@ -725,14 +993,29 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     assert_eq!(ask("PUT", "/api/v1/subscriptions/bavaria", "official", stale).await.status, 409);
     let refused = ask("PUT", "/api/v1/subscriptions/wrong", "official", stale).await;
     assert_eq!((refused.status, refused.json()["detail"].as_str()), (422, Some(HOSTILE)));
-    assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=3", "official", "").await.status, 200);
-    assert_eq!(ask("DELETE", "/api/v1/subscriptions/bavaria?after=1", "official", "").await.status, 404);
+    assert_eq!(
+        ask("DELETE", "/api/v1/subscriptions/bavaria?after=3", "official", "").await.status,
+        200
+    );
+    assert_eq!(
+        ask("DELETE", "/api/v1/subscriptions/bavaria?after=1", "official", "").await.status,
+        404
+    );
     // What waits for a digest is known to viewers, in whose digest to officials.
-    for (token, names) in [("viewer", serde_json::json!([])), ("official", serde_json::json!(["bavaria"]))] {
+    for (token, names) in
+        [("viewer", serde_json::json!([])), ("official", serde_json::json!(["bavaria"]))]
+    {
         let below = ask("GET", "/api/v1/below", token, "").await.json();
-        assert_eq!(below["waiting"].as_array().unwrap().len(), 1, "one of them was taken back: {below}");
+        assert_eq!(
+            below["waiting"].as_array().unwrap().len(),
+            1,
+            "one of them was taken back: {below}"
+        );
         let one = &below["waiting"][0];
-        assert_eq!((&one["alert"], &one["subscriptions"], &one["names"]), (&"flu-by".into(), &1.into(), &names));
+        assert_eq!(
+            (&one["alert"], &one["subscriptions"], &one["names"]),
+            (&"flu-by".into(), &1.into(), &names)
+        );
         assert_eq!(one["digest_at"], MONDAY / SECOND + 86_400);
     }
     let path = "/api/v1/why-not?topic=flu&region=DE-BY";
@@ -764,8 +1047,18 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
 async fn an_alert_says_what_was_usual_before_it_where_there_was_enough() {
     let mut rows = filled();
     let opened_at = MONDAY - 2 * DAY;
-    rows.push(Record::Alert(Alert { topic: "flu".to_owned(), region: "DE-BY".to_owned(), opened_at, ..alert("grown") }));
-    rows.push(Record::Alert(Alert { topic: "flu".to_owned(), region: "FR".to_owned(), opened_at, ..alert("new") }));
+    rows.push(Record::Alert(Alert {
+        topic: "flu".to_owned(),
+        region: "DE-BY".to_owned(),
+        opened_at,
+        ..alert("grown")
+    }));
+    rows.push(Record::Alert(Alert {
+        topic: "flu".to_owned(),
+        region: "FR".to_owned(),
+        opened_at,
+        ..alert("new")
+    }));
     for hour in -24 * 20..0 {
         rows.push(Record::Count(Count {
             posts: 2,
@@ -791,8 +1084,14 @@ async fn an_alert_says_what_was_usual_before_it_where_there_was_enough() {
         let served = &served;
         async move { served.get(&format!("/api/v1/alerts/{id}")).await.json()["usual"].clone() }
     };
-    assert_eq!(usual("grown").await, serde_json::json!({ "first_person": 0.5, "posts_per_million": 4000.0, "news": 0.25 }));
-    assert_eq!(usual("new").await, serde_json::json!({ "first_person": null, "posts_per_million": null, "news": null }));
+    assert_eq!(
+        usual("grown").await,
+        serde_json::json!({ "first_person": 0.5, "posts_per_million": 4000.0, "news": 0.25 })
+    );
+    assert_eq!(
+        usual("new").await,
+        serde_json::json!({ "first_person": null, "posts_per_million": null, "news": null })
+    );
     served.stop.send(()).unwrap();
     served.server.await.unwrap().unwrap();
 }
@@ -805,7 +1104,10 @@ async fn feeds_are_given_to_whom_they_are_for_and_lead_nowhere_else() {
     write("closed.atom", "<feed>for some</feed>");
     write("open-3f2a-0.cap.xml", "<alert>for all</alert>");
     write("secret.txt", "for all");
-    let feeds = crate::Feeds { folder: folder.path().to_owned(), is_public: |text| text.contains("for all") };
+    let feeds = crate::Feeds {
+        folder: folder.path().to_owned(),
+        is_public: |text| text.contains("for all"),
+    };
     let served = Served::start(&filled(), |web| {
         tokens(web);
         web.feeds = Some(feeds);
@@ -816,10 +1118,22 @@ async fn feeds_are_given_to_whom_they_are_for_and_lead_nowhere_else() {
         (open.status, open.header("content-type"), open.body.as_str()),
         (200, Some("application/atom+xml; charset=utf-8"), "<feed>for all</feed>")
     );
-    assert_eq!(served.get("/feeds/open-3f2a-0.cap.xml").await.header("content-type"), Some("application/cap+xml; charset=utf-8"));
+    assert_eq!(
+        served.get("/feeds/open-3f2a-0.cap.xml").await.header("content-type"),
+        Some("application/cap+xml; charset=utf-8")
+    );
     assert_eq!(served.get("/feeds/closed.atom").await.status, 401);
     assert_eq!(served.with_token("GET", "/feeds/closed.atom", "viewer", "").await.status, 200);
-    for path in ["secret.txt", "none.atom", "..%2Fsecret.atom", "%2e%2e%2fopen.atom", "open.atom%00", ".atom", "a/b.atom", "OPEN..atom"] {
+    for path in [
+        "secret.txt",
+        "none.atom",
+        "..%2Fsecret.atom",
+        "%2e%2e%2fopen.atom",
+        "open.atom%00",
+        ".atom",
+        "a/b.atom",
+        "OPEN..atom",
+    ] {
         assert_eq!(served.get(&format!("/feeds/{path}")).await.status, 404, "{path}");
     }
     served.stop.send(()).unwrap();
@@ -829,8 +1143,11 @@ async fn feeds_are_given_to_whom_they_are_for_and_lead_nowhere_else() {
 #[tokio::test]
 async fn pages_of_alerts_and_tables_come_whole() {
     let hostile = Alert { topic_name: "=cmd()".to_owned(), ..alert("odd") };
-    let mut rows: Vec<Record> =
-        (0..7).map(|number| Record::Alert(Alert { fired_at: MONDAY + number % 3, ..alert(&format!("a{number}")) })).collect();
+    let mut rows: Vec<Record> = (0..7)
+        .map(|number| {
+            Record::Alert(Alert { fired_at: MONDAY + number % 3, ..alert(&format!("a{number}")) })
+        })
+        .collect();
     rows.push(Record::Alert(hostile));
     rows.extend((0..3_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))));
     let served = Served::start(&rows, |_| {}).await;
@@ -839,7 +1156,13 @@ async fn pages_of_alerts_and_tables_come_whole() {
     while let Some(after) = next {
         let cursor = if after.is_empty() { String::new() } else { format!("&after={after}") };
         let page = served.get(&format!("/api/v1/alerts?limit=3{cursor}")).await.json();
-        ids.extend(page["alerts"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["alerts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|alert| alert["id"].as_str().unwrap().to_owned()),
+        );
         next = page["next"].as_str().map(str::to_owned);
     }
     let mut sorted = ids.clone();
@@ -873,12 +1196,16 @@ async fn an_address_that_asks_too_much_waits() {
     }
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
     let refused = served.get("/api/v1/session").await;
-    assert_eq!((refused.status, refused.header("content-type")), (429, Some("application/problem+json")));
+    assert_eq!(
+        (refused.status, refused.header("content-type")),
+        (429, Some("application/problem+json"))
+    );
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(served.get("/healthz").await.status, 200, "whether it lives may always be asked");
 }
 
-/// Two hundred who listen, and one of them reads nothing: each of the others hears of a new alert. What they cost is measured by
+/// Two hundred who listen, and one of them reads nothing: each of the others hears of a new alert.
+/// What they cost is measured by
 /// `examples/bench_answers.rs`, in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_streams_hear_of_a_new_alert() {
@@ -908,7 +1235,11 @@ async fn two_hundred_streams_hear_of_a_new_alert() {
         let mut text = String::new();
         let mut buffer = [0; 1_024];
         while !text.contains("event: alert") {
-            let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut buffer)).await.expect("in time").unwrap();
+            let read =
+                tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut buffer))
+                    .await
+                    .expect("in time")
+                    .unwrap();
             assert!(read > 0, "{text}");
             text.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
@@ -922,17 +1253,22 @@ async fn two_hundred_streams_hear_of_a_new_alert() {
 /// Who sends a byte a second, or reads nothing, keeps nobody else waiting.
 #[tokio::test]
 async fn slow_clients_hold_nobody_up() {
-    let rows: Vec<Record> = (0..20_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
+    let rows: Vec<Record> =
+        (0..20_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
     let served = Served::start(&rows, |_| {}).await;
     let mut slow = Vec::new();
     for _ in 0..40 {
         let mut stream = TcpStream::connect(&served.address).await.unwrap();
-        stream.write_all(b"GET /api/v1/export/counts HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /api/v1/export/counts HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
         slow.push(stream);
         let mut stream = TcpStream::connect(&served.address).await.unwrap();
         stream
             .write_all(
-                b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{",
+                b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+                    application/json\r\nContent-Length: 9000\r\n\r\n{",
             )
             .await
             .unwrap();
@@ -950,7 +1286,15 @@ impl Served {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
         let mut stream = socket.connect(self.address.parse().unwrap()).await.ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n").as_bytes()).await.ok()?;
+        stream
+            .write_all(
+                format!(
+                    "GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
+                )
+                .as_bytes(),
+            )
+            .await
+            .ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;
         let text = String::from_utf8(bytes).unwrap();
@@ -973,17 +1317,30 @@ async fn dripping_heads_from_one_address_hold_up_no_other() {
         let began = std::time::Instant::now();
         let answer = served.get_from([127, 0, 0, 2], path, "").await.expect("an answer");
         assert_eq!(answer.status, 200, "{path}");
-        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{path}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(2),
+            "{path}: {:?}",
+            began.elapsed()
+        );
     }
     let text = served.get_from([127, 0, 0, 2], "/metrics", "").await.unwrap().body;
-    assert!(text.contains("pumphandle_http_connections_refused_total{reason=\"address\"}"), "{text}");
+    assert!(
+        text.contains("pumphandle_http_connections_refused_total{reason=\"address\"}"),
+        "{text}"
+    );
     // The same address has places for health, which a head that doesn't come holds for 2 s only.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(6);
-    while served.get_from([127, 0, 0, 1], "/healthz", "").await.is_none_or(|answer| answer.status != 200) {
+    while served
+        .get_from([127, 0, 0, 1], "/healthz", "")
+        .await
+        .is_none_or(|answer| answer.status != 200)
+    {
         assert!(std::time::Instant::now() < deadline, "no answer to the same address");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert!(served.get_from([127, 0, 0, 1], "/", "").await.is_none_or(|answer| answer.status == 503));
+    assert!(
+        served.get_from([127, 0, 0, 1], "/", "").await.is_none_or(|answer| answer.status == 503)
+    );
 }
 
 #[tokio::test]
@@ -1001,8 +1358,11 @@ async fn a_head_and_a_body_must_come_in_time() {
     let mut idle = open(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let mut head = open(b"GET /healthz HTTP/1.1\r\nX: ").await;
     let mut silent = open(b"").await;
-    let mut body =
-        open(b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{").await;
+    let mut body = open(
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+            application/json\r\nContent-Length: 90\r\n\r\n{",
+    )
+    .await;
     let mut text = [0; 4_096];
     let read = idle.read(&mut text).await.unwrap();
     assert!(String::from_utf8_lossy(&text[..read]).starts_with("HTTP/1.1 200"));
@@ -1010,7 +1370,11 @@ async fn a_head_and_a_body_must_come_in_time() {
     for stream in [&mut idle, &mut head, &mut silent, &mut body] {
         let mut answer = Vec::new();
         // Far beyond every limit.
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(9), stream.read_to_end(&mut answer)).await;
+        let ended = tokio::time::timeout(
+            std::time::Duration::from_secs(9),
+            stream.read_to_end(&mut answer),
+        )
+        .await;
         ended.expect("closed in time").unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -1026,7 +1390,10 @@ async fn clients_behind_a_trusted_proxy_have_limits_of_their_own() {
         })
     };
     let ask = async |served: &Served, forwarded: &str| {
-        served.get_from([127, 0, 0, 3], "/api/v1/session", forwarded).await.map_or(0, |answer| answer.status)
+        served
+            .get_from([127, 0, 0, 3], "/api/v1/session", forwarded)
+            .await
+            .map_or(0, |answer| answer.status)
     };
     let served = limited(&["127.0.0.3", "10.0.0.7"]).await;
     for header in [
@@ -1065,7 +1432,8 @@ async fn requests_beyond_the_bound_are_told_to_come_back() {
     .await;
     let body = "{\"after\":1,\"state\":\"triaged\"}";
     let request = format!(
-        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        "POST /api/v1/alerts/flu-by/changes HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+            application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
@@ -1082,28 +1450,40 @@ async fn requests_beyond_the_bound_are_told_to_come_back() {
     let mut answer = Vec::new();
     held.read_to_end(&mut answer).await.unwrap();
     assert_eq!(served.get("/api/v1/status").await.status, 200);
-    assert!(served.get("/metrics").await.body.contains("pumphandle_http_requests_refused_total 1\n"));
+    assert!(
+        served.get("/metrics").await.body.contains("pumphandle_http_requests_refused_total 1\n")
+    );
 }
 
 #[tokio::test]
 async fn a_query_ends_at_its_deadline_and_frees_its_permit() {
-    let rows: Vec<Record> = (0..20_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
-    let served = Served::start(&rows, |web| web.query_max = std::time::Duration::from_nanos(1)).await;
+    let rows: Vec<Record> =
+        (0..20_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
+    let served =
+        Served::start(&rows, |web| web.query_max = std::time::Duration::from_nanos(1)).await;
     for _ in 0..12 {
         let answer = served.get("/api/v1/alerts").await;
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert!(answer.body.contains("the query took too long"), "{}", answer.body);
     }
-    assert!(served.get("/metrics").await.body.contains("pumphandle_http_queries_interrupted_total 12\n"));
+    assert!(
+        served
+            .get("/metrics")
+            .await
+            .body
+            .contains("pumphandle_http_queries_interrupted_total 12\n")
+    );
     assert_eq!(served.get("/readyz").await.status, 200, "it has a time and a permit of its own");
 }
 
-/// A client that reads nothing of an export holds no query: everything can be written to the main file meanwhile.
+/// A client that reads nothing of an export holds no query: everything can be written to the main
+/// file meanwhile.
 #[tokio::test]
 async fn an_export_that_nobody_reads_holds_no_read_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let warehouse = Arc::new(Local::open(&folder.path().join("warehouse.sqlite")).unwrap());
-    let rows: Vec<Record> = (0..40_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
+    let rows: Vec<Record> =
+        (0..40_000).map(|hour| Record::Count(count("flu", "DE", hour, 1))).collect();
     warehouse.write(&rows, &[]).unwrap();
     let served = Served::start(&[], |web| {
         web.warehouse = warehouse.clone();
@@ -1111,19 +1491,26 @@ async fn an_export_that_nobody_reads_holds_no_read_transaction() {
     })
     .await;
     let mut slow = TcpStream::connect(&served.address).await.unwrap();
-    slow.write_all(b"GET /api/v1/export/counts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    slow.write_all(
+        b"GET /api/v1/export/counts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    .await
+    .unwrap();
     let mut head = [0; 400];
     slow.read_exact(&mut head).await.unwrap();
     assert!(String::from_utf8_lossy(&head).contains("content-length: "));
     warehouse.write(&[Record::Count(count("flu", "FR", 0, 1))], &[]).unwrap();
     let other = rusqlite::Connection::open(folder.path().join("warehouse.sqlite")).unwrap();
-    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    let busy: i64 =
+        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
     assert_eq!(busy, 0, "a reader pins the log");
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("export")), "{names:?}");
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).await.unwrap();
-    let lines = String::from_utf8_lossy(&rest).matches("\nflu,").count() + String::from_utf8_lossy(&head).matches("\nflu,").count();
+    let lines = String::from_utf8_lossy(&rest).matches("\nflu,").count()
+        + String::from_utf8_lossy(&head).matches("\nflu,").count();
     assert!((39_998..=40_000).contains(&lines), "{lines}");
 }
 
@@ -1136,9 +1523,15 @@ async fn an_unknown_topic_or_region_is_not_found() {
     .await;
     for (path, says) in [
         ("/api/v1/series?topic=nope&region=DE", "there is no topic `nope`"),
-        ("/api/v1/series?topic=grippe&region=DE", "there is no topic `grippe`; did you mean `flu`?"),
+        (
+            "/api/v1/series?topic=grippe&region=DE",
+            "there is no topic `grippe`; did you mean `flu`?",
+        ),
         ("/api/v1/series?topic=flu&region=XX", "there is no region `XX`"),
-        ("/api/v1/why-not?topic=flu&region=Bavaria", "there is no region `Bavaria`; did you mean `DE-BY`?"),
+        (
+            "/api/v1/why-not?topic=flu&region=Bavaria",
+            "there is no region `Bavaria`; did you mean `DE-BY`?",
+        ),
         ("/api/v1/alerts?region=DE-XX", "no region `DE-XX`"),
         ("/api/v1/alerts?topic=nope", "no topic `nope`"),
         ("/api/v1/verdicts?topic=nope", "no topic"),
@@ -1149,8 +1542,17 @@ async fn an_unknown_topic_or_region_is_not_found() {
         ("/api/v1/public?topic=nope", "no topic"),
     ] {
         let answer = served.get(path).await;
-        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")), "{path}: {}", answer.body);
-        assert!(answer.json()["detail"].as_str().unwrap().contains(says), "{path}: {}", answer.body);
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (404, Some("application/problem+json")),
+            "{path}: {}",
+            answer.body
+        );
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(says),
+            "{path}: {}",
+            answer.body
+        );
     }
     for path in [
         "/api/v1/series?topic=flu&region=DE",
@@ -1174,11 +1576,17 @@ async fn the_public_is_not_told_of_topics_without_published_numbers() {
         pane: 7 * DAY,
         windows: vec![7 * DAY],
     };
-    let served = Served::start(&[Record::Settings(Settings { topics: vec![quiet], ..Settings::default() })], |web| {
-        web.access.anonymous = Role::Public;
-    })
+    let served = Served::start(
+        &[Record::Settings(Settings { topics: vec![quiet], ..Settings::default() })],
+        |web| {
+            web.access.anonymous = Role::Public;
+        },
+    )
     .await;
-    let [known, unknown] = [served.get("/api/v1/public?topic=quiet").await, served.get("/api/v1/public?topic=nope").await];
+    let [known, unknown] = [
+        served.get("/api/v1/public?topic=quiet").await,
+        served.get("/api/v1/public?topic=nope").await,
+    ];
     assert_eq!((known.status, known.body), (404, unknown.body));
 }
 
@@ -1186,13 +1594,20 @@ async fn the_public_is_not_told_of_topics_without_published_numbers() {
 async fn dates_are_instants_at_midnight() {
     let served = Served::start(&filled(), |_| {}).await;
     let series = |from: &str| format!("/api/v1/series?topic=flu&region=DE-BY&from={from}");
-    let [date, instant] = [served.get(&series("2026-01-02")).await, served.get(&series("2026-01-02T00:00:00Z")).await];
+    let [date, instant] = [
+        served.get(&series("2026-01-02")).await,
+        served.get(&series("2026-01-02T00:00:00Z")).await,
+    ];
     assert_eq!((date.status, date.body), (200, instant.body));
     assert_eq!(served.get("/api/v1/export/v_counts?from=2026-01-05").await.status, 200);
     for wrong in ["2026-02-30", "02.01.2026", "1/2/2026", "2026-1-2"] {
         let answer = served.get(&series(wrong)).await;
         assert_eq!(answer.status, 400, "{wrong}");
-        assert!(answer.body.contains("`from` is not a date, a date and time"), "{wrong}: {}", answer.body);
+        assert!(
+            answer.body.contains("`from` is not a date, a date and time"),
+            "{wrong}: {}",
+            answer.body
+        );
     }
 }
 
@@ -1207,7 +1622,13 @@ fn parameters_are_described_as_they_are_checked() {
     assert_eq!(of("/api/v1/series", "region")["minLength"], 1);
     assert_eq!(of("/api/v1/series", "seconds")["type"], "integer");
     assert_eq!(of("/api/v1/series", "every")["minimum"], 1);
-    assert_eq!(of("/api/v1/alerts", "limit"), serde_json::json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 500 }));
-    assert_eq!(of("/api/v1/regions", "language")["enum"], serde_json::json!(["en", "fr", "es", "de"]));
+    assert_eq!(
+        of("/api/v1/alerts", "limit"),
+        serde_json::json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 500 })
+    );
+    assert_eq!(
+        of("/api/v1/regions", "language")["enum"],
+        serde_json::json!(["en", "fr", "es", "de"])
+    );
     assert_eq!(of("/api/v1/alerts", "state")["enum"], serde_json::json!(["open", "ended", "all"]));
 }

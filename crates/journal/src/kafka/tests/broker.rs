@@ -18,19 +18,36 @@ pub(super) struct Broker {
 impl Broker {
     /// Starts one, or says that there is nothing to start one with.
     pub(super) fn start() -> Option<Broker> {
-        let fetched = Command::new(script()).arg("--fetch").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-        part(fetched.then_some(()), "no Kafka to stop and start: tests/kafka_local.sh needs Java, Maven and the registry")?;
-        let mut broker = Broker { folder: TempDir::new().unwrap(), port: free_port(), script: None };
+        let fetched = Command::new(script())
+            .arg("--fetch")
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        part(
+            fetched.then_some(()),
+            "no Kafka to stop and start: tests/kafka_local.sh needs Java, Maven and the registry",
+        )?;
+        let mut broker =
+            Broker { folder: TempDir::new().unwrap(), port: free_port(), script: None };
         broker.start_again();
         Some(broker)
     }
 
     pub(super) fn start_again(&mut self) {
         let port = self.port.to_string();
-        let mut child = Command::new(script()).arg(self.folder.path()).arg(port).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(script())
+            .arg(self.folder.path())
+            .arg(port)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("ready"), "{}", std::fs::read_to_string(self.folder.path().join("kafka.log")).unwrap_or_default());
+        assert!(
+            line.starts_with("ready"),
+            "{}",
+            std::fs::read_to_string(self.folder.path().join("kafka.log")).unwrap_or_default()
+        );
         self.script = Some(child);
     }
 

@@ -32,8 +32,12 @@ impl Told {
         for change in self.member.changes(Duration::from_millis(20)).unwrap() {
             self.changes += 1;
             match change {
-                Change::Given(partition) => assert!(self.owned.insert(partition), "given twice: {partition}"),
-                Change::Taken(partition) => assert!(self.owned.remove(&partition), "taken twice: {partition}"),
+                Change::Given(partition) => {
+                    assert!(self.owned.insert(partition), "given twice: {partition}")
+                }
+                Change::Taken(partition) => {
+                    assert!(self.owned.remove(&partition), "taken twice: {partition}")
+                }
             }
         }
     }
@@ -44,8 +48,11 @@ fn settle(members: &mut [Told]) {
     until("every partition has one owner", || {
         members.iter_mut().for_each(Told::listen);
         let owned: usize = members.iter().map(|told| told.owned.len()).sum();
-        let all: BTreeSet<u32> = members.iter().flat_map(|told| told.owned.iter().copied()).collect();
-        owned == PARTITIONS as usize && all.len() == owned && members.iter().all(|told| !told.owned.is_empty())
+        let all: BTreeSet<u32> =
+            members.iter().flat_map(|told| told.owned.iter().copied()).collect();
+        owned == PARTITIONS as usize
+            && all.len() == owned
+            && members.iter().all(|told| !told.owned.is_empty())
     });
 }
 
@@ -82,14 +89,21 @@ fn lag_can_be_seen_but_is_never_resumed_from() {
     members[0].member.show(2, 40);
     members[0].member.show(4, 41);
     use rdkafka::consumer::{BaseConsumer, Consumer};
-    let asker: BaseConsumer = topics.settings.client().set("group.id", topics.settings.group(Group::Tally)).create().unwrap();
+    let asker: BaseConsumer = topics
+        .settings
+        .client()
+        .set("group.id", topics.settings.group(Group::Tally))
+        .create()
+        .unwrap();
     let committed = |partition: i32| {
         let mut list = TopicPartitionList::new();
         list.add_partition(&topics.settings.topic(Stream::Posts), partition);
         let list = asker.committed_offsets(list, Duration::from_secs(10)).unwrap();
         list.elements()[0].offset()
     };
-    until("lag is shown", || committed(2) == Offset::Offset(40) && committed(4) == Offset::Offset(41));
+    until("lag is shown", || {
+        committed(2) == Offset::Offset(40) && committed(4) == Offset::Offset(41)
+    });
     assert_eq!(committed(3), Offset::Invalid);
     members[0].member.show(3, 42);
     drop(members);
@@ -152,18 +166,22 @@ fn the_partitions_of_the_dead_and_of_the_stopped_go_to_the_living() {
         settle(&mut members);
         if let Some(then) = then {
             process.signal(then);
-            until("the woken one has heard that it lost its partitions, and has its share again", || {
-                members[0].listen();
-                process.listen();
-                process.taken >= 3 && process.owned.len() == 3 && members[0].owned.len() == 3
-            });
+            until(
+                "the woken one has heard that it lost its partitions, and has its share again",
+                || {
+                    members[0].listen();
+                    process.listen();
+                    process.taken >= 3 && process.owned.len() == 3 && members[0].owned.len() == 3
+                },
+            );
             process.signal("-KILL");
             settle(&mut members);
         }
     }
 }
 
-/// A member in a process of its own: this test program, told by its environment to run only [`process`].
+/// A member in a process of its own: this test program, told by its environment to run only
+/// [`process`].
 struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -181,7 +199,9 @@ impl Process {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         Process { child, lines, owned: BTreeSet::new(), taken: 0 }
     }
 
@@ -189,7 +209,11 @@ impl Process {
         for line in self.lines.try_iter() {
             // The test harness talks on the same line.
             let mut words = line.split_ascii_whitespace().rev();
-            let (Some(partition), Some(change)) = (words.next().and_then(|word| word.parse().ok()), words.next()) else { continue };
+            let (Some(partition), Some(change)) =
+                (words.next().and_then(|word| word.parse().ok()), words.next())
+            else {
+                continue;
+            };
             match change {
                 "given" => assert!(self.owned.insert(partition), "given twice: {partition}"),
                 "taken" => {
@@ -202,7 +226,13 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 

@@ -25,7 +25,8 @@ fn delete(topics: &Topics, stream: Stream) {
 fn property(topics: &Topics, stream: Stream, name: &str) -> String {
     let topic = topics.settings.topic(stream);
     let resource = ResourceSpecifier::Topic(&topic);
-    let described = wait_for(topics.admin().describe_configs([&resource], &AdminOptions::new())).unwrap();
+    let described =
+        wait_for(topics.admin().describe_configs([&resource], &AdminOptions::new())).unwrap();
     described[0].as_ref().unwrap().get(name).unwrap().value.clone().unwrap()
 }
 
@@ -51,8 +52,14 @@ fn migrating_again_changes_nothing_and_retention_follows_the_plan() {
     plan.retention.insert(Stream::Rejects, HOUR);
     plan.retention.insert(Stream::Alerts, HOUR);
     assert_eq!(migrate(&topics.settings, &plan).unwrap().changed, [Stream::Rejects].into());
-    until("the broker knows its new property", || property(&topics, Stream::Rejects, "retention.ms") == "3600000");
-    assert_eq!(property(&topics, Stream::Rejects, "message.timestamp.type"), "LogAppendTime", "others stay");
+    until("the broker knows its new property", || {
+        property(&topics, Stream::Rejects, "retention.ms") == "3600000"
+    });
+    assert_eq!(
+        property(&topics, Stream::Rejects, "message.timestamp.type"),
+        "LogAppendTime",
+        "others stay"
+    );
     assert_eq!(property(&topics, Stream::Alerts, "retention.ms"), "-1", "alerts are for ever");
     assert_eq!(migrate(&topics.settings, &plan).unwrap().changed, [].into());
 }
@@ -61,15 +68,24 @@ fn migrating_again_changes_nothing_and_retention_follows_the_plan() {
 fn what_is_missing_is_named_and_made_anew_in_a_higher_generation() {
     let Some(brokers) = brokers() else { return };
     let mut topics = Topics::new(&brokers, 2);
-    let fresh = KafkaSettings { prefix: format!("{}-none", topics.settings.prefix), ..topics.settings.clone() };
-    assert_eq!(refusal(fresh.clone()), format!("Kafka has no stream `{}.posts`: run `pumphandle migrate`", fresh.prefix));
+    let fresh = KafkaSettings {
+        prefix: format!("{}-none", topics.settings.prefix),
+        ..topics.settings.clone()
+    };
+    assert_eq!(
+        refusal(fresh.clone()),
+        format!("Kafka has no stream `{}.posts`: run `pumphandle migrate`", fresh.prefix)
+    );
 
     topics.journal().append(Stream::Alerts, &[entry(0, "an alert")]).unwrap();
     for (n, lost) in [Stream::Tallies, Stream::Feeds, Stream::State].into_iter().enumerate() {
         topics.journal = None;
         delete(&topics, lost);
         let missing = topics.settings.topic(lost);
-        assert_eq!(refusal(topics.settings.clone()), format!("Kafka has no stream `{missing}`: run `pumphandle migrate`"));
+        assert_eq!(
+            refusal(topics.settings.clone()),
+            format!("Kafka has no stream `{missing}`: run `pumphandle migrate`")
+        );
         let report = migrate(&topics.settings, &Plan::default()).unwrap();
         assert_eq!((report.generation, report.made), (n as u16 + 2, [lost].into()), "{lost:?}");
         topics.reopen();
@@ -91,23 +107,38 @@ fn a_new_generation_keeps_alerts_and_may_have_other_partitions() {
     assert_eq!(
         refusal(topics.settings.clone()),
         format!(
-            "streams `{prefix}.*` have 2 partitions of posts, not 5: set `partitions = 2` in `[journal]`, \
+            "streams `{prefix}.*` have 2 partitions of posts, not 5: set `partitions = 2` in \
+                `[journal]`, \
              or start a new generation with `pumphandle migrate`"
         )
     );
     assert!(!migrate(&topics.settings, &Plan::default()).unwrap_err().retry());
     let plan = Plan { anew: true, feeds_partitions: 3, ..Plan::default() };
     let mut member = topics.journal().join(Group::Tally).unwrap();
-    until("somebody works on posts", || !member.changes(Duration::from_millis(50)).unwrap().is_empty());
+    until("somebody works on posts", || {
+        !member.changes(Duration::from_millis(50)).unwrap().is_empty()
+    });
     let refused = migrate(&topics.settings, &plan).unwrap_err().to_string();
-    assert!(refused.starts_with(&format!("streams can't be made anew while the group `{prefix}.tally` has members: ")), "{refused}");
+    assert!(
+        refused.starts_with(&format!(
+            "streams can't be made anew while the group `{prefix}.tally` has members: "
+        )),
+        "{refused}"
+    );
     assert_eq!(texts(topics.journal(), Stream::Posts, 0), ["old"]);
     drop(member);
     let report = migrate(&topics.settings, &plan).unwrap();
     assert_eq!((report.generation, report.made), (2, without(&[Stream::Alerts])));
     topics.reopen();
     let journal = topics.journal();
-    assert_eq!((journal.generation(), journal.partitions(Stream::Posts), journal.partitions(Stream::Feeds)), (2, 5, 3));
+    assert_eq!(
+        (
+            journal.generation(),
+            journal.partitions(Stream::Posts),
+            journal.partitions(Stream::Feeds)
+        ),
+        (2, 5, 3)
+    );
     assert_eq!(journal.extent(Stream::Posts, 0).unwrap(), 0..0);
     assert_eq!(journal.keys(Stream::State, "").unwrap(), Vec::<String>::new());
     assert_eq!(texts(journal, Stream::Alerts, 0), ["old"]);
@@ -119,12 +150,18 @@ fn a_count_of_partitions_that_somebody_changed_is_refused() {
     let Some(brokers) = brokers() else { return };
     let topics = Topics::new(&brokers, 2);
     let topic = topics.settings.topic(Stream::Posts);
-    wait_for(topics.admin().create_partitions(&[NewPartitions::new(&topic, 4)], &AdminOptions::new())).unwrap();
+    wait_for(
+        topics.admin().create_partitions(&[NewPartitions::new(&topic, 4)], &AdminOptions::new()),
+    )
+    .unwrap();
     let expected = format!(
-        "stream `{topic}` was made with 2 partitions and now has 4, so keys are away from their state: \
+        "stream `{topic}` was made with 2 partitions and now has 4, so keys are away from their \
+            state: \
          start a new generation with `pumphandle migrate`"
     );
-    until("the broker knows the new partitions", || KafkaJournal::open(topics.settings.clone()).is_err());
+    until("the broker knows the new partitions", || {
+        KafkaJournal::open(topics.settings.clone()).is_err()
+    });
     assert_eq!(refusal(topics.settings.clone()), expected);
     assert_eq!(migrate(&topics.settings, &Plan::default()).unwrap_err().to_string(), expected);
 }
@@ -135,9 +172,20 @@ fn a_migration_that_was_interrupted_is_finished_by_the_next() {
     let mut topics = Topics::new(&brokers, 2);
     topics.journal().append(Stream::Tallies, &[entry(0, "old")]).unwrap();
     topics.journal().append(Stream::Posts, &[entry(0, "old")]).unwrap();
-    let value = Recorded { generation: 7, posts: 2, feeds: 8, unfinished: true, anew: vec![Stream::Tallies, Stream::Feeds] }.to_bytes();
+    let value = Recorded {
+        generation: 7,
+        posts: 2,
+        feeds: 8,
+        unfinished: true,
+        anew: vec![Stream::Tallies, Stream::Feeds],
+    }
+    .to_bytes();
     let record = |stream, partitions| {
-        let outgoing = Outgoing { partition: partition_of(KEY, partitions), key: Some(KEY), value: Some(&value) };
+        let outgoing = Outgoing {
+            partition: partition_of(KEY, partitions),
+            key: Some(KEY),
+            value: Some(&value),
+        };
         topics.journal.as_ref().unwrap().writer.append(stream, &[outgoing]).unwrap();
     };
     record(Stream::State, 1);
@@ -145,10 +193,16 @@ fn a_migration_that_was_interrupted_is_finished_by_the_next() {
     delete(&topics, Stream::Counts);
     assert_eq!(
         refusal(topics.settings.clone()),
-        format!("Kafka has no stream `{}`: run `pumphandle migrate`", topics.settings.topic(Stream::Counts))
+        format!(
+            "Kafka has no stream `{}`: run `pumphandle migrate`",
+            topics.settings.topic(Stream::Counts)
+        )
     );
     let report = migrate(&topics.settings, &Plan::default()).unwrap();
-    assert_eq!((report.generation, report.made), (7, [Stream::Tallies, Stream::Feeds, Stream::Counts].into()));
+    assert_eq!(
+        (report.generation, report.made),
+        (7, [Stream::Tallies, Stream::Feeds, Stream::Counts].into())
+    );
     topics.reopen();
     assert_eq!(topics.journal().generation(), 7);
     assert_eq!(topics.journal().extent(Stream::Tallies, 0).unwrap(), 0..0);
@@ -180,7 +234,11 @@ fn the_first_migration_makes_everything() {
     few.prefix += "-few";
     few.request_timeout = Duration::from_secs(1);
     let refused = migrate(&few, &Plan { replication: Some(99), ..Plan::default() }).unwrap_err();
-    assert_eq!(refused.to_string(), "setting `replication` for Kafka is wrong: there are not as many brokers as shall hold each record");
+    assert_eq!(
+        refused.to_string(),
+        "setting `replication` for Kafka is wrong: there are not as many brokers as shall hold \
+            each record"
+    );
     drop(Topics { settings, journal: None });
 }
 
@@ -205,6 +263,8 @@ fn files_are_cut_by_the_age_after_which_readers_delete() {
     let mut plan = Plan { ages: [(Stream::Posts, HOUR * 72)].into(), ..Plan::default() };
     plan.retention.insert(Stream::Posts, HOUR * 168);
     migrate(&topics.settings, &plan).unwrap();
-    until("the broker knows its new property", || property(&topics, Stream::Posts, "retention.ms") == "604800000");
+    until("the broker knows its new property", || {
+        property(&topics, Stream::Posts, "retention.ms") == "604800000"
+    });
     assert_eq!(property(&topics, Stream::Posts, "segment.ms"), "3600000");
 }

@@ -1,4 +1,5 @@
-//! `alerts ack`: the same path as the page's, by its API if one listens, else on the streams themselves.
+//! `alerts ack`: the same path as the page's, by its API if one listens, else on the streams
+//! themselves.
 //!
 //! The data folder's lock says which: where it is held, a program runs that knows better.
 
@@ -43,7 +44,12 @@ fn change(args: &Ack) -> Result<AlertChange, Failure> {
     Ok(AlertChange {
         after: args.after.unwrap_or(0),
         state: named("--state", &args.state, Handling::parse, &Handling::ALL.map(Handling::name))?,
-        outcome: named("--outcome", &args.outcome, Outcome::parse, &Outcome::ALL.map(Outcome::name))?,
+        outcome: named(
+            "--outcome",
+            &args.outcome,
+            Outcome::parse,
+            &Outcome::ALL.map(Outcome::name),
+        )?,
         assignee: args.assignee.clone(),
         note: args.note.clone(),
         snooze_until: instant("--snooze-until", &args.snooze_until)?,
@@ -53,22 +59,35 @@ fn change(args: &Ack) -> Result<AlertChange, Failure> {
     })
 }
 
-fn named<T>(option: &str, written: &Option<String>, parse: fn(&str) -> Option<T>, names: &[&str]) -> Result<Option<T>, Failure> {
+fn named<T>(
+    option: &str,
+    written: &Option<String>,
+    parse: fn(&str) -> Option<T>,
+    names: &[&str],
+) -> Result<Option<T>, Failure> {
     let Some(name) = written else { return Ok(None) };
     match parse(name) {
         Some(value) => Ok(Some(value)),
-        None => Err(Failure::usage(format!("unknown `{option} {name}`"), format!("one of {}", names.join(", ")))),
+        None => Err(Failure::usage(
+            format!("unknown `{option} {name}`"),
+            format!("one of {}", names.join(", ")),
+        )),
     }
 }
 
 /// Acknowledging is what a change of a new alert is for.
 fn triaged_if_new(change: AlertChange, known: usize) -> AlertChange {
-    let state = change.state.or((known == 0).then_some(if change.outcome.is_some() { Handling::Decided } else { Handling::Triaged }));
+    let state = change.state.or((known == 0).then_some(if change.outcome.is_some() {
+        Handling::Decided
+    } else {
+        Handling::Triaged
+    }));
     AlertChange { state, ..change }
 }
 
 fn on_streams(config: &Config, args: &Ack, change: AlertChange) -> Result<Value, Failure> {
-    let journal = stores::journal(config).context("no API listens, and the streams can't be opened either")?;
+    let journal = stores::journal(config)
+        .context("no API listens, and the streams can't be opened either")?;
     let mut desk = Desk::open(&*journal, now)?;
     let known = desk.fold().get(&args.id).map_or(0, |(_, events)| events.len());
     let after = args.after.unwrap_or(u32::try_from(known)?);
@@ -95,7 +114,10 @@ fn shown(event: &AlertEvent) -> Value {
 
 fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Failure> {
     let token = match &args.token_file {
-        Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?),
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .with_context(|| format!("failed to read `{}`", file.display()))?,
+        ),
         None => std::env::var(TOKEN).ok(),
     };
     let token = token.as_deref().map(str::trim);
@@ -110,21 +132,41 @@ fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Fail
     let known = alert["alert"]["events"].as_array().map_or(0, Vec::len);
     let after = args.after.unwrap_or(u32::try_from(known)?);
     let change = AlertChange { after, ..triaged_if_new(change, known) };
-    let (status, answer) = ask(at, token, "POST", &format!("{path}/changes"), Some(&serde_json::to_string(&change)?))?;
-    if status == 200 { Ok(answer.get("event").cloned().unwrap_or(answer)) } else { Err(problem(status, &answer, token, "official").into()) }
+    let (status, answer) =
+        ask(at, token, "POST", &format!("{path}/changes"), Some(&serde_json::to_string(&change)?))?;
+    if status == 200 {
+        Ok(answer.get("event").cloned().unwrap_or(answer))
+    } else {
+        Err(problem(status, &answer, token, "official").into())
+    }
 }
 
-pub(crate) fn problem(status: u16, answer: &Value, token: Option<&str>, role: &str) -> anyhow::Error {
-    let detail = answer["detail"].as_str().or(answer["title"].as_str()).unwrap_or("without a reason");
+pub(crate) fn problem(
+    status: u16,
+    answer: &Value,
+    token: Option<&str>,
+    role: &str,
+) -> anyhow::Error {
+    let detail =
+        answer["detail"].as_str().or(answer["title"].as_str()).unwrap_or("without a reason");
     let hint = if matches!(status, 401 | 403) && token.is_none() {
-        format!("\nhint: give a token of role `{role}` by `--token-file` or {TOKEN}; `pumphandle token create` makes one")
+        format!(
+            "\nhint: give a token of role `{role}` by `--token-file` or {TOKEN}; `pumphandle token \
+                create` makes one"
+        )
     } else {
         String::new()
     };
     anyhow!("the API answers {status}: {detail}{hint}")
 }
 
-pub(super) fn ask(at: SocketAddr, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<(u16, Value)> {
+pub(super) fn ask(
+    at: SocketAddr,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> anyhow::Result<(u16, Value)> {
     ask_within(at, token, method, path, body, ANSWER_WITHIN)
 }
 
@@ -143,18 +185,24 @@ pub(crate) fn ask_within(
     if token.is_some_and(|token| token.bytes().any(|byte| !byte.is_ascii_graphic())) {
         bail!("the token holds what no token holds");
     }
-    let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let authorization =
+        token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
     let body = body.unwrap_or_default();
     // HTTP/1.0: the answer is not in chunks and ends with the connection.
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {at}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: {at}\r\n{authorization}Content-Type: \
+            application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).with_context(asked)?;
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body.as_bytes()))
+        .with_context(asked)?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).with_context(asked)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").with_context(asked)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(asked)?;
+    let status =
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(asked)?;
     Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
 }

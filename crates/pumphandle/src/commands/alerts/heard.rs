@@ -14,17 +14,34 @@ use crate::roles::{notifier, stores, subscribers};
 type Heard = (String, String, Micros);
 
 /// A line for each subscription that covers the alert, or one that says why there is none.
-pub(super) fn lines(config: &Config, alert: &str, topic: &str, region: &str) -> Result<Vec<String>, Failure> {
-    let found = match TcpStream::connect_timeout(&reached_at(config.web.listen), ack::CONNECT_WITHIN) {
+pub(super) fn lines(
+    config: &Config,
+    alert: &str,
+    topic: &str,
+    region: &str,
+) -> Result<Vec<String>, Failure> {
+    let found = match TcpStream::connect_timeout(
+        &reached_at(config.web.listen),
+        ack::CONNECT_WITHIN,
+    ) {
         Ok(_) => match by_api(config, topic, region)? {
             Some(found) => found,
-            None => return Ok(vec![format!("the page says it to officials: give a token by {}", ack::TOKEN)]),
+            None => {
+                return Ok(vec![format!(
+                    "the page says it to officials: give a token by {}",
+                    ack::TOKEN
+                )]);
+            }
         },
         Err(_) => match on_streams(config, alert) {
             Ok(found) => found,
-            // Whoever reads the streams may listen elsewhere; what is known of the alert stands all the same.
+            // Whoever reads the streams may listen elsewhere; what is known of the alert stands all
+            // the same.
             Err(why) => {
-                return Ok(vec![format!("not known now: {why:#}; where its page listens elsewhere, say so by `--set web.listen=`")]);
+                return Ok(vec![format!(
+                    "not known now: {why:#}; where its page listens elsewhere, say so by `--set \
+                        web.listen=`"
+                )]);
             }
         },
     };
@@ -47,19 +64,37 @@ pub(super) fn lines(config: &Config, alert: &str, topic: &str, region: &str) -> 
 fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Heard>>, Failure> {
     let token = std::env::var(ack::TOKEN).ok();
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
-    let ask = |path: &str| ack::ask(reached_at(config.web.listen), token.as_deref().map(str::trim), "GET", path, None);
+    let ask = |path: &str| {
+        ack::ask(reached_at(config.web.listen), token.as_deref().map(str::trim), "GET", path, None)
+    };
     let ((status, answer), (_, who)) = (ask(&path)?, ask("/api/v1/session")?);
     if status != 200 || !matches!(who["role"].as_str(), Some("official" | "operator")) {
         return Ok(None);
     }
     let heard = answer["heard"].as_array().into_iter().flatten();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    Ok(Some(heard.map(|one| (text(&one["subscription"]), text(&one["hears"]), one["at"].as_i64().unwrap_or(0) * time::SECOND)).collect()))
+    Ok(Some(
+        heard
+            .map(|one| {
+                (
+                    text(&one["subscription"]),
+                    text(&one["hears"]),
+                    one["at"].as_i64().unwrap_or(0) * time::SECOND,
+                )
+            })
+            .collect(),
+    ))
 }
 
 /// As a part of an address.
 fn encoded(text: &str) -> String {
-    let byte = |byte: u8| if byte.is_ascii_alphanumeric() || byte == b'-' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let byte = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
     text.bytes().map(byte).collect()
 }
 
@@ -68,7 +103,11 @@ fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Heard>> {
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
         let owed = notifier::owed(&*journal, &name)?.into_iter().filter(|owed| owed.alert == alert);
-        found.extend(owed.map(|Owed { hears, at, .. }: Owed| (name.clone(), Hears::name(hears).to_owned(), at)));
+        found.extend(
+            owed.map(|Owed { hears, at, .. }: Owed| {
+                (name.clone(), Hears::name(hears).to_owned(), at)
+            }),
+        );
     }
     Ok(found)
 }

@@ -16,7 +16,8 @@ pub(super) fn run(config: &Config, id: &str) -> Result<(), Failure> {
     let story = warehouse.alert(id)?.ok_or_else(|| anyhow!("no alert `{id}`"))?;
     let alert = story.revisions.last().ok_or_else(|| anyhow!("no alert `{id}`"))?;
     let params = warehouse.settings()?.map(|settings| settings.detect.params).unwrap_or_default();
-    let again = surveillance::recompute(alert, &params).with_context(|| format!("alert `{id}` can't be computed again"))?;
+    let again = surveillance::recompute(alert, &params)
+        .with_context(|| format!("alert `{id}` can't be computed again"))?;
     let mut out = stdout().lock();
     writeln!(out, "alert {id}, revision {}: {} in {}", alert.revision, alert.topic, alert.region)?;
     writeln!(
@@ -27,27 +28,40 @@ pub(super) fn run(config: &Config, id: &str) -> Result<(), Failure> {
         alert.stage.name()
     )?;
     writeln!(out, "method:     {}", alert.method)?;
-    let baseline: Vec<String> = alert.grounds.baseline.iter().map(|window| window.observed.to_string()).collect();
+    let baseline: Vec<String> =
+        alert.grounds.baseline.iter().map(|window| window.observed.to_string()).collect();
     writeln!(out, "baseline:   {} windows: {}", baseline.len(), baseline.join(" "))?;
     writeln!(out, "observed:   {}", alert.observed)?;
     let mut differs = false;
     for (name, stored, again) in [
         ("expected:  ", Some(alert.expected), again.expected),
         ("upperbound:", Some(alert.upperbound), again.upperbound),
-        ("pvalue:    ", alert.grounds.pvalue, again.pvalue.filter(|_| alert.grounds.pvalue.is_some())),
+        (
+            "pvalue:    ",
+            alert.grounds.pvalue,
+            again.pvalue.filter(|_| alert.grounds.pvalue.is_some()),
+        ),
     ] {
-        let text = |number: Option<f64>| number.map_or("none".to_owned(), |number| number.to_string());
+        let text =
+            |number: Option<f64>| number.map_or("none".to_owned(), |number| number.to_string());
         let same = match (stored, again) {
             (Some(one), Some(two)) => (one - two).abs() <= TOLERANCE * one.abs().max(two.abs()),
             (one, two) => one == two,
         };
         differs |= !same;
-        writeln!(out, "{name} {} stored, {} computed again{}", text(stored), text(again), if same { "" } else { ": DIFFERENT" })?;
+        writeln!(
+            out,
+            "{name} {} stored, {} computed again{}",
+            text(stored),
+            text(again),
+            if same { "" } else { ": DIFFERENT" }
+        )?;
     }
     if differs {
         let why = match alert.stage {
             record::Stage::Early => {
-                "it is early: its bound was fixed when its window opened, and late posts may have moved the baseline since"
+                "it is early: its bound was fixed when its window opened, and late posts may have \
+                    moved the baseline since"
             }
             _ => "were the detector's parameters changed since?",
         };

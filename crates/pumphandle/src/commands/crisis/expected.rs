@@ -1,7 +1,9 @@
 //! How many placed posts a day a polygon may be expected to have.
 //!
-//! Only coordinates put a post into a polygon. So it is the country's posts with coordinates, times the share of its people who live
-//! there: read from the posts that the log retains, or, where another process holds it, from what has landed and that process's metrics.
+//! Only coordinates put a post into a polygon. So it is the country's posts with coordinates, times
+//! the share of its people who live
+//! there: read from the posts that the log retains, or, where another process holds it, from what
+//! has landed and that process's metrics.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,10 +38,15 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.a_day {
             Some(a_day) => {
-                let rounded = if a_day < 10.0 { format!("{a_day:.1}") } else { format!("{a_day:.0}") };
+                let rounded =
+                    if a_day < 10.0 { format!("{a_day:.1}") } else { format!("{a_day:.0}") };
                 write!(f, "about {rounded} placed posts a day are to be expected, {}", self.from)
             }
-            None => write!(f, "nothing has been counted yet by which to tell how many placed posts are to be expected"),
+            None => write!(
+                f,
+                "nothing has been counted yet by which to tell how many placed posts are to be \
+                    expected"
+            ),
         }
     }
 }
@@ -54,22 +61,34 @@ pub(super) fn of(config: &Config, topic: &Topic) -> Expected {
             Some((country, (part * crisis.inhabitants as f64 / people.max(1) as f64).min(1.0)))
         })
         .collect();
-    let sum = |posts: &BTreeMap<String, f64>| shares.iter().map(|(country, share)| share * posts.get(country).unwrap_or(&0.0)).sum::<f64>();
+    let sum = |posts: &BTreeMap<String, f64>| {
+        shares
+            .iter()
+            .map(|(country, share)| share * posts.get(country).unwrap_or(&0.0))
+            .sum::<f64>()
+    };
     match retained(config) {
         Ok(Some(posts)) => {
-            return Expected { a_day: Some(sum(&posts)), from: "by the posts with coordinates in the log and its share of people" };
+            return Expected {
+                a_day: Some(sum(&posts)),
+                from: "by the posts with coordinates in the log and its share of people",
+            };
         }
         Ok(None) => return Expected { a_day: None, from: "" },
-        Err(error) => tracing::debug!(?error, "the log can't be read beside the process that holds it"),
+        Err(error) => {
+            tracing::debug!(?error, "the log can't be read beside the process that holds it")
+        }
     }
     match landed(config, shares.keys().cloned().collect()) {
         Some((posts, Some(share))) => Expected {
             a_day: Some(sum(&posts) * share),
-            from: "by the placed posts of the last days, their share with coordinates, and its share of people",
+            from: "by the placed posts of the last days, their share with coordinates, and its \
+                share of people",
         },
-        Some((posts, None)) => {
-            Expected { a_day: Some(sum(&posts)), from: "at most, as if all placed posts had coordinates, by its share of people" }
-        }
+        Some((posts, None)) => Expected {
+            a_day: Some(sum(&posts)),
+            from: "at most, as if all placed posts had coordinates, by its share of people",
+        },
         None => Expected { a_day: None, from: "" },
     }
 }
@@ -78,9 +97,14 @@ pub(super) fn of(config: &Config, topic: &Topic) -> Expected {
 fn countries(places: &Places, code: &str) -> BTreeMap<String, f64> {
     let atlas = &places.placing.atlas;
     let own = atlas.own().into_iter().flat_map(|own| own.each());
-    let Some([west, south, east, north]) = own.filter(|own| own.code == code).map(|own| own.bounds).next() else { return BTreeMap::new() };
+    let Some([west, south, east, north]) =
+        own.filter(|own| own.code == code).map(|own| own.bounds).next()
+    else {
+        return BTreeMap::new();
+    };
     let mut points: BTreeMap<String, u32> = BTreeMap::new();
-    let along = |from: f64, to: f64, n: u32| from + (to - from) * (f64::from(n) + 0.5) / f64::from(PROBES);
+    let along =
+        |from: f64, to: f64, n: u32| from + (to - from) * (f64::from(n) + 0.5) / f64::from(PROBES);
     for (row, column) in (0..PROBES).flat_map(|row| (0..PROBES).map(move |column| (row, column))) {
         let located = atlas.locate_point(along(south, north, row), along(west, east, column));
         if let (true, Some(country)) = (located.overlays.contains(&code), located.country) {
@@ -88,23 +112,33 @@ fn countries(places: &Places, code: &str) -> BTreeMap<String, f64> {
         }
     }
     let all: u32 = points.values().sum();
-    points.into_iter().map(|(country, of)| (country, f64::from(of) / f64::from(all.max(1)))).collect()
+    points
+        .into_iter()
+        .map(|(country, of)| (country, f64::from(of) / f64::from(all.max(1))))
+        .collect()
 }
 
 /// Posts with coordinates a day, by country, of the log; none if it holds none at all.
 fn retained(config: &Config) -> Result<Option<BTreeMap<String, f64>>, Failure> {
-    if config.journal.kind == JournalKind::Local && !config.journal.data.join("meta.sqlite").exists() {
+    if config.journal.kind == JournalKind::Local
+        && !config.journal.data.join("meta.sqlite").exists()
+    {
         return Ok(None);
     }
     let journal = stores::journal(config)?;
-    let (mut posts, mut first, mut last): (BTreeMap<String, f64>, Micros, Micros) = (BTreeMap::new(), Micros::MAX, Micros::MIN);
+    let (mut posts, mut first, mut last): (BTreeMap<String, f64>, Micros, Micros) =
+        (BTreeMap::new(), Micros::MAX, Micros::MIN);
     for partition in 0..journal.partitions(Stream::Posts) {
         each_retained(&*journal, Stream::Posts, partition, |record| {
             let Record::Post(post) = record else { return Ok(()) };
             if post.op == Op::Create {
                 (first, last) = (first.min(post.arrival), last.max(post.arrival));
-                if let Some(place) = post.places.first().filter(|place| place.provenance == Provenance::Coordinates) {
-                    *posts.entry(place.path.split('/').next().unwrap_or_default().to_owned()).or_default() += 1.0;
+                if let Some(place) =
+                    post.places.first().filter(|place| place.provenance == Provenance::Coordinates)
+                {
+                    *posts
+                        .entry(place.path.split('/').next().unwrap_or_default().to_owned())
+                        .or_default() += 1.0;
                 }
             }
             Ok::<(), Failure>(())
@@ -117,14 +151,20 @@ fn retained(config: &Config) -> Result<Option<BTreeMap<String, f64>>, Failure> {
     Ok(Some(posts.into_iter().map(|(country, posts)| (country, posts / days)).collect()))
 }
 
-/// Placed posts a day, by country, of what has landed; and the share of placed posts that have coordinates, if the page can be asked.
+/// Placed posts a day, by country, of what has landed; and the share of placed posts that have
+/// coordinates, if the page can be asked.
 fn landed(config: &Config, countries: Vec<String>) -> Option<(BTreeMap<String, f64>, Option<f64>)> {
     let warehouse = export::open(config).ok()?;
-    let latest = warehouse.coverage().ok()?.iter().map(|pane| pane.pane_start + pane.pane_length).max()?;
-    let from = warehouse.coverage_since(latest - LANDED).ok()?.iter().map(|pane| pane.pane_start).min()?;
+    let latest =
+        warehouse.coverage().ok()?.iter().map(|pane| pane.pane_start + pane.pane_length).max()?;
+    let from =
+        warehouse.coverage_since(latest - LANDED).ok()?.iter().map(|pane| pane.pane_start).min()?;
     let days = (latest - from).max(HOUR) as f64 / DAY as f64;
     let totals = warehouse.totals(&countries, from, latest).ok()?;
-    Some((totals.into_iter().map(|(country, posts)| (country, posts as f64 / days)).collect(), with_coordinates(config)))
+    Some((
+        totals.into_iter().map(|(country, posts)| (country, posts as f64 / days)).collect(),
+        with_coordinates(config),
+    ))
 }
 
 fn with_coordinates(config: &Config) -> Option<f64> {
@@ -135,7 +175,10 @@ fn with_coordinates(config: &Config) -> Option<f64> {
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).ok()?;
     let sum = |name: &str| {
-        let values = answer.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        let values = answer
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         values.sum::<f64>()
     };
     let located = sum("pumphandle_posts_located_total");

@@ -12,21 +12,28 @@ use super::{DEFAULT, HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operati
 
 /// Regions that have the mean of a line; as many others have any.
 const REGIONS: usize = 12;
-/// Where the law is known, a window of each series is looked at so often: those between say nearly the same.
+/// Where the law is known, a window of each series is looked at so often: those between say nearly
+/// the same.
 const DAYS_APART: usize = 5;
 
 /// How often the default's randomised p is at or below what it says, as a multiple of that.
 ///
-/// Where the law of a day's count is known, this probability is computed for each window's forecast instead of drawn; the mean over
-/// panels is then sharp after few of them. Elsewhere every day's count is one trial. The spread between panels gives the intervals:
-/// windows of one series have most of their baselines in common, and series of one panel what they are judged by together.
+/// Where the law of a day's count is known, this probability is computed for each window's forecast
+/// instead of drawn; the mean over
+/// panels is then sharp after few of them. Elsewhere every day's count is one trial. The spread
+/// between panels gives the intervals:
+/// windows of one series have most of their baselines in common, and series of one panel what they
+/// are judged by together.
 pub(super) fn table(size: &Size, seed: u64) -> String {
     let operating = operating_p();
     let nominal = [0.01, 0.001, operating];
     let mut text = format!(
-        "## Calibration of `{DEFAULT}`\n\nRandomised p at or below a nominal one, as a multiple of it, with 95 % intervals from what varies \
-         between panels; floors off. The operating threshold for {SERIES} series and {PER_WEEK} false episodes a week is \
-         p = {operating:.2e}. Growth is that of a week; half of a panel's 24 regions have the mean of the line, the others any from 0.05 \
+        "## Calibration of `{DEFAULT}`\n\nRandomised p at or below a nominal one, as a multiple of \
+            it, with 95 % intervals from what varies \
+         between panels; floors off. The operating threshold for {SERIES} series and {PER_WEEK} \
+         false episodes a week is \
+         p = {operating:.2e}. Growth is that of a week; half of a panel's 24 regions have the mean \
+         of the line, the others any from 0.05 \
          to 200.\n\n"
     );
     let mut random = Random::stream(seed, 4_000);
@@ -37,11 +44,22 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
     let spec_of = |generator: Generator, mean: f64, growth: f64, seed: u64| {
         let mut means = vec![mean; REGIONS];
         means.extend(panels::spread_of_means(REGIONS, seed));
-        PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: growth, outbreak: None }
+        PanelSpec {
+            days: size.days + WARM_UP,
+            generator,
+            means,
+            growth_per_week: growth,
+            outbreak: None,
+        }
     };
-    let schedule = |panel: &Panel, days: usize| Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: days * HOURS };
+    let schedule = |panel: &Panel, days: usize| Schedule {
+        from: WARM_UP * HOURS,
+        to: panel.hours(),
+        every: days * HOURS,
+    };
     let series_years = |panels: usize| (panels * REGIONS * size.days) as f64 / 365.25;
-    let head = "| generator | mean a day | growth | series-years | 1 % | 0.1 % | operating |\n|---|---|---|---|---|---|---|\n";
+    let head = "| generator | mean a day | growth | series-years | 1 % | 0.1 % | operating \
+        |\n|---|---|---|---|---|---|---|\n";
     let _ = write!(text, "What it models. Required: 0.8 to 1.2.\n\n{head}");
     for (name, generator) in modelled {
         for growth in [0.0, 0.03] {
@@ -53,7 +71,9 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
                     let panel = drawn(&spec, seed);
                     let (mut sums, mut windows) = ([0.0; 3], 0.0);
                     for end in schedule(&panel, DAYS_APART).ends() {
-                        let Some((mean, size)) = panels::law(&spec, 0, end / HOURS - 1) else { continue };
+                        let Some((mean, size)) = panels::law(&spec, 0, end / HOURS - 1) else {
+                            continue;
+                        };
                         for forecast in panel.forecasts(end, REGIONS) {
                             for (sum, nominal) in sums.iter_mut().zip(nominal) {
                                 *sum += forecast.exceeded(nominal, mean, size) / nominal;
@@ -70,7 +90,10 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
                     let Mean { value, give_or_take } = Mean::of(&numbers);
                     format!("{value:.2} ± {give_or_take:.2}")
                 });
-                let _ = writeln!(text, "| {name} | {mean} | {growth} | {years:.0} | {one} | {tenth} | {operating} |");
+                let _ = writeln!(
+                    text,
+                    "| {name} | {mean} | {growth} | {years:.0} | {one} | {tenth} | {operating} |"
+                );
                 steps.inc(1);
             }
         }
@@ -91,17 +114,28 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
                 }
                 line.push(shares);
             }
-            let _ = writeln!(text, "| {name} | {mean} | 0 | {:.0} | {} |", series_years(line.len()), trials(&line, nominal));
+            let _ = writeln!(
+                text,
+                "| {name} | {mean} | 0 | {:.0} | {} |",
+                series_years(line.len()),
+                trials(&line, nominal)
+            );
             all.extend(line);
             steps.inc(1);
         }
-        let _ = writeln!(text, "| {name} | all | 0 | {:.0} | {} |", series_years(all.len()), trials(&all, nominal));
+        let _ = writeln!(
+            text,
+            "| {name} | all | 0 | {:.0} | {} |",
+            series_years(all.len()),
+            trials(&all, nominal)
+        );
     }
     steps.finish_and_clear();
     text + "\n"
 }
 
-/// Shares of trials, panel by panel, as multiples of what is nominal. The interval is Wilson's for as many trials as would make panels
+/// Shares of trials, panel by panel, as multiples of what is nominal. The interval is Wilson's for
+/// as many trials as would make panels
 /// differ as much as they do.
 fn trials(panels: &[[Share; 3]], nominal: [f64; 3]) -> String {
     let of_level = |(nth, nominal): (usize, f64)| {
@@ -124,24 +158,37 @@ const FALSE_MOST: f64 = 0.005;
 /// Five accounts over nothing, in a cell of which nothing but a few days is known.
 pub(super) fn first_seen(size: &Size, seed: u64) -> String {
     let mut text = format!(
-        "## A cell seen for the first time\n\nTrue means drawn from the prior; after so many days without anything five accounts come on \
-         top of the day's own. First at the largest p at which days without them are in alarm {:.1} % of the time at most (the upper end \
-         of the 95 % interval), then at the operating threshold. {} cells each. Required: 95 % caught at the first.\n\n\
-         | zero days | p | false | caught | operating: p | false | caught |\n|---|---|---|---|---|---|---|\n",
+        "## A cell seen for the first time\n\nTrue means drawn from the prior; after so many days \
+            without anything five accounts come on \
+         top of the day's own. First at the largest p at which days without them are in alarm \
+         {:.1} % of the time at most (the upper end \
+         of the 95 % interval), then at the operating threshold. {} cells each. Required: 95 % \
+         caught at the first.\n\n\
+         | zero days | p | false | caught | operating: p | false | caught \
+         |\n|---|---|---|---|---|---|---|\n",
         100.0 * FALSE_MOST,
         size.first_seen
     );
     let mut random = Random::stream(seed, 5_000);
     for days in [1usize, 3, 7] {
-        let past: Vec<Window> =
-            (0..days).map(|day| Window { observed: 0.0, population: None, share: 1.0, day: day as i64, age: 2.0 + day as f64 }).collect();
+        let past: Vec<Window> = (0..days)
+            .map(|day| Window {
+                observed: 0.0,
+                population: None,
+                share: 1.0,
+                day: day as i64,
+                age: 2.0 + day as f64,
+            })
+            .collect();
         let now = Window { observed: 0.0, population: None, share: 1.0, day: 9, age: 0.0 };
         let prepared = Topic::unknown().prepare(&past, &now, |_| (0.3, 0.5));
         let forecast = forecast(&prepared.past, &prepared.prior);
         let mut calm: Vec<f64> = Vec::new();
         while (calm.len() as u64) < size.first_seen {
-            // The prior's beta prime law as a ratio of gammas; only cells whose days were empty are such cells.
-            let mean = 0.3 * simulation::gamma(&mut random, 0.5) / simulation::gamma(&mut random, 0.5).max(1e-12);
+            // The prior's beta prime law as a ratio of gammas; only cells whose days were empty are
+            // such cells.
+            let mean = 0.3 * simulation::gamma(&mut random, 0.5)
+                / simulation::gamma(&mut random, 0.5).max(1e-12);
             if random.unit() <= (-mean * days as f64).exp() {
                 calm.push(simulation::poisson(&mut random, mean) as f64);
             }
@@ -151,7 +198,10 @@ pub(super) fn first_seen(size: &Size, seed: u64) -> String {
             calm.iter().for_each(|count| share.add(count + more > bound));
             share
         };
-        let bearable = (0..1_000).map(f64::from).find(|bound| above(*bound, 0.0).interval().1 <= FALSE_MOST).unwrap_or(f64::INFINITY);
+        let bearable = (0..1_000)
+            .map(f64::from)
+            .find(|bound| above(*bound, 0.0).interval().1 <= FALSE_MOST)
+            .unwrap_or(f64::INFINITY);
         let _ = write!(text, "| {days} |");
         for bound in [bearable, forecast.bound(operating_p())] {
             let (wrong, caught) = (percent(above(bound, 0.0)), percent(above(bound, 5.0)));
@@ -163,6 +213,7 @@ pub(super) fn first_seen(size: &Size, seed: u64) -> String {
 }
 
 fn percent(share: Share) -> String {
-    let [value, low, high] = [share.value(), share.interval().0, share.interval().1].map(|share| 100.0 * share);
+    let [value, low, high] =
+        [share.value(), share.interval().0, share.interval().1].map(|share| 100.0 * share);
     format!("{value:.2} % ({low:.2}-{high:.2})")
 }

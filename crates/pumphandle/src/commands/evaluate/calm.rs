@@ -1,4 +1,5 @@
-//! Years in which nothing happens: what an installation would be told all the same, and the table of the operating threshold.
+//! Years in which nothing happens: what an installation would be told all the same, and the table
+//! of the operating threshold.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,8 +12,11 @@ use super::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
 
 const REGIONS: usize = 25;
 /// What the tables of thresholds are drawn from.
-const IN_CONTROL: [Generator; 3] =
-    [Generator::Poisson, Generator::NegativeBinomial { size: 10.0 }, Generator::NegativeBinomial { size: 2.0 }];
+const IN_CONTROL: [Generator; 3] = [
+    Generator::Poisson,
+    Generator::NegativeBinomial { size: 10.0 },
+    Generator::NegativeBinomial { size: 2.0 },
+];
 /// Charts are looked at once a day, so that many times as many topics cost no more.
 const SLOW_TIMES: u64 = 12;
 
@@ -30,20 +34,36 @@ pub(super) struct NullYear {
 /// Generators in turn, a topic of each, judged hourly.
 pub(super) fn null_year(size: &Size, seed: u64) -> NullYear {
     let p = operating_p();
-    let generators: Vec<_> = Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events()).collect();
-    let mut year = NullYear { episodes: Vec::new(), hours: size.days * HOURS, topics: size.topics, generators: BTreeMap::new() };
+    let generators: Vec<_> =
+        Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events()).collect();
+    let mut year = NullYear {
+        episodes: Vec::new(),
+        hours: size.days * HOURS,
+        topics: size.topics,
+        generators: BTreeMap::new(),
+    };
     let steps = bar(size.topics);
     for (topic, &(name, generator)) in (0..size.topics).zip(generators.iter().cycle()) {
         let seed = seed + 20_000 + topic;
         let means = panels::spread_of_means(REGIONS, seed);
-        let panel = drawn(&PanelSpec { days: size.days + WARM_UP, generator, means, growth_per_week: 0.0, outbreak: None }, seed);
+        let panel = drawn(
+            &PanelSpec {
+                days: size.days + WARM_UP,
+                generator,
+                means,
+                growth_per_week: 0.0,
+                outbreak: None,
+            },
+            seed,
+        );
         let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: 1 };
         let of_topic = year.generators.entry(name).or_default();
         of_topic.0 += 1;
         for looks in panel.looks(schedule, REGIONS) {
             for first in first_alarms(&looks, -p.ln()) {
                 of_topic.1 += 1;
-                year.episodes.push((first.end - schedule.from, (-first.score.unwrap_or(0.0)).exp()));
+                year.episodes
+                    .push((first.end - schedule.from, (-first.score.unwrap_or(0.0)).exp()));
             }
         }
         steps.inc(1);
@@ -65,16 +85,21 @@ impl NullYear {
         // Episodes come in clumps less than they come alone: Poisson's interval.
         let spread = 1.96 * (self.episodes.len() as f64).sqrt() / self.weeks() * told_of;
         let mut text = format!(
-            "## A year in which nothing happens\n\n{REGIONS} regions × {} topics, means of 0.05 to 200 a day, judged hourly at p ≤ {:.2e} for \
-             {:.1} weeks, alarms joined until a day after the last; floors and budget off; other seeds than those of the operating table. \
-             Required: at most {PER_WEEK} false episodes a week.\n\n**{a_week:.2} (± {spread:.2}) false episodes a week** before any budget \
-             for {SERIES} series.\n\n| generator | topics | false episodes a week, were all {SERIES} series like these |\n|---|---|---|\n",
+            "## A year in which nothing happens\n\n{REGIONS} regions × {} topics, means of 0.05 to \
+                200 a day, judged hourly at p ≤ {:.2e} for \
+             {:.1} weeks, alarms joined until a day after the last; floors and budget off; other \
+             seeds than those of the operating table. \
+             Required: at most {PER_WEEK} false episodes a week.\n\n**{a_week:.2} (± {spread:.2}) \
+             false episodes a week** before any budget \
+             for {SERIES} series.\n\n| generator | topics | false episodes a week, were all \
+             {SERIES} series like these |\n|---|---|---|\n",
             self.topics,
             operating_p(),
             self.weeks()
         );
         for (name, (topics, episodes)) in &self.generators {
-            let like_these = *episodes as f64 / self.weeks() * SERIES as f64 / (topics * REGIONS as u64) as f64;
+            let like_these =
+                *episodes as f64 / self.weeks() * SERIES as f64 / (topics * REGIONS as u64) as f64;
             let _ = writeln!(text, "| {name} | {topics} | {like_these:.2} |");
         }
         text + "\n"
@@ -95,13 +120,20 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
             years += schedule.years();
         }
     });
-    let mut rows: Vec<(f64, f64)> =
-        levels.iter().zip(&found).filter(|(_, found)| **found >= 20).map(|(level, found)| (*level, *found as f64 / years)).collect();
+    let mut rows: Vec<(f64, f64)> = levels
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| **found >= 20)
+        .map(|(level, found)| (*level, *found as f64 / years))
+        .collect();
     rows.reverse();
     if let Some(&(level, rate)) = rows.first() {
-        // Beyond what was seen often enough the rate goes on falling with p as it does among the rows: least squares on logarithms.
-        let points: Vec<(f64, f64)> = rows.iter().map(|(level, rate)| (level.ln(), rate.ln())).collect();
-        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+        // Beyond what was seen often enough the rate goes on falling with p as it does among the
+        // rows: least squares on logarithms.
+        let points: Vec<(f64, f64)> =
+            rows.iter().map(|(level, rate)| (level.ln(), rate.ln())).collect();
+        let mean =
+            |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
         let (x, y) = (mean(|point| point.0), mean(|point| point.1));
         let products: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
         let squares: f64 = points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum();
@@ -110,7 +142,9 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     let mut text = String::from("[\n");
     let _ = writeln!(
         text,
-        "    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --operating > crates/surveillance/src/detectors/operating/table.in`; the first row goes on as the others fall"
+        "    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --operating > \
+            crates/surveillance/src/detectors/operating/table.in`; the first row goes on as the \
+            others fall"
     );
     for (level, rate) in rows {
         let _ = writeln!(text, "    ({level:.4e}, {rate:.4e}),");
@@ -132,7 +166,8 @@ pub(super) fn slow_table(size: &Size, seed: u64) -> String {
         }
     });
     let mut text = format!(
-        "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > crates/surveillance/src/detectors/slow/table.in`\n"
+        "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > \
+            crates/surveillance/src/detectors/slow/table.in`\n"
     );
     for (limit, found) in limits.iter().zip(found).filter(|(_, found)| *found >= 20) {
         let _ = writeln!(text, "    ({limit:.1}, {:.4e}),", found as f64 / years);
@@ -147,7 +182,10 @@ fn for_each_in_control(size: &Size, topics: u64, first_seed: u64, mut look: impl
         for seed in first_seed..first_seed + topics {
             let means = panels::spread_of_means(REGIONS, seed);
             let days = size.days + WARM_UP;
-            look(&drawn(&PanelSpec { days, generator, means, growth_per_week: 0.0, outbreak: None }, seed));
+            look(&drawn(
+                &PanelSpec { days, generator, means, growth_per_week: 0.0, outbreak: None },
+                seed,
+            ));
             steps.inc(1);
         }
     }

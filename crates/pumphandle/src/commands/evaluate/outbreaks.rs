@@ -1,4 +1,5 @@
-//! Outbreaks: which method catches more of them at equal false episodes, and what people hear of them after their budget.
+//! Outbreaks: which method catches more of them at equal false episodes, and what people hear of
+//! them after their budget.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,7 +63,8 @@ pub(super) struct Scores {
     calm_years: f64,
     /// The default last.
     methods: Vec<Score>,
-    /// By kind of outbreak: the onset, and the default's first alarm at the operating threshold, judged hourly.
+    /// By kind of outbreak: the onset, and the default's first alarm at the operating threshold,
+    /// judged hourly.
     alarms: BTreeMap<&'static str, Vec<(usize, Option<Look>)>>,
 }
 
@@ -78,15 +80,26 @@ struct Told {
 pub(super) fn scores(size: &Size, seed: u64) -> Result<Scores, Failure> {
     let methods: Vec<(&'static str, Option<Method>)> = CLASSICS
         .iter()
-        .map(|name| Ok((*name, Some(Method::parse(name, &[]).map_err(|why| Failure::usage(why.to_string(), String::new()))?))))
+        .map(|name| {
+            Ok((
+                *name,
+                Some(
+                    Method::parse(name, &[])
+                        .map_err(|why| Failure::usage(why.to_string(), String::new()))?,
+                ),
+            ))
+        })
         .chain([Ok((DEFAULT, None))])
         .collect::<Result<_, Failure>>()?;
-    let looks = |panel: &Panel, method: &Option<Method>, schedule: Schedule, regions: usize| match method {
-        Some(method) => panel.looks_of(method, schedule, regions),
-        None => panel.looks(schedule, regions),
-    };
-    let background: Vec<(&'static str, Generator)> =
-        Generator::ALL.into_iter().filter(|(name, generator)| !generator.has_events() && *name != "dead-feed").collect();
+    let looks =
+        |panel: &Panel, method: &Option<Method>, schedule: Schedule, regions: usize| match method {
+            Some(method) => panel.looks_of(method, schedule, regions),
+            None => panel.looks(schedule, regions),
+        };
+    let background: Vec<(&'static str, Generator)> = Generator::ALL
+        .into_iter()
+        .filter(|(name, generator)| !generator.has_events() && *name != "dead-feed")
+        .collect();
     let rises: u64 = background.len() as u64 * size.means.len() as u64 * Rise::ALL.len() as u64;
     let steps = bar(background.len() as u64 * size.calm + rises);
     // One threshold for each method, over all calm panels together.
@@ -96,7 +109,13 @@ pub(super) fn scores(size: &Size, seed: u64) -> Result<Scores, Failure> {
         for nth in 0..size.calm {
             let seed = seed + 40_000 + nth;
             let means = panels::spread_of_means(10, seed);
-            let spec = PanelSpec { days: size.days + WARM_UP, generator: *generator, means, growth_per_week: 0.0, outbreak: None };
+            let spec = PanelSpec {
+                days: size.days + WARM_UP,
+                generator: *generator,
+                means,
+                growth_per_week: 0.0,
+                outbreak: None,
+            };
             let panel = drawn(&spec, seed);
             let schedule = Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: EVERY };
             for (of_method, (_, method)) in calm.iter_mut().zip(&methods) {
@@ -122,28 +141,49 @@ pub(super) fn scores(size: &Size, seed: u64) -> Result<Scores, Failure> {
                 let cell: Cell = (rise_name, generator_name, (mean * 100.0) as u64);
                 for nth in 0..size.outbreaks {
                     let seed = seed + 50_000 + nth;
-                    let onset = (WARM_UP + 7 + nth as usize % 7) * HOURS + (nth as usize * 5) % HOURS;
+                    let onset =
+                        (WARM_UP + 7 + nth as usize % 7) * HOURS + (nth as usize * 5) % HOURS;
                     let mut means = vec![*mean; 3];
                     means.extend(panels::spread_of_means(7, seed));
                     let days = WARM_UP + 17 + rise.length() / HOURS;
-                    let spec = PanelSpec { days, generator: *generator, means, growth_per_week: 0.0, outbreak: Some((rise, onset)) };
+                    let spec = PanelSpec {
+                        days,
+                        generator: *generator,
+                        means,
+                        growth_per_week: 0.0,
+                        outbreak: Some((rise, onset)),
+                    };
                     let panel = drawn(&spec, seed);
                     let within = IN_TIME.max(rise.length());
                     // Of neighbours any of the three will do.
                     let regions = if rise == Rise::Neighbours { 3 } else { 1 };
-                    let schedule = Schedule { from: onset + EVERY, to: onset + within + 1, every: EVERY };
-                    for (((_, method), threshold), score) in methods.iter().zip(&thresholds).zip(&mut scores.methods) {
+                    let schedule =
+                        Schedule { from: onset + EVERY, to: onset + within + 1, every: EVERY };
+                    for (((_, method), threshold), score) in
+                        methods.iter().zip(&thresholds).zip(&mut scores.methods)
+                    {
                         let looks = looks(&panel, method, schedule, regions);
-                        let first = looks.iter().filter_map(|looks| caught(looks, *threshold, onset, within)).map(|look| look.end).min();
+                        let first = looks
+                            .iter()
+                            .filter_map(|looks| caught(looks, *threshold, onset, within))
+                            .map(|look| look.end)
+                            .min();
                         let delay = first.map_or(within, |end| end - onset);
-                        let trial = Trial { in_time: first.is_some() && delay <= IN_TIME, delay: delay as f64 };
+                        let trial = Trial {
+                            in_time: first.is_some() && delay <= IN_TIME,
+                            delay: delay as f64,
+                        };
                         score.cells.entry(cell).or_default().push(trial);
                     }
                     if nth < BUDGETED {
-                        let hourly = Schedule { from: onset + 1, to: onset + IN_TIME + 1, every: 1 };
+                        let hourly =
+                            Schedule { from: onset + 1, to: onset + IN_TIME + 1, every: 1 };
                         let least = -operating_p().ln();
                         let looks = panel.looks(hourly, regions);
-                        let first = looks.iter().filter_map(|looks| caught(looks, least, onset, IN_TIME)).min_by_key(|look| look.end);
+                        let first = looks
+                            .iter()
+                            .filter_map(|looks| caught(looks, least, onset, IN_TIME))
+                            .min_by_key(|look| look.end);
                         scores.alarms.entry(rise_name).or_default().push((onset, first));
                     }
                 }
@@ -183,13 +223,21 @@ fn told(first: Option<Look>, onset: usize, year: &NullYear, begins: usize) -> To
 /// False alerts that leave at once in a null year, a week.
 fn at_once_a_week(year: &NullYear) -> f64 {
     let mut budget = Budget::new(PER_WEEK, 0);
-    let at_once = year.episodes.iter().filter(|(hour, p)| is_rare(*p) || budget.take(PER_WEEK, micros(*hour))).count();
+    let at_once = year
+        .episodes
+        .iter()
+        .filter(|(hour, p)| is_rare(*p) || budget.take(PER_WEEK, micros(*hour)))
+        .count();
     at_once as f64 / (year.hours as f64 / (7 * HOURS) as f64)
 }
 
 /// Mean of the cells' means, with an interval from what varies within cells.
 fn stratified(cells: &Cells, of: impl Fn(&Cell) -> bool, number: impl Fn(&Trial) -> f64) -> Mean {
-    let means: Vec<(f64, f64)> = cells.iter().filter(|(cell, _)| of(cell)).map(|(_, trials)| within(trials.iter().map(&number))).collect();
+    let means: Vec<(f64, f64)> = cells
+        .iter()
+        .filter(|(cell, _)| of(cell))
+        .map(|(_, trials)| within(trials.iter().map(&number)))
+        .collect();
     let n = means.len().max(1) as f64;
     let value = means.iter().map(|(mean, _)| mean).sum::<f64>() / n;
     let variance = means.iter().map(|(_, variance)| variance).sum::<f64>() / (n * n);
@@ -226,10 +274,14 @@ impl Scores {
         let cells = own.len();
         let each = own.values().next().map_or(0, Vec::len);
         let mut text = format!(
-            "## Outbreaks caught, at equal false episodes\n\nProbability of detection within {IN_TIME} h, each method at the threshold of \
-             its own score that gives {:.2} false episodes a series and year on the same calm panels ({:.0} series-years), all looking \
-             every {EVERY} h. {cells} cells (kinds of outbreak × generators × means of 0.05 to 200 a day) of {each} outbreaks, with 95 % \
-             intervals; *less* is how much less than the default, outbreak by outbreak. Delay in hours: what is never caught counts as \
+            "## Outbreaks caught, at equal false episodes\n\nProbability of detection within \
+                {IN_TIME} h, each method at the threshold of \
+             its own score that gives {:.2} false episodes a series and year on the same calm \
+             panels ({:.0} series-years), all looking \
+             every {EVERY} h. {cells} cells (kinds of outbreak × generators × means of 0.05 to 200 \
+             a day) of {each} outbreaks, with 95 % \
+             intervals; *less* is how much less than the default, outbreak by outbreak. Delay in \
+             hours: what is never caught counts as \
              caught at the outbreak's end.\n\n| method | all | less than `{DEFAULT}` |",
             self.false_a_year, self.calm_years
         );
@@ -244,28 +296,46 @@ impl Scores {
             let _ = write!(text, "| {method} | {value:.3} ± {give_or_take:.3} |");
             let differences: Vec<(f64, f64)> = cells
                 .iter()
-                .filter_map(|(cell, trials)| Some(own.get(cell)?.iter().zip(trials).map(|(own, other)| in_time(own) - in_time(other))))
+                .filter_map(|(cell, trials)| {
+                    Some(
+                        own.get(cell)?
+                            .iter()
+                            .zip(trials)
+                            .map(|(own, other)| in_time(own) - in_time(other)),
+                    )
+                })
                 .map(within)
                 .collect();
             let n = differences.len().max(1) as f64;
             let less = differences.iter().map(|(mean, _)| mean).sum::<f64>() / n;
-            let interval = 1.96 * (differences.iter().map(|(_, variance)| variance).sum::<f64>()).sqrt() / n;
+            let interval =
+                1.96 * (differences.iter().map(|(_, variance)| variance).sum::<f64>()).sqrt() / n;
             match *method == DEFAULT {
                 true => text.push_str(" |"),
                 false => drop(write!(text, " {less:.3} ± {interval:.3} |")),
             }
             for (name, _) in Rise::ALL {
-                let _ = write!(text, " {:.2} |", stratified(cells, |cell| cell.0 == name, in_time).value);
+                let _ = write!(
+                    text,
+                    " {:.2} |",
+                    stratified(cells, |cell| cell.0 == name, in_time).value
+                );
             }
-            let _ = writeln!(text, " {:.0} |", stratified(cells, |_| true, |trial| trial.delay).value);
+            let _ =
+                writeln!(text, " {:.0} |", stratified(cells, |_| true, |trial| trial.delay).value);
         }
         text + &self.lost(own)
     }
 
     /// Cells in which a classic clearly catches more.
     fn lost(&self, own: &Cells) -> String {
-        let mut text = format!("\nCells where a classic catches more by {CLEARLY} or more (method: its share, the default's):\n\n");
-        let mean = |trials: &[Trial]| trials.iter().map(in_time).sum::<f64>() / (trials.len() as f64).max(1.0);
+        let mut text = format!(
+            "\nCells where a classic catches more by {CLEARLY} or more (method: its share, the \
+                default's):\n\n"
+        );
+        let mean = |trials: &[Trial]| {
+            trials.iter().map(in_time).sum::<f64>() / (trials.len() as f64).max(1.0)
+        };
         let mut lost = 0;
         for (cell, trials) in own {
             let ours = mean(trials);
@@ -305,27 +375,43 @@ impl Scores {
             }
         }
         let mut text = format!(
-            "## What people hear of them\n\nThe default at the operating threshold, judged hourly, in an installation of {SERIES} series in \
-             which the null year's false episodes ask for tokens too: {PER_WEEK} a week, at most {} at a time; what is rarer than a year \
-             needs none; without a token an alert waits for the daily digest. Of the false ones {:.2} a week leave at once. Shares within \
+            "## What people hear of them\n\nThe default at the operating threshold, judged hourly, \
+                in an installation of {SERIES} series in \
+             which the null year's false episodes ask for tokens too: {PER_WEEK} a week, at most \
+             {} at a time; what is rarer than a year \
+             needs none; without a token an alert waits for the daily digest. Of the false ones \
+             {:.2} a week leave at once. Shares within \
              {IN_TIME} h of the onset, mean hours of those that are caught.\n\n\
-             | outbreak | caught | told at once | told at all | hours to the alarm | hours until told |\n|---|---|---|---|---|---|\n",
+             | outbreak | caught | told at once | told at all | hours to the alarm | hours until \
+             told |\n|---|---|---|---|---|---|\n",
             notify::plan::BURST,
             at_once_a_week(year)
         );
         let all: Vec<Told> = by_kind.values().flatten().copied().collect();
-        for (name, told) in by_kind.iter().map(|(name, told)| (*name, told)).chain([("all", &all)]) {
-            let share = |of: &dyn Fn(&Told) -> bool| told.iter().filter(|told| of(told)).count() as f64 / (told.len() as f64).max(1.0);
+        for (name, told) in by_kind.iter().map(|(name, told)| (*name, told)).chain([("all", &all)])
+        {
+            let share = |of: &dyn Fn(&Told) -> bool| {
+                told.iter().filter(|told| of(told)).count() as f64 / (told.len() as f64).max(1.0)
+            };
             let in_time = |hours: f64| hours <= IN_TIME as f64;
-            let at_once = share(&|told| told.told.is_some_and(|(hours, at_once)| at_once && in_time(hours)));
+            let at_once =
+                share(&|told| told.told.is_some_and(|(hours, at_once)| at_once && in_time(hours)));
             let at_all = share(&|told| told.told.is_some_and(|(hours, _)| in_time(hours)));
             let mean = |of: &dyn Fn(&Told) -> Option<f64>| {
                 let hours: Vec<f64> = told.iter().filter_map(of).collect();
-                if hours.is_empty() { "-".to_owned() } else { format!("{:.1}", Mean::of(&hours).value) }
+                if hours.is_empty() {
+                    "-".to_owned()
+                } else {
+                    format!("{:.1}", Mean::of(&hours).value)
+                }
             };
-            let (alarm, heard) = (mean(&|told| told.alarm), mean(&|told| told.told.map(|(hours, _)| hours)));
+            let (alarm, heard) =
+                (mean(&|told| told.alarm), mean(&|told| told.told.map(|(hours, _)| hours)));
             let caught = share(&|told| told.alarm.is_some());
-            let _ = writeln!(text, "| {name} | {caught:.2} | {at_once:.2} | {at_all:.2} | {alarm} | {heard} |");
+            let _ = writeln!(
+                text,
+                "| {name} | {caught:.2} | {at_once:.2} | {at_all:.2} | {alarm} | {heard} |"
+            );
         }
         text
     }
@@ -334,31 +420,57 @@ impl Scores {
         let (left, right, row) = (160.0, 640.0, 26.0);
         let height = row * self.methods.len() as f64 + 60.0;
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-             <title>Probability of detection within 48 h at equal false episodes</title>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{height}\" \
+                font-family=\"sans-serif\" font-size=\"13\">\n\
+             <title>Probability of detection within 48 h at equal false episodes</title>\n<rect \
+             width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         );
         let x = |value: f64| left + (right - left) * value;
         for tenth in (0..=10).step_by(2) {
             let at = x(f64::from(tenth) / 10.0);
-            let _ = writeln!(svg, "<line x1=\"{at}\" x2=\"{at}\" y1=\"10\" y2=\"{}\" stroke=\"#ddd\"/>", height - 40.0);
-            let _ = writeln!(svg, "<text x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{}</text>", height - 22.0, f64::from(tenth) / 10.0);
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{at}\" x2=\"{at}\" y1=\"10\" y2=\"{}\" stroke=\"#ddd\"/>",
+                height - 40.0
+            );
+            let _ = writeln!(
+                svg,
+                "<text x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                height - 22.0,
+                f64::from(tenth) / 10.0
+            );
         }
         for (nth, Score { method, cells, .. }) in self.best_first().into_iter().enumerate() {
             let Mean { value: mean, give_or_take } = stratified(cells, |_| true, in_time);
             let (low, high) = ((mean - give_or_take).max(0.0), (mean + give_or_take).min(1.0));
             let y = 24.0 + row * nth as f64;
             let colour = if method == &DEFAULT { "#b00020" } else { "#345" };
-            let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{method}</text>", left - 8.0, y + 4.0);
             let _ = writeln!(
                 svg,
-                "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{method}</text>",
+                left - 8.0,
+                y + 4.0
+            );
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y}\" y2=\"{y}\" stroke=\"{colour}\" \
+                    stroke-width=\"2\"/>",
                 x(low),
                 x(high)
             );
-            let _ = writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"4\" fill=\"{colour}\"/>", x(mean));
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"4\" fill=\"{colour}\"/>",
+                x(mean)
+            );
         }
         let label = "probability of detection within 48 h";
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{label}</text>\n</svg>", x(0.5), height - 5.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{label}</text>\n</svg>",
+            x(0.5),
+            height - 5.0
+        );
         svg
     }
 }

@@ -1,6 +1,7 @@
 //! `topics emerging`: tags that a topic may lack, from files of posts or from the retained stream.
 //!
-//! The same intake as `replay` makes posts of lines, so what is counted here is what would be counted there.
+//! The same intake as `replay` makes posts of lines, so what is counted here is what would be
+//! counted there.
 //! Nothing is kept: the table is made anew from the posts whenever it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,16 +33,25 @@ const AUTHOR_EPOCH: Micros = 73_000 * DAY;
 pub(super) fn run(config: &Config, args: &cli::Emerging) -> Result<(), Failure> {
     let wanted = args.topic.as_deref().map(|id| super::topic(config, id)).transpose()?;
     if wanted.is_some_and(|topic| topic.kind == Kind::Sensitive) {
-        let message = format!("`{}` is sensitive: what stands beside it is told to nobody", wanted.map_or("", |topic| &topic.id));
+        let message = format!(
+            "`{}` is sensitive: what stands beside it is told to nobody",
+            wanted.map_or("", |topic| &topic.id)
+        );
         return Err(Failure::usage(message, "see docs/privacy.md"));
     }
     if !(args.lift_min.is_finite() && args.lift_min >= 1.0) {
-        return Err(Failure::usage(format!("`--lift-min {}` is less than 1", args.lift_min), "1 is chance; the default is 3"));
+        return Err(Failure::usage(
+            format!("`--lift-min {}` is less than 1", args.lift_min),
+            "1 is chance; the default is 3",
+        ));
     }
     let memory_max = match &args.memory_max {
-        Some(text) => {
-            config::size(text).ok_or_else(|| Failure::usage(format!("`--memory-max {text}` is not a size"), "write `512MiB` or `2GB`"))?
-        }
+        Some(text) => config::size(text).ok_or_else(|| {
+            Failure::usage(
+                format!("`--memory-max {text}` is not a size"),
+                "write `512MiB` or `2GB`",
+            )
+        })?,
         None => config.limits.memory_max,
     };
     let from = export::instant("--from", &args.from)?.unwrap_or(Micros::MIN);
@@ -55,7 +65,10 @@ pub(super) fn run(config: &Config, args: &cli::Emerging) -> Result<(), Failure> 
     }
     let known = Known::of(config);
     let tags = taken.emerging.tags(args.lift_min, |topic, written| known.counts(topic, written));
-    super::print(&written(tags.iter().filter(|tag| wanted.is_none_or(|topic| topic.id == tag.topic)), args.json)?)
+    super::print(&written(
+        tags.iter().filter(|tag| wanted.is_none_or(|topic| topic.id == tag.topic)),
+        args.json,
+    )?)
 }
 
 struct Taken {
@@ -74,9 +87,18 @@ impl Taken {
         }
         self.emerging.take(post);
         self.posts += 1;
-        if self.posts.is_multiple_of(POSTS_A_LOOK) && monitor::resident_bytes().is_some_and(|held| held > self.memory_max) {
-            let message = format!("stopped after {} posts: more than {} MiB held", self.posts, self.memory_max >> 20);
-            return Err(anyhow::anyhow!("{message}\nhint: raise `--memory-max`, or take fewer days with `--from` and `--to`").into());
+        if self.posts.is_multiple_of(POSTS_A_LOOK)
+            && monitor::resident_bytes().is_some_and(|held| held > self.memory_max)
+        {
+            let message = format!(
+                "stopped after {} posts: more than {} MiB held",
+                self.posts,
+                self.memory_max >> 20
+            );
+            return Err(anyhow::anyhow!(
+                "{message}\nhint: raise `--memory-max`, or take fewer days with `--from` and `--to`"
+            )
+            .into());
         }
         Ok(())
     }
@@ -84,9 +106,13 @@ impl Taken {
 
 fn take_files(config: &Config, files: &[String], taken: &mut Taken) -> Result<(), Failure> {
     let feeds = vec![FeedSetting::new("files", true)];
-    let settings = Settings { partitions: 1, feeds, author_epoch: AUTHOR_EPOCH, ..config.settings() };
+    let settings =
+        Settings { partitions: 1, feeds, author_epoch: AUTHOR_EPOCH, ..config.settings() };
     let line_bytes_max = config.limits.line_bytes;
-    let mut reader = FileReader::open(FileSettings { line_bytes_max, ..FileSettings::new(files.to_vec()) }, None)?;
+    let mut reader = FileReader::open(
+        FileSettings { line_bytes_max, ..FileSettings::new(files.to_vec()) },
+        None,
+    )?;
     let mut intake = replay::intake(config, &settings, false);
     let (mut lines, mut rejected) = (0_u64, 0_u64);
     let failure = replay::each_batch(&mut reader, |batch| {
@@ -112,7 +138,10 @@ fn take_log(config: &Config, taken: &mut Taken) -> Result<(), Failure> {
     let folder = &config.journal.data;
     if !folder.exists() {
         let message = format!("there is no data folder `{}` yet", folder.display());
-        return Err(Failure::usage(message, "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`"));
+        return Err(Failure::usage(
+            message,
+            "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`",
+        ));
     }
     let journal = LocalJournal::open(folder, config.journal.partitions, Options::default())?;
     for partition in 0..journal.partitions(Stream::Posts) {
@@ -134,24 +163,43 @@ struct Known<'config> {
 
 impl<'config> Known<'config> {
     fn of(config: &'config Config) -> Known<'config> {
-        let keys = |topic: &Topic| topic.exclude_tags.iter().map(|entry| fold(&entry.text)).collect();
-        let excluded = config.topics.lexicon.topics().iter().map(|topic| (topic.id.as_str(), keys(topic))).collect();
+        let keys =
+            |topic: &Topic| topic.exclude_tags.iter().map(|entry| fold(&entry.text)).collect();
+        let excluded = config
+            .topics
+            .lexicon
+            .topics()
+            .iter()
+            .map(|topic| (topic.id.as_str(), keys(topic)))
+            .collect();
         Known { config, excluded }
     }
 
     /// Whether the topic counts by this tag, is excluded by it, or the tag is a sensitive topic's.
     fn counts(&self, topic: &str, written: &str) -> bool {
-        let reading = self.config.topics.lexicon.read(None, &[written], &[], self.config.topics.segment);
+        let reading =
+            self.config.topics.lexicon.read(None, &[written], &[], self.config.topics.segment);
         let excluded = self.excluded.get(topic).is_some_and(|keys| keys.contains(&fold(written)));
         excluded || reading.tags.is_empty() || reading.topics.iter().any(|hit| hit.id == topic)
     }
 }
 
-fn written<'tag>(tags: impl Iterator<Item = &'tag EmergingTag>, json: bool) -> Result<String, Failure> {
+fn written<'tag>(
+    tags: impl Iterator<Item = &'tag EmergingTag>,
+    json: bool,
+) -> Result<String, Failure> {
     let mut lines = Vec::new();
     if json {
         for tag in tags {
-            let EmergingTag { topic, key, accounts, topic_accounts, key_accounts, all_accounts, .. } = tag;
+            let EmergingTag {
+                topic,
+                key,
+                accounts,
+                topic_accounts,
+                key_accounts,
+                all_accounts,
+                ..
+            } = tag;
             let lift = (tag.lift * 100.0).round() / 100.0;
             let line = json!({
                 "topic": topic, "tag": key, "accounts": accounts, "topic_accounts": topic_accounts, "tag_accounts": key_accounts,
@@ -162,11 +210,28 @@ fn written<'tag>(tags: impl Iterator<Item = &'tag EmergingTag>, json: bool) -> R
         }
     } else {
         let mut csv = csv::Writer::from_writer(&mut lines);
-        csv.write_record(["topic", "tag", "accounts", "topic_accounts", "tag_accounts", "all_accounts", "lift"])?;
+        csv.write_record([
+            "topic",
+            "tag",
+            "accounts",
+            "topic_accounts",
+            "tag_accounts",
+            "all_accounts",
+            "lift",
+        ])?;
         for tag in tags {
-            let counts = [tag.accounts, tag.topic_accounts, tag.key_accounts, tag.all_accounts].map(|count| count.to_string());
+            let counts = [tag.accounts, tag.topic_accounts, tag.key_accounts, tag.all_accounts]
+                .map(|count| count.to_string());
             let [accounts, of_topic, of_tag, all] = &counts;
-            csv.write_record([&tag.topic, &tag.key, accounts, of_topic, of_tag, all, &format!("{:.2}", tag.lift)])?;
+            csv.write_record([
+                &tag.topic,
+                &tag.key,
+                accounts,
+                of_topic,
+                of_tag,
+                all,
+                &format!("{:.2}", tag.lift),
+            ])?;
         }
         csv.flush()?;
     }

@@ -61,17 +61,26 @@ impl<'a> Life<'a> {
     }
 
     /// By settings that stand in the log already.
-    pub(crate) fn of(journal: &'a dyn Journal, config: &'a Config, settings: &Settings, hands: Hands) -> Life<'a> {
+    pub(crate) fn of(
+        journal: &'a dyn Journal,
+        config: &'a Config,
+        settings: &Settings,
+        hands: Hands,
+    ) -> Life<'a> {
         let clock = hands.clock();
         clock.now();
         let keys = Keys::open(journal, config).unwrap();
-        let around = Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
+        let around =
+            Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
         let intake = intake(config, settings, &keys, 0);
-        let mut ingest = Ingest::start(journal, config, settings, &keys, Vec::new(), around).unwrap();
+        let mut ingest =
+            Ingest::start(journal, config, settings, &keys, Vec::new(), around).unwrap();
         let name = config.feeds[0].name.clone();
         let meters = Meters::of(&ingest.around.metrics, &name);
         let progress = Progress::live(&name, 1, config.ingest.outage_hold);
-        ingest.feeds.push(Running { live: true, ..Running::of(name, 1, Source::None, progress, meters) });
+        ingest
+            .feeds
+            .push(Running { live: true, ..Running::of(name, 1, Source::None, progress, meters) });
         let mut life = Life { hands, ingest, intake, clock, lines: 0, last: None };
         life.connected();
         life
@@ -85,7 +94,11 @@ impl<'a> Life<'a> {
             self.ingest.message(0, Message::Ahead { by });
         }
         self.last = outcome.arrival().or(self.last);
-        let cursor = jetstream::Cursor { host: "h".into(), sequence: None, stamp: self.last.unwrap_or_default() };
+        let cursor = jetstream::Cursor {
+            host: "h".into(),
+            sequence: None,
+            stamp: self.last.unwrap_or_default(),
+        };
         self.ingest.message(0, Message::Line { outcome, cursor: Cursor::Jetstream(cursor) });
     }
 

@@ -10,14 +10,16 @@ use crate::monitor;
 /// What is counted of one feed, from 0 on.
 pub(super) struct Meters {
     pub(super) accepted: web::Counter,
-    /// Posts made, those of them that have a place, and those that went out while theirs was still asked for.
+    /// Posts made, those of them that have a place, and those that went out while theirs was still
+    /// asked for.
     pub(super) creates: web::Counter,
     pub(super) located: web::Counter,
     pub(super) by_coordinates: web::Counter,
     pub(super) pending: web::Counter,
     /// Posts appended once more, with the answer about their author's profile.
     pub(super) resent: web::Counter,
-    /// Posts of the authors that stand for all where profiles are asked, and those of them that have a place.
+    /// Posts of the authors that stand for all where profiles are asked, and those of them that
+    /// have a place.
     pub(super) sampled: web::Counter,
     pub(super) sampled_located: web::Counter,
     pub(super) ignored: web::Counter,
@@ -40,19 +42,43 @@ impl Meters {
             monitor::rejects(metrics, feed, reason);
         }
         Meters {
-            accepted: counter("pumphandle_posts_read_total", "Posts, deletions and removals read and appended."),
+            accepted: counter(
+                "pumphandle_posts_read_total",
+                "Posts, deletions and removals read and appended.",
+            ),
             creates: counter("pumphandle_posts_made_total", "Posts made, of all that were read."),
-            located: counter("pumphandle_posts_located_total", "Posts made that have a place, be it by a later answer."),
-            by_coordinates: counter("pumphandle_posts_by_coordinates_total", "Posts made that have a place by their coordinates."),
-            pending: counter("pumphandle_posts_pending_total", "Posts that went out while their author's profile was still asked for."),
-            resent: counter("pumphandle_posts_resent_total", "Posts appended once more with the answer about their author's profile."),
-            sampled: counter("pumphandle_posts_sampled_total", "Posts made by authors in the sample whose profiles are asked."),
+            located: counter(
+                "pumphandle_posts_located_total",
+                "Posts made that have a place, be it by a later answer.",
+            ),
+            by_coordinates: counter(
+                "pumphandle_posts_by_coordinates_total",
+                "Posts made that have a place by their coordinates.",
+            ),
+            pending: counter(
+                "pumphandle_posts_pending_total",
+                "Posts that went out while their author's profile was still asked for.",
+            ),
+            resent: counter(
+                "pumphandle_posts_resent_total",
+                "Posts appended once more with the answer about their author's profile.",
+            ),
+            sampled: counter(
+                "pumphandle_posts_sampled_total",
+                "Posts made by authors in the sample whose profiles are asked.",
+            ),
             sampled_located: counter(
                 "pumphandle_posts_sampled_located_total",
                 "Posts made by authors in the sample that have a place, be it by a later answer.",
             ),
-            ignored: counter("pumphandle_lines_ignored_total", "Lines understood and of no use, such as those of other collections."),
-            gaps: counter("pumphandle_feed_gaps_total", "Spans of arrivals that can't be had any more."),
+            ignored: counter(
+                "pumphandle_lines_ignored_total",
+                "Lines understood and of no use, such as those of other collections.",
+            ),
+            gaps: counter(
+                "pumphandle_feed_gaps_total",
+                "Spans of arrivals that can't be had any more.",
+            ),
             reconnects: counter("pumphandle_feed_reconnects_total", "Connections made again."),
             outages: counter(
                 "pumphandle_feed_outages_total",
@@ -62,13 +88,20 @@ impl Meters {
                 "pumphandle_feed_stamps_ahead_total",
                 "Lines stamped more than a minute ahead of our clock, which counts in their place.",
             ),
-            connected: gauge("pumphandle_feed_connected", "1 while the feed has a connection, or its file can be read."),
+            connected: gauge(
+                "pumphandle_feed_connected",
+                "1 while the feed has a connection, or its file can be read.",
+            ),
             failed: gauge("pumphandle_feed_failed", "1 if the feed is read no more, or not whole."),
             silent: gauge("pumphandle_feed_silent_seconds", "Seconds since the last event."),
-            lag: gauge("pumphandle_feed_lag_seconds", "How far the last line's stamp was behind our clock; negative where it was ahead."),
+            lag: gauge(
+                "pumphandle_feed_lag_seconds",
+                "How far the last line's stamp was behind our clock; negative where it was ahead.",
+            ),
             waited: gauge(
                 "pumphandle_feed_queue_messages_max",
-                "The most lines that have waited to be appended at once; `limits.queue` bounds them.",
+                "The most lines that have waited to be appended at once; `limits.queue` bounds \
+                    them.",
             ),
         }
     }

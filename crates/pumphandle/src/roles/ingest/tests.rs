@@ -40,10 +40,15 @@ fn claims(journal: &MemoryJournal) -> Vec<(Micros, FeedTick)> {
 
 fn config(folder: &tempfile::TempDir) -> Config {
     let data = folder.path().join("data");
-    crate::config::built_in(&[format!("journal.data={}", data.display()), "journal.partitions=1".to_owned()]).unwrap()
+    crate::config::built_in(&[
+        format!("journal.data={}", data.display()),
+        "journal.partitions=1".to_owned(),
+    ])
+    .unwrap()
 }
 
-/// What is claimed while the wall clock is wrong by `wrong` in `[100, until)`, with a line or only a sign of life each second.
+/// What is claimed while the wall clock is wrong by `wrong` in `[100, until)`, with a line or only
+/// a sign of life each second.
 fn claimed(wrong: Micros, until: i64, lines: bool) -> Vec<(Micros, FeedTick)> {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
@@ -62,9 +67,15 @@ fn claimed(wrong: Micros, until: i64, lines: bool) -> Vec<(Micros, FeedTick)> {
 
 #[test]
 fn two_days_ahead_for_two_seconds_is_claimed_by_no_tick() {
-    for (wrong, lines) in [(2 * DAY, true), (2 * DAY, false), (-2 * DAY, true), (365 * DAY, false)] {
+    for (wrong, lines) in [(2 * DAY, true), (2 * DAY, false), (-2 * DAY, true), (365 * DAY, false)]
+    {
         let claims = claimed(wrong, 102, lines);
-        assert!(claims.iter().all(|(_, claim)| claim.reached <= T + 401 * SECOND && claim.span == Span::Covered), "{wrong}");
+        assert!(
+            claims
+                .iter()
+                .all(|(_, claim)| claim.reached <= T + 401 * SECOND && claim.span == Span::Covered),
+            "{wrong}"
+        );
         // They wait until both clocks have agreed for a minute, then go on to where they would be.
         let at: Vec<i64> = claims.iter().map(|(at, _)| (at - T) / SECOND).collect();
         assert!(at.iter().all(|at| !(102..160).contains(at)), "{wrong}: {at:?}");
@@ -115,16 +126,22 @@ fn an_outage_is_held_and_then_silent_by_the_time_that_passes() {
         life.second_passes();
     }
     let claims = claims(&journal);
-    let silent: Vec<&FeedTick> = claims.iter().map(|(_, claim)| claim).filter(|claim| claim.span == Span::Silent).collect();
+    let silent: Vec<&FeedTick> =
+        claims.iter().map(|(_, claim)| claim).filter(|claim| claim.span == Span::Silent).collect();
     // 600 seconds after the last sign of life, whatever the wall says.
     assert!((380..400).contains(&silent.len()), "{}", silent.len());
-    assert!(claims.iter().all(|(_, claim)| claim.span == Span::Silent || claim.reached <= T + 5 * SECOND));
+    assert!(
+        claims
+            .iter()
+            .all(|(_, claim)| claim.span == Span::Silent || claim.reached <= T + 5 * SECOND)
+    );
 }
 
 #[test]
 fn an_outage_is_said_twice_and_repeated_more_and_more_rarely() {
     let mut said = Repeated::default();
-    let due = |said: &mut Repeated, second: i64| said.due(Now { wall: 0, monotonic: second * SECOND });
+    let due =
+        |said: &mut Repeated, second: i64| said.due(Now { wall: 0, monotonic: second * SECOND });
     let seconds: Vec<i64> = (0..10_000).filter(|second| due(&mut said, *second)).collect();
     assert_eq!(seconds, [0, 60, 180, 420, 900, 1_860, 3_780, 7_620]);
     assert!(due(&mut said, 1_000_000), "after a long time it is news");
@@ -134,8 +151,14 @@ fn an_outage_is_said_twice_and_repeated_more_and_more_rarely() {
 fn what_waits_to_be_appended_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("posts.ndjson");
-    let lines: String =
-        (0..3_000).map(|n| format!("{{\"id\":\"{n}\",\"author\":\"a{n}\",\"created_at\":{}}}\n", T / SECOND + n / 10)).collect();
+    let lines: String = (0..3_000)
+        .map(|n| {
+            format!(
+                "{{\"id\":\"{n}\",\"author\":\"a{n}\",\"created_at\":{}}}\n",
+                T / SECOND + n / 10
+            )
+        })
+        .collect();
     std::fs::write(&path, lines).unwrap();
     for (bytes, least, most) in [(2 << 10, 512, 4 << 10), (1 << 20, 64 << 10, 2 << 20)] {
         let mut config = config(&folder);
@@ -158,7 +181,12 @@ fn a_feed_exports_rejects_and_gaps_before_the_first() {
     let text = metrics.render();
     for reason in RejectReason::ALL {
         let name = reason.name();
-        assert!(text.contains(&format!("\npumphandle_rejects_total{{feed=\"bluesky\",reason=\"{name}\"}} 0\n")), "{name}: {text}");
+        assert!(
+            text.contains(&format!(
+                "\npumphandle_rejects_total{{feed=\"bluesky\",reason=\"{name}\"}} 0\n"
+            )),
+            "{name}: {text}"
+        );
     }
     assert!(text.contains("\npumphandle_feed_gaps_total{feed=\"bluesky\"} 0\n"), "{text}");
 }

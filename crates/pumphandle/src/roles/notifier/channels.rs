@@ -1,4 +1,5 @@
-//! Channels ready to send: the mail server, secrets of webhooks, certificates. Everything that a file holds is read and checked here,
+//! Channels ready to send: the mail server, secrets of webhooks, certificates. Everything that a
+//! file holds is read and checked here,
 //! before anything is sent.
 
 use std::collections::BTreeMap;
@@ -31,7 +32,8 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// Reads passwords, secrets and certificates; the first mistake names the file and the subscription.
+    /// Reads passwords, secrets and certificates; the first mistake names the file and the
+    /// subscription.
     pub(crate) fn of(config: &Config, simulated: bool) -> anyhow::Result<Channels> {
         let (channels, mut mistakes) = Channels::read(&config.notify, simulated);
         match mistakes.is_empty() {
@@ -44,7 +46,8 @@ impl Channels {
     pub(crate) fn problems(config: &Config) -> Vec<Problem> {
         let (_, mistakes) = Channels::read(&config.notify, false);
         let problem = |(file, message): (String, String)| {
-            Problem::new(&Place::WholeFile { file }, message).hint("`run` reads it before anything is served, and ends without it")
+            Problem::new(&Place::WholeFile { file }, message)
+                .hint("`run` reads it before anything is served, and ends without it")
         };
         mistakes.into_iter().map(problem).collect()
     }
@@ -52,7 +55,9 @@ impl Channels {
     /// What can be read, and a file and message for each mistake.
     fn read(notify: &Notify, simulated: bool) -> (Channels, Vec<(String, String)>) {
         let mut mistakes = Vec::new();
-        let mut wrong = |file: &Path, error: anyhow::Error| mistakes.push((file.display().to_string(), format!("{error:#}")));
+        let mut wrong = |file: &Path, error: anyhow::Error| {
+            mistakes.push((file.display().to_string(), format!("{error:#}")))
+        };
         let (mut pem, mut roots) = (None, Vec::new());
         if let Some(file) = &notify.roots_file {
             match read_roots(file) {
@@ -62,12 +67,19 @@ impl Channels {
         }
         let mut server = None;
         if let Some(mail) = &notify.mail {
-            let password = mail.password_file.as_deref().map(|file| stores::secret(file).map_err(|error| (file, error))).transpose();
+            let password = mail
+                .password_file
+                .as_deref()
+                .map(|file| stores::secret(file).map_err(|error| (file, error)))
+                .transpose();
             let password = password.unwrap_or_else(|(file, error)| {
                 wrong(file, error.context("the password of `[notify.mail]`"));
                 None
             });
-            let address = |text: &str| text.parse::<notify::Address>().with_context(|| format!("`{text}` is no mail address"));
+            let address = |text: &str| {
+                text.parse::<notify::Address>()
+                    .with_context(|| format!("`{text}` is no mail address"))
+            };
             match (address(&mail.from), mail.unsubscribe.as_deref().map(address).transpose()) {
                 (Ok(from), Ok(unsubscribe)) => {
                     server = Some(MailServer {
@@ -93,13 +105,17 @@ impl Channels {
             for file in secret_files {
                 match read_secret(file) {
                     Ok(secret) => read.push(secret),
-                    Err(error) => wrong(file, error.context(format!("subscription `{}`", subscription.name))),
+                    Err(error) => {
+                        wrong(file, error.context(format!("subscription `{}`", subscription.name)))
+                    }
                 }
             }
             secrets.insert(subscription.name.clone(), read);
         }
         let channels = Channels {
-            unsubscribes: server.as_ref().map(|server: &MailServer| server.unsubscribes().to_string()),
+            unsubscribes: server
+                .as_ref()
+                .map(|server: &MailServer| server.unsubscribes().to_string()),
             mail: server,
             secrets,
             reach: Reach { own_networks: notify.own_networks.clone(), roots },
@@ -128,15 +144,29 @@ impl Channels {
     }
 
     /// Sends a message to one recipient; channels that know only one ignore whom.
-    pub(super) fn send(&self, subscription: &Subscription, to: &str, message: &Message, now: Micros) -> Result<(), SendError> {
+    pub(super) fn send(
+        &self,
+        subscription: &Subscription,
+        to: &str,
+        message: &Message,
+        now: Micros,
+    ) -> Result<(), SendError> {
         match &subscription.channel {
             Channel::Mail { .. } => match &self.mail {
                 Some(server) => mail::send(server, to, message, now),
                 None => Err(SendError::Never { why: "there is no mail server".to_owned() }),
             },
             Channel::Webhook { url, .. } => {
-                let secrets = self.secrets.get(&subscription.name).map(Vec::as_slice).unwrap_or_default();
-                webhook::send(&self.reach, url, secrets, &message.id, &message.json.to_string(), now)
+                let secrets =
+                    self.secrets.get(&subscription.name).map(Vec::as_slice).unwrap_or_default();
+                webhook::send(
+                    &self.reach,
+                    url,
+                    secrets,
+                    &message.id,
+                    &message.json.to_string(),
+                    now,
+                )
             }
             Channel::Stdout | Channel::Feed | Channel::Alertmanager { .. } => {
                 let mut out = std::io::stdout().lock();
@@ -147,35 +177,63 @@ impl Channels {
         }
     }
 
-    /// Sends a test to everybody whom the subscription can reach, those not on duty and deputies too.
+    /// Sends a test to everybody whom the subscription can reach, those not on duty and deputies
+    /// too.
     pub(crate) fn test(&self, subscription: &Subscription, now: Micros) -> Vec<Tested> {
         let id = format!("{}-test-{}", subscription.name, now.div_euclid(1_000_000));
         let frame = self.frame(subscription);
-        let message = message::notice(&Notice::Test, &id, subscription.language, &subscription.zone, now, &frame);
-        let tested = |recipient: &str, result: Result<(), SendError>| Tested { recipient: recipient.to_owned(), outcome: outcome(result) };
+        let message = message::notice(
+            &Notice::Test,
+            &id,
+            subscription.language,
+            &subscription.zone,
+            now,
+            &frame,
+        );
+        let tested = |recipient: &str, result: Result<(), SendError>| Tested {
+            recipient: recipient.to_owned(),
+            outcome: outcome(result),
+        };
         match &subscription.channel {
             Channel::Mail { to } => {
-                let deputies = subscription.escalation.iter().flat_map(|escalation| &escalation.deputies);
+                let deputies =
+                    subscription.escalation.iter().flat_map(|escalation| &escalation.deputies);
                 let mut all: Vec<&String> = to.addresses.iter().chain(deputies).collect();
                 let mut seen = std::collections::BTreeSet::new();
                 all.retain(|address| seen.insert(*address));
-                all.into_iter().map(|address| tested(address, self.send(subscription, address, &message, now))).collect()
+                all.into_iter()
+                    .map(|address| tested(address, self.send(subscription, address, &message, now)))
+                    .collect()
             }
-            Channel::Webhook { url, .. } => vec![tested(&host(url), self.send(subscription, "", &message, now))],
+            Channel::Webhook { url, .. } => {
+                vec![tested(&host(url), self.send(subscription, "", &message, now))]
+            }
             Channel::Alertmanager { url } => {
-                let result = alertmanager::send(&self.reach, url, &alertmanager::test_body(&subscription.name, now));
+                let result = alertmanager::send(
+                    &self.reach,
+                    url,
+                    &alertmanager::test_body(&subscription.name, now),
+                );
                 vec![tested(&host(url), result)]
             }
             // A file that the page serves: it has an address, and nobody can refuse it.
             Channel::Feed => {
-                vec![tested(&format!("{}/feeds/{}.atom", self.page.as_deref().unwrap_or_default(), subscription.name), Ok(()))]
+                vec![tested(
+                    &format!(
+                        "{}/feeds/{}.atom",
+                        self.page.as_deref().unwrap_or_default(),
+                        subscription.name
+                    ),
+                    Ok(()),
+                )]
             }
             Channel::Stdout => vec![tested("stdout", self.send(subscription, "", &message, now))],
         }
     }
 }
 
-/// Whom what concerns the whole subscription goes to. Other channels than mail have one recipient, without a name.
+/// Whom what concerns the whole subscription goes to. Other channels than mail have one recipient,
+/// without a name.
 pub(super) fn recipients(subscription: &Subscription, now: Micros) -> Vec<String> {
     match &subscription.channel {
         Channel::Mail { to } => to.at(&subscription.zone, now),
@@ -184,7 +242,11 @@ pub(super) fn recipients(subscription: &Subscription, now: Micros) -> Vec<String
 }
 
 /// A subscription of a file or of the page.
-pub(crate) fn find(journal: Option<&dyn Journal>, config: &Config, name: &str) -> anyhow::Result<Option<Subscription>> {
+pub(crate) fn find(
+    journal: Option<&dyn Journal>,
+    config: &Config,
+    name: &str,
+) -> anyhow::Result<Option<Subscription>> {
     let of_files = &config.notify.subscriptions;
     if let Some(found) = of_files.iter().find(|subscription| subscription.name == name) {
         return Ok(Some(found.clone()));
@@ -209,15 +271,19 @@ fn outcome(result: Result<(), SendError>) -> TestOutcome {
 }
 
 fn read_roots(file: &Path) -> anyhow::Result<(Vec<u8>, Vec<notify::Certificate>)> {
-    let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-    let certificates =
-        Reach::certificates(&bytes).with_context(|| format!("`{}` of `notify.roots-file` holds no certificates as PEM", file.display()))?;
+    let bytes =
+        std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let certificates = Reach::certificates(&bytes).with_context(|| {
+        format!("`{}` of `notify.roots-file` holds no certificates as PEM", file.display())
+    })?;
     Ok((bytes, certificates))
 }
 
 fn read_secret(file: &Path) -> anyhow::Result<Secret> {
     let text = stores::secret(file)?;
-    Secret::parse(&text).with_context(|| format!("`{}` holds no `whsec_` and base64 of 24 to 64 bytes", file.display()))
+    Secret::parse(&text).with_context(|| {
+        format!("`{}` holds no `whsec_` and base64 of 24 to 64 bytes", file.display())
+    })
 }
 
 #[cfg(test)]
@@ -227,7 +293,11 @@ mod tests {
 
     fn with_subscription(lines: &str, folder: &Path) -> Config {
         let mut config = config::built_in(&[]).unwrap();
-        config.notify.subscriptions = notify::subscription::read(&format!("[[subscription]]\nname = \"hook\"\n{lines}"), folder).unwrap();
+        config.notify.subscriptions = notify::subscription::read(
+            &format!("[[subscription]]\nname = \"hook\"\n{lines}"),
+            folder,
+        )
+        .unwrap();
         config
     }
 
@@ -235,9 +305,11 @@ mod tests {
     fn a_missing_or_damaged_secret_names_file_and_subscription() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("damaged"), "whsec_zz\n").unwrap();
-        let lines = "channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"missing\", \"damaged\"]";
+        let lines = "channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = \
+            [\"missing\", \"damaged\"]";
         let config = with_subscription(lines, folder.path());
-        let problems: Vec<String> = Channels::problems(&config).iter().map(ToString::to_string).collect();
+        let problems: Vec<String> =
+            Channels::problems(&config).iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 2, "{problems:?}");
         for (problem, file) in problems.iter().zip(["missing", "damaged"]) {
             assert!(problem.contains("subscription `hook`") && problem.contains(file), "{problem}");
@@ -248,6 +320,9 @@ mod tests {
 
     #[test]
     fn of_an_address_only_the_host_is_shown() {
-        assert_eq!(host("https://hooks.example.org:8443/T0/secret?token=1"), "hooks.example.org:8443");
+        assert_eq!(
+            host("https://hooks.example.org:8443/T0/secret?token=1"),
+            "hooks.example.org:8443"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Deliveries as numbers: what was sent, failed and was refused, what waits and for how long, by channel. Data only; whoever shows
+//! Deliveries as numbers: what was sent, failed and was refused, what waits and for how long, by
+//! channel. Data only; whoever shows
 //! metrics reads them.
 
 use std::collections::BTreeMap;
@@ -45,18 +46,39 @@ impl Deliveries {
     /// Shows all of it.
     pub(super) fn show(&self, metrics: &Metrics, now: Micros) {
         for (channel, counts) in self.channels() {
-            for (result, count) in [("sent", counts.sent), ("failed", counts.failed), ("refused", counts.refused)] {
+            for (result, count) in
+                [("sent", counts.sent), ("failed", counts.failed), ("refused", counts.refused)]
+            {
                 let labels = [("channel", channel), ("result", result)];
-                metrics.counter("pumphandle_deliveries_total", "Messages to subscribers, by what came of them.", &labels).raise_to(count);
+                metrics
+                    .counter(
+                        "pumphandle_deliveries_total",
+                        "Messages to subscribers, by what came of them.",
+                        &labels,
+                    )
+                    .raise_to(count);
             }
-            let gauge = |name, help, value| metrics.gauge(name, help, &[("channel", channel)]).set(value);
+            let gauge =
+                |name, help, value| metrics.gauge(name, help, &[("channel", channel)]).set(value);
             let age = counts.oldest.map_or(0, |since| (now - since).max(0));
-            gauge("pumphandle_deliveries_waiting", "Messages that are due and not yet sent, by recipient.", counts.waiting as f64);
-            gauge("pumphandle_deliveries_oldest_seconds", "For how long the oldest of them has waited.", age as f64 / SECOND as f64);
+            gauge(
+                "pumphandle_deliveries_waiting",
+                "Messages that are due and not yet sent, by recipient.",
+                counts.waiting as f64,
+            );
+            gauge(
+                "pumphandle_deliveries_oldest_seconds",
+                "For how long the oldest of them has waited.",
+                age as f64 / SECOND as f64,
+            );
         }
         let troubles = self.troubles().len() as f64;
         metrics
-            .gauge("pumphandle_subscriptions_troubled", "Subscriptions with a refused recipient or a failing channel.", &[])
+            .gauge(
+                "pumphandle_subscriptions_troubled",
+                "Subscriptions with a refused recipient or a failing channel.",
+                &[],
+            )
             .set(troubles);
     }
 
@@ -71,7 +93,11 @@ impl Deliveries {
     }
 
     /// What waits now: channel, how many, since when.
-    pub(super) fn set_waiting(&self, waiting: &BTreeMap<&'static str, (u64, Option<Micros>)>, troubles: BTreeMap<String, String>) {
+    pub(super) fn set_waiting(
+        &self,
+        waiting: &BTreeMap<&'static str, (u64, Option<Micros>)>,
+        troubles: BTreeMap<String, String>,
+    ) {
         let mut state = self.state();
         for counts in state.channels.values_mut() {
             (counts.waiting, counts.oldest) = (0, None);
@@ -97,7 +123,9 @@ mod tests {
     fn outcomes_are_counted_by_channel_and_kind() {
         let deliveries = Deliveries::default();
         let refused = SendError::Refused { code: 550, why: "no".to_owned() };
-        for result in [Ok(()), Err(refused), Err(SendError::Deferred { why: "later".to_owned() }), Ok(())] {
+        for result in
+            [Ok(()), Err(refused), Err(SendError::Deferred { why: "later".to_owned() }), Ok(())]
+        {
             deliveries.count("mail", &result);
         }
         deliveries.set_waiting(&BTreeMap::from([("mail", (3, Some(7)))]), BTreeMap::new());

@@ -1,6 +1,7 @@
 //! Notice of an outage: what those with a heartbeat get when the process ends by a failure.
 //!
-//! The last act of the process, so it rests on nothing that may have failed: it writes nothing to the journal, and where
+//! The last act of the process, so it rests on nothing that may have failed: it writes nothing to
+//! the journal, and where
 //! subscriptions of the page can't be read, those of files are notified all the same.
 
 use std::fs::File;
@@ -27,7 +28,8 @@ pub(crate) fn report(journal: &dyn Journal, equipment: &Equipment, cause: &str) 
     }
     let mark = equipment.data.join(MARK);
     if was_sent_lately(&mark) {
-        tracing::warn!(file = %mark.display(), "notice of the outage not sent again: the last one is less than 6 h old");
+        tracing::warn!(file = %mark.display(), "notice of the outage not sent again: the last one \
+            is less than 6 h old");
         return;
     }
     let now = (equipment.clock)();
@@ -40,7 +42,10 @@ pub(crate) fn report(journal: &dyn Journal, equipment: &Equipment, cause: &str) 
                     was_sent.store(true, Ordering::Relaxed);
                     tracing::info!(subscription = subscription.name, "notice of the outage sent");
                 }
-                Err(error) => tracing::error!(subscription = subscription.name, %error, "notice of the outage not sent"),
+                Err(error) => {
+                    tracing::error!(subscription = subscription.name, %error, "notice of \
+                    the outage not sent")
+                }
             });
         }
     });
@@ -61,7 +66,9 @@ pub(crate) fn forget(equipment: &Equipment) {
 
 fn was_sent_lately(mark: &std::path::Path) -> bool {
     let sent = std::fs::metadata(mark).and_then(|metadata| metadata.modified());
-    sent.is_ok_and(|sent| SystemTime::now().duration_since(sent).is_ok_and(|age| age < REPEAT_AFTER))
+    sent.is_ok_and(|sent| {
+        SystemTime::now().duration_since(sent).is_ok_and(|age| age < REPEAT_AFTER)
+    })
 }
 
 fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscription> {
@@ -69,11 +76,19 @@ fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscript
     let of_page = match subscribers::kept(journal) {
         Ok(pages) => subscribers::of_page(&pages, of_files),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "subscriptions of the page can't be read and get no notice of the outage");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "subscriptions of the page can't be read and get no notice of the outage"
+            );
             Vec::new()
         }
     };
-    of_files.iter().cloned().chain(of_page).filter(|subscription| subscription.heartbeat && has_notices(subscription)).collect()
+    of_files
+        .iter()
+        .cloned()
+        .chain(of_page)
+        .filter(|subscription| subscription.heartbeat && has_notices(subscription))
+        .collect()
 }
 
 /// Feeds and Alertmanager have no place for a message that is no alert.
@@ -82,12 +97,18 @@ fn has_notices(subscription: &Subscription) -> bool {
 }
 
 /// To every recipient: one that is refused is logged, and keeps nobody else from it.
-fn send(equipment: &Equipment, subscription: &Subscription, cause: &str, now: Micros) -> Result<(), SendError> {
+fn send(
+    equipment: &Equipment,
+    subscription: &Subscription,
+    cause: &str,
+    now: Micros,
+) -> Result<(), SendError> {
     // A cause may name files and addresses.
     let cause = (subscription.audience == Audience::Official).then_some(cause);
     let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
     let frame = equipment.channels.frame(subscription);
-    let message = message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
+    let message =
+        message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
     let mut result = Ok(());
     for recipient in channels::recipients(subscription, now) {
         result = result.and(equipment.channels.send(subscription, &recipient, &message, now));

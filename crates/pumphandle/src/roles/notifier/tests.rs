@@ -16,23 +16,33 @@ fn looked(heads: &[(&str, &str)]) -> Looked {
     Looked { heads: heads.iter().map(head).collect(), ..Looked::default() }
 }
 
-/// Whoever covers all reads what the page says; whoever covers a quarter is told of a fourth of the false episodes.
+/// Whoever covers all reads what the page says; whoever covers a quarter is told of a fourth of the
+/// false episodes.
 #[test]
 fn rarity_is_scaled_by_the_share_of_series() {
     let config = config::built_in(&[]).unwrap();
     let world = Places::new(&config.settings(), &config);
     assert_eq!(world.kind("influenza"), Some(Kind::Disease));
-    let looked = looked(&[("influenza", "DE-BE"), ("influenza", "FR"), ("fever", "DE-BE"), ("fever", "FR")]);
+    let looked =
+        looked(&[("influenza", "DE-BE"), ("influenza", "FR"), ("fever", "DE-BE"), ("fever", "FR")]);
     let share = |lines: &str| {
         let text = format!("[[subscription]]\nname = \"a\"\nchannel = \"stdout\"\n{lines}");
-        let subscription = notify::subscription::read(&text, std::path::Path::new("")).unwrap().remove(0);
+        let subscription =
+            notify::subscription::read(&text, std::path::Path::new("")).unwrap().remove(0);
         Share::of(&subscription, &world, &looked)
     };
     assert_eq!((share(""), share("").series()), (Share { mine: 4, all: 4 }, 4));
     assert_eq!(share("topics = [\"influenza\"]\nregions = [\"DE\"]"), Share { mine: 1, all: 4 });
-    assert_eq!(share("topics = [\"influenza\"]\nalways = [\"fever\"]\nregions = [\"DE\"]"), Share { mine: 2, all: 4 });
+    assert_eq!(
+        share("topics = [\"influenza\"]\nalways = [\"fever\"]\nregions = [\"DE\"]"),
+        Share { mine: 2, all: 4 }
+    );
     let none = share("topics = [\"measles\"]");
-    assert_eq!((none, none.series()), (Share { mine: 0, all: 4 }, 0), "what is not known is not scaled");
+    assert_eq!(
+        (none, none.series()),
+        (Share { mine: 0, all: 4 }, 0),
+        "what is not known is not scaled"
+    );
 }
 
 #[test]

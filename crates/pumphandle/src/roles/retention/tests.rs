@@ -29,10 +29,20 @@ impl World {
     fn new() -> World {
         let (folder, hour) = (TempDir::new().unwrap(), Arc::new(AtomicU64::new(BEGIN)));
         let seen = Arc::clone(&hour);
-        let options = Options { clock: Box::new(move || seen.load(Ordering::SeqCst) * HOUR), ..Options::default() };
+        let options = Options {
+            clock: Box::new(move || seen.load(Ordering::SeqCst) * HOUR),
+            ..Options::default()
+        };
         let journal = LocalJournal::open(&folder.path().join("data"), 1, options).unwrap();
         let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
-        World { folder, hour, journal, warehouse, health: Health::default(), metrics: Metrics::default() }
+        World {
+            folder,
+            hour,
+            journal,
+            warehouse,
+            health: Health::default(),
+            metrics: Metrics::default(),
+        }
     }
 
     fn retention(&self, posts_hours: u32, hard_hours: u32) -> Retention<'_> {
@@ -67,9 +77,18 @@ impl World {
     fn append_ticks(&self, hours: std::ops::Range<i64>) {
         for hour in hours.map(|hour| BEGIN as i64 + hour) {
             let (from, reached) = (hour * MICROS_OF_HOUR, (hour + 1) * MICROS_OF_HOUR);
-            let feed = FeedTick { feed: "feed".to_owned(), epoch: 1, from, reached, span: Span::Covered, ended: false };
+            let feed = FeedTick {
+                feed: "feed".to_owned(),
+                epoch: 1,
+                from,
+                reached,
+                span: Span::Covered,
+                ended: false,
+            };
             let tick = Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] });
-            self.journal.append(Stream::Posts, &[Entry { partition: 0, bytes: tick.encode() }]).unwrap();
+            self.journal
+                .append(Stream::Posts, &[Entry { partition: 0, bytes: tick.encode() }])
+                .unwrap();
         }
     }
 
@@ -79,10 +98,35 @@ impl World {
         flow.upstream_done.store(true, Ordering::SeqCst);
         let drain = Drain::new(&flow, &Stop::default(), DRAIN_MAX);
         let ends = Ends::Drained(&drain);
-        drive(journal, TallyStage::new, &mut *journal.join(Group::Tally).unwrap(), &ends, Gaps::Stop, &seen).unwrap();
-        drive(journal, WatchStage::of, &mut *journal.join(Group::Watch).unwrap(), &ends, Gaps::Stop, &seen).unwrap();
-        land::run(journal, &self.warehouse, &ends, Gaps::Stop, &self.health, &mut || {}, &mut |_| Ok(()), &Landed::new(&Arc::default()))
-            .unwrap();
+        drive(
+            journal,
+            TallyStage::new,
+            &mut *journal.join(Group::Tally).unwrap(),
+            &ends,
+            Gaps::Stop,
+            &seen,
+        )
+        .unwrap();
+        drive(
+            journal,
+            WatchStage::of,
+            &mut *journal.join(Group::Watch).unwrap(),
+            &ends,
+            Gaps::Stop,
+            &seen,
+        )
+        .unwrap();
+        land::run(
+            journal,
+            &self.warehouse,
+            &ends,
+            Gaps::Stop,
+            &self.health,
+            &mut || {},
+            &mut |_| Ok(()),
+            &Landed::new(&Arc::default()),
+        )
+        .unwrap();
     }
 
     fn snapshot_at(&self, position: Position) {
@@ -109,9 +153,15 @@ fn a_start_after_80_hours_off_loses_nothing() {
     let mut retention = world.retention(72, 168);
     retention.look(world.now(), Instant::now()).unwrap();
     let backlog = world.metrics.render();
-    assert!(backlog.contains("pumphandle_backlog_age_seconds{stream=\"posts\"} 284400\n"), "{backlog}");
+    assert!(
+        backlog.contains("pumphandle_backlog_age_seconds{stream=\"posts\"} 284400\n"),
+        "{backlog}"
+    );
     let conditions = world.health.readiness().degraded;
-    assert_eq!(conditions.iter().map(|reason| reason.subject.as_str()).collect::<Vec<_>>(), ["tally"]);
+    assert_eq!(
+        conditions.iter().map(|reason| reason.subject.as_str()).collect::<Vec<_>>(),
+        ["tally"]
+    );
     world.run_stages();
     let landed = world.warehouse.progress().unwrap();
     let counts = landed.iter().find(|progress| progress.stream == "counts").unwrap();
@@ -171,7 +221,9 @@ fn deletion_is_that_of_a_naive_model() {
     for seed in 1..=30_u64 {
         let mut state = seed;
         let mut random = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
         let world = World::new();

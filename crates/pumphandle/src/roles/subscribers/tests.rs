@@ -19,25 +19,46 @@ fn a_subscription_is_made_changed_and_taken_away_and_who_is_late_is_told() {
     let file = "[[subscription]]\nname = \"of-file\"\nchannel = \"stdout\"";
     config.notify.subscriptions = subscription::read(file, std::path::Path::new("")).unwrap();
     let book = Book { journal: &journal, config: &config, clock: noon };
-    let names = |kept: &[SubscriptionKept]| kept.iter().map(|kept| (kept.name.clone(), kept.of_file, kept.revision)).collect::<Vec<_>>();
+    let names = |kept: &[SubscriptionKept]| {
+        kept.iter().map(|kept| (kept.name.clone(), kept.of_file, kept.revision)).collect::<Vec<_>>()
+    };
     let of_file = ("of-file".to_owned(), true, 0);
-    assert_eq!(names(&book.answer(SubscriptionWish::List, "ann").unwrap().subscriptions), std::slice::from_ref(&of_file));
+    assert_eq!(
+        names(&book.answer(SubscriptionWish::List, "ann").unwrap().subscriptions),
+        std::slice::from_ref(&of_file)
+    );
 
-    let fields = json!({ "channel": "feed", "topics": ["fever"], "regions": ["DE-BY"], "name": "another" });
+    let fields =
+        json!({ "channel": "feed", "topics": ["fever"], "regions": ["DE-BY"], "name": "another" });
     let made = book.answer(set("bavaria", 0, fields.clone()), "ann").unwrap().subscriptions;
     assert_eq!(names(&made), [("bavaria".to_owned(), false, 1), of_file.clone()]);
-    assert_eq!((made[0].by.as_str(), made[0].at, &made[0].subscription["name"]), ("ann", Some(noon()), &json!("bavaria")));
-    assert_eq!(book.answer(set("bavaria", 0, fields.clone()), "bo"), Err(SubscriptionRefused::Stale));
-    let changed = book.answer(set("bavaria", 1, json!({ "channel": "feed", "audience": "official" })), "bo").unwrap().subscriptions;
+    assert_eq!(
+        (made[0].by.as_str(), made[0].at, &made[0].subscription["name"]),
+        ("ann", Some(noon()), &json!("bavaria"))
+    );
+    assert_eq!(
+        book.answer(set("bavaria", 0, fields.clone()), "bo"),
+        Err(SubscriptionRefused::Stale)
+    );
+    let changed = book
+        .answer(set("bavaria", 1, json!({ "channel": "feed", "audience": "official" })), "bo")
+        .unwrap()
+        .subscriptions;
     assert_eq!((changed[0].revision, changed[0].by.as_str()), (2, "bo"));
     let told = of_page(&kept(&journal).unwrap(), &config.notify.subscriptions);
-    assert_eq!((told.len(), told[0].audience, told[0].topics.len()), (1, notify::Audience::Official, 0));
+    assert_eq!(
+        (told.len(), told[0].audience, told[0].topics.len()),
+        (1, notify::Audience::Official, 0)
+    );
 
     let remove = |after| SubscriptionWish::Remove { name: "bavaria".to_owned(), after };
     assert_eq!(book.answer(remove(1), "ann"), Err(SubscriptionRefused::Stale));
     assert_eq!(names(&book.answer(remove(2), "ann").unwrap().subscriptions), [of_file]);
     assert_eq!(book.answer(remove(2), "ann"), Err(SubscriptionRefused::Unknown));
-    assert_eq!(book.answer(SubscriptionWish::Remove { name: "of-file".to_owned(), after: 0 }, "ann"), Err(SubscriptionRefused::Unknown));
+    assert_eq!(
+        book.answer(SubscriptionWish::Remove { name: "of-file".to_owned(), after: 0 }, "ann"),
+        Err(SubscriptionRefused::Unknown)
+    );
 }
 
 #[test]
@@ -53,7 +74,9 @@ fn what_can_t_work_is_refused_with_every_reason() {
         "a",
         json!({ "channel": "mail", "to": ["a@example.org"], "topics": ["flue"], "always": ["fever"], "regions": ["DE", "XX-1", "lang:DE"] }),
     );
-    for part in ["there is no mail server", "no topic `flue`", "no region `XX-1`", "no region `lang:DE`"] {
+    for part in
+        ["there is no mail server", "no topic `flue`", "no region `XX-1`", "no region `lang:DE`"]
+    {
         assert!(said.contains(part), "{said}");
     }
     assert!(!said.contains("`fever`") && !said.contains("`DE`"), "{said}");

@@ -14,8 +14,13 @@ fn wait_for(stop: &Stop) {
     }
 }
 
-/// Three groups: one of two roles with `first` in it, one, and the last; the order in which they end, the result and the notices.
-fn run(stop: &Stop, is_finite: bool, first: impl FnOnce() -> anyhow::Result<()> + Send) -> (Vec<&'static str>, String, Vec<String>) {
+/// Three groups: one of two roles with `first` in it, one, and the last; the order in which they
+/// end, the result and the notices.
+fn run(
+    stop: &Stop,
+    is_finite: bool,
+    first: impl FnOnce() -> anyhow::Result<()> + Send,
+) -> (Vec<&'static str>, String, Vec<String>) {
     let order = Mutex::new(Vec::new());
     let notices = Mutex::new(Vec::new());
     let (second_stop, last_stop) = (Stop::default(), Stop::default());
@@ -28,14 +33,30 @@ fn run(stop: &Stop, is_finite: bool, first: impl FnOnce() -> anyhow::Result<()> 
         })
     };
     let groups = vec![
-        Group { stop: stop.clone(), is_finite, roles: vec![Role::new("first", first), ends("beside", stop)] },
-        Group { stop: second_stop.clone(), is_finite: false, roles: vec![ends("page", &second_stop)] },
+        Group {
+            stop: stop.clone(),
+            is_finite,
+            roles: vec![Role::new("first", first), ends("beside", stop)],
+        },
+        Group {
+            stop: second_stop.clone(),
+            is_finite: false,
+            roles: vec![ends("page", &second_stop)],
+        },
         Group { stop: last_stop.clone(), is_finite: false, roles: vec![ends("last", &last_stop)] },
     ];
     let health = Health::default();
-    let notice = |cause: &str| notices.lock().unwrap().push(format!("{cause} after {}", order.lock().unwrap().len()));
-    let beside = Beside { health: &health, each_turn: &mut || {}, notice: Box::new(notice), abandon: &|_| panic!("nothing is stuck") };
-    let result = supervise(groups, beside).map_or_else(|error| format!("{error:#}"), |()| "well".to_owned());
+    let notice = |cause: &str| {
+        notices.lock().unwrap().push(format!("{cause} after {}", order.lock().unwrap().len()))
+    };
+    let beside = Beside {
+        health: &health,
+        each_turn: &mut || {},
+        notice: Box::new(notice),
+        abandon: &|_| panic!("nothing is stuck"),
+    };
+    let result =
+        supervise(groups, beside).map_or_else(|error| format!("{error:#}"), |()| "well".to_owned());
     (order.into_inner().unwrap(), result, notices.into_inner().unwrap())
 }
 
@@ -57,7 +78,10 @@ fn an_error_is_the_result_and_its_cause_is_in_the_notice() {
 #[test]
 fn a_role_that_ends_unasked_is_a_failure() {
     let (_, result, notices) = run(&Stop::default(), false, || Ok(()));
-    assert_eq!((result.as_str(), notices.len()), ("first ended: it ended before it was stopped", 1));
+    assert_eq!(
+        (result.as_str(), notices.len()),
+        ("first ended: it ended before it was stopped", 1)
+    );
 }
 
 #[test]
@@ -67,7 +91,10 @@ fn a_stop_ends_all_in_order_without_a_notice() {
         stop.ask();
         Ok(())
     });
-    assert_eq!((order, result.as_str(), notices.len()), (vec!["beside", "page", "last"], "well", 0));
+    assert_eq!(
+        (order, result.as_str(), notices.len()),
+        (vec!["beside", "page", "last"], "well", 0)
+    );
 }
 
 #[test]
@@ -126,8 +153,16 @@ fn a_role_that_does_not_end_is_abandoned_after_its_time() {
         abandoned.fetch_add(1, Ordering::SeqCst);
         released.store(true, Ordering::SeqCst);
     };
-    let beside = Beside { health: &health, each_turn: &mut || {}, notice: Box::new(|_| {}), abandon: &abandon };
+    let beside = Beside {
+        health: &health,
+        each_turn: &mut || {},
+        notice: Box::new(|_| {}),
+        abandon: &abandon,
+    };
     assert!(supervise(groups, beside).is_err());
-    assert_eq!((abandoned.load(Ordering::SeqCst), last_has_ended.load(Ordering::SeqCst)), (1, true));
+    assert_eq!(
+        (abandoned.load(Ordering::SeqCst), last_has_ended.load(Ordering::SeqCst)),
+        (1, true)
+    );
     assert_eq!(health.readiness().failing[0].detail, "failing ended");
 }

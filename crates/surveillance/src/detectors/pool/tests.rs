@@ -8,9 +8,16 @@ fn pasts(generator: Generator, seed: u64) -> Vec<Vec<Past>> {
     let means = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0].repeat(3);
     let spec = PanelSpec { days: 28, generator, means, growth_per_week: 0.0, outbreak: None };
     let of_track = |track: &simulation::panels::Track| -> Vec<Past> {
-        let days = track.counts.chunks(24).map(|hours| hours.iter().map(|count| f64::from(*count)).sum::<f64>());
+        let days = track
+            .counts
+            .chunks(24)
+            .map(|hours| hours.iter().map(|count| f64::from(*count)).sum::<f64>());
         let season = simulation::panels::WEEKDAYS.iter().cycle();
-        let window = |(day, (observed, exposure)): (usize, (f64, &f64))| Past { observed, exposure: *exposure, age: 30.0 - day as f64 };
+        let window = |(day, (observed, exposure)): (usize, (f64, &f64))| Past {
+            observed,
+            exposure: *exposure,
+            age: 30.0 - day as f64,
+        };
         let mut past: Vec<Past> = days.zip(season).enumerate().map(window).collect();
         past.reverse();
         past
@@ -57,18 +64,33 @@ fn common_ups_and_downs_are_told_from_clumps() {
 
 #[test]
 fn waves_make_windows_alike_and_days_of_their_own_do_not() {
-    assert!(mean(&learn(Generator::LognormalWaves { sd: 0.4, days: 2.0 }), |pool| pool.correlation) > 0.5);
+    assert!(
+        mean(&learn(Generator::LognormalWaves { sd: 0.4, days: 2.0 }), |pool| pool.correlation)
+            > 0.5
+    );
     assert!(mean(&learn(Generator::NegativeBinomial { size: 4.0 }), |pool| pool.correlation) < 0.2);
 }
 
 #[test]
 fn what_regions_know_together_is_the_same_in_windows_and_in_posts() {
-    for generator in [Generator::NegativeBinomial { size: 2.0 }, Generator::LognormalWaves { sd: 0.4, days: 2.0 }] {
+    for generator in [
+        Generator::NegativeBinomial { size: 2.0 },
+        Generator::LognormalWaves { sd: 0.4, days: 2.0 },
+    ] {
         let windows = pasts(generator, 3);
-        let in_posts = |past: &Vec<Past>| past.iter().map(|window| Past { exposure: 2e5 * window.exposure, ..*window }).collect();
-        let (by_window, by_post) =
-            (Pool::learn(Season::FLAT, &windows), Pool::learn(Season::FLAT, &windows.iter().map(in_posts).collect::<Vec<_>>()));
-        assert!((by_window.correlation - by_post.correlation).abs() < 0.01, "{} {}", by_window.correlation, by_post.correlation);
+        let in_posts = |past: &Vec<Past>| {
+            past.iter().map(|window| Past { exposure: 2e5 * window.exposure, ..*window }).collect()
+        };
+        let (by_window, by_post) = (
+            Pool::learn(Season::FLAT, &windows),
+            Pool::learn(Season::FLAT, &windows.iter().map(in_posts).collect::<Vec<_>>()),
+        );
+        assert!(
+            (by_window.correlation - by_post.correlation).abs() < 0.01,
+            "{} {}",
+            by_window.correlation,
+            by_post.correlation
+        );
         assert!((by_window.trend_variance / by_post.trend_variance - 1.0).abs() < 0.05);
         assert!((likeliest(&by_window, 10.0) / likeliest(&by_post, 10.0) - 1.0).abs() < 0.05);
     }
@@ -80,13 +102,19 @@ fn trends_that_differ_are_told_from_those_that_do_not() {
     let grown = |nth: usize, past: Vec<Past>, each: f64| -> Vec<Past> {
         let growth = if nth.is_multiple_of(2) { each } else { -each };
         past.into_iter()
-            .map(|window| Past { observed: (window.observed * (growth * (16.0 - window.age)).exp()).round(), ..window })
+            .map(|window| Past {
+                observed: (window.observed * (growth * (16.0 - window.age)).exp()).round(),
+                ..window
+            })
             .collect()
     };
     let learnt = |each: f64| {
         let pools: Vec<Pool> = (0..8)
             .map(|seed| {
-                let regions = pasts(Generator::Poisson, seed).into_iter().enumerate().map(|(nth, past)| grown(nth, past, each));
+                let regions = pasts(Generator::Poisson, seed)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(nth, past)| grown(nth, past, each));
                 Pool::learn(season, &regions.collect::<Vec<_>>())
             })
             .collect();
@@ -107,7 +135,10 @@ fn weekdays_are_as_far_apart_as_they_are_seen_to_be() {
         Season::learn(&(0..28).map(window).collect::<Vec<_>>())
     };
     let (flat, steep, unsure) = (learnt(1_000.0, 1.0), learnt(1_000.0, 0.5), learnt(3.0, 1.0));
-    assert!((0..7).all(|day| (flat.factor(day) - 1.0).abs() < 0.005) && flat.variance() < 5e-4, "{flat:?}");
+    assert!(
+        (0..7).all(|day| (flat.factor(day) - 1.0).abs() < 0.005) && flat.variance() < 5e-4,
+        "{flat:?}"
+    );
     assert!((steep.relative(5, 2) - 0.5).abs() < 0.05 && steep.variance() < 0.01, "{steep:?}");
     assert!(unsure.variance() > 10.0 * flat.variance(), "{unsure:?}");
 }
@@ -115,7 +146,13 @@ fn weekdays_are_as_far_apart_as_they_are_seen_to_be() {
 #[test]
 fn a_window_is_exceeded_as_often_as_draws_exceed_it() {
     let prior = Prior::default();
-    let past: Vec<Past> = (0..28).map(|day| Past { observed: f64::from(day * 5 % 7), exposure: 1.0, age: 2.0 + f64::from(day) }).collect();
+    let past: Vec<Past> = (0..28)
+        .map(|day| Past {
+            observed: f64::from(day * 5 % 7),
+            exposure: 1.0,
+            age: 2.0 + f64::from(day),
+        })
+        .collect();
     let forecast = forecast(&past, &prior);
     let mut random = simulation::Random::new(4);
     for (mean, size) in [(3.0, f64::INFINITY), (4.0, 2.0), (9.0, 5.0)] {
@@ -129,8 +166,12 @@ fn a_window_is_exceeded_as_often_as_draws_exceed_it() {
             };
             hits += u32::from(forecast.randomised(count as f64, random.unit()) <= 0.02);
         }
-        let (found, due) = (f64::from(hits) / f64::from(draws), forecast.exceeded(0.02, mean, size));
-        assert!((found - due).abs() < 5.0 * (due / f64::from(draws)).sqrt(), "{mean} {size}: {found} {due}");
+        let (found, due) =
+            (f64::from(hits) / f64::from(draws), forecast.exceeded(0.02, mean, size));
+        assert!(
+            (found - due).abs() < 5.0 * (due / f64::from(draws)).sqrt(),
+            "{mean} {size}: {found} {due}"
+        );
     }
 }
 
@@ -141,7 +182,8 @@ fn any_window() -> impl Strategy<Value = (f64, Option<f64>)> {
 }
 
 proptest! {
-    /// Whatever a topic's regions have seen, what is forecast are numbers, and p is a probability that falls with the count.
+    /// Whatever a topic's regions have seen, what is forecast are numbers, and p is a probability
+    /// that falls with the count.
     #[test]
     fn any_topic_gives_numbers(
         regions in proptest::collection::vec(proptest::collection::vec(any_window(), 0..30), 0..9),

@@ -7,10 +7,12 @@
 //! - `space-time-permutation` (Kulldorff et al., PLoS Med 2005;2:e59): e from the margins, cases of
 //!   the zone × cases of the steps / N. LLR = c ln(c/e) + (N − c) ln((N − c)/(N − e)).
 //!   Replicates: the steps of single cases are permuted. Needs no denominator.
-//! - `prospective-poisson` (Kulldorff, J R Stat Soc A 2001;164:61-72): e = N × the cluster's share of
+//! - `prospective-poisson` (Kulldorff, J R Stat Soc A 2001;164:61-72): e = N × the cluster's share
+//!   of
 //!   `population` summed over steps; the same LLR. Replicates: multinomial of N by these shares.
 //!   `compat=scanstatistics` gives each step N/T cases instead, as that R package does.
-//! - `expectation-based-poisson` (Neill et al., KDD 2005): e from the column `expected`; without it,
+//! - `expectation-based-poisson` (Neill et al., KDD 2005): e from the column `expected`; without
+//!   it,
 //!   from the steps before the scanned ones: with `population`, a Poisson regression of a common
 //!   rate with a log-linear trend (`trend`); without, each place's own mean (cases + ½) / steps.
 //!   LLR = c ln(c/e) + e − c. Replicates: Poisson(e), or with `dispersion` > 1 a negative binomial
@@ -154,7 +156,9 @@ impl Scan {
         let table = Table::of(cells, places.len(), &times)?;
         let scanned = match (self.range, self.kind) {
             (Some(range), _) => range.first.min(times.len() + 1) - 1..range.last.min(times.len()),
-            (None, Kind::Expectation) => times.len().saturating_sub(self.duration_max.unwrap_or(RECENT))..times.len(),
+            (None, Kind::Expectation) => {
+                times.len().saturating_sub(self.duration_max.unwrap_or(RECENT))..times.len()
+            }
             (None, _) => 0..times.len(),
         };
         if scanned.is_empty() {
@@ -192,8 +196,11 @@ impl Scan {
     /// Each place's nearest ones, itself first, unless another one lies at the same point.
     fn nearest(&self, places: &[Place]) -> Vec<Vec<usize>> {
         let of = |place: &Place| {
-            let mut all: Vec<(f64, usize)> =
-                places.iter().enumerate().map(|(index, other)| (self.distance.between(*place, *other), index)).collect();
+            let mut all: Vec<(f64, usize)> = places
+                .iter()
+                .enumerate()
+                .map(|(index, other)| (self.distance.between(*place, *other), index))
+                .collect();
             all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             all.into_iter().take(self.neighbours).map(|(_, index)| index).collect()
         };
@@ -229,8 +236,10 @@ impl Scan {
                 }
                 if self.equal_steps {
                     for step in 0..steps {
-                        let whole: f64 = (0..places).map(|place| shares[place * steps + step]).sum();
-                        (0..places).for_each(|place| shares[place * steps + step] /= whole * steps as f64);
+                        let whole: f64 =
+                            (0..places).map(|place| shares[place * steps + step]).sum();
+                        (0..places)
+                            .for_each(|place| shares[place * steps + step] /= whole * steps as f64);
                     }
                 } else {
                     let whole: f64 = shares.iter().sum();
@@ -260,7 +269,14 @@ impl Scan {
     }
 
     /// Goes through every zone and duration: `see(centre, size of the zone, duration, c, e)`.
-    fn sweep(&self, study: &Study, cases: &[f64], nearest: &[Vec<usize>], longest: usize, mut see: impl FnMut([usize; 3], f64, f64)) {
+    fn sweep(
+        &self,
+        study: &Study,
+        cases: &[f64],
+        nearest: &[Vec<usize>],
+        longest: usize,
+        mut see: impl FnMut([usize; 3], f64, f64),
+    ) {
         let steps = study.steps;
         // Sums over the last 1, 2, … steps of each place.
         let backwards = |values: &[f64]| {
@@ -281,7 +297,9 @@ impl Scan {
             e.fill(0.0);
             for (size, place) in zone.iter().enumerate() {
                 let at = place * longest..(place + 1) * longest;
-                for (duration, (more, expected)) in of_cases[at.clone()].iter().zip(&of_expected[at]).enumerate() {
+                for (duration, (more, expected)) in
+                    of_cases[at.clone()].iter().zip(&of_expected[at]).enumerate()
+                {
                     c[duration] += more;
                     e[duration] += expected;
                     see([centre, size + 1, duration + 1], c[duration], e[duration]);
@@ -316,16 +334,33 @@ impl Scan {
             }
             taken.extend(&places);
             let (span, pvalue, alarm, reason) = ((0.0, 0.0), None, None, None);
-            clusters.push(Cluster { places, span, duration, observed, expected, statistic, pvalue, alarm, reason });
+            clusters.push(Cluster {
+                places,
+                span,
+                duration,
+                observed,
+                expected,
+                statistic,
+                pvalue,
+                alarm,
+                reason,
+            });
         }
         clusters
     }
 
     /// The largest LLR of each replicate.
-    fn highest_by_chance(&self, study: &Study, nearest: &[Vec<usize>], longest: usize) -> Result<Vec<f64>, Reason> {
+    fn highest_by_chance(
+        &self,
+        study: &Study,
+        nearest: &[Vec<usize>],
+        longest: usize,
+    ) -> Result<Vec<f64>, Reason> {
         let total: f64 = study.cases.iter().sum();
         let steps = study.steps;
-        if self.kind == Kind::Permutation && (total > PERMUTED_MAX || total * self.replicates as f64 > PERMUTATIONS_MAX) {
+        if self.kind == Kind::Permutation
+            && (total > PERMUTED_MAX || total * self.replicates as f64 > PERMUTATIONS_MAX)
+        {
             return Err(Reason::TooManyCases);
         }
         if total > 2_f64.powi(53) || study.expected.iter().sum::<f64>() > 2_f64.powi(53) {
@@ -355,7 +390,11 @@ impl Scan {
                     let (mut left, mut share) = (total, 1.0);
                     for (drawn, expected) in cases.iter_mut().zip(&study.expected) {
                         let part = expected / total;
-                        *drawn = if share <= 0.0 { 0.0 } else { random.binomial(left, (part / share).min(1.0)) };
+                        *drawn = if share <= 0.0 {
+                            0.0
+                        } else {
+                            random.binomial(left, (part / share).min(1.0))
+                        };
                         left -= *drawn;
                         share -= part;
                     }
@@ -407,10 +446,19 @@ impl<'a> Table<'a> {
     }
 
     /// Of the scanned steps: the column, or what the steps before them say.
-    fn expectations(&self, scanned: std::ops::Range<usize>, trend: bool) -> Result<Vec<f64>, Reason> {
-        let all = || (0..self.places).flat_map(|place| scanned.clone().map(move |step| (place, step)));
-        if all().any(|(place, step)| self.at(place, step).is_some_and(|cell| cell.expected.is_some())) {
-            return all().map(|(place, step)| usable(self.at(place, step).and_then(|cell| cell.expected))).collect();
+    fn expectations(
+        &self,
+        scanned: std::ops::Range<usize>,
+        trend: bool,
+    ) -> Result<Vec<f64>, Reason> {
+        let all =
+            || (0..self.places).flat_map(|place| scanned.clone().map(move |step| (place, step)));
+        if all()
+            .any(|(place, step)| self.at(place, step).is_some_and(|cell| cell.expected.is_some()))
+        {
+            return all()
+                .map(|(place, step)| usable(self.at(place, step).and_then(|cell| cell.expected)))
+                .collect();
         }
         if scanned.start == 0 || self.steps == 0 {
             return Err(Reason::BaselineTooShort);
@@ -418,9 +466,15 @@ impl<'a> Table<'a> {
         let has_population = self.cells.values().any(|cell| cell.population.is_some());
         if !has_population {
             let mean = |place: usize| -> Result<f64, Reason> {
-                let past: Vec<f64> =
-                    (0..scanned.start).filter_map(|step| self.at(place, step)).filter_map(|cell| usable(cell.observed).ok()).collect();
-                if past.is_empty() { Err(Reason::BaselineTooShort) } else { Ok((past.iter().sum::<f64>() + 0.5) / past.len() as f64) }
+                let past: Vec<f64> = (0..scanned.start)
+                    .filter_map(|step| self.at(place, step))
+                    .filter_map(|cell| usable(cell.observed).ok())
+                    .collect();
+                if past.is_empty() {
+                    Err(Reason::BaselineTooShort)
+                } else {
+                    Ok((past.iter().sum::<f64>() + 0.5) / past.len() as f64)
+                }
             };
             let means = (0..self.places).map(mean).collect::<Result<Vec<_>, _>>()?;
             return Ok(all().map(|(place, _)| means[place]).collect());
@@ -428,13 +482,18 @@ impl<'a> Table<'a> {
         // Steps are counted from the first scanned one, so that numbers stay small.
         let since = |step: usize| step as f64 - scanned.start as f64;
         let mut past = Vec::new();
-        for ((_, step), cell) in self.cells.range(..).filter(|((_, step), _)| *step < scanned.start) {
+        for ((_, step), cell) in self.cells.range(..).filter(|((_, step), _)| *step < scanned.start)
+        {
             if let Ok(observed) = usable(cell.observed) {
                 past.push((since(*step), observed, population(Some(cell))?));
             }
         }
         let (level, slope) = log_linear_rate(&past, trend)?;
-        all().map(|(place, step)| Ok(population(self.at(place, step))? * exp(level + slope * since(step)))).collect()
+        all()
+            .map(|(place, step)| {
+                Ok(population(self.at(place, step))? * exp(level + slope * since(step)))
+            })
+            .collect()
     }
 }
 
@@ -452,12 +511,16 @@ fn by_margins(cases: &[f64], steps: usize, total: f64) -> Vec<f64> {
         row.iter().zip(&mut of_steps).for_each(|(count, sum)| *sum += count);
     }
     let share = |row: &[f64]| if total > 0.0 { row.iter().sum::<f64>() / total } else { 0.0 };
-    cases.chunks_exact(steps).flat_map(|row| of_steps.iter().map(move |of_step| of_step * share(row))).collect()
+    cases
+        .chunks_exact(steps)
+        .flat_map(|row| of_steps.iter().map(move |of_step| of_step * share(row)))
+        .collect()
 }
 
 /// Level and slope of log(rate) over steps, by Poisson likelihood: rows of step, count, population.
 fn log_linear_rate(rows: &[(f64, f64, f64)], trend: bool) -> Result<(f64, f64), Reason> {
-    let (cases, people) = rows.iter().fold((0.0, 0.0), |(cases, people), row| (cases + row.1, people + row.2));
+    let (cases, people) =
+        rows.iter().fold((0.0, 0.0), |(cases, people), row| (cases + row.1, people + row.2));
     if rows.is_empty() {
         return Err(Reason::BaselineTooShort);
     }
@@ -480,7 +543,10 @@ fn log_linear_rate(rows: &[(f64, f64, f64)], trend: bool) -> Result<(f64, f64), 
             sum_square += step * step * mean;
         }
         let determinant = sum * sum_square - sum_time * sum_time;
-        let change = ((gap * sum_square - gap_time * sum_time) / determinant, (gap_time * sum - gap * sum_time) / determinant);
+        let change = (
+            (gap * sum_square - gap_time * sum_time) / determinant,
+            (gap_time * sum - gap * sum_time) / determinant,
+        );
         at = (at.0 + change.0, at.1 + change.1);
         if !(at.0.is_finite() && at.1.is_finite()) {
             return Err(Reason::NoFit);

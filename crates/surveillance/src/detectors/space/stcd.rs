@@ -15,7 +15,8 @@
 //! falls, for it is the largest of all n so far: `compat=surveillance` does so too. Either crosses
 //! the threshold at the same event.
 //!
-//! Defaults: `radius` none, it must be given, in the unit of the places (km where they are degrees);
+//! Defaults: `radius` none, it must be given, in the unit of the places (km where they are
+//! degrees);
 //! `epsilon` 0.5, `threshold` 100, `cusum` false, `distance` planar.
 //!
 //! `expected`, `upperbound` and `pvalue` are not given: the statistic counts events, not cases.
@@ -63,7 +64,11 @@ struct Event {
 impl Stcd {
     pub(super) fn read(parameters: &mut Parameters) -> Result<Stcd, ParamError> {
         let Some(radius) = parameters.number_if_given(&["radius"], 0.0..=1e12)? else {
-            return Err(parameters.bad("radius", "", "how far a cluster reaches, in the unit of the places: `--param radius=50`"));
+            return Err(parameters.bad(
+                "radius",
+                "",
+                "how far a cluster reaches, in the unit of the places: `--param radius=50`",
+            ));
         };
         parameters.number_if_given(&["area-a"], 0.0..=f64::MAX)?;
         Ok(Stcd {
@@ -79,7 +84,8 @@ impl Stcd {
     /// Judges cells in order of time; those of one time in their own order. The times of one place
     /// must not decrease.
     pub fn judge(&self, places: &[Place], cells: &[Cell]) -> StcdAnswer {
-        let mut answer = StcdAnswer { judgements: vec![Judgement::default(); cells.len()], first: None };
+        let mut answer =
+            StcdAnswer { judgements: vec![Judgement::default(); cells.len()], first: None };
         let mut newest: Vec<f64> = vec![f64::NEG_INFINITY; places.len()];
         let mut order: Vec<usize> = Vec::with_capacity(cells.len());
         for (index, cell) in cells.iter().enumerate() {
@@ -88,7 +94,9 @@ impl Stcd {
                     *newest = cell.time;
                     order.push(index);
                 }
-                Some(_) => answer.judgements[index] = Judgement::no_answer(Reason::TimeNotIncreasing),
+                Some(_) => {
+                    answer.judgements[index] = Judgement::no_answer(Reason::TimeNotIncreasing)
+                }
                 None => answer.judgements[index] = Judgement::no_answer(Reason::MissingValue),
             }
         }
@@ -100,7 +108,9 @@ impl Stcd {
             let place = places[cell.place];
             let count = match whole(cell.observed) {
                 Ok(_) if !(place.x.is_finite() && place.y.is_finite()) => Err(Reason::NotFinite),
-                Ok(count) if count > (EVENTS_MAX - events.len()) as f64 => Err(Reason::TooManyCases),
+                Ok(count) if count > (EVENTS_MAX - events.len()) as f64 => {
+                    Err(Reason::TooManyCases)
+                }
                 other => other,
             };
             let count = match count {
@@ -122,9 +132,12 @@ impl Stcd {
             }
             answer.judgements[index] = match statistic {
                 None => Judgement::no_answer(Reason::BaselineTooShort),
-                Some(statistic) => {
-                    Judgement { alarm: Some(statistic > self.threshold), statistic: Some(statistic), ..Judgement::default() }.kept()
+                Some(statistic) => Judgement {
+                    alarm: Some(statistic > self.threshold),
+                    statistic: Some(statistic),
+                    ..Judgement::default()
                 }
+                .kept(),
             };
         }
         answer

@@ -1,4 +1,5 @@
-//! The samplers against their moments, the scans against a search that knows no shortcut, and bad input.
+//! The samplers against their moments, the scans against a search that knows no shortcut, and bad
+//! input.
 
 use super::random::Random;
 use super::*;
@@ -6,7 +7,8 @@ use crate::detectors::Judgement;
 use proptest::prelude::*;
 
 fn method(name: &str, params: &[(&str, &str)]) -> SpaceMethod {
-    let params: Vec<(String, String)> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let params: Vec<(String, String)> =
+        params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     SpaceMethod::parse(name, &params).unwrap()
 }
 
@@ -28,28 +30,38 @@ fn cell(place: usize, time: f64, observed: f64) -> Cell {
     Cell { place, time, observed: Some(observed), population: Some(1000.0), expected: None }
 }
 
-const SCANS: [&str; 3] = ["space-time-permutation", "prospective-poisson", "expectation-based-poisson"];
+const SCANS: [&str; 3] =
+    ["space-time-permutation", "prospective-poisson", "expectation-based-poisson"];
 
 #[test]
 fn samplers_have_the_moments_of_their_laws() {
     const DRAWS: usize = 40_000;
     let mut random = Random::new(7);
-    let mut check = |what: &str, mean: f64, variance: f64, draw: &mut dyn FnMut(&mut Random) -> f64| {
-        let values: Vec<f64> = (0..DRAWS).map(|_| draw(&mut random)).collect();
-        let average = values.iter().sum::<f64>() / DRAWS as f64;
-        let spread = values.iter().map(|value| (value - average).powi(2)).sum::<f64>() / (DRAWS - 1) as f64;
-        let error = (variance / DRAWS as f64).sqrt();
-        assert!((average - mean).abs() < 5.0 * error, "{what}: mean {average}, not {mean}");
-        assert!((spread / variance - 1.0).abs() < 0.08, "{what}: variance {spread}, not {variance}");
-    };
+    let mut check =
+        |what: &str, mean: f64, variance: f64, draw: &mut dyn FnMut(&mut Random) -> f64| {
+            let values: Vec<f64> = (0..DRAWS).map(|_| draw(&mut random)).collect();
+            let average = values.iter().sum::<f64>() / DRAWS as f64;
+            let spread = values.iter().map(|value| (value - average).powi(2)).sum::<f64>()
+                / (DRAWS - 1) as f64;
+            let error = (variance / DRAWS as f64).sqrt();
+            assert!((average - mean).abs() < 5.0 * error, "{what}: mean {average}, not {mean}");
+            assert!(
+                (spread / variance - 1.0).abs() < 0.08,
+                "{what}: variance {spread}, not {variance}"
+            );
+        };
     check("uniform", 0.5, 1.0 / 12.0, &mut Random::uniform);
     for mean in [0.3, 5.0, 23.9, 24.1, 130.0, 1e6] {
         check(&format!("poisson {mean}"), mean, mean, &mut |random| random.poisson(mean));
-        check(&format!("negative binomial {mean}"), mean, 3.0 * mean, &mut |random| random.negative_binomial(mean, 3.0));
+        check(&format!("negative binomial {mean}"), mean, 3.0 * mean, &mut |random| {
+            random.negative_binomial(mean, 3.0)
+        });
     }
     for (trials, share) in [(10.0, 0.2), (25.0, 0.5), (1000.0, 0.01), (1e6, 0.7)] {
         let what = format!("binomial {trials} {share}");
-        check(&what, trials * share, trials * share * (1.0 - share), &mut |random| random.binomial(trials, share));
+        check(&what, trials * share, trials * share * (1.0 - share), &mut |random| {
+            random.binomial(trials, share)
+        });
     }
     for shape in [0.4, 1.0, 7.5] {
         check(&format!("gamma {shape}"), shape, shape, &mut |random| random.gamma(shape));
@@ -64,7 +76,8 @@ fn great_circles_are_as_long_as_the_earth_is_round() {
     let (berlin, paris) = (Place { x: 13.405, y: 52.52 }, Place { x: 2.3522, y: 48.8566 });
     let distance = Distance::GreatCircle.between(berlin, paris);
     assert!((distance - 877.46).abs() < 0.1, "{distance}");
-    let antipodes = Distance::GreatCircle.between(Place { x: 0.0, y: 90.0 }, Place { x: 0.0, y: -90.0 });
+    let antipodes =
+        Distance::GreatCircle.between(Place { x: 0.0, y: 90.0 }, Place { x: 0.0, y: -90.0 });
     assert!((antipodes - std::f64::consts::PI * EARTH_KM).abs() < 1e-6);
 }
 
@@ -86,11 +99,19 @@ fn an_outbreak() -> (Vec<Place>, Vec<Cell>) {
 fn every_scan_finds_the_outbreak() {
     let (places, cells) = an_outbreak();
     for name in SCANS {
-        let first = scan(name, &[("duration-max", "5")]).clusters(&places, &cells).unwrap()[0].clone();
-        assert_eq!((first.places.as_slice(), first.span), (&[3, 4][..], (9.0, 11.0)), "{name}: {first:?}");
+        let first =
+            scan(name, &[("duration-max", "5")]).clusters(&places, &cells).unwrap()[0].clone();
+        assert_eq!(
+            (first.places.as_slice(), first.span),
+            (&[3, 4][..], (9.0, 11.0)),
+            "{name}: {first:?}"
+        );
         assert_eq!((first.pvalue, first.alarm), (Some(0.001), Some(true)), "{name}");
-        let apart = scan(name, &[("overlap", "false"), ("replicates", "0")]).clusters(&places, &cells).unwrap();
-        let mut of_all: Vec<usize> = apart.iter().flat_map(|cluster| cluster.places.clone()).collect();
+        let apart = scan(name, &[("overlap", "false"), ("replicates", "0")])
+            .clusters(&places, &cells)
+            .unwrap();
+        let mut of_all: Vec<usize> =
+            apart.iter().flat_map(|cluster| cluster.places.clone()).collect();
         of_all.sort_unstable();
         assert!(of_all.windows(2).all(|pair| pair[0] != pair[1]), "clusters share a place");
     }
@@ -99,9 +120,13 @@ fn every_scan_finds_the_outbreak() {
 #[test]
 fn the_same_seed_gives_the_same_p() {
     let (places, mut cells) = an_outbreak();
-    cells.iter_mut().for_each(|cell| cell.observed = cell.observed.map(|count| (count / 3.0).ceil()));
+    cells
+        .iter_mut()
+        .for_each(|cell| cell.observed = cell.observed.map(|count| (count / 3.0).ceil()));
     for name in SCANS {
-        let with = |seed: &str| scan(name, &[("seed", seed), ("replicates", "199")]).clusters(&places, &cells).unwrap();
+        let with = |seed: &str| {
+            scan(name, &[("seed", seed), ("replicates", "199")]).clusters(&places, &cells).unwrap()
+        };
         assert_eq!(with("5"), with("5"));
     }
 }
@@ -111,17 +136,28 @@ fn the_same_seed_gives_the_same_p() {
 fn p_is_uniform_where_there_is_nothing() {
     const RUNS: usize = 200;
     let mut random = Random::new(99);
-    let places: Vec<Place> = (0..9).map(|index| Place { x: f64::from(index % 3), y: f64::from(index / 3) }).collect();
+    let places: Vec<Place> =
+        (0..9).map(|index| Place { x: f64::from(index % 3), y: f64::from(index / 3) }).collect();
     for name in SCANS {
         let mut low = 0;
         for run in 0..RUNS {
             let cells: Vec<Cell> = (0..9)
                 .flat_map(|place| (0..6).map(move |step| (place, step)))
-                .map(|(place, step)| Cell { expected: Some(4.0), ..cell(place, f64::from(step), random.poisson(4.0)) })
+                .map(|(place, step)| Cell {
+                    expected: Some(4.0),
+                    ..cell(place, f64::from(step), random.poisson(4.0))
+                })
                 .collect();
             let seed = run.to_string();
-            let params = [("replicates", "99"), ("seed", seed.as_str()), ("neighbours", "4"), ("range", "1:6")];
-            let p = scan(name, &params).clusters(&places, &cells).map_or(1.0, |clusters| clusters[0].pvalue.unwrap());
+            let params = [
+                ("replicates", "99"),
+                ("seed", seed.as_str()),
+                ("neighbours", "4"),
+                ("range", "1:6"),
+            ];
+            let p = scan(name, &params)
+                .clusters(&places, &cells)
+                .map_or(1.0, |clusters| clusters[0].pvalue.unwrap());
             low += usize::from(p <= 0.2);
         }
         // 40 are expected; five standard deviations.
@@ -138,30 +174,64 @@ fn bad_input_has_its_reason() {
         cells
     };
     for name in SCANS {
-        let reason = |cells: &[Cell]| scan(name, &[("replicates", "9")]).clusters(&places, cells).err();
+        let reason =
+            |cells: &[Cell]| scan(name, &[("replicates", "9")]).clusters(&places, cells).err();
         assert_eq!(reason(&[]), Some(Reason::BaselineTooShort));
-        assert_eq!(reason(&with(11, &|cell| cell.observed = Some(-1.0))), Some(Reason::NegativeCount));
-        assert_eq!(reason(&with(11, &|cell| cell.observed = Some(f64::NAN))), Some(Reason::NotFinite));
+        assert_eq!(
+            reason(&with(11, &|cell| cell.observed = Some(-1.0))),
+            Some(Reason::NegativeCount)
+        );
+        assert_eq!(
+            reason(&with(11, &|cell| cell.observed = Some(f64::NAN))),
+            Some(Reason::NotFinite)
+        );
         assert_eq!(reason(&with(11, &|cell| cell.observed = None)), Some(Reason::MissingValue));
         assert_eq!(reason(&with(11, &|cell| cell.time = 3.0)), Some(Reason::TimeNotIncreasing));
-        assert_eq!(reason(&with(11, &|cell| cell.time = f64::NAN)), Some(Reason::TimeNotIncreasing));
+        assert_eq!(
+            reason(&with(11, &|cell| cell.time = f64::NAN)),
+            Some(Reason::TimeNotIncreasing)
+        );
         assert_eq!(reason(&with(11, &|cell| cell.place = 99)), Some(Reason::MissingValue));
-        let zeros: Vec<Cell> = cells.iter().map(|cell| Cell { observed: Some(0.0), ..*cell }).collect();
-        assert!(matches!(reason(&zeros), Some(Reason::NoExcess | Reason::ZeroExpected)), "{name} {:?}", reason(&zeros));
+        let zeros: Vec<Cell> =
+            cells.iter().map(|cell| Cell { observed: Some(0.0), ..*cell }).collect();
+        assert!(
+            matches!(reason(&zeros), Some(Reason::NoExcess | Reason::ZeroExpected)),
+            "{name} {:?}",
+            reason(&zeros)
+        );
         let nowhere = [Place { x: f64::NAN, y: 0.0 }; 10];
         assert_eq!(scan(name, &[]).clusters(&nowhere, &cells).err(), Some(Reason::NotFinite));
     }
     let permutation = scan("space-time-permutation", &[]);
-    assert_eq!(permutation.clusters(&places, &with(0, &|cell| cell.observed = Some(0.5))).err(), Some(Reason::NotWhole));
-    let many = permutation.clusters(&places, &with(11, &|cell| cell.observed = Some(1e15))).unwrap();
+    assert_eq!(
+        permutation.clusters(&places, &with(0, &|cell| cell.observed = Some(0.5))).err(),
+        Some(Reason::NotWhole)
+    );
+    let many =
+        permutation.clusters(&places, &with(11, &|cell| cell.observed = Some(1e15))).unwrap();
     assert_eq!((many[0].pvalue, many[0].reason), (None, Some(Reason::TooManyCases)));
     let poisson = scan("prospective-poisson", &[]);
-    assert_eq!(poisson.clusters(&places, &with(0, &|cell| cell.population = Some(0.0))).err(), Some(Reason::MissingPopulation));
+    assert_eq!(
+        poisson.clusters(&places, &with(0, &|cell| cell.population = Some(0.0))).err(),
+        Some(Reason::MissingPopulation)
+    );
 
     let reasons = |cells: &[Cell]| -> Vec<Option<Reason>> {
-        stcd(&[("radius", "1")]).judge(&places, cells).judgements.iter().map(|judgement| judgement.reason).collect()
+        stcd(&[("radius", "1")])
+            .judge(&places, cells)
+            .judgements
+            .iter()
+            .map(|judgement| judgement.reason)
+            .collect()
     };
-    let rows = [cell(0, 1.0, 0.0), cell(1, 2.0, -1.0), cell(1, 3.0, f64::NAN), cell(1, 2.5, 1.0), cell(2, 4.0, 0.5), cell(2, 5.0, 1e15)];
+    let rows = [
+        cell(0, 1.0, 0.0),
+        cell(1, 2.0, -1.0),
+        cell(1, 3.0, f64::NAN),
+        cell(1, 2.5, 1.0),
+        cell(2, 4.0, 0.5),
+        cell(2, 5.0, 1e15),
+    ];
     let expected = [
         Some(Reason::BaselineTooShort),
         Some(Reason::NegativeCount),
@@ -177,14 +247,19 @@ fn bad_input_has_its_reason() {
     assert!(refusal.contains("radius"), "{refusal}");
 }
 
-/// The largest LLR by going through all sets of places that are a place's nearest, and all durations.
+/// The largest LLR by going through all sets of places that are a place's nearest, and all
+/// durations.
 fn plainly(name: &str, places: &[Place], counts: &[Vec<f64>], neighbours: usize) -> f64 {
     let steps = counts[0].len();
     let total: f64 = counts.iter().flatten().sum();
     let mut highest = 0.0_f64;
     for centre in places {
         let mut order: Vec<usize> = (0..places.len()).collect();
-        order.sort_by(|a, b| Distance::Planar.between(*centre, places[*a]).total_cmp(&Distance::Planar.between(*centre, places[*b])));
+        order.sort_by(|a, b| {
+            Distance::Planar
+                .between(*centre, places[*a])
+                .total_cmp(&Distance::Planar.between(*centre, places[*b]))
+        });
         for size in 1..=neighbours.min(places.len()) {
             for duration in 1..=steps {
                 let zone = &order[..size];
@@ -195,12 +270,19 @@ fn plainly(name: &str, places: &[Place], counts: &[Vec<f64>], neighbours: usize)
                         let of_zone: f64 = zone.iter().flat_map(|place| &counts[*place]).sum();
                         of_zone * counts.iter().map(recent).sum::<f64>() / total
                     }
-                    "prospective-poisson" => total * (size * duration) as f64 / (places.len() * steps) as f64,
+                    "prospective-poisson" => {
+                        total * (size * duration) as f64 / (places.len() * steps) as f64
+                    }
                     _ => 2.5 * (size * duration) as f64,
                 };
                 if c > e {
-                    let outside = if total > c { (total - c) * ((total - c) / (total - e)).ln() } else { 0.0 };
-                    let ratio = c * (c / e).ln() + if name == "expectation-based-poisson" { e - c } else { outside };
+                    let outside = if total > c {
+                        (total - c) * ((total - c) / (total - e)).ln()
+                    } else {
+                        0.0
+                    };
+                    let ratio = c * (c / e).ln()
+                        + if name == "expectation-based-poisson" { e - c } else { outside };
                     highest = highest.max(ratio);
                 }
             }
@@ -226,7 +308,8 @@ proptest! {
             let params = [("neighbours", text.as_str()), ("duration-max", "4"), ("range", "1:4"), ("replicates", "9")];
             let ours = scan(name, &params).clusters(&places, &cells).map_or(0.0, |clusters| clusters[0].statistic);
             let plain = plainly(name, &places, &counts, neighbours);
-            prop_assert!((ours - plain).abs() <= 1e-8 * (1.0 + plain), "{}: {} is not {}", name, ours, plain);
+            prop_assert!((ours - plain).abs() <= 1e-8 * (1.0 + plain), "{}: {} is not \
+                {}", name, ours, plain);
         }
     }
 

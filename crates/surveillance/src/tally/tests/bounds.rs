@@ -23,9 +23,12 @@ fn bytes_of(part: &Frame) -> usize {
 
 /// Numbered, with the last marked as such, and a series in one of them.
 fn are_parts(parts: &[Frame]) -> bool {
-    let numbered = (1..).zip(parts).all(|(number, part)| part.part == number && part.last == (number as usize == parts.len()));
+    let numbered = (1..)
+        .zip(parts)
+        .all(|(number, part)| part.part == number && part.last == (number as usize == parts.len()));
     let series = || parts.iter().flat_map(|part| &part.series);
-    let names: BTreeSet<(&str, &str)> = series().map(|change| (change.topic.as_str(), change.region.as_str())).collect();
+    let names: BTreeSet<(&str, &str)> =
+        series().map(|change| (change.topic.as_str(), change.region.as_str())).collect();
     numbered && names.len() == series().count()
 }
 
@@ -44,9 +47,16 @@ fn parts_are_the_frame(items: &[Item], mut rng: Rng) -> Result<(), String> {
         if one != [joined(&many)] || !are_parts(&many) {
             return Err(format!("{many:?}\nare no parts of\n{one:?}"));
         }
-        let changes = |part: &Frame| part.series.len() + part.tags.len() + part.totals.len() + part.coverage.len();
-        if let Some(long) = many.iter().find(|part| bytes_of(part) > part_bytes && changes(part) > 1) {
-            return Err(format!("a part of {} bytes, {part_bytes} allowed: {long:?}", bytes_of(long)));
+        let changes = |part: &Frame| {
+            part.series.len() + part.tags.len() + part.totals.len() + part.coverage.len()
+        };
+        if let Some(long) =
+            many.iter().find(|part| bytes_of(part) > part_bytes && changes(part) > 1)
+        {
+            return Err(format!(
+                "a part of {} bytes, {part_bytes} allowed: {long:?}",
+                bytes_of(long)
+            ));
         }
     }
     Ok(())
@@ -65,7 +75,11 @@ fn parts_of_any_size_add_up_to_the_frame() {
 }
 
 fn post(id: u64, author: u64, event_time: Micros, topics: &[&str], langs: &[String]) -> Post {
-    let hit = |id: &&str| TopicMatch { id: (*id).to_owned(), voice: Voice::Other, keys: vec![(*id).to_owned()] };
+    let hit = |id: &&str| TopicMatch {
+        id: (*id).to_owned(),
+        voice: Voice::Other,
+        keys: vec![(*id).to_owned()],
+    };
     Post {
         settings: 1,
         feed: 0,
@@ -91,7 +105,14 @@ fn post(id: u64, author: u64, event_time: Micros, topics: &[&str], langs: &[Stri
 }
 
 fn tick(reached: Micros) -> Record {
-    let feed = FeedTick { feed: "file".to_owned(), epoch: 1, from: NOVEMBER, reached, span: Span::Covered, ended: false };
+    let feed = FeedTick {
+        feed: "file".to_owned(),
+        epoch: 1,
+        from: NOVEMBER,
+        reached,
+        span: Span::Covered,
+        ended: false,
+    };
     Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] })
 }
 
@@ -111,22 +132,36 @@ fn a_hostile_second_comes_out_in_parts_of_a_mebibyte() {
         pane: HOUR,
         windows: Kind::Disease.windows().to_vec(),
     };
-    let settings =
-        Settings { topics: names.iter().map(topic).collect(), feeds: vec![FeedSetting::new("file", true)], ..Settings::default() };
+    let settings = Settings {
+        topics: names.iter().map(topic).collect(),
+        feeds: vec![FeedSetting::new("file", true)],
+        ..Settings::default()
+    };
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
-    let langs: Vec<String> =
-        ["ar", "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "lv"].map(str::to_owned).to_vec();
+    let langs: Vec<String> = [
+        "ar", "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt",
+        "lv",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let mut tally = Tally::new(0);
     let mut parts = Vec::new();
     tally.apply(0, &Record::Settings(settings), &mut parts);
     for id in 0..200 {
-        let one = Post { tags: long_tags(id), ..post(id, 1, NOVEMBER + id as Micros, &ids, &langs) };
+        let one =
+            Post { tags: long_tags(id), ..post(id, 1, NOVEMBER + id as Micros, &ids, &langs) };
         tally.apply(1 + id, &Record::Post(one), &mut parts);
     }
     tally.apply(300, &tick(NOVEMBER + MINUTE), &mut parts);
     assert!(parts.len() > 10 && are_parts(&parts), "{}", parts.len());
     assert!(parts.iter().all(|part| bytes_of(part) <= FRAME_PART_BYTES));
-    let sampled = || parts.iter().flat_map(|part| &part.series).flat_map(|change| &change.panes).filter_map(|pane| pane.sample.as_ref());
+    let sampled = || {
+        parts
+            .iter()
+            .flat_map(|part| &part.series)
+            .flat_map(|change| &change.panes)
+            .filter_map(|pane| pane.sample.as_ref())
+    };
     assert!(sampled().count() == 32 * 18 && sampled().flatten().all(|post| post.tags.len() == 16));
     let snapshot = tally.snapshot();
     assert!(snapshot.fresh.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX));
@@ -143,7 +178,11 @@ fn samples_that_do_not_fit_come_with_the_next_frames() {
         for nth in 0..64 {
             let id = hour * 64 + nth;
             let event = base - hour as Micros * HOUR;
-            let one = Post { tags: long_tags(id), arrival: base + MINUTE, ..post(id, nth, event, &["flu"], &[]) };
+            let one = Post {
+                tags: long_tags(id),
+                arrival: base + MINUTE,
+                ..post(id, nth, event, &["flu"], &[])
+            };
             tally.apply(next, &Record::Post(one), &mut frames);
             next += 1;
         }
@@ -174,10 +213,19 @@ fn scattered() -> Vec<Post> {
     (0..600_u64)
         .map(|id| {
             let path = paths[(id % 6) as usize].to_owned();
-            let place = record::Place { path, meaning: record::Meaning::AuthorAt, provenance: record::Provenance::Given, confidence: 100 };
+            let place = record::Place {
+                path,
+                meaning: record::Meaning::AuthorAt,
+                provenance: record::Provenance::Given,
+                confidence: 100,
+            };
             let event = NOVEMBER + (id as Micros / 60 % 5) * HOUR;
             let lang = langs[(id / 6 % 10) as usize].to_owned();
-            Post { places: vec![place], arrival: NOVEMBER + 5 * HOUR, ..post(id, id % 40, event, &["flu"], &[lang]) }
+            Post {
+                places: vec![place],
+                arrival: NOVEMBER + 5 * HOUR,
+                ..post(id, id % 40, event, &["flu"], &[lang])
+            }
         })
         .collect()
 }
@@ -194,8 +242,15 @@ fn cells_of(cells_max: u64, records: &[Record]) -> (Tally, Cells) {
     }
     tally.apply(9_999, &tick(NOVEMBER + 6 * HOUR), &mut frames);
     let mut cells = Cells::new();
-    for change in frames.iter().flat_map(|frame| &frame.series).filter(|change| change.topic == "flu") {
-        cells.extend(change.panes.iter().map(|pane| ((change.region.clone(), pane.start), (pane.posts, pane.authors))));
+    for change in
+        frames.iter().flat_map(|frame| &frame.series).filter(|change| change.topic == "flu")
+    {
+        cells.extend(
+            change
+                .panes
+                .iter()
+                .map(|pane| ((change.region.clone(), pane.start), (pane.posts, pane.authors))),
+        );
     }
     (tally, cells)
 }
@@ -207,15 +262,31 @@ fn at_the_bound_of_cells_overlays_go_first_world_and_countries_never() {
     let wide = |(region, _): &&(String, Micros)| region == WORLD || region.len() == 2;
     let first = |(region, _): &&(String, Micros)| region.contains('-');
     let beside = |(region, _): &&(String, Micros)| region.contains(':');
-    assert_eq!([all.keys().filter(wide).count(), all.keys().filter(first).count(), all.keys().filter(beside).count()], [25, 25, 50]);
+    assert_eq!(
+        [
+            all.keys().filter(wide).count(),
+            all.keys().filter(first).count(),
+            all.keys().filter(beside).count()
+        ],
+        [25, 25, 50]
+    );
     for cells_max in [0, 10, 30, 60, 90, 111, 112] {
         let (tally, held) = cells_of(cells_max, &records);
-        let only_wide =
-            |cells: &Cells| cells.iter().filter(|(key, _)| wide(key)).map(|(key, cell)| (key.clone(), *cell)).collect::<Cells>();
+        let only_wide = |cells: &Cells| {
+            cells
+                .iter()
+                .filter(|(key, _)| wide(key))
+                .map(|(key, cell)| (key.clone(), *cell))
+                .collect::<Cells>()
+        };
         assert_eq!(only_wide(&held), only_wide(&all), "{cells_max}");
         // A cell that is held has all its posts, and what was left out is counted.
         assert!(held.iter().all(|(key, cell)| all[key] == *cell), "{cells_max}");
-        let missing: u64 = all.iter().filter(|(key, _)| !held.contains_key(*key)).map(|(_, (posts, _))| u64::from(*posts)).sum();
+        let missing: u64 = all
+            .iter()
+            .filter(|(key, _)| !held.contains_key(*key))
+            .map(|(_, (posts, _))| u64::from(*posts))
+            .sum();
         assert_eq!(tally.handled().cells, missing, "{cells_max}");
         assert_eq!(tally.cells(), (held.len() as u64, cells_max));
         assert!(held.len() as u64 <= cells_max + 25, "{cells_max}");
@@ -230,10 +301,15 @@ fn at_the_bound_of_cells_overlays_go_first_world_and_countries_never() {
 fn a_post_that_was_left_out_of_a_cell_is_not_taken_out_of_it() {
     let posts = scattered();
     let mut records: Vec<Record> = posts.iter().cloned().map(Record::Post).collect();
-    let deletion = |post: &Post| Record::Post(Post { op: Op::Delete, topics: Vec::new(), ..post.clone() });
+    let deletion =
+        |post: &Post| Record::Post(Post { op: Op::Delete, topics: Vec::new(), ..post.clone() });
     records.extend(posts.iter().map(deletion));
     let (mut tally, held) = cells_of(60, &records);
-    assert!(tally.handled().cells > 0 && held.values().all(|cell| *cell == (0, 0)), "{:?} {held:?}", tally.handled());
+    assert!(
+        tally.handled().cells > 0 && held.values().all(|cell| *cell == (0, 0)),
+        "{:?} {held:?}",
+        tally.handled()
+    );
     // Which posts were left out outlives a restart.
     let (_, before) = records.split_at(posts.len());
     let (mut stopped, _) = cells_of(60, &records[..posts.len()]);
@@ -246,7 +322,9 @@ fn a_post_that_was_left_out_of_a_cell_is_not_taken_out_of_it() {
     assert_eq!(restarted.cells(), tally.cells());
     restarted.apply(20_000, &tick(NOVEMBER + 7 * HOUR), &mut frames);
     let panes = frames.iter().flat_map(|frame| &frame.series).flat_map(|change| &change.panes);
-    assert!(panes.clone().count() > 0 && panes.clone().all(|pane| pane.posts == 0 && pane.authors == 0));
+    assert!(
+        panes.clone().count() > 0 && panes.clone().all(|pane| pane.posts == 0 && pane.authors == 0)
+    );
     assert_eq!(tally.snapshot().manifest.chunks.len(), restarted.snapshot().manifest.chunks.len());
 }
 
@@ -257,24 +335,33 @@ fn two_hundred_thousand_accounts_are_cut_into_chunks() {
     tally.apply(0, &Record::Settings(settings()), &mut frames);
     for id in 0..200_000_u64 {
         let event = NOVEMBER + (id as Micros) * (20 * HOUR / 200_000);
-        let one = Post { tags: vec![Tag { key: format!("t{id}"), written: format!("T{id}") }], ..post(id, id, event, &["flu"], &[]) };
+        let one = Post {
+            tags: vec![Tag { key: format!("t{id}"), written: format!("T{id}") }],
+            ..post(id, id, event, &["flu"], &[])
+        };
         tally.apply(1 + id, &Record::Post(one), &mut frames);
     }
     tally.apply(300_000, &tick(NOVEMBER + 20 * HOUR), &mut frames);
-    let bytes = |snapshot: &Snapshot| snapshot.fresh.iter().map(|(_, chunk)| chunk.len()).sum::<usize>();
+    let bytes =
+        |snapshot: &Snapshot| snapshot.fresh.iter().map(|(_, chunk)| chunk.len()).sum::<usize>();
     let first = tally.snapshot();
     assert!(first.fresh.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX));
     assert!(bytes(&first) > 20 << 20, "{}", bytes(&first));
     // A minute later most of it is there already.
     for id in 200_000..200_100 {
-        tally.apply(200_000 + id, &Record::Post(post(id, id, NOVEMBER + 20 * HOUR, &["flu"], &[])), &mut frames);
+        tally.apply(
+            200_000 + id,
+            &Record::Post(post(id, id, NOVEMBER + 20 * HOUR, &["flu"], &[])),
+            &mut frames,
+        );
     }
     tally.apply(500_000, &tick(NOVEMBER + 20 * HOUR + MINUTE), &mut frames);
     let second = tally.snapshot();
     assert!(second.fresh.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX));
     assert!(bytes(&second) < bytes(&first) / 8, "{} of {}", bytes(&second), bytes(&first));
     let all: BTreeMap<ChunkName, Vec<u8>> = first.fresh.into_iter().chain(second.fresh).collect();
-    let chunks: Vec<Vec<u8>> = second.manifest.chunks.iter().map(|name| all[name].clone()).collect();
+    let chunks: Vec<Vec<u8>> =
+        second.manifest.chunks.iter().map(|name| all[name].clone()).collect();
     let mut restored = Tally::restore(&second.manifest, &chunks).unwrap();
     assert_eq!(restored.snapshot().manifest.chunks, second.manifest.chunks);
 }

@@ -1,11 +1,17 @@
 //! Each rule of counting as posts in and a table out.
 //!
-//! A line is `post ID AUTHOR TIME [PLACE] [TOPIC[:VOICE]]… [arrives=TIME] [lang=…] [key=…] [overlay=…] [alias=N] [filtered]`,
-//! `edit` likewise, `delete ID AUTHOR TIME`, `delete alias=N TIME`, `remove AUTHOR TIME` or `tick TIME`. Times are of
-//! Sunday 2026-11-22, or of another day of that November as `25T09:00`. Every example is also counted by the naive recount.
+//! A line is `post ID AUTHOR TIME [PLACE] [TOPIC[:VOICE]]… [arrives=TIME] [lang=…] [key=…]
+//! [overlay=…] [alias=N] [filtered]`,
+//! `edit` likewise, `delete ID AUTHOR TIME`, `delete alias=N TIME`, `remove AUTHOR TIME` or `tick
+//! TIME`. Times are of
+//! Sunday 2026-11-22, or of another day of that November as `25T09:00`. Every example is also
+//! counted by the naive recount.
 
 use expect_test::{Expect, expect};
-use record::{AccountAge, FeedSetting, FeedTick, Flags, Meaning, Place, Provenance, Span, Tag, Tick, TopicSetting, Voice};
+use record::{
+    AccountAge, FeedSetting, FeedTick, Flags, Meaning, Place, Provenance, Span, Tag, Tick,
+    TopicSetting, Voice,
+};
 
 use super::*;
 
@@ -35,7 +41,8 @@ fn table(show: &[&str], input: &str) -> String {
         equal(&told, &expected).unwrap();
     }
     let all = lines(&told, tally.handled());
-    let shown: Vec<String> = all.into_iter().filter(|line| show.iter().any(|prefix| line.starts_with(prefix))).collect();
+    let shown: Vec<String> =
+        all.into_iter().filter(|line| show.iter().any(|prefix| line.starts_with(prefix))).collect();
     shown.join("\n") + "\n"
 }
 
@@ -63,21 +70,34 @@ pub(super) fn settings() -> Settings {
 /// The log of an example: settings, its lines, a day and a half of clock beyond them, the end.
 fn read(input: &str) -> Vec<Record> {
     let mut log = vec![Record::Settings(settings())];
-    let lines = || input.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
+    let lines = || {
+        input
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default().trim())
+            .filter(|line| !line.is_empty())
+    };
     for line in lines() {
         log.push(match line.strip_prefix("tick ") {
             Some(time) => tick(read_time(time)),
             None => Record::Post(read_post(line)),
         });
     }
-    let last = naive::posts(&log).map(|post| post.arrival.max(post.event_time)).max().unwrap_or(NOVEMBER);
+    let last =
+        naive::posts(&log).map(|post| post.arrival.max(post.event_time)).max().unwrap_or(NOVEMBER);
     log.push(tick(last + 8 * DAY));
     log.push(Record::End);
     log
 }
 
 fn tick(at: Micros) -> Record {
-    let claim = FeedTick { feed: "file".to_owned(), epoch: 1, from: NOVEMBER, reached: at, span: Span::Covered, ended: false };
+    let claim = FeedTick {
+        feed: "file".to_owned(),
+        epoch: 1,
+        from: NOVEMBER,
+        reached: at,
+        span: Span::Covered,
+        ended: false,
+    };
     Record::Tick(Tick { settings: 1, at, feeds: vec![claim] })
 }
 
@@ -105,7 +125,12 @@ pub(super) fn plain() -> Post {
         author_before: None,
         event_time: 0,
         arrival: 0,
-        places: vec![Place { path: "ZZ".to_owned(), meaning: Meaning::AuthorHome, provenance: Provenance::Given, confidence: 100 }],
+        places: vec![Place {
+            path: "ZZ".to_owned(),
+            meaning: Meaning::AuthorHome,
+            provenance: Provenance::Given,
+            confidence: 100,
+        }],
         overlays: Vec::new(),
         langs: Vec::new(),
         tags: Vec::new(),
@@ -145,8 +170,12 @@ pub(super) fn read_post(line: &str) -> Post {
                 let id: u128 = word.parse().unwrap();
                 post.id = PostId(id << 64 | id);
             }
-            None if word.contains(':') && word.as_bytes()[0].is_ascii_digit() => post.event_time = read_time(word),
-            None if word.as_bytes()[0].is_ascii_uppercase() => post.places[0].path = word.to_owned(),
+            None if word.contains(':') && word.as_bytes()[0].is_ascii_digit() => {
+                post.event_time = read_time(word)
+            }
+            None if word.as_bytes()[0].is_ascii_uppercase() => {
+                post.places[0].path = word.to_owned()
+            }
             None if author.is_none() && post.event_time == 0 => author = Some(word),
             None => {
                 let (id, voice) = word.split_once(':').unwrap_or((word, "other"));
@@ -166,16 +195,20 @@ pub(super) fn read_post(line: &str) -> Post {
     }
     // The key changes with the epoch, and for a week after it the one before is there too.
     let epoch = Epoch::of(post.event_time, 30 * DAY);
-    let name = |epoch: Epoch| author.map(|author| record::pseudonym::Key::new([epoch.0 as u8; 32]).author("test", author));
+    let name = |epoch: Epoch| {
+        author.map(|author| record::pseudonym::Key::new([epoch.0 as u8; 32]).author("test", author))
+    };
     post.author = name(epoch);
-    post.author_before = name(epoch.before()).filter(|_| post.event_time < epoch.start(30 * DAY) + 7 * DAY);
+    post.author_before =
+        name(epoch.before()).filter(|_| post.event_time < epoch.start(30 * DAY) + 7 * DAY);
     post
 }
 
 fn lines(told: &Recount, handled: Handled) -> Vec<String> {
     let mut lines = Vec::new();
     let numbers = |numbers: &[(&str, u32)]| {
-        let some: Vec<String> = numbers.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name}={n}")).collect();
+        let some: Vec<String> =
+            numbers.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name}={n}")).collect();
         some.join(" ")
     };
     for ((topic, region, pane), cell) in &told.cells {
@@ -190,17 +223,33 @@ fn lines(told: &Recount, handled: Handled) -> Vec<String> {
         lines.push(format!("cell {topic} {region} {} {values}", show_time(*pane)));
     }
     for ((topic, region, end, length), window) in &told.windows {
-        let values = numbers(&[("authors", window.authors), ("self", window.authors_self), ("filtered", window.authors_filtered)]);
-        lines.push(format!("window {topic} {region} {}h to {} {values}", length / HOUR, show_time(*end)));
+        let values = numbers(&[
+            ("authors", window.authors),
+            ("self", window.authors_self),
+            ("filtered", window.authors_filtered),
+        ]);
+        lines.push(format!(
+            "window {topic} {region} {}h to {} {values}",
+            length / HOUR,
+            show_time(*end)
+        ));
     }
     for ((key, region, pane), posts) in &told.tags {
         lines.push(format!("tag {key} {region} {} posts={posts}", show_time(*pane)));
     }
     for ((region, pane, length), total) in &told.totals {
-        lines.push(format!("total {region} {} {}m posts={}", show_time(*pane), length / MINUTE, total.posts));
+        lines.push(format!(
+            "total {region} {} {}m posts={}",
+            show_time(*pane),
+            length / MINUTE,
+            total.posts
+        ));
     }
     for ((topic, region, pane), sample) in &told.samples {
-        let posts: Vec<String> = sample.iter().map(|post| format!("{} by the author of {}", post.print, post.alike)).collect();
+        let posts: Vec<String> = sample
+            .iter()
+            .map(|post| format!("{} by the author of {}", post.print, post.alike))
+            .collect();
         lines.push(format!("sample {topic} {region} {}: {}", show_time(*pane), posts.join(", ")));
     }
     lines.push(format!("late {}", handled.late));
@@ -249,7 +298,12 @@ fn a_post_counts_for_its_region_what_stands_above_it_and_its_overlays() {
 #[test]
 fn an_author_counts_once_in_a_pane_and_once_in_a_window() {
     check(
-        &["cell flu 001", "window flu 001 24h to 10:00", "window flu 001 24h to 23T09", "window flu 001 24h to 23T1"],
+        &[
+            "cell flu 001",
+            "window flu 001 24h to 10:00",
+            "window flu 001 24h to 23T09",
+            "window flu 001 24h to 23T1",
+        ],
         "
         post 1 ann 09:05 flu
         post 2 ann 09:06 flu:own
@@ -273,7 +327,10 @@ fn of_unequal_records_of_a_post_the_least_counts_whichever_comes_first() {
     let place = "post 1 ann 09:05 FR flu arrives=09:06";
     let show = ["cell flu", "total"];
     for order in [[place, later, least], [later, place, least]] {
-        assert_eq!(table(&show, &order.join("\n")), table(&show, &[least, later, place].join("\n")));
+        assert_eq!(
+            table(&show, &order.join("\n")),
+            table(&show, &[least, later, place].join("\n"))
+        );
     }
     check(
         &show,
@@ -453,7 +510,12 @@ fn tally_tells_only_the_levels_that_a_kind_allows_and_no_sample_of_what_it_withh
 fn after_a_change_of_keys_a_window_counts_authors_by_the_key_of_its_beginning() {
     // The epoch changes at 2026-12-03T00:00.
     check(
-        &["cell flu 001", "window flu 001 24h to 03T0", "window flu 001 24h to 03T23", "window flu 001 24h to 04"],
+        &[
+            "cell flu 001",
+            "window flu 001 24h to 03T0",
+            "window flu 001 24h to 03T23",
+            "window flu 001 24h to 04",
+        ],
         "
         post 1 ann 32T23:30 flu
         post 2 ann 33T00:30 flu

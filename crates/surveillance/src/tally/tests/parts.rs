@@ -9,8 +9,10 @@ type Counted = (u64, Pane, std::ops::Range<Pane>);
 
 fn authors(counted: &[Counted], length: Pane, end: Pane) -> u32 {
     let window = end - length;
-    let in_window = |(_, pane, starts): &&Counted| (window..end).contains(pane) && starts.contains(&window);
-    counted.iter().filter(in_window).map(|(author, _, _)| *author).collect::<BTreeSet<u64>>().len() as u32
+    let in_window =
+        |(_, pane, starts): &&Counted| (window..end).contains(pane) && starts.contains(&window);
+    counted.iter().filter(in_window).map(|(author, _, _)| *author).collect::<BTreeSet<u64>>().len()
+        as u32
 }
 
 #[test]
@@ -26,7 +28,8 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
         let mut touched: BTreeMap<(usize, Pane), u32> = BTreeMap::new();
         for _ in 0..rng.below(60) {
             let mut spans = Vec::new();
-            let mut touch = |index: usize, first: Pane, last: Pane| spans.push((index, first, last));
+            let mut touch =
+                |index: usize, first: Pane, last: Pane| spans.push((index, first, last));
             if rng.chance(30) && !counted.is_empty() {
                 let at = rng.below(counted.len() as u64) as usize;
                 let (author, pane, starts) = counted.swap_remove(at);
@@ -35,7 +38,8 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
                 // A name is in force on one side of a border of epochs, always the same one.
                 let author = rng.below(authors_max);
                 let pane = rng.below(panes) as Pane;
-                let starts = if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
+                let starts =
+                    if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
                 distinct.add(author, pane, &lengths, &starts, &mut touch);
                 counted.push((author, pane, starts));
             }
@@ -48,7 +52,11 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
         for (index, length) in lengths.iter().enumerate() {
             for end in -2..=70 {
                 let expected = authors(&counted, *length, end);
-                assert_eq!(distinct.authors(index, end), expected, "seed {seed}, {length} panes to {end}, {counted:?}");
+                assert_eq!(
+                    distinct.authors(index, end),
+                    expected,
+                    "seed {seed}, {length} panes to {end}, {counted:?}"
+                );
                 assert_eq!(
                     touched.get(&(index, end)).copied().unwrap_or(0),
                     expected,
@@ -63,13 +71,18 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
         let mut later = counted.clone();
         for _ in 0..10 {
             let (author, pane) = (rng.below(authors_max), final_before + rng.below(30) as Pane);
-            let starts = if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
+            let starts =
+                if author.is_multiple_of(2) { Pane::MIN..border } else { border..Pane::MAX };
             distinct.add(author, pane, &lengths, &starts, &mut |_, _, _| {});
             later.push((author, pane, starts));
         }
         for (index, length) in lengths.iter().enumerate() {
             for end in final_before..=final_before + 60 {
-                assert_eq!(distinct.authors(index, end), authors(&later, *length, end), "seed {seed}, forgotten, {length} panes to {end}");
+                assert_eq!(
+                    distinct.authors(index, end),
+                    authors(&later, *length, end),
+                    "seed {seed}, forgotten, {length} panes to {end}"
+                );
             }
         }
     }
@@ -106,13 +119,21 @@ fn spans_hold_the_union_of_what_was_added() {
         for from in 0..40 {
             for to in from..=40 {
                 let expected = held[from..to].iter().filter(|held| **held).count() as Micros;
-                assert_eq!(spans.within(from as Micros, to as Micros), expected, "seed {seed}: [{from}, {to})");
+                assert_eq!(
+                    spans.within(from as Micros, to as Micros),
+                    expected,
+                    "seed {seed}: [{from}, {to})"
+                );
             }
         }
         let before = rng.below(40) as usize;
         spans.forget(before as Micros);
         let expected = held[before..].iter().filter(|held| **held).count() as Micros;
-        assert_eq!(spans.within(before as Micros, 40), expected, "seed {seed}: from {before} after forgetting");
+        assert_eq!(
+            spans.within(before as Micros, 40),
+            expected,
+            "seed {seed}: from {before} after forgetting"
+        );
     }
 }
 
@@ -131,10 +152,13 @@ struct Model(BTreeMap<u64, (Micros, Micros, String)>);
 
 fn agree(identities: &Identities, model: &Model, prints: impl Iterator<Item = u64>, story: &str) {
     for print in prints {
-        let expected = model.0.get(&print).map(|(event, arrival, path)| (*event, *arrival, path.clone()));
+        let expected =
+            model.0.get(&print).map(|(event, arrival, path)| (*event, *arrival, path.clone()));
         // Wherever it is looked for first.
         for hint in [BASE, BASE + 5 * HOUR, BASE + 99 * HOUR] {
-            let found = identities.find(print, hint).map(|known| (known.event_time, known.arrival, identities.basis(&known).path));
+            let found = identities
+                .find(print, hint)
+                .map(|known| (known.event_time, known.arrival, identities.basis(&known).path));
             assert_eq!(found, expected, "{story}: print {print:#x}");
         }
     }
@@ -170,7 +194,11 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
                 continue;
             }
             // Most in one hour, so that its run is merged several times.
-            let event = if nth % 8 == 0 { BASE + rng.between(0, 4 * HOUR) } else { BASE + rng.between(0, HOUR) };
+            let event = if nth % 8 == 0 {
+                BASE + rng.between(0, 4 * HOUR)
+            } else {
+                BASE + rng.between(0, HOUR)
+            };
             let arrival = event + rng.pick(&[0, -AHEAD_MAX, 36 * HOUR, 1]);
             let mut post = post(print, event, arrival);
             post.places[0].path = rng.pick(&["ZZ".to_owned(), "DE/DE-BE".to_owned()]);
@@ -183,7 +211,8 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
                 agree(&identities, &model, [gone, print].into_iter(), "just removed and added");
             }
         }
-        let strangers: Vec<u64> = (0..3000).map(|_| rng.next() >> rng.below(60)).chain([0, 1, u64::MAX]).collect();
+        let strangers: Vec<u64> =
+            (0..3000).map(|_| rng.next() >> rng.below(60)).chain([0, 1, u64::MAX]).collect();
         let all: Vec<u64> = model.0.keys().copied().chain(strangers).collect();
         agree(&identities, &model, all.iter().copied(), "after 9,000 posts");
 
@@ -194,7 +223,8 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
         identities.blocks_mut().values_mut().for_each(|block| block.store(&mut writer));
         let snapshot = writer.finish("identities", 0, vec![]);
         let bytes: BTreeMap<ChunkName, Vec<u8>> = snapshot.fresh.into_iter().collect();
-        let chunks: Vec<Vec<u8>> = snapshot.manifest.chunks.iter().map(|name| bytes[name].clone()).collect();
+        let chunks: Vec<Vec<u8>> =
+            snapshot.manifest.chunks.iter().map(|name| bytes[name].clone()).collect();
         let mut reader = Reader::new("identities", &snapshot.manifest, &chunks).unwrap();
         for hour in identities.blocks_mut().keys() {
             restored.restore(*hour, &mut reader).unwrap();
@@ -213,7 +243,12 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
 fn times_too_far_apart_to_be_held_are_refused_and_the_widest_that_fit_are_exact() {
     let mut identities = Identities::default();
     let widest = (1 << 40) - 1 - AHEAD_MAX;
-    for (print, delay, holds) in [(1, widest, true), (2, widest + 1, false), (3, -AHEAD_MAX, true), (4, -AHEAD_MAX - 1, false)] {
+    for (print, delay, holds) in [
+        (1, widest, true),
+        (2, widest + 1, false),
+        (3, -AHEAD_MAX, true),
+        (4, -AHEAD_MAX - 1, false),
+    ] {
         let post = post(print, BASE + HOUR - 1, BASE + HOUR - 1 + delay);
         assert_eq!(identities.insert(&post, 1), holds, "delay {delay}");
         let found = identities.find(print, BASE).map(|known| (known.event_time, known.arrival));

@@ -11,7 +11,11 @@ fn feed_tick(feed: &str, from: &str, reached: &str) -> FeedTick {
 }
 
 fn tick_of(settings: u32, feeds: Vec<FeedTick>) -> Record {
-    Record::Tick(Tick { settings, at: feeds.iter().map(|feed| feed.reached).max().unwrap_or(NOVEMBER), feeds })
+    Record::Tick(Tick {
+        settings,
+        at: feeds.iter().map(|feed| feed.reached).max().unwrap_or(NOVEMBER),
+        feeds,
+    })
 }
 
 /// All feeds at once, under settings 1.
@@ -40,8 +44,12 @@ fn run(log: &[Record]) -> (Tally, Vec<Frame>) {
 
 /// Of a frame what it says of the 24 h windows of a topic in the world: (end, authors).
 fn windows(frame: &Frame, topic: &str) -> Vec<WindowChange> {
-    let series = frame.series.iter().filter(|series| series.topic == topic && series.region == "001");
-    series.flat_map(|series| series.windows.clone()).filter(|window| window.length == 24 * HOUR).collect()
+    let series =
+        frame.series.iter().filter(|series| series.topic == topic && series.region == "001");
+    series
+        .flat_map(|series| series.windows.clone())
+        .filter(|window| window.length == 24 * HOUR)
+        .collect()
 }
 
 fn ends(frame: &Frame, topic: &str) -> Vec<(Micros, u32)> {
@@ -55,10 +63,21 @@ fn folded(frames: &[Frame]) -> Recount {
 }
 
 #[test]
-fn the_frame_that_passes_a_panes_end_tells_the_windows_of_a_series_in_which_nothing_more_happened() {
-    let log = [Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10"), tick("11:59"), tick("12:00"), tick("12:01")];
+fn the_frame_that_passes_a_panes_end_tells_the_windows_of_a_series_in_which_nothing_more_happened()
+{
+    let log = [
+        Record::Settings(settings()),
+        post("post 1 ann 09:05 flu"),
+        tick("09:10"),
+        tick("11:59"),
+        tick("12:00"),
+        tick("12:01"),
+    ];
     let (_, frames) = run(&log);
-    assert_eq!(ends(&frames[1], "flu"), [(read_time("10:00"), 1), (read_time("11:00"), 1), (read_time("12:00"), 1)]);
+    assert_eq!(
+        ends(&frames[1], "flu"),
+        [(read_time("10:00"), 1), (read_time("11:00"), 1), (read_time("12:00"), 1)]
+    );
     // The window that opens is told with the one that ends.
     assert_eq!(ends(&frames[2], "flu"), [(read_time("12:00"), 1), (read_time("13:00"), 1)]);
     assert_eq!(ends(&frames[3], "flu"), []);
@@ -83,7 +102,12 @@ fn what_is_final_is_forgotten_and_so_is_all_that_stands_for_it() {
     tally.apply(91, &tick("45T09:00"), &mut out);
     assert!(tally.identities.blocks_mut().is_empty() && tally.by_author.is_empty());
     assert!(tally.series.values().all(BTreeMap::is_empty), "{:?}", tally.series);
-    assert!(tally.tags.is_empty() && tally.totals.is_empty() && tally.changed_totals.is_empty() && tally.changed_tags.is_empty());
+    assert!(
+        tally.tags.is_empty()
+            && tally.totals.is_empty()
+            && tally.changed_totals.is_empty()
+            && tally.changed_tags.is_empty()
+    );
     assert_eq!(format!("{:?}", tally.gone), format!("{:?}", Gone::default()));
     let bytes: usize = tally.snapshot().fresh.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(bytes < 1000, "{bytes} bytes");
@@ -91,8 +115,14 @@ fn what_is_final_is_forgotten_and_so_is_all_that_stands_for_it() {
 
 #[test]
 fn a_window_that_opens_is_told_though_its_last_pane_has_nothing() {
-    // Else the open sum over partitions would lack the part of a partition in which nothing more happens.
-    let log = [Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10"), tick("10:00:01")];
+    // Else the open sum over partitions would lack the part of a partition in which nothing more
+    // happens.
+    let log = [
+        Record::Settings(settings()),
+        post("post 1 ann 09:05 flu"),
+        tick("09:10"),
+        tick("10:00:01"),
+    ];
     let (_, frames) = run(&log);
     assert_eq!(ends(&frames[1], "flu").last(), Some(&(read_time("11:00"), 1)));
 }
@@ -108,18 +138,30 @@ fn another_post_by_an_author_of_the_window_is_a_step_too() {
         tick("09:12"),
     ];
     let (_, frames) = run(&log);
-    let open = windows(&frames[1], "flu").into_iter().find(|window| window.end == read_time("10:00")).unwrap();
-    let steps: Vec<_> = open.steps.iter().map(|step| (step.event_time, step.authors, step.authors_self, step.posts)).collect();
+    let open = windows(&frames[1], "flu")
+        .into_iter()
+        .find(|window| window.end == read_time("10:00"))
+        .unwrap();
+    let steps: Vec<_> = open
+        .steps
+        .iter()
+        .map(|step| (step.event_time, step.authors, step.authors_self, step.posts))
+        .collect();
     assert_eq!(steps, [(read_time("09:11"), 1, 0, 2), (read_time("08:55"), 2, 1, 3)]);
 }
 
 #[test]
 fn more_posts_than_a_frame_has_steps_for_leave_the_first_steps_right() {
     let mut log = vec![Record::Settings(settings()), tick("09:10")];
-    log.extend((0..3000).map(|nth| post(&format!("post {} by{nth} 09:{}:{} flu", nth + 1, 10 + nth / 60, nth % 60))));
+    log.extend((0..3000).map(|nth| {
+        post(&format!("post {} by{nth} 09:{}:{} flu", nth + 1, 10 + nth / 60, nth % 60))
+    }));
     log.push(tick("09:59:59"));
     let (_, frames) = run(&log);
-    let open = windows(&frames[1], "flu").into_iter().find(|window| window.end == read_time("10:00")).unwrap();
+    let open = windows(&frames[1], "flu")
+        .into_iter()
+        .find(|window| window.end == read_time("10:00"))
+        .unwrap();
     assert_eq!(open.authors, 3000);
     assert!(open.steps.len() < 3000);
     assert!((1..).zip(&open.steps).all(|(nth, step)| (step.posts, step.authors) == (nth, nth)));
@@ -140,7 +182,10 @@ fn an_ended_feed_covers_on_in_every_later_pane_and_no_more_when_it_comes_back() 
     let (_, frames) = run(&log);
     let told = |frame: &Frame| {
         let of_a = frame.coverage.iter().filter(|coverage| coverage.feed == "a");
-        of_a.map(|coverage| ((coverage.pane_start - read_time("00:00")) / HOUR, coverage.covered / MINUTE)).collect::<Vec<_>>()
+        of_a.map(|coverage| {
+            ((coverage.pane_start - read_time("00:00")) / HOUR, coverage.covered / MINUTE)
+        })
+        .collect::<Vec<_>>()
     };
     assert_eq!(told(&frames[0]), [(8, 60)]);
     assert_eq!(told(&frames[1]), [(9, 60), (10, 60), (11, 60)]);
@@ -149,8 +194,12 @@ fn an_ended_feed_covers_on_in_every_later_pane_and_no_more_when_it_comes_back() 
 
 #[test]
 fn the_watermark_waits_at_newer_settings_for_every_feed_and_not_only_for_the_worker_that_ticks() {
-    let newer = |number: u32, from: &str| Record::Settings(Settings { number, from: read_time(from), ..with_feeds(&["a", "b"]) });
-    let reached = |settings: u32, feed: &str, reached: &str| tick_of(settings, vec![feed_tick(feed, "08:00", reached)]);
+    let newer = |number: u32, from: &str| {
+        Record::Settings(Settings { number, from: read_time(from), ..with_feeds(&["a", "b"]) })
+    };
+    let reached = |settings: u32, feed: &str, reached: &str| {
+        tick_of(settings, vec![feed_tick(feed, "08:00", reached)])
+    };
     let log = [
         Record::Settings(with_feeds(&["a", "b"])),
         reached(1, "a", "09:59"),
@@ -175,25 +224,39 @@ fn the_watermark_waits_at_newer_settings_for_every_feed_and_not_only_for_the_wor
 #[test]
 fn a_tick_without_feeds_before_any_other_is_no_overflow() {
     let (_, frames) = run(&[Record::Settings(settings()), tick_of(1, Vec::new()), Record::End]);
-    assert_eq!(frames.iter().map(|frame| (frame.watermark, frame.ended)).collect::<Vec<_>>(), [(None, false), (None, true)]);
+    assert_eq!(
+        frames.iter().map(|frame| (frame.watermark, frame.ended)).collect::<Vec<_>>(),
+        [(None, false), (None, true)]
+    );
 }
 
 #[test]
 fn a_log_that_has_ended_takes_nothing_more() {
-    let log = [Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10"), Record::End];
+    let log =
+        [Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10"), Record::End];
     let (mut tally, frames) = run(&log);
     let mut more = Vec::new();
-    for (position, record) in (10..).zip([post("post 2 bob 09:11 flu"), tick("11:00"), Record::End, Record::Settings(settings())]) {
+    for (position, record) in (10..).zip([
+        post("post 2 bob 09:11 flu"),
+        tick("11:00"),
+        Record::End,
+        Record::Settings(settings()),
+    ]) {
         tally.apply(position, &record, &mut more);
     }
-    assert_eq!((frames.len(), more.len(), tally.handled().posts, tally.handled().refused), (2, 0, 1, 4));
+    assert_eq!(
+        (frames.len(), more.len(), tally.handled().posts, tally.handled().refused),
+        (2, 0, 1, 4)
+    );
 }
 
 #[test]
 fn a_partition_whose_last_post_is_an_hour_before_the_others_tells_the_windows_of_that_hour_too() {
-    let log = [Record::Settings(settings()), post("post 1 ann 09:30 quake"), tick("09:58"), Record::End];
+    let log =
+        [Record::Settings(settings()), post("post 1 ann 09:30 quake"), tick("09:58"), Record::End];
     let (_, frames) = run(&log);
-    // Another partition may hold a post of 10:03, whose author's clock is ahead, and so end at 11:00.
+    // Another partition may hold a post of 10:03, whose author's clock is ahead, and so end at
+    // 11:00.
     let told = folded(&frames).windows;
     assert!(told.keys().any(|key| key.0 == "quake" && key.2 == read_time("11:00")));
 }
@@ -211,14 +274,20 @@ fn a_deletion_by_alias_touches_no_post_whose_print_is_zero() {
         Record::End,
     ];
     let (_, frames) = run(&log);
-    assert_eq!(folded(&frames).cells[&("flu".to_owned(), "001".to_owned(), read_time("09:00"))].posts, 1);
+    assert_eq!(
+        folded(&frames).cells[&("flu".to_owned(), "001".to_owned(), read_time("09:00"))].posts,
+        1
+    );
 }
 
 #[test]
-fn a_post_that_a_whole_and_a_filtered_feed_bring_at_one_time_counts_as_of_the_whole_one_in_either_order() {
+fn a_post_that_a_whole_and_a_filtered_feed_bring_at_one_time_counts_as_of_the_whole_one_in_either_order()
+ {
     let (whole, filtered) = (post("post 1 ann 09:05 flu"), post("post 1 ann 09:05 flu filtered"));
     let (other, other_filtered) = (post("post 2 ann 09:05"), post("post 2 ann 09:05 filtered"));
-    for order in [[&whole, &filtered, &other, &other_filtered], [&filtered, &whole, &other_filtered, &other]] {
+    for order in
+        [[&whole, &filtered, &other, &other_filtered], [&filtered, &whole, &other_filtered, &other]]
+    {
         let mut log = vec![Record::Settings(settings())];
         log.extend(order.into_iter().cloned());
         log.extend([tick("09:10"), Record::End]);
@@ -231,15 +300,22 @@ fn a_post_that_a_whole_and_a_filtered_feed_bring_at_one_time_counts_as_of_the_wh
 
 #[test]
 fn a_sampled_post_has_the_voice_of_the_cells_topic_not_of_any() {
-    let log = [Record::Settings(settings()), post("post 1 ann 09:05 flu hiv:own quake:news"), tick("09:10"), Record::End];
+    let log = [
+        Record::Settings(settings()),
+        post("post 1 ann 09:05 flu hiv:own quake:news"),
+        tick("09:10"),
+        Record::End,
+    ];
     let told = folded(&run(&log).1);
     let sample = &told.samples[&("flu".to_owned(), "001".to_owned(), read_time("09:00"))];
     assert_eq!((sample[0].own, sample[0].news), (false, false));
 }
 
 #[test]
-fn five_minute_denominators_begin_with_the_settings_that_ask_for_them_and_replacing_a_post_leaves_them_right() {
-    let quiet: Vec<_> = settings().topics.into_iter().filter(|topic| topic.pane > SHORT_PANE).collect();
+fn five_minute_denominators_begin_with_the_settings_that_ask_for_them_and_replacing_a_post_leaves_them_right()
+ {
+    let quiet: Vec<_> =
+        settings().topics.into_iter().filter(|topic| topic.pane > SHORT_PANE).collect();
     let log = [
         Record::Settings(Settings { topics: quiet, ..settings() }),
         post("post 1 ann 09:05 DE arrives=09:06"),
@@ -253,14 +329,20 @@ fn five_minute_denominators_begin_with_the_settings_that_ask_for_them_and_replac
         Record::End,
     ];
     let totals = folded(&run(&log).1).totals;
-    let short: Vec<(&str, u64)> =
-        totals.iter().filter(|(key, _)| key.2 == SHORT_PANE).map(|(key, total)| (key.0.as_str(), total.posts)).collect();
+    let short: Vec<(&str, u64)> = totals
+        .iter()
+        .filter(|(key, _)| key.2 == SHORT_PANE)
+        .map(|(key, total)| (key.0.as_str(), total.posts))
+        .collect();
     assert_eq!(short, [("001", 2), ("DE", 1), ("FR", 1), ("lang:und", 2)]);
 }
 
 #[test]
 fn an_own_region_that_newer_settings_drop_does_not_become_a_country_that_sensitive_topics_tell() {
-    let own = vec![record::region::OwnRegion { code: "MITTE".to_owned(), parent: Some("DE-BE".to_owned()) }];
+    let own = vec![record::region::OwnRegion {
+        code: "MITTE".to_owned(),
+        parent: Some("DE-BE".to_owned()),
+    }];
     let log = [
         Record::Settings(Settings { regions: own, ..settings() }),
         Record::Settings(Settings { number: 2, from: read_time("10:00"), ..settings() }),
@@ -285,12 +367,15 @@ fn a_five_minute_pane_that_is_final_stays_though_its_hour_is_not() {
         Record::End,
     ];
     let cells = folded(&run(&log).1).cells;
-    let posts = |topic: &str, pane: &str| cells.get(&(topic.to_owned(), "001".to_owned(), read_time(pane))).map(|cell| cell.posts);
+    let posts = |topic: &str, pane: &str| {
+        cells.get(&(topic.to_owned(), "001".to_owned(), read_time(pane))).map(|cell| cell.posts)
+    };
     assert_eq!((posts("flu", "09:00"), posts("quake", "09:05")), (Some(1), Some(1)));
 }
 
 #[test]
-fn an_account_removed_just_before_a_change_of_keys_takes_a_post_along_whose_clock_was_ahead_of_it() {
+fn an_account_removed_just_before_a_change_of_keys_takes_a_post_along_whose_clock_was_ahead_of_it()
+{
     // Epochs change on 3 December: the post's time lies in the new one, the removal's in the old.
     let log = [
         Record::Settings(settings()),
@@ -303,7 +388,8 @@ fn an_account_removed_just_before_a_change_of_keys_takes_a_post_along_whose_cloc
 }
 
 #[test]
-fn authors_of_a_sample_are_told_apart_by_the_key_of_the_pane_where_a_long_pane_lies_across_a_change_of_keys() {
+fn authors_of_a_sample_are_told_apart_by_the_key_of_the_pane_where_a_long_pane_lies_across_a_change_of_keys()
+ {
     let patient = record::TopicSetting {
         id: "asthma".to_owned(),
         name: "asthma".to_owned(),
@@ -320,7 +406,15 @@ fn authors_of_a_sample_are_told_apart_by_the_key_of_the_pane_where_a_long_pane_l
         Record::End,
     ];
     let told = folded(&run(&log).1);
-    let alike: Vec<u64> = told.samples.iter().find(|(key, _)| key.1 == "001").unwrap().1.iter().map(|post| post.alike).collect();
+    let alike: Vec<u64> = told
+        .samples
+        .iter()
+        .find(|(key, _)| key.1 == "001")
+        .unwrap()
+        .1
+        .iter()
+        .map(|post| post.alike)
+        .collect();
     assert_eq!(alike, [1, 1, 3]);
     assert_eq!(told.cells.values().map(|cell| cell.authors).max(), Some(2));
 }
@@ -332,17 +426,21 @@ fn a_topic_named_twice_in_a_post_an_overlay_and_a_language_count_once() {
     let log = [Record::Settings(settings()), Record::Post(twice), tick("09:10"), Record::End];
     let told = folded(&run(&log).1);
     assert_eq!(told.cells.len(), 4);
-    assert!(told.cells.values().all(|cell| (cell.posts, cell.authors, cell.authors_self) == (1, 1, 0)));
+    assert!(
+        told.cells.values().all(|cell| (cell.posts, cell.authors, cell.authors_self) == (1, 1, 0))
+    );
     assert!(told.totals.values().all(|total| total.posts == 1));
 }
 
 #[test]
 fn equal_states_make_equal_snapshots_whatever_came_first() {
-    let deletes: Vec<Record> = (1..200).map(|id| post(&format!("delete {id} ann 09:{:02}", id % 60))).collect();
+    let deletes: Vec<Record> =
+        (1..200).map(|id| post(&format!("delete {id} ann 09:{:02}", id % 60))).collect();
     let there: Vec<Record> = deletes.iter().cloned().chain([tick("10:00")]).collect();
     let back: Vec<Record> = deletes.iter().rev().cloned().chain([tick("10:00")]).collect();
     let chunks = |log: &[Record]| {
-        let log: Vec<Record> = [Record::Settings(settings())].into_iter().chain(log.iter().cloned()).collect();
+        let log: Vec<Record> =
+            [Record::Settings(settings())].into_iter().chain(log.iter().cloned()).collect();
         run(&log).0.snapshot().manifest.chunks
     };
     assert_eq!(chunks(&there), chunks(&back));
@@ -350,13 +448,21 @@ fn equal_states_make_equal_snapshots_whatever_came_first() {
 
 #[test]
 fn a_damaged_or_missing_chunk_is_refused_by_name() {
-    let (mut tally, _) = run(&[Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10")]);
+    let (mut tally, _) =
+        run(&[Record::Settings(settings()), post("post 1 ann 09:05 flu"), tick("09:10")]);
     let snapshot = tally.snapshot();
     let by_name: BTreeMap<ChunkName, Vec<u8>> = snapshot.fresh.into_iter().collect();
-    let mut chunks: Vec<Vec<u8>> = snapshot.manifest.chunks.iter().map(|name| by_name[name].clone()).collect();
+    let mut chunks: Vec<Vec<u8>> =
+        snapshot.manifest.chunks.iter().map(|name| by_name[name].clone()).collect();
     assert!(Tally::restore(&snapshot.manifest, &chunks).is_ok());
     chunks[1].push(0);
-    assert_eq!(Tally::restore(&snapshot.manifest, &chunks).unwrap_err(), RestoreError::Damaged { index: 1 });
+    assert_eq!(
+        Tally::restore(&snapshot.manifest, &chunks).unwrap_err(),
+        RestoreError::Damaged { index: 1 }
+    );
     chunks.truncate(1);
-    assert_eq!(Tally::restore(&snapshot.manifest, &chunks).unwrap_err(), RestoreError::Missing { index: 1 });
+    assert_eq!(
+        Tally::restore(&snapshot.manifest, &chunks).unwrap_err(),
+        RestoreError::Missing { index: 1 }
+    );
 }

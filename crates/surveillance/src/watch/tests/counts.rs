@@ -8,12 +8,14 @@ use super::*;
 use crate::naive::streams::{Item, Rng, World, closing, each_stream};
 use crate::naive::{Rules, Total, recount};
 
-/// What is told of a cell: posts, authors, those of 24 h, own, news, filtered posts and authors, all posts of the region and pane.
+/// What is told of a cell: posts, authors, those of 24 h, own, news, filtered posts and authors,
+/// all posts of the region and pane.
 type Told = (u32, u32, Option<u32>, u32, u32, u32, u32, u64);
 
 type CellKey = (String, String, Micros);
 
-/// Everything told for good, by what it is told of; and whether anything was told as open, or otherwise, after it.
+/// Everything told for good, by what it is told of; and whether anything was told as open, or
+/// otherwise, after it.
 #[derive(Default)]
 struct Final {
     cells: BTreeMap<CellKey, Told>,
@@ -26,7 +28,12 @@ struct Final {
 impl Final {
     fn of(out: &[Record]) -> Result<Final, String> {
         let mut told = Final::default();
-        fn put<K: Ord + std::fmt::Debug, V: PartialEq>(into: &mut BTreeMap<K, V>, key: K, value: V, last: bool) -> Result<(), String> {
+        fn put<K: Ord + std::fmt::Debug, V: PartialEq>(
+            into: &mut BTreeMap<K, V>,
+            key: K,
+            value: V,
+            last: bool,
+        ) -> Result<(), String> {
             if into.get(&key).is_some_and(|known| !last || *known != value) {
                 return Err(format!("{key:?} was told again after it was told for good"));
             }
@@ -49,7 +56,12 @@ impl Final {
                         count.total_posts,
                     );
                     told.levels.insert(count.region.clone(), count.level);
-                    put(&mut told.cells, (count.topic.clone(), count.region.clone(), count.pane_start), value, count.last)?;
+                    put(
+                        &mut told.cells,
+                        (count.topic.clone(), count.region.clone(), count.pane_start),
+                        value,
+                        count.last,
+                    )?;
                 }
                 Record::WindowCount(count) => {
                     let key = (count.topic.clone(), count.region.clone(), count.end, count.length);
@@ -90,11 +102,14 @@ fn expected(log: &[Item], end: Micros) -> Final {
     for ((topic, region, start), cell) in &recount.cells {
         let setting = &rules.topics[topic];
         let (pane, floor) = (setting.pane, setting.kind.floor());
-        let above = |value: u32, accounts: u32| if value < floor || accounts < floor { 0 } else { value };
+        let above =
+            |value: u32, accounts: u32| if value < floor || accounts < floor { 0 } else { value };
         let day = recount.windows.get(&(topic.clone(), region.clone(), start + pane, DAY));
         let authors_24h = match pane {
             DAY => Some(cell.authors),
-            _ if pane < DAY && setting.windows.contains(&DAY) => Some(day.map_or(0, |window| window.authors)),
+            _ if pane < DAY && setting.windows.contains(&DAY) => {
+                Some(day.map_or(0, |window| window.authors))
+            }
             _ => None,
         };
         let total_posts = if pane < HOUR {
@@ -123,7 +138,10 @@ fn expected(log: &[Item], end: Micros) -> Final {
         let floor = setting.kind.floor();
         let due = setting.windows.contains(&key.3) && key.2 <= pane_border(end, setting.pane);
         if due && window.authors > 0 && window.authors >= floor {
-            expected.windows.insert(key.clone(), (window.authors, if floor > 0 { 0 } else { window.authors_self }));
+            expected.windows.insert(
+                key.clone(),
+                (window.authors, if floor > 0 { 0 } else { window.authors_self }),
+            );
         }
     }
     expected.tags = recount.tags;
@@ -152,8 +170,10 @@ fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
 fn tells_for_good_what_the_recount_finds(log: &[Item], mut rng: Rng) -> Result<(), String> {
     let partitions = rng.pick(&[1, 1, 2, 3, 7]);
     let mode = rng.pick(&[Mode::Batch, Mode::Counts, Mode::AsLive, Mode::Live]);
-    let records: Vec<Record> = tallies(log, partitions).into_iter().map(|(_, record)| record).collect();
-    let watermark = |record: &Record| if let Record::Frame(frame) = record { frame.watermark } else { None };
+    let records: Vec<Record> =
+        tallies(log, partitions).into_iter().map(|(_, record)| record).collect();
+    let watermark =
+        |record: &Record| if let Record::Frame(frame) = record { frame.watermark } else { None };
     let plain: Vec<Record> = log.iter().map(|item| item.record.clone()).collect();
     // The pane of the last post is passed too, though it may lie ahead of the watermark.
     let last = recount(&plain).totals.keys().map(|(_, start, _)| start + 1).max();
@@ -165,15 +185,29 @@ fn tells_for_good_what_the_recount_finds(log: &[Item], mut rng: Rng) -> Result<(
     wrong.extend(differences("window", &told.windows, &expected.windows));
     wrong.extend(differences("tag", &told.tags, &expected.tags));
     wrong.extend(differences("total", &told.totals, &expected.totals));
-    let settings: Vec<&Settings> =
-        log.iter().filter_map(|item| if let Record::Settings(settings) = &item.record { Some(settings) } else { None }).collect();
+    let settings: Vec<&Settings> = log
+        .iter()
+        .filter_map(|item| {
+            if let Record::Settings(settings) = &item.record { Some(settings) } else { None }
+        })
+        .collect();
     // Of an own region that newer settings have dropped nobody is told another level.
     if settings.iter().all(|each| each.regions == settings[0].regions) {
         let is_wrong = |(region, level): &(&String, &i8)| told.levels.get(*region) != Some(level);
-        wrong.extend(expected.levels.iter().filter(is_wrong).map(|(region, level)| format!("{region} is not told as level {level}")));
+        wrong.extend(
+            expected
+                .levels
+                .iter()
+                .filter(is_wrong)
+                .map(|(region, level)| format!("{region} is not told as level {level}")),
+        );
     }
     wrong.truncate(8);
-    if wrong.is_empty() { Ok(()) } else { Err(format!("{mode:?}, {partitions} partitions, end {}\n{}", at(end), wrong.join("\n"))) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{mode:?}, {partitions} partitions, end {}\n{}", at(end), wrong.join("\n")))
+    }
 }
 
 /// Symptoms and diseases count days too.

@@ -48,7 +48,8 @@ impl Store {
     }
 
     pub(crate) fn get(&self, manifest: &Manifest) -> Watch {
-        let chunks: Vec<Vec<u8>> = manifest.chunks.iter().map(|name| self.chunks[name].clone()).collect();
+        let chunks: Vec<Vec<u8>> =
+            manifest.chunks.iter().map(|name| self.chunks[name].clone()).collect();
         Watch::restore(manifest, &chunks).unwrap()
     }
 }

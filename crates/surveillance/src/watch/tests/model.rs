@@ -1,7 +1,9 @@
 //! A judge by brute force: what watch must say of every window, from the records of a log alone.
 //!
-//! Written from the design's section 3 and decision 0002; every value is made anew from all posts for every window.
-//! Knows how a log is read by one tally only so far as to know how much of it has been told when an instant has passed.
+//! Written from the design's section 3 and decision 0002; every value is made anew from all posts
+//! for every window.
+//! Knows how a log is read by one tally only so far as to know how much of it has been told when an
+//! instant has passed.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +73,9 @@ impl Model {
         let records: Vec<Record> = log.iter().map(|item| item.record.clone()).collect();
         let settings: Vec<Settings> = records
             .iter()
-            .filter_map(|record| if let Record::Settings(settings) = record { Some(settings.clone()) } else { None })
+            .filter_map(|record| {
+                if let Record::Settings(settings) = record { Some(settings.clone()) } else { None }
+            })
             .collect();
         let horizon = settings[0].horizon;
         let lifted = |at: usize, alert: &str| {
@@ -87,36 +91,53 @@ impl Model {
         let marks = watermarks(log);
         // Whether the pane that holds an instant could take nothing more when a record came.
         let is_final = |index: usize, instant: Micros, pane: Micros| {
-            marks[index].is_some_and(|watermark| pane_start(instant, pane) + pane + horizon <= watermark)
+            marks[index]
+                .is_some_and(|watermark| pane_start(instant, pane) + pane + horizon <= watermark)
         };
-        let panes: BTreeMap<&str, Micros> =
-            settings.iter().flat_map(|settings| &settings.topics).map(|topic| (topic.id.as_str(), topic.pane)).collect();
-        let mut ticks: Vec<(usize, Option<Micros>)> =
-            (0..).zip(marks.iter().copied()).filter(|(index, _)| matches!(log[*index].record, Record::Tick(_))).collect();
-        let mut end = tallies(log, 1).into_iter().filter_map(|(_, told)| if let Record::Frame(frame) = told { Some(frame) } else { None });
+        let panes: BTreeMap<&str, Micros> = settings
+            .iter()
+            .flat_map(|settings| &settings.topics)
+            .map(|topic| (topic.id.as_str(), topic.pane))
+            .collect();
+        let mut ticks: Vec<(usize, Option<Micros>)> = (0..)
+            .zip(marks.iter().copied())
+            .filter(|(index, _)| matches!(log[*index].record, Record::Tick(_)))
+            .collect();
+        let mut end = tallies(log, 1).into_iter().filter_map(|(_, told)| {
+            if let Record::Frame(frame) = told { Some(frame) } else { None }
+        });
         let covered_until = end.next_back().and_then(|frame| frame.watermark);
         ticks.push((records.len(), covered_until));
         let posts = || {
-            records
-                .iter()
-                .enumerate()
-                .filter_map(|(index, record)| if let Record::Post(post) = record { Some((index, post)) } else { None })
+            records.iter().enumerate().filter_map(|(index, record)| {
+                if let Record::Post(post) = record { Some((index, post)) } else { None }
+            })
         };
         // A post may lie ahead of the watermark.
         let grain = panes.values().copied().min().unwrap_or(HOUR).min(HOUR);
-        let is_told = |post: &Post| post.op == Op::Create && (!post.flags.filtered || !post.topics.is_empty());
-        let told = posts().filter(|(_, post)| is_told(post) && post.event_time >= post.arrival - horizon);
+        let is_told = |post: &Post| {
+            post.op == Op::Create && (!post.flags.filtered || !post.topics.is_empty())
+        };
+        let told =
+            posts().filter(|(_, post)| is_told(post) && post.event_time >= post.arrival - horizon);
         let last = told.map(|(_, post)| pane_start(post.event_time, grain) + 1).max();
         let end = covered_until.max(last);
         let mut known = BTreeSet::new();
         let mut facts = Vec::new();
-        for (index, post) in posts().filter(|(_, post)| post.op == Op::Create && post.event_time >= post.arrival - horizon) {
+        for (index, post) in posts()
+            .filter(|(_, post)| post.op == Op::Create && post.event_time >= post.arrival - horizon)
+        {
             if is_final(index, post.event_time, HOUR) || !known.insert(post.id) {
                 continue;
             }
             let in_time = |at: usize| at < index || !is_final(at, post.event_time, HOUR);
-            let gone = posts().filter(|(at, deletion)| in_time(*at) && deletes(deletion, post, horizon)).map(|(at, _)| at.max(index)).min();
-            let counts = |id: &&str| panes.get(id).is_some_and(|pane| !is_final(index, post.event_time, *pane));
+            let gone = posts()
+                .filter(|(at, deletion)| in_time(*at) && deletes(deletion, post, horizon))
+                .map(|(at, _)| at.max(index))
+                .min();
+            let counts = |id: &&str| {
+                panes.get(id).is_some_and(|pane| !is_final(index, post.event_time, *pane))
+            };
             let mut regions: BTreeSet<String> = post.path().split('/').map(str::to_owned).collect();
             regions.insert("001".to_owned());
             regions.extend(post.overlays.iter().cloned());
@@ -130,13 +151,21 @@ impl Model {
                 event_time: post.event_time,
                 author: post.author,
                 filtered: post.flags.filtered,
-                topics: post.topics.iter().map(|hit| hit.id.as_str()).filter(counts).map(str::to_owned).collect(),
+                topics: post
+                    .topics
+                    .iter()
+                    .map(|hit| hit.id.as_str())
+                    .filter(counts)
+                    .map(str::to_owned)
+                    .collect(),
                 regions,
             });
         }
         let mut by_series: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
         let mut by_region: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (nth, fact) in facts.iter().enumerate().filter(|(_, fact): &(usize, &Fact)| !fact.filtered) {
+        for (nth, fact) in
+            facts.iter().enumerate().filter(|(_, fact): &(usize, &Fact)| !fact.filtered)
+        {
             for region in &fact.regions {
                 by_region.entry(region.clone()).or_default().push(nth);
                 for topic in &fact.topics {
@@ -162,9 +191,12 @@ impl Model {
         }
     }
 
-    /// The place in the log up to which has been told when all is known to have passed `instant`; none if that never comes.
+    /// The place in the log up to which has been told when all is known to have passed `instant`;
+    /// none if that never comes.
     pub(crate) fn passed(&self, instant: Micros) -> Option<usize> {
-        let at = self.ticks.partition_point(|(_, watermark)| watermark.is_none_or(|watermark| watermark < instant));
+        let at = self.ticks.partition_point(|(_, watermark)| {
+            watermark.is_none_or(|watermark| watermark < instant)
+        });
         self.ticks.get(at).map(|(index, _)| *index)
     }
 
@@ -179,12 +211,20 @@ impl Model {
 
     /// The settings that hold for a pane that begins then.
     pub(crate) fn in_force(&self, start: Micros) -> &Settings {
-        self.settings.iter().rev().find(|settings| settings.from <= start).unwrap_or(&self.settings[0])
+        self.settings
+            .iter()
+            .rev()
+            .find(|settings| settings.from <= start)
+            .unwrap_or(&self.settings[0])
     }
 
     /// All topics of all settings, each as it was last.
     pub(crate) fn topics(&self) -> BTreeMap<String, TopicSetting> {
-        self.settings.iter().flat_map(|settings| &settings.topics).map(|topic| (topic.id.clone(), topic.clone())).collect()
+        self.settings
+            .iter()
+            .flat_map(|settings| &settings.topics)
+            .map(|topic| (topic.id.clone(), topic.clone()))
+            .collect()
     }
 
     pub(crate) fn series(&self) -> BTreeSet<(String, String)> {
@@ -193,32 +233,60 @@ impl Model {
         let topics = self.topics();
         for fact in self.facts.iter().filter(|fact| !fact.filtered) {
             for topic in fact.topics.iter().filter_map(|id| topics.get(id)) {
-                let allowed = fact.regions.iter().filter(|region| topic.kind.allows(table.level(region), region));
+                let allowed = fact
+                    .regions
+                    .iter()
+                    .filter(|region| topic.kind.allows(table.level(region), region));
                 series.extend(allowed.map(|region| (topic.id.clone(), region.clone())));
             }
         }
         series
     }
 
-    fn counted(&self, key: &(String, String), from: Micros, to: Micros, known: usize) -> impl Iterator<Item = &Fact> {
+    fn counted(
+        &self,
+        key: &(String, String),
+        from: Micros,
+        to: Micros,
+        known: usize,
+    ) -> impl Iterator<Item = &Fact> {
         let facts = self.by_series.get(key).into_iter().flatten().map(|nth| &self.facts[*nth]);
-        facts.filter(move |fact| fact.index <= known && fact.gone > known && (from..to).contains(&fact.event_time))
+        facts.filter(move |fact| {
+            fact.index <= known && fact.gone > known && (from..to).contains(&fact.event_time)
+        })
     }
 
-    pub(crate) fn observed(&self, key: &(String, String), from: Micros, to: Micros, known: usize) -> u32 {
-        self.counted(key, from, to, known).filter_map(|fact| fact.author).collect::<BTreeSet<_>>().len() as u32
+    pub(crate) fn observed(
+        &self,
+        key: &(String, String),
+        from: Micros,
+        to: Micros,
+        known: usize,
+    ) -> u32 {
+        self.counted(key, from, to, known)
+            .filter_map(|fact| fact.author)
+            .collect::<BTreeSet<_>>()
+            .len() as u32
     }
 
-    pub(crate) fn posts(&self, key: &(String, String), from: Micros, to: Micros, known: usize) -> u32 {
+    pub(crate) fn posts(
+        &self,
+        key: &(String, String),
+        from: Micros,
+        to: Micros,
+        known: usize,
+    ) -> u32 {
         self.counted(key, from, to, known).count() as u32
     }
 
     pub(crate) fn population(&self, region: &str, from: Micros, to: Micros, known: usize) -> u64 {
         let facts = self.by_region.get(region).into_iter().flatten().map(|nth| &self.facts[*nth]);
-        facts.filter(|fact| fact.index <= known && (from..to).contains(&fact.event_time)).count() as u64
+        facts.filter(|fact| fact.index <= known && (from..to).contains(&fact.event_time)).count()
+            as u64
     }
 
-    /// How much of an hour a feed has covered, by what is told up to a place; an hour that is final doesn't change.
+    /// How much of an hour a feed has covered, by what is told up to a place; an hour that is final
+    /// doesn't change.
     fn covered(&self, feed: &str, hour: Micros, known: usize) -> Micros {
         if self.covered_until.is_none_or(|end| hour >= end) {
             return 0;
@@ -231,7 +299,8 @@ impl Model {
         let mut clocks = self.clocks.borrow_mut();
         let upto = (known + 1).min(self.records.len());
         let clock = clocks.entry(known).or_insert_with(|| {
-            let of_clock = |record: &&Record| matches!(record, Record::Settings(_) | Record::Tick(_));
+            let of_clock =
+                |record: &&Record| matches!(record, Record::Settings(_) | Record::Tick(_));
             Clock::of(&self.records[..upto].iter().filter(of_clock).cloned().collect::<Vec<_>>())
         });
         let covered = clock.covered(feed, hour, hour + HOUR);
@@ -284,27 +353,46 @@ impl Model {
     }
 
     fn first_covered(&self, known: usize) -> Option<Micros> {
-        let claims = self.records.iter().filter_map(|record| if let Record::Tick(tick) = record { Some(&tick.feeds) } else { None });
+        let claims = self.records.iter().filter_map(|record| {
+            if let Record::Tick(tick) = record { Some(&tick.feeds) } else { None }
+        });
         let begin = claims.flatten().map(|claim| pane_start(claim.from, HOUR)).min()?;
         let whole = |hour: Micros| {
             let feeds = self.settings.iter().flat_map(|settings| &settings.feeds);
             feeds.filter(|feed| feed.whole).any(|feed| self.covered(&feed.name, hour, known) > 0)
         };
-        (0..).map(|hours| begin + hours * HOUR).take_while(|hour| *hour <= self.end.unwrap_or(begin)).find(|hour| whole(*hour))
+        (0..)
+            .map(|hours| begin + hours * HOUR)
+            .take_while(|hour| *hour <= self.end.unwrap_or(begin))
+            .find(|hour| whole(*hour))
     }
 
     fn excluded(&self, key: &(String, String), from: Micros, to: Micros, judged: Micros) -> bool {
         let table = self.first().region_table();
         self.exclusions.iter().any(|(exclusion, lifted)| {
             let overlay = key.1.contains(':');
-            let holds = judged >= exclusion.valid_from && lifted.is_none_or(|lifted| judged < lifted);
-            let subtree = exclusion.region == "001" || exclusion.region == key.1 || (!overlay && table.within(&key.1, &exclusion.region));
-            exclusion.topic == key.0 && holds && subtree && from < exclusion.to && exclusion.from < to
+            let holds =
+                judged >= exclusion.valid_from && lifted.is_none_or(|lifted| judged < lifted);
+            let subtree = exclusion.region == "001"
+                || exclusion.region == key.1
+                || (!overlay && table.within(&key.1, &exclusion.region));
+            exclusion.topic == key.0
+                && holds
+                && subtree
+                && from < exclusion.to
+                && exclusion.from < to
         })
     }
 
     /// Past windows, oldest first; none where one can't serve.
-    fn past(&self, key: &(String, String), length: Micros, newest: Micros, judged: Micros, known: usize) -> Vec<Option<f64>> {
+    fn past(
+        &self,
+        key: &(String, String),
+        length: Micros,
+        newest: Micros,
+        judged: Micros,
+        known: usize,
+    ) -> Vec<Option<f64>> {
         let settings = self.in_force(judged - 1);
         let Some(first) = self.first_coverage(known) else { return Vec::new() };
         let mut past = Vec::new();
@@ -313,24 +401,39 @@ impl Model {
             if from < first || from < judged - 60 * DAY {
                 break;
             }
-            let serves = self.coverage(from, to, known) >= settings.detect.coverage && !self.excluded(key, from, to, judged);
+            let serves = self.coverage(from, to, known) >= settings.detect.coverage
+                && !self.excluded(key, from, to, judged);
             past.push(serves.then(|| f64::from(self.observed(key, from, to, known))));
         }
         past.reverse();
         past
     }
 
-    pub(crate) fn length(&self, key: &(String, String), topic: &TopicSetting, end: Micros, known: usize) -> Micros {
+    pub(crate) fn length(
+        &self,
+        key: &(String, String),
+        topic: &TopicSetting,
+        end: Micros,
+        known: usize,
+    ) -> Micros {
         let (shortest, longest) = (topic.windows[0], topic.windows[topic.windows.len() - 1]);
         let guardband = self.in_force(end - 1).detect.guardband;
-        let days: Vec<f64> = self.past(key, shortest, end - guardband, end, known).into_iter().flatten().collect();
+        let days: Vec<f64> =
+            self.past(key, shortest, end - guardband, end, known).into_iter().flatten().collect();
         let few = !days.is_empty() && days.iter().sum::<f64>() < days.len() as f64;
-        let weeks = || self.past(key, longest, end - longest, end, known).into_iter().flatten().count();
+        let weeks =
+            || self.past(key, longest, end - longest, end, known).into_iter().flatten().count();
         if few && longest > shortest && weeks() >= 3 { longest } else { shortest }
     }
 
     /// What is to be said of a window by what is known.
-    pub(crate) fn judge(&self, key: &(String, String), topic: &TopicSetting, end: Micros, known: usize) -> Expected {
+    pub(crate) fn judge(
+        &self,
+        key: &(String, String),
+        topic: &TopicSetting,
+        end: Micros,
+        known: usize,
+    ) -> Expected {
         let settings = self.in_force(end - 1);
         let length = self.length(key, topic, end, known);
         let from = end - length;
@@ -356,13 +459,19 @@ impl Model {
         }
     }
 
-    /// The window ends of a topic that are ever judged at this distance from their end, and what is known then.
+    /// The window ends of a topic that are ever judged at this distance from their end, and what is
+    /// known then.
     fn due(&self, topic: &TopicSetting, after: Micros) -> Vec<(Micros, usize)> {
         let Some(end) = self.end else { return Vec::new() };
-        let Some(first) = self.facts.iter().map(|fact| fact.event_time).min() else { return Vec::new() };
+        let Some(first) = self.facts.iter().map(|fact| fact.event_time).min() else {
+            return Vec::new();
+        };
         let last = pane_border(end, topic.pane);
-        let ends = (1..).map(|panes| pane_start(first, topic.pane) + panes * topic.pane).take_while(|end| *end <= last);
-        let holds = |end: &Micros| self.in_force(end - 1).topics.iter().any(|held| held.id == topic.id);
+        let ends = (1..)
+            .map(|panes| pane_start(first, topic.pane) + panes * topic.pane)
+            .take_while(|end| *end <= last);
+        let holds =
+            |end: &Micros| self.in_force(end - 1).topics.iter().any(|held| held.id == topic.id);
         ends.filter(holds).map(|end| (end, self.known_at(end + after))).collect()
     }
 
@@ -380,10 +489,18 @@ impl Model {
     fn began_for_good(&self, key: &(String, String), pane: Micros) -> Option<Micros> {
         let facts = self.by_series.get(key).into_iter().flatten().map(|nth| &self.facts[*nth]);
         let panes: BTreeSet<Micros> = facts.map(|fact| pane_start(fact.event_time, pane)).collect();
-        panes.into_iter().find(|start| self.posts(key, *start, start + pane, self.known_at(start + pane + self.first().horizon)) > 0)
+        panes.into_iter().find(|start| {
+            self.posts(
+                key,
+                *start,
+                start + pane,
+                self.known_at(start + pane + self.first().horizon),
+            ) > 0
+        })
     }
 
-    /// Every closed and final verdict, and which were judged without being told for the floor of their kind.
+    /// Every closed and final verdict, and which were judged without being told for the floor of
+    /// their kind.
     pub(crate) fn verdicts(&self, stages: &[Stage]) -> BTreeMap<VerdictKey, Expected> {
         let first = self.first();
         let mut verdicts = BTreeMap::new();
@@ -391,29 +508,38 @@ impl Model {
         for key in self.series() {
             let topic = &topics[&key.0];
             let mut said: BTreeMap<Micros, (u32, Expected)> = BTreeMap::new();
-            let told = |said: &BTreeMap<Micros, (u32, Expected)>, end: Micros| said.get(&end).map_or(0, |(revision, _)| revision + 1);
+            let told = |said: &BTreeMap<Micros, (u32, Expected)>, end: Micros| {
+                said.get(&end).map_or(0, |(revision, _)| revision + 1)
+            };
             if stages.contains(&Stage::Closed) && first.lateness < first.horizon {
                 for (end, known) in self.due(topic, first.lateness) {
                     if self.began(&key, topic.pane, known).is_some_and(|began| began < end) {
                         let judged = self.judge(&key, topic, end, known);
                         said.insert(end, (0, judged.clone()));
-                        verdicts.insert((key.0.clone(), key.1.clone(), end, Stage::Closed, 0), judged);
+                        verdicts
+                            .insert((key.0.clone(), key.1.clone(), end, Stage::Closed, 0), judged);
                     }
                 }
                 let again = first.lateness + 6 * HOUR;
                 // What is final already is not judged as closed once more.
-                for (end, known) in self.due(topic, again).into_iter().filter(|_| again < first.horizon) {
+                for (end, known) in
+                    self.due(topic, again).into_iter().filter(|_| again < first.horizon)
+                {
                     if self.began(&key, topic.pane, known).is_none_or(|began| began >= end) {
                         continue;
                     }
                     let judged = self.judge(&key, topic, end, known);
                     let changed = |before: &Expected| {
-                        (before.length, before.observed, before.population) != (judged.length, judged.observed, judged.population)
+                        (before.length, before.observed, before.population)
+                            != (judged.length, judged.observed, judged.population)
                     };
                     if said.get(&end).is_none_or(|(_, before)| changed(before)) {
                         let revision = told(&said, end);
                         said.insert(end, (revision, judged.clone()));
-                        verdicts.insert((key.0.clone(), key.1.clone(), end, Stage::Closed, revision), judged);
+                        verdicts.insert(
+                            (key.0.clone(), key.1.clone(), end, Stage::Closed, revision),
+                            judged,
+                        );
                     }
                 }
             }
@@ -422,7 +548,10 @@ impl Model {
                 for (end, known) in self.due(topic, first.horizon) {
                     if began.is_some_and(|began| began < end) {
                         let judged = self.judge(&key, topic, end, known);
-                        verdicts.insert((key.0.clone(), key.1.clone(), end, Stage::Final, told(&said, end)), judged);
+                        verdicts.insert(
+                            (key.0.clone(), key.1.clone(), end, Stage::Final, told(&said, end)),
+                            judged,
+                        );
                     }
                 }
             }
@@ -433,11 +562,19 @@ impl Model {
 
 /// What watch has said of closed and final windows.
 pub(crate) fn told(out: &[Record]) -> BTreeMap<VerdictKey, Verdict> {
-    let verdicts = out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+    let verdicts = out.iter().filter_map(|record| {
+        if let Record::Verdict(verdict) = record { Some(verdict) } else { None }
+    });
     verdicts
         .filter(|verdict| verdict.stage != Stage::Early)
         .map(|verdict| {
-            let key = (verdict.topic.clone(), verdict.region.clone(), verdict.window_end, verdict.stage, verdict.revision);
+            let key = (
+                verdict.topic.clone(),
+                verdict.region.clone(),
+                verdict.window_end,
+                verdict.stage,
+                verdict.revision,
+            );
             (key, verdict.clone())
         })
         .collect()

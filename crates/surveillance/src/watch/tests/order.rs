@@ -1,4 +1,5 @@
-//! Partitions, the order in which they are read, restarts: none of them may be seen in what is told.
+//! Partitions, the order in which they are read, restarts: none of them may be seen in what is
+//! told.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +11,8 @@ use crate::naive::streams::{Item, Rng, World, each_stream};
 
 /// Small worlds in which everything collides, and seasons in which there is something to judge.
 pub(super) fn log(mut rng: Rng) -> Vec<Item> {
-    const SHORT: Recipe = Recipe { hours: 14, posts: 60, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
+    const SHORT: Recipe =
+        Recipe { hours: 14, posts: 60, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
     let by_default = rng.chance(40);
     let mut log = if rng.chance(60) {
         let log = World::new(rng.clone()).live(rng.pick(&[20, 50]), true);
@@ -45,7 +47,8 @@ pub(super) fn read_somehow(told: &[(Option<u32>, Record)], rng: &mut Rng) -> Vec
     let mut read = Vec::new();
     let mut favourite = None;
     while read.len() < told.len() {
-        let of_all = queues.get(&None).and_then(|queue| queue.front()).map_or(usize::MAX, |(nth, _)| *nth);
+        let of_all =
+            queues.get(&None).and_then(|queue| queue.front()).map_or(usize::MAX, |(nth, _)| *nth);
         let free: Vec<Option<u32>> = queues
             .iter()
             .filter(|(_, queue)| queue.front().is_some_and(|(nth, _)| *nth <= of_all))
@@ -54,7 +57,12 @@ pub(super) fn read_somehow(told: &[(Option<u32>, Record)], rng: &mut Rng) -> Vec
         if !free.contains(&favourite) || rng.chance(20) {
             favourite = rng.pick(&free);
         }
-        read.extend(queues.get_mut(&favourite).and_then(VecDeque::pop_front).map(|(_, record)| record.clone()));
+        read.extend(
+            queues
+                .get_mut(&favourite)
+                .and_then(VecDeque::pop_front)
+                .map(|(_, record)| record.clone()),
+        );
     }
     read
 }
@@ -80,14 +88,26 @@ fn promised(out: &[Record], mode: Mode) -> (BTreeSet<Vec<u8>>, Vec<Record>) {
             last.insert(record.encode());
         }
     }
-    last.extend(verdicts(out).into_values().map(|verdict| unversioned(&Record::Verdict(verdict)).encode()));
-    let alerts = out.iter().filter(|record| mode == Mode::Batch && matches!(record, Record::Alert(_))).map(unversioned).collect();
+    last.extend(
+        verdicts(out).into_values().map(|verdict| unversioned(&Record::Verdict(verdict)).encode()),
+    );
+    let alerts = out
+        .iter()
+        .filter(|record| mode == Mode::Batch && matches!(record, Record::Alert(_)))
+        .map(unversioned)
+        .collect();
     (last, alerts)
 }
 
 fn first_difference(left: &BTreeSet<Vec<u8>>, right: &BTreeSet<Vec<u8>>) -> String {
-    let show = |bytes: Option<&Vec<u8>>| bytes.map(|bytes| format!("{:?}", Record::decode(bytes))).unwrap_or_default();
-    format!("only one said {}\nonly the other said {}", show(left.difference(right).next()), show(right.difference(left).next()))
+    let show = |bytes: Option<&Vec<u8>>| {
+        bytes.map(|bytes| format!("{:?}", Record::decode(bytes))).unwrap_or_default()
+    };
+    format!(
+        "only one said {}\nonly the other said {}",
+        show(left.difference(right).next()),
+        show(right.difference(left).next())
+    )
 }
 
 fn partitions_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
@@ -100,10 +120,16 @@ fn partitions_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
         let read = read_somehow(&told, &mut rng);
         let several = promised(&run(mode, &read).map_err(|why| why.to_string())?, mode);
         if alone.0 != several.0 {
-            return Err(format!("{mode:?}, {partitions} partitions\n{}", first_difference(&alone.0, &several.0)));
+            return Err(format!(
+                "{mode:?}, {partitions} partitions\n{}",
+                first_difference(&alone.0, &several.0)
+            ));
         }
         if alone.1 != several.1 {
-            return Err(format!("{partitions} partitions\nalerts {:?}\nand {:?}", alone.1, several.1));
+            return Err(format!(
+                "{partitions} partitions\nalerts {:?}\nand {:?}",
+                alone.1, several.1
+            ));
         }
     }
     Ok(())
@@ -115,15 +141,21 @@ fn neither_partitions_nor_the_order_of_reading_them_can_be_seen() {
 }
 
 fn finals_of(log: &[Item], mode: Mode, partitions: u32) -> Result<BTreeSet<Vec<u8>>, String> {
-    let records: Vec<Record> = tallies(log, partitions).into_iter().map(|(_, record)| record).collect();
+    let records: Vec<Record> =
+        tallies(log, partitions).into_iter().map(|(_, record)| record).collect();
     let told = verdicts(&run(mode, &records).map_err(|why| why.to_string())?);
     let finals = told.into_values().filter(|verdict| verdict.stage == Stage::Final);
     // How often a window was judged before is the only thing that may differ.
-    Ok(finals.map(|verdict| unversioned(&Record::Verdict(Verdict { revision: 0, ..verdict })).encode()).collect())
+    Ok(finals
+        .map(|verdict| unversioned(&Record::Verdict(Verdict { revision: 0, ..verdict })).encode())
+        .collect())
 }
 
 fn what_is_final_is_what_a_batch_says(log: &[Item], mut rng: Rng) -> Result<(), String> {
-    let (live, batch) = (finals_of(log, rng.pick(&[Mode::Live, Mode::AsLive]), rng.pick(&[1, 2, 3]))?, finals_of(log, Mode::Batch, 1)?);
+    let (live, batch) = (
+        finals_of(log, rng.pick(&[Mode::Live, Mode::AsLive]), rng.pick(&[1, 2, 3]))?,
+        finals_of(log, Mode::Batch, 1)?,
+    );
     if live == batch { Ok(()) } else { Err(first_difference(&live, &batch)) }
 }
 
@@ -172,7 +204,10 @@ fn a_restart_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
             let mut out = Vec::new();
             late.apply(position, record, &mut out).map_err(|why| why.to_string())?;
             if out != all[position as usize] {
-                return Err(format!("from an older snapshot, at {position}\n{out:?}\n{:?}", all[position as usize]));
+                return Err(format!(
+                    "from an older snapshot, at {position}\n{out:?}\n{:?}",
+                    all[position as usize]
+                ));
             }
         }
     }
@@ -180,8 +215,14 @@ fn a_restart_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
     a_missing_frame_is_noticed(&records, mode, &all, &mut rng)
 }
 
-/// A tally that restarts says its last frames again, at new positions; a driver may deliver settings again too.
-fn repeated_frames_change_nothing(records: &[Record], mode: Mode, all: &[Vec<Record>], rng: &mut Rng) -> Result<(), String> {
+/// A tally that restarts says its last frames again, at new positions; a driver may deliver
+/// settings again too.
+fn repeated_frames_change_nothing(
+    records: &[Record],
+    mode: Mode,
+    all: &[Vec<Record>],
+    rng: &mut Rng,
+) -> Result<(), String> {
     let mut repeated: Vec<Record> = Vec::new();
     for (nth, record) in records.iter().enumerate() {
         repeated.push(record.clone());
@@ -190,18 +231,31 @@ fn repeated_frames_change_nothing(records: &[Record], mode: Mode, all: &[Vec<Rec
             repeated.extend(records[from..=nth].iter().cloned());
         }
     }
-    let out: Vec<Record> = run(mode, &repeated).map_err(|why| why.to_string())?.iter().map(unversioned).collect();
+    let out: Vec<Record> =
+        run(mode, &repeated).map_err(|why| why.to_string())?.iter().map(unversioned).collect();
     let straight: Vec<Record> = all.iter().flatten().map(unversioned).collect();
-    if out == straight { Ok(()) } else { Err("frames that were delivered again have changed something".to_owned()) }
+    if out == straight {
+        Ok(())
+    } else {
+        Err("frames that were delivered again have changed something".to_owned())
+    }
 }
 
-fn a_missing_frame_is_noticed(records: &[Record], mode: Mode, all: &[Vec<Record>], rng: &mut Rng) -> Result<(), String> {
-    let partition = |record: &Record| if let Record::Frame(frame) = record { Some(frame.partition) } else { None };
+fn a_missing_frame_is_noticed(
+    records: &[Record],
+    mode: Mode,
+    all: &[Vec<Record>],
+    rng: &mut Rng,
+) -> Result<(), String> {
+    let partition = |record: &Record| {
+        if let Record::Frame(frame) = record { Some(frame.partition) } else { None }
+    };
     let missing = rng.below(records.len() as u64) as usize;
     let Some(of) = partition(&records[missing]) else { return Ok(()) };
     let next = (missing + 1..records.len()).find(|nth| partition(&records[*nth]) == Some(of));
     let mut watch = Watch::new(mode);
-    for (position, record) in (0..).zip(records).filter(|(position, _)| *position != missing as u64) {
+    for (position, record) in (0..).zip(records).filter(|(position, _)| *position != missing as u64)
+    {
         let mut out = Vec::new();
         let applied = watch.apply(position, record, &mut out);
         let due = next == Some(position as usize);
@@ -209,7 +263,9 @@ fn a_missing_frame_is_noticed(records: &[Record], mode: Mode, all: &[Vec<Record>
             Err(WatchError::Gap { .. }) if due => return Ok(()),
             Err(why) => return Err(format!("at {position}: {why}")),
             Ok(()) if due => return Err("a gap was not noticed".to_owned()),
-            Ok(()) if position < missing as u64 && out != all[position as usize] => return Err("told otherwise before a gap".to_owned()),
+            Ok(()) if position < missing as u64 && out != all[position as usize] => {
+                return Err("told otherwise before a gap".to_owned());
+            }
             Ok(()) => {}
         }
     }

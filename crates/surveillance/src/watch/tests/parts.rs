@@ -1,4 +1,5 @@
-//! Frames in parts, and frames that wait: how they are cut and merged may not be seen in what is told.
+//! Frames in parts, and frames that wait: how they are cut and merged may not be seen in what is
+//! told.
 
 use super::drive::{Store, run, unversioned};
 use super::order::{log, read_somehow};
@@ -9,8 +10,15 @@ use crate::naive::streams::{Item, Rng, each_stream};
 /// A frame in parts of any size, in the order in which tally fills them.
 fn cut(frame: &Frame, rng: &mut Rng) -> Vec<Frame> {
     let parts = rng.pick(&[1, 1, 2, 3, 9]);
-    let header = Frame { series: Vec::new(), tags: Vec::new(), totals: Vec::new(), coverage: Vec::new(), ..frame.clone() };
-    let mut cut: Vec<Frame> = (1..=parts).map(|part| Frame { part, last: part == parts, ..header.clone() }).collect();
+    let header = Frame {
+        series: Vec::new(),
+        tags: Vec::new(),
+        totals: Vec::new(),
+        coverage: Vec::new(),
+        ..frame.clone()
+    };
+    let mut cut: Vec<Frame> =
+        (1..=parts).map(|part| Frame { part, last: part == parts, ..header.clone() }).collect();
     let mut at = 0;
     let mut go_on = |rng: &mut Rng| {
         while at + 1 < cut.len() && rng.chance(30) {
@@ -39,7 +47,8 @@ fn cut(frame: &Frame, rng: &mut Rng) -> Vec<Frame> {
 fn parts_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
     let mode = rng.pick(&[Mode::Live, Mode::Live, Mode::AsLive, Mode::Batch]);
     let records = read_somehow(&tallies(log, rng.pick(&[1, 2, 3])), &mut rng);
-    let straight: Vec<Record> = run(mode, &records).map_err(|why| why.to_string())?.iter().map(unversioned).collect();
+    let straight: Vec<Record> =
+        run(mode, &records).map_err(|why| why.to_string())?.iter().map(unversioned).collect();
     let mut store = Store::default();
     let (mut watch, mut position, mut out) = (Watch::new(mode), 0, Vec::new());
     let mut apply = |watch: &mut Watch, record: &Record, rng: &mut Rng| {
@@ -84,7 +93,15 @@ fn parts_kills_and_snapshots_between_them_change_nothing() {
 fn a_part_that_does_not_follow_is_a_gap_until_it_is_skipped() {
     let settings = Record::Settings(settings(1));
     let part = |position: Position, previous: Option<Position>, part: u32, last: bool| {
-        Record::Frame(Frame { position, previous, part, last, at: MONDAY, watermark: Some(MONDAY), ..Frame::default() })
+        Record::Frame(Frame {
+            position,
+            previous,
+            part,
+            last,
+            at: MONDAY,
+            watermark: Some(MONDAY),
+            ..Frame::default()
+        })
     };
     let mut watch = Watch::new(Mode::Live);
     let mut out = Vec::new();
@@ -98,7 +115,8 @@ fn a_part_that_does_not_follow_is_a_gap_until_it_is_skipped() {
     let other = watch.clone().apply(2, &part(9, Some(5), 1, true), &mut out);
     assert!(matches!(other, Err(WatchError::Gap { .. })), "{other:?}");
 
-    // What was deleted unread is known of by the driver, which then goes on in the middle of a frame.
+    // What was deleted unread is known of by the driver, which then goes on in the middle of a
+    // frame.
     let mut skipped = watch.clone();
     skipped.skip(40, None, &mut out).unwrap();
     skipped.apply(40, &part(30, Some(25), 3, false), &mut out).unwrap();
@@ -120,7 +138,8 @@ fn merging_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
     let partitions = rng.pick(&[2, 3]);
     let told = tallies(log, partitions);
     let ahead = rng.below(u64::from(partitions)) as u32;
-    let records = if rng.chance(50) { one_far_ahead(&told, ahead) } else { read_somehow(&told, &mut rng) };
+    let records =
+        if rng.chance(50) { one_far_ahead(&told, ahead) } else { read_somehow(&told, &mut rng) };
     let (mut merged, mut unmerged) = (Watch::new(mode), Watch::new(mode));
     unmerged.unmerged = true;
     for (position, record) in (0..).zip(&records) {
@@ -136,8 +155,13 @@ fn merging_cannot_be_seen(log: &[Item], mut rng: Rng) -> Result<(), String> {
 
 #[test]
 fn merging_the_frames_that_wait_changes_nothing() {
-    const SHORT: Recipe = Recipe { hours: 26, posts: 150, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
-    each_stream(500, |mut rng| if rng.chance(50) { season(rng, &SHORT) } else { log(rng) }, merging_cannot_be_seen);
+    const SHORT: Recipe =
+        Recipe { hours: 26, posts: 150, kinds: &[Kind::Disease, Kind::Narrative], ..Recipe::SMALL };
+    each_stream(
+        500,
+        |mut rng| if rng.chance(50) { season(rng, &SHORT) } else { log(rng) },
+        merging_cannot_be_seen,
+    );
 }
 
 #[test]
@@ -151,10 +175,23 @@ fn what_waits_is_bounded_by_cells_and_instants_not_by_frames() {
             let at = MONDAY + MINUTE + step * seconds * SECOND;
             let mut post = post(step as u64, step as u64 % 50 * 2, "DE/DE-BE");
             (post.event_time, post.arrival) = (at - SECOND, at - SECOND);
-            post.topics = vec![TopicMatch { id: "flu".into(), voice: Voice::Other, keys: vec!["flu".into()] }];
-            let tick = FeedTick { feed: "feed".into(), epoch: 1, from: reached, reached: at, span: Span::Covered, ended: false };
+            post.topics = vec![TopicMatch {
+                id: "flu".into(),
+                voice: Voice::Other,
+                keys: vec!["flu".into()],
+            }];
+            let tick = FeedTick {
+                feed: "feed".into(),
+                epoch: 1,
+                from: reached,
+                reached: at,
+                span: Span::Covered,
+                ended: false,
+            };
             reached = at;
-            for record in [Record::Post(post), Record::Tick(Tick { settings: 1, at, feeds: vec![tick] })] {
+            for record in
+                [Record::Post(post), Record::Tick(Tick { settings: 1, at, feeds: vec![tick] })]
+            {
                 pipeline.position += 1;
                 pipeline.tallies[0].apply(pipeline.position, &record, &mut frames);
             }

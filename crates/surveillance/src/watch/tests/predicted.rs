@@ -1,4 +1,5 @@
-//! The default detector in the pipeline: what it fires on, what it keeps quiet about, and what its alerts can be computed from.
+//! The default detector in the pipeline: what it fires on, what it keeps quiet about, and what its
+//! alerts can be computed from.
 
 use super::*;
 
@@ -43,7 +44,10 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_can_be_computed_again() {
     assert_eq!(alerts(&told[0]), alerts(&told[1]));
     let alerts = last_alerts(&told[0]);
     let [alert] = &alerts[..] else { panic!("{alerts:#?}") };
-    assert_eq!((alert.region.as_str(), alert.stage, alert.state, alert.observed), ("DE-BE", Stage::Final, AlertState::Open, 10));
+    assert_eq!(
+        (alert.region.as_str(), alert.stage, alert.state, alert.observed),
+        ("DE-BE", Stage::Final, AlertState::Open, 10)
+    );
     // The fifth post is the first above the floors; the bound was passed before.
     assert_eq!(alert.fired_at, MONDAY + 14 * DAY + 12 * HOUR + 4 * MINUTE);
     let grounds = &alert.grounds;
@@ -51,7 +55,10 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_can_be_computed_again() {
     let judged = crate::recompute(alert, &[]).unwrap();
     assert_eq!((judged.pvalue, judged.expected), (grounds.pvalue, Some(alert.expected)));
     assert_eq!(judged.upperbound, Some(alert.upperbound));
-    assert!(grounds.expected_low.unwrap() < alert.expected && alert.expected < grounds.expected_high.unwrap());
+    assert!(
+        grounds.expected_low.unwrap() < alert.expected
+            && alert.expected < grounds.expected_high.unwrap()
+    );
     assert!(grounds.baseline_to.unwrap() <= alert.window_end - 48 * HOUR);
     assert!(alert.recurrence.unwrap() > 30.0);
 }
@@ -69,20 +76,29 @@ fn a_new_installation_learns_for_three_days_and_is_provisional_for_a_fortnight()
         };
         days(&mut pipeline, from, day, "DE/DE-BE", 1);
         for author in 0..if day == 1 { 2 } else { 30 } {
-            pipeline.post(MONDAY + day * DAY + author as i64 * MINUTE, author, "DE/DE-BE", Some("flu"));
+            pipeline.post(
+                MONDAY + day * DAY + author as i64 * MINUTE,
+                author,
+                "DE/DE-BE",
+                Some("flu"),
+            );
         }
     }
     days(&mut pipeline, 16, 18, "DE/DE-BE", 1);
     pipeline.end();
-    let verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+    let verdicts = pipeline.out.iter().filter_map(|record| {
+        if let Record::Verdict(verdict) = record { Some(verdict) } else { None }
+    });
     for verdict in verdicts {
         let age = verdict.window_end - MONDAY;
         assert_eq!(verdict.provisional, age < 14 * DAY, "{verdict:?}");
         assert_eq!(verdict.reason == "learning", age < 3 * DAY, "{verdict:?}");
         assert!(age >= 3 * DAY || verdict.alarm.is_none());
     }
-    let raised: Vec<(bool, Micros)> =
-        last_alerts(&pipeline.out).iter().map(|alert| (alert.grounds.provisional, (alert.fired_at - MONDAY) / DAY)).collect();
+    let raised: Vec<(bool, Micros)> = last_alerts(&pipeline.out)
+        .iter()
+        .map(|alert| (alert.grounds.provisional, (alert.fired_at - MONDAY) / DAY))
+        .collect();
     assert_eq!(raised.iter().min_by_key(|(_, day)| *day), Some(&(true, 5)), "{raised:?}");
 }
 
@@ -112,20 +128,35 @@ fn a_region_with_few_posts_grows_with_its_country() {
         let times = if hour < 20 * 24 { 1 } else { 10 };
         let at = MONDAY + hour * HOUR;
         for nth in 0..40 * times {
-            pipeline.post(at + nth as i64 * SECOND, 1_000 + (hour as u64 * 7 + nth) % 4_000, "DE/DE-BE", None);
+            pipeline.post(
+                at + nth as i64 * SECOND,
+                1_000 + (hour as u64 * 7 + nth) % 4_000,
+                "DE/DE-BE",
+                None,
+            );
         }
-        // A post an hour: too few to tell by themselves how many there are; on the topic one in twelve.
+        // A post an hour: too few to tell by themselves how many there are; on the topic one in
+        // twelve.
         for nth in 0..times {
             let topic = (hour % 12 == 5).then_some("flu");
-            pipeline.post(at + 30 * MINUTE + nth as i64 * SECOND, 100_000 + hour as u64 * 10 + nth, "DE/DE-HB", topic);
+            pipeline.post(
+                at + 30 * MINUTE + nth as i64 * SECOND,
+                100_000 + hour as u64 * 10 + nth,
+                "DE/DE-HB",
+                topic,
+            );
         }
     }
     pipeline.end();
     assert_eq!(alerts(&pipeline.out), "");
     let last = |region: &str| {
-        let mut verdicts =
-            pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
-        verdicts.rfind(|verdict| verdict.region == region && verdict.window_end == MONDAY + 26 * DAY).cloned().unwrap()
+        let mut verdicts = pipeline.out.iter().filter_map(|record| {
+            if let Record::Verdict(verdict) = record { Some(verdict) } else { None }
+        });
+        verdicts
+            .rfind(|verdict| verdict.region == region && verdict.window_end == MONDAY + 26 * DAY)
+            .cloned()
+            .unwrap()
     };
     let small = last("DE-HB");
     assert_eq!((small.observed, small.reason.as_str()), (20, ""), "{small:?}");
@@ -141,8 +172,16 @@ fn posts_that_come_after_an_outage_raise_nothing_early() {
             author += 1;
             let written = MONDAY + quarter * 15 * MINUTE + nth * MINUTE;
             // Now and then one more than usual: some windows have half as many again as others.
-            let topic = (nth == 3 && quarter % 4 == 0 || nth == 4 && quarter / 96 % 3 == 0 && quarter % 8 == 0).then_some("flu");
-            pipeline.post_late(written, arrives.map_or(written, |at| at + nth * SECOND), author, "DE/DE-BE", topic);
+            let topic = (nth == 3 && quarter % 4 == 0
+                || nth == 4 && quarter / 96 % 3 == 0 && quarter % 8 == 0)
+                .then_some("flu");
+            pipeline.post_late(
+                written,
+                arrives.map_or(written, |at| at + nth * SECOND),
+                author,
+                "DE/DE-BE",
+                topic,
+            );
         }
     };
     let (from, to) = (17 * 96 + 30, 17 * 96 + 110);
@@ -176,17 +215,28 @@ fn a_revision_joins_the_alert_of_its_neighbours() {
     assert_eq!(last_alerts(&pipeline.out).len(), 1, "{}", alerts(&pipeline.out));
 }
 
-/// Twenty accounts a day, give or take some, and from the fifth week on half as many again; all posts stay as they are.
+/// Twenty accounts a day, give or take some, and from the fifth week on half as many again; all
+/// posts stay as they are.
 fn slow_rise(pipeline: &mut Pipeline) {
     for day in 0..42_i64 {
         let accounts = 20 + (day * 7) % 11 - 5 + if day < 28 { 0 } else { 10 };
         for quarter in 0..96 {
             let at = MONDAY + day * DAY + quarter * 15 * MINUTE;
             for nth in 0..8 {
-                pipeline.post(at + nth * SECOND, 1_000 + (quarter * 8 + nth) as u64, "DE/DE-BE", None);
+                pipeline.post(
+                    at + nth * SECOND,
+                    1_000 + (quarter * 8 + nth) as u64,
+                    "DE/DE-BE",
+                    None,
+                );
             }
             if quarter < accounts {
-                pipeline.post(at + 5 * MINUTE, 5_000 + (day * 96 + quarter) as u64, "DE/DE-BE", Some("flu"));
+                pipeline.post(
+                    at + 5 * MINUTE,
+                    5_000 + (day * 96 + quarter) as u64,
+                    "DE/DE-BE",
+                    Some("flu"),
+                );
             }
         }
     }
@@ -204,23 +254,49 @@ fn days_add_up_to_a_slow_rise_that_none_of_them_shows() {
         })
         .collect();
     let finals = |pipeline: &Pipeline| -> BTreeMap<(String, String, Micros), Verdict> {
-        let verdicts = pipeline.out.iter().filter_map(|record| if let Record::Verdict(verdict) = record { Some(verdict) } else { None });
+        let verdicts = pipeline.out.iter().filter_map(|record| {
+            if let Record::Verdict(verdict) = record { Some(verdict) } else { None }
+        });
         let finals = verdicts.filter(|verdict| verdict.stage == Stage::Final);
-        let plain = |verdict: &Verdict| Verdict { revision: 0, version: Version::default(), ..verdict.clone() };
-        finals.map(|verdict| ((verdict.topic.clone(), verdict.region.clone(), verdict.window_end), plain(verdict))).collect()
+        let plain = |verdict: &Verdict| Verdict {
+            revision: 0,
+            version: Version::default(),
+            ..verdict.clone()
+        };
+        finals
+            .map(|verdict| {
+                (
+                    (verdict.topic.clone(), verdict.region.clone(), verdict.window_end),
+                    plain(verdict),
+                )
+            })
+            .collect()
     };
     assert_eq!(finals(&told[0]), finals(&told[1]));
     assert_eq!(finals(&told[0]), finals(&told[2]));
-    let risen: Vec<Verdict> =
-        finals(&told[0]).into_values().filter(|verdict| verdict.reason == "slow-rise" && verdict.region == "DE-BE").collect();
+    let risen: Vec<Verdict> = finals(&told[0])
+        .into_values()
+        .filter(|verdict| verdict.reason == "slow-rise" && verdict.region == "DE-BE")
+        .collect();
     let first = risen.first().unwrap_or_else(|| panic!("{}", alerts(&told[0].out)));
     assert!((MONDAY + 28 * DAY..MONDAY + 40 * DAY).contains(&first.window_end), "{first:?}");
     for verdict in &risen {
-        assert!(verdict.alarm == Some(true) && verdict.window_end % DAY == 0 && verdict.window_length == DAY, "{verdict:?}");
-        assert!(f64::from(verdict.observed) > verdict.upperbound.unwrap() && verdict.pvalue.unwrap() > 0.001, "{verdict:?}");
+        assert!(
+            verdict.alarm == Some(true)
+                && verdict.window_end % DAY == 0
+                && verdict.window_length == DAY,
+            "{verdict:?}"
+        );
+        assert!(
+            f64::from(verdict.observed) > verdict.upperbound.unwrap()
+                && verdict.pvalue.unwrap() > 0.001,
+            "{verdict:?}"
+        );
     }
     for pipeline in &told {
-        for alert in last_alerts(&pipeline.out).iter().filter(|alert| alert.grounds.reason == "slow-rise") {
+        for alert in
+            last_alerts(&pipeline.out).iter().filter(|alert| alert.grounds.reason == "slow-rise")
+        {
             let judged = crate::recompute(alert, &[]).unwrap();
             assert_eq!((judged.alarm, judged.upperbound), (Some(true), Some(alert.upperbound)));
             assert_eq!(judged.expected, Some(alert.expected));

@@ -1,6 +1,8 @@
-//! Random logs in which something happens: quiet hours, outbreaks, silence of feeds, deletions, late posts.
+//! Random logs in which something happens: quiet hours, outbreaks, silence of feeds, deletions,
+//! late posts.
 //!
-//! A log is in the order of arrival, so nothing in it comes after what it concerns is final. Windows are hours long, so that
+//! A log is in the order of arrival, so nothing in it comes after what it concerns is final.
+//! Windows are hours long, so that
 //! a stream of two days has a past to be judged by.
 
 use record::kind::Kind;
@@ -11,7 +13,8 @@ use record::*;
 use crate::Tally;
 use crate::naive::streams::{Item, Rng};
 
-/// 2026-02-26T00:00:00Z: the authors keep their names from nine days before until three months after; see `settings`.
+/// 2026-02-26T00:00:00Z: the authors keep their names from nine days before until three months
+/// after; see `settings`.
 pub(crate) const BASE: Micros = 20_510 * DAY;
 
 /// What a season may have in it.
@@ -42,7 +45,13 @@ impl Recipe {
 }
 
 pub(crate) fn topic(kind: Kind, pane: Micros, windows: &[Micros]) -> TopicSetting {
-    TopicSetting { id: kind.name().to_owned(), name: kind.name().to_owned(), kind, pane, windows: windows.to_vec() }
+    TopicSetting {
+        id: kind.name().to_owned(),
+        name: kind.name().to_owned(),
+        kind,
+        pane,
+        windows: windows.to_vec(),
+    }
 }
 
 pub(crate) fn settings(rng: &mut Rng, recipe: &Recipe) -> Settings {
@@ -50,9 +59,11 @@ pub(crate) fn settings(rng: &mut Rng, recipe: &Recipe) -> Settings {
     for kind in recipe.kinds {
         topics.push(match kind {
             _ if recipe.real => topic(*kind, kind.pane(), kind.windows()),
-            Kind::Symptom | Kind::Disease => {
-                topic(*kind, HOUR, rng.pick(&[&[2 * HOUR, 6 * HOUR][..], &[3 * HOUR, DAY], &[HOUR, 4 * HOUR]]))
-            }
+            Kind::Symptom | Kind::Disease => topic(
+                *kind,
+                HOUR,
+                rng.pick(&[&[2 * HOUR, 6 * HOUR][..], &[3 * HOUR, DAY], &[HOUR, 4 * HOUR]]),
+            ),
             Kind::Crisis => topic(*kind, 5 * MINUTE, &[30 * MINUTE, 2 * HOUR]),
             Kind::Narrative | Kind::Campaign => topic(*kind, 2 * HOUR, &[4 * HOUR, 8 * HOUR]),
             Kind::Sensitive | Kind::Patient => topic(*kind, 3 * HOUR, &[3 * HOUR]),
@@ -62,8 +73,13 @@ pub(crate) fn settings(rng: &mut Rng, recipe: &Recipe) -> Settings {
     if recipe.troubles && rng.chance(40) {
         feeds.push(FeedSetting::new("b", rng.chance(70)));
     }
-    let horizon = if recipe.real { 36 * HOUR } else { rng.pick(&[HOUR, 2 * HOUR, 3 * HOUR, 7 * HOUR]) };
-    let floors = Floors { accounts: rng.pick(&[1, 2, 3]), posts: rng.pick(&[1, 3, 5]), ratio: rng.pick(&[1.0, 1.5]) };
+    let horizon =
+        if recipe.real { 36 * HOUR } else { rng.pick(&[HOUR, 2 * HOUR, 3 * HOUR, 7 * HOUR]) };
+    let floors = Floors {
+        accounts: rng.pick(&[1, 2, 3]),
+        posts: rng.pick(&[1, 3, 5]),
+        ratio: rng.pick(&[1.0, 1.5]),
+    };
     let guardband = if recipe.real { 48 * HOUR } else { horizon + rng.pick(&[0, HOUR]) };
     let mut settings = Settings {
         horizon,
@@ -99,13 +115,22 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
     let mut items = vec![Item::everywhere(Record::Settings(settings.clone()))];
     let begin = BASE + rng.between(0, 2 * HOUR);
     let span = recipe.hours * HOUR;
-    let tick_every = if recipe.hours > 100 { 2 * HOUR } else { rng.pick(&[3 * MINUTE, 10 * MINUTE, 20 * MINUTE, 50 * MINUTE]) };
+    let tick_every = if recipe.hours > 100 {
+        2 * HOUR
+    } else {
+        rng.pick(&[3 * MINUTE, 10 * MINUTE, 20 * MINUTE, 50 * MINUTE])
+    };
     let ids: Vec<String> = settings.topics.iter().map(|topic| topic.id.clone()).collect();
     let outbreaks: Vec<Outbreak> = (0..rng.below(4))
         .map(|_| {
             let from = begin + rng.between(span / 4, span);
             let topic = rng.pick(&ids);
-            Outbreak { from, to: from + rng.pick(&[20 * MINUTE, 2 * HOUR, 5 * HOUR]), path: rng.pick(&PATHS), topic }
+            Outbreak {
+                from,
+                to: from + rng.pick(&[20 * MINUTE, 2 * HOUR, 5 * HOUR]),
+                path: rng.pick(&PATHS),
+                topic,
+            }
         })
         .collect();
     // A time of arrival for each post: some on the background, the others in an outbreak.
@@ -120,7 +145,8 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
         .collect();
     times.sort_unstable();
     let quiet_topics = rng.chance(50);
-    let mut feeds: Vec<(String, Micros)> = settings.feeds.iter().map(|feed| (feed.name.clone(), begin)).collect();
+    let mut feeds: Vec<(String, Micros)> =
+        settings.feeds.iter().map(|feed| (feed.name.clone(), begin)).collect();
     let mut trouble: Vec<(bool, Micros)> = vec![(false, 0); feeds.len()];
     let mut ended = vec![false; feeds.len()];
     let mut ticked = begin;
@@ -145,10 +171,21 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
             let again = recipe.troubles && rng.chance(3);
             let from = if again { *claimed - rng.between(0, 3 * HOUR) } else { *claimed };
             let span = if silent && !again { Span::Silent } else { Span::Covered };
-            claims.push(FeedTick { feed: name.clone(), epoch: 1, from, reached, span, ended: ended[nth] });
+            claims.push(FeedTick {
+                feed: name.clone(),
+                epoch: 1,
+                from,
+                reached,
+                span,
+                ended: ended[nth],
+            });
             *claimed = reached;
         }
-        items.push(Item::everywhere(Record::Tick(Tick { settings: settings.number, at, feeds: claims })));
+        items.push(Item::everywhere(Record::Tick(Tick {
+            settings: settings.number,
+            at,
+            feeds: claims,
+        })));
     };
     for (nth, (arrival, outbreak)) in times.into_iter().enumerate() {
         while ticked + tick_every <= arrival {
@@ -163,7 +200,15 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
                 items.push(item.clone());
             } else {
                 let id = if op == Op::Delete { post.id } else { PostId::NONE };
-                let gone = Post { op, id, arrival, event_time: arrival, topics: vec![], tags: vec![], ..post.clone() };
+                let gone = Post {
+                    op,
+                    id,
+                    arrival,
+                    event_time: arrival,
+                    topics: vec![],
+                    tags: vec![],
+                    ..post.clone()
+                };
                 items.push(Item { record: Record::Post(gone), ..item.clone() });
             }
         }
@@ -192,7 +237,11 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
             arrival,
             topics,
             overlays: if rng.chance(10) { vec!["x:flood".to_owned()] } else { vec![] },
-            langs: rng.pick(&[vec![], vec!["de".to_owned()], vec!["de".to_owned(), "en".to_owned()]]),
+            langs: rng.pick(&[
+                vec![],
+                vec!["de".to_owned()],
+                vec!["de".to_owned(), "en".to_owned()],
+            ]),
             flags: Flags { filtered: recipe.disorder && rng.chance(5), ..Flags::default() },
             ..post(nth as u64, author, path)
         };
@@ -211,7 +260,9 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
 /// People decide now and then that something was an event, and that it was none after all.
 fn decide(items: Vec<Item>, topics: &[String], rng: &mut Rng) -> Vec<Item> {
     const REGIONS: [&str; 8] = ["001", "DE", "DE", "DE-BE", "MITTE", "US-TX", "ZZ", "lang:de"];
-    let begin = items.iter().find_map(|item| if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None });
+    let begin = items
+        .iter()
+        .find_map(|item| if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None });
     let ticks = items.iter().filter(|item| matches!(item.record, Record::Tick(_))).count() as u64;
     let mut decided = Vec::new();
     for item in items {
@@ -229,7 +280,14 @@ fn decide(items: Vec<Item>, topics: &[String], rng: &mut Rng) -> Vec<Item> {
         } else {
             let from = rng.between(begin, at.max(begin + 1));
             let to = from + rng.pick(&[HOUR, 3 * HOUR, DAY]);
-            Record::Exclusion(Exclusion { topic: rng.pick(topics), region: rng.pick(&REGIONS).to_owned(), from, to, valid_from, alert })
+            Record::Exclusion(Exclusion {
+                topic: rng.pick(topics),
+                region: rng.pick(&REGIONS).to_owned(),
+                from,
+                to,
+                valid_from,
+                alert,
+            })
         };
         decided.push(Item::everywhere(record));
         if rng.chance(10) {
@@ -259,7 +317,12 @@ pub(crate) fn post(id: u64, author: u64, path: &str) -> Post {
         author_before: None,
         event_time: 0,
         arrival: 0,
-        places: vec![Place { path: path.into(), meaning: Meaning::AuthorAt, provenance: Provenance::Given, confidence: 100 }],
+        places: vec![Place {
+            path: path.into(),
+            meaning: Meaning::AuthorAt,
+            provenance: Provenance::Given,
+            confidence: 100,
+        }],
         overlays: vec![],
         langs: vec![],
         tags: vec![Tag { key: "tag".into(), written: "tag".into() }],
@@ -272,7 +335,8 @@ pub(crate) fn post(id: u64, author: u64, path: &str) -> Post {
     }
 }
 
-/// What the tallies say of a log that ends: (partition, record) in the order of the log; of no partition are settings, exclusions and lifts.
+/// What the tallies say of a log that ends: (partition, record) in the order of the log; of no
+/// partition are settings, exclusions and lifts.
 pub(crate) fn tallies(log: &[Item], partitions: u32) -> Vec<(Option<u32>, Record)> {
     let mut tallies: Vec<Tally> = (0..partitions).map(Tally::new).collect();
     let mut told = Vec::new();
@@ -295,7 +359,9 @@ pub(crate) fn tallies(log: &[Item], partitions: u32) -> Vec<(Option<u32>, Record
                 let mut frames = Vec::new();
                 // Positions of a log have gaps.
                 tally.apply(position * 3, &record, &mut frames);
-                told.extend(frames.into_iter().map(|frame| (Some(partition), Record::Frame(frame))));
+                told.extend(
+                    frames.into_iter().map(|frame| (Some(partition), Record::Frame(frame))),
+                );
             }
         }
     }

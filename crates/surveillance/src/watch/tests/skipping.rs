@@ -1,4 +1,5 @@
-//! Jumps of the watermark: what lies between is stepped over at once, and nothing that was counted is lost.
+//! Jumps of the watermark: what lies between is stepped over at once, and nothing that was counted
+//! is lost.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,12 @@ use super::*;
 fn days_of_posts(pipeline: &mut Pipeline, begin: Micros, days: i64) {
     for quarter in 0..days * 96 {
         let at = begin + quarter * 15 * MINUTE;
-        pipeline.post(at, 1_000 + quarter as u64 % 50, "DE/DE-BE", (quarter % 3 == 0).then_some("flu"));
+        pipeline.post(
+            at,
+            1_000 + quarter as u64 % 50,
+            "DE/DE-BE",
+            (quarter % 3 == 0).then_some("flu"),
+        );
         if quarter % 5 == 0 {
             pipeline.post(at + MINUTE, quarter as u64 % 9, "FR", Some("claim"));
         }
@@ -34,7 +40,14 @@ fn with_gap(mode: Mode, until: Micros, tick_every: Option<Micros>) -> Pipeline {
 
 impl Pipeline {
     fn silence(&mut self, reached: Micros) {
-        let feed = FeedTick { feed: "feed".into(), epoch: 1, from: self.reached, reached, span: Span::Silent, ended: false };
+        let feed = FeedTick {
+            feed: "feed".into(),
+            epoch: 1,
+            from: self.reached,
+            reached,
+            span: Span::Silent,
+            ended: false,
+        };
         self.reached = reached;
         self.all(&Record::Tick(Tick { settings: 1, at: reached, feeds: vec![feed] }));
     }
@@ -54,8 +67,19 @@ fn finals(out: &[Record]) -> BTreeSet<Vec<u8>> {
 /// Verdicts of windows that end in a span, without their revisions.
 fn verdicts(out: &[Record], from: Micros, to: Micros) -> BTreeSet<Vec<u8>> {
     let of_span = |record: &Record| match record {
-        Record::Verdict(verdict) if verdict.window_end >= from && verdict.window_end < to && verdict.stage == Stage::Final => {
-            Some(Record::Verdict(Verdict { version: Version::default(), revision: 0, ..verdict.clone() }).encode())
+        Record::Verdict(verdict)
+            if verdict.window_end >= from
+                && verdict.window_end < to
+                && verdict.stage == Stage::Final =>
+        {
+            Some(
+                Record::Verdict(Verdict {
+                    version: Version::default(),
+                    revision: 0,
+                    ..verdict.clone()
+                })
+                .encode(),
+            )
         }
         _ => None,
     };
@@ -65,20 +89,31 @@ fn verdicts(out: &[Record], from: Micros, to: Micros) -> BTreeSet<Vec<u8>> {
 #[test]
 fn a_jump_loses_no_count_and_changes_no_verdict_after_it() {
     for mode in [Mode::Live, Mode::AsLive, Mode::Batch] {
-        // Up to the longest window and the horizon nothing is skipped; beyond it what lies between is.
+        // Up to the longest window and the horizon nothing is skipped; beyond it what lies between
+        // is.
         for (days, skips) in [(3, false), (8, false), (40, true), (90, true)] {
             let until = MONDAY + (2 + days) * DAY + 7 * MINUTE;
-            let (jumped, stepped) = (with_gap(mode, until, None), with_gap(mode, until, Some(20 * HOUR)));
+            let (jumped, stepped) =
+                (with_gap(mode, until, None), with_gap(mode, until, Some(20 * HOUR)));
             assert_eq!(stepped.watch.skipped_windows(), 0, "no step is that long");
             assert_eq!(jumped.watch.skipped_windows() > 0, skips, "{days} days");
             assert!(jumped.watch.skipped_windows() < (days * 24 * 2 + 40) as u64);
             assert!(finals(&jumped.out) == finals(&stepped.out), "{mode:?}, {days} days");
             let end = until + 30 * DAY;
-            assert!(verdicts(&jumped.out, until, end) == verdicts(&stepped.out, until, end), "{mode:?}, {days} days");
+            assert!(
+                verdicts(&jumped.out, until, end) == verdicts(&stepped.out, until, end),
+                "{mode:?}, {days} days"
+            );
             let before = MONDAY + 2 * DAY;
-            assert!(verdicts(&jumped.out, 0, before) == verdicts(&stepped.out, 0, before), "{mode:?}, {days} days");
+            assert!(
+                verdicts(&jumped.out, 0, before) == verdicts(&stepped.out, 0, before),
+                "{mode:?}, {days} days"
+            );
             if !skips {
-                assert!(verdicts(&jumped.out, 0, end) == verdicts(&stepped.out, 0, end), "{mode:?}, {days} days");
+                assert!(
+                    verdicts(&jumped.out, 0, end) == verdicts(&stepped.out, 0, end),
+                    "{mode:?}, {days} days"
+                );
             }
         }
     }
@@ -112,7 +147,11 @@ fn posts_that_came_within_one_jump_are_all_counted() {
             }
             let mut post = post(nth as u64, nth as u64, "DE/DE-BE");
             (post.event_time, post.arrival) = (at, at);
-            post.topics = vec![TopicMatch { id: "flu".into(), voice: Voice::Other, keys: vec!["flu".into()] }];
+            post.topics = vec![TopicMatch {
+                id: "flu".into(),
+                voice: Voice::Other,
+                keys: vec!["flu".into()],
+            }];
             pipeline.apply(0, &Record::Post(post));
             pipeline.position += 1;
         }

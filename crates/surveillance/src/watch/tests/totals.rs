@@ -1,4 +1,5 @@
-//! What is said of a closed pane or window doesn't depend on when ticks come: all posts of it are in it, and in its denominators.
+//! What is said of a closed pane or window doesn't depend on when ticks come: all posts of it are
+//! in it, and in its denominators.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,16 @@ use super::season::{BASE, post, tallies};
 use super::*;
 use crate::naive::streams::{Item, Rng, each_stream};
 
-/// Posts in the order of arrival, none later than lateness, of a topic that is counted by weeks; ticks anywhere among them.
+/// Posts in the order of arrival, none later than lateness, of a topic that is counted by weeks;
+/// ticks anywhere among them.
 fn weeks(mut rng: Rng) -> Vec<Item> {
-    let patient =
-        |pane: Micros| TopicSetting { id: "patient".into(), name: "patient".into(), kind: Kind::Patient, pane, windows: vec![pane] };
+    let patient = |pane: Micros| TopicSetting {
+        id: "patient".into(),
+        name: "patient".into(),
+        kind: Kind::Patient,
+        pane,
+        windows: vec![pane],
+    };
     let mut settings = settings(1);
     settings.topics.truncate(1);
     settings.topics.push(patient(rng.pick(&[7 * DAY, DAY, 3 * HOUR])));
@@ -19,7 +26,8 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
     settings.author_epoch = 400 * DAY;
     let begin = BASE + 4 * DAY + rng.between(0, DAY);
     let span = rng.pick(&[2 * DAY, 9 * DAY]);
-    let mut times: Vec<Micros> = (0..rng.below(300) + 30).map(|_| begin + rng.between(0, span)).collect();
+    let mut times: Vec<Micros> =
+        (0..rng.below(300) + 30).map(|_| begin + rng.between(0, span)).collect();
     if rng.chance(50) {
         // A topic whose last post of a pane comes well before other posts end.
         let border = pane_start(begin + span, 7 * DAY);
@@ -31,14 +39,25 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
     let mut reached = begin - SECOND;
     let step = rng.pick(&[SECOND, 3 * SECOND, 10 * SECOND, HOUR]);
     let mut tick = |items: &mut Vec<Item>, at: Micros| {
-        let feed = FeedTick { feed: "feed".into(), epoch: 1, from: reached, reached: at, span: Span::Covered, ended: false };
+        let feed = FeedTick {
+            feed: "feed".into(),
+            epoch: 1,
+            from: reached,
+            reached: at,
+            span: Span::Covered,
+            ended: false,
+        };
         items.push(Item::everywhere(Record::Tick(Tick { settings: 1, at, feeds: vec![feed] })));
         reached = at;
     };
     let mut last = begin - SECOND;
     for (nth, at) in times.into_iter().enumerate() {
-        // Some ticks just before and after a post, some only after many of them, some just after an instant.
-        let nears = [at - at.rem_euclid(HOUR) + settings.lateness + rng.between(0, SECOND), at - rng.between(0, step)];
+        // Some ticks just before and after a post, some only after many of them, some just after an
+        // instant.
+        let nears = [
+            at - at.rem_euclid(HOUR) + settings.lateness + rng.between(0, SECOND),
+            at - rng.between(0, step),
+        ];
         let near = rng.pick(&nears);
         if near > last && near <= at && rng.chance(60) {
             tick(&mut items, near);
@@ -49,7 +68,11 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
         (post.event_time, post.arrival) = (at - late, at);
         post.langs = vec![rng.pick(&["de", "en"]).to_owned()];
         if rng.chance(50) {
-            post.topics = vec![TopicMatch { id: "patient".into(), voice: Voice::Other, keys: vec!["patient".into()] }];
+            post.topics = vec![TopicMatch {
+                id: "patient".into(),
+                voice: Voice::Other,
+                keys: vec!["patient".into()],
+            }];
         }
         items.push(Item { author: post.author.map(|author| author.0), record: Record::Post(post) });
     }
@@ -62,9 +85,13 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
 
 fn closed_numbers_are_whole(log: &[Item], mut rng: Rng) -> Result<(), String> {
     let mode = rng.pick(&[Mode::Live, Mode::Live, Mode::AsLive]);
-    let told: Vec<Record> = tallies(log, rng.pick(&[1, 3])).into_iter().map(|(_, record)| record).collect();
+    let told: Vec<Record> =
+        tallies(log, rng.pick(&[1, 3])).into_iter().map(|(_, record)| record).collect();
     let out = run(mode, &told).map_err(|why| why.to_string())?;
-    let posts: Vec<&Post> = log.iter().filter_map(|item| if let Record::Post(post) = &item.record { Some(post) } else { None }).collect();
+    let posts: Vec<&Post> = log
+        .iter()
+        .filter_map(|item| if let Record::Post(post) = &item.record { Some(post) } else { None })
+        .collect();
     let all = |region: &str, from: Micros, to: Micros| {
         let within = |post: &&&Post| post.event_time >= from && post.event_time < to;
         posts
@@ -81,16 +108,29 @@ fn closed_numbers_are_whole(log: &[Item], mut rng: Rng) -> Result<(), String> {
         if let Record::Verdict(verdict) = record
             && verdict.stage != Stage::Early
         {
-            let due = all(&verdict.region, verdict.window_end - verdict.window_length, verdict.window_end);
+            let due = all(
+                &verdict.region,
+                verdict.window_end - verdict.window_length,
+                verdict.window_end,
+            );
             if verdict.population != due {
-                return Err(format!("{} posts in all instead of {due}: {verdict:?}", verdict.population));
+                return Err(format!(
+                    "{} posts in all instead of {due}: {verdict:?}",
+                    verdict.population
+                ));
             }
         }
     }
     // The last word on a pane that has closed, before and after it is final.
-    let ticks: Vec<Micros> =
-        log.iter().filter_map(|item| if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None }).collect();
-    let open: Vec<Record> = told.iter().filter(|record| !matches!(record, Record::Frame(frame) if frame.ended)).cloned().collect();
+    let ticks: Vec<Micros> = log
+        .iter()
+        .filter_map(|item| if let Record::Tick(tick) = &item.record { Some(tick.at) } else { None })
+        .collect();
+    let open: Vec<Record> = told
+        .iter()
+        .filter(|record| !matches!(record, Record::Frame(frame) if frame.ended))
+        .cloned()
+        .collect();
     let before_end = run(mode, &open).map_err(|why| why.to_string())?;
     let Record::Settings(settings) = &log[0].record else { return Ok(()) };
     let mut last: BTreeMap<(String, String, Micros), &Count> = BTreeMap::new();

@@ -15,7 +15,8 @@ fn a_server_that_is_not_there_or_does_not_answer_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = settings(&format!("http://{}", listener.local_addr().unwrap()));
     let after = Duration::from_millis(50);
-    let error = ClickHouse::connect(ClickHouseSettings { answer_max: after, ..silent.clone() }).unwrap_err();
+    let error = ClickHouse::connect(ClickHouseSettings { answer_max: after, ..silent.clone() })
+        .unwrap_err();
     assert!(matches!(error, WarehouseError::TimedOut { .. }) && error.try_again(), "{error:?}");
     drop(listener);
     let error = ClickHouse::connect(silent).unwrap_err();
@@ -27,17 +28,30 @@ fn a_server_that_is_not_there_or_does_not_answer_is_tried_again() {
 
 #[test]
 fn a_wrong_password_is_said_and_not_tried_again() {
-    let Some(engine) = engine::Engine::start(None, 0, &["--user", "writer", "--password", "right"]) else {
+    let Some(engine) = engine::Engine::start(None, 0, &["--user", "writer", "--password", "right"])
+    else {
         engine::absent::<()>("no ClickHouse engine of our own");
         return;
     };
     let as_user = |user: &str, password: &str| {
-        ClickHouse::connect(ClickHouseSettings { user: user.to_owned(), password: password.to_owned(), ..settings(engine.url()) })
+        ClickHouse::connect(ClickHouseSettings {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..settings(engine.url())
+        })
     };
     for (user, password) in [("writer", "wrong"), ("nobody", "right"), ("writer", "")] {
         let error = as_user(user, password).unwrap_err();
-        assert!(matches!(&error, WarehouseError::Refused { user: said, .. } if said == user) && !error.try_again(), "{error:?}");
-        assert!(error.to_string().contains("hint: see `user` and `password-file`") && !error.to_string().contains("wrong"), "{error}");
+        assert!(
+            matches!(&error, WarehouseError::Refused { user: said, .. } if said == user)
+                && !error.try_again(),
+            "{error:?}"
+        );
+        assert!(
+            error.to_string().contains("hint: see `user` and `password-file`")
+                && !error.to_string().contains("wrong"),
+            "{error}"
+        );
     }
     as_user("writer", "right").unwrap();
 }
@@ -76,11 +90,20 @@ fn a_server_that_is_gone_a_user_that_may_only_read_and_one_without_rights_are_to
          </clickhouse>",
     )
     .unwrap();
-    let warehouse = ClickHouse::connect(ClickHouseSettings { url: reader.url().to_owned(), ..settings.clone() }).unwrap();
+    let warehouse = ClickHouse::connect(ClickHouseSettings {
+        url: reader.url().to_owned(),
+        ..settings.clone()
+    })
+    .unwrap();
     warehouse.check_schema().unwrap();
     assert_eq!(warehouse.progress().unwrap(), [progress(1)]);
-    for error in [warehouse.write(&row(2), &[progress(2)]).unwrap_err(), warehouse.migrate().unwrap_err()] {
-        assert!(matches!(error, WarehouseError::ReadOnly { .. }) && !error.try_again(), "{error:?}");
+    for error in
+        [warehouse.write(&row(2), &[progress(2)]).unwrap_err(), warehouse.migrate().unwrap_err()]
+    {
+        assert!(
+            matches!(error, WarehouseError::ReadOnly { .. }) && !error.try_again(),
+            "{error:?}"
+        );
     }
     drop(warehouse);
     reader.kill();
@@ -96,21 +119,28 @@ fn a_server_that_is_gone_a_user_that_may_only_read_and_one_without_rights_are_to
          </clickhouse>",
     )
     .unwrap();
-    let warehouse = ClickHouse::connect(ClickHouseSettings { url: denied.url().to_owned(), ..settings.clone() }).unwrap();
+    let warehouse = ClickHouse::connect(ClickHouseSettings {
+        url: denied.url().to_owned(),
+        ..settings.clone()
+    })
+    .unwrap();
     let error = warehouse.write(&row(2), &[progress(2)]).unwrap_err();
     assert!(matches!(error, WarehouseError::Forbidden { .. }) && !error.try_again(), "{error:?}");
 }
 
-/// The users of deploy/clickhouse, one of them in the place of the only user that the engine of the tests has.
+/// The users of deploy/clickhouse, one of them in the place of the only user that the engine of the
+/// tests has.
 fn as_deployed(user: &str, databases: &ClickHouseSettings) -> String {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/clickhouse/users.d/pumphandle.xml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../deploy/clickhouse/users.d/pumphandle.xml");
     let deployed = fs::read_to_string(file).unwrap();
     let between = |text: &str, name: &str| {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let from = text.find(&open).unwrap_or_else(|| panic!("<{name}>"));
         text[from + open.len()..text.find(&close).unwrap()].to_owned()
     };
-    let (profiles, quotas, users) = (between(&deployed, "profiles"), between(&deployed, "quotas"), between(&deployed, "users"));
+    let (profiles, quotas, users) =
+        (between(&deployed, "profiles"), between(&deployed, "quotas"), between(&deployed, "users"));
     let grants = between(&between(&users, user), "grants")
         .replace("pumphandle.", &format!("{}.", databases.database))
         .replace("public.", &format!("{}.", databases.public_database))
@@ -154,7 +184,9 @@ fn the_writer_of_deploy_can_do_all_and_the_analyst_only_reads() {
     engine.kill();
 
     let mut engine = engine_with(&data, &as_deployed("analyst", &named)).unwrap();
-    let analyst = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() }).unwrap();
+    let analyst =
+        ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() })
+            .unwrap();
     for table in TABLES {
         csv(&analyst, table);
     }
@@ -177,7 +209,8 @@ fn the_writer_of_deploy_can_do_all_and_the_analyst_only_reads() {
     engine.kill();
 }
 
-/// What the page and its exports ask, each under the deadline that they ask with; and nothing that changes a table.
+/// What the page and its exports ask, each under the deadline that they ask with; and nothing that
+/// changes a table.
 #[test]
 fn the_reader_of_deploy_answers_all_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -187,14 +220,18 @@ fn the_reader_of_deploy_answers_all_and_changes_nothing() {
         engine::absent::<()>("no ClickHouse engine of our own");
         return;
     };
-    let writer = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() }).unwrap();
+    let writer =
+        ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() })
+            .unwrap();
     writer.migrate().unwrap();
     writer.write(&batch(1), &[progress(1)]).unwrap();
     drop(writer);
     engine.kill();
 
     let mut engine = engine_with(&data, &as_deployed("reader", &named)).unwrap();
-    let reader = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() }).unwrap();
+    let reader =
+        ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..named.clone() })
+            .unwrap();
     reader.check_schema().unwrap();
     Deadline::new(Duration::from_secs(20)).run(|| {
         reader.ready().unwrap();
@@ -241,24 +278,33 @@ fn a_full_disk_is_named_and_the_same_batch_lands_when_there_is_room() {
     };
     let settings = settings(full.url());
     let warehouse = ClickHouse::connect(settings.clone()).unwrap();
-    // The first migration makes its tables, which takes no room for rows, and fails where it notes that it has.
+    // The first migration makes its tables, which takes no room for rows, and fails where it notes
+    // that it has.
     let rows = [Record::Count(count("flu", "DE", 0, 1))];
-    for error in [warehouse.migrate().unwrap_err(), warehouse.write(&rows, &[progress(1)]).unwrap_err()] {
+    for error in
+        [warehouse.migrate().unwrap_err(), warehouse.write(&rows, &[progress(1)]).unwrap_err()]
+    {
         assert!(matches!(error, WarehouseError::DiskFull { .. }) && error.try_again(), "{error:?}");
-        assert!(error.to_string().starts_with("no room left on the disk that holds `http://127.0.0.1:"), "{error}");
+        assert!(
+            error.to_string().starts_with("no room left on the disk that holds `http://127.0.0.1:"),
+            "{error}"
+        );
     }
     assert_eq!(warehouse.progress().unwrap(), []);
     full.kill();
 
     let engine = engine::Engine::start(Some(&data), 0, &[]).unwrap();
-    let warehouse = ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..settings }).unwrap();
+    let warehouse =
+        ClickHouse::connect(ClickHouseSettings { url: engine.url().to_owned(), ..settings })
+            .unwrap();
     warehouse.migrate().unwrap();
     warehouse.write(&rows, &[progress(1)]).unwrap();
     assert_eq!(warehouse.progress().unwrap(), [progress(1)]);
     assert_eq!(csv(&warehouse, "v_counts").lines().count(), 2);
 }
 
-/// Passes bytes on, and cuts the connection where the reply to the chosen insert would come back: the rows are in, the answer is lost.
+/// Passes bytes on, and cuts the connection where the reply to the chosen insert would come back:
+/// the rows are in, the answer is lost.
 struct Proxy {
     url: String,
     /// How many inserts pass before the one whose reply is cut; negative: none is.
@@ -276,12 +322,14 @@ impl Proxy {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(&target) else { continue };
                 let doomed = Arc::new(AtomicI64::new(0));
-                let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (mut from_client, mut to_server) =
+                    (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (inserts, cut) = (shared.clone(), doomed.clone());
                 thread::spawn(move || {
                     let mut bytes = [0; 65_536];
                     while let Ok(length @ 1..) = from_client.read(&mut bytes) {
-                        let is_insert = bytes[..length].windows(12).any(|window| window == b"query=INSERT");
+                        let is_insert =
+                            bytes[..length].windows(12).any(|window| window == b"query=INSERT");
                         if is_insert && inserts.fetch_sub(1, Ordering::SeqCst) == 0 {
                             cut.store(1, Ordering::SeqCst);
                         }
@@ -295,7 +343,9 @@ impl Proxy {
                 thread::spawn(move || {
                     let mut bytes = [0; 65_536];
                     while let Ok(length @ 1..) = from_server.read(&mut bytes) {
-                        if doomed.load(Ordering::SeqCst) == 1 || to_client.write_all(&bytes[..length]).is_err() {
+                        if doomed.load(Ordering::SeqCst) == 1
+                            || to_client.write_all(&bytes[..length]).is_err()
+                        {
                             break;
                         }
                     }
@@ -308,7 +358,8 @@ impl Proxy {
     }
 }
 
-/// A batch of every table: counts that change, close and are revised, verdicts, alerts and what people did.
+/// A batch of every table: counts that change, close and are revised, verdicts, alerts and what
+/// people did.
 fn batch(number: u64) -> Vec<Record> {
     let hour = number as i64 / 2;
     let version = number + 1;
@@ -348,7 +399,11 @@ fn batch(number: u64) -> Vec<Record> {
             version: Version(version),
             ..verdict("flu", "DE")
         }),
-        Record::Alert(record::Alert { revision: number as u32 % 5, version: Version(version), ..alert(&format!("alert {}", number / 5)) }),
+        Record::Alert(record::Alert {
+            revision: number as u32 % 5,
+            version: Version(version),
+            ..alert(&format!("alert {}", number / 5))
+        }),
         Record::AlertEvent(event),
     ]
 }
@@ -390,7 +445,10 @@ fn fifty_replies_cut_after_the_insert_double_nothing() {
         let place = number as i64 % 9;
         proxy.before.store(place, Ordering::SeqCst);
         while let Err(error) = warehouse.write(&rows, &progress) {
-            assert!(matches!(error, WarehouseError::Unreachable { .. }) && error.try_again(), "{error:?}");
+            assert!(
+                matches!(error, WarehouseError::Unreachable { .. }) && error.try_again(),
+                "{error:?}"
+            );
             cuts += 1;
             places.insert(place);
         }

@@ -1,20 +1,32 @@
-//! The questions of docs/guide/analyst.md, as they stand there, on fixed data, each with its expected rows in tests/data/analyst.
+//! The questions of docs/guide/analyst.md, as they stand there, on fixed data, each with its
+//! expected rows in tests/data/analyst.
 //!
-//! Three weeks of January 2026: influenza rises in Germany from the second week on, a cold stays as it is; France is revised once;
+//! Three weeks of January 2026: influenza rises in Germany from the second week on, a cold stays as
+//! it is; France is revised once;
 //! a feed is gone for three hours.
 
 use std::path::PathBuf;
 
 use expect_test::expect_file;
 use record::kind::Kind;
-use record::{AlertEvent, AlertState, CoverageRow, Handling, Settings, TagCount, TopicSetting, Total, WindowCount};
+use record::{
+    AlertEvent, AlertState, CoverageRow, Handling, Settings, TagCount, TopicSetting, Total,
+    WindowCount,
+};
 
 use super::*;
 use crate::reference::load_reference;
 
 const WEEKS: i64 = 3;
-const REGIONS: [(&str, i8, u32); 7] =
-    [("001", -1, 40), ("DE", 0, 12), ("DE-BE", 1, 4), ("DE-BY", 1, 6), ("FR", 0, 8), ("ZZ", 0, 20), ("lang:de", -1, 14)];
+const REGIONS: [(&str, i8, u32); 7] = [
+    ("001", -1, 40),
+    ("DE", 0, 12),
+    ("DE-BE", 1, 4),
+    ("DE-BY", 1, 6),
+    ("FR", 0, 8),
+    ("ZZ", 0, 20),
+    ("lang:de", -1, 14),
+];
 
 #[test]
 fn every_question_of_the_guide_gives_its_rows() {
@@ -26,10 +38,14 @@ fn every_question_of_the_guide_gives_its_rows() {
     let questions = questions(&guide);
     assert!(questions.len() >= 20, "{}", questions.len());
     for (title, question) in &questions {
-        let question = question.replace("public.public_counts", &format!("`{}`.public_counts", databases.settings.public_database));
+        let question = question.replace(
+            "public.public_counts",
+            &format!("`{}`.public_counts", databases.settings.public_database),
+        );
         let answer = ask(&warehouse, &question);
         assert!(answer.lines().count() > 1, "{title} has no rows");
-        expect_file![root.join("tests/data/analyst").join(format!("{}.tsv", slug(title)))].assert_eq(&answer);
+        expect_file![root.join("tests/data/analyst").join(format!("{}.tsv", slug(title)))]
+            .assert_eq(&answer);
     }
     let files = fs::read_dir(root.join("tests/data/analyst")).unwrap().count();
     assert_eq!(files, questions.len(), "files without a question");
@@ -62,7 +78,10 @@ fn questions(guide: &str) -> Vec<(String, String)> {
 
 fn slug(title: &str) -> String {
     let (number, words) = title.split_once(". ").unwrap();
-    let plain: String = words.chars().map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { ' ' }).collect();
+    let plain: String = words
+        .chars()
+        .map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { ' ' })
+        .collect();
     format!("{number:0>2}-{}", plain.split_whitespace().collect::<Vec<_>>().join("-"))
 }
 
@@ -89,7 +108,11 @@ fn fill(warehouse: &ClickHouse) {
         latitude: 50.0,
         longitude: 10.0,
     };
-    let regions = vec![name("DE", "Germany", "001", 0), name("DE-BE", "Berlin", "DE", 1), name("DE-BY", "Bavaria", "DE", 1)];
+    let regions = vec![
+        name("DE", "Germany", "001", 0),
+        name("DE-BE", "Berlin", "DE", 1),
+        name("DE-BY", "Bavaria", "DE", 1),
+    ];
     warehouse.write_regions(regions).unwrap();
     warehouse.statement("SYSTEM RELOAD DICTIONARY region_names".to_owned()).unwrap();
     let cases = "series,region,date,value,unit,source\n\
@@ -98,15 +121,35 @@ fn fill(warehouse: &ClickHouse) {
                  influenza cases,DE,2026-01-19,30500,cases a week,a register\n\
                  influenza cases,FR,2026-01-12,9900,cases a week,a register\n";
     assert_eq!(load_reference(warehouse, io::Cursor::new(cases), &|_| Ok(())).unwrap(), 4);
-    for (region, day, accounts) in [("DE", "2026-01-12", "45"), ("DE-BY", "2026-01-12", "20"), ("DE-BE", "2026-01-12", "NULL")] {
-        let values = format!("('influenza', '{region}', {}, '{day}', {accounts}, 1)", i8::from(region != "DE"));
-        warehouse.statement(format!("INSERT INTO public_counts (topic, region, level, day, accounts, version) VALUES {values}")).unwrap();
+    for (region, day, accounts) in
+        [("DE", "2026-01-12", "45"), ("DE-BY", "2026-01-12", "20"), ("DE-BE", "2026-01-12", "NULL")]
+    {
+        let values = format!(
+            "('influenza', '{region}', {}, '{day}', {accounts}, 1)",
+            i8::from(region != "DE")
+        );
+        warehouse
+            .statement(format!(
+                "INSERT INTO public_counts (topic, region, level, day, \
+            accounts, version) VALUES {values}"
+            ))
+            .unwrap();
     }
 }
 
 fn settings_of_topics() -> Settings {
-    let topic = |id: &str, kind| TopicSetting { id: id.to_owned(), name: id.to_owned(), kind, pane: HOUR, windows: vec![DAY] };
-    Settings { number: 1, topics: vec![topic("cold", Kind::Symptom), topic("influenza", Kind::Disease)], ..Settings::default() }
+    let topic = |id: &str, kind| TopicSetting {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        kind,
+        pane: HOUR,
+        windows: vec![DAY],
+    };
+    Settings {
+        number: 1,
+        topics: vec![topic("cold", Kind::Symptom), topic("influenza", Kind::Disease)],
+        ..Settings::default()
+    }
 }
 
 /// How many posts: people sleep, influenza rises.
@@ -159,7 +202,14 @@ fn hour_of(hour: i64, rows: &mut Vec<Record>) {
     ] {
         if hour >= from {
             let (key, region) = (tag.to_owned(), region.to_owned());
-            rows.push(Record::TagCount(TagCount { key, region, pane_start: start, posts, last, version }));
+            rows.push(Record::TagCount(TagCount {
+                key,
+                region,
+                pane_start: start,
+                posts,
+                last,
+                version,
+            }));
         }
     }
     for feed in ["bluesky", "mastodon"] {
@@ -168,7 +218,13 @@ fn hour_of(hour: i64, rows: &mut Vec<Record>) {
             ("mastodon", 300) => 0.79,
             _ => 1.0,
         };
-        rows.push(Record::Coverage(CoverageRow { feed: feed.to_owned(), pane_start: start, pane_length: HOUR, share, version }));
+        rows.push(Record::Coverage(CoverageRow {
+            feed: feed.to_owned(),
+            pane_start: start,
+            pane_length: HOUR,
+            share,
+            version,
+        }));
     }
 }
 
@@ -178,7 +234,11 @@ fn day_of(day: i64, rows: &mut Vec<Record>) {
     let version = Version(day as u64 * 24);
     for (region, _, weight) in REGIONS {
         for topic in ["cold", "influenza"] {
-            let hours = |from: i64| (from.max(0)..day * 24).map(|hour| posts(topic, weight, hour, region != "FR")).sum::<u32>();
+            let hours = |from: i64| {
+                (from.max(0)..day * 24)
+                    .map(|hour| posts(topic, weight, hour, region != "FR"))
+                    .sum::<u32>()
+            };
             let (of_day, of_week) = (hours((day - 1) * 24) * 3 / 4, hours((day - 7) * 24) / 2);
             for (length, authors) in [(DAY, of_day), (7 * DAY, of_week)] {
                 rows.push(Record::WindowCount(WindowCount {
@@ -203,7 +263,11 @@ fn day_of(day: i64, rows: &mut Vec<Record>) {
                     expected: judged.then_some(expected),
                     upperbound: judged.then_some(upperbound),
                     alarm: judged.then_some(f64::from(of_day) > upperbound * 1.5),
-                    reason: if judged { String::new() } else { "too few windows in the baseline".to_owned() },
+                    reason: if judged {
+                        String::new()
+                    } else {
+                        "too few windows in the baseline".to_owned()
+                    },
                     version,
                     ..verdict(topic, region)
                 }));
@@ -247,7 +311,8 @@ fn alerts() -> Vec<Record> {
     ]
 }
 
-/// Closings and revisions with the instants at which they landed, which are the server's own otherwise.
+/// Closings and revisions with the instants at which they landed, which are the server's own
+/// otherwise.
 fn history(warehouse: &ClickHouse) {
     warehouse.statement("TRUNCATE TABLE counts_history".to_owned()).unwrap();
     let rows = [
@@ -262,9 +327,12 @@ fn history(warehouse: &ClickHouse) {
     for (pane, posts, version, last, landed) in rows {
         warehouse
             .statement(format!(
-                "INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, version, posts, authors, authors_self,
-                                             posts_news, posts_filtered, authors_filtered, total_posts, final, newest_us, landed_at)
-                 VALUES ('influenza', 'FR', 0, '{pane}', 3600, {version}, {posts}, {posts}, 0, 0, 0, 0, 4800, {last}, 0, '{landed}')"
+                "INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, \
+                    version, posts, authors, authors_self,
+                                             posts_news, posts_filtered, authors_filtered, \
+                                             total_posts, final, newest_us, landed_at)
+                 VALUES ('influenza', 'FR', 0, '{pane}', 3600, {version}, {posts}, {posts}, 0, 0, \
+                 0, 0, 4800, {last}, 0, '{landed}')"
             ))
             .unwrap();
     }
