@@ -46,6 +46,14 @@ function start(args, word, options = {}) {
   });
 }
 
+/** One screenshot at a time: on two cores Chromium starves one of several that it draws at once. */
+let drawing = Promise.resolve();
+function screenshot(page, name) {
+  const taken = drawing.then(() => page.screenshot({ path: join(shots, name), fullPage: true, timeout: 120_000 }));
+  drawing = taken.catch(() => {});
+  return taken;
+}
+
 let errors = 0;
 function watch(page, name) {
   const error = (words) => {
@@ -168,7 +176,7 @@ async function subscribe(browser, base) {
   await settled(page);
   await page.getByRole("button", { name: "New subscription" }).click();
   await check(page, "subscriptions, a form for mail");
-  await page.screenshot({ path: join(shots, "subscribe-en-360-light.png"), fullPage: true });
+  await screenshot(page, "subscribe-en-360-light.png");
   await page.selectOption("#s-channel", "feed");
   await page.fill("#s-name", "berlin");
   await page.fill("#s-topics", "influenca");
@@ -231,10 +239,10 @@ async function all(browser, base, pages) {
         for (const theme of THEMES) {
           await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
           await check(page, `${label} ${theme}`);
-          if (language === "en" || theme === "light") await page.screenshot({ path: join(shots, `${name}-${language}-${width}-${theme}.png`), fullPage: true });
+          if (language === "en" || theme === "light") await screenshot(page, `${name}-${language}-${width}-${theme}.png`);
         }
       } catch (error) {
-        fail(`${label}: ${error.message.split("\n")[0]}`);
+        fail(`${label}: ${error.message}`);
       }
       await page.close();
     }
@@ -268,7 +276,7 @@ async function entrance(browser) {
   if (page.url().includes("#")) fail("entrance: the secret stays in the address");
   await page.locator(".nothing").waitFor();
   await check(page, "entrance, empty inbox");
-  await page.screenshot({ path: join(shots, "empty-en-360-light.png"), fullPage: true });
+  await screenshot(page, "empty-en-360-light.png");
   const second = await browser.newContext();
   const again = await second.newPage();
   await again.goto(link);
