@@ -5,7 +5,7 @@
 
 use record::kind::Kind;
 use record::region::OwnRegion;
-use record::time::{DAY, HOUR, MINUTE};
+use record::time::{DAY, HOUR, MINUTE, SECOND, pane_start};
 use record::{
     AccountAge, Author, DetectSettings, FeedSetting, Flags, Floors, Meaning, Micros, Op, Place,
     Post, PostId, Provenance, Settings, Tag, TopicMatch, TopicSetting, Voice,
@@ -127,6 +127,7 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
         } else {
             begin + rng.between(0, span)
         };
+        let arrival = pane_start(arrival, SECOND);
         let delay = match rng.below(12) {
             0 => rng.between(0, DELAY_MAX),
             1 => HORIZON + rng.between(1, HOUR),
@@ -136,7 +137,7 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
         let feed = if id < feeds { id } else { rng.below(feeds) } as u16;
         let path = if in_outbreak { PATHS[0] } else { rng.pick(&PATHS) };
         let mut post = Post {
-            event_time: arrival - delay,
+            event_time: pane_start(arrival - delay, SECOND),
             arrival,
             feed,
             author: Some(Author(author + 1)),

@@ -475,6 +475,8 @@ impl World {
 
     fn create(&mut self, id: u64, event_time: Micros, arrival: Micros) -> Item {
         let author = id % self.authors;
+        // As ingest makes them.
+        let (event_time, arrival) = (pane_start(event_time, SECOND), pane_start(arrival, SECOND));
         let (number, topics) = self.topics(event_time);
         let mut post = Post {
             settings: number,
@@ -534,10 +536,11 @@ impl World {
             return item;
         };
         match self.rng.below(14) {
-            0 => post.arrival += self.rng.between(-HOUR, HOUR),
+            0 => post.arrival += pane_start(self.rng.between(-HOUR, HOUR), SECOND),
             1 => {
                 let event = post.event_time + self.rng.between(-2 * HOUR, 2 * HOUR);
-                post.event_time = self.on_a_border_perhaps(event).min(post.arrival + 5 * MINUTE);
+                let event = self.on_a_border_perhaps(event).min(post.arrival + 5 * MINUTE);
+                post.event_time = pane_start(event, SECOND);
                 (post.settings, post.topics) = self.topics(post.event_time);
             }
             2 => post.places = self.places(),
@@ -557,7 +560,7 @@ impl World {
             }
             11 => post.flags = self.flags(item.author.unwrap_or_default()),
             9 => {
-                post.arrival -= self.rng.between(0, MINUTE);
+                post.arrival -= pane_start(self.rng.between(0, MINUTE), SECOND);
                 post.places = self.places();
             }
             _ => {}

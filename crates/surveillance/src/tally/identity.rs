@@ -2,21 +2,19 @@
 //! final.
 //!
 //! Exact counting needs the identity of every post, also of those that match no topic; so an entry
-//! is small: a print of eight
-//! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20
-//! bytes in all. A block is a sorted
-//! run and a small tail; one filter over all blocks answers "never seen" for almost every new post.
-//! Posts that match a topic are kept whole, in wire form, since they may have to be taken back.
+//! is small: a print of eight bytes, then both times, in seconds, and a reference to its
+//! denominators (place, languages, tags) in eight more. A block is a sorted run and a small tail;
+//! one filter over all blocks answers "never seen" for almost every new post. Posts that match a
+//! topic are stored whole, in wire form, since they may have to be taken back.
 
 use std::collections::BTreeMap;
 
-use record::time::{HOUR, MINUTE, pane_start};
+use record::time::{HOUR, MINUTE, SECOND, pane_start};
 use record::{Micros, Post, Record, Tag};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::Run;
-use super::stored::EntryWords;
 use crate::snapshot::{ChunkName, Reader, RestoreError, Writer};
 
 /// An author's clock may be this far ahead of arrival before its time is replaced.
@@ -26,9 +24,15 @@ pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
 /// run.
 const TAIL_MIN: usize = 1024;
 
-/// Bases beyond this many in one hour are kept without their tags: the tags only order unequal
+/// An entry's second word: event time in its hour, then arrival after event time plus
+/// [`AHEAD_MAX`], both in seconds, then the basis.
+const EVENT_BITS: u32 = 12;
+const DELAY_BITS: u32 = 28;
+const BASIS_BITS: u32 = 24;
+
+/// Bases beyond this many in one hour are stored without their tags: the tags only order unequal
 /// records of one post.
-const BASES_MAX: usize = (1 << 24) - 1;
+const BASES_MAX: usize = (1 << BASIS_BITS) - 1;
 
 /// What of a post its denominators depend on, and by which unequal records of one post are ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,20 +69,16 @@ pub(crate) struct Known {
     basis: u32,
 }
 
-/// Five words: print (two), event time in its hour, arrival after event time plus [`AHEAD_MAX`] (40
-/// bits), basis (24 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
-    print_high: u32,
-    print_low: u32,
-    event: u32,
-    delay_low: u32,
-    delay_high_and_basis: u32,
+    print: u64,
+    /// See [`EVENT_BITS`].
+    packed: u64,
 }
 
 impl Entry {
-    /// None where the times are too far apart to be held; such a record is late, and never gets
-    /// here.
+    /// Times are whole seconds, as in every record. None where they are too far apart to be held;
+    /// such a record is late, and never gets here.
     fn new(
         print: u64,
         hour: Micros,
@@ -86,54 +86,51 @@ impl Entry {
         arrival: Micros,
         basis: u32,
     ) -> Option<Entry> {
-        let event = u32::try_from(event_time - hour).ok()?;
-        let delay = u64::try_from(arrival - event_time + AHEAD_MAX)
-            .ok()
-            .filter(|delay| *delay < 1 << 40)?;
+        debug_assert!(event_time % SECOND == 0 && arrival % SECOND == 0, "whole seconds");
+        let event = seconds(event_time - hour, EVENT_BITS)?;
+        let delay = seconds(arrival - event_time + AHEAD_MAX, DELAY_BITS)?;
         Some(Entry {
-            print_high: (print >> 32) as u32,
-            print_low: print as u32,
-            event,
-            delay_low: delay as u32,
-            delay_high_and_basis: ((delay >> 32) as u32) << 24 | basis,
+            print,
+            packed: (event << DELAY_BITS | delay) << BASIS_BITS | u64::from(basis),
         })
     }
 
     pub(crate) fn print(&self) -> u64 {
-        u64::from(self.print_high) << 32 | u64::from(self.print_low)
+        self.print
     }
 
-    pub(crate) fn words(&self) -> EntryWords {
-        ((self.print_high, self.print_low), (self.event, self.delay_low, self.delay_high_and_basis))
+    fn stored(&self) -> StoredEntry {
+        (self.print, self.packed)
     }
 
-    pub(crate) fn of_words(
-        ((print_high, print_low), (event, delay_low, delay_high_and_basis)): EntryWords,
-    ) -> Entry {
-        Entry { print_high, print_low, event, delay_low, delay_high_and_basis }
+    fn restored((print, packed): StoredEntry) -> Entry {
+        Entry { print, packed }
     }
 
     #[cfg(test)]
     pub(crate) fn with_print(print: u64) -> Entry {
-        Entry {
-            print_high: (print >> 32) as u32,
-            print_low: print as u32,
-            event: 0,
-            delay_low: 0,
-            delay_high_and_basis: 0,
-        }
+        Entry { print, packed: 0 }
     }
 
     fn known(&self, hour: Micros) -> Known {
-        let delay = u64::from(self.delay_high_and_basis >> 24) << 32 | u64::from(self.delay_low);
-        let event_time = hour + Micros::from(self.event);
+        let delay = (self.packed >> BASIS_BITS & ((1 << DELAY_BITS) - 1)) as Micros * SECOND;
+        let event = (self.packed >> (BASIS_BITS + DELAY_BITS)) as Micros * SECOND;
+        let event_time = hour + event;
         Known {
             hour,
             event_time,
-            arrival: event_time - AHEAD_MAX + delay as Micros,
-            basis: self.delay_high_and_basis & 0x00ff_ffff,
+            arrival: event_time - AHEAD_MAX + delay,
+            basis: (self.packed & ((1 << BASIS_BITS) - 1)) as u32,
         }
     }
+}
+
+/// As in a snapshot: print, and the packed rest.
+type StoredEntry = (u64, u64);
+
+/// Of a span, if it isn't negative and fits.
+fn seconds(span: Micros, bits: u32) -> Option<u64> {
+    u64::try_from(span / SECOND).ok().filter(|seconds| span >= 0 && *seconds < 1 << bits)
 }
 
 /// A post that matches a topic, whole.
@@ -255,9 +252,9 @@ impl Block {
     }
 
     pub(crate) fn store(&mut self, writer: &mut Writer<'_>) {
-        writer.put_map(self.tail.values().map(Entry::words));
+        writer.put_map(self.tail.values().map(Entry::stored));
         if !writer.keep(&self.stored.run) {
-            self.stored.run = writer.put_map(self.run.iter().map(Entry::words));
+            self.stored.run = writer.put_map(self.run.iter().map(Entry::stored));
         }
         if !writer.keep(&self.stored.bases) {
             self.stored.bases = writer.put_map(self.bases.iter());
@@ -268,15 +265,11 @@ impl Block {
     }
 
     fn restore(reader: &mut Reader<'_>) -> Result<Block, RestoreError> {
-        let tail: Vec<EntryWords> = reader.take_map()?;
-        let run: Vec<EntryWords> = reader.take_map()?;
+        let tail: Vec<StoredEntry> = reader.take_map()?;
+        let run: Vec<StoredEntry> = reader.take_map()?;
         Ok(Block {
-            tail: tail
-                .into_iter()
-                .map(Entry::of_words)
-                .map(|entry| (entry.print(), entry))
-                .collect(),
-            run: Run::of(run.into_iter().map(Entry::of_words).collect()),
+            tail: tail.into_iter().map(|stored| (stored.0, Entry::restored(stored))).collect(),
+            run: Run::of(run.into_iter().map(Entry::restored).collect()),
             bases: Bases::of(reader.take_map::<u32, Vec<u8>, Vec<_>>()?),
             matched: reader.take_map()?,
             ..Block::default()

@@ -160,6 +160,3 @@ fn distinct_mut(series: &mut Series, which: u8) -> &mut Distinct {
         _ => &mut series.authors_filtered,
     }
 }
-
-/// An entry of identities as it is put into a snapshot: print, then the rest.
-pub(super) type EntryWords = ((u32, u32), (u32, u32, u32));

@@ -148,8 +148,7 @@ fn a_hostile_second_comes_out_in_parts_of_a_mebibyte() {
     let mut parts = Vec::new();
     tally.apply(0, &Record::Settings(settings), &mut parts);
     for id in 0..200 {
-        let one =
-            Post { tags: long_tags(id), ..post(id, 1, NOVEMBER + id as Micros, &ids, &langs) };
+        let one = Post { tags: long_tags(id), ..post(id, 1, NOVEMBER, &ids, &langs) };
         tally.apply(1 + id, &Record::Post(one), &mut parts);
     }
     tally.apply(300, &tick(NOVEMBER + MINUTE), &mut parts);
@@ -334,7 +333,7 @@ fn two_hundred_thousand_accounts_are_cut_into_chunks() {
     let mut frames = Vec::new();
     tally.apply(0, &Record::Settings(settings()), &mut frames);
     for id in 0..200_000_u64 {
-        let event = NOVEMBER + (id as Micros) * (20 * HOUR / 200_000);
+        let event = pane_start(NOVEMBER + id as Micros * (20 * HOUR / 200_000), SECOND);
         let one = Post {
             tags: vec![Tag { key: format!("t{id}"), written: format!("T{id}") }],
             ..post(id, id, event, &["flu"], &[])

@@ -199,7 +199,8 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
             } else {
                 BASE + rng.between(0, HOUR)
             };
-            let arrival = event + rng.pick(&[0, -AHEAD_MAX, 36 * HOUR, 1]);
+            let event = pane_start(event, SECOND);
+            let arrival = event + rng.pick(&[0, -AHEAD_MAX, 36 * HOUR, SECOND]);
             let mut post = post(print, event, arrival);
             post.places[0].path = rng.pick(&["ZZ".to_owned(), "DE/DE-BE".to_owned()]);
             assert!(identities.insert(&post, 1));
@@ -242,14 +243,14 @@ fn identities_find_exactly_what_they_hold_through_merges_of_runs_and_growth_of_t
 #[test]
 fn times_too_far_apart_to_be_held_are_refused_and_the_widest_that_fit_are_exact() {
     let mut identities = Identities::default();
-    let widest = (1 << 40) - 1 - AHEAD_MAX;
+    let widest = ((1 << 28) - 1) * SECOND - AHEAD_MAX;
     for (print, delay, holds) in [
         (1, widest, true),
-        (2, widest + 1, false),
+        (2, widest + SECOND, false),
         (3, -AHEAD_MAX, true),
-        (4, -AHEAD_MAX - 1, false),
+        (4, -AHEAD_MAX - SECOND, false),
     ] {
-        let post = post(print, BASE + HOUR - 1, BASE + HOUR - 1 + delay);
+        let post = post(print, BASE + HOUR - SECOND, BASE + HOUR - SECOND + delay);
         assert_eq!(identities.insert(&post, 1), holds, "delay {delay}");
         let found = identities.find(print, BASE).map(|known| (known.event_time, known.arrival));
         assert_eq!(found, holds.then_some((post.event_time, post.arrival)));

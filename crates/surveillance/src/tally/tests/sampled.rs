@@ -47,7 +47,7 @@ fn hour(
         for _ in 0..posts {
             let matched = rng.chance(matched_percent);
             let asked = matched || author.sampled;
-            let event_time = start + rng.between(0, HOUR - 1);
+            let event_time = pane_start(start + rng.between(0, HOUR - 1), SECOND);
             *next_id += 1;
             let place = Place {
                 path: format!("US/{PLACE}"),

@@ -7,7 +7,7 @@
 
 use record::kind::Kind;
 use record::region::OwnRegion;
-use record::time::{DAY, HOUR, MINUTE, pane_border};
+use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::*;
 
 use crate::Tally;
@@ -188,6 +188,7 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
         })));
     };
     for (nth, (arrival, outbreak)) in times.into_iter().enumerate() {
+        let arrival = pane_start(arrival, SECOND);
         while ticked + tick_every <= arrival {
             ticked += tick_every;
             tick(&mut items, ticked, &mut rng);
@@ -233,7 +234,7 @@ pub(crate) fn season_of(mut rng: Rng, recipe: &Recipe, settings: Settings) -> Ve
         };
         let topics = hits.into_iter().map(|id| hit(&mut rng, id)).collect();
         let post = Post {
-            event_time: arrival - delay,
+            event_time: pane_start(arrival - delay, SECOND),
             arrival,
             topics,
             overlays: if rng.chance(10) { vec!["x:flood".to_owned()] } else { vec![] },
