@@ -157,6 +157,29 @@ fn the_default_configuration_is_in_order_and_has_no_key_without_a_word() {
 }
 
 #[test]
+fn every_topic_has_a_name_in_each_language() {
+    let names = read("crates/pumphandle/src/roles/notifier/topics.txt");
+    let named: BTreeSet<&str> = names
+        .lines()
+        .filter(|line| line.split('|').filter(|name| !name.is_empty()).count() == 4)
+        .filter_map(|line| line.split('|').next())
+        .collect();
+    let files = tracked()
+        .into_iter()
+        .filter(|path| path.starts_with("config/topics/"))
+        .map(|path| read(&path));
+    let ids: Vec<String> = files
+        .flat_map(|text| {
+            let ids =
+                text.lines().filter_map(|line| line.strip_prefix("id = \"")?.strip_suffix('"'));
+            ids.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let unnamed: Vec<&String> = ids.iter().filter(|id| !named.contains(id.as_str())).collect();
+    assert!(ids.len() > 100 && unnamed.is_empty(), "{} topics, unnamed: {unnamed:?}", ids.len());
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     let folder = Folder::new();
     let help = folder.output(&["--help"]).ends(0).stdout();

@@ -213,22 +213,30 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
 /// Conditions under which the program works with less, as the page calls them: English, French,
 /// Spanish, German.
 const CONDITIONS: [(&str, [&str; 4]); 10] = [
-    ("feed-silent", ["source silent", "source muette", "fuente sin datos", "Quelle stumm"]),
+    (
+        "feed-silent",
+        [
+            "source sends no data",
+            "source sans données",
+            "fuente sin datos",
+            "Quelle liefert keine Daten",
+        ],
+    ),
     ("feed-failed", ["source failed", "source en panne", "fuente averiada", "Quelle ausgefallen"]),
     (
         "lag",
-        [
-            "results behind the clock",
-            "résultats en retard",
-            "resultados con retraso",
-            "Ergebnisse im Rückstand",
-        ],
+        ["results delayed", "résultats retardés", "resultados retrasados", "Ergebnisse verzögert"],
     ),
     (
         "clock",
-        ["clock not reliable", "horloge peu fiable", "reloj poco fiable", "Uhr nicht verlässlich"],
+        [
+            "system clock unreliable",
+            "horloge système peu fiable",
+            "reloj del sistema poco fiable",
+            "Systemuhr nicht verlässlich",
+        ],
     ),
-    ("mail-refused", ["mail refused", "courriel refusé", "correo rechazado", "E-Mail abgelehnt"]),
+    ("mail-refused", ["mail rejected", "courriel refusé", "correo rechazado", "E-Mail abgelehnt"]),
     ("disk-full", ["disk full", "disque plein", "disco lleno", "Datenträger voll"]),
     (
         "backlog",
@@ -242,28 +250,20 @@ const CONDITIONS: [(&str, [&str; 4]); 10] = [
     (
         "landing",
         [
-            "results can’t be stored",
+            "results cannot be stored",
             "résultats impossibles à enregistrer",
             "no se pueden guardar los resultados",
             "Ergebnisse können nicht gespeichert werden",
         ],
     ),
-    (
-        "no-frames",
-        [
-            "no counts are made",
-            "aucun comptage en cours",
-            "no se hacen recuentos",
-            "es wird nicht gezählt",
-        ],
-    ),
+    ("no-frames", ["no counts are produced", "aucun comptage", "sin recuento", "keine Zählung"]),
     (
         "role-ended",
         [
-            "a part has stopped",
+            "a component has stopped",
             "un composant s’est arrêté",
             "un componente se ha detenido",
-            "ein Programmteil ist beendet",
+            "eine Komponente ist ausgefallen",
         ],
     ),
 ];

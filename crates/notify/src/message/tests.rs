@@ -48,9 +48,9 @@ fn a_mail_in_text() {
         By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last alert here: 1 talk. Posts, not cases.
 
         What to check
-        1. What stands beside the topic: #fieber #kita. Is it the illness that is meant?
-        2. Above its bound too: Baden-Württemberg.
-        3. Ask who would know: are consultations, absences or tests up?
+        1. Co-occurring hashtags: #fieber #kita. Do these posts refer to the illness?
+        2. Also above their bound: Baden-Württemberg.
+        3. Check other sources: are consultations, absences or tests up?
 
         Open and acknowledge: https://pumphandle.example.org/alerts/3f2a9c01b7de
 
@@ -167,18 +167,18 @@ fn a_pulse_and_a_digest() {
         }
     }
     expect![[r#"
-        pumphandle works; 0 new alerts in 24~h, 0 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 0 new alerts in 24~h, 0 unacknowledged. Nothing unusual. Seen: 97~%.
-        pumphandle works; 1 new alert in 24~h, 2 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle works; 1 new alert in 24~h, 2 unacknowledged. Seen: 97~%.
-        The system is silent: no new post since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | The system is silent: no new post since Tue 13 Jan 2026 14:00~CET. Seen: 97~%.
-        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Vus : 97~%.
-        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Vus : 97~%.
-        Le système est muet : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Le système est muet : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET. Vus : 97~%.
-        pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender. Nada inusual. Vistos: 97~%.
-        pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender. Vistos: 97~%.
-        El sistema guarda silencio: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | El sistema guarda silencio: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET. Vistos: 97~%.
-        pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen. Nichts Ungewöhnliches. Gesehen: 97~%.
-        pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen. Gesehen: 97~%.
-        Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Das System schweigt: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ. Gesehen: 97~%.
+        pumphandle is running; 0 new alerts in 24~h, 0 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle is running; 0 new alerts in 24~h, 0 unacknowledged. Nothing unusual. Received: 97~%.
+        pumphandle is running; 1 new alert in 24~h, 2 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle is running; 1 new alert in 24~h, 2 unacknowledged. Received: 97~%.
+        No data: no new post since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | No data: no new post since Tue 13 Jan 2026 14:00~CET. Received: 97~%.
+        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Reçus : 97~%.
+        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Reçus : 97~%.
+        Aucune donnée : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Aucune donnée : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET. Reçus : 97~%.
+        pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender. Nada inusual. Recibidos: 97~%.
+        pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender. Recibidos: 97~%.
+        Sin datos: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | Sin datos: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET. Recibidos: 97~%.
+        pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 0 neue Alarme in 24~h, 0 nicht übernommen. Nichts Ungewöhnliches. Erfasst: 97~%.
+        pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft; 1 neuer Alarm in 24~h, 2 nicht übernommen. Erfasst: 97~%.
+        Keine Daten: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ (Di 13. Jan. 2026 14:00~MEZ) | Keine Daten: kein neuer Beitrag seit Di 13. Jan. 2026 14:00~MEZ. Erfasst: 97~%.
     "#]].assert_eq(&all);
     let alert = fever();
     let telling = Telling {
@@ -215,18 +215,18 @@ fn notices_name_what_is_wrong_in_four_languages() {
         }
     }
     expect![[r#"
-        pumphandle works with limitations: source silent (bluesky) (Tue 13 Jan 2026 14:00~CET) | source silent (bluesky): no event for <3> min
-        pumphandle works normally again (Tue 13 Jan 2026 14:00~CET) | pumphandle works normally again.
-        pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test. There is no alert.
-        pumphandle fonctionne en mode dégradé : source muette (bluesky) (mar. 13 janv. 2026 14:00~CET) | source muette (bluesky) : no event for <3> min
+        pumphandle is running with limitations: source sends no data (bluesky) (Tue 13 Jan 2026 14:00~CET) | source sends no data (bluesky): no event for <3> min
+        pumphandle is running normally again (Tue 13 Jan 2026 14:00~CET) | pumphandle is running normally again.
+        pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test, not an alert.
+        pumphandle fonctionne en mode dégradé : source sans données (bluesky) (mar. 13 janv. 2026 14:00~CET) | source sans données (bluesky) : no event for <3> min
         pumphandle fonctionne de nouveau normalement (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne de nouveau normalement.
-        pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test. Il n’y a pas d’alerte.
+        pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test, pas une alerte.
         pumphandle funciona de forma limitada: fuente sin datos (bluesky) (mar. 13 ene. 2026 14:00~CET) | fuente sin datos (bluesky): no event for <3> min
         pumphandle vuelve a funcionar con normalidad (mar. 13 ene. 2026 14:00~CET) | pumphandle vuelve a funcionar con normalidad.
-        pumphandle: prueba de la suscripción bavaria (mar. 13 ene. 2026 14:00~CET) | Esto es una prueba. No hay ninguna alerta.
-        pumphandle läuft eingeschränkt: Quelle stumm (bluesky) (Di 13. Jan. 2026 14:00~MEZ) | Quelle stumm (bluesky): no event for <3> min
+        pumphandle: prueba de la suscripción bavaria (mar. 13 ene. 2026 14:00~CET) | Esto es una prueba, no una alerta.
+        pumphandle läuft eingeschränkt: Quelle liefert keine Daten (bluesky) (Di 13. Jan. 2026 14:00~MEZ) | Quelle liefert keine Daten (bluesky): no event for <3> min
         pumphandle läuft wieder uneingeschränkt (Di 13. Jan. 2026 14:00~MEZ) | pumphandle läuft wieder uneingeschränkt.
-        pumphandle: Test des Abonnements bavaria (Di 13. Jan. 2026 14:00~MEZ) | Dies ist ein Test. Es liegt kein Alarm vor.
+        pumphandle: Test des Abonnements bavaria (Di 13. Jan. 2026 14:00~MEZ) | Dies ist ein Test, kein Alarm.
     "#]].assert_eq(&all);
 }
 

@@ -122,9 +122,9 @@ impl Book for German {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 => format!("Durch Zufall {rarity} in allen beobachteten Reihen."),
-            1 => format!("Durch Zufall {rarity} in dieser Reihe."),
-            _ => format!("Durch Zufall {rarity} in Ihren {series} Reihen."),
+            0 => format!("Durch Zufall {rarity} in allen überwachten Zeitreihen."),
+            1 => format!("Durch Zufall {rarity} in dieser Zeitreihe."),
+            _ => format!("Durch Zufall {rarity} in Ihren {series} Zeitreihen."),
         }
     }
 
@@ -132,19 +132,19 @@ impl Book for German {
         let link = if news == 1 { "verweist" } else { "verweisen" };
         match of {
             Some(of) => format!(
-                "Von {of} Beiträgen der Stichprobe {own} in der ersten Person, {news} {link} auf \
+                "Von {of} Beiträgen der Stichprobe {own} in Ich-Form, {news} {link} auf \
                     Nachrichten."
             ),
-            None => format!("{own} in der ersten Person, {news} {link} auf Nachrichten."),
+            None => format!("{own} in Ich-Form, {news} {link} auf Nachrichten."),
         }
     }
 
     fn located(&self, percent: &str, place: &str) -> String {
-        format!("Ort bekannt für {percent} der Beiträge ({place}).")
+        format!("Ort bekannt bei {percent} der Beiträge ({place}).")
     }
 
     fn seen(&self, percent: &str) -> String {
-        format!("{percent} der Beiträge dieser Stunden wurden gesehen.")
+        format!("{percent} der Beiträge dieser Stunden wurden erfasst.")
     }
 
     fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
@@ -155,9 +155,9 @@ impl Book for German {
                     Outcome::HealthEvent if *count == 1 => "Ereignis",
                     Outcome::HealthEvent => "Ereignisse",
                     Outcome::Known => "bekannt",
-                    Outcome::TalkOnly => "nur Gespräch",
+                    Outcome::TalkOnly => "nur Diskussion",
                     Outcome::Artefact => "Artefakt",
-                    Outcome::CouldNotTell => "unklar",
+                    Outcome::CouldNotTell => "nicht geklärt",
                 };
                 format!("{count} {name}")
             })
@@ -182,59 +182,61 @@ impl Book for German {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
-                    "Mindestens {posts} von {of} Beiträgen der Stichprobe sind von einem Konto: \
-                        ein Bot, oder jemand mit einem Anliegen?"
+                    "Mindestens {posts} von {of} Beiträgen der Stichprobe stammen von einem \
+                        Konto: ein Bot oder eine Kampagne?"
                 )
             }
             Check::NearCopies { posts, of } => {
                 format!(
-                    "{posts} von {of} Beiträgen der Stichprobe sind fast gleich: ein Text, der \
-                    weitergereicht wird?"
+                    "{posts} von {of} Beiträgen der Stichprobe sind nahezu identisch: wird ein Text \
+                    weiterverbreitet?"
                 )
             }
             Check::NewAccounts { posts, of } => {
                 format!(
-                    "{posts} von {of} Beiträgen der Stichprobe sind von neuen Konten: eine \
-                    Welle von Anmeldungen, oder Bots?"
+                    "{posts} von {of} Beiträgen der Stichprobe stammen von neuen Konten: \
+                    Massenanmeldungen oder Bots?"
                 )
             }
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
                     "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten, meist \
-                        auf {domain}: spricht man über einen Bericht?"
+                        auf {domain}: wird über einen Bericht diskutiert?"
                 )
             }
             Check::News { posts, of, domain: None } => {
                 format!(
                     "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: \
-                    spricht man über einen Bericht?"
+                    wird über einen Bericht diskutiert?"
                 )
             }
-            Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite \
-                weitergereicht?"
+            Check::OneLink => "Viele Beiträge enthalten denselben Link: wird eine einzelne Seite \
+                geteilt?"
                 .to_owned(),
-            Check::Growth => "Alle Beiträge stiegen wie dieses Thema: wuchs das Netz, nicht das \
-                Thema?"
-                .to_owned(),
+            Check::Growth => {
+                "Alle Beiträge haben im gleichen Maß zugenommen: ist das Netz gewachsen, \
+                nicht das Thema?"
+                    .to_owned()
+            }
             Check::SlowRise(days) => {
                 format!(
-                    "Kein einzelner Tag fällt auf, zusammen sind die letzten {days} zu viel: \
-                    was nimmt seitdem zu?"
+                    "Kein einzelner Tag liegt über der Schwelle, die letzten {days} Tage zusammen \
+                    schon: was nimmt seitdem zu?"
                 )
             }
             Check::Tags(tags) => format!(
-                "Neben dem Thema steht: {tags}. Ist die Krankheit \
-                gemeint?"
+                "Gemeinsam verwendete Hashtags: {tags}. Geht es um die \
+                Krankheit?"
             ),
-            Check::Elsewhere(places) => format!("Auch über der Schwelle: {places}."),
+            Check::Elsewhere(places) => format!("Ebenfalls über der Schwelle: {places}."),
             Check::Coverage(percent) => format!(
-                "Nur {percent} der Beiträge wurden gesehen: fehlte \
-                eine Quelle?"
+                "Nur {percent} der Beiträge wurden erfasst: ist eine \
+                Quelle ausgefallen?"
             ),
-            Check::Open => "Das Fenster ist noch offen: sein Abschluss bestätigt den Alarm oder \
-                zieht ihn zurück."
+            Check::Open => "Das Zeitfenster ist noch offen: bei seinem Abschluss wird der Alarm \
+                bestätigt oder zurückgezogen."
                 .to_owned(),
-            Check::Ask => "Fragen Sie, wer es wissen müsste: mehr Sprechstunden, Fehltage, \
+            Check::Ask => "Prüfen Sie andere Quellen: gibt es mehr Arztbesuche, Fehltage oder \
                 Tests?"
                 .to_owned(),
         }
@@ -248,26 +250,26 @@ impl Book for German {
             Label::Accounts => "Konten",
             Label::Ratio => "Verhältnis",
             Label::Detectable => "Kleinster erkennbarer Anstieg",
-            Label::Voice => "Erste Person",
+            Label::Voice => "Ich-Form",
             Label::News => "Nachrichten",
-            Label::Seen => "Gesehen",
-            Label::PerMillion => "Beiträge je Million",
+            Label::Seen => "Erfasst",
+            Label::PerMillion => "Beiträge pro Million",
             Label::Simulated => "Simulierte Daten",
-            Label::Trend => "Konten, Fenster für Fenster",
+            Label::Trend => "Konten nach Zeitfenster",
             Label::Bound => "gestrichelt: Schwelle von",
             Label::Digest => "Übersicht",
             Label::NothingUnusual => "Nichts Ungewöhnliches.",
-            Label::Silence => "Das System schweigt: kein neuer Beitrag seit",
+            Label::Silence => "Keine Daten: kein neuer Beitrag seit",
             Label::Outage => "pumphandle ist ausgefallen: bis zum Neustart wird nichts überwacht",
             Label::Cause => "Ursache",
-            Label::Escalated => "Niemand hat den Alarm rechtzeitig übernommen.",
+            Label::Escalated => "Dieser Alarm wurde nicht rechtzeitig übernommen.",
             Label::New => "neu",
             Label::Updated => "Aktualisierung",
-            Label::BelowTheLine => "Ohne eigene Nachricht, nach Seltenheit",
+            Label::BelowTheLine => "Unter der Wochengrenze, die seltensten zuerst",
             Label::Degraded => "pumphandle läuft eingeschränkt",
             Label::Recovered => "pumphandle läuft wieder uneingeschränkt",
             Label::Test => "pumphandle: Test des Abonnements",
-            Label::TestMeans => "Dies ist ein Test. Es liegt kein Alarm vor.",
+            Label::TestMeans => "Dies ist ein Test, kein Alarm.",
         }
     }
 
@@ -307,7 +309,7 @@ impl Book for German {
     }
 
     fn end_by_mail(&self, address: &str) -> String {
-        format!("Abonnement per Mail beenden: {address}")
+        format!("Abonnement per E-Mail beenden: {address}")
     }
 
     fn works(&self, new: u32, unacknowledged: u32) -> String {

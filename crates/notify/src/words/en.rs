@@ -101,7 +101,7 @@ impl Book for English {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 => format!("By chance {rarity} in all series watched."),
+            0 => format!("By chance {rarity} in all monitored series."),
             1 => format!("By chance {rarity} in this series."),
             _ => format!("By chance {rarity} in your {series} series."),
         }
@@ -120,7 +120,7 @@ impl Book for English {
     }
 
     fn seen(&self, percent: &str) -> String {
-        format!("{percent} of the posts of these hours were seen.")
+        format!("{percent} of the posts of these hours were received.")
     }
 
     fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
@@ -155,49 +155,56 @@ impl Book for English {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
-                    "At least {posts} of {of} sampled posts are by one account: a bot, or somebody \
-                        who campaigns?"
+                    "At least {posts} of {of} sampled posts are from one account: a bot, or a \
+                        campaigner?"
                 )
             }
             Check::NearCopies { posts, of } => {
-                format!("{posts} of {of} sampled posts are near-copies: one text passed on?")
+                format!(
+                    "{posts} of {of} sampled posts are near-duplicates: one text shared repeatedly?"
+                )
             }
             Check::NewAccounts { posts, of } => format!(
-                "{posts} of {of} sampled posts are by new accounts: a wave of sign-ups, or bots?"
+                "{posts} of {of} sampled posts are from new accounts: mass registration, or bots?"
             ),
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
-                    "{posts} of {of} sampled posts link to news, most to {domain}: do people talk \
-                        of a report?"
+                    "{posts} of {of} sampled posts link to news, most to {domain}: are people \
+                        discussing a report?"
                 )
             }
             Check::News { posts, of, domain: None } => {
-                format!("{posts} of {of} sampled posts link to news: do people talk of a report?")
+                format!(
+                    "{posts} of {of} sampled posts link to news: are people discussing a report?"
+                )
             }
             Check::OneLink => {
-                "One link stands in most of the posts: do people pass on one page?".to_owned()
+                "Many posts contain the same link: are people sharing one page?".to_owned()
             }
             Check::Growth => {
-                "All posts rose as this did: is it the network that grew, and not the topic?"
+                "All posts rose to the same extent: did the network grow, rather than the topic?"
                     .to_owned()
             }
             Check::SlowRise(days) => {
                 format!(
-                    "No day stands out by itself; the last {days} together are too many: what has \
+                    "No single day is above its bound; the last {days} days together are: what has \
                         been rising since?"
                 )
             }
             Check::Tags(tags) => {
-                format!("What stands beside the topic: {tags}. Is it the illness that is meant?")
+                format!("Co-occurring hashtags: {tags}. Do these posts refer to the illness?")
             }
-            Check::Elsewhere(places) => format!("Above its bound too: {places}."),
+            Check::Elsewhere(places) => format!("Also above their bound: {places}."),
             Check::Coverage(percent) => {
-                format!("Only {percent} of posts were seen: was a source away?")
+                format!("Only {percent} of posts were received: was a source down?")
             }
             Check::Open => {
-                "The window is still open: its close confirms or withdraws this.".to_owned()
+                "The window is still open: when it closes, the alert is confirmed or withdrawn."
+                    .to_owned()
             }
-            Check::Ask => "Ask who would know: are consultations, absences or tests up?".to_owned(),
+            Check::Ask => {
+                "Check other sources: are consultations, absences or tests up?".to_owned()
+            }
         }
     }
 
@@ -208,27 +215,27 @@ impl Book for English {
             Label::Inbox => "Inbox",
             Label::Accounts => "Accounts",
             Label::Ratio => "Ratio",
-            Label::Detectable => "Smallest rise that would show",
+            Label::Detectable => "Smallest detectable rise",
             Label::Voice => "First-person",
             Label::News => "News",
-            Label::Seen => "Seen",
+            Label::Seen => "Received",
             Label::PerMillion => "Posts per million",
             Label::Simulated => "Simulated data",
             Label::Trend => "Accounts, window by window",
             Label::Bound => "dashes: bound of",
             Label::Digest => "Digest",
             Label::NothingUnusual => "Nothing unusual.",
-            Label::Silence => "The system is silent: no new post since",
-            Label::Outage => "pumphandle has stopped: nothing is watched until it is started again",
+            Label::Silence => "No data: no new post since",
+            Label::Outage => "pumphandle has stopped: nothing is monitored until it is restarted",
             Label::Cause => "Cause",
-            Label::Escalated => "Nobody has acknowledged this in time.",
+            Label::Escalated => "This alert was not acknowledged in time.",
             Label::New => "new",
             Label::Updated => "update",
-            Label::BelowTheLine => "Not sent at once, rarest first",
-            Label::Degraded => "pumphandle works with limitations",
-            Label::Recovered => "pumphandle works normally again",
+            Label::BelowTheLine => "Below this week’s limit, rarest first",
+            Label::Degraded => "pumphandle is running with limitations",
+            Label::Recovered => "pumphandle is running normally again",
             Label::Test => "pumphandle: test of the subscription",
-            Label::TestMeans => "This is a test. There is no alert.",
+            Label::TestMeans => "This is a test, not an alert.",
         }
     }
 
@@ -272,7 +279,7 @@ impl Book for English {
 
     fn works(&self, new: u32, unacknowledged: u32) -> String {
         format!(
-            "pumphandle works; {new} new {} in 24\u{a0}h, {unacknowledged} unacknowledged",
+            "pumphandle is running; {new} new {} in 24\u{a0}h, {unacknowledged} unacknowledged",
             if new == 1 { "alert" } else { "alerts" }
         )
     }

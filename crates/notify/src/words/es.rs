@@ -126,7 +126,7 @@ impl Book for Spanish {
     }
 
     fn seen(&self, percent: &str) -> String {
-        format!("Se vio el {percent} de los mensajes de estas horas.")
+        format!("Se recibió el {percent} de los mensajes de estas horas.")
     }
 
     fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
@@ -139,7 +139,7 @@ impl Book for Spanish {
                     Outcome::Known => "ya conocido",
                     Outcome::TalkOnly => "solo conversación",
                     Outcome::Artefact => "artefacto",
-                    Outcome::CouldNotTell => "sin aclarar",
+                    Outcome::CouldNotTell => "sin determinar",
                 };
                 format!("{count} {name}")
             })
@@ -165,52 +165,57 @@ impl Book for Spanish {
             Check::OneAuthor { posts, of } => {
                 format!(
                     "Al menos {posts} de {of} mensajes de la muestra son de una sola cuenta: ¿un \
-                        bot, o alguien en campaña?"
+                        bot, o una campaña?"
                 )
             }
             Check::NearCopies { posts, of } => format!(
-                "{posts} de {of} mensajes de la muestra son casi copias: ¿un texto que se reenvía?"
+                "{posts} de {of} mensajes de la muestra son casi duplicados: ¿se difunde un mismo texto?"
             ),
             Check::NewAccounts { posts, of } => {
                 format!(
-                    "{posts} de {of} mensajes de la muestra son de cuentas nuevas: ¿una ola de \
-                        altas, o bots?"
+                    "{posts} de {of} mensajes de la muestra son de cuentas nuevas: ¿registros \
+                        masivos, o bots?"
                 )
             }
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
                     "{posts} de {of} mensajes de la muestra enlazan a noticias, sobre todo a \
-                        {domain}: ¿se habla de un reportaje?"
+                        {domain}: ¿se comenta una noticia?"
                 )
             }
             Check::News { posts, of, domain: None } => {
                 format!(
-                    "{posts} de {of} mensajes de la muestra enlazan a noticias: ¿se habla de un \
-                        reportaje?"
+                    "{posts} de {of} mensajes de la muestra enlazan a noticias: ¿se comenta una \
+                        noticia?"
                 )
             }
             Check::OneLink => {
-                "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned()
+                "Muchos mensajes contienen el mismo enlace: ¿se comparte una sola página?"
+                    .to_owned()
             }
             Check::Growth => {
-                "Todos los mensajes aumentaron igual: ¿crece la red y no el tema?".to_owned()
+                "Todos los mensajes aumentaron en igual medida: ¿creció la red y no el tema?"
+                    .to_owned()
             }
             Check::SlowRise(days) => {
                 format!(
-                    "Ningún día destaca por sí solo; los últimos {days} juntos son demasiado: ¿qué \
-                        aumenta desde entonces?"
+                    "Ningún día supera por sí solo el umbral; los últimos {days} días juntos sí: \
+                        ¿qué aumenta desde entonces?"
                 )
             }
-            Check::Tags(tags) => format!("Junto al tema: {tags}. ¿Se trata de la enfermedad?"),
+            Check::Tags(tags) => {
+                format!("Etiquetas asociadas: {tags}. ¿Se trata de la enfermedad?")
+            }
             Check::Elsewhere(places) => format!("También por encima del umbral: {places}."),
             Check::Coverage(percent) => {
-                format!("Solo se vio el {percent} de los mensajes: ¿faltaba una fuente?")
+                format!("Solo se recibió el {percent} de los mensajes: ¿falló una fuente?")
             }
             Check::Open => {
-                "La ventana sigue abierta: su cierre confirma o retira la alerta.".to_owned()
+                "La ventana sigue abierta: a su cierre, la alerta se confirma o se retira."
+                    .to_owned()
             }
             Check::Ask => {
-                "Pregunte a quien lo sabría: ¿aumentan consultas, ausencias o pruebas?".to_owned()
+                "Consulte otras fuentes: ¿aumentan las consultas, ausencias o pruebas?".to_owned()
             }
         }
     }
@@ -219,30 +224,30 @@ impl Book for Spanish {
         match label {
             Label::WhatToCheck => "Qué comprobar",
             Label::Open => "Abrir y atender",
-            Label::Inbox => "Bandeja de entrada",
+            Label::Inbox => "Bandeja",
             Label::Accounts => "Cuentas",
             Label::Ratio => "Razón",
             Label::Detectable => "Menor aumento detectable",
             Label::Voice => "En primera persona",
             Label::News => "Noticias",
-            Label::Seen => "Vistos",
+            Label::Seen => "Recibidos",
             Label::PerMillion => "Mensajes por millón",
             Label::Simulated => "Datos simulados",
-            Label::Trend => "Cuentas, ventana a ventana",
+            Label::Trend => "Cuentas por ventana",
             Label::Bound => "trazos: umbral de",
             Label::Digest => "Resumen",
             Label::NothingUnusual => "Nada inusual.",
-            Label::Silence => "El sistema guarda silencio: ningún mensaje nuevo desde el",
+            Label::Silence => "Sin datos: ningún mensaje nuevo desde el",
             Label::Outage => "pumphandle se ha detenido: no se vigila nada hasta que se reinicie",
             Label::Cause => "Causa",
-            Label::Escalated => "Nadie la ha atendido a tiempo.",
+            Label::Escalated => "Esta alerta no se ha atendido a tiempo.",
             Label::New => "nueva",
             Label::Updated => "actualización",
-            Label::BelowTheLine => "Sin envío inmediato, por rareza",
+            Label::BelowTheLine => "Por debajo del límite semanal, las más raras primero",
             Label::Degraded => "pumphandle funciona de forma limitada",
             Label::Recovered => "pumphandle vuelve a funcionar con normalidad",
             Label::Test => "pumphandle: prueba de la suscripción",
-            Label::TestMeans => "Esto es una prueba. No hay ninguna alerta.",
+            Label::TestMeans => "Esto es una prueba, no una alerta.",
         }
     }
 

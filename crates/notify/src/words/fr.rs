@@ -43,7 +43,7 @@ impl Book for French {
 
     fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String {
         let when = if is_open {
-            format!("jusqu’ici, dans les {span} qui finissent le {end}")
+            format!("jusqu’ici, dans les {span} se terminant le {end}")
         } else {
             format!("dans les {span} avant le {end}")
         };
@@ -120,9 +120,9 @@ impl Book for French {
 
     fn by_chance(&self, rarity: &str, series: u32) -> String {
         match series {
-            0 => format!("Par hasard {rarity} dans l’ensemble des séries suivies."),
-            1 => format!("Par hasard {rarity} dans cette série."),
-            _ => format!("Par hasard {rarity} dans vos {series} séries."),
+            0 => format!("Par hasard, {rarity} dans l’ensemble des séries surveillées."),
+            1 => format!("Par hasard, {rarity} dans cette série."),
+            _ => format!("Par hasard, {rarity} dans vos {series} séries."),
         }
     }
 
@@ -142,7 +142,7 @@ impl Book for French {
     }
 
     fn seen(&self, percent: &str) -> String {
-        format!("{percent} des messages de ces heures ont été vus.")
+        format!("{percent} des messages de ces heures ont été reçus.")
     }
 
     fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String {
@@ -155,7 +155,7 @@ impl Book for French {
                     Outcome::Known => "déjà connu",
                     Outcome::TalkOnly => "simple discussion",
                     Outcome::Artefact => "artefact",
-                    Outcome::CouldNotTell => "indécis",
+                    Outcome::CouldNotTell => "indéterminé",
                 };
                 format!("{count} {name}")
             })
@@ -181,12 +181,12 @@ impl Book for French {
             Check::OneAuthor { posts, of } => {
                 format!(
                     "Au moins {posts} des {of} messages de l’échantillon viennent d’un seul compte \
-                        : un robot, ou quelqu’un qui milite ?"
+                        : un robot, ou une campagne ?"
                 )
             }
             Check::NearCopies { posts, of } => {
                 format!(
-                    "{posts} des {of} messages de l’échantillon sont des quasi-copies : un \
+                    "{posts} des {of} messages de l’échantillon sont des quasi-doublons : un \
                     texte relayé ?"
                 )
             }
@@ -199,42 +199,44 @@ impl Book for French {
             Check::News { posts, of, domain: Some(domain) } => {
                 format!(
                     "{posts} des {of} messages de l’échantillon renvoient vers la presse, surtout \
-                        {domain} : parle-t-on d’un reportage ?"
+                        {domain} : commente-t-on un article ?"
                 )
             }
             Check::News { posts, of, domain: None } => {
                 format!(
                     "{posts} des {of} messages de l’échantillon renvoient vers la presse : \
-                    parle-t-on d’un reportage ?"
+                    commente-t-on un article ?"
                 )
             }
-            Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée \
-                ?"
-            .to_owned(),
-            Check::Growth => "Tous les messages ont augmenté de même : est-ce le réseau qui \
-                grandit, et non le thème ?"
+            Check::OneLink => {
+                "Beaucoup de messages contiennent le même lien : partage-t-on une seule \
+                page ?"
+                    .to_owned()
+            }
+            Check::Growth => "Tous les messages ont augmenté dans la même mesure : le réseau \
+                a-t-il grandi, plutôt que le thème ?"
                 .to_owned(),
             Check::SlowRise(days) => {
                 format!(
-                    "Aucun jour ne ressort seul ; les {days} derniers ensemble sont de trop : \
-                    qu’est-ce qui monte depuis ?"
+                    "Aucun jour ne dépasse seul le seuil ; les {days} derniers jours ensemble le \
+                    dépassent : qu’est-ce qui augmente depuis ?"
                 )
             }
             Check::Tags(tags) => format!(
-                "À côté du thème : {tags}. Est-ce bien de la maladie \
-                qu’il s’agit ?"
+                "Mots-dièse associés : {tags}. S’agit-il bien de la \
+                maladie ?"
             ),
-            Check::Elsewhere(places) => format!("Au-dessus du seuil aussi : {places}."),
+            Check::Elsewhere(places) => format!("Également au-dessus du seuil : {places}."),
             Check::Coverage(percent) => format!(
-                "Seuls {percent} des messages ont été vus : une \
-                source était-elle absente ?"
+                "Seuls {percent} des messages ont été reçus : une \
+                source était-elle en panne ?"
             ),
-            Check::Open => "La fenêtre est encore ouverte : sa clôture confirme ou retire \
-                l’alerte."
+            Check::Open => "La fenêtre est encore ouverte : à sa clôture, l’alerte sera confirmée \
+                ou retirée."
                 .to_owned(),
-            Check::Ask => "Demandez à qui le saurait : consultations, absences ou tests en hausse \
-                ?"
-            .to_owned(),
+            Check::Ask => "Consultez d’autres sources : les consultations, absences ou tests \
+                augmentent-ils ?"
+                .to_owned(),
         }
     }
 
@@ -242,30 +244,30 @@ impl Book for French {
         match label {
             Label::WhatToCheck => "À vérifier",
             Label::Open => "Ouvrir et prendre en charge",
-            Label::Inbox => "Boîte de réception",
+            Label::Inbox => "Réception",
             Label::Accounts => "Comptes",
             Label::Ratio => "Rapport",
-            Label::Detectable => "Plus petite hausse décelable",
+            Label::Detectable => "Plus petite hausse détectable",
             Label::Voice => "À la première personne",
             Label::News => "Presse",
-            Label::Seen => "Vus",
+            Label::Seen => "Reçus",
             Label::PerMillion => "Messages par million",
             Label::Simulated => "Données simulées",
-            Label::Trend => "Comptes, fenêtre par fenêtre",
+            Label::Trend => "Comptes par fenêtre",
             Label::Bound => "tirets : seuil de",
-            Label::Digest => "Résumé",
+            Label::Digest => "Récapitulatif",
             Label::NothingUnusual => "Rien d’inhabituel.",
-            Label::Silence => "Le système est muet : aucun nouveau message depuis le",
+            Label::Silence => "Aucune donnée : aucun nouveau message depuis le",
             Label::Outage => "pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage",
             Label::Cause => "Cause",
-            Label::Escalated => "Personne ne l’a prise en charge à temps.",
+            Label::Escalated => "Cette alerte n’a pas été prise en charge à temps.",
             Label::New => "nouvelle",
             Label::Updated => "mise à jour",
-            Label::BelowTheLine => "Sans envoi immédiat, par rareté",
+            Label::BelowTheLine => "Sous la limite hebdomadaire, les plus rares d’abord",
             Label::Degraded => "pumphandle fonctionne en mode dégradé",
             Label::Recovered => "pumphandle fonctionne de nouveau normalement",
             Label::Test => "pumphandle : test de l’abonnement",
-            Label::TestMeans => "Ceci est un test. Il n’y a pas d’alerte.",
+            Label::TestMeans => "Ceci est un test, pas une alerte.",
         }
     }
 
