@@ -59,7 +59,7 @@ impl Role {
     pub(crate) fn uses(self) -> Uses {
         Uses {
             warehouse: matches!(self, Role::Land | Role::Serve),
-            keys: self == Role::Ingest,
+            ingests: self == Role::Ingest,
             serves: self == Role::Serve,
         }
     }
