@@ -1514,36 +1514,20 @@ fn roots(table: &mut Table) {
         .args(["-keyout", &at("key.pem"), "-out", &at("root.pem")])
         .output();
     if !made.is_ok_and(|made| made.status.success()) {
-        return table.skip("notify.roots-file", "no openssl to make a certificate with");
+        table.skip("notify.roots-file", "no openssl to make a certificate with");
+        return table.skip("feeds.roots-file", "no openssl to make a certificate with");
     }
     let reached = |sets: &[&str]| {
         let _ = std::fs::remove_dir_all(folder.file("data"));
-        let port = notify::free_port();
-        let log = std::fs::File::create(folder.file("server")).expect("a file in our own folder");
-        let mut server = Command::new("openssl")
-            .args([
-                "s_server",
-                "-quiet",
-                "-accept",
-                &format!("127.0.0.1:{port}"),
-                "-cert",
-                &at("root.pem"),
-                "-key",
-                &at("key.pem"),
-            ])
-            // It ends with its input.
-            .stdin(std::process::Stdio::piped())
-            .stdout(log)
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("openssl");
+        let mut server = tls_server(&folder);
         folder.write("secret", "whsec_bmV3ZXIgc2VjcmV0IG9mIDI0IGJ5dGVzIQ==\n");
         folder.write(
             "subscriptions.toml",
             format!(
                 "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \
-                \"https://127.0.0.1:{port}/hook\"\nsecret-files = [\"secret\"]\naudience = \
-                \"official\"\n"
+                \"https://127.0.0.1:{}/hook\"\nsecret-files = [\"secret\"]\naudience = \
+                \"official\"\n",
+                server.port
             ),
         );
         let usual = [
@@ -1553,16 +1537,12 @@ fn roots(table: &mut Table) {
         ];
         let mut running = folder.start(&set(&RUN, &[&usual[..], sets].concat()));
         let found = until(LONG, "a request or a refusal", || {
-            let posted =
-                String::from_utf8_lossy(&std::fs::read(folder.file("server")).unwrap_or_default())
-                    .contains("POST /hook");
             let refused = running.log().contains("subscription=\"hook\"");
+            let posted = server.requests().contains("POST /hook");
             (posted || refused).then_some(posted)
         });
         running.kill();
-        // It is ours, and may have ended by itself.
-        let _ = server.kill();
-        let _ = server.wait();
+        server.stop();
         found
     };
     table.differs(
@@ -1572,6 +1552,71 @@ fn roots(table: &mut Table) {
         reached(&[]),
         reached(&["notify.roots-file=root.pem"]),
     );
+
+    let connected = |more: &str| {
+        let _ = std::fs::remove_dir_all(folder.file("data"));
+        let mut server = tls_server(&folder);
+        jetstream_feed(&folder, server.port, more);
+        let url = format!("feeds.blue.urls=[\"wss://127.0.0.1:{}/subscribe\"]", server.port);
+        let mut running = folder.start(&set(&RUN, &[&url]));
+        let found = until(LONG, "a request or a refusal", || {
+            let refused = running.log().contains("name its certificate in `roots-file`");
+            let requested = server.requests().contains("GET /subscribe");
+            (requested || refused).then_some(requested)
+        });
+        running.kill();
+        server.stop();
+        found
+    };
+    table.differs(
+        "feeds.roots-file",
+        "root.pem",
+        "a feed with that certificate is reached",
+        connected(""),
+        connected("roots-file = \"root.pem\"\n"),
+    );
+    folder.write("damaged.pem", "no certificate\n");
+    jetstream_feed(&folder, 1, "roots-file = \"damaged.pem\"\n");
+    let refusal = folder.output(&["check", "--config", "run.toml"]).ends(64).stdout();
+    let problem = "feed `blue`: `damaged.pem` holds no certificates as PEM";
+    assert!(refusal.contains(problem) && refusal.contains("hint: "), "{refusal}");
+}
+
+/// `openssl s_server`, which writes what it receives into a file and never answers.
+struct TlsServer {
+    port: u16,
+    received: std::path::PathBuf,
+    child: std::process::Child,
+}
+
+fn tls_server(folder: &Folder) -> TlsServer {
+    let port = notify::free_port();
+    let received = folder.file("server");
+    let child = Command::new("openssl")
+        .args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")])
+        .arg("-cert")
+        .arg(folder.file("root.pem"))
+        .arg("-key")
+        .arg(folder.file("key.pem"))
+        // It ends with its input.
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::fs::File::create(&received).expect("a file in our own folder"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("openssl");
+    TlsServer { port, received, child }
+}
+
+impl TlsServer {
+    fn requests(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.received).unwrap_or_default()).into_owned()
+    }
+
+    fn stop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 // ---- feeds ----

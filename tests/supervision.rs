@@ -169,6 +169,27 @@ fn what_cannot_be_read_of_secrets_is_refused_before_anything_is_served() {
 }
 
 #[test]
+fn a_token_file_damaged_while_running_is_degraded() {
+    let (folder, _got) = folder();
+    let mut running = folder.start(&START);
+    wait_until_read(&running);
+    let degraded = || {
+        let is_ready = running.get("/readyz")?;
+        let is_token = |line: &&str| line.starts_with("pumphandle_degraded{reason=\"token-file\"}");
+        let metrics = running.get("/metrics")?;
+        let value = metrics.lines().find(is_token)?.ends_with(" 1");
+        (value == is_ready.contains("\"what\":\"token-file\"")).then_some(value)
+    };
+    until(LONG, "a sound state", || degraded().filter(|degraded| !degraded));
+    folder.write("data/tokens", "duty\tofficial\n");
+    until(LONG, "the condition", || degraded().filter(|degraded| *degraded));
+    std::fs::remove_file(folder.file("data/tokens")).expect("it was there");
+    until(LONG, "its end", || degraded().filter(|degraded| !degraded));
+    running.signal("TERM");
+    running.ends(0);
+}
+
+#[test]
 fn after_a_clean_end_the_warehouse_file_is_whole_by_itself() {
     let (folder, _got) = folder();
     folder.write("run.toml", RUN.replace("follow = true\n", ""));

@@ -34,6 +34,7 @@ use crate::intake::Intake;
 use crate::line::POSTS;
 use crate::profiles::ProfileSettings;
 use crate::running::Feed;
+use crate::{Certificate, tls};
 use address::Address;
 
 /// How the two sides speak.
@@ -73,6 +74,8 @@ pub struct JetstreamSettings {
     pub queue: usize,
     /// Whom to ask for authors' profiles.
     pub profiles: Option<ProfileSettings>,
+    /// Authorities trusted beside Mozilla's list, for servers and profiles.
+    pub roots: Vec<Certificate>,
     /// Have frames compressed with this dictionary, which must be the server's.
     pub dictionary: Option<PathBuf>,
 }
@@ -94,6 +97,7 @@ impl JetstreamSettings {
             steady_after: Duration::from_secs(30),
             queue: 4096,
             profiles: None,
+            roots: Vec::new(),
             dictionary: None,
         }
     }
@@ -119,6 +123,8 @@ pub enum SettingsError {
     Dictionary { path: String, source: std::io::Error },
     #[error("`{path}` is no Zstandard dictionary")]
     NoDictionary { path: String },
+    #[error("failed to set up TLS")]
+    Tls(#[from] rustls::Error),
     #[error("failed to start the feed")]
     Thread(#[source] std::io::Error),
 }
@@ -206,10 +212,7 @@ pub fn start(
     if addresses.is_empty() {
         return Err(SettingsError::NoUrl);
     }
-    // `main` has chosen one; without any, TLS would panic.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
+    let tls = tls::client_config(&settings.roots)?;
     let dictionary = settings.dictionary.as_ref().map(Dictionary::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -217,7 +220,7 @@ pub fn start(
         .map_err(SettingsError::Thread)?;
     let (feed, queue) = (settings.feed.clone(), settings.queue);
     let connections =
-        connection::Connections::new(settings, addresses, dictionary, from, intake, world);
+        connection::Connections::new(settings, addresses, dictionary, tls, from, intake, world);
     Feed::spawn(&feed, queue, move |sender, stopping| {
         runtime.block_on(connections.run(sender, stopping))
     })

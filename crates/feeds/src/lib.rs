@@ -30,6 +30,9 @@ pub use message::{Cursor, Message};
 mod running;
 pub use running::Feed;
 
+mod tls;
+pub use tls::Certificate;
+
 pub mod progress;
 
 /// Who we are to servers that we ask, unless whoever runs this says more.

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use record::time::SECOND;
+use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -75,10 +76,10 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// In the runtime of the caller.
-    pub(crate) fn start(settings: ProfileSettings, clock: Clock) -> Asker {
+    pub(crate) fn start(settings: ProfileSettings, clock: Clock, tls: &ClientConfig) -> Asker {
         let (batches, wanted) = mpsc::channel(1);
         let (said, answers) = mpsc::channel(1);
-        tokio::spawn(ask(settings, clock, wanted, said));
+        tokio::spawn(ask(settings, clock, tls.clone(), wanted, said));
         Asker { batches, answers, busy: false }
     }
 
@@ -134,13 +135,15 @@ struct Failure {
 async fn ask(
     settings: ProfileSettings,
     clock: Clock,
+    tls: ClientConfig,
     mut wanted: mpsc::Receiver<Vec<String>>,
     said: mpsc::Sender<Answer>,
 ) {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-        .map(|builder| builder.https_or_http().enable_http1().build());
-    let Ok(connector) = connector else { return };
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .build();
     let http: Http = Client::builder(TokioExecutor::new()).build(connector);
     let pace = Duration::from_secs(60) / settings.requests_per_minute.max(1);
     let mut back_off = settings.back_off_first;
@@ -229,7 +232,7 @@ async fn request(
     let response = timeout(settings.request_timeout, http.request(asked)).await;
     let response = response
         .map_err(|_| failed("no answer in time".to_owned()))?
-        .map_err(|error| failed(format!("no connection: {error}")))?;
+        .map_err(|error| failed(format!("no connection: {}", causes(&error))))?;
     let status = response.status();
     let number = |name: &str| -> Option<i64> {
         response.headers().get(name)?.to_str().ok()?.trim().parse().ok()
@@ -269,6 +272,14 @@ async fn request(
         }
     }
     Ok((said, until))
+}
+
+/// An error and its causes, outermost first.
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// As part of a query; a did holds little else than letters, digits and colons.

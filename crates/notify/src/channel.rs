@@ -14,6 +14,8 @@ pub mod webhook;
 
 /// Of what another side said, messages quote so many characters.
 const QUOTED_MAX: usize = 120;
+/// Names the authorities that channels trust beside Mozilla's list.
+pub(crate) const ROOTS_KEY: &str = "notify.roots-file";
 
 /// Why something didn't go out. Two questions are answered: whether to try again, and whether it
 /// concerns one recipient only.
@@ -58,27 +60,28 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
-/// What a failed check of a certificate means, in words: libraries print the name of a variant.
-pub fn certificate_hint(error: &str) -> String {
+/// An error in which a check of a certificate has failed, in words: libraries print the name of a
+/// variant. `key` is the configuration key that names further authorities.
+pub fn explain_certificate_error(error: &str, key: &str) -> String {
     let hint = if error.contains("CaUsedAsEndEntity") {
-        "the server shows the certificate of an authority as its own; give it one that the \
-            authority has signed, and name the authority's"
+        format!(
+            "the server shows the certificate of an authority as its own; give it one that the \
+            authority has signed, and name the authority's in `{key}`"
+        )
     } else if error.contains("UnknownIssuer") {
-        "the server's certificate is signed by an authority that is not trusted here; name its \
-            certificate"
+        format!(
+            "the server's certificate is signed by an authority that is not trusted here; name \
+            its certificate in `{key}`"
+        )
     } else if error.contains("NotValidForName") {
-        "the server's certificate is not for this name"
+        "the server's certificate is not for this name".to_owned()
     } else if error.contains("Expired") {
-        "the server's certificate has expired"
+        "the server's certificate has expired".to_owned()
     } else {
         return error.to_owned();
     };
-    let file = if error.contains("CaUsedAsEndEntity") || error.contains("UnknownIssuer") {
-        " in `notify.roots-file`"
-    } else {
-        ""
-    };
-    format!("{hint}{file}")
+    let before = error.find("invalid peer certificate").and_then(|at| error.get(..at));
+    format!("{}{hint}", before.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -87,19 +90,20 @@ mod tests {
 
     #[test]
     fn a_failed_certificate_is_explained_in_words() {
-        let said =
-            certificate_hint("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
-        assert!(
-            said.contains("certificate of an authority")
-                && said.ends_with("in `notify.roots-file`")
-                && !said.contains("Other("),
-            "{said}"
+        let explain = |error: &str| explain_certificate_error(error, "notify.roots-file");
+        let explained = explain(
+            "failed to connect to `host`: invalid peer certificate: \
+                Other(OtherError(CaUsedAsEndEntity))",
         );
         assert!(
-            certificate_hint("invalid peer certificate: UnknownIssuer")
-                .contains("not trusted here")
+            explained
+                .starts_with("failed to connect to `host`: the server shows the certificate of")
+                && explained.ends_with("in `notify.roots-file`")
+                && !explained.contains("Other("),
+            "{explained}"
         );
-        assert_eq!(certificate_hint("connection reset"), "connection reset");
+        assert!(explain("invalid peer certificate: UnknownIssuer").contains("not trusted here"));
+        assert_eq!(explain("connection reset"), "connection reset");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use url::{Host, Url};
 
-use crate::channel::{SendError, certificate_hint};
+use crate::channel::{ROOTS_KEY, SendError, explain_certificate_error};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -148,7 +148,8 @@ pub(crate) fn post(
         });
     };
     let failed = |error: std::io::Error| {
-        SendError::later(format!("`{host}`: {}", certificate_hint(&error.to_string())))
+        let why = explain_certificate_error(&error.to_string(), ROOTS_KEY);
+        SendError::later(format!("`{host}`: {why}"))
     };
     let stream = TcpStream::connect_timeout(&address, left(deadline)?).map_err(failed)?;
     let request = request(&url, &host.to_string(), headers, body);

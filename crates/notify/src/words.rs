@@ -212,7 +212,7 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
 
 /// Conditions under which the program works with less, as the page calls them: English, French,
 /// Spanish, German.
-const CONDITIONS: [(&str, [&str; 4]); 10] = [
+const CONDITIONS: [(&str, [&str; 4]); 11] = [
     (
         "feed-silent",
         [
@@ -245,6 +245,15 @@ const CONDITIONS: [(&str, [&str; 4]); 10] = [
             "retard de plus de deux jours",
             "retraso de más de dos días",
             "Rückstand von mehr als zwei Tagen",
+        ],
+    ),
+    (
+        "token-file",
+        [
+            "signing in not possible",
+            "connexion impossible",
+            "no se puede iniciar sesión",
+            "Anmelden nicht möglich",
         ],
     ),
     (

@@ -181,6 +181,8 @@ pub(crate) enum FeedKind {
         idle_timeout: Micros,
         /// Whom to ask for authors' profiles, if anybody.
         profiles: Option<FeedProfiles>,
+        /// Certificates of authorities to trust beside Mozilla's list, as PEM.
+        roots_file: Option<PathBuf>,
     },
     File {
         /// Paths, patterns and `-`, resolved, in the order of reading.
@@ -910,7 +912,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The keys that only one kind of feed has.
-const JETSTREAM_KEYS: [&str; 9] = [
+const JETSTREAM_KEYS: [&str; 10] = [
     "urls",
     "collections",
     "wire",
@@ -920,6 +922,7 @@ const JETSTREAM_KEYS: [&str; 9] = [
     "profiles-one-author-in",
     "profiles-per-minute",
     "profiles-expiry",
+    "roots-file",
 ];
 const FILE_KEYS: [&str; 2] = ["path", "follow"];
 
@@ -937,7 +940,7 @@ fn read_feed_kind(
     };
     if kind == 0 {
         FILE_KEYS.iter().for_each(|key| section.refuse(key, "it belongs to feeds of kind `file`"));
-        read_jetstream(section, warnings)
+        read_jetstream(section, file, warnings)
     } else {
         JETSTREAM_KEYS
             .iter()
@@ -946,13 +949,19 @@ fn read_feed_kind(
     }
 }
 
-fn read_jetstream(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Option<FeedKind> {
+fn read_jetstream(
+    section: &mut Section<'_>,
+    file: Option<&Path>,
+    warnings: &mut Vec<Problem>,
+) -> Option<FeedKind> {
     let urls = read_urls(section);
     let collections = read_collections(section, warnings);
     let wire = section.word("wire", &["auto", "v1", "v2"]);
     let rewind = section.duration("rewind", 0..=HOUR);
     let idle_timeout = section.duration("idle-timeout", SECOND..=10 * MINUTE);
     let profiles = read_profiles(section);
+    let roots_file =
+        read_secret_file(section, "roots-file", file, "name a file of certificates, as PEM");
     Some(FeedKind::Jetstream {
         urls: urls?,
         collections: collections?,
@@ -960,6 +969,7 @@ fn read_jetstream(section: &mut Section<'_>, warnings: &mut Vec<Problem>) -> Opt
         rewind: rewind?.value,
         idle_timeout: idle_timeout?.value,
         profiles: profiles?,
+        roots_file: roots_file?,
     })
 }
 

@@ -1,12 +1,14 @@
 //! Connections, one after another: what one brings, how it ends, and where the next begins.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use record::time::{MINUTE, Micros, SECOND};
 use record::{Op, Reject, RejectReason};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -14,7 +16,9 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+};
 
 use super::address::{Address, Resume};
 use super::pace::Pace;
@@ -43,6 +47,7 @@ pub(super) struct Connections {
     settings: JetstreamSettings,
     addresses: Vec<Address>,
     dictionary: Option<Dictionary>,
+    tls: Arc<ClientConfig>,
     /// The place after the last line that was sent on.
     cursor: Option<Cursor>,
     intake: Intake,
@@ -81,6 +86,7 @@ impl Connections {
         settings: JetstreamSettings,
         addresses: Vec<Address>,
         dictionary: Option<Dictionary>,
+        tls: Arc<ClientConfig>,
         mut cursor: Option<Cursor>,
         intake: Intake,
         world: World,
@@ -93,6 +99,7 @@ impl Connections {
             settings,
             addresses,
             dictionary,
+            tls,
             cursor,
             intake,
             world,
@@ -114,7 +121,7 @@ impl Connections {
             .settings
             .profiles
             .clone()
-            .map(|profiles| Asker::start(profiles, self.world.clock.clone()));
+            .map(|profiles| Asker::start(profiles, self.world.clock.clone(), &self.tls));
         while !stopping.asked() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
@@ -192,9 +199,10 @@ impl Connections {
         let limits = WebSocketConfig::default()
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
+        let connector = Connector::Rustls(Arc::clone(&self.tls));
         let connecting = timeout(
             self.settings.connect_timeout,
-            connect_async_with_config(request, Some(limits), true),
+            connect_async_tls_with_config(request, Some(limits), true, Some(connector)),
         );
         let connected = tokio::select! {
             connected = connecting => connected,

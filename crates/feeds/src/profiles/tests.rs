@@ -111,7 +111,9 @@ fn authors(names: &[&str]) -> Vec<String> {
 fn answers(settings: ProfileSettings, batches: Vec<Vec<String>>) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
-        let mut asker = Asker::start(settings, Clock::of(|| Now { wall: clock(), monotonic: 0 }));
+        let clock = Clock::of(|| Now { wall: clock(), monotonic: 0 });
+        let tls = crate::tls::client_config(&[]).unwrap();
+        let mut asker = Asker::start(settings, clock, &tls);
         let mut all = Vec::new();
         for batch in batches {
             asker.ask(batch).unwrap();

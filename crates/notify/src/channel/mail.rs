@@ -155,7 +155,7 @@ fn said(error: &smtp::Error) -> String {
 fn explained(error: &smtp::Error) -> String {
     match error.status() {
         Some(code) => format!("{code} {}", shortened(&said(error))),
-        None => shortened(&super::certificate_hint(&error.to_string())),
+        None => shortened(&super::explain_certificate_error(&error.to_string(), super::ROOTS_KEY)),
     }
 }
 

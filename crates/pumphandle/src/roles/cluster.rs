@@ -21,7 +21,7 @@ use super::health::Health;
 use super::ingest::{Around, Ingest};
 use super::keys::Keys;
 use super::log::LogState;
-use super::monitor::report_troubles;
+use super::monitor::{report_token_file, report_troubles};
 use super::retention::Retention;
 use super::secrets::Uses;
 use super::supervise::{self, Beside};
@@ -59,7 +59,7 @@ impl Role {
     pub(crate) fn uses(self) -> Uses {
         Uses {
             warehouse: matches!(self, Role::Land | Role::Serve),
-            keys: self == Role::Ingest,
+            ingests: self == Role::Ingest,
             serves: self == Role::Serve,
         }
     }
@@ -270,6 +270,7 @@ fn run_serve(
         if let Some(equipment) = &equipment {
             report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
         }
+        report_token_file(&health, &config.journal.data);
         health.show(&metrics);
     };
     let notice = |cause: &str| {

@@ -22,7 +22,7 @@ use super::health::Health;
 use super::ingest::{Around, Ingest, Worlds};
 use super::keys::{self, Keys};
 use super::log::{self, LogState};
-use super::monitor::{Monitor, report_troubles};
+use super::monitor::{Monitor, report_token_file, report_troubles};
 use super::retention::Retention;
 use super::sources::SourceStates;
 use super::supervise::{self, Beside, Role};
@@ -307,6 +307,7 @@ fn pipeline(
         let now = Instant::now();
         conditions.turn(now);
         report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
+        report_token_file(&health, &config.journal.data);
         if !is_settled && now - began >= SETTLED_AFTER {
             is_settled = true;
             notifier::outage::forget(&equipment);

@@ -36,6 +36,8 @@ pub(crate) mod condition {
     pub(crate) const DISK_FULL: &str = "disk-full";
     /// A stage has not read records that are older than two days. Subject: the stage.
     pub(crate) const BACKLOG: &str = "backlog";
+    /// The token file can't be read: nobody can sign in.
+    pub(crate) const TOKEN_FILE: &str = "token-file";
     /// Rows can't be written to the warehouse.
     pub(crate) const LANDING: &str = "landing";
     /// Ticks are written, and no frame follows them. Severe: a restart may help.
@@ -44,7 +46,7 @@ pub(crate) mod condition {
     pub(crate) const ROLE_ENDED: &str = "role-ended";
 
     /// Shown in metrics from the start, as 0.
-    pub(crate) const ALL: [&str; 10] = [
+    pub(crate) const ALL: [&str; 11] = [
         FEED_SILENT,
         FEED_FAILED,
         LAG,
@@ -52,6 +54,7 @@ pub(crate) mod condition {
         MAIL_REFUSED,
         DISK_FULL,
         BACKLOG,
+        TOKEN_FILE,
         LANDING,
         NO_FRAMES,
         ROLE_ENDED,

@@ -30,6 +30,7 @@ use feeds::profiles::ProfileSettings;
 use feeds::progress::{Progress, TickClock};
 use feeds::{Clock, Cursor, Feed, Message, Now};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
+use notify::channel::explain_certificate_error;
 use record::region::UNLOCATED;
 use record::time::SECOND;
 use record::{Micros, Op, Post, Provenance, Record, Reject, RejectReason, Settings, Tick, wire};
@@ -43,6 +44,7 @@ use super::Stop;
 use super::keys::Keys;
 use super::log::{self, LogState};
 use super::sources::{LAG_MAX, SourceStates};
+use super::stores;
 use crate::config::{Config, FeedKind, Wire};
 use crate::drive::again;
 use crate::monitor;
@@ -56,6 +58,8 @@ const UNSTEADY_HELP: &str =
     "Seconds in which ticks waited because wall and monotonic clock did not agree.";
 /// The stamps of a source must differ from our clock for so long before it is said.
 const LAG_SAID_AFTER: Micros = 10 * SECOND;
+/// The key that names the authorities a feed trusts.
+const ROOTS_KEY: &str = "roots-file";
 /// With nothing to read, so long until the next look.
 const IDLE: Duration = Duration::from_millis(20);
 /// How often a live connection is asked whether it is alive.
@@ -475,7 +479,16 @@ impl<'a> Ingest<'a> {
                     Box::new(intake(self.config, &self.settings, &self.keys, index)),
                 ))
             }
-            FeedKind::Jetstream { urls, collections, wire, rewind, idle_timeout, profiles } => {
+            FeedKind::Jetstream {
+                urls,
+                collections,
+                wire,
+                rewind,
+                idle_timeout,
+                profiles,
+                roots_file,
+            } => {
+                let roots = roots_file.as_deref().map(stores::read_certificates).transpose()?;
                 let user_agent = user_agent(self.config);
                 let idle =
                     Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000));
@@ -496,6 +509,7 @@ impl<'a> Ingest<'a> {
                         ..profiles.settings.clone()
                     }),
                     user_agent,
+                    roots: roots.unwrap_or_default().1,
                     ..JetstreamSettings::new(&feed.name, urls.clone())
                 };
                 let from = match cursor {
@@ -885,7 +899,10 @@ impl<'a> Ingest<'a> {
             other => {
                 match &other {
                     Message::Gap { from, to, why } => self.gap(index, *from, *to, why),
-                    Message::Disconnected { why, .. } => self.disconnected(index, why, now),
+                    Message::Disconnected { why, .. } => {
+                        let why = explain_certificate_error(why, ROOTS_KEY);
+                        self.disconnected(index, &why, now)
+                    }
                     Message::Connected { resumed, .. } => self.connected(index, *resumed),
                     Message::Alive { .. } => self.heard(index, now),
                     Message::Failed { why } => {
@@ -1056,6 +1073,7 @@ impl<'a> Ingest<'a> {
             .counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels)
             .add(asked.into());
         if let Some(why) = failed {
+            let why = explain_certificate_error(&why, ROOTS_KEY);
             tracing::warn!(feed = feed.name, why, "profiles could not be asked, trying again");
         }
         feed.meters.resent.add(posts.len() as u64);

@@ -4,6 +4,7 @@
 //! Reads how far streams have come and how feeds fare; knows no role.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use web::Metrics;
 use super::health::{Health, Severity, condition};
 use super::sources::{LAG_MAX, SourceStates};
 use crate::drive::{Seen, disk_is_full};
+use crate::tokens;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Ticks without a frame, or frames that are not applied, for so long: a restart may help.
@@ -61,6 +63,13 @@ pub(crate) fn report_troubles(
         );
     }
     *known = troubles.into_keys().collect();
+}
+
+/// Reports a token file that has been damaged while the page is served.
+pub(crate) fn report_token_file(health: &Health, data: &Path) {
+    let damage = tokens::read(&tokens::file(data)).err();
+    let detail = damage.map(|_| "the token file is damaged: no token is accepted".to_owned());
+    health.set(Severity::Degraded, condition::TOKEN_FILE, "", detail);
 }
 
 impl<'a> Monitor<'a> {

@@ -9,21 +9,22 @@ use anyhow::anyhow;
 
 use super::keys;
 use super::notifier::Channels;
-use super::stores::secret;
-use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
+use super::stores::{self, secret};
+use crate::config::{Config, Feed, FeedKind, JournalKind, Place, Problem, WarehouseKind};
 use crate::tokens;
 
 /// Which of them a process needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Uses {
     pub(crate) warehouse: bool,
-    pub(crate) keys: bool,
+    /// Keys of pseudonyms, certificates of feeds.
+    pub(crate) ingests: bool,
     /// The page and the notifier.
     pub(crate) serves: bool,
 }
 
 impl Uses {
-    pub(crate) const ALL: Uses = Uses { warehouse: true, keys: true, serves: true };
+    pub(crate) const ALL: Uses = Uses { warehouse: true, ingests: true, serves: true };
 }
 
 /// Whether a file's text is what it should be.
@@ -56,7 +57,8 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
     if uses.warehouse && config.warehouse.kind == WarehouseKind::ClickHouse {
         check_password(config.warehouse.clickhouse.password_file.as_deref(), &mut problems);
     }
-    if uses.keys {
+    if uses.ingests {
+        problems.extend(config.feeds.iter().filter_map(check_feed));
         let files: [(_, IsRight, _); 2] = [
             (
                 &config.privacy.author_key_file,
@@ -88,6 +90,13 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn check_feed(feed: &Feed) -> Option<Problem> {
+    let FeedKind::Jetstream { roots_file: Some(file), .. } = &feed.kind else { return None };
+    let error = stores::read_certificates(file).err()?;
+    let message = format!("feed `{}`: {error:#}", feed.name);
+    Some(of_file(file, message).hint("`roots-file` names certificates of authorities, as PEM"))
 }
 
 fn check_password(file: Option<&Path>, problems: &mut Vec<Problem>) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use journal::local::{LocalJournal, Options};
 use journal::{Journal, Stream};
+use notify::{Certificate, Reach};
 use record::Micros;
 use warehouse::{Local, Warehouse};
 
@@ -160,4 +161,13 @@ pub(super) fn secret(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("failed to read `{}`", file.display()))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The certificates of a PEM file, and its bytes.
+pub(super) fn read_certificates(file: &Path) -> anyhow::Result<(Vec<u8>, Vec<Certificate>)> {
+    let bytes =
+        std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let certificates = Reach::certificates(&bytes)
+        .with_context(|| format!("`{}` holds no certificates as PEM", file.display()))?;
+    Ok((bytes, certificates))
 }

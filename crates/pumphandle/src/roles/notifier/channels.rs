@@ -60,7 +60,7 @@ impl Channels {
         };
         let (mut pem, mut roots) = (None, Vec::new());
         if let Some(file) = &notify.roots_file {
-            match read_roots(file) {
+            match stores::read_certificates(file) {
                 Ok((bytes, certificates)) => (pem, roots) = (Some(bytes), certificates),
                 Err(error) => wrong(file, error),
             }
@@ -268,15 +268,6 @@ fn outcome(result: Result<(), SendError>) -> TestOutcome {
         Err(SendError::Refused { code, why }) => TestOutcome::Refused { code, why },
         Err(error) => TestOutcome::Failed { why: error.to_string() },
     }
-}
-
-fn read_roots(file: &Path) -> anyhow::Result<(Vec<u8>, Vec<notify::Certificate>)> {
-    let bytes =
-        std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-    let certificates = Reach::certificates(&bytes).with_context(|| {
-        format!("`{}` of `notify.roots-file` holds no certificates as PEM", file.display())
-    })?;
-    Ok((bytes, certificates))
 }
 
 fn read_secret(file: &Path) -> anyhow::Result<Secret> {
