@@ -19,8 +19,8 @@ mod cost;
 use cost::cpu_seconds;
 use simulation::{Random, log_uniform, negative_binomial};
 use std::process::ExitCode;
-use surveillance::detectors::pool::{Topic, Window};
-use surveillance::detectors::predictive::forecast;
+use surveillance::forecast::forecast;
+use surveillance::forecast::pool::{Topic, Window};
 
 const TOPICS: usize = 400;
 const REGIONS: usize = 250;

@@ -11,7 +11,6 @@
 mod bayes;
 mod calendar;
 mod cusum;
-mod distribution;
 mod ears;
 mod eears;
 mod essence;
@@ -19,22 +18,18 @@ mod farrington;
 mod glr;
 pub mod holidays;
 mod least_squares;
-pub mod operating;
 mod outbreakp;
 mod parameters;
-pub mod pool;
 pub mod predictive;
 mod quasipoisson;
 mod reference;
 mod rki;
 mod rogerson;
 mod run_length;
-pub mod slow;
 pub mod space;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use distribution::t_quantile_upper;
 pub use parameters::ParamError;
 
 use bayes::Bayes;
@@ -49,10 +44,11 @@ use parameters::Parameters;
 use predictive::Predictive;
 use rki::Rki;
 use rogerson::Rogerson;
+use space::SpaceMethod;
 use std::fmt;
 
 /// Fewest baseline values from which a spread can be told.
-const BASELINE_LEAST: usize = 3;
+pub(crate) const BASELINE_LEAST: usize = 3;
 
 /// A detector with its parameters, as made by [`Method::parse`].
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +105,7 @@ impl Method {
     /// Every method takes `range=first:last`: only these points, counted from 1, are judged.
     pub fn parse(name: &str, params: &[(String, String)]) -> Result<Method, ParamError> {
         let Some(&name) = Method::NAMES.iter().find(|known| **known == name) else {
-            return Err(ParamError::unknown_method(name));
+            return Err(unknown_method(name));
         };
         let mut parameters = Parameters::new(name, params)?;
         let method = match name {
@@ -134,7 +130,7 @@ impl Method {
             "outbreakp" => Method::OutbreakP(OutbreakP::read(&mut parameters)?),
             "rogerson" => Method::Rogerson(Rogerson::read(&mut parameters)?),
             "nb-predictive" => Method::Predictive(Box::new(Predictive::read(&mut parameters)?)),
-            _ => return Err(ParamError::unknown_method(name)),
+            _ => return Err(unknown_method(name)),
         };
         parameters.finish()?;
         Ok(method)
@@ -156,6 +152,12 @@ impl Method {
             Method::Predictive(_) => "nb-predictive",
         }
     }
+}
+
+/// The error for a name that neither a detector of series nor one of places has.
+fn unknown_method(name: &str) -> ParamError {
+    let known: Vec<&str> = Method::NAMES.iter().chain(SpaceMethod::NAMES).copied().collect();
+    ParamError::UnknownMethod { name: name.to_owned(), hint: parameters::hint(name, &known) }
 }
 
 /// What a detector says of one point.

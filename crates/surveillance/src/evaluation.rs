@@ -7,10 +7,10 @@
 //! compared at a threshold of its own score that gives the same number of false episodes a year.
 //! Pure: panels come in, numbers go out; where panels come from is the caller's affair.
 
-use crate::detectors::pool::{Topic, Window};
-use crate::detectors::predictive::{Forecast, forecast};
-use crate::detectors::slow::Day;
 use crate::detectors::{Method, judge_last};
+use crate::forecast::pool::{Topic, Window};
+use crate::forecast::slow::Day;
+use crate::forecast::{Forecast, forecast};
 
 const DAY: usize = 24;
 /// The last hour of an open window is taken to bring this many times the posts of the fullest one.
@@ -430,7 +430,7 @@ impl Mean {
 
 /// Student's two-sided 95 % quantile for the mean of so many numbers.
 fn student(numbers: usize) -> f64 {
-    crate::detectors::t_quantile_upper(0.025, numbers.saturating_sub(1).max(1) as f64)
+    crate::distribution::t_quantile_upper(0.025, numbers.saturating_sub(1).max(1) as f64)
 }
 
 #[cfg(test)]

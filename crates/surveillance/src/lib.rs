@@ -15,6 +15,10 @@ pub use tally::Tally;
 pub mod watch;
 pub use watch::{Mode, Watch, WatchError};
 
+mod distribution;
+
+pub mod forecast;
+
 pub mod detectors;
 
 pub mod evaluation;

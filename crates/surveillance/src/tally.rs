@@ -39,7 +39,7 @@ const TOTALS_EVERY: Micros = 10 * SECOND;
 
 /// The panes of denominators where a crisis topic is counted in such short ones; else only hours
 /// are kept.
-const SHORT_PANE: Micros = 5 * MINUTE;
+pub(crate) const SHORT_PANE: Micros = 5 * MINUTE;
 
 /// One partition's counts.
 #[derive(Debug, Clone)]

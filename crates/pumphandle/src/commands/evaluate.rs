@@ -17,8 +17,8 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use simulation::panels::{self, PanelSpec};
-use surveillance::detectors::operating;
 use surveillance::evaluation::{Panel, Track};
+use surveillance::forecast::operating;
 
 use super::Failure;
 use crate::cli::Evaluate;

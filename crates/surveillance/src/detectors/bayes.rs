@@ -13,10 +13,10 @@
 //!
 //! No answer: `baseline-too-short`.
 
-use super::distribution::{negative_binomial_quantile, negative_binomial_upper};
 use super::parameters::Parameters;
 use super::reference::Reference;
 use super::{Baseline, Judgement, Observations, ParamError, Range, Reason};
+use crate::distribution::{negative_binomial_quantile, negative_binomial_upper};
 
 /// The Bayes method with its parameters.
 #[derive(Clone, Debug, PartialEq)]

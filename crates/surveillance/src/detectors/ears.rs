@@ -25,11 +25,11 @@
 //! No answer: `baseline-too-short`; `constant-baseline` where C3 divides 0 by 0, which R leaves
 //! as NaN.
 
-use super::distribution::{normal_quantile, normal_upper};
 use super::parameters::Parameters;
 use super::{
     Baseline, Judgement, ParamError, Range, Reason, baseline_values, mean, standard_deviation,
 };
+use crate::distribution::{normal_quantile, normal_upper};
 
 /// Which of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

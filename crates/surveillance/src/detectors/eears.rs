@@ -23,12 +23,12 @@
 //! `alpha-outlier` 0.05, `k-decay` 4. Bonferroni's division of alpha by the number of regions is
 //! the caller's. With fewer values than n, from three, n is what there is.
 
-use super::distribution::{t_quantile_upper, t_upper};
 use super::parameters::Parameters;
 use super::{
     Baseline, Judgement, ParamError, Range, Reason, baseline_values, is_constant, mean,
     standard_deviation,
 };
+use crate::distribution::{t_quantile_upper, t_upper};
 use libm::{pow, sqrt};
 
 /// The modified EARS of epitweetr with its parameters.

@@ -26,12 +26,12 @@
 //!
 //! No answer: `baseline-too-short`; `no-fit` where missing days leave a weekday unknown.
 
-use super::distribution::{t_quantile_upper, t_upper};
 use super::least_squares::least_squares;
 use super::parameters::Parameters;
 use super::{
     Baseline, Judgement, Observations, ParamError, Range, Reason, mean, standard_deviation,
 };
+use crate::distribution::{t_quantile_upper, t_upper};
 use libm::{fabs, floor, log, pow, sqrt};
 
 /// The weights of the two moving averages: for slow rises, and for jumps.

@@ -42,14 +42,14 @@
 //!
 //! No answer: `baseline-too-short`; `no-fit` where the regression does not converge.
 
-use super::distribution::{
-    negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
-    poisson_quantile, poisson_upper, t_upper,
-};
 use super::parameters::Parameters;
 use super::quasipoisson::{Fit, Point, Points};
 use super::reference::Frequency;
 use super::{Baseline, Judgement, Observations, ParamError, Range, Reason, calendar};
+use crate::distribution::{
+    negative_binomial_quantile, negative_binomial_upper, normal_quantile, normal_upper,
+    poisson_quantile, poisson_upper, t_upper,
+};
 use libm::{cbrt, exp, fabs, log, pow, sqrt};
 
 /// The power that makes counts symmetric.

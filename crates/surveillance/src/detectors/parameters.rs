@@ -1,10 +1,9 @@
 //! Parameters of a method as `(key, value)` texts: read, bounded, and every mistake with a hint.
 //!
-//! Asked for key by key by the method's own `read`; what nobody asked for is unknown, and the
-//! nearest key that was asked for is the hint.
+//! Read key by key by the method's own `read`; a key that no method reads is unknown, and the
+//! nearest known key is the hint.
 
-use super::space::SpaceMethod;
-use super::{Method, Range};
+use super::Range;
 use std::ops::RangeInclusive;
 use thiserror::Error;
 
@@ -54,14 +53,7 @@ pub enum ParamError {
     },
 }
 
-impl ParamError {
-    pub(super) fn unknown_method(name: &str) -> ParamError {
-        let known: Vec<&str> = Method::NAMES.iter().chain(SpaceMethod::NAMES).copied().collect();
-        ParamError::UnknownMethod { name: name.to_owned(), hint: hint(name, &known) }
-    }
-}
-
-/// The parameters given to a method, with a note of those asked for.
+/// The parameters given to a method, with a note of those that were read.
 pub(super) struct Parameters<'a> {
     method: &'static str,
     given: Vec<Given<'a>>,
@@ -91,7 +83,7 @@ impl<'a> Parameters<'a> {
         Ok(Parameters { method, given, known: Vec::new() })
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses keys that the method has not read.
     pub(super) fn finish(&self) -> Result<(), ParamError> {
         match self.given.iter().find(|given| !given.read) {
             None => Ok(()),
@@ -288,7 +280,7 @@ fn kebab_case(written: &str) -> String {
 }
 
 /// "did you mean", where something is near; else all there is.
-fn hint(given: &str, known: &[&str]) -> String {
+pub(super) fn hint(given: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .rev()

@@ -24,11 +24,11 @@
 //! No answer: `baseline-too-short`; `zero-expected`; `no-fit` where θ₀ is above 200 and no
 //! `h-values` are given.
 
-use super::distribution::gamma_upper;
 use super::parameters::Parameters;
 use super::reference::Frequency;
 use super::run_length::solve_without_pivots;
 use super::{Judgement, Observations, ParamError, Range, Reason, mean};
+use crate::distribution::gamma_upper;
 use libm::{ceil, fabs, floor, log, pow, round, sqrt};
 use std::collections::BTreeMap;
 

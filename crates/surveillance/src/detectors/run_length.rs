@@ -1,7 +1,7 @@
 //! How long a CUSUM runs until it alarms, and the reference value and limit for run lengths that
 //! one wants: R's `find.kh`.
 
-use super::distribution::{normal_quantile, normal_upper};
+use crate::distribution::{normal_quantile, normal_upper};
 use libm::{cos, exp, fabs, log};
 use std::f64::consts::PI;
 

@@ -15,7 +15,7 @@ pub use scan::{Cluster, Scan};
 pub use stcd::{Stcd, StcdAnswer};
 
 use super::parameters::Parameters;
-use super::{ParamError, Reason, usable};
+use super::{ParamError, Reason, unknown_method, usable};
 use libm::{asin, cos, sin, sqrt};
 
 /// Mean radius of the Earth in km.
@@ -94,7 +94,7 @@ impl SpaceMethod {
     /// [`super::Method::parse`] does.
     pub fn parse(name: &str, params: &[(String, String)]) -> Result<SpaceMethod, ParamError> {
         let Some(&name) = SpaceMethod::NAMES.iter().find(|known| **known == name) else {
-            return Err(ParamError::unknown_method(name));
+            return Err(unknown_method(name));
         };
         let mut parameters = Parameters::new(name, params)?;
         let method = match name {
@@ -108,7 +108,7 @@ impl SpaceMethod {
             "expectation-based-poisson" => {
                 SpaceMethod::Scan(Scan::read(scan::Kind::Expectation, &mut parameters)?)
             }
-            _ => return Err(ParamError::unknown_method(name)),
+            _ => return Err(unknown_method(name)),
         };
         parameters.finish()?;
         Ok(method)

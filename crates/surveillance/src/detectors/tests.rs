@@ -3,11 +3,11 @@
 
 use record::time::date;
 
-use super::distribution::{
+use super::*;
+use crate::distribution::{
     beta_lower, gamma_lower, gamma_upper, negative_binomial_quantile, negative_binomial_upper,
     normal_quantile, normal_upper, poisson_quantile, poisson_upper, t_quantile_upper, t_upper,
 };
-use super::*;
 use proptest::prelude::*;
 use statrs::distribution::{ContinuousCDF, DiscreteCDF};
 

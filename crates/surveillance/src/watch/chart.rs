@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::predict::{Known, View};
 use super::{Pasts, Series, Side, Watch};
-use crate::detectors::predictive::Forecast;
-use crate::detectors::slow::Day;
+use crate::forecast::Forecast;
+use crate::forecast::slow::Day;
 
 /// A series' chart after its last final day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -2,18 +2,15 @@
 //! past that a window is judged by.
 
 use record::Micros;
-use record::time::{HOUR, MINUTE, pane_border, pane_start};
+use record::time::{HOUR, pane_border, pane_start};
 
 use super::fold::overlaid;
 use super::{Excluded, HISTORY, Pasts, Series, Side, Watch};
+use crate::detectors::BASELINE_LEAST;
+use crate::tally::SHORT_PANE;
 
-/// Tally counts denominators by the hour, and in such panes where a topic has shorter ones.
-const SHORT_PANE: Micros = 5 * MINUTE;
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
-/// Fewest past windows from which any detector gives an answer.
-const BASELINE_LEAST: usize = 3;
-
 impl Watch {
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to
     /// cover by the settings of the time.

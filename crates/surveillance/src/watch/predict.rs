@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::chart::{Chart, Charted};
 use super::{HISTORY, Pasts, Series, Side, Watch};
-use crate::detectors::pool::{Prepared, Topic, Window};
-use crate::detectors::predictive::{Forecast, Past, Prior, SIZES, forecast, judge_by};
-use crate::detectors::{Judgement, Reason, holidays, operating, slow};
+use crate::detectors::predictive::judge_by;
+use crate::detectors::{Judgement, Reason, holidays};
+use crate::forecast::pool::{Prepared, Topic, Window};
+use crate::forecast::{Forecast, Past, Prior, SIZES, forecast, operating, slow};
 
 /// A new installation says nothing for this long, and nothing but provisional things until
 /// [`PROVISIONAL`].

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use simulation::Random;
 use simulation::panels::{self, Generator, PanelSpec};
-use surveillance::detectors::pool::{Topic, Window};
-use surveillance::detectors::predictive::forecast;
 use surveillance::evaluation::{Mean, Panel, Schedule, Share};
+use surveillance::forecast::forecast;
+use surveillance::forecast::pool::{Topic, Window};
 
 use super::{DEFAULT, HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use simulation::panels::{self, Generator, PanelSpec};
-use surveillance::detectors::slow;
 use surveillance::evaluation::{Panel, Schedule, episodes, first_alarms};
+use surveillance::forecast::slow;
 
 use super::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
 
@@ -106,7 +106,7 @@ impl NullYear {
     }
 }
 
-/// Rows of `detectors/operating/table.in`.
+/// Rows of `forecast/operating/table.in`.
 pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     let levels: Vec<f64> = (0..13).map(|nth| 10f64.powf(-2.0 - 0.25 * f64::from(nth))).collect();
     let mut found = vec![0usize; levels.len()];
@@ -143,7 +143,7 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     let _ = writeln!(
         text,
         "    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --operating > \
-            crates/surveillance/src/detectors/operating/table.in`; the first row goes on as the \
+            crates/surveillance/src/forecast/operating/table.in`; the first row goes on as the \
             others fall"
     );
     for (level, rate) in rows {
@@ -152,7 +152,7 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
     text + "]\n"
 }
 
-/// Rows of `detectors/slow/table.in`.
+/// Rows of `forecast/slow/table.in`.
 pub(super) fn slow_table(size: &Size, seed: u64) -> String {
     let limits: Vec<f64> = (2..=18).map(|half| f64::from(half) / 2.0).collect();
     let mut found = vec![0usize; limits.len()];
@@ -167,7 +167,7 @@ pub(super) fn slow_table(size: &Size, seed: u64) -> String {
     });
     let mut text = format!(
         "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > \
-            crates/surveillance/src/detectors/slow/table.in`\n"
+            crates/surveillance/src/forecast/slow/table.in`\n"
     );
     for (limit, found) in limits.iter().zip(found).filter(|(_, found)| *found >= 20) {
         let _ = writeln!(text, "    ({limit:.1}, {:.4e}),", found as f64 / years);

@@ -8,8 +8,9 @@ use notify::plan::Budget;
 use record::time::HOUR;
 use simulation::Random;
 use simulation::panels::{self, Generator, PanelSpec, Rise};
-use surveillance::detectors::{Method, operating};
+use surveillance::detectors::Method;
 use surveillance::evaluation::{Look, Mean, Panel, Schedule, caught, threshold};
+use surveillance::forecast::operating;
 
 use super::super::Failure;
 use super::calm::NullYear;

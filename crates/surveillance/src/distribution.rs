@@ -21,12 +21,12 @@ const LARGE: f64 = 1e8;
 const FUZZ: f64 = 64.0 * f64::EPSILON;
 
 /// P(Z > x) of the standard normal law.
-pub(super) fn normal_upper(x: f64) -> f64 {
+pub(crate) fn normal_upper(x: f64) -> f64 {
     0.5 * erfc(x / std::f64::consts::SQRT_2)
 }
 
 /// The standard normal quantile: Wichura's algorithm AS 241 (PPND16), relative error about 1e-16.
-pub(super) fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;
     }
@@ -52,7 +52,7 @@ pub(super) fn normal_quantile(p: f64) -> f64 {
 }
 
 /// P(T > x) of Student's law with `df` > 0 degrees of freedom.
-pub(super) fn t_upper(x: f64, df: f64) -> f64 {
+pub(crate) fn t_upper(x: f64, df: f64) -> f64 {
     if x.is_nan() || df.is_nan() || df <= 0.0 {
         return f64::NAN;
     }
@@ -116,12 +116,12 @@ pub(crate) fn t_quantile_upper(upper: f64, df: f64) -> f64 {
 }
 
 /// P(Y ≥ y) of the Poisson law, y a count ≥ 0.
-pub(super) fn poisson_upper(y: f64, mean: f64) -> f64 {
+pub(crate) fn poisson_upper(y: f64, mean: f64) -> f64 {
     if y <= 0.0 { 1.0 } else { gamma_lower(y, mean) }
 }
 
 /// The Poisson quantile: the least k with P(Y ≤ k) ≥ `p`, as R's `qpois` with its fuzz.
-pub(super) fn poisson_quantile(p: f64, mean: f64) -> f64 {
+pub(crate) fn poisson_quantile(p: f64, mean: f64) -> f64 {
     if mean == 0.0 {
         return 0.0;
     }
@@ -130,12 +130,12 @@ pub(super) fn poisson_quantile(p: f64, mean: f64) -> f64 {
 
 /// P(Y ≥ y) of the negative-binomial law with real `size` and success probability `prob`
 /// (mean `size`·(1 − `prob`)/`prob`), y a count ≥ 0.
-pub(super) fn negative_binomial_upper(y: f64, size: f64, prob: f64) -> f64 {
+pub(crate) fn negative_binomial_upper(y: f64, size: f64, prob: f64) -> f64 {
     if y <= 0.0 { 1.0 } else { beta_lower(y, size, 1.0 - prob, prob) }
 }
 
 /// The negative-binomial quantile: the least k with P(Y ≤ k) ≥ `p`, as R's `qnbinom`.
-pub(super) fn negative_binomial_quantile(p: f64, size: f64, prob: f64) -> f64 {
+pub(crate) fn negative_binomial_quantile(p: f64, size: f64, prob: f64) -> f64 {
     if size == 0.0 || prob == 1.0 {
         return 0.0;
     }
@@ -208,7 +208,7 @@ fn discrete_quantile(
 
 /// The regularised incomplete beta function I_x(a, b), with `complement` = 1 − x given apart so
 /// that neither loses its digits. Continued fraction of DLMF 8.17.22, Lentz's method.
-pub(super) fn beta_lower(a: f64, b: f64, x: f64, complement: f64) -> f64 {
+pub(crate) fn beta_lower(a: f64, b: f64, x: f64, complement: f64) -> f64 {
     if [a, b, x, complement].iter().any(|v| v.is_nan()) || a < 0.0 || b < 0.0 {
         return f64::NAN;
     }
@@ -267,12 +267,12 @@ fn beta_lower_large(a: f64, b: f64, x: f64, complement: f64) -> f64 {
 }
 
 /// The regularised lower incomplete gamma function P(a, x).
-pub(super) fn gamma_lower(a: f64, x: f64) -> f64 {
+pub(crate) fn gamma_lower(a: f64, x: f64) -> f64 {
     gamma_sides(a, x).0
 }
 
 /// The regularised upper incomplete gamma function Q(a, x).
-pub(super) fn gamma_upper(a: f64, x: f64) -> f64 {
+pub(crate) fn gamma_upper(a: f64, x: f64) -> f64 {
     gamma_sides(a, x).1
 }
 
