@@ -51,8 +51,7 @@ use rki::Rki;
 use rogerson::Rogerson;
 use std::fmt;
 
-/// Fewest baseline values from which a spread can be told.
-const BASELINE_LEAST: usize = 3;
+use record::policy::BASELINE_VALUES_LEAST as BASELINE_LEAST;
 
 /// A detector with its parameters, as made by [`Method::parse`].
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 //! past that a window is judged by.
 
 use record::Micros;
+use record::policy::BASELINE_VALUES_LEAST;
 use record::time::{HOUR, MINUTE, pane_border, pane_start};
 
 use super::fold::overlaid;
@@ -11,8 +12,6 @@ use super::{Excluded, HISTORY, Pasts, Series, Side, Watch};
 const SHORT_PANE: Micros = 5 * MINUTE;
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
-/// Fewest past windows from which any detector gives an answer.
-const BASELINE_LEAST: usize = 3;
 
 impl Watch {
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to
@@ -202,7 +201,7 @@ impl Watch {
         let sparse = !days.is_empty() && days.iter().sum::<f64>() / (days.len() as f64) < 1.0;
         if sparse && pasts.longest > pasts.shortest {
             let weeks = self.past(key, series, pasts.longest, pasts.end, &pasts.of_longest);
-            if weeks.iter().flatten().count() >= BASELINE_LEAST {
+            if weeks.iter().flatten().count() >= BASELINE_VALUES_LEAST {
                 return (pasts.longest, weeks);
             }
         }
