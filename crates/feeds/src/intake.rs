@@ -22,6 +22,7 @@ use std::sync::Arc;
 use lexicon::Lexicon;
 use record::kind::Kind;
 use record::language;
+use record::policy::AHEAD_MAX;
 use record::pseudonym::{AuthorKeys, Epoch, Key};
 use record::region::{OwnRegion, RegionTable, UNLOCATED};
 use record::time::{MINUTE, Micros, SECOND, pane_border, pane_start};
@@ -34,8 +35,6 @@ use rustc_hash::FxHashMap;
 use crate::line::{self, Ignored, Item, Limits, Line, PostItem, Rejected};
 use profiles::{Known as KnownProfile, Profiles};
 
-/// How far an author's clock may be ahead of arrival before the post is dated at its arrival.
-pub const AHEAD_MAX: Micros = 5 * MINUTE;
 /// How far a source's stamp may be ahead of our clock before ours counts in its place.
 pub const STAMP_AHEAD_MAX: Micros = MINUTE;
 /// A stored line without a line before it may be this far ahead of our clock to be taken for one

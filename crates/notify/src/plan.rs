@@ -72,9 +72,7 @@ pub fn plan(
     budget: &mut Budget,
     now: Micros,
 ) -> Planned {
-    // What the detector itself doubts waits, whoever asks for it.
-    let is_provisional = alert.grounds.provisional && (alert.observed < 11 || alert.ratio() < 5.0);
-    if !alert.grounds.suspect.is_empty() || is_provisional {
+    if alert.waits_for_digest() {
         return Planned::Digest { at: next_digest(subscription, now) };
     }
     if subscription.always.contains(&alert.topic) {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::output::{Alert, AlertEvent, Snooze};
+use crate::output::{Alert, AlertEvent};
 use crate::time::Micros;
 
 mod change;
@@ -19,9 +19,6 @@ pub use figures::{Clock, Clocks, Figures, Share, Spread, clocks, figures};
 
 #[cfg(test)]
 mod tests;
-
-/// A snoozed alert comes back at once when its ratio is so many times the acknowledged one.
-const WOKEN_AT: f64 = 2.0;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertFold {
@@ -73,19 +70,7 @@ impl AlertFold {
     }
 }
 
-impl Snooze {
-    /// Whether so many have come to twice the ratio that it was snoozed at.
-    pub fn is_outgrown(&self, observed: u32, expected: f64) -> bool {
-        f64::from(observed) / expected.max(0.1) >= WOKEN_AT * self.ratio
-    }
-}
-
 impl Alert {
-    /// Observed to expected; an expectation of next to nothing counts as a tenth of an account.
-    pub fn ratio(&self) -> f64 {
-        f64::from(self.observed) / self.expected.max(0.1)
-    }
-
     /// Whether people wished not to see it now: until the instant they named, unless it has come to
     /// twice the ratio it had then.
     pub fn is_snoozed(&self, events: &[AlertEvent], now: Micros) -> bool {

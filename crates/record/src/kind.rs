@@ -8,10 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::region::Level;
 use crate::time::{DAY, HOUR, MINUTE, Micros, WEEK};
 
-/// No public number stands for fewer accounts.
-pub const PUBLIC_ACCOUNTS_LEAST: u32 = 11;
-/// Public numbers are multiples of this.
-pub const PUBLIC_ROUNDING: u32 = 5;
 /// A crisis topic is watched for no longer.
 pub const CRISIS_LONGEST: Micros = 30 * DAY;
 /// No fewer people live in the polygon of a crisis topic.
@@ -83,26 +79,6 @@ impl Kind {
             Kind::Sensitive | Kind::Patient => 20,
             Kind::Narrative => 50,
         }
-    }
-
-    /// The least number of accounts of which the public may see a number; none where it may see
-    /// none, because the kind is counted
-    /// by weeks (the public is told of days) or must be verified by a human first.
-    pub fn public_floor(self) -> Option<u32> {
-        match self {
-            Kind::Symptom | Kind::Disease | Kind::Campaign => Some(PUBLIC_ACCOUNTS_LEAST),
-            Kind::Narrative => Some(self.floor()),
-            Kind::Sensitive | Kind::Patient | Kind::Crisis => None,
-        }
-    }
-
-    /// A number of accounts as the public may see it: rounded, none below the floor. For a number
-    /// that stands alone; those that add
-    /// up to each other are decided together, by `surveillance::publish`.
-    pub fn published(self, accounts: u32) -> Option<u32> {
-        let rounded =
-            accounts.saturating_add(PUBLIC_ROUNDING / 2) / PUBLIC_ROUNDING * PUBLIC_ROUNDING;
-        self.public_floor().filter(|floor| accounts >= *floor).map(|_| rounded)
     }
 
     /// Whether cells of this region may leave tally at all.

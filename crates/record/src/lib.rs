@@ -20,6 +20,8 @@ pub mod kind;
 
 pub mod pseudonym;
 
+pub mod policy;
+
 pub mod public;
 
 mod post;

@@ -1,18 +1,41 @@
-//! What the public may receive: one rule for mail, feeds, page and API, over all kinds of topics.
+//! Publication: what the public may receive of each kind of topic, by mail, feed, page and API.
 //!
-//! Numbers: those of `public_counts` alone, one for each topic, region and final UTC day, decided
-//! by `surveillance::publish`
-//! and only for kinds that have a public floor. Alerts: words alone. Their windows overlap each
-//! other and the published days,
-//! so a number in them, rounded or not, could be subtracted from another one.
-//! An alert that the public may not receive has no [`PublicAlert`]; one that it may has nothing in
-//! it to be left out later.
+//! Numbers are those of `public_counts` only, one for each topic, region and final UTC day;
+//! `surveillance::publish` applies [`accounts`] and withholds more where sums would reveal a small
+//! number. Alerts carry words only: their windows overlap each other and the published days, so
+//! that a number in them, rounded or not, could be subtracted from another one. An alert that the
+//! public may not receive has no [`PublicAlert`].
 
 use serde::{Deserialize, Serialize};
 
-use crate::kind::{Kind, PUBLIC_ACCOUNTS_LEAST};
+use crate::kind::Kind;
 use crate::output::{Alert, AlertEvent, Explanation, Grounds, Outcome};
 use crate::time::{DAY, pane_start};
+
+/// No public number stands for fewer accounts.
+pub const ACCOUNTS_LEAST: u32 = 11;
+/// Public numbers are multiples of this.
+pub const ROUNDING: u32 = 5;
+
+/// The least number of accounts that may be published; none for kinds that are counted by weeks
+/// (published numbers are of days) or must be verified by a person first.
+pub fn floor(kind: Kind) -> Option<u32> {
+    match kind {
+        Kind::Symptom | Kind::Disease | Kind::Campaign => Some(ACCOUNTS_LEAST),
+        Kind::Narrative => Some(kind.floor()),
+        Kind::Sensitive | Kind::Patient | Kind::Crisis => None,
+    }
+}
+
+pub fn rounded(accounts: u32) -> u32 {
+    accounts.saturating_add(ROUNDING / 2) / ROUNDING * ROUNDING
+}
+
+/// A number of accounts as it may be published: rounded, none below the floor. Numbers that add up
+/// to each other are decided together, by `surveillance::publish`.
+pub fn accounts(kind: Kind, accounts: u32) -> Option<u32> {
+    floor(kind).filter(|floor| accounts >= *floor).map(|_| rounded(accounts))
+}
 
 /// How far an alert lies above the usual level, in place of every number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,29 +72,28 @@ impl Rise {
 /// An alert as the public may receive it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublicAlert {
-    /// Without any number of accounts or posts, without its sample, grounds and other regions; its
-    /// instants are UTC days,
-    /// but for the end of the window, which is that of a pane.
+    /// Without numbers of accounts and posts, sample, grounds and other regions; its instants are
+    /// UTC days, except the end of the window, which is that of a pane.
     pub alert: Alert,
     pub rise: Rise,
 }
 
 /// Whether the public may see numbers of topics of this kind at all.
 pub fn has_numbers(kind: Kind) -> bool {
-    kind.public_floor().is_some()
+    floor(kind).is_some()
 }
 
-/// The alert as the public may receive it, if it may: of a known topic whose kind is public, from
-/// the kind's floor of accounts
-/// on, and not doubtful. A crisis is public once a person has decided that it is a health event.
+/// The alert as the public may receive it: of a known topic whose kind is public, at or above the
+/// kind's floor, and not doubtful. A crisis is public once a person has decided that it is a health
+/// event.
 pub fn alert(kind: Option<Kind>, alert: &Alert, events: &[AlertEvent]) -> Option<PublicAlert> {
     let is_verified =
         events.last().is_some_and(|event| event.outcome == Some(Outcome::HealthEvent));
-    let floor = match kind? {
-        Kind::Crisis => is_verified.then_some(PUBLIC_ACCOUNTS_LEAST)?,
-        kind => kind.public_floor()?,
+    let least = match kind? {
+        Kind::Crisis => is_verified.then_some(ACCOUNTS_LEAST)?,
+        kind => floor(kind)?,
     };
-    if alert.observed < floor || !alert.grounds.suspect.is_empty() {
+    if alert.observed < least || alert.grounds.is_doubtful() {
         return None;
     }
     Some(PublicAlert { rise: Rise::of(alert), alert: without_numbers(alert) })

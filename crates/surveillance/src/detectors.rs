@@ -47,8 +47,7 @@ use rogerson::Rogerson;
 use space::SpaceMethod;
 use std::fmt;
 
-/// Fewest baseline values from which a spread can be told.
-pub(crate) const BASELINE_LEAST: usize = 3;
+use record::policy::BASELINE_VALUES_LEAST as BASELINE_LEAST;
 
 /// A detector with its parameters, as made by [`Method::parse`].
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@
 //! learnt by looking often.
 //!
 //! A number is shown if at least the kind's floor of accounts stand behind it (11, see
-//! [`Kind::public_floor`]), rounded to 5.
+//! [`public::floor`]), rounded to 5.
 //! What isn't shown is not told apart from nothing: regions without a number have no entry at all.
 //! Then *complementary suppression*: whoever subtracts what is shown from its parent must not learn
 //! of a withheld region that
@@ -30,7 +30,8 @@
 
 use std::collections::BTreeMap;
 
-use record::kind::{Kind, PUBLIC_ROUNDING};
+use record::kind::Kind;
+use record::public;
 use record::region::{Level, RegionTable, UNLOCATED, WORLD};
 
 /// No upper bound is known.
@@ -49,12 +50,12 @@ pub fn day(
     table: &RegionTable,
     accounts: &BTreeMap<String, u32>,
 ) -> BTreeMap<String, Option<u32>> {
-    let Some(floor) = kind.public_floor() else { return BTreeMap::new() };
+    let Some(floor) = public::floor(kind) else { return BTreeMap::new() };
     let mut tree = Tree::of(kind, table, accounts, floor);
     tree.withhold();
     let mut shown: BTreeMap<String, Option<u32>> = BTreeMap::from([(WORLD.to_owned(), None)]);
     for node in tree.nodes.iter().filter(|node| node.shown) {
-        shown.insert(node.region.to_owned(), kind.published(node.accounts));
+        shown.insert(node.region.to_owned(), public::accounts(kind, node.accounts));
     }
     shown
 }
@@ -178,7 +179,7 @@ impl<'a> Tree<'a> {
 
     /// The first withheld small number of which too much can be concluded.
     fn exposed(&self) -> Option<usize> {
-        let narrowest = i64::from(PUBLIC_ROUNDING) - 1;
+        let narrowest = i64::from(public::ROUNDING) - 1;
         let bounds = self.bounds();
         (0..self.nodes.len()).find(|index| {
             let node = &self.nodes[*index];
@@ -222,8 +223,7 @@ impl<'a> Tree<'a> {
     }
 
     fn rounded(&self, index: usize) -> u32 {
-        let accounts = self.nodes[index].accounts;
-        (accounts + PUBLIC_ROUNDING / 2) / PUBLIC_ROUNDING * PUBLIC_ROUNDING
+        public::rounded(self.nodes[index].accounts)
     }
 
     /// What each number by itself says.
@@ -231,7 +231,7 @@ impl<'a> Tree<'a> {
         let node = &self.nodes[index];
         let floor = i64::from(self.floor);
         if node.shown {
-            let (rounded, half) = (i64::from(self.rounded(index)), i64::from(PUBLIC_ROUNDING / 2));
+            let (rounded, half) = (i64::from(self.rounded(index)), i64::from(public::ROUNDING / 2));
             return ((rounded - half).max(floor), rounded + half);
         }
         match (node.is_rest, node.small) {

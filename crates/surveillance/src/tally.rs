@@ -16,6 +16,7 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 
 use record::kind::Kind;
+use record::policy::AHEAD_MAX;
 use record::pseudonym::Epoch;
 use record::region::{Level, RegionTable, WORLD};
 use record::time::{EARLIEST, HOUR, LATEST, MINUTE, SECOND, pane_border, pane_start};
@@ -30,7 +31,6 @@ use crate::snapshot::ChunkName;
 use clock::Clock;
 pub(crate) use clock::hours_told;
 use gone::Gone;
-pub(crate) use identity::AHEAD_MAX;
 use identity::{Basis, Identities, Known, LeftOut, Matched};
 use series::{Grid, Pseudonyms, Series};
 

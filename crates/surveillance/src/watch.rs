@@ -28,6 +28,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use record::policy::{AHEAD_MAX, BASELINE_REACH as HISTORY};
 use record::region::RegionTable;
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_border, pane_start};
 use record::{
@@ -39,7 +40,7 @@ use thiserror::Error;
 
 use crate::detectors::{Judgement, Method};
 use crate::snapshot::ChunkName;
-use crate::tally::{AHEAD_MAX, hours_told};
+use crate::tally::hours_told;
 use batch::{Batch, Values};
 use episodes::Episodes;
 use fold::{Parts, Total as TotalParts, lay, settle};
@@ -53,8 +54,6 @@ const STAGE: &str = "watch";
 const OPEN_EVERY: Micros = 2 * SECOND;
 /// A closed window is judged once more this much later, if its numbers have changed.
 const AGAIN_AFTER: Micros = 6 * HOUR;
-/// Window values are kept this long as baselines.
-const HISTORY: Micros = 60 * DAY;
 
 /// What watch says, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

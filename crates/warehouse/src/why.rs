@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use record::policy::{BASELINE_REACH, Shortfall};
 use record::region::{RegionTable, WORLD};
 use record::time::{DAY, HOUR, display};
 use record::{Alert, AlertState, Micros, Outcome, Settings, Suspect};
@@ -19,8 +20,6 @@ const PANES_MAX: usize = 7 * 24 * 12;
 const ALERTS_MAX: usize = 1_000;
 /// What verdicts say where only a rise of ten times or more would be seen.
 const TOO_FEW_POSTS: &str = "too-few-posts";
-/// No baseline begins earlier.
-const BASELINES_REACH: Micros = 60 * DAY;
 
 /// What is known of a series and of what kept it from being an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,12 +76,8 @@ pub enum Hold {
     },
     /// Not above the method's bound.
     Bound { bound: f64 },
-    /// Too few accounts for an alert.
-    Accounts { least: u32 },
-    /// Too few posts for an alert.
-    Posts { have: u32, least: u32 },
-    /// Too small a rise for an alert.
-    Ratio { have: f64, least: f64 },
+    /// Too few accounts or posts, or too small a rise, for an alert.
+    Floor(Shortfall),
     /// Above all of these, and joined to an alert of another region.
     Joined { alert: String, region: String },
     /// The episode was taken back.
@@ -105,9 +100,9 @@ impl Hold {
             Hold::Coverage { .. } => "coverage",
             Hold::NoAnswer { .. } => "no-answer",
             Hold::Bound { .. } => "bound",
-            Hold::Accounts { .. } => "accounts",
-            Hold::Posts { .. } => "posts",
-            Hold::Ratio { .. } => "ratio",
+            Hold::Floor(Shortfall::Accounts { .. }) => "accounts",
+            Hold::Floor(Shortfall::Posts { .. }) => "posts",
+            Hold::Floor(Shortfall::Ratio { .. }) => "ratio",
             Hold::Joined { .. } => "joined",
             Hold::Withdrawn { .. } => "withdrawn",
             Hold::OnItsWay => "on-its-way",
@@ -196,7 +191,7 @@ impl WhyNot {
         };
         let floors = settings.detect.floors;
         let (expected, observed) = (window.expected.unwrap_or(0.0), f64::from(window.observed));
-        let least_accounts = floors.accounts.max(kind.floor());
+        let least_accounts = floors.accounts_least(kind);
         let by_ratio = (floors.ratio * expected).ceil();
         let above_bound = window.upperbound.map(|bound| bound.floor() + 1.0);
         self.needed =
@@ -241,15 +236,8 @@ impl WhyNot {
             }
             Some(true) => {}
         }
-        if window.observed < least_accounts {
-            self.holds.push(Hold::Accounts { least: least_accounts });
-        }
-        if self.posts < floors.posts {
-            self.holds.push(Hold::Posts { have: self.posts, least: floors.posts });
-        }
-        if expected > 0.0 && observed < floors.ratio * expected {
-            self.holds.push(Hold::Ratio { have: observed / expected, least: floors.ratio });
-        }
+        let shortfalls = floors.shortfalls(kind, window.observed, self.posts, expected);
+        self.holds.extend(shortfalls.map(Hold::Floor));
         if self.holds.is_empty() {
             let joined = of_the_time.first().filter(|alert| alert.state != AlertState::Withdrawn);
             self.holds.push(match joined {
@@ -270,7 +258,7 @@ impl WhyNot {
                 (above != WORLD || alert.region == WORLD) && table.within(&self.region, above)
             };
             let is_before = alert.opened_at < window.end - window.length
-                && alert.window_end > window.end - BASELINES_REACH;
+                && alert.window_end > window.end - BASELINE_REACH;
             let leaves = events
                 .last()
                 .and_then(|event| event.outcome)
@@ -347,13 +335,13 @@ impl fmt::Display for Hold {
                 reason => write!(out, "no answer: {reason}"),
             },
             Hold::Bound { bound } => write!(out, "bound: not above {}", short(*bound)),
-            Hold::Accounts { least } => {
+            Hold::Floor(Shortfall::Accounts { least }) => {
                 write!(out, "floor: an alert takes at least {least} accounts")
             }
-            Hold::Posts { have, least } => {
+            Hold::Floor(Shortfall::Posts { have, least }) => {
                 write!(out, "floor: an alert takes at least {least} posts, there are {have}")
             }
-            Hold::Ratio { have, least } => {
+            Hold::Floor(Shortfall::Ratio { have, least }) => {
                 write!(
                     out,
                     "floor: an alert takes {} times what is expected, this is {}",

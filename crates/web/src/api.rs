@@ -59,12 +59,8 @@ const TRENDS_MAX: usize = 30;
 const TREND_WINDOWS: i64 = 28;
 /// Of fewer posts nothing is said of what is usual.
 const USUAL_POSTS_LEAST: u64 = 20;
-/// Days before the guardband from which calm can be told: by the default detector, and by those
-/// that take a baseline of three windows.
-const BASELINE_LEAST: Micros = 2 * DAY;
-const BASELINE_LEAST_OF_CLASSICS: Micros = 3 * DAY;
-const METHOD_USUAL: &str = "nb-predictive";
-const GUARDBAND_USUAL: Micros = 48 * HOUR;
+/// The history that is needed under default settings, before any have landed.
+const HISTORY_USUAL: Micros = 4 * DAY;
 
 pub(crate) type Answer = Result<Response, Problem>;
 
@@ -231,10 +227,6 @@ pub(crate) struct Overview {
 impl Overview {
     fn read(warehouse: &dyn Reading) -> Result<Overview, WarehouseError> {
         let settings = warehouse.settings()?;
-        let guardband =
-            settings.as_ref().map_or(GUARDBAND_USUAL, |settings| settings.detect.guardband);
-        let is_usual =
-            settings.as_ref().is_none_or(|settings| settings.detect.method == METHOD_USUAL);
         Ok(Overview {
             topics: warehouse.topics()?,
             heads: warehouse.heads()?,
@@ -242,7 +234,9 @@ impl Overview {
             latest: warehouse.latest()?,
             closed_until: warehouse.closed_until()?,
             feeds: passed(warehouse)?,
-            needed: guardband + if is_usual { BASELINE_LEAST } else { BASELINE_LEAST_OF_CLASSICS },
+            needed: settings
+                .as_ref()
+                .map_or(HISTORY_USUAL, |settings| settings.detect.history_least()),
             own: settings
                 .iter()
                 .flat_map(|settings| &settings.regions)
@@ -267,7 +261,7 @@ impl Overview {
     /// Whether the public may see numbers of a topic.
     pub(crate) fn is_public_topic(&self, topic: &str) -> bool {
         self.topics.iter().any(|known| {
-            known.topic == topic && known.kind.is_some_and(|kind| kind.public_floor().is_some())
+            known.topic == topic && known.kind.is_some_and(record::public::has_numbers)
         })
     }
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Entry, Journal, Stream};
+use record::policy::EXCLUSION_REACH;
 use record::region::WORLD;
-use record::time::{DAY, HOUR, pane_border};
+use record::time::{HOUR, pane_border};
 use record::{
     Alert, AlertChange, AlertEvent, AlertFold, Exclusion, Lift, Micros, Position, Record, Refused,
     Version,
@@ -29,8 +30,6 @@ const READ_BYTES_MAX: usize = 1 << 20;
 /// What has been excluded and lifted, in the stream `feeds`: it is made anew together with
 /// `tallies`.
 const EXCLUDED: &str = "excluded/";
-/// Baselines don't reach further back, so neither need exclusions.
-const BASELINES_REACH: Micros = 400 * DAY;
 
 /// The fold of alerts, and how far it has read.
 pub(crate) struct Desk<'a> {
@@ -158,7 +157,7 @@ impl<'a> Desk<'a> {
             let is_done =
                 wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.said.get(&alert.id)));
             if let Some(wanted) =
-                wanted.filter(|_| !is_done && now - alert.window_end < BASELINES_REACH)
+                wanted.filter(|_| !is_done && now - alert.window_end < EXCLUSION_REACH)
             {
                 due.push((alert.id.clone(), events.len(), wanted));
             }

@@ -196,7 +196,7 @@ fn a_differencing_attacker_recovers_no_small_cell_in_a_thousand_random_trees() {
         for kind in [Kind::Disease, Kind::Campaign, Kind::Narrative] {
             let accounts = tree(&mut rng);
             let shown = day(kind, &table, &accounts);
-            let floor = kind.public_floor().unwrap();
+            let floor = public::floor(kind).unwrap();
             for (region, number) in &shown {
                 assert!(
                     number.is_none_or(|number| number % 5 == 0 && accounts[region] >= floor),
@@ -338,7 +338,7 @@ fn what_kinds_forbid_is_not_published_and_numbers_are_rounded() {
     };
     for kind in [Kind::Sensitive, Kind::Patient, Kind::Crisis] {
         assert_eq!(day(kind, &table, &usual(5000, 900, 300)), Shown::new(), "{kind:?}");
-        assert_eq!(kind.published(5000), None);
+        assert_eq!(public::accounts(kind, 5000), None);
     }
     let shown = |kind, accounts: &Accounts| -> Vec<String> {
         let shown = day(kind, &table, accounts);

@@ -9,16 +9,14 @@
 
 use std::collections::BTreeMap;
 
-use record::time::{HOUR, MINUTE, SECOND, pane_start};
+use record::policy::AHEAD_MAX;
+use record::time::{HOUR, SECOND, pane_start};
 use record::{Micros, Post, Record, Tag};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::Run;
 use crate::snapshot::{ChunkName, Reader, RestoreError, Writer};
-
-/// An author's clock may be this far ahead of arrival before its time is replaced.
-pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the
 /// run.

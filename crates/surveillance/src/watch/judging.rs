@@ -16,11 +16,6 @@ use crate::detectors::{Judgement, Method, judge_last};
 /// With a greater share of a window's posts waiting for their place, no region below the world can
 /// be called calm.
 const PENDING_MAX: f64 = 0.1;
-/// An alert is doubtful where one account, one link, near-copies or new accounts make up more than
-/// this of its sample,
-/// from this many sampled posts on.
-const DOUBTFUL_SHARE: f64 = 0.3;
-const SAMPLED_LEAST: u32 = 5;
 /// Where accounts wrote so many posts each, few of them wrote most, whoever it was in which pane.
 const POSTS_EACH_MOST: u32 = 3;
 
@@ -320,10 +315,6 @@ impl Watch {
         };
         grounds.located_share =
             (all > 0.0 && key.1 != WORLD).then(|| (placed / all).clamp(0.0, 1.0));
-        let doubtful = |count: u32| {
-            explanation.sampled >= SAMPLED_LEAST
-                && f64::from(count) > DOUBTFUL_SHARE * f64::from(explanation.sampled)
-        };
         let most_linked = explanation.link_domains.first().map_or(0, |(_, posts)| *posts);
         let found = [
             (Suspect::OneAccount, explanation.most_by_one),
@@ -332,7 +323,10 @@ impl Watch {
             (Suspect::NewAccounts, explanation.new_accounts),
         ];
         grounds.suspect.extend(
-            found.into_iter().filter(|(_, count)| doubtful(*count)).map(|(suspect, _)| suspect),
+            found
+                .into_iter()
+                .filter(|(_, count)| explanation.is_large(*count))
+                .map(|(suspect, _)| suspect),
         );
         if finding.posts >= POSTS_EACH_MOST * finding.observed
             && !grounds.suspect.contains(&Suspect::OneAccount)
@@ -414,7 +408,7 @@ fn set_qvalues(told: &mut [Record]) {
     }
 }
 
-/// What stands between an alarm and an alert.
+/// Whether an alarm is an alert.
 pub(super) fn above_floors(
     settings: &Settings,
     kind: Kind,
@@ -422,10 +416,7 @@ pub(super) fn above_floors(
     posts: u32,
     expected: f64,
 ) -> bool {
-    let floors = &settings.detect.floors;
-    observed >= floors.accounts.max(kind.floor())
-        && posts >= floors.posts
-        && f64::from(observed) >= floors.ratio * expected
+    settings.detect.floors.shortfalls(kind, observed, posts, expected).next().is_none()
 }
 
 /// The country with the largest excess, if that is at least half of the alarm's own.

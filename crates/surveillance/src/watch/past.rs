@@ -2,15 +2,16 @@
 //! past that a window is judged by.
 
 use record::Micros;
+use record::policy::BASELINE_VALUES_LEAST;
 use record::time::{HOUR, pane_border, pane_start};
 
 use super::fold::overlaid;
 use super::{Excluded, HISTORY, Pasts, Series, Side, Watch};
-use crate::detectors::BASELINE_LEAST;
 use crate::tally::SHORT_PANE;
 
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
+
 impl Watch {
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to
     /// cover by the settings of the time.
@@ -199,7 +200,7 @@ impl Watch {
         let sparse = !days.is_empty() && days.iter().sum::<f64>() / (days.len() as f64) < 1.0;
         if sparse && pasts.longest > pasts.shortest {
             let weeks = self.past(key, series, pasts.longest, pasts.end, &pasts.of_longest);
-            if weeks.iter().flatten().count() >= BASELINE_LEAST {
+            if weeks.iter().flatten().count() >= BASELINE_VALUES_LEAST {
                 return (pasts.longest, weeks);
             }
         }

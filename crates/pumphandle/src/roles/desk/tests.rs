@@ -1,5 +1,5 @@
 use journal::memory::MemoryJournal;
-use record::time::MINUTE;
+use record::time::{DAY, MINUTE};
 use record::{AlertState, Explanation, Handling, Outcome, Stage, Version};
 
 use super::*;

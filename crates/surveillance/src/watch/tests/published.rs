@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::kind::PUBLIC_ACCOUNTS_LEAST;
+use record::public::ACCOUNTS_LEAST;
 use record::time::DAY;
 
 use super::*;
@@ -76,7 +76,7 @@ fn each_whole_day_is_told_once_when_it_is_final_and_as_the_one_function_says() {
             };
             let accounts = regions.iter().map(|region| (region.clone(), count(region))).collect();
             for (region, number) in publish::day(kind, &table, &accounts) {
-                assert!(number.is_none() || count(&region) >= PUBLIC_ACCOUNTS_LEAST);
+                assert!(number.is_none() || count(&region) >= ACCOUNTS_LEAST);
                 expected.insert(((*topic).to_owned(), region, MONDAY + day * DAY, number));
             }
         }
