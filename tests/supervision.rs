@@ -3,10 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use crate::program::{Folder, LONG, Running, until};
+use crate::program::{Folder, LONG, Running, skip, until};
 
 const RUN: &str = r#"
 [web]
@@ -185,6 +186,72 @@ fn a_token_file_damaged_while_running_is_degraded() {
     until(LONG, "the condition", || degraded().filter(|degraded| *degraded));
     std::fs::remove_file(folder.file("data/tokens")).expect("it was there");
     until(LONG, "its end", || degraded().filter(|degraded| !degraded));
+    running.signal("TERM");
+    running.ends(0);
+}
+
+/// A small file system of its own, taken away at the end.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None without the right to mount, which root has outside of strict containers.
+    fn mount(at: &Path) -> Option<SmallDisk> {
+        std::fs::create_dir_all(at).expect("our own folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs"])
+            .arg(at)
+            .output()
+            .is_ok_and(|mount| mount.status.success());
+        mounted.then(|| SmallDisk(at.to_owned()))
+    }
+
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.join("ballast")).expect("a new file");
+        for size in [1 << 20, 1 << 12] {
+            while ballast.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("ballast")).expect("it was there");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that is killed may still hold files.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_reported_by_page_and_notice() {
+    let (folder, got) = folder();
+    let Some(disk) = SmallDisk::mount(&folder.file("data")) else {
+        return skip("no right to mount a small file system");
+    };
+    let mut running = folder.start(&START);
+    wait_until_read(&running);
+    disk.fill();
+    let degraded = until(LONG, "the condition, or an end", || {
+        let ended = running.log().contains("error: ");
+        let body = running.get("/readyz").filter(|body| body.contains("\"what\":\"disk-full\""));
+        body.or_else(|| ended.then(String::new))
+    });
+    assert!(degraded.contains("no room is left"), "{degraded}\n{}", running.log());
+    assert!(running.get("/healthz").is_some(), "the page is served on a full disk");
+    running.ends(1);
+    let notices = outages(&got);
+    assert!(
+        notices.len() == 1 && notices[0].contains("\"condition\":\"disk-full\""),
+        "{notices:?}"
+    );
+
+    disk.make_room();
+    let mut running = folder.start(&START);
+    until(LONG, "a sound state", || {
+        running.get("/readyz").filter(|body| body.contains("\"status\":\"ready\""))
+    });
     running.signal("TERM");
     running.ends(0);
 }

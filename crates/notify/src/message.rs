@@ -440,9 +440,11 @@ fn plain_message(
     }
 }
 
-/// The notice that the process has failed; the cause is for those who may know it.
+/// The notice that the process has failed: the condition that ended it, in the reader's language,
+/// and the error as it was logged, for those who may know it.
 pub fn outage(
-    cause: Option<&str>,
+    condition: &str,
+    error: Option<&str>,
     id: &str,
     language: Language,
     zone: &Zone,
@@ -450,14 +452,16 @@ pub fn outage(
     frame: &Frame<'_>,
 ) -> Message {
     let title = label(language, Label::Outage);
-    let mut paragraphs = vec![format!("{title}.")];
-    paragraphs.extend(cause.map(|cause| {
-        format!("{}{}{cause}", label(language, Label::Cause), words::colon(language))
-    }));
+    let cause = words::condition(condition, language);
+    let mut paragraphs = vec![
+        format!("{title}."),
+        format!("{}{}{cause}.", label(language, Label::Cause), words::colon(language)),
+    ];
+    paragraphs.extend(error.map(str::to_owned));
     let json = json!({
         "type": "system.outage",
         "timestamp": record::time::display(now.div_euclid(SECOND) * SECOND),
-        "data": { "cause": cause },
+        "data": { "condition": condition, "cause": error },
     });
     plain_message(id, title, &paragraphs, json, (language, zone, now), frame)
 }

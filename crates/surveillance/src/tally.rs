@@ -34,7 +34,8 @@ use gone::Gone;
 use identity::{Basis, Identities, Known, LeftOut, Matched};
 use series::{Grid, Pseudonyms, Series};
 
-/// Denominators are told when the watermark passes a multiple of this.
+/// All changed denominators are sent when the watermark passes a multiple of this; those of a
+/// frame's panes with the frame.
 const TOTALS_EVERY: Micros = 10 * SECOND;
 
 /// The panes of denominators where a crisis topic is counted in such short ones; else only hours
@@ -692,10 +693,11 @@ impl Tally {
         }
         self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
-        if ended || self.are_totals_due(watermark) {
+        let all_totals = ended || self.are_totals_due(watermark);
+        if all_totals {
             self.head.totals_told = watermark;
-            self.tell_totals(until, &mut frame);
         }
+        self.tell_totals(until, all_totals, &mut frame);
         if before < watermark
             && let Some(now) = watermark.map(final_before)
             && before.is_none_or(|before| final_before(before) < now)
@@ -808,12 +810,32 @@ impl Tally {
         });
     }
 
-    fn tell_totals(&mut self, until: Micros, frame: &mut Frame) {
-        let mut ahead = Vec::new();
+    /// All denominators that have changed, or those of the frame's panes only: a pane never comes
+    /// with more posts than its denominator.
+    fn tell_totals(&mut self, until: Micros, all: bool, frame: &mut Frame) {
+        let mut panes: BTreeMap<&str, Vec<(Micros, Micros)>> = BTreeMap::new();
+        for change in frame.series.iter().filter(|_| !all) {
+            let Some((grid, _)) = self.grids.get(&change.topic) else { continue };
+            let spans = change
+                .panes
+                .iter()
+                .map(|pane| (pane.start, grid.instant(grid.pane_of(pane.start) + 1)));
+            panes.entry(&change.region).or_default().extend(spans);
+        }
+        if !all && panes.is_empty() {
+            return;
+        }
+        let mut left = Vec::new();
         for at in std::mem::take(&mut self.changed_totals) {
             let (region, pane_start, length) = at;
-            if pane_start > until {
-                ahead.push(at);
+            let overlaps =
+                |&(from, to): &(Micros, Micros)| from < pane_start + length && pane_start < to;
+            let is_due = all
+                || panes
+                    .get(self.regions.name(region))
+                    .is_some_and(|spans| spans.iter().any(overlaps));
+            if pane_start > until || !is_due {
+                left.push(at);
             } else if let Some(total) = self.totals.get_mut(&at) {
                 total.changed = false;
                 frame.totals.push(TotalChange {
@@ -825,7 +847,7 @@ impl Tally {
                 });
             }
         }
-        self.changed_totals = ahead;
+        self.changed_totals = left;
         frame.totals.sort_by(|a, b| {
             (a.pane_start, a.length, &a.region).cmp(&(b.pane_start, b.length, &b.region))
         });

@@ -230,6 +230,28 @@ fn notices_name_what_is_wrong_in_four_languages() {
     "#]].assert_eq(&all);
 }
 
+#[test]
+fn an_outage_names_its_cause_in_four_languages() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let causes = Language::ALL.map(|language| {
+        let error = Some("watch ended: `manifest` is damaged");
+        let message = outage("role-ended watch", error, "o", language, &zone, TUESDAY, &frame());
+        let mut lines = message.text.lines().skip(1).map(str::to_owned);
+        let cause = lines.next().unwrap();
+        assert_eq!(lines.next().as_deref(), error);
+        cause
+    });
+    expect![[r#"
+        Cause: a part has stopped (watch).
+        Cause : un composant s’est arrêté (watch).
+        Causa: un componente se ha detenido (watch).
+        Ursache: ein Programmteil ist beendet (watch).
+    "#]]
+    .assert_eq(&(causes.join("\n") + "\n"));
+    let message = outage("disk-full", None, "o", Language::German, &zone, TUESDAY, &frame());
+    assert!(message.text.contains("Datenträger voll") && !message.text.contains("ended"));
+}
+
 /// Whatever is sent: its date with weekday, day, month and year, why it comes, and how to end it.
 #[test]
 fn every_message_carries_date_reason_and_a_way_out() {

@@ -13,6 +13,8 @@ use notify::{Audience, Channel, SendError, Subscription, message};
 use record::Micros;
 
 use super::{Equipment, channels};
+use crate::drive;
+use crate::roles::health::condition;
 use crate::roles::subscribers;
 
 /// A file in the data folder that says when the last notice was sent.
@@ -103,12 +105,26 @@ fn send(
     cause: &str,
     now: Micros,
 ) -> Result<(), SendError> {
-    // A cause may name files and addresses.
-    let cause = (subscription.audience == Audience::Official).then_some(cause);
+    let condition = match drive::disk_is_full() {
+        true => condition::DISK_FULL.to_owned(),
+        // A cause begins with the role.
+        false => {
+            format!("{} {}", condition::ROLE_ENDED, cause.split(' ').next().unwrap_or_default())
+        }
+    };
+    // An error may name files and addresses.
+    let error = (subscription.audience == Audience::Official).then_some(cause);
     let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
     let frame = equipment.channels.frame(subscription);
-    let message =
-        message::outage(cause, &id, subscription.language, &subscription.zone, now, &frame);
+    let message = message::outage(
+        &condition,
+        error,
+        &id,
+        subscription.language,
+        &subscription.zone,
+        now,
+        &frame,
+    );
     let mut result = Ok(());
     for recipient in channels::recipients(subscription, now) {
         result = result.and(equipment.channels.send(subscription, &recipient, &message, now));

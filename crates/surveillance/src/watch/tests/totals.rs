@@ -154,3 +154,22 @@ fn closed_numbers_are_whole(log: &[Item], mut rng: Rng) -> Result<(), String> {
 fn closed_counts_hold_all_posts_whenever_ticks_come() {
     each_stream(600, weeks, closed_numbers_are_whole);
 }
+
+fn no_count_exceeds_its_total(log: &[Item], mut rng: Rng) -> Result<(), String> {
+    let mode = rng.pick(&[Mode::Live, Mode::AsLive]);
+    let frames: Vec<Record> =
+        tallies(log, rng.pick(&[1, 3])).into_iter().map(|(_, record)| record).collect();
+    for record in run(mode, &frames).map_err(|why| why.to_string())? {
+        if let Record::Count(count) = &record
+            && u64::from(count.posts) > count.total_posts
+        {
+            return Err(format!("more posts than in all: {count:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_published_count_exceeds_its_total() {
+    each_stream(600, weeks, no_count_exceeds_its_total);
+}
