@@ -7,7 +7,7 @@ use record::{Alert, Grounds, PastWindow};
 use thiserror::Error;
 
 use crate::detectors::{Judgement, Method, judge_last};
-use crate::watch::predicted_again;
+use crate::watch;
 
 /// Most windows between the oldest of a baseline and the judged one.
 const WINDOWS_MAX: i64 = 10_000;
@@ -39,7 +39,7 @@ pub enum RecomputeError {
 /// Judges the alert's window by its method, from its baseline: windows that were left out of it are
 /// left out again.
 pub fn recompute(alert: &Alert, params: &[(String, String)]) -> Result<Judgement, RecomputeError> {
-    if let Some(judgement) = predicted_again(&alert.grounds, alert.window_end, alert.observed) {
+    if let Some(judgement) = watch::recompute(&alert.grounds, alert.window_end, alert.observed) {
         return Ok(judgement);
     }
     let Grounds { baseline, .. } = &*alert.grounds;

@@ -301,7 +301,7 @@ pub struct Topic {
 
 /// A window ready to be forecast.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub struct Baseline {
     pub past: Vec<Past>,
     pub prior: Prior,
     /// Whether counts were set against all posts.
@@ -365,7 +365,7 @@ impl Topic {
         windows: &[Window],
         now: &Window,
         shipped: impl Fn(Option<f64>) -> (f64, f64),
-    ) -> Prepared {
+    ) -> Baseline {
         // With denominators if most of the past has them too.
         let denominated = windows.iter().filter(|window| enough(window.population)).count();
         let measured = now
@@ -394,7 +394,7 @@ impl Topic {
         let mut prior =
             pool.prior(exposure, shipped, (counted + shape) / (exposed + shape / middle));
         prior.exposure_variance += measured.map_or(0.0, |posts| 1.0 / posts);
-        Prepared { past, prior, has_denominator }
+        Baseline { past, prior, has_denominator }
     }
 }
 

@@ -83,7 +83,7 @@ struct Episode {
     group: String,
     alert: Alert,
     /// What was last said of it; none before the first word.
-    told: Option<Alert>,
+    reported: Option<Alert>,
     /// Windows in alarm: (region, window end) → the alarm.
     alarms: BTreeMap<(String, Micros), Alarm>,
     /// An alarm that nothing can revise any more is no longer among them: this episode stands.
@@ -98,15 +98,15 @@ struct Episode {
 pub(crate) struct Episodes {
     /// (topic, group) → episode.
     open: BTreeMap<(String, String), Episode>,
-    /// Alert → episode that has been told.
+    /// Alert → episode that has been reported.
     over: BTreeMap<String, Episode>,
 }
 
 impl Episodes {
     /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for
     /// the first time. Nothing is said of
-    /// it before [`Episodes::tell`].
-    pub(crate) fn alarm(&mut self, alarm: Alarm, now: Micros, version: Version) {
+    /// it before [`Episodes::emit`].
+    pub(crate) fn raise(&mut self, alarm: Alarm, now: Micros, version: Version) {
         let group = alarm.group();
         let own = (alarm.topic.clone(), group.clone());
         if group == BESIDE
@@ -145,7 +145,7 @@ impl Episodes {
                 None => Episode {
                     group: group.clone(),
                     alert,
-                    told: None,
+                    reported: None,
                     alarms: BTreeMap::new(),
                     lasting: false,
                     last_end: alarm.window_end,
@@ -158,7 +158,7 @@ impl Episodes {
     }
 
     /// A window that was in alarm is not any more: its close, or a revision, did not bear it out.
-    pub(crate) fn calm(&mut self, topic: &str, region: &str, window_end: Micros) {
+    pub(crate) fn clear(&mut self, topic: &str, region: &str, window_end: Micros) {
         let at = (region.to_owned(), window_end);
         let open = self.open.values_mut().map(|episode| (episode, true));
         for (episode, is_open) in open.chain(self.over.values_mut().map(|episode| (episode, false)))
@@ -184,7 +184,7 @@ impl Episodes {
 
     /// Ends the episodes of a topic whose last alarm is long past, when windows that end at `end`
     /// have been judged.
-    pub(crate) fn quiet(&mut self, topic: &str, end: Micros) {
+    pub(crate) fn end_quiet(&mut self, topic: &str, end: Micros) {
         for episode in self.open.values_mut().filter(|episode| episode.alert.topic == topic) {
             episode.close_if_quiet(end);
         }
@@ -194,7 +194,7 @@ impl Episodes {
     }
 
     /// The same for topics that are not judged any more.
-    pub(crate) fn quiet_others(&mut self, judged: impl Fn(&str) -> bool, end: Micros) {
+    pub(crate) fn end_quiet_others(&mut self, judged: impl Fn(&str) -> bool, end: Micros) {
         for episode in self.open.values_mut().filter(|episode| !judged(&episode.alert.topic)) {
             episode.close_if_quiet(end);
         }
@@ -204,7 +204,7 @@ impl Episodes {
     }
 
     /// Nothing will follow: all episodes are over.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end_all(&mut self) {
         for episode in self.open.values_mut() {
             episode.close_if_quiet(Micros::MAX);
         }
@@ -212,22 +212,22 @@ impl Episodes {
 
     /// Says once what has changed since it was last called, whatever number of alarms made it
     /// change.
-    pub(crate) fn tell(&mut self, version: Version, out: &mut Vec<Record>) {
+    pub(crate) fn emit(&mut self, version: Version, out: &mut Vec<Record>) {
         for episode in self.open.values_mut().chain(self.over.values_mut()) {
-            let revision = match &episode.told {
-                Some(told) if !differs(told, &episode.alert) => continue,
-                Some(told) => told.revision + 1,
+            let revision = match &episode.reported {
+                Some(reported) if !differs(reported, &episode.alert) => continue,
+                Some(reported) => reported.revision + 1,
                 // Raised and taken back before anybody heard of it.
                 None if episode.alert.state == AlertState::Withdrawn => continue,
                 None => 0,
             };
             episode.alert = Alert { revision, version, ..episode.alert.clone() };
-            episode.told = Some(episode.alert.clone());
+            episode.reported = Some(episode.alert.clone());
             out.push(Record::Alert(episode.alert.clone()));
         }
         let over = self.open.extract_if(.., |_, episode| episode.alert.state != AlertState::Open);
-        let told = over.filter(|(_, episode)| episode.told.is_some());
-        self.over.extend(told.map(|(_, episode)| (episode.alert.id.clone(), episode)));
+        let reported = over.filter(|(_, episode)| episode.reported.is_some());
+        self.over.extend(reported.map(|(_, episode)| (episode.alert.id.clone(), episode)));
     }
 }
 

@@ -7,10 +7,20 @@ use record::Micros;
 use record::time::MINUTE;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::HISTORY;
 use super::batch::SeriesValues;
 use super::chart::Chart;
 use super::fold::{Pane, Parts, SeriesFold, Window, lay, overlaid, settle};
-use super::{Bound, HISTORY, Judged, Side};
+
+/// (topic, region)
+pub(super) type SeriesKey = (String, String);
+
+/// Which of the two folds is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Open,
+    Aligned,
+}
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Series {
@@ -27,11 +37,33 @@ pub(super) struct Series {
     pub(super) began_for_good: Option<Micros>,
     /// The last pane that had a post.
     pub(super) latest: Option<Micros>,
-    /// Window end → what was last said of it, until it is final.
-    pub(super) judged: BTreeMap<Micros, Judged>,
+    /// Window end → what was last reported of it, until it is final.
+    pub(super) reported: BTreeMap<Micros, Reported>,
     pub(super) chart: Chart,
     /// Open window's end → its bound.
     pub(super) bounds: BTreeMap<Micros, Bound>,
+}
+
+/// The numbers of the last verdict on a window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Reported {
+    pub(super) length: Micros,
+    pub(super) observed: u32,
+    pub(super) population: u64,
+    pub(super) expected: f64,
+    /// Whether it was in alarm, and above the floors of alerts.
+    pub(super) raised: bool,
+    pub(super) revision: u32,
+}
+
+/// The bound of an open window, fixed when it is first needed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Bound {
+    pub(super) length: Micros,
+    pub(super) expected: f64,
+    /// None where there is no answer.
+    pub(super) upperbound: Option<f64>,
+    pub(super) fired: bool,
 }
 
 impl Series {
@@ -121,15 +153,47 @@ impl Series {
         panes.filter(|(partition, _)| Some(*partition) != without).map(|(_, pane)| pane.posts).sum()
     }
 
+    /// Makes the pane from `start` to `end` final, and the windows that end with it: they become
+    /// history, and `emit` gets each.
+    pub(super) fn finish(
+        &mut self,
+        start: Micros,
+        end: Micros,
+        windows: &[Micros],
+        longest: Micros,
+        mut emit: impl FnMut(Micros, Window),
+    ) {
+        self.reported.remove(&end);
+        for &length in windows {
+            let window = self.aligned.window(length, end).unwrap_or_default();
+            if window.authors > 0 {
+                self.history.put(length, end, window.authors);
+            }
+            emit(length, window);
+            self.history.forget(length, end - HISTORY);
+            for fold in [&mut self.aligned, &mut self.open] {
+                fold.windows.remove(&(length, end));
+            }
+        }
+        // Both folds have the same values of it by now.
+        self.open.panes.remove(&start);
+        let pane = self.aligned.panes.get(&start);
+        if pane.is_some_and(|parts| parts.values().any(|pane| !pane.sample.is_empty())) {
+            self.aligned.thin_samples(end);
+        }
+        // Whole panes are needed as long as a window that holds them is judged.
+        self.forget_panes(end - longest);
+    }
+
     /// Whether it has had no post for so long that nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         let folds = [&self.aligned, &self.open];
         self.history.is_empty()
-            && self.judged.is_empty()
+            && self.reported.is_empty()
             && folds.iter().all(|fold| fold.panes.is_empty() && fold.windows.is_empty())
     }
 
-    /// Forgets what no window needs that is still judged, whatever topics are, when panes of an
+    /// Forgets what no window needs that is still reported, whatever topics are, when panes of an
     /// hour before `end` are final.
     pub(super) fn forget(&mut self, end: Micros, longest: Micros) {
         for fold in [&mut self.aligned, &mut self.open] {
@@ -149,7 +213,7 @@ impl Series {
         }
         self.forget_panes(end - longest);
         self.history.forget_all(end - HISTORY);
-        self.judged = self.judged.split_off(&end);
+        self.reported = self.reported.split_off(&end);
         self.bounds = self.bounds.split_off(&end);
     }
 
@@ -168,7 +232,7 @@ impl Series {
             fold.windows.retain(|(_, window_end), _| *window_end >= end);
             fold.panes = fold.panes.split_off(&oldest);
         }
-        self.judged = self.judged.split_off(&end);
+        self.reported = self.reported.split_off(&end);
         self.bounds = self.bounds.split_off(&end);
     }
 }

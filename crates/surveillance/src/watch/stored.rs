@@ -4,16 +4,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::{Micros, Settings};
+use record::{Micros, Position, Settings};
 
 use super::batch::{Batch, SeriesValues};
+use super::emit::Emitter;
+use super::episodes::Episodes;
 use super::fold::{Pane, Parts, Total};
+use super::ledger::{Ledger, Shared};
+use super::schedule::Schedule;
 use super::series::Series;
-use super::{Head, STAGE, Shared, Watch};
+use super::{Mode, STAGE, Watch};
 use crate::snapshot::{Manifest, Reader, RestoreError, Snapshot, Writer};
 
 /// In place of a waiting batch's number: the parts of a frame whose last has not come.
 const PARTIAL: u32 = u32::MAX;
+
+/// What of watch does not grow with its series, in the order in which it is written.
+type Head = (Mode, Position, Schedule, Ledger, Episodes, u64, Emitter);
 
 const MINUTES_OF_DAY: i32 = 24 * 60;
 
@@ -29,18 +36,18 @@ type DayOfHistory = ((i32, String, String, Micros), Vec<(i32, u32)>);
 impl Watch {
     pub fn snapshot(&mut self) -> Snapshot {
         let mut writer = Writer::new(&self.known_chunks);
-        writer.put(&self.head);
-        writer.put(&self.rules.iter().map(|rules| &rules.settings).collect::<Vec<_>>());
-        let head = &self.head;
-        writer.put_map(head.told_cells.iter().map(|name| (name, ())));
-        writer.put_map(head.changed_cells.iter().map(|name| (name, ())));
-        writer.put_map(head.changed_tags.iter().map(|name| (name, ())));
-        writer.put_map(head.changed_totals.iter().map(|name| (name, ())));
-        writer.put_map(head.changed_coverage.iter().map(|name| (name, ())));
-        writer.put_map(&head.denominators.regions);
-        put_shared(&head.aligned, &mut writer);
-        put_shared(&head.open, &mut writer);
-        let batches: Vec<(u32, u32, &Batch)> = batches(head).collect();
+        let Watch { mode, next, schedule, ledger, episodes, skipped, emitter, .. } = &*self;
+        writer.put(&(mode, next, schedule, ledger, episodes, skipped, emitter));
+        writer.put(&ledger.settings.iter().collect::<Vec<_>>());
+        writer.put_map(emitter.emitted_cells.iter().map(|name| (name, ())));
+        writer.put_map(emitter.changed_cells.iter().map(|name| (name, ())));
+        writer.put_map(emitter.changed_tags.iter().map(|name| (name, ())));
+        writer.put_map(emitter.changed_totals.iter().map(|name| (name, ())));
+        writer.put_map(emitter.changed_coverage.iter().map(|name| (name, ())));
+        writer.put_map(&ledger.denominators.regions);
+        put_shared(&ledger.aligned, &mut writer);
+        put_shared(&ledger.open, &mut writer);
+        let batches: Vec<(u32, u32, &Batch)> = batches(schedule).collect();
         writer.put_map(batches.iter().flat_map(|(of, nth, batch)| {
             batch.values.series.iter().map(|(key, value)| ((*of, *nth, key), value))
         }));
@@ -54,7 +61,7 @@ impl Watch {
             batch.values.coverage.iter().map(|(key, value)| ((*of, *nth, key), value))
         }));
         self.put_series(&mut writer);
-        let snapshot = writer.finish(STAGE, 0, vec![self.head.next]);
+        let snapshot = writer.finish(STAGE, 0, vec![self.next]);
         self.known_chunks = snapshot.manifest.chunks.iter().copied().collect();
         snapshot
     }
@@ -62,7 +69,7 @@ impl Watch {
     fn put_series(&self, writer: &mut Writer) {
         let mut panes: Vec<Row<(Micros, &str, &str), Pane>> = Vec::new();
         let mut history: Vec<DayOfHistory> = Vec::new();
-        for ((topic, region), series) in &self.series {
+        for ((topic, region), series) in &self.ledger.series {
             panes.extend(
                 series
                     .aligned
@@ -85,57 +92,58 @@ impl Watch {
         writer.put_map(history);
         panes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         writer.put_map(panes);
-        writer.put_map(&self.series);
+        writer.put_map(&self.ledger.series);
     }
 
     /// `chunks` are the bytes of the manifest's chunks, in its order.
     pub fn restore(manifest: &Manifest, chunks: &[Vec<u8>]) -> Result<Watch, RestoreError> {
         let mut reader = Reader::new(STAGE, manifest, chunks)?;
-        let mut head: Head = reader.take()?;
-        let mut watch = Watch::new(head.mode);
+        let (mode, next, mut schedule, mut ledger, episodes, skipped, mut emitter): Head =
+            reader.take()?;
         for settings in reader.take::<Vec<Settings>>()? {
-            watch
-                .learn(&settings)
+            ledger
+                .settings
+                .add(&settings)
                 .map_err(|why| RestoreError::Malformed { index: 1, why: why.to_string() })?;
         }
-        head.told_cells = take_set(&mut reader)?;
-        head.changed_cells = take_set(&mut reader)?;
-        head.changed_tags = take_set(&mut reader)?;
-        head.changed_totals = take_set(&mut reader)?;
-        head.changed_coverage = take_set(&mut reader)?;
-        head.denominators.regions = reader.take_map()?;
-        head.aligned = take_shared(&mut reader)?;
-        head.open = take_shared(&mut reader)?;
+        emitter.emitted_cells = take_set(&mut reader)?;
+        emitter.changed_cells = take_set(&mut reader)?;
+        emitter.changed_tags = take_set(&mut reader)?;
+        emitter.changed_totals = take_set(&mut reader)?;
+        emitter.changed_coverage = take_set(&mut reader)?;
+        ledger.denominators.regions = reader.take_map()?;
+        ledger.aligned = take_shared(&mut reader)?;
+        ledger.open = take_shared(&mut reader)?;
         let series: OfBatches<(String, String), SeriesValues> = reader.take_map()?;
         let tags: OfBatches<(Micros, String, String), u32> = reader.take_map()?;
         let totals: OfBatches<(String, Micros, Micros), Total> = reader.take_map()?;
         let coverage: OfBatches<(Micros, String), Micros> = reader.take_map()?;
         for ((of, nth, key), value) in series {
-            batch(&mut head, of, nth)?.values.series.insert(key, value);
+            batch(&mut schedule, of, nth)?.values.series.insert(key, value);
         }
         for ((of, nth, key), value) in tags {
-            batch(&mut head, of, nth)?.values.tags.insert(key, value);
+            batch(&mut schedule, of, nth)?.values.tags.insert(key, value);
         }
         for ((of, nth, key), value) in totals {
-            batch(&mut head, of, nth)?.values.totals.insert(key, value);
+            batch(&mut schedule, of, nth)?.values.totals.insert(key, value);
         }
         for ((of, nth, key), value) in coverage {
-            batch(&mut head, of, nth)?.values.coverage.insert(key, value);
+            batch(&mut schedule, of, nth)?.values.coverage.insert(key, value);
         }
-        watch.head = head;
         let history: Vec<DayOfHistory> = reader.take_map()?;
         let panes: Vec<((Micros, String, String), Parts<Pane>)> = reader.take_map()?;
-        watch.series = reader.take_map::<(String, String), Series, _>()?;
+        ledger.series = reader.take_map::<(String, String), Series, _>()?;
         for ((_, topic, region, length), ends) in history {
-            let series = watch.series.get_mut(&(topic, region)).ok_or_else(misplaced)?;
+            let series = ledger.series.get_mut(&(topic, region)).ok_or_else(misplaced)?;
             series.history.extend(length, ends);
         }
         for ((start, topic, region), parts) in panes {
-            let series = watch.series.get_mut(&(topic, region)).ok_or_else(misplaced)?;
+            let series = ledger.series.get_mut(&(topic, region)).ok_or_else(misplaced)?;
             series.aligned.panes.insert(start, parts);
         }
-        watch.known_chunks = manifest.chunks.iter().copied().collect();
-        Ok(watch)
+        let known_chunks = manifest.chunks.iter().copied().collect();
+        let watch = Watch::new(mode);
+        Ok(Watch { next, schedule, ledger, episodes, skipped, emitter, known_chunks, ..watch })
     }
 }
 
@@ -147,15 +155,15 @@ fn misplaced() -> RestoreError {
 }
 
 /// (partition, number, batch)
-fn batches(head: &Head) -> impl Iterator<Item = (u32, u32, &Batch)> {
-    (0..).zip(&head.partitions).flat_map(|(of, partition)| {
+fn batches(schedule: &Schedule) -> impl Iterator<Item = (u32, u32, &Batch)> {
+    (0..).zip(&schedule.partitions).flat_map(|(of, partition)| {
         let waiting = (0..).zip(&partition.pending).map(move |(nth, batch)| (of, nth, batch));
         waiting.chain([(of, PARTIAL, &partition.partial)])
     })
 }
 
-fn batch(head: &mut Head, of: u32, nth: u32) -> Result<&mut Batch, RestoreError> {
-    let partition = head.partitions.get_mut(of as usize).ok_or_else(misplaced)?;
+fn batch(schedule: &mut Schedule, of: u32, nth: u32) -> Result<&mut Batch, RestoreError> {
+    let partition = schedule.partitions.get_mut(of as usize).ok_or_else(misplaced)?;
     if nth == PARTIAL {
         Ok(&mut partition.partial)
     } else {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use expect_test::{Expect, expect};
 use record::kind::Kind;
-use record::time::{HOUR, MINUTE, SECOND};
+use record::time::{HOUR, MINUTE, SECOND, pane_border};
 use record::*;
 
 use super::*;

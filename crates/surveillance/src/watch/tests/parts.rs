@@ -201,7 +201,7 @@ fn what_waits_is_bounded_by_cells_and_instants_not_by_frames() {
             pipeline.watch.apply(pipeline.taken, &Record::Frame(frame), &mut pipeline.out).unwrap();
             pipeline.taken += 1;
         }
-        let batches = pipeline.watch.head.partitions[0].pending.len();
+        let batches = pipeline.watch.schedule.partitions[0].pending.len();
         (count, batches, pipeline.watch.pending())
     };
     let (few, many) = (held(600), held(60));

@@ -1,22 +1,26 @@
-//! What has been counted: windows of either fold or of history, denominators, coverage, and the
-//! past that a window is judged by.
+//! Reading the ledger: coverage, denominators, and the past that a window is compared with.
+//!
+//! Everything is read by the settings of its time. Changes nothing.
 
 use record::Micros;
 use record::policy::BASELINE_VALUES_LEAST;
+use record::region::WORLD;
 use record::time::{HOUR, pane_border, pane_start};
 
-use super::fold::overlaid;
-use super::{Excluded, HISTORY, Pasts, Series, Side, Watch};
+use super::{Excluded, Ledger, PastEnds};
 use crate::tally::SHORT_PANE;
+use crate::watch::HISTORY;
+use crate::watch::denominators::Basis;
+use crate::watch::fold::overlaid;
+use crate::watch::series::{Series, SeriesKey, Side};
 
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
-
-impl Watch {
+impl Ledger {
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to
     /// cover by the settings of the time.
-    pub(super) fn coverage(&self, side: Side, from: Micros, to: Micros) -> f64 {
-        let (aligned, open) = (&self.head.aligned.coverage, &self.head.open.coverage);
+    pub(in crate::watch) fn coverage(&self, side: Side, from: Micros, to: Micros) -> f64 {
+        let (aligned, open) = (&self.aligned.coverage, &self.open.coverage);
         let over = || {
             (side == Side::Open)
                 .then(|| open.range(pane_start(from, HOUR)..to))
@@ -25,9 +29,9 @@ impl Watch {
         };
         let mut least = 1.0_f64;
         let mut names: Vec<&str> = self
-            .rules
+            .settings
             .iter()
-            .flat_map(|rules| &rules.settings.feeds)
+            .flat_map(|settings| &settings.feeds)
             .map(|feed| feed.name.as_str())
             .collect();
         names.sort_unstable();
@@ -35,13 +39,13 @@ impl Watch {
         for name in names {
             let (mut covered, mut due) = (0, 0);
             let mut hour = pane_start(from, HOUR);
-            let mut told = aligned.range(hour..to).peekable();
-            let mut told_open = over().peekable();
+            let mut of_hours = aligned.range(hour..to).peekable();
+            let mut of_open = over().peekable();
             while hour < to {
-                let feeds = told.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
+                let feeds = of_hours.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
                 let feeds_open =
-                    told_open.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
-                let is_due = self.rules(hour).is_some_and(|rules| {
+                    of_open.next_if(|(start, _)| **start == hour).map(|(_, feeds)| feeds);
+                let is_due = self.settings.at(hour).is_some_and(|rules| {
                     rules.settings.feeds.iter().any(|feed| feed.whole && feed.name == name)
                 });
                 if is_due {
@@ -51,8 +55,8 @@ impl Watch {
                     let parts = feeds_open
                         .and_then(|feeds| feeds.get(name))
                         .or_else(|| feeds.and_then(|feeds| feeds.get(name)));
-                    let told = parts.and_then(|parts| parts.values().min().copied());
-                    covered += told.unwrap_or(0).min(part);
+                    let counted = parts.and_then(|parts| parts.values().min().copied());
+                    covered += counted.unwrap_or(0).min(part);
                     due += part;
                 }
                 hour += HOUR;
@@ -66,7 +70,13 @@ impl Watch {
 
     /// All posts of whole feeds in `[from, to)`: by the hour, and at the edges by the short panes
     /// that crisis topics bring along.
-    pub(super) fn population(&self, side: Side, region: &str, from: Micros, to: Micros) -> u64 {
+    pub(in crate::watch) fn population(
+        &self,
+        side: Side,
+        region: &str,
+        from: Micros,
+        to: Micros,
+    ) -> u64 {
         let (first, last) = (pane_border(from, HOUR), pane_start(to, HOUR));
         if first >= last {
             return self.total(side, region, SHORT_PANE, from, to);
@@ -76,7 +86,7 @@ impl Watch {
         self.total(side, region, HOUR, first, last) + edges
     }
 
-    pub(super) fn total(
+    pub(in crate::watch) fn total(
         &self,
         side: Side,
         region: &str,
@@ -88,9 +98,9 @@ impl Watch {
             return 0;
         }
         let of_region = (region.to_owned(), length);
-        let panes = self.head.aligned.totals.get(&of_region).map(|panes| panes.range(from..to));
+        let panes = self.aligned.totals.get(&of_region).map(|panes| panes.range(from..to));
         let open = (side == Side::Open)
-            .then(|| self.head.open.totals.get(&of_region))
+            .then(|| self.open.totals.get(&of_region))
             .flatten()
             .map(|panes| panes.range(from..to));
         overlaid(panes.into_iter().flatten(), open.into_iter().flatten())
@@ -100,13 +110,13 @@ impl Watch {
 
     /// The ends of past windows of one length that end at the same hour, oldest first, and whether
     /// each was observed.
-    pub(super) fn past_ends(
+    pub(in crate::watch) fn ends(
         &self,
         length: Micros,
         end: Micros,
         gap: Micros,
     ) -> Vec<(Micros, bool)> {
-        let (Some(rules), Some(first)) = (self.rules(end - 1), self.head.first_coverage) else {
+        let (Some(rules), Some(first)) = (self.settings.at(end - 1), self.first_coverage) else {
             return Vec::new();
         };
         let newest = if gap > 0 { end - gap } else { end - length };
@@ -130,9 +140,9 @@ impl Watch {
     }
 
     /// The values of past windows, `None` where they can't serve as baseline.
-    pub(super) fn past(
+    pub(in crate::watch) fn past(
         &self,
-        key: &(String, String),
+        key: &SeriesKey,
         series: &Series,
         length: Micros,
         end: Micros,
@@ -149,61 +159,86 @@ impl Watch {
 
     /// Whether people have taken a part of `[from, to)` out of the baselines of windows that end at
     /// `judged`.
-    pub(super) fn is_excluded(
+    pub(in crate::watch) fn is_excluded(
         &self,
-        key: &(String, String),
+        key: &SeriesKey,
         from: Micros,
         to: Micros,
         judged: Micros,
     ) -> bool {
-        self.head.exclusions.iter().any(|Excluded { what: exclusion, lifted_from }| {
+        self.exclusions.iter().any(|Excluded { what: exclusion, lifted_from }| {
             exclusion.topic == key.0
                 && judged >= exclusion.valid_from
                 && lifted_from.is_none_or(|lifted| judged < lifted)
                 && from < exclusion.to
                 && to > exclusion.from
-                && self.table.within(&key.1, &exclusion.region)
+                && self.settings.table.within(&key.1, &exclusion.region)
         })
     }
 
     /// Which past windows are asked for when windows that end at `end` are judged; the same for all
     /// series.
-    pub(super) fn pasts(&self, windows: &[Micros], end: Micros) -> Pasts {
+    pub(in crate::watch) fn past_ends(&self, windows: &[Micros], end: Micros) -> PastEnds {
         let (Some(shortest), Some(longest)) = (windows.first().copied(), windows.last().copied())
         else {
-            return Pasts::default();
+            return PastEnds::default();
         };
-        let guardband = self.rules(end - 1).map_or(0, |rules| rules.settings.detect.guardband);
-        Pasts {
+        let guardband = self.guardband(end);
+        PastEnds {
             end,
             shortest,
             longest,
-            before_guardband: self.past_ends(shortest, end, guardband),
-            of_shortest: self.past_ends(shortest, end, 0),
-            of_longest: self.past_ends(longest, end, 0),
-            baseline_shortest: self.past_ends(shortest, end, guardband.max(shortest)),
-            baseline_longest: self.past_ends(longest, end, guardband.max(longest)),
+            before_guardband: self.ends(shortest, end, guardband),
+            of_shortest: self.ends(shortest, end, 0),
+            of_longest: self.ends(longest, end, 0),
+            baseline_shortest: self.ends(shortest, end, guardband.max(shortest)),
+            baseline_longest: self.ends(longest, end, guardband.max(longest)),
         }
     }
 
     /// Which window is judged: 7 d where fewer than one a day is expected and there is a baseline
-    /// of such windows, else 24 h;
-    /// and the past windows of that length.
-    pub(super) fn window_length(
+    /// of such windows, else 24 h.
+    pub(in crate::watch) fn window_length(
         &self,
-        key: &(String, String),
+        key: &SeriesKey,
         series: &Series,
-        pasts: &Pasts,
-    ) -> (Micros, Vec<Option<f64>>) {
-        let days = self.past(key, series, pasts.shortest, pasts.end, &pasts.before_guardband);
+        ends: &PastEnds,
+    ) -> Micros {
+        let days = self.past(key, series, ends.shortest, ends.end, &ends.before_guardband);
         let days: Vec<f64> = days.into_iter().flatten().collect();
         let sparse = !days.is_empty() && days.iter().sum::<f64>() / (days.len() as f64) < 1.0;
-        if sparse && pasts.longest > pasts.shortest {
-            let weeks = self.past(key, series, pasts.longest, pasts.end, &pasts.of_longest);
+        if sparse && ends.longest > ends.shortest {
+            let weeks = self.past(key, series, ends.longest, ends.end, &ends.of_longest);
             if weeks.iter().flatten().count() >= BASELINE_VALUES_LEAST {
-                return (pasts.longest, weeks);
+                return ends.longest;
             }
         }
-        (pasts.shortest, self.past(key, series, pasts.shortest, pasts.end, &pasts.of_shortest))
+        ends.shortest
+    }
+
+    /// The least distance between a window and its baseline.
+    pub(in crate::watch) fn guardband(&self, end: Micros) -> Micros {
+        self.settings.at(end - 1).map_or(0, |rules| rules.settings.detect.guardband)
+    }
+
+    /// By which posts a region's counts are set in proportion.
+    pub(in crate::watch) fn basis(
+        &self,
+        region: &str,
+        length: Micros,
+        ends: &[(Micros, bool)],
+    ) -> Basis {
+        let country = self.settings.table.country(region).unwrap_or_default();
+        self.denominators.basis(country, region, length, ends)
+    }
+
+    /// Of the topic's posts everywhere in `[from, to)`, the share that a region of the tree may yet
+    /// be given.
+    pub(in crate::watch) fn pending_share(&self, key: &SeriesKey, from: Micros, to: Micros) -> f64 {
+        if key.1 == WORLD || key.1.contains(':') {
+            return 0.0;
+        }
+        let world = self.series.get(&(key.0.clone(), WORLD.to_owned()));
+        world.map_or(0.0, |world| world.aligned.pending_share(from, to))
     }
 }
