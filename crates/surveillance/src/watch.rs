@@ -38,7 +38,7 @@ use record::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::detectors::{Judgement, Method};
+use crate::detectors::{Judgement, Method, Reason};
 use crate::snapshot::ChunkName;
 use crate::tally::hours_told;
 use batch::{Batch, Values};
@@ -245,7 +245,7 @@ struct Finding {
     posts: u32,
     population: u64,
     judgement: Judgement,
-    reason: String,
+    reason: Option<Reason>,
     coverage: f64,
     grounds: Grounds,
     recurrence: Option<f64>,

@@ -181,7 +181,7 @@ impl Watch {
                     alarm: Some(true),
                     ..Judgement::default()
                 },
-                reason: grounds.reason.clone(),
+                reason: grounds.reason,
                 coverage,
                 grounds,
                 recurrence,

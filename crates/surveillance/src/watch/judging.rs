@@ -11,7 +11,7 @@ use record::{
 use super::episodes::Alarm;
 use super::predict::Opinion;
 use super::{Finding, Judged, Mode, Pasts, Series, Side, Watch, explain};
-use crate::detectors::{Judgement, Method, judge_last};
+use crate::detectors::{Judgement, Method, Reason, judge_last};
 
 /// With a greater share of a window's posts waiting for their place, no region below the world can
 /// be called calm.
@@ -115,11 +115,10 @@ impl Watch {
                 let coverage = *coverages
                     .entry(length)
                     .or_insert_with(|| self.coverage(Side::Aligned, end - length, end));
-                let mut reason =
-                    judgement.reason.map_or(String::new(), |reason| reason.to_string());
+                let mut reason = judgement.reason;
                 if coverage < settings.detect.coverage {
                     judgement.alarm = None;
-                    reason = "coverage".to_owned();
+                    reason = Some(Reason::Coverage);
                 }
                 // Posts whose place is still asked for are missing somewhere: few there says
                 // nothing.
@@ -127,7 +126,7 @@ impl Watch {
                     && self.pending_share(&key, end - length, end) > PENDING_MAX
                 {
                     judgement.alarm = None;
-                    reason = "pending".to_owned();
+                    reason = Some(Reason::Pending);
                 }
                 let posts = series.posts(Side::Aligned, end - length, end, None);
                 let finding = Finding {
@@ -246,7 +245,7 @@ impl Watch {
             pvalue: finding.judgement.pvalue,
             baseline_from: baseline.first().map(|window| window.end - length),
             baseline_to: baseline.last().map(|window| window.end),
-            reason: finding.reason.clone(),
+            reason: finding.reason,
             baseline,
             ..Grounds::default()
         })
@@ -367,7 +366,7 @@ impl Finding {
             upperbound: self.judgement.upperbound,
             pvalue: self.judgement.pvalue,
             alarm: self.judgement.alarm,
-            reason: self.reason.clone(),
+            reason: self.reason,
             coverage: self.coverage,
             revision,
             version,

@@ -555,7 +555,7 @@ impl Forecasted {
             baseline_from: baseline().min().map(|oldest| oldest - length),
             baseline_to: baseline().max(),
             provisional: view.age < PROVISIONAL,
-            reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
+            reason: judgement.reason,
             baseline: if in_alarm {
                 windows.iter().zip(&prepared.past).map(past_window).rev().collect()
             } else {
