@@ -22,6 +22,9 @@ pub mod pseudonym;
 
 pub mod policy;
 
+pub mod reason;
+pub use reason::Reason;
+
 pub mod public;
 
 mod post;

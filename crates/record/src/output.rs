@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reason::Reason;
 use crate::time::Micros;
 
 /// `generation << 48 | position`: of two values of one thing the higher holds.
@@ -137,7 +138,8 @@ pub struct Verdict {
     pub pvalue: Option<f64>,
     /// None is *no answer*, with its reason.
     pub alarm: Option<bool>,
-    pub reason: String,
+    #[serde(with = "crate::reason::as_text")]
+    pub reason: Option<Reason>,
     pub coverage: f64,
     pub revision: u32,
     pub version: Version,
@@ -234,8 +236,9 @@ pub struct Grounds {
     pub suspect: Vec<Suspect>,
     /// From an installation's first fortnight: for the digest, unless it is large.
     pub provisional: bool,
-    /// What the answer rests on, such as `no-denominator`; empty where nothing is to be said.
-    pub reason: String,
+    /// What the answer rests on, such as a missing denominator.
+    #[serde(with = "crate::reason::as_text")]
+    pub reason: Option<Reason>,
     /// What the method was given, oldest first.
     pub baseline: Vec<PastWindow>,
     /// The method's numbers that come from elsewhere than the baseline, by name.

@@ -45,8 +45,8 @@ use predictive::Predictive;
 use rki::Rki;
 use rogerson::Rogerson;
 use space::SpaceMethod;
-use std::fmt;
 
+pub use record::Reason;
 use record::policy::BASELINE_VALUES_LEAST as BASELINE_LEAST;
 
 /// A detector with its parameters, as made by [`Method::parse`].
@@ -204,102 +204,6 @@ impl Judgement {
             self.reason = Some(Reason::NotFinite);
         }
         self
-    }
-}
-
-/// Why a point has no answer, or what its answer rests on; the text is stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
-    /// Fewer past values than the method needs.
-    BaselineTooShort,
-    /// All past values are equal and the method has no floor for the spread.
-    ConstantBaseline,
-    /// The point itself has no value.
-    MissingValue,
-    /// The point is below zero.
-    NegativeCount,
-    /// The point, or what follows from it, is not a finite number.
-    NotFinite,
-    /// The point is outside of `range`.
-    NotMonitored,
-    /// The model could not be fitted.
-    NoFit,
-    /// The in-control mean is 0, against which nothing can be measured.
-    ZeroExpected,
-    /// Calm, because there are fewer cases of late than the method asks for.
-    TooFewCases,
-    /// The denominator of the point is missing or 0.
-    MissingPopulation,
-    /// The point's time is not after that of a point before it.
-    TimeNotIncreasing,
-    /// The method counts single cases, and this is not a number of them.
-    NotWhole,
-    /// More cases than the method can look at one by one.
-    TooManyCases,
-    /// No place has more cases than expected.
-    NoExcess,
-    /// An answer without denominator: too few posts of the region were sampled.
-    NoDenominator,
-    /// A new installation has not seen enough yet.
-    Learning,
-    /// Not in alarm, but only a rise beyond tenfold would have been seen: no reason to call it
-    /// calm.
-    TooFewPosts,
-    /// In alarm by the sum of many days, none of which need be so by itself.
-    SlowRise,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: &'static [Reason] = &[
-        Reason::BaselineTooShort,
-        Reason::ConstantBaseline,
-        Reason::MissingValue,
-        Reason::NegativeCount,
-        Reason::NotFinite,
-        Reason::NotMonitored,
-        Reason::NoFit,
-        Reason::ZeroExpected,
-        Reason::TooFewCases,
-        Reason::MissingPopulation,
-        Reason::TimeNotIncreasing,
-        Reason::NotWhole,
-        Reason::TooManyCases,
-        Reason::NoExcess,
-        Reason::NoDenominator,
-        Reason::Learning,
-        Reason::TooFewPosts,
-        Reason::SlowRise,
-    ];
-
-    /// The stable text, as it stands in verdicts and in the output of `detect`.
-    pub fn text(self) -> &'static str {
-        match self {
-            Reason::BaselineTooShort => "baseline-too-short",
-            Reason::ConstantBaseline => "constant-baseline",
-            Reason::MissingValue => "missing-value",
-            Reason::NegativeCount => "negative-count",
-            Reason::NotFinite => "not-finite",
-            Reason::NotMonitored => "not-monitored",
-            Reason::NoFit => "no-fit",
-            Reason::ZeroExpected => "zero-expected",
-            Reason::TooFewCases => "too-few-cases",
-            Reason::MissingPopulation => "missing-population",
-            Reason::TimeNotIncreasing => "time-not-increasing",
-            Reason::NotWhole => "not-a-whole-number",
-            Reason::TooManyCases => "too-many-cases",
-            Reason::NoExcess => "no-excess",
-            Reason::NoDenominator => "no-denominator",
-            Reason::Learning => "learning",
-            Reason::TooFewPosts => "too-few-posts",
-            Reason::SlowRise => "slow-rise",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
     }
 }
 

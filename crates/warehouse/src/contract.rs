@@ -975,7 +975,7 @@ pub fn verdict(topic: &str, region: &str) -> Verdict {
         upperbound: Some(9.5),
         pvalue: None,
         alarm: Some(false),
-        reason: String::new(),
+        reason: None,
         coverage: 0.97,
         revision: 0,
         version: Version(1),

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use record::kind::Kind;
-use record::{Alert, AlertEvent, Micros, Position, Record, Settings, Stage};
+use record::{Alert, AlertEvent, Micros, Position, Reason, Record, Settings, Stage};
 
 use crate::error::WarehouseError;
 use crate::reference::Reference;
@@ -281,7 +281,7 @@ pub struct Judged {
     pub upperbound: Option<f64>,
     pub pvalue: Option<f64>,
     pub alarm: Option<bool>,
-    pub reason: String,
+    pub reason: Option<Reason>,
     pub coverage: f64,
     /// What is expected lies in here with 95 %.
     pub expected_low: Option<f64>,

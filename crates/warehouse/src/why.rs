@@ -8,9 +8,10 @@
 use std::fmt;
 
 use record::policy::{BASELINE_REACH, Shortfall};
+use record::reason::text_of;
 use record::region::{RegionTable, WORLD};
 use record::time::{DAY, HOUR, display};
-use record::{Alert, AlertState, Micros, Outcome, Settings, Suspect};
+use record::{Alert, AlertState, Micros, Outcome, Reason, Settings, Suspect};
 
 use crate::error::WarehouseError;
 use crate::port::{AlertEntry, AlertQuery, Judged, Reading, SeriesQuery};
@@ -18,8 +19,6 @@ use crate::port::{AlertEntry, AlertQuery, Judged, Reading, SeriesQuery};
 /// Of the longest window, in the shortest panes.
 const PANES_MAX: usize = 7 * 24 * 12;
 const ALERTS_MAX: usize = 1_000;
-/// What verdicts say where only a rise of ten times or more would be seen.
-const TOO_FEW_POSTS: &str = "too-few-posts";
 
 /// What is known of a series and of what kept it from being an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +69,7 @@ pub enum Hold {
     Coverage { share: f64, least: f64 },
     /// There was no answer, for this reason.
     NoAnswer {
-        reason: String,
+        reason: Option<Reason>,
         /// The smallest rise, as a multiple of what is expected, that would have been seen.
         detectable: Option<f64>,
     },
@@ -222,13 +221,13 @@ impl WhyNot {
             }
             None => {
                 self.holds.push(Hold::NoAnswer {
-                    reason: window.reason.clone(),
+                    reason: window.reason,
                     detectable: window.detectable_rise,
                 });
                 // An answer all the same, but none that calm could be told from.
-                let bound = window
-                    .upperbound
-                    .filter(|bound| window.reason == TOO_FEW_POSTS && observed <= *bound);
+                let bound = window.upperbound.filter(|bound| {
+                    window.reason == Some(Reason::TooFewPosts) && observed <= *bound
+                });
                 self.holds.extend(bound.map(|bound| Hold::Bound { bound }));
             }
             Some(false) => {
@@ -318,21 +317,23 @@ impl fmt::Display for Hold {
                     least * 100.0
                 )
             }
-            Hold::NoAnswer { reason, detectable } => match reason.as_str() {
-                TOO_FEW_POSTS => {
+            Hold::NoAnswer { reason, detectable } => match reason {
+                Some(Reason::TooFewPosts) => {
                     write!(out, "too few posts: calm can't be told here")?;
                     detectable.map_or(Ok(()), |rise| {
                         write!(out, ", only {} times what is expected would be seen", short(rise))
                     })
                 }
-                "pending" => write!(out, "pending: too many of its posts wait for a place"),
-                "baseline-too-short" => {
+                Some(Reason::Pending) => {
+                    write!(out, "pending: too many of its posts wait for a place")
+                }
+                Some(Reason::BaselineTooShort) => {
                     write!(out, "history: too few earlier windows to compare with")
                 }
-                "learning" => {
+                Some(Reason::Learning) => {
                     write!(out, "learning: a new installation gives no answer in its first days")
                 }
-                reason => write!(out, "no answer: {reason}"),
+                reason => write!(out, "no answer: {}", text_of(*reason)),
             },
             Hold::Bound { bound } => write!(out, "bound: not above {}", short(*bound)),
             Hold::Floor(Shortfall::Accounts { least }) => {

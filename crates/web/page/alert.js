@@ -16,8 +16,8 @@ const OUTCOMES = ["health-event", "known", "talk-only", "artefact", "could-not-t
 
 const pointOf = (window) => ({
   end: window.end,
-  observed: window.alarm === null && window.reason === "coverage" ? null : window.observed,
-  gap: window.reason === "coverage" ? "outage" : null,
+  observed: window.answer === "outage" ? null : window.observed,
+  gap: window.answer === "outage" ? "outage" : null,
   expected: window.expected,
   low: window.expected_low,
   high: window.expected_high,

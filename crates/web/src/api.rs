@@ -51,8 +51,6 @@ const NAME_BYTES_MAX: usize = 200;
 const ALERTS_DEFAULT: usize = 100;
 const ALERTS_MAX: usize = 500;
 const POINTS_MAX: usize = 10_000;
-/// The reason of a verdict on a window of which too little was seen.
-const OUTAGE: &str = "coverage";
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
 const TRENDS_MAX: usize = 30;
@@ -546,7 +544,9 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, Ware
         length: Some(alert.window_length),
     };
     // What was not seen is a gap; a place with too few posts to tell calm has a count all the same.
-    let fits = |judged: &Judged| judged.method == alert.method && judged.reason != OUTAGE;
+    let fits = |judged: &Judged| {
+        judged.method == alert.method && judged.reason != Some(record::Reason::Coverage)
+    };
     let verdicts = warehouse.judged(&query)?.into_iter().map(|placed| placed.judged);
     Ok(verdicts
         .filter(fits)
@@ -630,7 +630,9 @@ pub(crate) struct WindowShown {
     upperbound: Option<f64>,
     pvalue: Option<f64>,
     alarm: Option<bool>,
-    reason: String,
+    /// `alarm`, `calm`, `outage` where too little was seen, or `none`.
+    answer: &'static str,
+    reason: &'static str,
     coverage: f64,
     population: u64,
     /// What is expected lies in here with 95 %.
@@ -655,7 +657,13 @@ impl From<Judged> for WindowShown {
             upperbound: judged.upperbound,
             pvalue: judged.pvalue,
             alarm: judged.alarm,
-            reason: judged.reason,
+            answer: match judged.alarm {
+                Some(true) => "alarm",
+                Some(false) => "calm",
+                None if judged.reason == Some(record::Reason::Coverage) => "outage",
+                None => "none",
+            },
+            reason: record::reason::text_of(judged.reason),
             coverage: judged.coverage,
             population: judged.population,
             expected_low: judged.expected_low,

@@ -148,7 +148,7 @@ impl Outputs {
             upperbound: verdict.upperbound,
             pvalue: verdict.pvalue,
             alarm: verdict.alarm,
-            reason: self.words.number(&verdict.reason),
+            reason: self.words.number(record::reason::text_of(verdict.reason)),
         };
         self.verdict_rows.push(row);
     }

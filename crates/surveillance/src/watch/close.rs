@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use record::region::{Level, UNLOCATED};
-use record::{Micros, Record, Stage, TopicSetting, Version};
+use record::{Micros, Reason, Record, Stage, TopicSetting, Version};
 
 use super::episodes::{Alarm, Episodes};
 use super::explain;
@@ -152,17 +152,17 @@ impl Close<'_> {
     ) -> Finding {
         let Assessment { length, mut judgement, grounds, recurrence, .. } = assessment;
         let from = self.end - length;
-        let mut reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+        let mut reason = judgement.reason;
         if coverage < self.rules.settings.detect.coverage {
             judgement.alarm = None;
-            reason = "coverage".to_owned();
+            reason = Some(Reason::Coverage);
         }
         // Posts whose place is being looked up are missing somewhere: few there mean nothing.
         if judgement.alarm == Some(false)
             && self.ledger.pending_share(key, from, self.end) > PENDING_MAX
         {
             judgement.alarm = None;
-            reason = "pending".to_owned();
+            reason = Some(Reason::Pending);
         }
         Finding {
             stage: self.stage,

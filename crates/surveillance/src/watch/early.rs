@@ -190,7 +190,7 @@ fn find(
             alarm: Some(true),
             ..Judgement::default()
         },
-        reason: grounds.reason.clone(),
+        reason: grounds.reason,
         coverage,
         grounds,
         recurrence,

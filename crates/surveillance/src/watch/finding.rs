@@ -12,7 +12,7 @@ use record::{Explanation, Grounds, Micros, Record, Settings, Stage, Suspect, Ver
 use super::episodes::Alarm;
 use super::ledger::Ledger;
 use super::series::{SeriesKey, Side};
-use crate::detectors::Judgement;
+use crate::detectors::{Judgement, Reason};
 
 /// At this many posts per account the count is dominated by a few accounts.
 const POSTS_EACH_MOST: u32 = 3;
@@ -27,7 +27,7 @@ pub(super) struct Finding {
     pub(super) posts: u32,
     pub(super) population: u64,
     pub(super) judgement: Judgement,
-    pub(super) reason: String,
+    pub(super) reason: Option<Reason>,
     pub(super) coverage: f64,
     pub(super) grounds: Grounds,
     pub(super) recurrence: Option<f64>,
@@ -62,7 +62,7 @@ impl Finding {
             upperbound: self.judgement.upperbound,
             pvalue: self.judgement.pvalue,
             alarm: self.judgement.alarm,
-            reason: self.reason.clone(),
+            reason: self.reason,
             coverage: self.coverage,
             revision,
             version,

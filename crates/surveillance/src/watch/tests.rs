@@ -292,18 +292,18 @@ fn frames_that_were_deleted_unread_stop_watch_unless_it_is_told_to_go_on_and_the
             if let Record::Verdict(verdict) = record
                 && (verdict.topic.as_str(), verdict.region.as_str()) == ("flu", "DE")
             {
-                answers.insert((verdict.window_end - noon) / HOUR, verdict.reason.clone());
+                answers.insert((verdict.window_end - noon) / HOUR, verdict.reason);
             }
         }
         // The gap ends with the hour in which reading goes on; a day later no window has any part
         // of it.
         let silent = |hours: std::ops::Range<i64>| {
-            answers.range(hours).all(|(_, reason)| reason == "coverage")
+            answers.range(hours).all(|(_, reason)| *reason == Some(Reason::Coverage))
         };
         assert!(silent(-30..24), "{answers:?}");
         assert!(
             answers.range(30..).count() > 40
-                && answers.range(30..).all(|(_, reason)| reason != "coverage"),
+                && answers.range(30..).all(|(_, reason)| *reason != Some(Reason::Coverage)),
             "{answers:?}"
         );
         let lacking = |record: &&Record| matches!(record, Record::Coverage(row) if row.share == 0.0 && row.pane_start == noon + HOUR);

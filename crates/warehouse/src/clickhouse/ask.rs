@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use clickhouse::{Client, Row};
-use record::{Alert, AlertEvent, Micros, Settings};
+use record::{Alert, AlertEvent, Micros, Reason, Settings};
 use serde::Deserialize;
 
 use super::ClickHouse;
@@ -573,7 +573,7 @@ fn judged_of(row: JudgedRow) -> Result<Judged, String> {
         upperbound: row.upperbound,
         pvalue: row.pvalue,
         alarm: row.alarm.map(|alarm| alarm == 1),
-        reason: row.reason,
+        reason: Reason::parse(&row.reason).map_err(|why| why.to_string())?,
         coverage: row.coverage,
         expected_low: row.expected_low,
         expected_high: row.expected_high,

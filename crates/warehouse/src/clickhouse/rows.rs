@@ -4,6 +4,7 @@
 //! pane of ours does.
 
 use clickhouse::Row;
+use record::reason::text_of;
 use record::time::Micros;
 use record::{
     Alert, AlertEvent, AlertState, Count, CoverageRow, Handling, Milestones, Outcome, PublicCount,
@@ -200,7 +201,7 @@ pub(super) struct VerdictRow {
     upperbound: Option<f64>,
     pvalue: Option<f64>,
     alarm: Option<u8>,
-    reason: String,
+    reason: &'static str,
     population: u64,
     coverage: f64,
     revision: u32,
@@ -226,7 +227,7 @@ impl From<&Verdict> for VerdictRow {
             upperbound: verdict.upperbound.filter(|number| number.is_finite()),
             pvalue: verdict.pvalue.filter(|number| number.is_finite()),
             alarm: verdict.alarm.map(u8::from),
-            reason: verdict.reason.clone(),
+            reason: text_of(verdict.reason),
             population: verdict.population,
             coverage: finite(verdict.coverage),
             revision: verdict.revision,

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use record::{
-    Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Settings, Snooze, Stage,
-    Version,
+    Alert, AlertEvent, AlertState, Handling, Micros, Milestones, Outcome, Reason, Settings, Snooze,
+    Stage, Version,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
@@ -421,7 +421,7 @@ fn judged(row: &Row) -> rusqlite::Result<Judged> {
         upperbound: row.get(7)?,
         pvalue: row.get(8)?,
         alarm: row.get(9)?,
-        reason: row.get(10)?,
+        reason: reason(row, 10)?,
         coverage: row.get(11)?,
         expected_low: row.get(12)?,
         expected_high: row.get(13)?,
@@ -523,6 +523,11 @@ fn stage(row: &Row, column: usize) -> rusqlite::Result<Stage> {
     let name: String = row.get(column)?;
     let stages = [Stage::Early, Stage::Closed, Stage::Final];
     stages.into_iter().find(|stage| stage.name() == name).ok_or_else(|| unknown(column, name))
+}
+
+fn reason(row: &Row, column: usize) -> rusqlite::Result<Option<Reason>> {
+    let text: String = row.get(column)?;
+    Reason::parse(&text).map_err(|_| unknown(column, text))
 }
 
 fn state(row: &Row, column: usize) -> rusqlite::Result<AlertState> {

@@ -1,5 +1,6 @@
 //! Rows in: one prepared upsert a kind of record, one transaction a batch.
 
+use record::reason::text_of;
 use record::time::SECOND;
 use record::{
     Alert, AlertEvent, Count, CoverageRow, Micros, Outcome, PublicCount, Record, Settings, Stage,
@@ -457,7 +458,7 @@ impl<'a> Statements<'a> {
             verdict.upperbound.filter(|number| number.is_finite()),
             verdict.pvalue.filter(|number| number.is_finite()),
             verdict.alarm,
-            verdict.reason,
+            text_of(verdict.reason),
             whole(verdict.population),
             finite(verdict.coverage),
             verdict.revision,

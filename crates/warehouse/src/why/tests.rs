@@ -33,7 +33,7 @@ fn judged(observed: u32, expected: f64, bound: f64, alarm: Option<bool>) -> Verd
         expected: Some(expected),
         upperbound: Some(bound),
         alarm,
-        reason: String::new(),
+        reason: None,
         coverage: 1.0,
         ..verdict("flu", "FR")
     }
@@ -90,7 +90,11 @@ fn what_held_it_back_is_said_with_how_much_more_was_needed() {
     let covered = |share| {
         holds(
             9,
-            Verdict { coverage: share, reason: "coverage".to_owned(), ..judged(7, 5.2, 6.0, None) },
+            Verdict {
+                coverage: share,
+                reason: Some(Reason::Coverage),
+                ..judged(7, 5.2, 6.0, None)
+            },
         )
         .0
     };
@@ -102,7 +106,7 @@ fn what_held_it_back_is_said_with_how_much_more_was_needed() {
         ]
     );
     let learning = Verdict {
-        reason: "learning".to_owned(),
+        reason: Some(Reason::Learning),
         upperbound: None,
         expected: None,
         ..judged(9, 0.0, 0.0, None)
@@ -112,7 +116,7 @@ fn what_held_it_back_is_said_with_how_much_more_was_needed() {
         (vec!["learning: a new installation gives no answer in its first days".to_owned()], None)
     );
     let few = Verdict {
-        reason: "too-few-posts".to_owned(),
+        reason: Some(Reason::TooFewPosts),
         detectable_rise: Some(26.0),
         ..judged(3, 0.4, 4.0, None)
     };
@@ -122,7 +126,7 @@ fn what_held_it_back_is_said_with_how_much_more_was_needed() {
     ];
     assert_eq!(holds(9, few), (said.map(str::to_owned).to_vec(), Some(2)));
     let short = Verdict {
-        reason: "baseline-too-short".to_owned(),
+        reason: Some(Reason::BaselineTooShort),
         upperbound: None,
         expected: None,
         ..judged(9, 0.0, 0.0, None)

@@ -11,7 +11,7 @@ use serde::Serialize;
 use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
 
 use super::{
-    ALERTS_MAX, Answer, Asked, OUTAGE, Overview, Room, WindowShown, name, region_code, seconds,
+    ALERTS_MAX, Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds,
     subscriptions,
 };
 use crate::access::Role;
@@ -246,12 +246,7 @@ pub(crate) async fn map(asked: Asked) -> Answer {
         place.high[at] = window.expected_high;
         place.bound[at] = window.upperbound;
         place.population[at] = Some(window.population);
-        place.answer[at] = Some(match window.alarm {
-            Some(true) => "alarm",
-            Some(false) => "calm",
-            None if window.reason == OUTAGE => "outage",
-            None => "none",
-        });
+        place.answer[at] = Some(window.answer);
     }
     let coverage = ends.iter().map(|end| {
         let inside =

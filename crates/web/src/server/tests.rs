@@ -110,7 +110,11 @@ fn filled() -> Vec<Record> {
             -4 => (None, "coverage"),
             _ => (Some(false), ""),
         };
-        let judged = Verdict { alarm, reason: reason.to_owned(), ..verdict("flu", "DE-BY") };
+        let judged = Verdict {
+            alarm,
+            reason: record::Reason::parse(reason).unwrap(),
+            ..verdict("flu", "DE-BY")
+        };
         rows.push(Record::Verdict(Verdict { window_end: MONDAY + (hour + 1) * HOUR, ..judged }));
     }
     let share = 0.97;

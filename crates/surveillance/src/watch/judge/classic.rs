@@ -47,7 +47,7 @@ pub(super) fn ground(at: &SeriesAt, judgement: &Judgement, baselines: &mut Basel
         pvalue: judgement.pvalue,
         baseline_from: baseline.first().map(|window| window.end - length),
         baseline_to: baseline.last().map(|window| window.end),
-        reason: judgement.reason.map_or(String::new(), |reason| reason.to_string()),
+        reason: judgement.reason,
         baseline,
         ..Grounds::default()
     }

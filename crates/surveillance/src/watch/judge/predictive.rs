@@ -345,7 +345,7 @@ impl WindowForecast {
         let mut grounds = self.ground(pooled, count);
         grounds.pvalue = Some(p);
         grounds.detectable_rise = Some(rise);
-        grounds.reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+        grounds.reason = judgement.reason;
         // Only what is raised is ever computed again.
         if judgement.alarm == Some(true) {
             grounds.baseline = self.past_windows();

@@ -61,7 +61,7 @@ pub(crate) struct Expected {
     pub(crate) upperbound: Option<f64>,
     pub(crate) pvalue: Option<f64>,
     pub(crate) alarm: Option<bool>,
-    pub(crate) reason: String,
+    pub(crate) reason: Option<Reason>,
     pub(crate) coverage: f64,
 }
 
@@ -444,7 +444,7 @@ impl Model {
         let judgement = judge_last(&method, &series);
         let coverage = self.coverage(from, end, known);
         let covered = coverage >= settings.detect.coverage;
-        let reason = judgement.reason.map_or(String::new(), |reason| reason.to_string());
+        let reason = judgement.reason;
         Expected {
             length,
             observed,
@@ -454,7 +454,7 @@ impl Model {
             upperbound: judgement.upperbound,
             pvalue: judgement.pvalue,
             alarm: judgement.alarm.filter(|_| covered),
-            reason: if covered { reason } else { "coverage".to_owned() },
+            reason: if covered { reason } else { Some(Reason::Coverage) },
             coverage,
         }
     }

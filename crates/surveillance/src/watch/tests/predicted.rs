@@ -51,7 +51,7 @@ fn ten_posts_after_a_quiet_fortnight_fire_early_and_can_be_computed_again() {
     // The fifth post is the first above the floors; the bound was passed before.
     assert_eq!(alert.fired_at, MONDAY + 14 * DAY + 12 * HOUR + 4 * MINUTE);
     let grounds = &alert.grounds;
-    assert!(!grounds.provisional && grounds.reason == "no-denominator", "{grounds:?}");
+    assert!(!grounds.provisional && grounds.reason == Some(Reason::NoDenominator), "{grounds:?}");
     let judged = crate::recompute(alert, &[]).unwrap();
     assert_eq!((judged.pvalue, judged.expected), (grounds.pvalue, Some(alert.expected)));
     assert_eq!(judged.upperbound, Some(alert.upperbound));
@@ -92,7 +92,7 @@ fn a_new_installation_learns_for_three_days_and_is_provisional_for_a_fortnight()
     for verdict in verdicts {
         let age = verdict.window_end - MONDAY;
         assert_eq!(verdict.provisional, age < 14 * DAY, "{verdict:?}");
-        assert_eq!(verdict.reason == "learning", age < 3 * DAY, "{verdict:?}");
+        assert_eq!(verdict.reason == Some(Reason::Learning), age < 3 * DAY, "{verdict:?}");
         assert!(age >= 3 * DAY || verdict.alarm.is_none());
     }
     let raised: Vec<(bool, Micros)> = last_alerts(&pipeline.out)
@@ -116,7 +116,7 @@ fn a_platform_that_grows_tenfold_raises_nothing() {
     }
     pipeline.end();
     assert_eq!(alerts(&pipeline.out), "");
-    let has_denominator = |record: &&Record| matches!(record, Record::Verdict(verdict) if verdict.window_end > MONDAY + 25 * DAY && verdict.reason != "no-denominator");
+    let has_denominator = |record: &&Record| matches!(record, Record::Verdict(verdict) if verdict.window_end > MONDAY + 25 * DAY && verdict.reason != Some(Reason::NoDenominator));
     assert!(pipeline.out.iter().filter(has_denominator).count() > 100);
 }
 
@@ -159,7 +159,7 @@ fn a_region_with_few_posts_grows_with_its_country() {
             .unwrap()
     };
     let small = last("DE-HB");
-    assert_eq!((small.observed, small.reason.as_str()), (20, ""), "{small:?}");
+    assert_eq!((small.observed, small.reason), (20, None), "{small:?}");
     assert!(small.expected.unwrap() > 8.0, "{small:?}");
 }
 
@@ -276,7 +276,7 @@ fn days_add_up_to_a_slow_rise_that_none_of_them_shows() {
     assert_eq!(finals(&told[0]), finals(&told[2]));
     let risen: Vec<Verdict> = finals(&told[0])
         .into_values()
-        .filter(|verdict| verdict.reason == "slow-rise" && verdict.region == "DE-BE")
+        .filter(|verdict| verdict.reason == Some(Reason::SlowRise) && verdict.region == "DE-BE")
         .collect();
     let first = risen.first().unwrap_or_else(|| panic!("{}", alerts(&told[0].out)));
     assert!((MONDAY + 28 * DAY..MONDAY + 40 * DAY).contains(&first.window_end), "{first:?}");
@@ -294,8 +294,9 @@ fn days_add_up_to_a_slow_rise_that_none_of_them_shows() {
         );
     }
     for pipeline in &told {
-        for alert in
-            last_alerts(&pipeline.out).iter().filter(|alert| alert.grounds.reason == "slow-rise")
+        for alert in last_alerts(&pipeline.out)
+            .iter()
+            .filter(|alert| alert.grounds.reason == Some(Reason::SlowRise))
         {
             let judged = crate::recompute(alert, &[]).unwrap();
             assert_eq!((judged.alarm, judged.upperbound), (Some(true), Some(alert.upperbound)));

@@ -263,11 +263,7 @@ fn day_of(day: i64, rows: &mut Vec<Record>) {
                     expected: judged.then_some(expected),
                     upperbound: judged.then_some(upperbound),
                     alarm: judged.then_some(f64::from(of_day) > upperbound * 1.5),
-                    reason: if judged {
-                        String::new()
-                    } else {
-                        "too few windows in the baseline".to_owned()
-                    },
+                    reason: (!judged).then_some(record::Reason::BaselineTooShort),
                     version,
                     ..verdict(topic, region)
                 }));
