@@ -34,7 +34,7 @@ pub mod space;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use distribution::t_quantile_upper;
+pub use distribution::t_quantile_upper;
 pub use parameters::ParamError;
 
 use bayes::Bayes;

@@ -17,8 +17,6 @@ pub use watch::{Mode, Watch, WatchError};
 
 pub mod detectors;
 
-pub mod evaluation;
-
 pub mod emerging;
 
 mod recompute;
@@ -27,4 +25,6 @@ pub use recompute::{RecomputeError, recompute};
 pub mod publish;
 
 #[cfg(test)]
-mod naive;
+mod tests;
+#[cfg(test)]
+use tests::naive;
