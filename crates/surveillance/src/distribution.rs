@@ -66,7 +66,7 @@ pub(crate) fn t_upper(x: f64, df: f64) -> f64 {
 }
 
 /// The t quantile at 1 − `upper`: the x with P(T > x) = `upper`.
-pub(crate) fn t_quantile_upper(upper: f64, df: f64) -> f64 {
+pub fn t_quantile_upper(upper: f64, df: f64) -> f64 {
     if upper.is_nan() || !(0.0..=1.0).contains(&upper) || df.is_nan() || df <= 0.0 {
         return f64::NAN;
     }

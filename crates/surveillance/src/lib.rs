@@ -16,12 +16,11 @@ pub mod watch;
 pub use watch::{Mode, Watch, WatchError};
 
 mod distribution;
+pub use distribution::t_quantile_upper;
 
 pub mod forecast;
 
 pub mod detectors;
-
-pub mod evaluation;
 
 pub mod emerging;
 
@@ -31,4 +30,6 @@ pub use recompute::{RecomputeError, recompute};
 pub mod publish;
 
 #[cfg(test)]
-mod naive;
+mod tests;
+#[cfg(test)]
+use tests::naive;

@@ -1,18 +1,18 @@
-//! Early alerts: how many that fire before a window is over are withdrawn at its close.
+//! Table of early alerts: how many that fire before a window's end are withdrawn at its close.
 
 use std::fmt::Write as _;
 
 use simulation::Random;
 use simulation::panels::{self, Generator, PanelSpec, Rise};
-use surveillance::evaluation::Share;
 
-use super::{HOURS, Size, WARM_UP, operating_p, panel_of};
+use crate::panel::{Panel, Share};
+use crate::{HOURS, Size, WARM_UP, operating_p};
 
 /// Share of the posts that are deleted, after three hours on average.
 const DELETED: f64 = 0.03;
 const DELETED_AFTER: f64 = 3.0;
 
-pub(super) fn table(size: &Size, seed: u64) -> String {
+pub(crate) fn table(size: &Size, seed: u64) -> String {
     let mut random = Random::stream(seed, 7_000);
     let mut shares = [Share::default(); 3];
     for (_, generator) in Generator::ALL.into_iter().filter(|(name, _)| *name != "dead-feed") {
@@ -29,7 +29,7 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
                     outbreak: Some((Rise::Spike, onset)),
                 };
                 let drawn = panels::panel(&spec, seed + 60_000 + nth);
-                let panel = panel_of(&drawn);
+                let panel = Panel::from(&drawn);
                 for (share, deleted) in shares.iter_mut().zip([0.0, DELETED, 3.0 * DELETED]) {
                     // The first window that fires; what follows belongs to the same alert.
                     let first = (onset + 1..onset + 2 * HOURS).find_map(|end| {

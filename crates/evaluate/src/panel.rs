@@ -1,16 +1,16 @@
-//! Evaluation: how detectors do on series of which it is known what happened.
+//! A panel: one topic in several regions by the hour, and its judgements ("looks") by a detector.
 //!
-//! A *panel* is one topic in several regions by the hour; a *look* is one judgement of a 24-hour
-//! window. Looks of calm panels give
-//! false episodes and calibration, looks of panels with an outbreak the probability of detection
-//! and the delay. Every method is
-//! compared at a threshold of its own score that gives the same number of false episodes a year.
-//! Pure: panels come in, numbers go out; where panels come from is the caller's affair.
+//! Used by every table. Looks of outbreak-free panels give false episodes and calibration; looks
+//! of panels with an outbreak give the probability of detection and the delay. Each method is
+//! compared at the threshold of its own score with the same number of false episodes a year.
+//! Pure; doesn't simulate.
 
-use crate::detectors::{Method, judge_last};
-use crate::forecast::pool::{Topic, Window};
-use crate::forecast::slow::Day;
-use crate::forecast::{Forecast, forecast};
+use simulation::panels;
+use surveillance::detectors::{Method, judge_last};
+use surveillance::forecast::pool::{Topic, Window};
+use surveillance::forecast::slow::Day;
+use surveillance::forecast::{Forecast, forecast};
+use surveillance::t_quantile_upper;
 
 const DAY: usize = 24;
 /// The last hour of an open window is taken to bring this many times the posts of the fullest one.
@@ -27,17 +27,17 @@ const COVERAGE: f64 = 0.8;
 
 /// One topic in several regions by the hour; the first hour is that of a Monday 00:00.
 #[derive(Clone, Debug, Default)]
-pub struct Panel {
-    pub regions: Vec<Track>,
+pub(crate) struct Panel {
+    pub(crate) regions: Vec<Track>,
     /// Of each hour the share covered when it had just passed; empty: all of it.
-    pub covered: Vec<f64>,
+    pub(crate) covered: Vec<f64>,
     /// The hour by which each has been replayed.
-    pub replayed: Vec<usize>,
+    pub(crate) replayed: Vec<usize>,
 }
 
 /// One region: sums of hours up to each hour, so that windows are differences.
 #[derive(Clone, Debug, Default)]
-pub struct Track {
+pub(crate) struct Track {
     counts: Vec<f64>,
     seen: Vec<f64>,
     totals: Vec<f64>,
@@ -47,7 +47,7 @@ pub struct Track {
 impl Track {
     /// Counts of hours, in the end and as seen at once, and of all posts likewise; all of one
     /// length.
-    pub fn new(counts: &[u32], seen: &[u32], totals: &[u32], totals_seen: &[u32]) -> Track {
+    pub(crate) fn new(counts: &[u32], seen: &[u32], totals: &[u32], totals_seen: &[u32]) -> Track {
         let sums = |counts: &[u32]| {
             let running = counts.iter().scan(0.0, |sum, count| {
                 *sum += f64::from(*count);
@@ -63,39 +63,54 @@ impl Track {
         }
     }
 
-    pub fn hours(&self) -> usize {
+    pub(crate) fn hours(&self) -> usize {
         self.counts.len().saturating_sub(1)
+    }
+}
+
+impl From<&panels::Panel> for Panel {
+    fn from(drawn: &panels::Panel) -> Panel {
+        let tracks = drawn.regions.iter();
+        Panel {
+            regions: tracks
+                .map(|track| {
+                    Track::new(&track.counts, &track.seen, &track.totals, &track.totals_seen)
+                })
+                .collect(),
+            covered: drawn.covered.clone(),
+            replayed: drawn.replayed.clone(),
+        }
     }
 }
 
 /// One judgement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Look {
+pub(crate) struct Look {
     /// The hour at which the window ends.
-    pub end: usize,
+    pub(crate) end: usize,
     /// How surprising, in the method's own unit; none where there is no answer.
-    pub score: Option<f64>,
+    pub(crate) score: Option<f64>,
 }
 
 /// A window that fired before it was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Early {
+pub(crate) struct Early {
     /// In alarm at its close too.
-    pub confirmed: bool,
+    pub(crate) confirmed: bool,
     /// Its last hour brought no more posts than was forecast.
-    pub held: bool,
+    pub(crate) held: bool,
 }
 
 /// The windows of a panel that are judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
-    pub from: usize,
-    pub to: usize,
-    pub every: usize,
+pub(crate) struct Schedule {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) every: usize,
 }
 
 impl Panel {
-    pub fn hours(&self) -> usize {
+    pub(crate) fn hours(&self) -> usize {
         self.regions.first().map_or(0, Track::hours)
     }
 
@@ -166,7 +181,7 @@ impl Panel {
 
     /// What the default makes of a window of each of the first `regions`, knowing what all of them
     /// know together.
-    pub fn forecasts(&self, end: usize, regions: usize) -> Vec<Forecast> {
+    pub(crate) fn forecasts(&self, end: usize, regions: usize) -> Vec<Forecast> {
         let (pasts, topic) = self.topic(end);
         let judged = |(region, past): (usize, &Vec<Window>)| {
             self.forecast(&topic, past, region, end, self.now(region, end).1)
@@ -197,7 +212,13 @@ impl Panel {
     ///
     /// `posts` are the accounts on the topic: hours since the window's beginning at which each
     /// comes, and is deleted (infinite: never).
-    pub fn early(&self, region: usize, end: usize, p: f64, posts: &[(f64, f64)]) -> Option<Early> {
+    pub(crate) fn early(
+        &self,
+        region: usize,
+        end: usize,
+        p: f64,
+        posts: &[(f64, f64)],
+    ) -> Option<Early> {
         let (pasts, topic) = self.topic(end);
         let totals = &self.regions[region].totals;
         let hour = |hour: usize| totals[hour + 1] - totals[hour];
@@ -232,7 +253,7 @@ impl Panel {
     }
 
     /// Looks of the default, for each of the first `regions`: −ln p.
-    pub fn looks(&self, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
+    pub(crate) fn looks(&self, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
         let mut looks = vec![Vec::new(); regions.min(self.regions.len())];
         for end in schedule.ends() {
             if self.coverage(end) < COVERAGE {
@@ -252,7 +273,7 @@ impl Panel {
     }
 
     /// Each region's days, for charts of slow rises; none where too little of one was covered.
-    pub fn days(&self, from: usize, to: usize) -> Vec<Vec<Option<Day>>> {
+    pub(crate) fn days(&self, from: usize, to: usize) -> Vec<Vec<Option<Day>>> {
         let mut days = vec![Vec::new(); self.regions.len()];
         for end in (Schedule { from, to, every: DAY }).ends() {
             let forecasts = if self.coverage(end) < COVERAGE {
@@ -274,7 +295,7 @@ impl Panel {
 
     /// p of each of the first `regions` and each window, made uniform by a number on [0, 1) for
     /// each.
-    pub fn randomised(
+    pub(crate) fn randomised(
         &self,
         schedule: Schedule,
         regions: usize,
@@ -291,7 +312,12 @@ impl Panel {
 
     /// Looks of a classic: how far above its expectation, in units of the distance from there to
     /// its bound; or its statistic.
-    pub fn looks_of(&self, method: &Method, schedule: Schedule, regions: usize) -> Vec<Vec<Look>> {
+    pub(crate) fn looks_of(
+        &self,
+        method: &Method,
+        schedule: Schedule,
+        regions: usize,
+    ) -> Vec<Vec<Look>> {
         let judged = |region: usize, end: usize| {
             if self.coverage(end) < COVERAGE {
                 return Look { end, score: None };
@@ -327,24 +353,24 @@ impl Panel {
 
 impl Schedule {
     /// Ends of the windows.
-    pub fn ends(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(crate) fn ends(&self) -> impl Iterator<Item = usize> + use<> {
         (self.from..self.to).step_by(self.every)
     }
 
     /// In years of a series.
-    pub fn years(&self) -> f64 {
+    pub(crate) fn years(&self) -> f64 {
         (self.to - self.from) as f64 / (DAY as f64 * 365.25)
     }
 }
 
 /// How many episodes there are at a score.
-pub fn episodes(looks: &[Look], threshold: f64) -> usize {
+pub(crate) fn episodes(looks: &[Look], threshold: f64) -> usize {
     first_alarms(looks, threshold).count()
 }
 
 /// The first alarm of each episode: alarms at or above a score, joined while no more than a day
 /// lies between them.
-pub fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Look> {
+pub(crate) fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Look> {
     let mut last: Option<usize> = None;
     looks.iter().filter(move |look| {
         if look.score.is_none_or(|score| score < threshold) {
@@ -357,7 +383,7 @@ pub fn first_alarms(looks: &[Look], threshold: f64) -> impl Iterator<Item = &Loo
 }
 
 /// The least score at which calm series together give at most `most` false episodes.
-pub fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
+pub(crate) fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
     let mut scores: Vec<f64> = calm
         .iter()
         .flatten()
@@ -372,7 +398,7 @@ pub fn threshold(calm: &[Vec<Look>], most: usize) -> f64 {
 }
 
 /// The first alarm within so many hours of an onset.
-pub fn caught(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Option<Look> {
+pub(crate) fn caught(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Option<Look> {
     let after = |look: &&Look| look.end > onset && look.end <= onset + within;
     looks
         .iter()
@@ -383,18 +409,18 @@ pub fn caught(looks: &[Look], threshold: f64, onset: usize, within: usize) -> Op
 
 /// So many of so many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    pub hits: u64,
-    pub of: u64,
+pub(crate) struct Share {
+    pub(crate) hits: u64,
+    pub(crate) of: u64,
 }
 
 impl Share {
-    pub fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         self.hits as f64 / (self.of as f64).max(1.0)
     }
 
     /// Wilson's 95 % interval (1927).
-    pub fn interval(self) -> (f64, f64) {
+    pub(crate) fn interval(self) -> (f64, f64) {
         let (n, p, z) = ((self.of as f64).max(1.0), self.value(), 1.959_963_984_540_054);
         let centre = p + z * z / (2.0 * n);
         let spread = z * libm::sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
@@ -404,7 +430,7 @@ impl Share {
         )
     }
 
-    pub fn add(&mut self, hit: bool) {
+    pub(crate) fn add(&mut self, hit: bool) {
         self.hits += u64::from(hit);
         self.of += 1;
     }
@@ -412,14 +438,14 @@ impl Share {
 
 /// A mean with its 95 % interval, from numbers that are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mean {
-    pub value: f64,
+pub(crate) struct Mean {
+    pub(crate) value: f64,
     /// Half of the interval's width; 0 where there is but one number.
-    pub give_or_take: f64,
+    pub(crate) give_or_take: f64,
 }
 
 impl Mean {
-    pub fn of(numbers: &[f64]) -> Mean {
+    pub(crate) fn of(numbers: &[f64]) -> Mean {
         let n = numbers.len() as f64;
         let value = numbers.iter().sum::<f64>() / n.max(1.0);
         let squares: f64 = numbers.iter().map(|number| (number - value) * (number - value)).sum();
@@ -430,7 +456,7 @@ impl Mean {
 
 /// Student's two-sided 95 % quantile for the mean of so many numbers.
 fn student(numbers: usize) -> f64 {
-    crate::distribution::t_quantile_upper(0.025, numbers.saturating_sub(1).max(1) as f64)
+    t_quantile_upper(0.025, numbers.saturating_sub(1).max(1) as f64)
 }
 
 #[cfg(test)]

@@ -1,38 +1,37 @@
-//! Years in which nothing happens: what an installation would be told all the same, and the table
-//! of the operating threshold.
+//! Outbreak-free panels: false episodes of a year, and the tables of detector thresholds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use simulation::panels::{self, Generator, PanelSpec};
-use surveillance::evaluation::{Panel, Schedule, episodes, first_alarms};
 use surveillance::forecast::slow;
 
-use super::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
+use crate::panel::{Panel, Schedule, episodes, first_alarms};
+use crate::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, draw_panel, operating_p, progress_bar};
 
 const REGIONS: usize = 25;
-/// What the tables of thresholds are drawn from.
+/// Generators of the tables of thresholds.
 const IN_CONTROL: [Generator; 3] = [
     Generator::Poisson,
     Generator::NegativeBinomial { size: 10.0 },
     Generator::NegativeBinomial { size: 2.0 },
 ];
-/// Charts are looked at once a day, so that many times as many topics cost no more.
-const SLOW_TIMES: u64 = 12;
+/// Charts are judged once a day, so this many times more topics cost no more.
+const SLOW_RISE_TOPICS: u64 = 12;
 
-/// False episodes of an installation in which nothing happens.
-pub(super) struct NullYear {
+/// False episodes of an installation without outbreaks.
+pub(crate) struct NullYear {
     /// The hour since the first judged one, and p, of the first alarm of each, in order.
-    pub(super) episodes: Vec<(usize, f64)>,
+    pub(crate) episodes: Vec<(usize, f64)>,
     /// Hours judged.
-    pub(super) hours: usize,
+    pub(crate) hours: usize,
     topics: u64,
     /// Of each generator its topics and their episodes.
     generators: BTreeMap<&'static str, (u64, usize)>,
 }
 
 /// Generators in turn, a topic of each, judged hourly.
-pub(super) fn null_year(size: &Size, seed: u64) -> NullYear {
+pub(crate) fn null_year(size: &Size, seed: u64) -> NullYear {
     let p = operating_p();
     let generators: Vec<_> =
         Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events()).collect();
@@ -42,11 +41,11 @@ pub(super) fn null_year(size: &Size, seed: u64) -> NullYear {
         topics: size.topics,
         generators: BTreeMap::new(),
     };
-    let steps = bar(size.topics);
+    let steps = progress_bar(size.topics);
     for (topic, &(name, generator)) in (0..size.topics).zip(generators.iter().cycle()) {
         let seed = seed + 20_000 + topic;
         let means = panels::spread_of_means(REGIONS, seed);
-        let panel = drawn(
+        let panel = draw_panel(
             &PanelSpec {
                 days: size.days + WARM_UP,
                 generator,
@@ -78,12 +77,12 @@ impl NullYear {
         self.hours as f64 / (7 * HOURS) as f64
     }
 
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let series = self.topics * REGIONS as u64;
-        let told_of = SERIES as f64 / series as f64;
-        let a_week = self.episodes.len() as f64 / self.weeks() * told_of;
-        // Episodes come in clumps less than they come alone: Poisson's interval.
-        let spread = 1.96 * (self.episodes.len() as f64).sqrt() / self.weeks() * told_of;
+        let scale = SERIES as f64 / series as f64;
+        let a_week = self.episodes.len() as f64 / self.weeks() * scale;
+        // Episodes are close to independent: Poisson's interval.
+        let spread = 1.96 * (self.episodes.len() as f64).sqrt() / self.weeks() * scale;
         let mut text = format!(
             "## A year in which nothing happens\n\n{REGIONS} regions × {} topics, means of 0.05 to \
                 200 a day, judged hourly at p ≤ {:.2e} for \
@@ -107,7 +106,7 @@ impl NullYear {
 }
 
 /// Rows of `forecast/operating/table.in`.
-pub(super) fn operating_table(size: &Size, seed: u64) -> String {
+pub fn operating_table(size: &Size, seed: u64) -> String {
     let levels: Vec<f64> = (0..13).map(|nth| 10f64.powf(-2.0 - 0.25 * f64::from(nth))).collect();
     let mut found = vec![0usize; levels.len()];
     let mut years = 0.0;
@@ -153,11 +152,11 @@ pub(super) fn operating_table(size: &Size, seed: u64) -> String {
 }
 
 /// Rows of `forecast/slow/table.in`.
-pub(super) fn slow_table(size: &Size, seed: u64) -> String {
+pub fn slow_rises_table(size: &Size, seed: u64) -> String {
     let limits: Vec<f64> = (2..=18).map(|half| f64::from(half) / 2.0).collect();
     let mut found = vec![0usize; limits.len()];
     let mut years = 0.0;
-    for_each_in_control(size, SLOW_TIMES * size.operating, seed + 40_000, |panel| {
+    for_each_in_control(size, SLOW_RISE_TOPICS * size.operating, seed + 40_000, |panel| {
         for days in panel.days(WARM_UP * HOURS, panel.hours()) {
             for (found, limit) in found.iter_mut().zip(&limits) {
                 *found += slow::episodes(&days, *limit);
@@ -175,14 +174,14 @@ pub(super) fn slow_table(size: &Size, seed: u64) -> String {
     text + "]\n"
 }
 
-/// Draws the panels that tables of thresholds are read from: so many topics of each generator.
+/// Draws the panels of the tables of thresholds: `topics` of each generator.
 fn for_each_in_control(size: &Size, topics: u64, first_seed: u64, mut look: impl FnMut(&Panel)) {
-    let steps = bar(IN_CONTROL.len() as u64 * topics);
+    let steps = progress_bar(IN_CONTROL.len() as u64 * topics);
     for generator in IN_CONTROL {
         for seed in first_seed..first_seed + topics {
             let means = panels::spread_of_means(REGIONS, seed);
             let days = size.days + WARM_UP;
-            look(&drawn(
+            look(&draw_panel(
                 &PanelSpec { days, generator, means, growth_per_week: 0.0, outbreak: None },
                 seed,
             ));

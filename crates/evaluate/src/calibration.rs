@@ -1,30 +1,32 @@
-//! Whether p means what it says: on series of any kind, and on cells that were never seen before.
+//! Tables of calibration: whether p has its nominal frequency, on series and on first-seen cells.
 
 use std::fmt::Write as _;
 
 use simulation::Random;
 use simulation::panels::{self, Generator, PanelSpec};
-use surveillance::evaluation::{Mean, Panel, Schedule, Share};
 use surveillance::forecast::forecast;
 use surveillance::forecast::pool::{Topic, Window};
 
-use super::{DEFAULT, HOURS, PER_WEEK, SERIES, Size, WARM_UP, bar, drawn, operating_p};
+use crate::panel::{Mean, Panel, Schedule, Share};
+use crate::{
+    DEFAULT, HOURS, PER_WEEK, SERIES, Size, WARM_UP, draw_panel, operating_p, progress_bar,
+};
 
-/// Regions that have the mean of a line; as many others have any.
+/// Regions with the mean of a line; as many others have random means.
 const REGIONS: usize = 12;
-/// Where the law is known, a window of each series is looked at so often: those between say nearly
-/// the same.
+/// Days between judged windows where the distribution is known: neighbouring ones are nearly equal.
 const DAYS_APART: usize = 5;
 
-/// How often the default's randomised p is at or below what it says, as a multiple of that.
+const HEAD: &str = "| generator | mean a day | growth | series-years | 1 % | 0.1 % | operating \
+    |\n|---|---|---|---|---|---|---|\n";
+
+/// How often the default's randomised p is at or below a nominal one, as a multiple of that.
 ///
-/// Where the law of a day's count is known, this probability is computed for each window's forecast
-/// instead of drawn; the mean over
-/// panels is then sharp after few of them. Elsewhere every day's count is one trial. The spread
-/// between panels gives the intervals:
-/// windows of one series have most of their baselines in common, and series of one panel what they
-/// are judged by together.
-pub(super) fn table(size: &Size, seed: u64) -> String {
+/// Where the distribution of a day's count is known, this probability is computed for each
+/// window's forecast instead of drawn; the mean over panels is then precise after few of them.
+/// Elsewhere every day's count is one trial. The spread between panels gives the intervals:
+/// windows of one series share most of their baselines, and series of one panel share the topic.
+pub(crate) fn table(size: &Size, seed: u64) -> String {
     let operating = operating_p();
     let nominal = [0.01, 0.001, operating];
     let mut text = format!(
@@ -36,60 +38,20 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
          of the line, the others any from 0.05 \
          to 200.\n\n"
     );
-    let mut random = Random::stream(seed, 4_000);
-    let calm = || Generator::ALL.into_iter().filter(|(_, generator)| !generator.has_events());
-    let modelled: Vec<_> = calm().filter(|(_, generator)| generator.is_modelled()).collect();
-    let others: Vec<_> = calm().filter(|(_, generator)| !generator.is_modelled()).collect();
-    let steps = bar(((2 * modelled.len() + others.len()) * size.means.len()) as u64);
-    let spec_of = |generator: Generator, mean: f64, growth: f64, seed: u64| {
-        let mut means = vec![mean; REGIONS];
-        means.extend(panels::spread_of_means(REGIONS, seed));
-        PanelSpec {
-            days: size.days + WARM_UP,
-            generator,
-            means,
-            growth_per_week: growth,
-            outbreak: None,
-        }
-    };
-    let schedule = |panel: &Panel, days: usize| Schedule {
-        from: WARM_UP * HOURS,
-        to: panel.hours(),
-        every: days * HOURS,
-    };
-    let series_years = |panels: usize| (panels * REGIONS * size.days) as f64 / 365.25;
-    let head = "| generator | mean a day | growth | series-years | 1 % | 0.1 % | operating \
-        |\n|---|---|---|---|---|---|---|\n";
-    let _ = write!(text, "What it models. Required: 0.8 to 1.2.\n\n{head}");
+    let (modelled, others): (Vec<_>, Vec<_>) = Generator::ALL
+        .into_iter()
+        .filter(|(_, generator)| !generator.has_events())
+        .partition(|(_, generator)| generator.is_modelled());
+    let steps = progress_bar(((2 * modelled.len() + others.len()) * size.means.len()) as u64);
+    let _ = write!(text, "What it models. Required: 0.8 to 1.2.\n\n{HEAD}");
     for (name, generator) in modelled {
         for growth in [0.0, 0.03] {
             for &mean in size.means {
-                let mut line = [vec![], vec![], vec![]];
-                for year in 0..size.calibration[0] {
-                    let seed = seed + 10_000 + year;
-                    let spec = spec_of(generator, mean, growth, seed);
-                    let panel = drawn(&spec, seed);
-                    let (mut sums, mut windows) = ([0.0; 3], 0.0);
-                    for end in schedule(&panel, DAYS_APART).ends() {
-                        let Some((mean, size)) = panels::law(&spec, 0, end / HOURS - 1) else {
-                            continue;
-                        };
-                        for forecast in panel.forecasts(end, REGIONS) {
-                            for (sum, nominal) in sums.iter_mut().zip(nominal) {
-                                *sum += forecast.exceeded(nominal, mean, size) / nominal;
-                            }
-                            windows += 1.0;
-                        }
-                    }
-                    for (numbers, sum) in line.iter_mut().zip(sums) {
-                        numbers.push(sum / windows);
-                    }
-                }
-                let years = series_years(line[0].len());
-                let [one, tenth, operating] = line.map(|numbers| {
-                    let Mean { value, give_or_take } = Mean::of(&numbers);
-                    format!("{value:.2} ± {give_or_take:.2}")
-                });
+                let years = series_years(size, size.calibration[0] as usize);
+                let [one, tenth, operating] = multiples(
+                    size, seed, generator, mean, growth, nominal,
+                )
+                .map(|Mean { value, give_or_take }| format!("{value:.2} ± {give_or_take:.2}"));
                 let _ = writeln!(
                     text,
                     "| {name} | {mean} | {growth} | {years:.0} | {one} | {tenth} | {operating} |"
@@ -98,26 +60,16 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
             }
         }
     }
-    let _ = write!(text, "\nWhat it doesn't model. Required: 2 at most.\n\n{head}");
+    let _ = write!(text, "\nWhat it doesn't model. Required: 2 at most.\n\n{HEAD}");
+    let mut random = Random::stream(seed, 4_000);
     for (name, generator) in others {
         let mut all = Vec::new();
         for &mean in size.means {
-            let mut line = Vec::new();
-            for year in 0..size.calibration[1] {
-                let seed = seed + 10_000 + year;
-                let panel = drawn(&spec_of(generator, mean, 0.0, seed), seed);
-                let mut shares = [Share::default(); 3];
-                for value in panel.randomised(schedule(&panel, 1), REGIONS, || random.unit()) {
-                    for (share, nominal) in shares.iter_mut().zip(nominal) {
-                        share.add(value <= nominal);
-                    }
-                }
-                line.push(shares);
-            }
+            let line = shares(size, seed, generator, mean, nominal, &mut random);
             let _ = writeln!(
                 text,
                 "| {name} | {mean} | 0 | {:.0} | {} |",
-                series_years(line.len()),
+                series_years(size, line.len()),
                 trials(&line, nominal)
             );
             all.extend(line);
@@ -126,7 +78,7 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
         let _ = writeln!(
             text,
             "| {name} | all | 0 | {:.0} | {} |",
-            series_years(all.len()),
+            series_years(size, all.len()),
             trials(&all, nominal)
         );
     }
@@ -134,9 +86,84 @@ pub(super) fn table(size: &Size, seed: u64) -> String {
     text + "\n"
 }
 
-/// Shares of trials, panel by panel, as multiples of what is nominal. The interval is Wilson's for
-/// as many trials as would make panels
-/// differ as much as they do.
+fn panel_spec(size: &Size, generator: Generator, mean: f64, growth: f64, seed: u64) -> PanelSpec {
+    let mut means = vec![mean; REGIONS];
+    means.extend(panels::spread_of_means(REGIONS, seed));
+    PanelSpec {
+        days: size.days + WARM_UP,
+        generator,
+        means,
+        growth_per_week: growth,
+        outbreak: None,
+    }
+}
+
+fn schedule(panel: &Panel, days: usize) -> Schedule {
+    Schedule { from: WARM_UP * HOURS, to: panel.hours(), every: days * HOURS }
+}
+
+fn series_years(size: &Size, panels: usize) -> f64 {
+    (panels * REGIONS * size.days) as f64 / 365.25
+}
+
+/// Of each nominal p the computed multiple, over the panel-years of one line.
+fn multiples(
+    size: &Size,
+    seed: u64,
+    generator: Generator,
+    mean: f64,
+    growth: f64,
+    nominal: [f64; 3],
+) -> [Mean; 3] {
+    let mut line = [vec![], vec![], vec![]];
+    for year in 0..size.calibration[0] {
+        let seed = seed + 10_000 + year;
+        let spec = panel_spec(size, generator, mean, growth, seed);
+        let panel = draw_panel(&spec, seed);
+        let (mut sums, mut windows) = ([0.0; 3], 0.0);
+        for end in schedule(&panel, DAYS_APART).ends() {
+            let Some((mean, size)) = panels::law(&spec, 0, end / HOURS - 1) else {
+                continue;
+            };
+            for forecast in panel.forecasts(end, REGIONS) {
+                for (sum, nominal) in sums.iter_mut().zip(nominal) {
+                    *sum += forecast.exceeded(nominal, mean, size) / nominal;
+                }
+                windows += 1.0;
+            }
+        }
+        for (numbers, sum) in line.iter_mut().zip(sums) {
+            numbers.push(sum / windows);
+        }
+    }
+    line.map(|numbers| Mean::of(&numbers))
+}
+
+/// Of each panel-year of one line the shares of randomised p at or below each nominal one.
+fn shares(
+    size: &Size,
+    seed: u64,
+    generator: Generator,
+    mean: f64,
+    nominal: [f64; 3],
+    random: &mut Random,
+) -> Vec<[Share; 3]> {
+    let of_year = |year: u64| {
+        let seed = seed + 10_000 + year;
+        let panel = draw_panel(&panel_spec(size, generator, mean, 0.0, seed), seed);
+        let mut shares = [Share::default(); 3];
+        for value in panel.randomised(schedule(&panel, 1), REGIONS, || random.unit()) {
+            for (share, nominal) in shares.iter_mut().zip(nominal) {
+                share.add(value <= nominal);
+            }
+        }
+        shares
+    };
+    (0..size.calibration[1]).map(of_year).collect()
+}
+
+/// Shares of trials as multiples of the nominal share. The interval is Wilson's, for the number of
+/// trials that explains the variance between panels.
 fn trials(panels: &[[Share; 3]], nominal: [f64; 3]) -> String {
     let of_level = |(nth, nominal): (usize, f64)| {
         let sum = |of: fn(&Share) -> u64| panels.iter().map(|shares| of(&shares[nth])).sum::<u64>();
@@ -152,11 +179,11 @@ fn trials(panels: &[[Share; 3]], nominal: [f64; 3]) -> String {
     nominal.into_iter().enumerate().map(of_level).collect::<Vec<_>>().join(" | ")
 }
 
-/// Of how many days without their outbreak first-seen cells may be in alarm.
+/// Largest share of outbreak-free days on which first-seen cells may be in alarm.
 const FALSE_MOST: f64 = 0.005;
 
-/// Five accounts over nothing, in a cell of which nothing but a few days is known.
-pub(super) fn first_seen(size: &Size, seed: u64) -> String {
+/// Five accounts in a cell with a history of a few empty days.
+pub(crate) fn first_seen(size: &Size, seed: u64) -> String {
     let mut text = format!(
         "## A cell seen for the first time\n\nTrue means drawn from the prior; after so many days \
             without anything five accounts come on \
@@ -185,8 +212,7 @@ pub(super) fn first_seen(size: &Size, seed: u64) -> String {
         let forecast = forecast(&prepared.past, &prepared.prior);
         let mut calm: Vec<f64> = Vec::new();
         while (calm.len() as u64) < size.first_seen {
-            // The prior's beta prime law as a ratio of gammas; only cells whose days were empty are
-            // such cells.
+            // The prior, beta prime, as a ratio of gammas; only cells with empty days count.
             let mean = 0.3 * simulation::gamma(&mut random, 0.5)
                 / simulation::gamma(&mut random, 0.5).max(1e-12);
             if random.unit() <= (-mean * days as f64).exp() {

@@ -1,17 +1,6 @@
-use super::*;
-use simulation::panels::{self, Generator, PanelSpec, Rise};
+use simulation::panels::{Generator, PanelSpec, Rise};
 
-fn drawn(spec: &PanelSpec, seed: u64) -> Panel {
-    let drawn = panels::panel(spec, seed);
-    let track = |track: &panels::Track| {
-        Track::new(&track.counts, &track.seen, &track.totals, &track.totals_seen)
-    };
-    Panel {
-        regions: drawn.regions.iter().map(track).collect(),
-        covered: drawn.covered,
-        replayed: drawn.replayed,
-    }
-}
+use super::*;
 
 /// Accounts of a window at random instants of their hours, deleted with a probability after some
 /// hours.
@@ -56,7 +45,7 @@ fn fired_and_withdrawn(deleted: f64) -> (u32, u32) {
                 growth_per_week: 0.0,
                 outbreak: Some((Rise::Spike, onset)),
             };
-            let panel = drawn(&spec, nth as u64);
+            let panel = Panel::from(&panels::panel(&spec, nth as u64));
             for end in (onset + 1..onset + 2 * DAY).step_by(2) {
                 let Some(early) =
                     panel.early(0, end, 1e-3, &posts(&panel, end, deleted, &mut random))
@@ -76,14 +65,13 @@ fn fired_and_withdrawn(deleted: f64) -> (u32, u32) {
 }
 
 #[test]
-fn what_fires_early_is_confirmed_at_its_close_while_the_forecast_of_posts_holds_and_nothing_is_deleted()
- {
+fn early_alerts_are_confirmed_while_the_forecast_holds() {
     let (fired, withdrawn) = fired_and_withdrawn(0.0);
     assert!(fired > 80 && withdrawn * 100 <= fired, "{withdrawn} of {fired}");
 }
 
 #[test]
-fn with_deletes_one_in_a_hundred_is_withdrawn_at_most() {
+fn at_most_one_early_alert_in_100_is_withdrawn_with_deletes() {
     let (fired, withdrawn) = fired_and_withdrawn(0.03);
     assert!(fired > 80 && withdrawn * 100 <= fired, "{withdrawn} of {fired}");
 }

@@ -1,0 +1,3 @@
+//! Test models shared by the modules.
+
+pub(crate) mod naive;
