@@ -14,7 +14,7 @@ mod calendar;
 pub use calendar::{Date, Days, MonthDay};
 
 mod topics;
-pub use topics::{Crisis, Entry, Problem, Topic, TopicFile, VoiceRules, parse};
+pub use topics::{Crisis, Entry, Topic, TopicFile, VoiceRules, parse};
 
 mod defaults;
 pub use defaults::{default_files, templates};

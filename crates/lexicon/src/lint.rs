@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use record::diagnostic::Diagnostic;
 use record::kind::Kind;
 use record::text::fold;
 
 use crate::calendar::Date;
 use crate::characters::is_unspaced;
 use crate::segment::Tokens;
-use crate::topics::{ANY, Entry, Problem, Topic};
+use crate::topics::{ANY, Entry, Topic};
 
 /// The languages that what is judged must have tags in, and those that the rest must have tags or
 /// phrases in.
@@ -23,7 +24,7 @@ pub const LANGUAGES_OF_TALK: [&str; 6] = ["en", "es", "fr", "de", "it", "pt"];
 const NEAR_CHARACTERS_MIN: usize = 7;
 
 /// Everything that an editor should look at, by file and line.
-pub fn lint(topics: &[Topic]) -> Vec<Problem> {
+pub fn lint(topics: &[Topic]) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let keys = keys_of(topics);
     for topic in topics {
@@ -34,13 +35,13 @@ pub fn lint(topics: &[Topic]) -> Vec<Problem> {
     }
     check_shared(&keys, &mut problems);
     check_near(&keys, &mut problems);
-    problems.sort_by(|a, b| (&a.file, a.line, &a.message).cmp(&(&b.file, b.line, &b.message)));
+    problems.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
     problems.dedup();
     problems
 }
 
 /// The topics whose review was due before `today`, and crises that have ended before it.
-pub fn overdue(topics: &[Topic], today: Date) -> Vec<Problem> {
+pub fn overdue(topics: &[Topic], today: Date) -> Vec<Diagnostic> {
     let due = topics.iter().filter_map(|topic| {
         topic.review.filter(|&review| review < today).map(|review| (topic, review))
     });
@@ -86,7 +87,7 @@ fn keys_of(topics: &[Topic]) -> Keys<'_> {
 }
 
 /// Spellings of one key in one list: folding makes them one already.
-fn check_repeated(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_repeated(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     let lists = [
         ("tag", &topic.tags),
         ("phrase", &topic.phrases),
@@ -118,7 +119,7 @@ fn check_repeated(topic: &Topic, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_common_words(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_common_words(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     for entry in &topic.tags {
         let key = fold(&entry.text);
         for (lang, words) in COMMON_WORDS {
@@ -136,7 +137,7 @@ fn check_common_words(topic: &Topic, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_languages(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_languages(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     let is_judged = matches!(topic.kind, Kind::Symptom | Kind::Disease | Kind::Sensitive);
     let mut there: BTreeSet<&str> = topic.tags.iter().map(|entry| primary(&entry.lang)).collect();
     if !is_judged {
@@ -152,7 +153,7 @@ fn check_languages(topic: &Topic, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_fields(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_fields(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     let is_narrative = topic.kind == Kind::Narrative;
     if is_narrative && topic.source.is_none() {
         problems.push(problem(
@@ -187,7 +188,7 @@ fn check_fields(topic: &Topic, problems: &mut Vec<Problem>) {
 }
 
 /// One key, several topics: a post then counts in each.
-fn check_shared(keys: &Keys<'_>, problems: &mut Vec<Problem>) {
+fn check_shared(keys: &Keys<'_>, problems: &mut Vec<Diagnostic>) {
     for (key, uses) in keys {
         let declares = |topic: &Topic| topic.shared.iter().any(|entry| fold(&entry.text) == *key);
         let Some(((first, _), rest)) = uses.split_first() else {
@@ -207,7 +208,7 @@ fn check_shared(keys: &Keys<'_>, problems: &mut Vec<Problem>) {
 }
 
 /// Long keys of different topics that differ by one letter put in, left out or exchanged.
-fn check_near(keys: &Keys<'_>, problems: &mut Vec<Problem>) {
+fn check_near(keys: &Keys<'_>, problems: &mut Vec<Diagnostic>) {
     let long = keys.iter().filter(|(key, _)| key.chars().count() >= NEAR_CHARACTERS_MIN);
     // Two keys one edit apart have a form in common that lacks one letter of each or of the longer.
     let mut by_form: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
@@ -286,8 +287,8 @@ fn primary(lang: &str) -> &str {
     lang.split('-').next().unwrap_or(lang)
 }
 
-fn problem(topic: &Topic, line: usize, message: String, hint: Option<String>) -> Problem {
-    Problem { file: topic.file.clone(), line, message, hint }
+fn problem(topic: &Topic, line: usize, message: String, hint: Option<String>) -> Diagnostic {
+    Diagnostic { hint, ..Diagnostic::at(&topic.file, line, message) }
 }
 
 /// Words that people tag for a hundred reasons. Short on purpose: the words that lie near what is

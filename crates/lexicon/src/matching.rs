@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use record::diagnostic::Diagnostic;
 use record::kind::Kind;
 use record::text::fold;
 use record::{Micros, Tag, Voice};
@@ -16,7 +17,7 @@ use crate::characters::{is_sign, is_tag_character};
 use crate::extract::hashtags;
 use crate::phrases::{Phrases, SpokenIn, pattern};
 use crate::segment::{RUN_TOKENS_MAX, Tokens, has_borders};
-use crate::topics::{Entry, Problem, Topic, TopicFile, VoiceRules};
+use crate::topics::{Entry, Topic, TopicFile, VoiceRules};
 use crate::voice::Voices;
 
 /// Tags of one post beyond this many are dropped and counted.
@@ -73,7 +74,7 @@ struct PhraseUse {
 
 impl Lexicon {
     /// The lexicon of these topics, or everything that they get wrong together.
-    pub fn new(topics: Vec<Topic>) -> Result<Lexicon, Vec<Problem>> {
+    pub fn new(topics: Vec<Topic>) -> Result<Lexicon, Vec<Diagnostic>> {
         let problems = problems_of(&topics);
         if !problems.is_empty() {
             return Err(problems);
@@ -116,7 +117,7 @@ impl Lexicon {
     }
 
     /// The lexicon of whole files, rules of voice and all.
-    pub fn of_files(files: Vec<TopicFile>) -> Result<Lexicon, Vec<Problem>> {
+    pub fn of_files(files: Vec<TopicFile>) -> Result<Lexicon, Vec<Diagnostic>> {
         let (topics, voices): (Vec<Vec<Topic>>, Vec<Vec<VoiceRules>>) =
             files.into_iter().map(|file| (file.topics, file.voices)).unzip();
         match (Lexicon::new(topics.concat()), Voices::new(&voices.concat())) {
@@ -388,7 +389,7 @@ fn push_once(list: &mut Vec<usize>, item: usize) {
 
 // --- what topics get wrong together ---
 
-fn problems_of(topics: &[Topic]) -> Vec<Problem> {
+fn problems_of(topics: &[Topic]) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let mut ids: BTreeMap<&str, &Topic> = BTreeMap::new();
     for topic in topics {
@@ -408,11 +409,11 @@ fn problems_of(topics: &[Topic]) -> Vec<Problem> {
         }
     }
     check_sensitive_keys(topics, &mut problems);
-    problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    problems.sort_by(|a, b| a.place.cmp(&b.place));
     problems
 }
 
-fn check_id(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_id(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     let is_part = |part: &str| {
         !part.is_empty()
             && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -437,7 +438,7 @@ fn check_id(topic: &Topic, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_entries(topic: &Topic, problems: &mut Vec<Problem>) {
+fn check_entries(topic: &Topic, problems: &mut Vec<Diagnostic>) {
     if topic.tags.is_empty() && topic.phrases.is_empty() {
         let hint = Some("give it `tags`, `phrases` or both".to_owned());
         problems.push(problem(
@@ -496,7 +497,7 @@ fn tag_problem(entry: &Entry) -> Option<(String, Option<String>)> {
 }
 
 /// A sensitive key is stripped wherever tags are shown, so it can't be shown for another topic.
-fn check_sensitive_keys(topics: &[Topic], problems: &mut Vec<Problem>) {
+fn check_sensitive_keys(topics: &[Topic], problems: &mut Vec<Diagnostic>) {
     let is_sensitive = |topic: &&Topic| topic.kind == Kind::Sensitive;
     let mut sensitive: BTreeMap<String, (&Topic, &Entry)> = BTreeMap::new();
     for topic in topics.iter().filter(is_sensitive) {
@@ -521,16 +522,11 @@ fn check_sensitive_keys(topics: &[Topic], problems: &mut Vec<Problem>) {
     }
 }
 
-fn too_many_phrases(topics: &[Topic], error: &dyn std::fmt::Display) -> Problem {
-    let file = topics.first().map(|topic| topic.file.clone()).unwrap_or_default();
-    Problem {
-        file,
-        line: 1,
-        message: format!("the phrases are too many to be searched for: {error}"),
-        hint: None,
-    }
+fn too_many_phrases(topics: &[Topic], error: &dyn std::fmt::Display) -> Diagnostic {
+    let file = topics.first().map_or("", |topic| &topic.file);
+    Diagnostic::at(file, 1, format!("the phrases are too many to be searched for: {error}"))
 }
 
-fn problem(topic: &Topic, line: usize, message: String, hint: Option<String>) -> Problem {
-    Problem { file: topic.file.clone(), line, message, hint }
+fn problem(topic: &Topic, line: usize, message: String, hint: Option<String>) -> Diagnostic {
+    Diagnostic { hint, ..Diagnostic::at(&topic.file, line, message) }
 }

@@ -5,12 +5,10 @@
 //! right word. Knows one file at a time; what several files get wrong together is found by
 //! `matching`.
 
-use std::ops::Range;
-
+use record::diagnostic::{Diagnostic, Place};
+use record::document::{Node, Table, Value, parse_toml};
 use record::kind::{CRISIS_INHABITANTS_LEAST, CRISIS_LONGEST, Kind};
 use record::time::{self, DAY, Micros};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::calendar::{Date, Days};
 
@@ -86,79 +84,56 @@ pub struct VoiceRules {
     pub line: usize,
 }
 
-/// Something wrong in a topic file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub file: String,
-    /// Counted from one.
-    pub line: usize,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// The topics of the file `file`, or everything that is wrong with it, in order of lines.
-pub fn parse(file: &str, text: &str) -> Result<TopicFile, Vec<Problem>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { file, line_starts: line_starts(text), problems: Vec::new() };
-    let (topics, voices) = reader.document(document.get_ref());
-    let broken_at = errors.iter().map(|error| error.span().map_or(0, |at| at.start)).min();
-    if let Some(broken_at) = broken_at {
-        // Behind broken syntax every further complaint would be a guess.
-        let broken_line = reader.line(broken_at);
-        reader
-            .problems
-            .retain(|problem| problem.line < broken_line && !problem.message.contains(WITHOUT));
+/// The topics of the file `file`, or all errors in it, in order of lines.
+pub fn parse(file: &str, text: &str) -> Result<TopicFile, Vec<Diagnostic>> {
+    let (document, syntax) = parse_toml(text, |line| Place::File { file: file.to_owned(), line });
+    let mut reader = Reader { file, errors: Vec::new() };
+    let (topics, voices) = reader.document(&document);
+    if let Some(broken) = syntax.iter().map(|error| &error.place).min() {
+        // Errors after broken syntax would be guesses, and what is missing may be hidden by it.
+        reader.errors.retain(|error| error.place < *broken && !error.message.contains(WITHOUT));
     }
-    for error in &errors {
-        reader.problem(error.span().unwrap_or(0..0), error.message().replace('\n', ", "), None);
-    }
-    let mut problems = reader.problems;
-    if problems.is_empty() {
+    let mut errors = reader.errors;
+    errors.extend(syntax);
+    if errors.is_empty() {
         return Ok(TopicFile { topics, voices });
     }
-    problems.sort_by_key(|problem| problem.line);
-    Err(problems)
+    errors.sort_by(|a, b| a.place.cmp(&b.place));
+    Err(errors)
 }
 
-/// What is missing may only have been hidden by broken syntax.
 const WITHOUT: &str = "without";
 
 pub(crate) const ANY: &str = "any";
 
 struct Reader<'file> {
     file: &'file str,
-    line_starts: Vec<usize>,
-    problems: Vec<Problem>,
+    errors: Vec<Diagnostic>,
 }
 
-type Table<'text> = DeTable<'text>;
-type Value<'text> = Spanned<DeValue<'text>>;
-
 impl Reader<'_> {
-    fn document(&mut self, document: &Table<'_>) -> (Vec<Topic>, Vec<VoiceRules>) {
+    fn document(&mut self, document: &Table) -> (Vec<Topic>, Vec<VoiceRules>) {
         self.check_keys(document, "a topic file", &["topic", "voice"]);
         let topics = self.tables(document, "topic");
-        let topics =
-            topics.iter().filter_map(|(at, table)| self.topic(at.clone(), table)).collect();
+        let topics = topics.iter().filter_map(|(at, table)| self.topic(at, table)).collect();
         let voices = self.tables(document, "voice");
-        let voices =
-            voices.iter().filter_map(|(at, table)| self.voice(at.clone(), table)).collect();
+        let voices = voices.iter().filter_map(|(at, table)| self.voice(at, table)).collect();
         (topics, voices)
     }
 
     /// The tables written as `[[key]]`, and where.
-    fn tables<'value, 'text>(
+    fn tables<'value>(
         &mut self,
-        document: &'value Table<'text>,
+        document: &'value Table,
         key: &str,
-    ) -> Vec<(Range<usize>, &'value Table<'text>)> {
+    ) -> Vec<(&'value Place, &'value Table)> {
         let Some(value) = document.get(key) else {
             return Vec::new();
         };
         let hint = || Some(format!("write `[[{key}]]`, with two brackets, before each {key}"));
-        let DeValue::Array(items) = value.get_ref() else {
+        let Value::List(items) = &value.value else {
             self.problem(
-                value.span(),
+                &value.place,
                 format!("`{key}` is {}, not a list of tables", kind_of(value)),
                 hint(),
             );
@@ -166,10 +141,10 @@ impl Reader<'_> {
         };
         let mut tables = Vec::new();
         for item in items {
-            match item.get_ref() {
-                DeValue::Table(table) => tables.push((item.span(), table)),
+            match &item.value {
+                Value::Table(table) => tables.push((&item.place, table)),
                 _ => self.problem(
-                    item.span(),
+                    &item.place,
                     format!("a {key} is a table, not {}", kind_of(item)),
                     hint(),
                 ),
@@ -178,17 +153,17 @@ impl Reader<'_> {
         tables
     }
 
-    fn topic(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<Topic> {
+    fn topic(&mut self, at: &Place, table: &Table) -> Option<Topic> {
         let known = [
             "id", "kind", "name", "tags", "phrases", "exclude", "shared", "source", "review",
             "days", "crisis",
         ];
         self.check_keys(table, "`[[topic]]`", &known);
-        let id = self.required_string(&at, table, "topic", "id");
+        let id = self.required_string(at, table, "topic", "id");
         let kind = self
-            .required_string(&at, table, "topic", "kind")
+            .required_string(at, table, "topic", "kind")
             .and_then(|(kind, at)| self.kind(kind, at));
-        let name = self.required_string(&at, table, "topic", "name");
+        let name = self.required_string(at, table, "topic", "name");
         let tags = self.by_language(table, "tags");
         let phrases = self.by_language(table, "phrases");
         let (exclude_tags, exclude_phrases) = self.exclude(table);
@@ -213,21 +188,21 @@ impl Reader<'_> {
             days,
             crisis,
             file: self.file.to_owned(),
-            line: self.line(at.start),
+            line: at.line(),
         })
     }
 
-    fn crisis(&mut self, topic: &Table<'_>, kind: Option<Kind>) -> Option<Crisis> {
+    fn crisis(&mut self, topic: &Table, kind: Option<Kind>) -> Option<Crisis> {
         let value = topic.get("crisis")?;
-        let (at, of) = (value.span(), "crisis");
-        let DeValue::Table(table) = value.get_ref() else {
+        let (at, of) = (&value.place, "crisis");
+        let Value::Table(table) = &value.value else {
             let hint = Some("`pumphandle crisis start` writes it".to_owned());
             self.problem(at, format!("`crisis` is {}, not a table", kind_of(value)), hint);
             return None;
         };
         if kind.is_some_and(|kind| kind != Kind::Crisis) {
             self.problem(
-                at.clone(),
+                at,
                 "`crisis` in a topic of another kind".to_owned(),
                 Some("write `kind = \"crisis\"`".to_owned()),
             );
@@ -237,12 +212,12 @@ impl Reader<'_> {
             "`crisis`",
             &["region", "inhabitants", "from", "until", "reason", "by"],
         );
-        let region = self.required_string(&at, table, of, "region");
-        let inhabitants = self.inhabitants(&at, table);
-        let from = self.instant(&at, table, "from");
-        let until = self.instant(&at, table, "until");
-        let reason = self.required_string(&at, table, of, "reason");
-        let by = self.required_string(&at, table, of, "by");
+        let region = self.required_string(at, table, of, "region");
+        let inhabitants = self.inhabitants(at, table);
+        let from = self.instant(at, table, "from");
+        let until = self.instant(at, table, "until");
+        let reason = self.required_string(at, table, of, "reason");
+        let by = self.required_string(at, table, of, "by");
         let (from, until) = (from?, until?);
         if until <= from || until - from > CRISIS_LONGEST {
             let message = format!(
@@ -259,7 +234,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        let text = |found: Option<(&str, Range<usize>)>| Some(found?.0.to_owned());
+        let text = |found: Option<(&str, &Place)>| Some(found?.0.to_owned());
         Some(Crisis {
             region: text(region)?,
             inhabitants: inhabitants?,
@@ -270,9 +245,9 @@ impl Reader<'_> {
         })
     }
 
-    fn inhabitants(&mut self, at: &Range<usize>, crisis: &Table<'_>) -> Option<u64> {
-        let number = crisis.get("inhabitants").and_then(|value| match value.get_ref() {
-            DeValue::Integer(number) => number.as_str().replace('_', "").parse::<u64>().ok(),
+    fn inhabitants(&mut self, at: &Place, crisis: &Table) -> Option<u64> {
+        let number = crisis.get("inhabitants").and_then(|value| match &value.value {
+            Value::Number(number) => number.replace('_', "").parse::<u64>().ok(),
             _ => None,
         });
         let number = number.filter(|number| *number >= CRISIS_INHABITANTS_LEAST);
@@ -280,7 +255,7 @@ impl Reader<'_> {
             let hint =
                 "say how many people live in the polygon; a smaller one would tell of too few";
             self.problem(
-                at.clone(),
+                at,
                 format!("a crisis needs `inhabitants` of {CRISIS_INHABITANTS_LEAST} or more"),
                 Some(hint.to_owned()),
             );
@@ -288,7 +263,7 @@ impl Reader<'_> {
         number
     }
 
-    fn instant(&mut self, at: &Range<usize>, table: &Table<'_>, key: &str) -> Option<Micros> {
+    fn instant(&mut self, at: &Place, table: &Table, key: &str) -> Option<Micros> {
         let (text, at) = self.required_string(at, table, "crisis", key)?;
         let instant = time::parse(text);
         if instant.is_err() {
@@ -298,22 +273,22 @@ impl Reader<'_> {
         instant.ok()
     }
 
-    fn voice(&mut self, at: Range<usize>, table: &Table<'_>) -> Option<VoiceRules> {
+    fn voice(&mut self, at: &Place, table: &Table) -> Option<VoiceRules> {
         self.check_keys(table, "`[[voice]]`", &["lang", "own", "not", "news", "asks", "counters"]);
-        let lang = self.required_string(&at, table, "voice", "lang");
+        let lang = self.required_string(at, table, "voice", "lang");
         if let Some((lang, at)) = &lang {
-            self.check_language(lang, at.clone(), "lang");
+            self.check_language(lang, at, "lang");
         }
         let (lang, at) = lang?;
         let mut list =
             |key| table.get(key).map(|value| self.strings(value, key, lang)).unwrap_or_default();
         let (own, not, news) = (list("own"), list("not"), list("news"));
         let (asks, counters) = (list("asks"), list("counters"));
-        let (file, line) = (self.file.to_owned(), self.line(at.start));
+        let (file, line) = (self.file.to_owned(), at.line());
         Some(VoiceRules { lang: lang.to_owned(), own, not, news, asks, counters, file, line })
     }
 
-    fn source(&mut self, topic: &Table<'_>) -> Option<String> {
+    fn source(&mut self, topic: &Table) -> Option<String> {
         let (text, at) = self.string(topic, "source")?;
         let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         if host.is_none_or(|host| !host.contains('.') || text.contains(char::is_whitespace)) {
@@ -325,7 +300,7 @@ impl Reader<'_> {
         Some(text.to_owned())
     }
 
-    fn review(&mut self, topic: &Table<'_>) -> Option<Date> {
+    fn review(&mut self, topic: &Table) -> Option<Date> {
         let (text, at) = self.string(topic, "review")?;
         let date = Date::parse(text);
         if date.is_none() {
@@ -335,7 +310,7 @@ impl Reader<'_> {
         date
     }
 
-    fn days(&mut self, topic: &Table<'_>) -> Vec<Days> {
+    fn days(&mut self, topic: &Table) -> Vec<Days> {
         let Some(value) = topic.get("days") else {
             return Vec::new();
         };
@@ -350,7 +325,7 @@ impl Reader<'_> {
                             .to_owned(),
                     );
                     self.problem(
-                        value.span(),
+                        &value.place,
                         format!("`days` holds `{}`, which is no day of a year", entry.text),
                         hint,
                     );
@@ -360,7 +335,7 @@ impl Reader<'_> {
         days
     }
 
-    fn kind(&mut self, name: &str, at: Range<usize>) -> Option<Kind> {
+    fn kind(&mut self, name: &str, at: &Place) -> Option<Kind> {
         let kind = Kind::parse(name);
         if kind.is_none() {
             let names = Kind::ALL.map(Kind::name);
@@ -371,14 +346,14 @@ impl Reader<'_> {
         kind
     }
 
-    fn exclude(&mut self, topic: &Table<'_>) -> (Vec<Entry>, Vec<Entry>) {
+    fn exclude(&mut self, topic: &Table) -> (Vec<Entry>, Vec<Entry>) {
         let Some(exclude) = topic.get("exclude") else {
             return (Vec::new(), Vec::new());
         };
-        let DeValue::Table(table) = exclude.get_ref() else {
+        let Value::Table(table) = &exclude.value else {
             let hint = Some("write `exclude = { tags = [\"…\"], phrases = [\"…\"] }`".to_owned());
             self.problem(
-                exclude.span(),
+                &exclude.place,
                 format!("`exclude` is {}, not a table", kind_of(exclude)),
                 hint,
             );
@@ -390,14 +365,14 @@ impl Reader<'_> {
         (list("tags"), list("phrases"))
     }
 
-    fn by_language(&mut self, topic: &Table<'_>, key: &str) -> Vec<Entry> {
+    fn by_language(&mut self, topic: &Table, key: &str) -> Vec<Entry> {
         let Some(value) = topic.get(key) else {
             return Vec::new();
         };
-        let DeValue::Table(languages) = value.get_ref() else {
+        let Value::Table(languages) = &value.value else {
             let hint = Some(format!("write `{key} = {{ any = [\"…\"], fr = [\"…\"] }}`"));
             self.problem(
-                value.span(),
+                &value.place,
                 format!("`{key}` is {}, not a table of languages", kind_of(value)),
                 hint,
             );
@@ -405,19 +380,19 @@ impl Reader<'_> {
         };
         let mut entries = Vec::new();
         for (language, list) in languages {
-            self.check_language(language.get_ref(), language.span(), key);
-            entries.extend(self.strings(list, key, language.get_ref()));
+            self.check_language(language, &list.key_place, key);
+            entries.extend(self.strings(list, key, language));
         }
         // Tables are sorted by key; people and messages follow the file.
         entries.sort_by_key(|entry| entry.line);
         entries
     }
 
-    fn strings(&mut self, value: &Value<'_>, key: &str, lang: &str) -> Vec<Entry> {
-        let DeValue::Array(items) = value.get_ref() else {
+    fn strings(&mut self, value: &Node, key: &str, lang: &str) -> Vec<Entry> {
+        let Value::List(items) = &value.value else {
             let hint = Some("write a list, even of one: `[\"…\"]`".to_owned());
             self.problem(
-                value.span(),
+                &value.place,
                 format!("`{key}` holds {}, not a list of strings", kind_of(value)),
                 hint,
             );
@@ -425,13 +400,13 @@ impl Reader<'_> {
         };
         let mut entries = Vec::new();
         for item in items {
-            match item.get_ref() {
-                DeValue::String(text) => {
-                    let line = self.line(item.span().start);
+            match &item.value {
+                Value::Text(text) => {
+                    let line = item.place.line();
                     entries.push(Entry { lang: lang.to_owned(), text: text.to_string(), line });
                 }
                 _ => self.problem(
-                    item.span(),
+                    &item.place,
                     format!("`{key}` holds {}, not a string", kind_of(item)),
                     None,
                 ),
@@ -440,7 +415,7 @@ impl Reader<'_> {
         entries
     }
 
-    fn check_language(&mut self, name: &str, at: Range<usize>, of: &str) {
+    fn check_language(&mut self, name: &str, at: &Place, of: &str) {
         if !is_language(name) {
             let hint = Some(
                 "a language is a code of ISO 639 in small letters such as `fr`, or `any`"
@@ -452,32 +427,32 @@ impl Reader<'_> {
 
     fn required_string<'value>(
         &mut self,
-        at: &Range<usize>,
-        table: &'value Table<'_>,
+        at: &Place,
+        table: &'value Table,
         of: &str,
         key: &str,
-    ) -> Option<(&'value str, Range<usize>)> {
+    ) -> Option<(&'value str, &'value Place)> {
         if !table.contains_key(key) {
-            self.problem(at.clone(), format!("a {of} {WITHOUT} `{key}`"), None);
+            self.problem(at, format!("a {of} {WITHOUT} `{key}`"), None);
         }
         self.string(table, key)
     }
 
     fn string<'value>(
         &mut self,
-        table: &'value Table<'_>,
+        table: &'value Table,
         key: &str,
-    ) -> Option<(&'value str, Range<usize>)> {
+    ) -> Option<(&'value str, &'value Place)> {
         let value = table.get(key)?;
-        match value.get_ref() {
-            DeValue::String(text) if !text.trim().is_empty() => Some((text.as_ref(), value.span())),
-            DeValue::String(_) => {
-                self.problem(value.span(), format!("`{key}` is empty"), None);
+        match &value.value {
+            Value::Text(text) if !text.trim().is_empty() => Some((text.as_ref(), &value.place)),
+            Value::Text(_) => {
+                self.problem(&value.place, format!("`{key}` is empty"), None);
                 None
             }
             _ => {
                 self.problem(
-                    value.span(),
+                    &value.place,
                     format!("`{key}` is {}, not a string", kind_of(value)),
                     None,
                 );
@@ -486,43 +461,28 @@ impl Reader<'_> {
         }
     }
 
-    fn check_keys(&mut self, table: &Table<'_>, of: &str, known: &[&str]) {
-        for key in table.keys() {
-            let name: &str = key.get_ref();
-            if !known.contains(&name) {
-                self.problem(
-                    key.span(),
-                    format!("unknown key `{name}` in {of}"),
-                    nearest(name, known),
-                );
+    fn check_keys(&mut self, table: &Table, of: &str, known: &[&str]) {
+        for (key, node) in table {
+            if !known.contains(&key.as_str()) {
+                let message = format!("unknown key `{key}` in {of}");
+                self.problem(&node.key_place, message, nearest(key, known));
             }
         }
     }
 
-    fn problem(&mut self, at: Range<usize>, message: String, hint: Option<String>) {
-        let line = self.line(at.start);
-        self.problems.push(Problem { file: self.file.to_owned(), line, message, hint });
-    }
-
-    fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|&start| start <= offset)
+    fn problem(&mut self, at: &Place, message: String, hint: Option<String>) {
+        self.errors.push(Diagnostic { hint, ..Diagnostic::new(at, message) });
     }
 }
 
-fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0)
-        .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1))
-        .collect()
-}
-
-fn kind_of(value: &Value<'_>) -> &'static str {
-    match value.get_ref() {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+fn kind_of(value: &Node) -> &'static str {
+    match &value.value {
+        Value::Text(_) | Value::Given(_) => "a string",
+        Value::Number(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Date(_) => "a date",
+        Value::List(_) => "a list",
+        Value::Table(_) => "a table",
     }
 }
 

@@ -11,9 +11,10 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr3};
 use record::Voice;
+use record::diagnostic::Diagnostic;
 
 use crate::phrases::{Phrases, SpokenIn, pattern};
-use crate::topics::{Problem, VoiceRules};
+use crate::topics::VoiceRules;
 
 /// The rules of all languages, ready to be asked.
 pub(crate) struct Voices {
@@ -47,7 +48,7 @@ pub(crate) struct RuleFound<'voices> {
 }
 
 impl Voices {
-    pub(crate) fn new(rules: &[VoiceRules]) -> Result<Option<Voices>, Vec<Problem>> {
+    pub(crate) fn new(rules: &[VoiceRules]) -> Result<Option<Voices>, Vec<Diagnostic>> {
         let mut patterns: BTreeMap<String, Vec<(Says, SpokenIn)>> = BTreeMap::new();
         let mut problems = Vec::new();
         for rules in rules {
@@ -64,12 +65,7 @@ impl Voices {
                     if pattern.is_empty() {
                         let message =
                             format!("nothing is left of phrase {:?} when it is folded", entry.text);
-                        problems.push(Problem {
-                            file: rules.file.clone(),
-                            line: entry.line,
-                            message,
-                            hint: None,
-                        });
+                        problems.push(Diagnostic::at(&rules.file, entry.line, message));
                     }
                     patterns.entry(pattern).or_default().push((says, SpokenIn::of(&rules.lang)));
                 }
@@ -85,8 +81,8 @@ impl Voices {
         }
         let phrases = Phrases::new(&patterns).map_err(|error| {
             let message = format!("the phrases of voices are too many to be searched for: {error}");
-            let file = rules.first().map(|rules| rules.file.clone()).unwrap_or_default();
-            vec![Problem { file, line: 1, message, hint: None }]
+            let file = rules.first().map_or("", |rules| &rules.file);
+            vec![Diagnostic::at(file, 1, message)]
         })?;
         Ok(Some(Voices { phrases, says }))
     }

@@ -102,6 +102,8 @@ pub(crate) fn subscription(lines: &str) -> Subscription {
     );
     let text =
         if lines.contains("channel") { text } else { format!("{text}\nchannel = \"stdout\"") };
-    let mut read = subscription::read(&text, std::path::Path::new("/etc/pumphandle")).unwrap();
+    let mut read =
+        subscription::parse_subscriptions("a.toml", &text, std::path::Path::new("/etc/pumphandle"))
+            .unwrap();
     read.remove(0)
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use record::diagnostic::Diagnostic;
 use record::kind::Kind;
 use record::public::{self, Rise};
 use record::time::{DAY, HOUR, MINUTE};
@@ -332,35 +333,26 @@ fn a_week() -> u32 {
     7
 }
 
-/// A mistake in a file of subscriptions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// From 1.
-    pub line: usize,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// Subscriptions of a file, or every mistake in it. Files it names are relative to `folder`.
-pub fn read(text: &str, folder: &Path) -> Result<Vec<Subscription>, Vec<Mistake>> {
+/// The subscriptions of a file, or all errors in it. Files it names are relative to `folder`.
+pub fn parse_subscriptions(
+    file: &str,
+    text: &str,
+    folder: &Path,
+) -> Result<Vec<Subscription>, Vec<Diagnostic>> {
     let line_of = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
-    let file: File = toml::from_str(text).map_err(|error| {
+    let parsed: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
-        vec![Mistake { line, message: error.message().to_owned(), hint: None }]
+        vec![Diagnostic::at(file, line, error.message())]
     })?;
-    let (mut subscriptions, mut mistakes): (Vec<Subscription>, Vec<Mistake>) =
+    let (mut subscriptions, mut errors): (Vec<Subscription>, Vec<Diagnostic>) =
         (Vec::new(), Vec::new());
-    for spanned in file.subscription {
+    for spanned in parsed.subscription {
         let line = line_of(spanned.span().start);
         let written = spanned.into_inner();
         let name = written.name.clone();
         let mut complain = |message: String, hint: &str| {
-            let hint = (!hint.is_empty()).then(|| hint.to_owned());
-            mistakes.push(Mistake {
-                line,
-                message: format!("subscription `{name}`: {message}"),
-                hint,
-            });
+            let error = Diagnostic::at(file, line, format!("subscription `{name}`: {message}"));
+            errors.push(if hint.is_empty() { error } else { error.hint(hint) });
         };
         if subscriptions.iter().any(|other| other.name == written.name) {
             complain("the name is taken".to_owned(), "its state is kept under its name");
@@ -368,13 +360,10 @@ pub fn read(text: &str, folder: &Path) -> Result<Vec<Subscription>, Vec<Mistake>
         subscriptions.extend(checked(written, folder, &mut complain));
     }
     if subscriptions.len() > SUBSCRIPTIONS_MAX {
-        mistakes.push(Mistake {
-            line: 1,
-            message: format!("more than {SUBSCRIPTIONS_MAX} subscriptions"),
-            hint: None,
-        });
+        let message = format!("more than {SUBSCRIPTIONS_MAX} subscriptions");
+        errors.push(Diagnostic::at(file, 1, message));
     }
-    if mistakes.is_empty() { Ok(subscriptions) } else { Err(mistakes) }
+    if errors.is_empty() { Ok(subscriptions) } else { Err(errors) }
 }
 
 /// A subscription as a page sends it, or every mistake in it. Mail and feeds only: what names

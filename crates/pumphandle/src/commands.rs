@@ -30,13 +30,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Error;
+use record::diagnostic::{Diagnostic, shorten_quotes};
 
 use crate::EX_USAGE;
 use crate::cli::{Cli, Command};
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config};
 use crate::logging;
 use crate::roles::cluster::{self, Role};
-use crate::said::shortened;
 
 /// Who does something from a terminal: as they say, else as the system knows them.
 fn actor(said: Option<String>) -> String {
@@ -58,7 +58,7 @@ fn reached_at(listens: SocketAddr) -> SocketAddr {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Everything that is wrong with the configuration.
-    Configuration(Vec<Problem>),
+    Configuration(Vec<Diagnostic>),
     /// Bad usage, with a hint where one can be given.
     Usage {
         message: String,
@@ -94,10 +94,10 @@ impl Failure {
             }
             Failure::Usage { message, hint } => {
                 let hint = hint.as_ref().map_or(String::new(), |hint| format!("hint: {hint}\n"));
-                write!(stderr, "{}", shortened(&format!("error: {message}\n{hint}")))
+                write!(stderr, "{}", shorten_quotes(&format!("error: {message}\n{hint}"), '`'))
             }
             Failure::Other(error) => {
-                writeln!(stderr, "{}", shortened(&format!("error: {error:#}")))
+                writeln!(stderr, "{}", shorten_quotes(&format!("error: {error:#}"), '`'))
             }
         };
     }

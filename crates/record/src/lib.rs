@@ -16,6 +16,10 @@ pub mod text;
 
 pub mod lines;
 
+pub mod diagnostic;
+
+pub mod document;
+
 pub mod kind;
 
 pub mod pseudonym;

@@ -130,7 +130,9 @@ fn an_editor_finds_nothing_in_the_shipped_packs() {
     let problems = lint(shipped().topics());
     let told: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{}:{}: {}", problem.file, problem.line, problem.message))
+        .map(|problem| {
+            format!("{}:{}: {}", problem.place.file(), problem.place.line(), problem.message)
+        })
         .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
@@ -360,7 +362,7 @@ fn check_lint(text: &str, expected: Expect) {
         .iter()
         .map(|problem| {
             let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}: {}{hint}\n", problem.line, problem.message)
+            format!("{}: {}{hint}\n", problem.place.line(), problem.message)
         })
         .filter(|told| !told.contains("has no tags"))
         .collect();
@@ -463,7 +465,7 @@ fn bad_sources_reviews_and_days_are_refused() {
     let told: Vec<String> = parse("a.toml", text)
         .unwrap_err()
         .iter()
-        .map(|problem| format!("{}: {}", problem.line, problem.message))
+        .map(|problem| format!("{}: {}", problem.place.line(), problem.message))
         .collect();
     assert_eq!(
         told,

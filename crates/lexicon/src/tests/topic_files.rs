@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use record::diagnostic::Diagnostic;
 
-use crate::{Lexicon, Problem, default_files, parse, templates};
+use crate::{Lexicon, default_files, parse, templates};
 
 fn check(files: &[(&str, &str)], expected: Expect) {
     let mut parsed = Vec::new();
@@ -21,10 +22,11 @@ fn check(files: &[(&str, &str)], expected: Expect) {
     expected.assert_eq(&told(&problems));
 }
 
-fn told(problems: &[Problem]) -> String {
+fn told(problems: &[Diagnostic]) -> String {
     let mut told = String::new();
     for problem in problems {
-        writeln!(told, "{}:{}: {}", problem.file, problem.line, problem.message).unwrap();
+        writeln!(told, "{}:{}: {}", problem.place.file(), problem.place.line(), problem.message)
+            .unwrap();
         if let Some(hint) = &problem.hint {
             writeln!(told, "  hint: {hint}").unwrap();
         }

@@ -24,9 +24,11 @@ channel = \"pigeon\"
 language = \"nl\"
 rarity = \"decade\"
 ";
-    let mistakes = read(text, Path::new("/etc")).unwrap_err();
-    let told: Vec<String> =
-        mistakes.iter().map(|mistake| format!("{}: {}", mistake.line, mistake.message)).collect();
+    let mistakes = parse_subscriptions("a.toml", text, Path::new("/etc")).unwrap_err();
+    let told: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| format!("{}: {}", mistake.place.line(), mistake.message))
+        .collect();
     assert_eq!(
         told,
         [
@@ -41,9 +43,17 @@ rarity = \"decade\"
             "14: subscription `ok`: unknown channel `pigeon`, or one that has no `url`",
         ]
     );
-    let syntax = read("[[subscription]]\nname = \"a\"\nchanel = \"stdout\"\n", Path::new("/etc"))
-        .unwrap_err();
-    assert_eq!((syntax[0].line, syntax[0].message.contains("chanel")), (3, true), "{syntax:?}");
+    let syntax = parse_subscriptions(
+        "a.toml",
+        "[[subscription]]\nname = \"a\"\nchanel = \"stdout\"\n",
+        Path::new("/etc"),
+    )
+    .unwrap_err();
+    assert_eq!(
+        (syntax[0].place.line(), syntax[0].message.contains("chanel")),
+        (3, true),
+        "{syntax:?}"
+    );
 }
 
 #[test]
@@ -167,7 +177,7 @@ fn what_is_written_of_a_subscription_reads_as_the_same_again() {
     ];
     for line in lines {
         let text = format!("[[subscription]]\nname = \"test\"\n{line}");
-        let subscription = read(&text, Path::new("")).unwrap().remove(0);
+        let subscription = parse_subscriptions("a.toml", &text, Path::new("")).unwrap().remove(0);
         assert_eq!(
             of_page(subscription.written()).as_ref(),
             Ok(&subscription),
@@ -205,7 +215,11 @@ fn a_page_may_name_no_machine_and_no_file_and_is_told_all_mistakes() {
     // What stands in a file is shown without what may be secret.
     let text = "[[subscription]]\nname = \"hook\"\nchannel = \"webhook\"\nurl = \
         \"https://user:pass@hooks.example.org/T0/secret\"\nsecret-files = [\"key\"]";
-    let shown = read(text, Path::new("/etc")).unwrap().remove(0).written().to_string();
+    let shown = parse_subscriptions("a.toml", text, Path::new("/etc"))
+        .unwrap()
+        .remove(0)
+        .written()
+        .to_string();
     assert!(
         shown.contains("hooks.example.org")
             && !shown.contains("secret")

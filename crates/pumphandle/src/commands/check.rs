@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lexicon::{Date, overdue};
 use record::Micros;
+use record::diagnostic::Diagnostic;
 
 use super::Failure;
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config};
 use crate::roles::secrets::{self, Uses};
 
 /// Checks the configuration as `run` would read it, and whether anything in it is overdue; whether
@@ -33,7 +34,7 @@ pub(crate) fn run(
             if overdue.is_empty() {
                 return write_summary(&config, out).is_ok();
             }
-            overdue.into_iter().map(Problem::from).collect()
+            overdue.into_iter().map(config::with_hint).collect()
         }
         Err(problems) => problems,
     };
@@ -67,7 +68,7 @@ fn write_summary(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "ok: {topics}, {feeds}, detector `{}`, from {file}", config.detect.method)
 }
 
-fn write_problems(problems: &[Problem], out: &mut dyn Write) -> io::Result<()> {
+fn write_problems(problems: &[Diagnostic], out: &mut dyn Write) -> io::Result<()> {
     for (index, problem) in problems.iter().enumerate() {
         let gap = if index == 0 { "" } else { "\n" };
         writeln!(out, "{gap}{problem}")?;

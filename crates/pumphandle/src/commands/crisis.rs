@@ -129,8 +129,8 @@ fn topic(args: &CrisisStart) -> Result<Topic, Failure> {
     let named = &args.topic;
     let mut topic = if named.ends_with(".toml") {
         let path = PathBuf::from(named);
-        let found =
-            config::read_files(std::slice::from_ref(&path)).map_err(Failure::Configuration)?;
+        let found = config::read_topic_files(std::slice::from_ref(&path))
+            .map_err(Failure::Configuration)?;
         match <[Topic; 1]>::try_from(found) {
             Ok([topic]) if topic.kind == Kind::Crisis => topic,
             _ => {

@@ -44,7 +44,7 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         return replay_log(config, args);
     }
     let memory_max = match &args.memory_max {
-        Some(text) => config::size(text).ok_or_else(|| {
+        Some(text) => config::parse_size(text).ok_or_else(|| {
             Failure::usage(
                 format!("`--memory-max {text}` is not a size"),
                 "write `512MiB` or `2GB`",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, check, tags};
 use crate::cli::TopicsCommand;
-use crate::config::{self, Config, Problem, display_duration};
+use crate::config::{self, Config, display_duration};
 use crate::near;
 
 pub(crate) fn run(config: &Config, command: &TopicsCommand) -> Result<(), Failure> {
@@ -215,7 +215,7 @@ fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fail
     let read = if files.is_empty() {
         None
     } else {
-        Some(config::read_files(files).map_err(Failure::Configuration)?)
+        Some(config::read_topic_files(files).map_err(Failure::Configuration)?)
     };
     let topics = read.as_deref().unwrap_or(config.topics.lexicon.topics());
     let mut found = lint(topics);
@@ -226,17 +226,10 @@ fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fail
             let _ = writeln!(
                 text,
                 "{}",
-                json!({ "file": problem.file, "line": problem.line, "message": problem.message, "hint": problem.hint })
+                json!({ "file": problem.place.file(), "line": problem.place.line(), "message": problem.message, "hint": problem.hint })
             );
         } else {
-            let hint =
-                problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            let place = config::Place::File { file: problem.file.clone(), line: problem.line };
-            let _ = writeln!(
-                text,
-                "{}{hint}",
-                Problem::new(&place, problem.message.clone()).as_warning()
-            );
+            let _ = writeln!(text, "{}", problem.as_warning());
         }
     }
     if found.is_empty() {

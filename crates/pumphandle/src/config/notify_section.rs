@@ -1,168 +1,135 @@
 //! `[notify]` and the files of subscriptions that it names.
+//!
+//! Knows which channels need a mail server; knows nothing of delivery.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use notify::channel::cap::Status;
 use notify::channel::mail::Encryption;
 use notify::{Channel, Reach, Subscription, subscription};
-use record::time::{DAY, MINUTE};
+use record::diagnostic::{Diagnostic, Place};
+use record::time::{DAY, MINUTE, Micros};
 
-use super::problem::{Place, Problem};
-use super::reader::{Reader, Section};
-use super::{Mail, Notify, base_of, read_secret_file, read_text, resolve};
+use super::reader::{Misfit, Noted, Read, Section, key_of, read_keys, section};
+use super::sections::PASSWORD_HINT;
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-pub(super) fn read(reader: &mut Reader, file: Option<&Path>) -> Option<Notify> {
-    let mut found: Vec<Problem> = Vec::new();
-    let notify = reader.section("notify", |section| {
-        let subscriptions = section.texts("subscriptions");
-        let page = section.optional_text("page");
-        let own_networks = section.texts("own-networks");
-        let roots_file =
-            read_secret_file(section, "roots-file", file, "name a file of certificates, as PEM");
-        let silence_after = section.duration("silence-after", MINUTE..=7 * DAY);
-        let mail = section.section("mail", |section| read_mail(section, file));
-        let cap = section.section("cap", |section| {
-            let sender = section.text_of(
-                "sender",
-                "an address without spaces, commas, `<` and `&`",
-                |text| !text.is_empty() && !text.contains([' ', ',', '<', '&']),
-            );
-            let status = section.word("status", &["test", "exercise", "actual"]);
-            Some((sender?.value, [Status::Test, Status::Exercise, Status::Actual][status?.value]))
-        });
-        let mut networks: Vec<(IpAddr, u8)> = Vec::new();
-        for written in own_networks? {
-            match Reach::network(&written.value) {
-                Some(network) => networks.push(network),
-                None => {
-                    let message = format!("`{}` in `own-networks` is no network", written.value);
-                    found.push(
-                        Problem::new(&written.place, message)
-                            .hint("write 10.0.0.0/8, fd00::/8 or an address"),
-                    );
-                }
-            }
-        }
-        let mail = mail?;
+section! {
+    #[derive(Debug, Clone)]
+    struct Notify {
+        /// The page's address without a slash at its end.
+        page: Option<String> = page(),
+        own_networks: Vec<(IpAddr, u8)> = texts_of(parse_network),
+        roots_file: Option<PathBuf> = existing_file("name a file of certificates, as PEM"),
+        silence_after: Micros = duration(MINUTE..=7 * DAY),
+        mail: Option<Mail> = section(read_mail),
+        cap: Cap = section(Cap::read),
+        subscriptions: Vec<Subscription> = subscriptions(mail.as_ref().ok()),
+    }
+}
+
+section! {
+    /// The mail server.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Mail {
+        host: String = text(),
+        port: u16 = whole_number(1..=u16::MAX),
+        encryption: Encryption = word(&[
+            ("starttls", Encryption::StartTls),
+            ("tls", Encryption::Tls),
+            ("none", Encryption::None),
+        ]),
+        user: Option<String> = optional_text(),
+        password_file: Option<PathBuf> = existing_file(PASSWORD_HINT),
+        from: String = text_of("a mail address", is_address_or_empty),
+        unsubscribe: Option<String> = address(),
+    }
+}
+
+section! {
+    #[derive(Debug, Clone)]
+    struct Cap {
+        sender: String = text_of("an address without spaces, commas, `<` and `&`", is_sender),
+        status: Status = word(&[
+            ("test", Status::Test),
+            ("exercise", Status::Exercise),
+            ("actual", Status::Actual),
+        ]),
+    }
+}
+
+/// None without a host.
+fn read_mail(section: &mut Section<'_>) -> Read<Option<Mail>> {
+    let mail = Mail::read(section)?;
+    if mail.host.is_empty() {
+        return Ok(None);
+    }
+    if mail.from.is_empty() {
+        let message = "a mail server without an address to send `from`";
+        let place = section.place_read("host");
+        return Err(section.error(&place, message, "from = \"alerts@example.org\""));
+    }
+    Ok(Some(mail))
+}
+
+fn is_address_or_empty(text: &str) -> bool {
+    text.is_empty() || (text.contains('@') && !text.contains([' ', ',', '<', '>']))
+}
+
+fn is_sender(text: &str) -> bool {
+    !text.is_empty() && !text.contains([' ', ',', '<', '&'])
+}
+
+fn parse_network(text: &str, _: &Place) -> Result<(IpAddr, u8), Misfit> {
+    Reach::network(text).ok_or_else(|| {
+        let message = format!("`{text}` in `own-networks` is no network");
+        Misfit::new(message, "write 10.0.0.0/8, fd00::/8 or an address")
+    })
+}
+
+impl Section<'_> {
+    fn page(&mut self, key: &str) -> Read<Option<String>> {
+        self.optional(key, |page, _| Ok(page.trim_end_matches('/').to_owned()))
+    }
+
+    fn address(&mut self, key: &str) -> Read<Option<String>> {
+        let address = self.text_of(key, "a mail address", is_address_or_empty)?;
+        Ok(Some(address).filter(|address| !address.is_empty()))
+    }
+
+    /// The subscriptions of all files. `mail` is the mail server, as far as it could be read.
+    fn subscriptions(&mut self, key: &str, mail: Option<&Option<Mail>>) -> Read<Vec<Subscription>> {
+        let (_, files) = self.files(key, "toml", FILE_BYTES_MAX)?;
+        let mail = mail.ok_or(Noted)?;
         let mut all: Vec<Subscription> = Vec::new();
-        for pattern in subscriptions? {
-            let pattern_path =
-                resolve(base_of(&pattern.place, file), &pattern.value).display().to_string();
-            let mut paths: Vec<_> = glob::glob(&pattern_path)
-                .map(|paths| paths.filter_map(Result::ok).collect())
-                .unwrap_or_default();
-            if paths.is_empty() {
-                let message = format!("no file `{pattern_path}` for `subscriptions`");
-                found.push(
-                    Problem::new(&pattern.place, message)
-                        .hint("name a file of subscriptions, or none"),
-                );
-            }
-            paths.sort();
-            for path in paths {
-                read_file(&path, mail.is_some(), &mut all, &mut found);
-            }
-        }
-        let page = page?.map(|page| page.value.trim_end_matches('/').to_owned());
-        Some(Notify {
-            subscriptions: all,
-            page,
-            own_networks: networks,
-            roots_file: roots_file?,
-            silence_after: silence_after?.value,
-            mail,
-            cap_sender: cap.as_ref()?.0.clone(),
-            cap_status: cap?.1,
-        })
-    });
-    found.into_iter().for_each(|problem| reader.problem(problem));
-    notify
-}
-
-fn read_file(path: &Path, has_mail: bool, all: &mut Vec<Subscription>, found: &mut Vec<Problem>) {
-    let file = path.display().to_string();
-    let text = match read_text(path, FILE_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) => return found.push(error.of_configuration(&file)),
-    };
-    let subscriptions = match subscription::read(&text, path.parent().unwrap_or(Path::new(""))) {
-        Ok(subscriptions) => subscriptions,
-        Err(mistakes) => {
-            found.extend(mistakes.into_iter().map(|mistake| {
-                let problem = Problem::new(
-                    &Place::File { file: file.clone(), line: mistake.line },
-                    mistake.message,
-                );
-                match mistake.hint {
-                    Some(hint) => problem.hint(&*hint),
-                    None => problem,
+        for file in files {
+            let folder = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+            let subscriptions =
+                match subscription::parse_subscriptions(&file.name, &file.text, folder) {
+                    Ok(subscriptions) => subscriptions,
+                    Err(errors) => {
+                        self.reader.note_all(errors);
+                        continue;
+                    }
+                };
+            for subscription in subscriptions {
+                let mut refuse = |message: &str, hint: &str| {
+                    let message = format!("subscription `{}`: {message}", subscription.name);
+                    self.reader.note(Diagnostic::of_file(&file.name, message).hint(hint));
+                };
+                if all.iter().any(|other| other.name == subscription.name) {
+                    let message = "another file has one of this name";
+                    refuse(message, "its state is kept under its name");
                 }
-            }));
-            return;
+                if matches!(subscription.channel, Channel::Mail { .. }) && mail.is_none() {
+                    let message = "it is for mail, and there is no mail server";
+                    refuse(message, "give `host` and `from` in `[notify.mail]`");
+                }
+                all.push(subscription);
+            }
         }
-    };
-    for subscription in subscriptions {
-        let mut complain = |message: String, hint: &str| {
-            found.push(
-                Problem::new(
-                    &Place::WholeFile { file: file.clone() },
-                    format!("subscription `{}`: {message}", subscription.name),
-                )
-                .hint(hint),
-            );
-        };
-        if all.iter().any(|other| other.name == subscription.name) {
-            complain(
-                "another file has one of this name".to_owned(),
-                "its state is kept under its name",
-            );
-        }
-        if matches!(subscription.channel, Channel::Mail { .. }) && !has_mail {
-            complain(
-                "it is for mail, and there is no mail server".to_owned(),
-                "give `host` and `from` in `[notify.mail]`",
-            );
-        }
-        all.push(subscription);
+        Ok(all)
     }
-}
-
-fn read_mail(section: &mut Section<'_>, file: Option<&Path>) -> Option<Option<Mail>> {
-    let is_address = |text: &str| {
-        text.is_empty() || (text.contains('@') && !text.contains([' ', ',', '<', '>']))
-    };
-    let host = section.optional_text("host");
-    let port = section.whole_number("port", 1..=u16::MAX);
-    let encryption = section.word("encryption", &["starttls", "tls", "none"]);
-    let user = section.optional_text("user");
-    let password_file = read_secret_file(
-        section,
-        "password-file",
-        file,
-        "name the file that holds the password, and nothing else",
-    );
-    let from = section.text_of("from", "a mail address", is_address);
-    let unsubscribe = section.text_of("unsubscribe", "a mail address", is_address);
-    let (host, user, from, unsubscribe) = (host?, user?, from?, unsubscribe?);
-    let Some(host) = host else { return Some(None) };
-    if from.value.is_empty() {
-        section.problem(
-            &host.place,
-            "a mail server without an address to send `from`",
-            Some("from = \"alerts@example.org\""),
-        );
-        return None;
-    }
-    Some(Some(Mail {
-        host: host.value,
-        port: port?.value,
-        encryption: [Encryption::StartTls, Encryption::Tls, Encryption::None][encryption?.value],
-        user: user.map(|user| user.value),
-        password_file: password_file?,
-        from: from.value,
-        unsubscribe: (!unsubscribe.value.is_empty()).then_some(unsubscribe.value),
-    }))
 }

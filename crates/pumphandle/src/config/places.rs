@@ -1,238 +1,211 @@
-//! `[atlas]`: the operator's own regions, what places are taken from, and populations.
+//! `[atlas]`: the operator's own regions, the evidence of places, and populations.
+//!
+//! Read after topics, because crises add polygons.
+//! Knows no geometry.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use atlas::Atlas;
 use feeds::intake::{Evidence, Placing};
+use record::diagnostic::Diagnostic;
 
-use super::problem::{Place, Problem};
-use super::reader::{At, Reader};
-use super::topics::{in_folder, matches};
-use super::{Places, Topics, base_of, read_text};
+use super::files::{TextFile, in_folder, read_all};
+use super::reader::{Misfit, Noted, Read, Reader, Section};
+use super::topics::Topics;
 use crate::near;
 
+const REGION_BYTES_MAX: u64 = atlas::own::FILE_BYTES_MAX as u64;
 const POPULATION_BYTES_MAX: u64 = 16 << 20;
 
-/// A file that was named, and where.
-struct Named {
-    file: String,
-    text: String,
+/// The atlas with the operator's own regions, and how it is used.
+#[derive(Clone)]
+pub(crate) struct Places {
+    pub(crate) placing: Placing,
+    /// The operator's, by region.
+    pub(crate) populations: BTreeMap<String, u64>,
+    /// Hash of what decides places.
+    pub(crate) meaning: String,
 }
 
-/// `topics`, if they could be read: crises among them bring polygons along.
-pub(super) fn read(
-    reader: &mut Reader,
-    topics: Option<&Topics>,
-    config_file: Option<&Path>,
-) -> Option<Places> {
-    let read = reader.section("atlas", |section| {
-        let regions = section.texts("regions");
-        let populations = section.texts("populations");
-        let place = section.place_of("evidence");
-        let written = section.texts("evidence");
+impl Places {
+    /// Inhabitants of a region, by the operator or by the atlas.
+    pub(crate) fn population(&self, code: &str) -> Option<u64> {
+        let known = || self.placing.atlas.region(code).and_then(|region| region.population);
+        self.populations.get(code).copied().or_else(known)
+    }
+
+    /// Whether there is such a region: of the tree, the operator's own, or a language.
+    pub(crate) fn is_region(&self, code: &str) -> bool {
+        let atlas = &self.placing.atlas;
+        let language = |code| record::language::find(code) == Some(code);
+        code == record::region::NO_LANGUAGE
+            || code.strip_prefix("lang:").is_some_and(language)
+            || matches!(code, record::region::WORLD | record::region::UNLOCATED)
+            || atlas.name(code).is_some()
+    }
+
+    /// Whether a code is a region's: of ISO 3166, of the operator's own, the world, or a
+    /// language's.
+    pub(crate) fn knows(&self, code: &str) -> bool {
+        let language = code.strip_prefix("lang:");
+        let is_language = language.is_some_and(|code| {
+            (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase())
+        });
+        let own = || {
+            self.placing
+                .atlas
+                .own()
+                .is_some_and(|own| own.each().any(|own| own.code.eq_ignore_ascii_case(code)))
+        };
+        let is_special = code == record::region::WORLD || code == record::region::UNLOCATED;
+        is_special || is_language || self.placing.atlas.region(code).is_some() || own()
+    }
+
+    /// What every region is called in the languages of the page, own ones included.
+    pub(crate) fn names(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
+        let atlas = &self.placing.atlas;
+        let named = |name: &dyn Fn(&'static str) -> String| {
+            LANGUAGES.map(|language| (language.to_owned(), name(language))).into()
+        };
+        let world = atlas.regions().iter().map(|region| {
+            (region.code.clone(), named(&|language| region.name_in(language).to_owned()))
+        });
+        let own = atlas.own().into_iter().flat_map(atlas::OwnRegions::each);
+        let own = own
+            .filter_map(|own| Some((own.code.to_owned(), own.name?)))
+            .map(|(code, name)| (code, named(&|_| name.to_owned())));
+        world.chain(own).collect()
+    }
+}
+
+pub(super) fn read_places(reader: &mut Reader, topics: Option<&Topics>) -> Read<Places> {
+    reader.section("atlas", |section| {
+        let evidence = section.evidence("evidence");
         let mentions_in_crises = section.boolean("mentions-in-crises");
         let confidence_min = section.number("confidence-min", 0.5..=1.0);
-        let mut evidence = Vec::new();
-        let mut fits = true;
-        for word in written.iter().flatten() {
-            match Evidence::ALL.into_iter().find(|evidence| evidence.name() == word.value) {
-                Some(kind) if evidence.contains(&kind) => {
-                    section.problem(
-                        &word.place,
-                        &format!(
-                            "`{}` twice for \
-                        `evidence`",
-                            word.value
-                        ),
-                        Some("name each once, best first"),
-                    );
-                    fits = false;
-                }
-                Some(kind) => evidence.push(kind),
-                None => {
-                    let hint = format!(
-                        "of \
-                        {}",
-                        Evidence::ALL.map(|evidence| format!("`{}`", evidence.name())).join(", ")
-                    );
-                    section.problem(
-                        &word.place,
-                        &format!(
-                            "bad value `{}` for \
-                        `evidence`",
-                            word.value
-                        ),
-                        Some(&hint),
-                    );
-                    fits = false;
-                }
-            }
+        let errors_before = section.reader.error_count();
+        let regions = section.files("regions", "geojson", REGION_BYTES_MAX);
+        let crises = topics.map(|topics| in_folder(&topics.crises, "geojson")).unwrap_or_default();
+        let (crises, errors) = read_all(&crises, REGION_BYTES_MAX, "the regions", REGIONS_HINT);
+        section.reader.note_all(errors);
+        let is_sound = section.reader.error_count() == errors_before;
+        let populations = section.files("populations", "csv", POPULATION_BYTES_MAX);
+        let (mut files, populations) = (regions?.1, populations?.1);
+        files.extend(crises);
+        let atlas = if is_sound { read_regions(&files) } else { Err(Vec::new()) };
+        let atlas = atlas.map_err(|errors| section.reader.note_all(errors))?;
+        let populations = section.populations(&populations, &atlas, topics);
+        if section.reader.error_count() > errors_before {
+            return Err(Noted);
         }
-        if fits && written.is_some() && evidence.is_empty() {
+        let placing = Placing {
+            atlas: Arc::new(atlas),
+            evidence: evidence?,
+            mentions_in_crises: mentions_in_crises?,
+            confidence_min: confidence_min?,
+        };
+        Ok(Places { meaning: meaning(&placing), placing, populations })
+    })
+}
+
+const REGIONS_HINT: &str = "name GeoJSON files";
+
+impl Section<'_> {
+    fn evidence(&mut self, key: &str) -> Read<Vec<Evidence>> {
+        let mut seen = Vec::new();
+        let evidence = self.texts_of(key, |word, _| {
+            let found = Evidence::ALL.into_iter().find(|evidence| evidence.name() == word);
+            let evidence = found.ok_or_else(|| {
+                let names = Evidence::ALL.map(|evidence| format!("`{}`", evidence.name()));
+                format!("of {}", names.join(", "))
+            })?;
+            if seen.contains(&evidence) {
+                let message = format!("`{word}` twice for `evidence`");
+                return Err(Misfit::new(message, "name each once, best first"));
+            }
+            seen.push(evidence);
+            Ok(evidence)
+        })?;
+        if evidence.is_empty() {
             let hint = "without any, only posts that state their region have one: name at least \
                 `coordinates`";
-            section.problem(&place, "no evidence for `evidence`", Some(hint));
-            fits = false;
+            return Err(self.error(&self.place_of(key), "no evidence for `evidence`", hint));
         }
-        let parts = (regions?, populations?, mentions_in_crises?.value, confidence_min?.value);
-        Some((parts, evidence, fits))
-    });
-    // Files are looked at even where a word beside them is wrong: everything is told at once.
-    let ((regions, populations, mentions_in_crises, confidence_min), evidence, fits) = read?;
-    let mut problems = Vec::new();
-    let mut regions = named(
-        &regions,
-        "`regions` in `[atlas]`",
-        atlas::own::FILE_BYTES_MAX as u64,
-        config_file,
-        &mut problems,
-    );
-    let crises = topics.map(|topics| in_folder(&topics.crises, "geojson")).unwrap_or_default();
-    regions.extend(read_named(&crises).map_err(|found| problems.extend(found)).unwrap_or_default());
-    let atlas = if problems.is_empty() {
-        of_files(&regions).map_err(|found| problems.extend(found)).ok()
-    } else {
-        None
-    };
-    let files = named(
-        &populations,
-        "`populations` in `[atlas]`",
-        POPULATION_BYTES_MAX,
-        config_file,
-        &mut problems,
-    );
-    let mut populations = BTreeMap::new();
-    if let Some(atlas) = &atlas {
-        files
-            .iter()
-            .for_each(|file| read_populations(file, atlas, &mut populations, &mut problems));
+        Ok(evidence)
     }
-    if let (Some(atlas), Some(topics)) = (&atlas, topics) {
-        add_crises(topics, atlas, &mut populations, &mut problems);
-    }
-    let sound = problems.is_empty();
-    problems.into_iter().for_each(|problem| reader.problem(problem));
-    let placing = Placing { atlas: Arc::new(atlas?), evidence, mentions_in_crises, confidence_min };
-    (sound && fits).then(|| Places { meaning: meaning(&placing), placing, populations })
-}
 
-/// How many people live in the polygons of crises; all of these must be there.
-fn add_crises(
-    topics: &Topics,
-    atlas: &Atlas,
-    populations: &mut BTreeMap<String, u64>,
-    problems: &mut Vec<Problem>,
-) {
-    for topic in topics.lexicon.topics() {
-        let Some(crisis) = &topic.crisis else { continue };
-        if atlas.own().is_some_and(|own| own.each().any(|own| own.code == crisis.region)) {
-            populations.entry(crisis.region.clone()).or_insert(crisis.inhabitants);
-        } else {
-            let place = Place::File { file: topic.file.clone(), line: topic.line };
-            let problem = Problem::new(
-                &place,
-                format!(
+    /// Inhabitants by region: of files, and of the polygons of crises, which must all be there.
+    fn populations(
+        &mut self,
+        files: &[TextFile],
+        atlas: &Atlas,
+        topics: Option<&Topics>,
+    ) -> BTreeMap<String, u64> {
+        let (mut populations, mut errors) = (BTreeMap::new(), Vec::new());
+        for file in files {
+            read_populations(file, atlas, &mut populations, &mut errors);
+        }
+        let all = topics.map(|topics| topics.lexicon.topics()).unwrap_or_default();
+        for topic in all {
+            let Some(crisis) = &topic.crisis else { continue };
+            if atlas.own().is_some_and(|own| own.each().any(|own| own.code == crisis.region)) {
+                populations.entry(crisis.region.clone()).or_insert(crisis.inhabitants);
+            } else {
+                let message = format!(
                     "crisis `{}` is about `{}`, which no polygon has for its code",
                     topic.id, crisis.region
-                ),
-            );
-            problems.push(
-                problem.hint(format!("its GeoJSON belongs into `{}`", topics.crises.display())),
-            );
+                );
+                let folder = topics.map(|topics| topics.crises.display().to_string());
+                let hint = format!("its GeoJSON belongs into `{}`", folder.unwrap_or_default());
+                errors.push(Diagnostic::at(&topic.file, topic.line, message).hint(hint));
+            }
         }
+        self.reader.note_all(errors);
+        populations
     }
 }
 
-/// The atlas with the regions of files that somebody names; everything that is wrong with them.
-pub(crate) fn read_region_files(paths: &[PathBuf]) -> Result<Atlas, Vec<Problem>> {
-    of_files(&read_named(paths)?)
+/// The atlas with the regions of these files only, or all errors in them.
+pub(crate) fn read_region_files(paths: &[PathBuf]) -> Result<Atlas, Vec<Diagnostic>> {
+    let (files, errors) = read_all(paths, REGION_BYTES_MAX, "the regions", REGIONS_HINT);
+    if errors.is_empty() { read_regions(&files) } else { Err(errors) }
 }
 
-fn read_named(paths: &[PathBuf]) -> Result<Vec<Named>, Vec<Problem>> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for path in paths {
-        let file = path.display().to_string();
-        match read_text(path, atlas::own::FILE_BYTES_MAX as u64) {
-            Ok(text) => files.push(Named { file, text }),
-            Err(error) => problems.push(
-                error
-                    .problem(&Place::WholeFile { file: file.clone() }, "the regions", &file)
-                    .or_hint("name GeoJSON files"),
-            ),
-        }
-    }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
-}
-
-fn of_files(files: &[Named]) -> Result<Atlas, Vec<Problem>> {
+fn read_regions(files: &[TextFile]) -> Result<Atlas, Vec<Diagnostic>> {
     if files.is_empty() {
         return Ok(Atlas::new());
     }
     let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
     Atlas::with_own(&texts).map_err(|found| {
-        let problem = |found: &atlas::Misplaced| {
-            let place = Place::File { file: files[found.file].file.clone(), line: found.line };
+        let diagnostic = |found: &atlas::Misplaced| {
             let text = found.error.to_string();
-            match text.split_once("\nhint: ") {
-                Some((message, hint)) => Problem::new(&place, message).hint(hint),
-                None => Problem::new(&place, text).hint("see docs/atlas.md, own regions"),
-            }
+            let (message, hint) =
+                text.split_once("\nhint: ").unwrap_or((&text, "see docs/atlas.md, own regions"));
+            Diagnostic::at(&files[found.file].name, found.line, message).hint(hint)
         };
-        found.iter().map(problem).collect()
+        found.iter().map(diagnostic).collect()
     })
-}
-
-/// The texts of the files that paths and patterns name.
-fn named(
-    patterns: &[At<String>],
-    key: &str,
-    bytes_max: u64,
-    config_file: Option<&Path>,
-    problems: &mut Vec<Problem>,
-) -> Vec<Named> {
-    let (mut files, mut seen) = (Vec::new(), BTreeSet::new());
-    for pattern in patterns {
-        let paths = match matches(pattern, key, base_of(&pattern.place, config_file)) {
-            Ok(paths) => paths,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
-            let file = path.display().to_string();
-            match read_text(&path, bytes_max) {
-                Ok(text) => files.push(Named { file, text }),
-                Err(error) => {
-                    let hint = "paths in a configuration file are relative to its folder";
-                    problems.push(
-                        error.problem(&pattern.place, &format!("`{file}`"), &file).or_hint(hint),
-                    );
-                }
-            }
-        }
-    }
-    files
 }
 
 /// `region,population`, with a header.
 fn read_populations(
-    file: &Named,
+    file: &TextFile,
     atlas: &Atlas,
     populations: &mut BTreeMap<String, u64>,
-    problems: &mut Vec<Problem>,
+    errors: &mut Vec<Diagnostic>,
 ) {
-    let at = |line: usize| Place::File { file: file.file.clone(), line };
+    let error = |line: usize, message: String| Diagnostic::at(&file.name, line, message);
     let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file.text.as_bytes());
     let columns = rows.headers().ok().and_then(|header| {
         let column = |name: &str| header.iter().position(|found| found == name);
         Some((column("region")?, column("population")?))
     });
     let Some((region, population)) = columns else {
-        problems.push(
-            Problem::new(&at(1), "no columns `region` and `population`")
+        errors.push(
+            error(1, "no columns `region` and `population`".to_owned())
                 .hint("the first line names the columns: `region,population`"),
         );
         return;
@@ -245,10 +218,10 @@ fn read_populations(
     for row in rows.records() {
         let row = match row {
             Ok(row) => row,
-            Err(error) => {
-                let line = line_of(error.position());
-                problems.push(
-                    Problem::new(&at(line), "a line that is no CSV")
+            Err(bad) => {
+                let line = line_of(bad.position());
+                errors.push(
+                    error(line, "a line that is no CSV".to_owned())
                         .hint("each line has as many fields as the first"),
                 );
                 continue;
@@ -260,8 +233,8 @@ fn read_populations(
         let code =
             if region.contains(':') { region.to_owned() } else { region.to_ascii_uppercase() };
         let Ok(population) = population.parse::<u64>() else {
-            problems.push(
-                Problem::new(&at(line), format!("`{population}` is no population"))
+            errors.push(
+                error(line, format!("`{population}` is no population"))
                     .hint("a whole number, without separators"),
             );
             continue;
@@ -271,11 +244,10 @@ fn read_populations(
                 near::region(atlas, region),
                 "`pumphandle regions list` names all that are known",
             );
-            problems.push(Problem::new(&at(line), format!("unknown region `{code}`")).hint(hint));
+            errors.push(error(line, format!("unknown region `{code}`")).hint(hint));
         } else if populations.insert(code.clone(), population).is_some() {
-            problems.push(
-                Problem::new(&at(line), format!("region `{code}` twice"))
-                    .hint("keep one line of each region"),
+            errors.push(
+                error(line, format!("region `{code}` twice")).hint("keep one line of each region"),
             );
         }
     }

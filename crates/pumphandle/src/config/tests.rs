@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
+use record::FeedSetting;
 use record::kind::Kind;
 use record::time::{DAY, HOUR, MINUTE, SECOND, WEEK};
 
-use super::units::{display_duration, display_size, duration, size};
+use super::sections::*;
+use super::units::{display_duration, display_size, parse_duration, parse_size};
 use super::*;
 
 /// A folder with `pumphandle.toml` and further files, and what `load` makes of them.
@@ -12,7 +14,7 @@ fn load_files(
     files: &[(&str, &str)],
     sets: &[&str],
     environment: &[(&str, &str)],
-) -> Result<Config, Vec<Problem>> {
+) -> Result<Config, Vec<Diagnostic>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pumphandle.toml");
     std::fs::write(&path, config).unwrap();
@@ -31,7 +33,7 @@ fn good(config: &str) -> Config {
     load_files(config, &[], &[], &[]).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
-fn problems(config: &str) -> Vec<Problem> {
+fn problems(config: &str) -> Vec<Diagnostic> {
     load_files(config, &[], &[], &[]).err().unwrap_or_default()
 }
 
@@ -50,7 +52,7 @@ fn durations_are_sums_from_larger_to_smaller_units() {
         ("007m", 7 * MINUTE),
     ];
     for (text, span) in read {
-        assert_eq!(duration(text), Some(span), "{text}");
+        assert_eq!(parse_duration(text), Some(span), "{text}");
     }
     let refused = [
         "",
@@ -71,7 +73,7 @@ fn durations_are_sums_from_larger_to_smaller_units() {
         "1h30",
     ];
     for text in refused {
-        assert_eq!(duration(text), None, "{text}");
+        assert_eq!(parse_duration(text), None, "{text}");
     }
 }
 
@@ -80,7 +82,12 @@ fn a_duration_shown_is_read_again_as_the_same() {
     let mut span = 1_i64;
     while span < 30_000 * DAY {
         for span in [span * 1_000, span * 1_000 / MINUTE * MINUTE] {
-            assert_eq!(duration(&display_duration(span)), Some(span), "{}", display_duration(span));
+            assert_eq!(
+                parse_duration(&display_duration(span)),
+                Some(span),
+                "{}",
+                display_duration(span)
+            );
         }
         span = span * 3 + 7;
         if span > 30_000 * DAY / 1_000 {
@@ -103,10 +110,10 @@ fn sizes_are_decimal_or_binary_or_bare_bytes() {
         ("3kB", 3000),
     ];
     for (text, bytes) in read {
-        assert_eq!(size(text), Some(bytes), "{text}");
+        assert_eq!(parse_size(text), Some(bytes), "{text}");
     }
     for text in ["", "MiB", "-1KiB", "1.5GiB", "1Mib", "1 megabyte", "99999999999TiB", "1GiB2"] {
-        assert_eq!(size(text), None, "{text}");
+        assert_eq!(parse_size(text), None, "{text}");
     }
     assert_eq!([1 << 30, 1000, 1 << 44].map(display_size), ["1GiB", "1000B", "16TiB"]);
 }
@@ -176,7 +183,7 @@ fn the_keys_that_are_commented_out_are_known_too() {
         })
         .map(|line| line.to_owned() + "\n")
         .collect();
-    let unknown: Vec<Problem> =
+    let unknown: Vec<Diagnostic> =
         problems(&kept).into_iter().filter(|problem| problem.message.contains("unknown")).collect();
     assert_eq!(unknown, []);
 }

@@ -1,125 +1,100 @@
-//! The topic files: found by their patterns, read, and made into one lexicon.
+//! `[topics]`: topic files, read and made into one lexicon.
+//!
+//! Read after `[journal]`, whose data folder holds the crises by default.
+//! Knows no syntax of topics.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lexicon::{Entry, Lexicon, Topic, TopicFile, VoiceRules};
+use record::diagnostic::{Diagnostic, Place};
+use record::document::syntax_hint;
 use record::kind::Kind;
 use record::text::fold;
 
-use super::problem::{Place, Problem};
-use super::reader::At;
-use super::written::syntax_hint;
-use super::{Topics, base_of, read_text, resolve};
+use super::files::{TextFile, in_folder, read_all};
+use super::reader::{Noted, Read, Reader, Section};
 
-const KEY: &str = "`files` in `[topics]`";
-const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The lexicon of the files that `patterns` name, or of those that are compiled in, and of the
-/// crises; or everything that is wrong.
-pub(super) fn load(
-    patterns: Option<&[At<String>]>,
-    crises: &Path,
-    config_file: Option<&Path>,
-    segment: bool,
-) -> Result<Topics, Vec<Problem>> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    match patterns {
-        Some(patterns) => named(patterns, config_file, &mut files, &mut problems),
-        None => compiled_in(&mut files, &mut problems),
+#[derive(Clone)]
+pub(crate) struct Topics {
+    pub(crate) lexicon: Arc<Lexicon>,
+    /// Whether a tag also counts by its segments.
+    pub(crate) segment: bool,
+    /// The folder of crises.
+    pub(crate) crises: PathBuf,
+    /// Hash of what decides topics and voice from text.
+    pub(crate) meaning: String,
+}
+
+/// The lexicon of the configured topic files, else of the compiled-in ones, and of the crises.
+pub(super) fn read_topics(reader: &mut Reader, data: Option<&Path>) -> Read<Topics> {
+    let errors_before = reader.error_count();
+    let (files, segment, crises) = reader.section("topics", |section| {
+        let files = section.topic_files("files");
+        let segment = section.boolean("segment");
+        let crises = section.optional_path("crises");
+        Ok((files?, segment?, crises?))
+    })?;
+    let crises = crises.unwrap_or_else(|| data.unwrap_or(Path::new("data")).join("crises"));
+    let mut parsed = ParsedFiles::default();
+    match &files {
+        Some((_, files)) => files.iter().for_each(|file| parsed.add(&file.name, &file.text)),
+        None => lexicon::default_files().iter().for_each(|(file, text)| parsed.add(file, text)),
     }
-    for path in in_folder(crises, "toml") {
-        let file = path.display().to_string();
-        match read_text(&path, FILE_BYTES_MAX) {
-            Ok(text) => parse(&file, &text, &mut files, &mut problems),
-            Err(error) => {
-                let problem =
-                    error.problem(&Place::WholeFile { file: file.clone() }, "the crisis", &file);
-                problems.push(problem.or_hint("`crises` in `[topics]` names the folder"));
+    let is_sound = reader.error_count() == errors_before && parsed.errors.is_empty();
+    let is_empty = parsed.files.iter().all(|file| file.topics.is_empty());
+    if let (Some((place, _)), true) = (&files, is_sound && is_empty) {
+        let message = "no topic in any of the files for `files` in `[topics]`";
+        let error = Diagnostic::new(place, message).hint("write `[[topic]]` before each topic");
+        parsed.errors.push(error);
+    }
+    let hint = "`crises` in `[topics]` names the folder";
+    parsed.add_all(&in_folder(&crises, "toml"), "the crisis", hint);
+    let topics = parsed.files.iter().flat_map(|file| &file.topics);
+    parsed.errors.extend(topics.filter_map(unstarted_crisis));
+    if files.is_some() {
+        add_voices(&mut parsed.files);
+    }
+    let meaning = meaning(&parsed.files, segment);
+    let lexicon = parsed.into_lexicon().map_err(|errors| reader.note_all(errors))?;
+    if reader.error_count() > errors_before {
+        return Err(Noted);
+    }
+    Ok(Topics { lexicon: Arc::new(lexicon), segment, crises, meaning })
+}
+
+/// A template of a crisis is not a crisis yet.
+fn unstarted_crisis(topic: &Topic) -> Option<Diagnostic> {
+    let is_template = topic.kind == Kind::Crisis && topic.crisis.is_none();
+    is_template.then(|| {
+        let message = format!("crisis topic `{}` says neither where nor until when", topic.id);
+        Diagnostic::at(&topic.file, topic.line, message)
+            .hint("`pumphandle crisis start` makes a crisis of a template or of a file like this")
+    })
+}
+
+impl Section<'_> {
+    /// The first pattern's place, and the files; none for the compiled-in ones.
+    fn topic_files(&mut self, key: &str) -> Read<Option<(Place, Vec<TextFile>)>> {
+        if self.is_default(key) {
+            return self.texts(key).map(|_| None);
+        }
+        let (first, files) = self.files(key, "toml", FILE_BYTES_MAX)?;
+        match first {
+            Some(first) => Ok(Some((first, files))),
+            None => {
+                let hint = "leave `files` out for the topics that are compiled in";
+                Err(self.error(&self.place_of(key), "no topic file for `files`", hint))
             }
         }
     }
-    // A template is no crisis yet.
-    for topic in files
-        .iter()
-        .flat_map(|file| &file.topics)
-        .filter(|topic| topic.kind == Kind::Crisis && topic.crisis.is_none())
-    {
-        let place = Place::File { file: topic.file.clone(), line: topic.line };
-        let problem = Problem::new(
-            &place,
-            format!("crisis topic `{}` says neither where nor until when", topic.id),
-        );
-        problems.push(
-            problem.hint(
-                "`pumphandle crisis start` makes a crisis of a template or of a file like this",
-            ),
-        );
-    }
-    if patterns.is_some() {
-        add_voices(&mut files);
-    }
-    finish(files, problems, segment, crises)
 }
 
-/// The files of one ending in a folder that need not exist, sorted.
-pub(super) fn in_folder(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let entries =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
-    paths.sort();
-    paths
-}
-
-fn named(
-    patterns: &[At<String>],
-    config_file: Option<&Path>,
-    files: &mut Vec<TopicFile>,
-    problems: &mut Vec<Problem>,
-) {
-    let mut paths = Vec::new();
-    let mut seen = BTreeSet::new();
-    for pattern in patterns {
-        match matches(pattern, KEY, base_of(&pattern.place, config_file)) {
-            Ok(found) => paths.extend(
-                found
-                    .into_iter()
-                    .filter(|path| seen.insert(path.clone()))
-                    .map(|path| (path, &pattern.place)),
-            ),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    for (path, place) in paths {
-        let file = path.display().to_string();
-        match read_text(&path, FILE_BYTES_MAX) {
-            Ok(text) => parse(&file, &text, files, problems),
-            Err(error) => {
-                let hint = match path.is_dir() {
-                    true => format!("write `{file}/*.toml` for the files in it"),
-                    false => "paths in a configuration file are relative to its folder".to_owned(),
-                };
-                problems.push(error.problem(place, &format!("`{file}`"), &file).or_hint(hint));
-            }
-        }
-    }
-    if problems.is_empty()
-        && files.iter().all(|file| file.topics.is_empty())
-        && let Some(pattern) = patterns.first()
-    {
-        problems.push(
-            Problem::new(&pattern.place, "no topic in any of the files for `files` in `[topics]`")
-                .hint("write `[[topic]]` before each topic"),
-        );
-    }
-}
-
-/// Whose voice a post is depends on its language, not on who wrote the topic: where the files say
-/// nothing of a language,
-/// the rules that are compiled in hold for it.
+/// The rules of voice that are compiled in, for languages without rules in the files: voice
+/// depends on the language of a post, not on the topic.
 fn add_voices(files: &mut Vec<TopicFile>) {
     let own: BTreeSet<String> =
         files.iter().flat_map(|file| &file.voices).map(|voice| voice.lang.clone()).collect();
@@ -133,118 +108,55 @@ fn add_voices(files: &mut Vec<TopicFile>) {
     }
 }
 
-fn compiled_in(files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
-    for (file, text) in lexicon::default_files() {
-        parse(file, text, files, problems);
-    }
+/// The topics of these files only, or all errors in them.
+pub(crate) fn read_topic_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Diagnostic>> {
+    let mut parsed = ParsedFiles::default();
+    let hint = "name files, not folders; `pumphandle topics lint config/topics/*.toml`";
+    parsed.add_all(paths, "the topics", hint);
+    parsed.into_lexicon().map(|lexicon| lexicon.topics().to_vec())
 }
 
-/// The topics of files that somebody names, and nothing else; everything that keeps them from being
-/// read.
-pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<Topic>, Vec<Problem>> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for path in paths {
-        let file = path.display().to_string();
-        match read_text(path, FILE_BYTES_MAX) {
-            Ok(text) => parse(&file, &text, &mut files, &mut problems),
-            Err(error) => {
-                let problem =
-                    error.problem(&Place::WholeFile { file: file.clone() }, "the topics", &file);
-                problems.push(problem.or_hint(
-                    "name files, not folders; `pumphandle topics lint config/topics/*.toml`",
-                ));
+#[derive(Default)]
+struct ParsedFiles {
+    files: Vec<TopicFile>,
+    errors: Vec<Diagnostic>,
+}
+
+impl ParsedFiles {
+    fn add(&mut self, file: &str, text: &str) {
+        match lexicon::parse(file, text) {
+            Ok(parsed) if parsed.topics.is_empty() && parsed.voices.is_empty() => {
+                let error = Diagnostic::of_file(file, "no topic");
+                self.errors.push(error.hint("write `[[topic]]` before each topic"));
+            }
+            Ok(parsed) => self.files.push(parsed),
+            Err(errors) => self.errors.extend(errors.into_iter().map(with_hint)),
+        }
+    }
+
+    fn add_all(&mut self, paths: &[PathBuf], what: &str, hint: &str) {
+        let (files, errors) = read_all(paths, FILE_BYTES_MAX, what, hint);
+        self.errors.extend(errors);
+        files.iter().for_each(|file| self.add(&file.name, &file.text));
+    }
+
+    /// The lexicon of all files. Those without errors are compared even where others have some.
+    fn into_lexicon(mut self) -> Result<Lexicon, Vec<Diagnostic>> {
+        match Lexicon::of_files(self.files) {
+            Ok(lexicon) if self.errors.is_empty() => Ok(lexicon),
+            Ok(_) => Err(self.errors),
+            Err(found) => {
+                self.errors.extend(found.into_iter().map(with_hint));
+                Err(self.errors)
             }
         }
     }
-    finish(files, problems, true, Path::new("")).map(|topics| topics.lexicon.topics().to_vec())
 }
 
-fn parse(file: &str, text: &str, files: &mut Vec<TopicFile>, problems: &mut Vec<Problem>) {
-    match lexicon::parse(file, text) {
-        Ok(parsed) if parsed.topics.is_empty() && parsed.voices.is_empty() => {
-            let problem = Problem::new(&Place::WholeFile { file: file.to_owned() }, "no topic");
-            problems.push(problem.hint("write `[[topic]]` before each topic"));
-        }
-        Ok(parsed) => files.push(parsed),
-        Err(found) => problems.extend(found.into_iter().map(Problem::from)),
-    }
-}
-
-/// Even where a file is broken, the others are held against each other.
-fn finish(
-    files: Vec<TopicFile>,
-    mut problems: Vec<Problem>,
-    segment: bool,
-    crises: &Path,
-) -> Result<Topics, Vec<Problem>> {
-    let crises = crises.to_owned();
-    let meaning = meaning(&files, segment);
-    match Lexicon::of_files(files) {
-        Ok(lexicon) if problems.is_empty() => {
-            Ok(Topics { lexicon: Arc::new(lexicon), segment, crises, meaning })
-        }
-        Ok(_) => Err(problems),
-        Err(found) => {
-            problems.extend(found.into_iter().map(Problem::from));
-            Err(problems)
-        }
-    }
-}
-
-/// The files that a path or a pattern names, sorted. `key` is what it was written for.
-pub(super) fn matches(
-    pattern: &At<String>,
-    key: &str,
-    base: &Path,
-) -> Result<Vec<PathBuf>, Problem> {
-    let written = &pattern.value;
-    if !written.contains(['*', '?', '[']) {
-        return Ok(vec![resolve(base, written)]);
-    }
-    let problem = |message: String| Problem::new(&pattern.place, message);
-    // The folder is no part of the pattern, whatever characters its name has.
-    let in_folder = match Path::new(written).is_absolute() || base.as_os_str().is_empty() {
-        true => written.clone(),
-        false => format!("{}/{written}", glob::Pattern::escape(&base.to_string_lossy())),
-    };
-    let found = glob::glob(&in_folder).map_err(|error| {
-        problem(format!("bad pattern `{written}` for {key}")).hint(error.msg.to_lowercase())
-    })?;
-    let mut paths = Vec::new();
-    for path in found.take(FILES_MAX + 1) {
-        let path = path.map_err(|error| {
-            problem(format!("a folder of `{written}` can't be read: {}", error.error().kind()))
-                .hint("see who may read it")
-        })?;
-        paths.push(path);
-    }
-    match paths.len() {
-        0 => Err(problem(format!("no file matches `{written}` for {key}"))
-            .hint(format!("they are looked for in {}", shown_folder(base)))),
-        count if count > FILES_MAX => {
-            Err(problem(format!("`{written}` matches more than {FILES_MAX} files for {key}"))
-                .hint("join small files"))
-        }
-        _ => {
-            paths.sort();
-            Ok(paths)
-        }
-    }
-}
-
-fn shown_folder(base: &Path) -> String {
-    match base.as_os_str().is_empty() {
-        true => "the working directory".to_owned(),
-        false => format!("`{}`, the folder of the configuration file", base.display()),
-    }
-}
-
-impl From<lexicon::Problem> for Problem {
-    fn from(problem: lexicon::Problem) -> Problem {
-        let hint = problem.hint.unwrap_or_else(|| hint_for(&problem.message).to_owned());
-        Problem::new(&Place::File { file: problem.file, line: problem.line }, problem.message)
-            .hint(hint)
-    }
+/// The diagnostic of a topic file with a hint.
+pub(crate) fn with_hint(diagnostic: Diagnostic) -> Diagnostic {
+    let hint = hint_for(&diagnostic.message);
+    diagnostic.or_hint(hint)
 }
 
 /// For the messages of topic files that come without one.
@@ -277,9 +189,8 @@ fn hint_for(message: &str) -> &'static str {
     found.map_or_else(|| syntax_hint(message), |(_, hint)| hint)
 }
 
-/// Hash of what decides topics and voice from text: the same for files that mean the same, however
-/// they are written and
-/// ordered.
+/// Hash of what decides topics and voice from text: the same for files of the same meaning,
+/// however they are written and ordered.
 fn meaning(files: &[TopicFile], segment: bool) -> String {
     let key = |entry: &Entry| fold(&entry.text);
     // A phrase is tried in posts of its language's primary subtag.

@@ -4,18 +4,18 @@
 use std::net::IpAddr;
 
 use notify::channel::mail::Encryption;
+use record::diagnostic::Diagnostic;
 
-use super::{Config, FeedKind, JournalKind, Place, Problem, WarehouseKind};
+use super::{Config, FeedKind, JournalKind, WarehouseKind};
 
-pub(super) fn warnings(config: &Config) -> Vec<Problem> {
+pub(super) fn warnings(config: &Config) -> Vec<Diagnostic> {
     let file =
         config.file.as_ref().map_or("the command line or the environment".to_owned(), |file| {
             file.display().to_string()
         });
-    let place = Place::WholeFile { file };
     let mut found = Vec::new();
     let mut warn =
-        |message: String, hint: &str| found.push(Problem::new(&place, message).hint(hint));
+        |message: String, hint: &str| found.push(Diagnostic::of_file(&file, message).hint(hint));
     if let Some(mail) = config
         .notify
         .mail

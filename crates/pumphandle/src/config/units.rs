@@ -22,7 +22,7 @@ const UNITS_OF_SIZE: [(&str, u64); 10] = [
 const SPAN_MAX: Micros = 36_500 * DAY;
 
 /// `90s`, `1h30m`, `7d`: whole numbers, each with its unit, from larger to smaller.
-pub(super) fn duration(text: &str) -> Option<Micros> {
+pub(super) fn parse_duration(text: &str) -> Option<Micros> {
     let mut rest = text.trim();
     let mut total: Micros = 0;
     let mut unit_before = Micros::MAX;
@@ -57,7 +57,7 @@ pub(crate) fn display_duration(span: Micros) -> String {
 }
 
 /// `64MiB`, `1GB`, or bare bytes.
-pub(crate) fn size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split(text.trim(), |c| c.is_ascii_digit());
     let number: u64 = number.parse().ok()?;
     let unit = unit.trim_start();

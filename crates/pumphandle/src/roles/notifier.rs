@@ -1328,8 +1328,8 @@ impl<'a> Notifier<'a> {
     fn feed_sender(&self, subscription: &Subscription) -> cap::Sender {
         let notify = &self.equipment.notify;
         cap::Sender {
-            sender: notify.cap_sender.clone(),
-            status: if self.equipment.simulated { cap::Status::Test } else { notify.cap_status },
+            sender: notify.cap.sender.clone(),
+            status: if self.equipment.simulated { cap::Status::Test } else { notify.cap.status },
             audience: subscription.audience,
             page: notify.page.clone(),
         }

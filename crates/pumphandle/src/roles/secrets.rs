@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use record::diagnostic::Diagnostic;
 
 use super::keys;
 use super::notifier::Channels;
 use super::stores::{self, secret};
-use crate::config::{Config, Feed, FeedKind, JournalKind, Place, Problem, WarehouseKind};
+use crate::config::{Config, Feed, FeedKind, JournalKind, WarehouseKind};
 use crate::tokens;
 
 /// Which of them a process needs.
@@ -41,7 +42,7 @@ pub(crate) fn require(config: &Config, uses: Uses) -> anyhow::Result<()> {
 }
 
 /// Everything that is wrong with them.
-pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
+pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     if config.journal.kind == JournalKind::Kafka {
         let kafka = &config.journal.kafka;
@@ -92,14 +93,14 @@ pub(crate) fn problems(config: &Config, uses: Uses) -> Vec<Problem> {
     problems
 }
 
-fn check_feed(feed: &Feed) -> Option<Problem> {
+fn check_feed(feed: &Feed) -> Option<Diagnostic> {
     let FeedKind::Jetstream { roots_file: Some(file), .. } = &feed.kind else { return None };
     let error = stores::read_certificates(file).err()?;
     let message = format!("feed `{}`: {error:#}", feed.name);
     Some(of_file(file, message).hint("`roots-file` names certificates of authorities, as PEM"))
 }
 
-fn check_password(file: Option<&Path>, problems: &mut Vec<Problem>) {
+fn check_password(file: Option<&Path>, problems: &mut Vec<Diagnostic>) {
     if let Some(file) = file
         && read(file, problems).is_some_and(|text| text.is_empty())
     {
@@ -107,7 +108,7 @@ fn check_password(file: Option<&Path>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
+fn read(file: &Path, problems: &mut Vec<Diagnostic>) -> Option<String> {
     match secret(file) {
         Ok(text) => Some(text),
         Err(error) => {
@@ -121,6 +122,6 @@ fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
     }
 }
 
-fn of_file(file: &Path, message: String) -> Problem {
-    Problem::new(&Place::WholeFile { file: file.display().to_string() }, message)
+fn of_file(file: &Path, message: String) -> Diagnostic {
+    Diagnostic::of_file(&file.display().to_string(), message)
 }

@@ -46,7 +46,7 @@ pub(super) fn run(config: &Config, args: &cli::Emerging) -> Result<(), Failure> 
         ));
     }
     let memory_max = match &args.memory_max {
-        Some(text) => config::size(text).ok_or_else(|| {
+        Some(text) => config::parse_size(text).ok_or_else(|| {
             Failure::usage(
                 format!("`--memory-max {text}` is not a size"),
                 "write `512MiB` or `2GB`",

@@ -14,9 +14,10 @@ use notify::channel::{alertmanager, mail, webhook};
 use notify::message::{Frame, Notice};
 use notify::{Channel, Message, Reach, SendError, Subscription, message};
 use record::Micros;
+use record::diagnostic::Diagnostic;
 use web::{TestOutcome, Tested};
 
-use crate::config::{Config, Notify, Place, Problem};
+use crate::config::{Config, Notify};
 use crate::roles::{stores, subscribers};
 
 #[derive(Clone)]
@@ -43,10 +44,10 @@ impl Channels {
     }
 
     /// Every file of a secret or certificate that can't be used.
-    pub(crate) fn problems(config: &Config) -> Vec<Problem> {
+    pub(crate) fn problems(config: &Config) -> Vec<Diagnostic> {
         let (_, mistakes) = Channels::read(&config.notify, false);
         let problem = |(file, message): (String, String)| {
-            Problem::new(&Place::WholeFile { file }, message)
+            Diagnostic::of_file(&file, message)
                 .hint("`run` reads it before anything is served, and ends without it")
         };
         mistakes.into_iter().map(problem).collect()
@@ -284,7 +285,8 @@ mod tests {
 
     fn with_subscription(lines: &str, folder: &Path) -> Config {
         let mut config = config::built_in(&[]).unwrap();
-        config.notify.subscriptions = notify::subscription::read(
+        config.notify.subscriptions = notify::subscription::parse_subscriptions(
+            "a.toml",
             &format!("[[subscription]]\nname = \"hook\"\n{lines}"),
             folder,
         )

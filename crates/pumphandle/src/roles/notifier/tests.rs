@@ -28,7 +28,9 @@ fn rarity_is_scaled_by_the_share_of_series() {
     let share = |lines: &str| {
         let text = format!("[[subscription]]\nname = \"a\"\nchannel = \"stdout\"\n{lines}");
         let subscription =
-            notify::subscription::read(&text, std::path::Path::new("")).unwrap().remove(0);
+            notify::subscription::parse_subscriptions("a.toml", &text, std::path::Path::new(""))
+                .unwrap()
+                .remove(0);
         Share::of(&subscription, &world, &looked)
     };
     assert_eq!((share(""), share("").series()), (Share { mine: 4, all: 4 }, 4));

@@ -17,7 +17,8 @@ fn a_subscription_is_made_changed_and_taken_away_and_who_is_late_is_told() {
     let journal = MemoryJournal::new(1);
     let mut config = config::built_in(&[]).unwrap();
     let file = "[[subscription]]\nname = \"of-file\"\nchannel = \"stdout\"";
-    config.notify.subscriptions = subscription::read(file, std::path::Path::new("")).unwrap();
+    config.notify.subscriptions =
+        subscription::parse_subscriptions("a.toml", file, std::path::Path::new("")).unwrap();
     let book = Book { journal: &journal, config: &config, clock: noon };
     let names = |kept: &[SubscriptionKept]| {
         kept.iter().map(|kept| (kept.name.clone(), kept.of_file, kept.revision)).collect::<Vec<_>>()
