@@ -25,6 +25,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// glibc's allocator leaves memory that was freed by other threads unused: see Cargo.toml.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What this program is: the release, and the revision it was built of where that is known.
 pub(crate) const RELEASE: &str = env!("PUMPHANDLE_RELEASE");
 
