@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::keys;
-use super::notifier::Channels;
+use super::notifier::channels::Channels;
 use super::stores::secret;
 use crate::config::{Config, JournalKind, Place, Problem, WarehouseKind};
 use crate::tokens;
