@@ -556,7 +556,7 @@ fn of_two_that_may_tell_one_does_and_the_other_goes_on_when_it_is_killed() {
     let (status, answer) = notify::asked(&tellers[0], "PUT", "/api/v1/subscriptions/late", &fields);
     assert_eq!(status, 200, "{answer}");
     until(LONG, "it to be taken on", || {
-        tellers[0].log().contains("told of what comes from now on").then_some(())
+        tellers[0].log().contains("subscription added, receives later alerts").then_some(())
     });
     for running in tellers.iter_mut().chain(&mut roles) {
         running.signal("TERM");

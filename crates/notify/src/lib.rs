@@ -1,11 +1,9 @@
-//! Out: alerts to people's channels.
+//! Notifications: alerts to subscribers, by mail, webhook, Alertmanager or feed.
 //!
-//! Last room before people. It is told of alerts and what people did with them, decides by a
-//! subscription who hears of what and when
-//! ([`plan`]), says it in their language ([`words`]), and hands it to their channel ([`channel`]).
-//! What is owed and what was tried
-//! is an [`outbox`] as plain data, so that whoever keeps it loses nothing by a restart.
-//! Knows no store and no stream; time comes in as a parameter, except where a socket waits.
+//! The last crate on an alert's way. [`dispatch`] decides which message is due to whom, by
+//! [`subscription`] and [`plan`]; [`words`] and [`message`] write it in the subscriber's language;
+//! [`channel`] sends it. It knows no store and no stream; time is a parameter, except where a socket
+//! waits.
 
 pub mod zone;
 
@@ -19,9 +17,8 @@ pub mod words;
 pub mod message;
 pub use message::Message;
 
-pub mod outbox;
-
-pub mod rounds;
+pub mod dispatch;
+pub use dispatch::Dispatch;
 
 #[cfg(test)]
 mod sample;

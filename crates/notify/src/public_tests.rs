@@ -6,8 +6,8 @@ use record::time::{DAY, HOUR, MINUTE};
 use record::{Alert, AlertEvent, AlertState, Handling, Outcome};
 
 use crate::channel::{alertmanager, cap};
+use crate::dispatch::item::{Due, Item};
 use crate::message::{self, Bar, Frame, Occasion};
-use crate::outbox::{Due, Item};
 use crate::plan::Planned;
 use crate::sample::{Europe, TUESDAY, fever, subscription};
 use crate::subscription::{Face, World};
@@ -184,13 +184,13 @@ fn the_public_is_sent_one_level_of_an_alert_a_day() {
     let hook =
         public("channel = \"webhook\"\nurl = \"https://example.org\"\nsecret-files = [\"s\"]");
     let first = Alert { observed: 23, ..fever() };
-    let told = Item::new(&first, Planned::AtOnce { from: TUESDAY }).sent(
+    let told = Item::new(&first, Planned::AtOnce { from: TUESDAY }).record_sent(
         &first,
         Some(Occasion::New),
         TUESDAY,
     );
     let grown = Alert { revision: 5, severity: 3, observed: 230, ..fever() };
-    let update = Some(Due::Tell(Occasion::Update));
+    let update = Some(Due::Send(Occasion::Update));
     let due = |item: &Item, alert: &Alert, at| item.due(&hook, alert, &[], at);
     assert_eq!(
         (told.rise(&grown, TUESDAY + HOUR), due(&told, &grown, TUESDAY + HOUR)),

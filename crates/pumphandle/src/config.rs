@@ -29,7 +29,7 @@ use record::time::Micros;
 use record::{DetectSettings, Settings, TopicSetting};
 
 pub(crate) use feed_section::{Feed, FeedKind, Wire};
-pub(crate) use notify_section::Notify;
+pub(crate) use notify_section::{Mail, Notify};
 pub(crate) use places::{Places, read_region_files};
 pub(crate) use sections::{
     Alerts, Ingest, Journal, JournalKind, Limits, Log, LogFormat, MetricsListener, Panes, Privacy,

@@ -12,7 +12,7 @@ use super::alerts::ack;
 use super::{Failure, reached_at};
 use crate::cli::{NotifyCommand, NotifyTest};
 use crate::config::Config;
-use crate::roles::notifier::{Channels, channels};
+use crate::roles::notifier::channels::Channels;
 use crate::roles::{now, stores, subscribers};
 
 /// Mail servers may take their time, for each recipient.
@@ -29,7 +29,7 @@ pub(crate) fn run(config: &Config, command: &NotifyCommand) -> Result<(), Failur
 /// page listens.
 fn test(config: &Config, args: &NotifyTest) -> Result<(), Failure> {
     let at = reached_at(config.web.listen);
-    let tested = match channels::find(None, config, &args.name)? {
+    let tested = match subscribers::find(None, config, &args.name)? {
         Some(subscription) => Channels::of(config, false)?.test(&subscription, now()),
         None if TcpStream::connect_timeout(&at, ack::CONNECT_WITHIN).is_ok() => {
             by_api(config, args)?
@@ -77,7 +77,7 @@ fn unknown(config: &Config, name: &str, others: &[String]) -> Failure {
 
 fn on_streams(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
     let journal = stores::journal(config)?;
-    match channels::find(Some(&*journal), config, &args.name)? {
+    match subscribers::find(Some(&*journal), config, &args.name)? {
         Some(subscription) => Ok(Channels::of(config, false)?.test(&subscription, now())),
         None => Err(unknown(
             config,

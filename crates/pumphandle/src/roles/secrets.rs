@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use record::diagnostic::Diagnostic;
 
 use super::keys;
-use super::notifier::Channels;
+use super::notifier::channels::Channels;
 use super::stores::{self, secret};
 use crate::config::{Config, Feed, FeedKind, JournalKind, WarehouseKind};
 use crate::tokens;

@@ -17,7 +17,8 @@ use web::{
     SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
 };
 
-use super::notifier::{self, Channels};
+use super::notifier::channels::Channels;
+use super::notifier::store;
 use crate::config::Config;
 use crate::drive::again;
 
@@ -84,7 +85,22 @@ pub(crate) fn names(journal: &dyn Journal, config: &Config) -> anyhow::Result<BT
     Ok(kept(journal)?.into_keys().chain(of_files).collect())
 }
 
-/// Answers wishes until nobody can have any more.
+/// A subscription of a file or of the page.
+pub(crate) fn find(
+    journal: Option<&dyn Journal>,
+    config: &Config,
+    name: &str,
+) -> anyhow::Result<Option<Subscription>> {
+    let of_files = &config.notify.subscriptions;
+    if let Some(found) = of_files.iter().find(|subscription| subscription.name == name) {
+        return Ok(Some(found.clone()));
+    }
+    let Some(journal) = journal else { return Ok(None) };
+    let of_page = of_page(&kept(journal)?, of_files);
+    Ok(of_page.into_iter().find(|subscription| subscription.name == name))
+}
+
+/// Answers requests until the channel is closed.
 pub(crate) fn run(
     journal: &dyn Journal,
     config: &Config,
@@ -110,11 +126,10 @@ fn test(
     answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>,
 ) {
     let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
-    let ready =
-        notifier::channels::find(Some(book.journal), book.config, &name).and_then(|found| {
-            let channels = Channels::of(book.config, false)?;
-            Ok(found.map(|subscription| (channels, subscription)))
-        });
+    let ready = find(Some(book.journal), book.config, &name).and_then(|found| {
+        let channels = Channels::of(book.config, false)?;
+        Ok(found.map(|subscription| (channels, subscription)))
+    });
     let ready = ready.map_err(failed).and_then(|ready| ready.ok_or(SubscriptionRefused::Unknown));
     let (channels, subscription) = match ready {
         Ok(ready) => ready,
@@ -159,7 +174,7 @@ impl Book<'_> {
                 }
                 let since = match known.get(&name) {
                     Some(kept) => kept.since,
-                    None => Some(notifier::alerts_end(self.journal).map_err(failed)?),
+                    None => Some(store::alerts_end(self.journal).map_err(failed)?),
                 };
                 let (by, at) = (actor.to_owned(), (self.clock)());
                 let kept = Kept {
@@ -233,8 +248,8 @@ impl Book<'_> {
             of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
         let found = all.into_values().map(|kept| {
             let (owed, delivery) = (
-                notifier::owed(self.journal, &kept.name)?,
-                notifier::delivery(self.journal, &kept.name)?,
+                store::owed(self.journal, &kept.name)?,
+                store::delivery(self.journal, &kept.name)?,
             );
             Ok(SubscriptionKept { owed, delivery, ..kept })
         });

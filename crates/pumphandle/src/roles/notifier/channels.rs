@@ -1,13 +1,12 @@
-//! Channels ready to send: the mail server, secrets of webhooks, certificates. Everything that a
-//! file holds is read and checked here,
-//! before anything is sent.
+//! Channels ready to send: the mail server, secrets of webhooks, certificates.
+//!
+//! Every file they need is read and checked here, before anything is sent.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use journal::Journal;
 use notify::channel::mail::MailServer;
 use notify::channel::webhook::Secret;
 use notify::channel::{alertmanager, mail, webhook};
@@ -17,8 +16,8 @@ use record::Micros;
 use record::diagnostic::Diagnostic;
 use web::{TestOutcome, Tested};
 
-use crate::config::{Config, Notify};
-use crate::roles::{stores, subscribers};
+use crate::config::{Config, Mail, Notify};
+use crate::roles::stores;
 
 #[derive(Clone)]
 pub(crate) struct Channels {
@@ -66,39 +65,7 @@ impl Channels {
                 Err(error) => wrong(file, error),
             }
         }
-        let mut server = None;
-        if let Some(mail) = &notify.mail {
-            let password = mail
-                .password_file
-                .as_deref()
-                .map(|file| stores::secret(file).map_err(|error| (file, error)))
-                .transpose();
-            let password = password.unwrap_or_else(|(file, error)| {
-                wrong(file, error.context("the password of `[notify.mail]`"));
-                None
-            });
-            let address = |text: &str| {
-                text.parse::<notify::Address>()
-                    .with_context(|| format!("`{text}` is no mail address"))
-            };
-            match (address(&mail.from), mail.unsubscribe.as_deref().map(address).transpose()) {
-                (Ok(from), Ok(unsubscribe)) => {
-                    server = Some(MailServer {
-                        host: mail.host.clone(),
-                        port: mail.port,
-                        encryption: mail.encryption,
-                        user: mail.user.clone().map(|user| (user, password.unwrap_or_default())),
-                        from,
-                        root_pem: pem,
-                        unsubscribe,
-                    });
-                }
-                (from, unsubscribe) => {
-                    let errors = from.err().into_iter().chain(unsubscribe.err());
-                    errors.for_each(|error| wrong(Path::new("[notify.mail]"), error));
-                }
-            }
-        }
+        let server = notify.mail.as_ref().and_then(|mail| read_server(mail, pem, &mut wrong));
         let mut secrets = BTreeMap::new();
         for subscription in &notify.subscriptions {
             let Channel::Webhook { secret_files, .. } = &subscription.channel else { continue };
@@ -144,7 +111,7 @@ impl Channels {
         }
     }
 
-    /// Sends a message to one recipient; channels that know only one ignore whom.
+    /// Sends a message to one recipient; channels with one recipient ignore `to`.
     pub(super) fn send(
         &self,
         subscription: &Subscription,
@@ -178,8 +145,7 @@ impl Channels {
         }
     }
 
-    /// Sends a test to everybody whom the subscription can reach, those not on duty and deputies
-    /// too.
+    /// Sends a test to every recipient of the subscription, including those off duty and deputies.
     pub(crate) fn test(&self, subscription: &Subscription, now: Micros) -> Vec<Tested> {
         let id = format!("{}-test-{}", subscription.name, now.div_euclid(1_000_000));
         let frame = self.frame(subscription);
@@ -233,28 +199,35 @@ impl Channels {
     }
 }
 
-/// Whom what concerns the whole subscription goes to. Other channels than mail have one recipient,
-/// without a name.
-pub(super) fn recipients(subscription: &Subscription, now: Micros) -> Vec<String> {
-    match &subscription.channel {
-        Channel::Mail { to } => to.at(&subscription.zone, now),
-        _ => vec![String::new()],
-    }
-}
-
-/// A subscription of a file or of the page.
-pub(crate) fn find(
-    journal: Option<&dyn Journal>,
-    config: &Config,
-    name: &str,
-) -> anyhow::Result<Option<Subscription>> {
-    let of_files = &config.notify.subscriptions;
-    if let Some(found) = of_files.iter().find(|subscription| subscription.name == name) {
-        return Ok(Some(found.clone()));
-    }
-    let Some(journal) = journal else { return Ok(None) };
-    let of_page = subscribers::of_page(&subscribers::kept(journal)?, of_files);
-    Ok(of_page.into_iter().find(|subscription| subscription.name == name))
+/// The mail server with its password and addresses.
+fn read_server(
+    mail: &Mail,
+    root_pem: Option<Vec<u8>>,
+    wrong: &mut dyn FnMut(&Path, anyhow::Error),
+) -> Option<MailServer> {
+    let password = mail.password_file.as_deref().and_then(|file| {
+        let read = stores::secret(file);
+        read.map_err(|error| wrong(file, error.context("the password of `[notify.mail]`"))).ok()
+    });
+    let mut address = |text: &str| {
+        let parsed = text.parse::<notify::Address>();
+        let parsed = parsed.with_context(|| format!("`{text}` is no mail address"));
+        parsed.map_err(|error| wrong(Path::new("[notify.mail]"), error)).ok()
+    };
+    let from = address(&mail.from);
+    let unsubscribe = match &mail.unsubscribe {
+        Some(text) => Some(address(text)?),
+        None => None,
+    };
+    Some(MailServer {
+        host: mail.host.clone(),
+        port: mail.port,
+        encryption: mail.encryption,
+        user: mail.user.clone().map(|user| (user, password.unwrap_or_default())),
+        from: from?,
+        root_pem,
+        unsubscribe,
+    })
 }
 
 /// The host of an address, whose rest may be a secret.

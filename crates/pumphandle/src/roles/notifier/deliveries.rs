@@ -1,11 +1,12 @@
-//! Deliveries as numbers: what was sent, failed and was refused, what waits and for how long, by
-//! channel. Data only; whoever shows
-//! metrics reads them.
+//! Counts of deliveries by channel: sent, failed, refused, waiting.
+//!
+//! The notifier sets them; metrics and health read them. Data only.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use notify::SendError;
+use notify::dispatch::Waiting;
 use record::Micros;
 use record::time::SECOND;
 use web::Metrics;
@@ -14,7 +15,7 @@ use web::Metrics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Delivered {
     pub(crate) sent: u64,
-    /// Tries that failed, and are made again.
+    /// Tries that failed and are repeated.
     pub(crate) failed: u64,
     /// For good: by a recipient's mail server, or by a receiver that takes no more.
     pub(crate) refused: u64,
@@ -33,17 +34,17 @@ struct State {
 }
 
 impl Deliveries {
-    /// By the name of the channel; of each that has a subscription.
+    /// By the name of the channel, of each with a subscription.
     pub(crate) fn channels(&self) -> BTreeMap<&'static str, Delivered> {
         self.state().channels.clone()
     }
 
-    /// What keeps subscriptions from being notified: a subscription and a sentence each.
+    /// Subscriptions that get no messages, and why: a sentence each.
     pub(crate) fn troubles(&self) -> BTreeMap<String, String> {
         self.state().troubles.clone()
     }
 
-    /// Shows all of it.
+    /// Shows all of it as metrics.
     pub(super) fn show(&self, metrics: &Metrics, now: Micros) {
         for (channel, counts) in self.channels() {
             for (result, count) in
@@ -92,19 +93,19 @@ impl Deliveries {
         }
     }
 
-    /// What waits now: channel, how many, since when.
+    /// Sets what waits now, by channel, and the troubles of subscriptions.
     pub(super) fn set_waiting(
         &self,
-        waiting: &BTreeMap<&'static str, (u64, Option<Micros>)>,
+        waiting: &BTreeMap<&'static str, Waiting>,
         troubles: BTreeMap<String, String>,
     ) {
         let mut state = self.state();
         for counts in state.channels.values_mut() {
             (counts.waiting, counts.oldest) = (0, None);
         }
-        for (channel, (count, oldest)) in waiting {
+        for (channel, waiting) in waiting {
             let counts = state.channels.entry(channel).or_default();
-            (counts.waiting, counts.oldest) = (*count, *oldest);
+            (counts.waiting, counts.oldest) = (waiting.count, waiting.oldest);
         }
         state.troubles = troubles;
     }
@@ -128,7 +129,8 @@ mod tests {
         {
             deliveries.count("mail", &result);
         }
-        deliveries.set_waiting(&BTreeMap::from([("mail", (3, Some(7)))]), BTreeMap::new());
+        let waiting = Waiting { count: 3, oldest: Some(7) };
+        deliveries.set_waiting(&BTreeMap::from([("mail", waiting)]), BTreeMap::new());
         let mail = deliveries.channels()["mail"];
         assert_eq!(mail, Delivered { sent: 2, failed: 1, refused: 1, waiting: 3, oldest: Some(7) });
         deliveries.set_waiting(&BTreeMap::new(), BTreeMap::new());

@@ -1,18 +1,17 @@
-//! Notice of an outage: what those with a heartbeat get when the process ends by a failure.
+//! Notice of an outage, sent to subscriptions with a heartbeat when a failure ends the process.
 //!
-//! The last act of the process, so it rests on nothing that may have failed: it writes nothing to
-//! the journal, and where
-//! subscriptions of the page can't be read, those of files are notified all the same.
+//! The last act of the process, independent of what may have failed: it writes nothing to the
+//! journal, and where subscriptions of the page can't be read, those of files are notified.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use journal::Journal;
-use notify::{Audience, Channel, SendError, Subscription, message};
+use notify::{Audience, Channel, SendError, Subscription, dispatch, message};
 use record::Micros;
 
-use super::{Equipment, channels};
+use super::Equipment;
 use crate::drive;
 use crate::roles::health::condition;
 use crate::roles::subscribers;
@@ -98,7 +97,7 @@ fn has_notices(subscription: &Subscription) -> bool {
     !matches!(subscription.channel, Channel::Feed | Channel::Alertmanager { .. })
 }
 
-/// To every recipient: one that is refused is logged, and keeps nobody else from it.
+/// To every recipient: a refusal of one is returned, and delays no other.
 fn send(
     equipment: &Equipment,
     subscription: &Subscription,
@@ -115,7 +114,7 @@ fn send(
     // An error may name files and addresses.
     let error = (subscription.audience == Audience::Official).then_some(cause);
     let id = format!("{}-outage-{}", subscription.name, now.div_euclid(1_000_000));
-    let frame = equipment.channels.frame(subscription);
+    let frame = equipment.transport.channels.frame(subscription);
     let message = message::outage(
         &condition,
         error,
@@ -126,8 +125,9 @@ fn send(
         &frame,
     );
     let mut result = Ok(());
-    for recipient in channels::recipients(subscription, now) {
-        result = result.and(equipment.channels.send(subscription, &recipient, &message, now));
+    let channels = &equipment.transport.channels;
+    for recipient in dispatch::recipients(subscription, now) {
+        result = result.and(channels.send(subscription, &recipient, &message, now));
     }
     result
 }

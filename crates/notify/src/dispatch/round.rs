@@ -1,24 +1,45 @@
-//! Recipients of one mail, each with an outcome of its own.
+//! Round of a mail: its recipients, each with an outcome of its own.
 //!
-//! Plain data, stored with the outbox. A mail goes to one recipient after another, and each outcome
-//! is stored before the next: a
-//! restart repeats at most the one mail that was on its way. A refusal is final for that mail and
-//! that address.
+//! Part of the item or the head that the mail is about, and stored with it. A mail goes to one
+//! recipient after another, and each outcome is stored before the next, so a restart repeats at
+//! most the one mail in flight. A refusal is final for that mail and that address.
 
 use std::collections::BTreeMap;
 
-use record::Micros;
+use record::{Alert, AlertState, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::tries::Tries;
 use crate::channel::SendError;
-use crate::outbox::{Told, Tries};
+
+/// The last revision of an alert that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRevision {
+    pub revision: u32,
+    pub severity: u8,
+    pub state: AlertState,
+    pub at: Micros,
+    pub first_at: Micros,
+}
+
+impl SentRevision {
+    pub(super) fn new(alert: &Alert, now: Micros) -> SentRevision {
+        SentRevision {
+            revision: alert.revision,
+            severity: alert.severity,
+            state: alert.state,
+            at: now,
+            first_at: now,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Round {
-    /// Which mail it is.
+    /// Id of the mail.
     pub id: String,
-    /// The alert as it was for the first recipient; none of what is about no alert.
-    pub began: Option<Told>,
+    /// The alert as the first recipient received it; none where it is about no single alert.
+    pub began: Option<SentRevision>,
     /// The alerts of a digest, fixed for all recipients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<String>,
@@ -28,7 +49,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// Whether some recipient was tried, so that the next message of this kind may take its turn.
+    /// Whether some recipient was tried, so that the next message of this kind may begin.
     pub fn has_begun(&self) -> bool {
         !self.copies.is_empty()
     }
@@ -58,8 +79,8 @@ impl Round {
         Round { id: id.into(), ..Round::default() }
     }
 
-    /// Who is next: without an outcome, and not to be left alone for now.
-    pub fn next<'a>(&self, to: &'a [String], now: Micros) -> Option<&'a String> {
+    /// The next recipient without an outcome whose next try is due.
+    pub fn next_recipient<'a>(&self, to: &'a [String], now: Micros) -> Option<&'a String> {
         let is_due =
             |copy: &MailCopy| copy.outcome == CopyOutcome::Waiting && now >= copy.tries.not_before;
         to.iter().find(|address| self.copies.get(*address).is_none_or(is_due))
@@ -72,21 +93,21 @@ impl Round {
         })
     }
 
-    pub fn accepted(&self) -> usize {
+    pub fn count_accepted(&self) -> usize {
         self.copies.values().filter(|copy| copy.outcome == CopyOutcome::Accepted).count()
     }
 
-    /// How many are without a final outcome.
-    pub fn waiting(&self, to: &[String]) -> usize {
+    /// Number of recipients without a final outcome.
+    pub fn count_waiting(&self, to: &[String]) -> usize {
         let has_none = |address: &&String| {
             self.copies.get(*address).is_none_or(|copy| copy.outcome == CopyOutcome::Waiting)
         };
         if self.is_over { 0 } else { to.iter().filter(has_none).count() }
     }
 
-    /// Notes what became of the mail to one address. A failure of the server belongs to no address:
-    /// then nothing changes.
-    pub fn note(
+    /// Records the outcome of the mail to one address. A failure of the server belongs to no
+    /// address and changes nothing.
+    pub fn record_outcome(
         &mut self,
         address: &str,
         revision: u32,
@@ -98,8 +119,8 @@ impl Round {
         let (outcome, tries) = match result {
             Ok(()) => (CopyOutcome::Accepted, before),
             Err(SendError::Refused { .. }) => (CopyOutcome::Refused, before),
-            Err(SendError::Deferred { .. }) => {
-                let tries = before.failed(now, None, jitter);
+            Err(error @ SendError::Deferred { .. }) => {
+                let tries = before.record_failure(now, error, jitter);
                 (
                     if tries.is_hopeless(now) {
                         CopyOutcome::GivenUp
@@ -114,7 +135,7 @@ impl Round {
         self.copies.insert(address.to_owned(), MailCopy { outcome, revision, tries });
     }
 
-    /// Gives up all that have no outcome.
+    /// Gives up every recipient without an outcome.
     pub fn give_up(&mut self, to: &[String], revision: u32) {
         for address in to {
             let copy =
@@ -127,7 +148,7 @@ impl Round {
     }
 }
 
-/// Whether a failure is the server's, so that nobody else is tried now either.
+/// Whether a failure is the server's, so that no other recipient is tried now either.
 pub fn is_of_server(result: &Result<(), SendError>) -> bool {
     matches!(result, Err(SendError::Later { .. } | SendError::Never { .. }))
 }

@@ -1,0 +1,109 @@
+//! Names of regions and topics in each language, and which region lies in which.
+//!
+//! From the log's settings, the atlas and the operator's own regions. Messages, page and printer
+//! read it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use notify::subscription::World;
+use notify::words::{self, Language, Names, Telling};
+use notify::zone::Zone;
+use record::Settings;
+use record::kind::Kind;
+use record::region::RegionTable;
+
+use crate::config::Config;
+
+pub(super) struct Places {
+    kinds: BTreeMap<String, Kind>,
+    table: RegionTable,
+    atlas: atlas::Atlas,
+    /// Names by code and language, the operator's own regions included.
+    own: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Places {
+    pub(super) fn new(settings: &Settings, config: &Config) -> Places {
+        Places {
+            kinds: settings.topics.iter().map(|topic| (topic.id.clone(), topic.kind)).collect(),
+            table: settings.region_table(),
+            atlas: atlas::Atlas::new(),
+            own: config.places.names(),
+        }
+    }
+}
+
+impl World for Places {
+    fn kind(&self, topic: &str) -> Option<Kind> {
+        self.kinds.get(topic).copied()
+    }
+
+    fn is_within(&self, region: &str, above: &str) -> bool {
+        self.table.within(region, above)
+    }
+}
+
+/// Names of the topics that come with the program, a topic a line.
+const TOPIC_NAMES: &str = include_str!("topics.txt");
+
+/// By topic and language.
+pub(crate) fn topic_names() -> BTreeMap<String, BTreeMap<String, String>> {
+    let named = TOPIC_NAMES.lines().filter_map(|line| {
+        let (id, names) = line.split_once('|')?;
+        let names = ["fr", "es", "de"].into_iter().zip(names.split('|'));
+        Some((
+            id.to_owned(),
+            names.map(|(language, name)| (language.to_owned(), name.to_owned())).collect(),
+        ))
+    });
+    named.collect()
+}
+
+impl Names for Places {
+    fn region(&self, code: &str, language: Language) -> Option<String> {
+        let known =
+            self.atlas.region(code).map(|region| region.name_in(language.code()).to_owned());
+        known.or_else(|| {
+            let names = self.own.get(code)?;
+            names
+                .get(language.code())
+                .or_else(|| names.get("en"))
+                .or_else(|| names.values().next())
+                .cloned()
+        })
+    }
+
+    fn topic(&self, id: &str, language: Language) -> Option<String> {
+        let names =
+            TOPIC_NAMES.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix('|'))?;
+        let column = match language {
+            Language::English => return None,
+            Language::French => 0,
+            Language::Spanish => 1,
+            Language::German => 2,
+        };
+        names.split('|').nth(column).map(str::to_owned)
+    }
+}
+
+/// Renders alerts for the page's API as messages do, in English, with the recurrence among all
+/// series.
+pub(crate) fn teller(config: &Config) -> web::Teller {
+    let places = Places::new(&config.settings(), config);
+    Arc::new(move |alert| {
+        let telling = Telling {
+            language: Language::English,
+            zone: &Zone::utc(),
+            names: &places,
+            series: 0,
+            history: &[],
+            rise: None,
+        };
+        web::Told {
+            sentence: words::headline(alert, &telling),
+            rest: words::rest(alert, &telling),
+            rarity: words::rarity(alert, &telling),
+        }
+    })
+}
