@@ -47,7 +47,7 @@ use rogerson::Rogerson;
 use space::SpaceMethod;
 use std::fmt;
 
-/// Fewest baseline values from which a spread can be told.
+/// Fewest baseline values from which a spread is estimated.
 pub(crate) const BASELINE_LEAST: usize = 3;
 
 /// A detector with its parameters, as made by [`Method::parse`].
@@ -160,17 +160,17 @@ fn unknown_method(name: &str) -> ParamError {
     ParamError::UnknownMethod { name: name.to_owned(), hint: parameters::hint(name, &known) }
 }
 
-/// What a detector says of one point.
+/// The judgement of one point by a detector.
 ///
 /// Numbers are finite or absent. `alarm` is absent exactly where there is no answer, and then
-/// `reason` says why; an answer may carry a reason too (calm because there are too few cases).
+/// `reason` says why; an answer may carry a reason too (no alarm because there are too few cases).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Judgement {
     /// The baseline's estimate for this point, in counts.
     pub expected: Option<f64>,
     /// The count above which the method alarms.
     pub upperbound: Option<f64>,
-    /// True for an alarm, false for calm.
+    /// True for an alarm, false for none.
     pub alarm: Option<bool>,
     /// P(a count at least this large), by the method's own null.
     pub pvalue: Option<f64>,
@@ -186,9 +186,8 @@ impl Judgement {
         Judgement { reason: Some(reason), ..Judgement::default() }
     }
 
-    /// The promise of this type, kept in one place: no number leaves that is not finite, and
-    /// never an answer without a reason for its absence.
-    fn kept(mut self) -> Judgement {
+    /// Without numbers that are not finite, and with a reason where there is no answer.
+    fn finite(mut self) -> Judgement {
         let numbers =
             [&mut self.expected, &mut self.upperbound, &mut self.pvalue, &mut self.statistic];
         let mut finite = true;
@@ -227,7 +226,7 @@ pub enum Reason {
     NoFit,
     /// The in-control mean is 0, against which nothing can be measured.
     ZeroExpected,
-    /// Calm, because there are fewer cases of late than the method asks for.
+    /// No alarm, because there are fewer recent cases than the method needs.
     TooFewCases,
     /// The denominator of the point is missing or 0.
     MissingPopulation,
@@ -273,7 +272,7 @@ impl Reason {
         Reason::SlowRise,
     ];
 
-    /// The stable text, as it stands in verdicts and in the output of `detect`.
+    /// The stable text, as in verdicts and in the output of `detect`.
     pub fn text(self) -> &'static str {
         match self {
             Reason::BaselineTooShort => "baseline-too-short",
@@ -481,7 +480,7 @@ fn answer(judgement: Judgement, observed: Option<f64>) -> Judgement {
         },
         _ => judgement,
     };
-    judgement.kept()
+    judgement.finite()
 }
 
 /// Points to be judged, counted from 1, both ends included (R's `range`).
