@@ -159,17 +159,17 @@ fn unknown_method(name: &str) -> ParamError {
     ParamError::UnknownMethod { name: name.to_owned(), hint: parameters::hint(name, &known) }
 }
 
-/// What a detector says of one point.
+/// The judgement of one point by a detector.
 ///
 /// Numbers are finite or absent. `alarm` is absent exactly where there is no answer, and then
-/// `reason` says why; an answer may carry a reason too (calm because there are too few cases).
+/// `reason` says why; an answer may carry a reason too (no alarm because there are too few cases).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Judgement {
     /// The baseline's estimate for this point, in counts.
     pub expected: Option<f64>,
     /// The count above which the method alarms.
     pub upperbound: Option<f64>,
-    /// True for an alarm, false for calm.
+    /// True for an alarm, false for none.
     pub alarm: Option<bool>,
     /// P(a count at least this large), by the method's own null.
     pub pvalue: Option<f64>,
@@ -185,9 +185,8 @@ impl Judgement {
         Judgement { reason: Some(reason), ..Judgement::default() }
     }
 
-    /// The promise of this type, kept in one place: no number leaves that is not finite, and
-    /// never an answer without a reason for its absence.
-    fn kept(mut self) -> Judgement {
+    /// Without numbers that are not finite, and with a reason where there is no answer.
+    fn finite(mut self) -> Judgement {
         let numbers =
             [&mut self.expected, &mut self.upperbound, &mut self.pvalue, &mut self.statistic];
         let mut finite = true;
@@ -384,7 +383,7 @@ fn answer(judgement: Judgement, observed: Option<f64>) -> Judgement {
         },
         _ => judgement,
     };
-    judgement.kept()
+    judgement.finite()
 }
 
 /// Points to be judged, counted from 1, both ends included (R's `range`).

@@ -54,9 +54,9 @@ const WEIGHT_LEAST: f64 = 1e-4;
 /// The logarithm of what a size, with its weight, must not fall behind the likeliest by; that of
 /// [`WEIGHT_LEAST`].
 const EVIDENCE_SPAN: f64 = 9.3;
-/// Where the mean count is below this share of a size, its law can't be told from Poisson's.
+/// Where the mean count is below this share of a size, its law can't be distinguished from Poisson's.
 const ALIKE: f64 = 0.002;
-/// With fewer counts than this in the baseline a trend can't be told: it stays what the topic's is.
+/// With fewer counts than this in the baseline a trend can't be fitted: the topic's is taken.
 const TREND_COUNTS_LEAST: f64 = 20.0;
 
 /// A past window as the model takes it.
@@ -149,7 +149,7 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
 /// The sizes that are fitted to a past.
 struct Grid {
     sizes: [f64; SIZES.len()],
-    /// From this one on the past can't tell a size from Poisson's law, whose fit is used for all.
+    /// From this one on the past can't distinguish a size from Poisson's law, whose fit is used.
     alike: usize,
     with_trend: bool,
     exposed: f64,
@@ -175,7 +175,7 @@ impl Grid {
         }
     }
 
-    /// Prior weight of a size and of those that can't be told from it.
+    /// Prior weight of a size and of those that can't be distinguished from it.
     fn prior_weight(&self, prior: &Prior, nth: usize) -> f64 {
         if nth < self.alike {
             prior.sizes[nth]
@@ -230,7 +230,7 @@ impl Grid {
         for (nth, weight) in weights.iter_mut().enumerate() {
             *weight = prior.sizes[nth] * exp(evidence[nth] - largest);
         }
-        // Even where the past can't tell a size from Poisson's law, what may come can.
+        // Even where the past can't distinguish a size from Poisson's law, the future can.
         let usual = exp(self.first);
         for (nth, &size) in self.sizes.iter().enumerate().rev().skip(1) {
             if usual < size * ALIKE {

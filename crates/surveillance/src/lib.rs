@@ -1,10 +1,11 @@
-//! The engine: tally, watch, baselines, alarms, alerts; pure.
+//! Surveillance engine: counts posts, closes windows, judges them and raises alerts.
 //!
 //! Records in, records out; time comes in as ticks. No clock, no randomness, no IO, no logging:
 //! what the log holds decides everything.
-//! `tally` counts the posts of one partition and says in frames what changed; `watch` sums the
-//! frames of all partitions, closes
-//! windows, judges them and joins alarms into alerts. Both give their state as a [`Snapshot`].
+//! `tally` counts the posts of one partition and emits the changes as frames; `watch` sums the
+//! frames of all partitions, closes windows, judges them and joins alarms into alerts. Both give
+//! their state as a [`Snapshot`]. `detectors` and `forecast` are the mathematics, over
+//! `distribution`.
 
 pub mod snapshot;
 pub use snapshot::{Manifest, RestoreError, Snapshot};

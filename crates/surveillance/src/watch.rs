@@ -4,8 +4,8 @@
 //! Frames enter by the [`schedule`], their values go to the [`ledger`], which has two folds: *open*
 //! applies every frame as it comes (for open counts and early firing); *aligned* holds a partition's
 //! frames back beyond the next instant until every partition has passed it, so that what is closed
-//! doesn't depend on the order in which partitions were read. At each instant [`close`] asks a
-//! [`judge`] for the windows that end, and [`episodes`] joins alarms into alerts.
+//! doesn't depend on the order in which partitions were read. At each instant a
+//! [`judge`] judges the windows that [`close`], and [`episodes`] joins alarms into alerts.
 //! Knows no posts, no clock, no store.
 
 mod batch;
@@ -44,7 +44,7 @@ use episodes::Episodes;
 use judge::Baselines;
 pub(crate) use judge::recompute;
 use ledger::Ledger;
-use schedule::{Due, DuePane, Schedule};
+use schedule::{Accepted, Due, DuePane, Schedule};
 
 const STAGE: &str = "watch";
 
@@ -185,9 +185,8 @@ impl Watch {
             }
             Record::Frame(frame) => self.apply_frame(position, frame, out)?,
             Record::Exclusion(what) => {
-                if self.ledger.exclude(what) {
-                    self.baselines.clear();
-                }
+                self.ledger.exclude(what);
+                self.baselines.clear();
             }
             Record::Lift(lift) => {
                 self.ledger.lift(lift);
@@ -251,9 +250,8 @@ impl Watch {
             return Err(WatchError::NoSettings);
         };
         let version = Version::new(settings.generation, position);
-        let Some((frame, is_whole, early)) = self.schedule.accept(frame, settings)? else {
-            return Ok(());
-        };
+        let Some(accepted) = self.schedule.accept(frame, settings)? else { return Ok(()) };
+        let Accepted { frame, is_whole, early } = accepted;
         let frame = &*frame;
         let index = frame.partition as usize;
         let batch = Batch::of(frame);

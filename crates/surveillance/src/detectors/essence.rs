@@ -142,8 +142,8 @@ impl Essence {
                 judgements.push(Judgement::no_answer(Reason::BaselineTooShort));
                 continue;
             }
-            let (judgement, kept) = self.judge_averages(&values, observed, before, averages);
-            averages = kept;
+            let (judgement, after) = self.judge_averages(&values, observed, before, averages);
+            averages = after;
             judgements.push(in_counts(judgement, unit));
         }
         judgements

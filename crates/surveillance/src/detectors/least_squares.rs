@@ -22,9 +22,9 @@ pub(super) struct LinearFit {
 pub(super) fn least_squares(mut columns: Vec<Vec<f64>>, mut y: Vec<f64>) -> LinearFit {
     let width = columns.len();
     let mut upper: Vec<Vec<f64>> = Vec::with_capacity(width);
-    let mut kept: Vec<usize> = Vec::with_capacity(width);
+    let mut used: Vec<usize> = Vec::with_capacity(width);
     for index in 0..width {
-        let rank = kept.len();
+        let rank = used.len();
         let mut column = std::mem::take(&mut columns[index]);
         let whole = norm(&column);
         // Earlier reflections are applied to every later column as they are made, below.
@@ -47,15 +47,15 @@ pub(super) fn least_squares(mut columns: Vec<Vec<f64>>, mut y: Vec<f64>) -> Line
         column.truncate(rank);
         column.push(diagonal);
         upper.push(column);
-        kept.push(index);
+        used.push(index);
     }
-    let rank = kept.len();
+    let rank = used.len();
     let mut coefficients = vec![0.0; width];
     let mut solved = vec![0.0; rank];
     for place in (0..rank).rev() {
         let known: f64 = (place + 1..rank).map(|later| upper[later][place] * solved[later]).sum();
         solved[place] = (y[place] - known) / upper[place][place];
-        coefficients[kept[place]] = solved[place];
+        coefficients[used[place]] = solved[place];
     }
     LinearFit { coefficients, rank }
 }

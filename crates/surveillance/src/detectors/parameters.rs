@@ -43,7 +43,7 @@ pub enum ParamError {
         /// What is expected.
         hint: String,
     },
-    /// The parameter stands there twice.
+    /// The parameter is given twice.
     #[error("parameter `{key}` of method `{method}` is given twice\nhint: keep one of them")]
     Twice {
         /// The method's name.

@@ -151,7 +151,7 @@ impl Decay {
 /// Probabilities of counts of one size. Logarithms are taken of products where they can be.
 struct Law {
     size: f64,
-    /// ln Γ(k) and ln k, once they are asked for.
+    /// ln Γ(k) and ln k, once they are needed.
     constants: Option<(f64, f64)>,
     product: f64,
 }

@@ -1,5 +1,6 @@
-//! The operating threshold: from how many false episodes a week people can bear to the p of an
-//! alarm, and back.
+//! Operating threshold: the p of an alarm for a number of false episodes a week, and back.
+//!
+//! Read by the default judge in `watch` and by the evaluation. Knows no series, only their number.
 //!
 //! The table is data, made by `pumphandle evaluate --operating` from simulated in-control series
 //! that are judged hourly and whose
@@ -10,8 +11,7 @@
 const TABLE: &[(f64, f64)] = &include!("operating/table.in");
 
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
-/// Of the false episodes that people can bear so many are planned for: what was simulated is not
-/// all that happens.
+/// This share of the false episodes is planned for: reality has more than was simulated.
 const PLANNED: f64 = 0.8;
 /// However few series there are, no p above this is an alarm.
 const P_MOST: f64 = 0.01;
@@ -33,7 +33,7 @@ pub fn recurrence_days(p: f64, series: usize) -> Option<f64> {
     Some(365.25 / rate)
 }
 
-/// On logarithms; beyond the ends as the outermost two say.
+/// On logarithms; beyond the ends along the outermost two.
 fn interpolated(x: f64, of: impl Fn(&(f64, f64)) -> (f64, f64)) -> f64 {
     let above = TABLE.partition_point(|row| of(row).0 < x).clamp(1, TABLE.len() - 1);
     let ((x0, y0), (x1, y1)) = (of(&TABLE[above - 1]), of(&TABLE[above]));
@@ -46,8 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_series_or_fewer_episodes_make_the_threshold_stricter_and_recurrence_goes_back_from_it()
-    {
+    fn more_series_lower_the_threshold_and_recurrence_inverts_it() {
         let mut before = 1.0;
         for series in [1, 10, 100, 500, 5_000, 100_000] {
             let p = threshold(series, 5.0);

@@ -1,9 +1,8 @@
-//! Pool: what a topic's regions know together, for the default detector.
+//! Pool: the prior of a region's forecast, learnt from all regions of its topic.
 //!
-//! Weekday factors and the common trend from the topic's total; from the regions' own pasts the
-//! spread of their levels and how
-//! bursty they are. A region with little past of its own is judged by these; one with much is not
-//! moved by them.
+//! Weekday factors and the common trend come from the topic's total; the spread of levels and the
+//! burstiness from the regions' own pasts. A region with little past is judged by these; one with
+//! much is not moved by them. Knows no names of topics or regions.
 
 use super::season::{
     REGION_TREND_SD, SPREADS, SPREADS_PRIOR, Season, TOPIC_TREND_SD, likeliest, weigh_spreads,
@@ -21,14 +20,14 @@ const LEVEL_SHAPE: f64 = 0.52;
 const LEVEL_ABOVE: f64 = 4.0;
 /// However well weekdays and denominators are known, what they are to the topic is not: 1 %.
 const EXPOSURE_VARIANCE_LEAST: f64 = 1e-4;
-/// Fewer regions tell nothing of the others.
+/// From fewer regions nothing is learnt of the others.
 const REGIONS_LEAST: usize = 5;
 /// Windows by which "no window is like the one before it" is held: correlations of 0.3 are nothing
 /// unusual.
 const CORRELATION_PRIOR: f64 = 10.0;
-/// A region whose past adds less than this to what is known of its trend beforehand says nothing of
+/// A region whose past adds less than this to what is known of its trend beforehand is no evidence of
 /// how regions' trends differ.
-const TREND_TOLD_LEAST: f64 = 0.05;
+const TREND_INFORMATION_LEAST: f64 = 0.05;
 /// Squared standard deviations by which one region's trend may be off at most, whatever it is.
 const TREND_OFF_MOST: f64 = 9.0;
 /// What is fitted to a past: a level, and a trend that isn't free.
@@ -55,15 +54,14 @@ fn moved(mean: f64, size: f64) -> f64 {
     mean / (mean + size)
 }
 
-/// A region's past as its topic looks at it.
-struct Told {
-    /// Exposures are multiples of the region's usual window.
+/// A region's past with exposures as multiples of its usual window, and its own forecast.
+struct RegionFit {
     past: Vec<Past>,
     own: Forecast,
     mean: f64,
 }
 
-impl Told {
+impl RegionFit {
     fn means(&self) -> impl Iterator<Item = (f64, f64)> {
         let of_window = |window: &Past| {
             (
@@ -105,8 +103,8 @@ impl Pool {
             .filter(|(_, due)| *due > 0.0)
             .map(|(seen, due)| libm::log(seen / due))
             .collect();
-        let regions_told = (logs.len() as f64).max(1.0);
-        let middle = logs.iter().sum::<f64>() / regions_told;
+        let regions_counted = (logs.len() as f64).max(1.0);
+        let middle = logs.iter().sum::<f64>() / regions_counted;
         pool.level = Some(LEVEL_ABOVE * libm::exp(middle));
         // Beforehand, as long as nothing is known of how they differ.
         pool.trend_variance = SPREADS
@@ -116,7 +114,7 @@ impl Pool {
             .sum::<f64>()
             * REGION_TREND_SD
             * REGION_TREND_SD;
-        let told: Vec<Told> = regions
+        let fits: Vec<RegionFit> = regions
             .iter()
             .map(|past| {
                 let sum = |of: fn(&Past) -> f64| past.iter().map(of).sum::<f64>();
@@ -127,29 +125,26 @@ impl Pool {
                     .map(|window| Past { exposure: window.exposure / usual, ..*window })
                     .collect();
                 let own = forecast(&past, &pool.prior(usual, None, 1.0));
-                Told { own, mean: sum(|window| window.observed) / past.len() as f64, past }
+                RegionFit { own, mean: sum(|window| window.observed) / past.len() as f64, past }
             })
             .collect();
         pool.spread = Spread::learn(
-            &told
-                .iter()
-                .map(|told| (told.mean.max(1e-3), *told.own.evidence()))
-                .collect::<Vec<_>>(),
+            &fits.iter().map(|fit| (fit.mean.max(1e-3), *fit.own.evidence())).collect::<Vec<_>>(),
         );
-        pool.correlation = pool.correlation(&told);
-        pool.trend_variance = pool.trend_variance(&told);
+        pool.correlation = pool.correlation(&fits);
+        pool.trend_variance = pool.trend_variance(&fits);
         pool
     }
 
     /// Of windows that follow each other.
-    fn correlation(&self, told: &[Told]) -> f64 {
+    fn correlation(&self, fits: &[RegionFit]) -> f64 {
         let (mut together, mut apart) = (0.0, CORRELATION_PRIOR);
-        for told in told {
-            let size = self.likeliest_size(told);
-            let moved = moved(told.mean, size);
+        for fit in fits {
+            let size = self.likeliest_size(fit);
+            let moved = moved(fit.mean, size);
             // Pearson residuals of windows that follow each other.
             let mut before: Option<f64> = None;
-            for (observed, mean) in told.means() {
+            for (observed, mean) in fit.means() {
                 let residual = ((observed - mean) / libm::sqrt(mean + mean * mean / size).max(0.3))
                     .clamp(-3.0, 3.0);
                 together += moved * before.map_or(0.0, |before| before * residual);
@@ -168,19 +163,19 @@ impl Pool {
     /// the topic's trend, which may be off
     /// for all of them alike (DerSimonian and Laird 1986, with all spreads weighed instead of one
     /// found).
-    fn trend_variance(&self, told: &[Told]) -> f64 {
+    fn trend_variance(&self, fits: &[RegionFit]) -> f64 {
         let prior_variance = self.trend_variance + self.season.trend_variance;
-        let trends: Vec<(f64, f64)> = told
+        let trends: Vec<(f64, f64)> = fits
             .iter()
-            .filter_map(|told| {
-                let precision = 1.0 / told.own.trend_variance() - 1.0 / prior_variance;
-                if precision * prior_variance < TREND_TOLD_LEAST {
+            .filter_map(|fit| {
+                let precision = 1.0 / fit.own.trend_variance() - 1.0 / prior_variance;
+                if precision * prior_variance < TREND_INFORMATION_LEAST {
                     return None;
                 }
-                // What the past says by itself: the prior's pull taken back.
-                let off = (told.own.trend() - self.season.trend)
-                    / (told.own.trend_variance() * precision);
-                Some((off, self.dependence(told.mean, self.likeliest_size(told)) / precision))
+                // The past by itself: the prior's pull taken back.
+                let off =
+                    (fit.own.trend() - self.season.trend) / (fit.own.trend_variance() * precision);
+                Some((off, self.dependence(fit.mean, self.likeliest_size(fit)) / precision))
             })
             .collect();
         let variances = SPREADS.map(|spread| spread * REGION_TREND_SD * spread * REGION_TREND_SD);
@@ -219,9 +214,9 @@ impl Pool {
         2.0 * self.correlation / (1.0 - self.correlation)
     }
 
-    fn likeliest_size(&self, told: &Told) -> f64 {
-        let (weights, shift) = self.spread.sizes(told.mean.max(1e-3));
-        let mut evidence = *told.own.evidence();
+    fn likeliest_size(&self, fit: &RegionFit) -> f64 {
+        let (weights, shift) = self.spread.sizes(fit.mean.max(1e-3));
+        let mut evidence = *fit.own.evidence();
         for (evidence, weight) in evidence.iter_mut().zip(weights) {
             *evidence += libm::log(weight.max(1e-12));
         }
@@ -381,7 +376,7 @@ impl Topic {
             })
             .collect();
         let (middle, shape) = shipped(measured.map(|_| own));
-        // Its share of all posts everywhere says more of a region than what topics in general have;
+        // Its share of all posts everywhere is closer to a region than what topics in general have;
         // what is shipped counts as much as
         // its shape.
         let (counted, posts) = if has_denominator { self.total } else { (0.0, 0.0) };

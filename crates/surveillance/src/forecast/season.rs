@@ -35,7 +35,7 @@ impl Season {
     pub const FLAT: Season =
         Season { factors: [1.0; 7], variance: 0.0, trend: 0.0, trend_variance: 0.0 };
 
-    /// From windows of a total and the numbers of their days. Less than two weeks tell nothing of
+    /// From windows of a total and the numbers of their days. Less than two weeks are too few for
     /// weekdays.
     pub fn learn(windows: &[(Past, i64)]) -> Season {
         let days: Vec<i64> = windows.iter().map(|(_, day)| *day).collect();
@@ -62,7 +62,7 @@ impl Season {
             let fitted = forecast(&past, &prior);
             season.trend = fitted.trend();
             season.trend_variance = fitted.trend_variance();
-            // In counts as a Poisson law would have them: bursty ones say less.
+            // In counts as a Poisson law would have them: bursty ones weigh less.
             let (mut seen, mut due) = ([0.0; 7], [0.0; 7]);
             let size = SIZES[likeliest(fitted.evidence())];
             for (past, day) in windows {
@@ -135,7 +135,7 @@ pub(super) fn weigh_spreads(evidence: &[f64; SPREADS.len()]) -> [f64; SPREADS.le
     weights.map(|weight| weight / total)
 }
 
-/// Where the largest of some numbers stands; the last of equal ones, the first place where there
+/// The place of the largest of some numbers; the last of equal ones, the first place where there
 /// are none.
 pub(super) fn likeliest(numbers: &[f64]) -> usize {
     (0..numbers.len()).max_by(|a, b| numbers[*a].total_cmp(&numbers[*b])).unwrap_or(0)

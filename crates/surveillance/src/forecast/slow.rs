@@ -1,12 +1,11 @@
-//! Slow rises: what no single day shows, many days do.
+//! Slow rises: a likelihood-ratio CUSUM over the daily values of a series.
 //!
-//! A likelihood-ratio CUSUM over the daily values of a series (Page 1954; Höhle and Paul 2008, eq.
-//! 4, for negative-binomial counts):
+//! Advanced by the default judge in `watch` and by the evaluation. After Page (1954) and, for
+//! negative-binomial counts, Höhle and Paul (2008), eq. 4:
 //! C(t) = max(0, C(t−1) + ln f(y; κμ, k) − ln f(y; μ, k)), where μ and k are the mean and the gamma
-//! shape of what the default
-//! forecasts for the day, y is what came, and κ = 1.5 is the rise that is looked for. In alarm
-//! where C is above the limit; the chart
-//! begins anew after that.
+//! shape of the day's forecast, y is the count, and κ = 1.5 is the rise that is looked for. In alarm
+//! where C is above the limit; the chart then starts again. Knows no dates: days without a forecast
+//! are left out by the caller.
 //!
 //! The limit comes from simulated in-control series, as the operating threshold does, and counts in
 //! the same weekly rate.
@@ -19,7 +18,7 @@ pub const RISE: f64 = 1.5;
 /// (C, false episodes per series and year of days), from common to rare.
 const TABLE: &[(f64, f64)] = &include!("slow/table.in");
 
-/// Of the false episodes that people can bear so many are left to slow rises.
+/// This share of the false episodes is left to slow rises.
 const SHARE: f64 = 0.1;
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
 /// However few series there are, no chart below this is in alarm.
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_series_or_fewer_episodes_raise_the_limit_and_recurrence_goes_back_from_it() {
+    fn more_series_raise_the_limit_and_recurrence_inverts_it() {
         let mut before = 0.0;
         for series in [10, 100, 500, 5_000, 100_000] {
             let limit = limit(series, 5.0);
@@ -127,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_day_is_its_likelihood_ratio_and_the_bound_is_the_last_count_within_the_limit(
+        fn a_bound_is_the_last_count_within_the_limit(
             mean in 0.01..500.0_f64, shape in 0.3..1e4_f64, before in 0.0..6.0_f64, over in 0.01..8.0_f64, observed in 0..2_000_u32,
         ) {
             let observed = f64::from(observed);

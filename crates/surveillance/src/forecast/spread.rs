@@ -8,19 +8,17 @@ use super::{Prior, SIZES};
 /// Neither that posts come in clumps nor that they don't is believed more than this much less than
 /// wholly.
 const CLUMPED_LEAST: f64 = 0.02;
-/// What all regions say of dispersion counts as much as this many, since each may have its own.
+/// The evidence of all regions on dispersion counts as much as this many, since each may have its own.
 const BORROWED: f64 = 24.0;
-/// What one region may say against a size, in nats.
+/// The most evidence of one region against a size, in nats.
 const EVIDENCE_EACH: f64 = 3.0;
-/// Whatever the regions say, a size keeps this weight.
+/// The least weight of a size, whatever the evidence.
 const WEIGHT_LEAST: f64 = 1e-4;
 
 /// By what to multiply the numbers of a grid so that one of them is the likeliest; the evidence is
-/// that of the shifted ones then. What
-/// many regions say together is sharper than the grid is fine, and its nearest size would be wrong
-/// by a fifth of the variance.
-/// Evidence is nearest to a parabola over the noise's standard deviation, which goes with this
-/// `power` of the grid.
+/// that of the shifted ones then. The evidence of many regions is sharper than the grid is fine, and
+/// the nearest size would be wrong by a fifth of the variance. Evidence is nearest to a parabola
+/// over the noise's standard deviation, which goes with this `power` of the grid.
 fn shift_to_peak(evidence: &mut [f64], grid: &[f64], power: f64) -> f64 {
     let peak = likeliest(evidence);
     // What follows the grid, Poisson's law, is no size between others.
@@ -41,21 +39,22 @@ fn shift_to_peak(evidence: &mut [f64], grid: &[f64], power: f64) -> f64 {
     let slope = (fall * above + rise * below) / (below + above);
     let step = (slope / (2.0 * bend)).clamp(-0.5 * below, 0.5 * above);
     let shift = libm::log(libm::pow(libm::fabs(at(peak) + step), 1.0 / power) / grid[peak]);
-    let told = evidence.to_vec();
+    let before = evidence.to_vec();
     for nth in 0..grid.len() {
         let other = if shift < 0.0 { nth.saturating_sub(1) } else { (nth + 1).min(grid.len() - 1) };
         if other != nth {
-            evidence[nth] += (told[other] - told[nth]) * shift / libm::log(grid[other] / grid[nth]);
+            evidence[nth] +=
+                (before[other] - before[nth]) * shift / libm::log(grid[other] / grid[nth]);
         }
     }
-    evidence[peak] = told[peak] + step * slope - bend * step * step;
+    evidence[peak] = before[peak] + step * slope - bend * step * step;
     libm::exp(shift)
 }
 
 /// How bursty a topic's regions are: either all have one size (posts follow common ups and downs:
 /// variance μ + μ²/k), or all have
 /// one *clumping* c (posts come in clumps: variance μ (1 + c), a size of μ/c); both are weighed by
-/// what the regions say.
+/// the evidence of the regions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     sizes: [f64; SIZES.len()],
@@ -63,7 +62,7 @@ pub(super) struct Spread {
     /// Weights of [`CLUMPINGS`], and by what they are shifted.
     clumpings: [f64; CLUMPINGS.len()],
     clumping_shift: f64,
-    /// How likely it is clumping that the regions have in common.
+    /// The probability that clumping is what the regions have in common.
     pub(super) clumped: f64,
 }
 
@@ -85,11 +84,11 @@ impl Spread {
     }
 
     /// From the mean count of each region's windows and the evidence of its sizes.
-    pub(super) fn learn(told: &[(f64, [f64; SIZES.len()])]) -> Spread {
+    pub(super) fn learn(regions: &[(f64, [f64; SIZES.len()])]) -> Spread {
         let mut spread = Spread::unknown();
         let mut by_size = [0.0; SIZES.len()];
         let mut by_clumping = [0.0; CLUMPINGS.len()];
-        for (mean, evidence) in told {
+        for (mean, evidence) in regions {
             let largest = evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             // No single region may rule anything out.
             let evidence = evidence.map(|evidence| (evidence - largest).max(-EVIDENCE_EACH));
@@ -102,8 +101,8 @@ impl Spread {
         }
         spread.shift = shift_to_peak(&mut by_size, &SIZES[..SIZES.len() - 1], -0.25);
         spread.clumping_shift = shift_to_peak(&mut by_clumping[1..], &CLUMPINGS[1..], 0.25);
-        let regions = told.len().max(1) as f64;
-        let tempered = BORROWED.min(regions) / regions;
+        let count = regions.len().max(1) as f64;
+        let tempered = BORROWED.min(count) / count;
         let largest = by_size.iter().chain(&by_clumping).copied().fold(f64::NEG_INFINITY, f64::max);
         let weigh = |evidence: f64| libm::exp(tempered * (evidence - largest));
         let (mut of_size, mut of_clumping) = (0.0, 0.0);
@@ -149,7 +148,7 @@ impl Spread {
     }
 }
 
-/// Where a size stands among [`SIZES`], on logarithms; between the last two, halfway to Poisson.
+/// The place of a size among [`SIZES`], on logarithms; between the last two, halfway to Poisson.
 fn position(size: f64) -> f64 {
     let last = SIZES.len() - 1;
     let above = SIZES[..last].partition_point(|known| *known < size);

@@ -19,8 +19,7 @@ const WILD_SIZE: f64 = 0.4;
 const SUMMED_MAX: f64 = 48.0;
 /// A rise is *detectable* if it is in alarm with this probability.
 const POWER: f64 = 0.8;
-/// Beyond this multiple of what is expected nothing is called detectable: there are too few posts
-/// to tell.
+/// Beyond this multiple of what is expected nothing is called detectable: there are too few posts.
 const RISE_MAX: f64 = 1_000.0;
 
 /// What a window may bring if nothing is going on: a mixture of negative-binomial laws.
@@ -293,7 +292,7 @@ fn part_upper(observed: f64, mean: f64, size: f64) -> f64 {
         if upper > 1e-7 {
             return upper;
         }
-        // What sums can't tell from nothing: the tail's own terms fall like a geometric series.
+        // Too small for a difference of sums: the tail's own terms fall like a geometric series.
         let (mut term, mut sum) = (term * (size + count) / (count + 1.0) * ratio, 0.0);
         for _ in 0..4_000 {
             sum += term;

@@ -1,6 +1,7 @@
-//! Batches: what the frames of one partition say between two instants, merged. Values are absolute,
-//! so the latest of each cell stands
-//! for all of them, and what waits is bounded by cells and instants, not by frames.
+//! Batch: the frames of one partition between two instants, merged.
+//!
+//! Waits in the schedule until the ledger takes it in. Values are absolute, so the latest of each
+//! cell is enough, and a batch is bounded by cells, not by frames. Knows no other partition.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use super::fold::{Pane, Sample, Total, Window};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Batch {
     pub(super) watermark: Option<Micros>,
-    /// The first hour of which anything was said to be covered, if only for a while.
+    /// The first hour that was reported as covered in part, if only for a while.
     pub(super) first_covered: Option<Micros>,
-    /// Stands in chunks of its own.
+    /// Stored in chunks of its own.
     #[serde(skip)]
     pub(super) values: Values,
 }
@@ -87,7 +88,7 @@ impl Batch {
         Batch { watermark: frame.watermark, first_covered, values }
     }
 
-    /// Takes in what the partition says later.
+    /// Takes in a later batch of the partition.
     pub(super) fn absorb(&mut self, later: Batch) {
         self.watermark = later.watermark;
         self.first_covered = self.first_covered.into_iter().chain(later.first_covered).min();

@@ -28,8 +28,7 @@ pub(super) struct Denominators {
 pub(super) struct Hours {
     first: Micros,
     /// All posts before the first hour and before the end of each: from any beginning, without what
-    /// is above 32 bits, since only
-    /// differences are asked for.
+    /// is above 32 bits, since only differences are read.
     before: u32,
     until: VecDeque<u32>,
     /// Posts of the fullest hour so far.
@@ -102,10 +101,9 @@ impl Denominators {
     }
 
     /// By which posts a region's counts are set in proportion: the world's, of them the share of
-    /// its country, and of that its own. Shares
-    /// are those of the window itself where posts are many, else rather the usual ones: a language
-    /// that grows takes its regions along,
-    /// however small they are.
+    /// its country, and of that its own. Shares are those of the window itself where posts are many,
+    /// else rather the usual ones: a language that grows takes its regions along, however small
+    /// they are.
     pub(super) fn basis(
         &self,
         country: String,
@@ -181,9 +179,9 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Posts of a window from those that were counted and those of the region above. Few say
-    /// little, and then the usual share of the
-    /// region above says more: the mean of a Poisson rate about a gamma prior.
+    /// Posts of a window from those that were counted and those of the region above. The fewer were
+    /// counted, the more the usual share of the region above weighs: the mean of a Poisson rate
+    /// about a gamma prior.
     fn estimate(&self, counted: f64, above: f64) -> f64 {
         let usual = self.usual * above;
         usual * (counted + SHARE_POSTS) / (usual + SHARE_POSTS)

@@ -16,7 +16,7 @@ use record::{Alert, AlertState, Explanation, Grounds, Micros, Record, Stage, Ver
 use serde::{Deserialize, Serialize};
 
 /// The group of the world, its languages and what can't be placed.
-const BESIDE: &str = record::region::WORLD;
+const OUTSIDE: &str = record::region::WORLD;
 
 /// An episode ends when no window that ended in this span was in alarm.
 const QUIET: Micros = DAY;
@@ -30,9 +30,9 @@ pub(crate) struct Alarm {
     pub(crate) topic: String,
     pub(crate) topic_name: String,
     pub(crate) region: String,
-    /// The country above the region; none beside the tree.
+    /// The country above the region; none outside the tree.
     pub(crate) country: Option<String>,
-    /// The country that explains at least half of the excess of a region beside the tree.
+    /// The country that explains at least half of the excess of a region outside the tree.
     pub(crate) explained_by: Option<String>,
     /// How deep in the tree: deeper is more telling.
     pub(crate) depth: i8,
@@ -72,24 +72,24 @@ impl Alarm {
         match (&self.country, self.region.starts_with("x:")) {
             (Some(country), _) => country.clone(),
             (None, true) => self.region.clone(),
-            (None, false) => BESIDE.to_owned(),
+            (None, false) => OUTSIDE.to_owned(),
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Episode {
-    /// The country, or what stands for one.
+    /// The country, or the group outside the tree.
     group: String,
     alert: Alert,
-    /// What was last said of it; none before the first word.
-    reported: Option<Alert>,
+    /// The alert as it was last emitted.
+    emitted: Option<Alert>,
     /// Windows in alarm: (region, window end) → the alarm.
     alarms: BTreeMap<(String, Micros), Alarm>,
-    /// An alarm that nothing can revise any more is no longer among them: this episode stands.
+    /// An alarm that nothing can revise any more is no longer among them: this episode is never withdrawn.
     lasting: bool,
     last_end: Micros,
-    /// Regions beside the tree whose alarms this episode explains.
+    /// Regions outside the tree whose alarms this episode explains.
     linked: BTreeSet<String>,
 }
 
@@ -98,18 +98,18 @@ struct Episode {
 pub(crate) struct Episodes {
     /// (topic, group) → episode.
     open: BTreeMap<(String, String), Episode>,
-    /// Alert → episode that has been reported.
+    /// Alert → episode that has been emitted.
     over: BTreeMap<String, Episode>,
 }
 
 impl Episodes {
     /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for
-    /// the first time. Nothing is said of
-    /// it before [`Episodes::emit`].
+    /// the first time. Nothing is emitted
+    /// of it before [`Episodes::emit`].
     pub(crate) fn raise(&mut self, alarm: Alarm, now: Micros, version: Version) {
         let group = alarm.group();
         let own = (alarm.topic.clone(), group.clone());
-        if group == BESIDE
+        if group == OUTSIDE
             && !self.open.contains_key(&own)
             && let Some(country) = &alarm.explained_by
         {
@@ -145,7 +145,7 @@ impl Episodes {
                 None => Episode {
                     group: group.clone(),
                     alert,
-                    reported: None,
+                    emitted: None,
                     alarms: BTreeMap::new(),
                     lasting: false,
                     last_end: alarm.window_end,
@@ -210,24 +210,24 @@ impl Episodes {
         }
     }
 
-    /// Says once what has changed since it was last called, whatever number of alarms made it
+    /// Emits once what has changed since the last call, whatever number of alarms made it
     /// change.
     pub(crate) fn emit(&mut self, version: Version, out: &mut Vec<Record>) {
         for episode in self.open.values_mut().chain(self.over.values_mut()) {
-            let revision = match &episode.reported {
-                Some(reported) if !differs(reported, &episode.alert) => continue,
-                Some(reported) => reported.revision + 1,
+            let revision = match &episode.emitted {
+                Some(emitted) if !differs(emitted, &episode.alert) => continue,
+                Some(emitted) => emitted.revision + 1,
                 // Raised and taken back before anybody heard of it.
                 None if episode.alert.state == AlertState::Withdrawn => continue,
                 None => 0,
             };
             episode.alert = Alert { revision, version, ..episode.alert.clone() };
-            episode.reported = Some(episode.alert.clone());
+            episode.emitted = Some(episode.alert.clone());
             out.push(Record::Alert(episode.alert.clone()));
         }
         let over = self.open.extract_if(.., |_, episode| episode.alert.state != AlertState::Open);
-        let reported = over.filter(|(_, episode)| episode.reported.is_some());
-        self.over.extend(reported.map(|(_, episode)| (episode.alert.id.clone(), episode)));
+        let emitted = over.filter(|(_, episode)| episode.emitted.is_some());
+        self.over.extend(emitted.map(|(_, episode)| (episode.alert.id.clone(), episode)));
     }
 }
 
@@ -245,7 +245,7 @@ impl Episode {
     fn take(&mut self, at: (String, Micros), alarm: Alarm) {
         self.last_end = self.last_end.max(alarm.window_end);
         let alarm = match self.alarms.get(&at) {
-            // The later stage has the better numbers, the earlier one said when it was certain.
+            // The later stage has the better numbers, the earlier one the time at which it was certain.
             Some(known) if known.fired_at < alarm.fired_at => {
                 Alarm { fired_at: known.fired_at, ..alarm }
             }

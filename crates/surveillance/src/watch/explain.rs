@@ -1,5 +1,7 @@
-//! What explains an alert: the sampled posts of its window, summed up so that nobody can be told
-//! from it.
+//! Explanation of an alert: the sampled posts of its window, summed up so that nobody can be
+//! recognised.
+//!
+//! Read by `close` and `early` where an alarm is raised. Knows no texts and no accounts by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +42,7 @@ pub(crate) fn explain<'a>(
     for (author, _) in &posts {
         *by_author.entry(*author).or_default() += 1;
     }
-    // Whoever posts in every pane is not known to be one; but so few accounts can't share all these
+    // An account that posts in every pane is not recognised; but so few accounts can't share all these
     // posts without one having this many.
     // Accounts of filtered feeds, which are sampled too, are known by the pane only.
     let shared = (posts.len() as u32).div_ceil((accounts + filtered).max(1));
@@ -109,7 +111,7 @@ mod tests {
     use crate::naive::streams::Rng;
 
     /// Posts of accounts: (hour, account).
-    fn told(posts: &[(Micros, u32)]) -> Explanation {
+    fn explanation(posts: &[(Micros, u32)]) -> Explanation {
         let mut fold: BTreeMap<Micros, Parts<Pane>> = BTreeMap::new();
         let mut panes: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
         for (hour, account) in posts {
@@ -162,15 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_posts_once_in_each_pane_is_found_by_how_few_there_are() {
+    fn an_account_of_every_pane_is_found_by_how_few_there_are() {
         let mut posts: Vec<(Micros, u32)> = (0..24).map(|hour| (hour, 0)).collect();
         posts.extend([(3, 1), (9, 2)]);
-        let explanation = told(&posts);
+        let explanation = explanation(&posts);
         assert_eq!((explanation.sampled, explanation.most_by_one), (26, 9));
     }
 
     #[test]
-    fn nobody_is_said_to_have_written_more_than_somebody_did() {
+    fn most_by_one_is_never_more_than_one_account_wrote() {
         for seed in 0..500 {
             let mut rng = Rng::new(seed);
             let accounts = rng.between(1, 12) as u64;
@@ -192,7 +194,7 @@ mod tests {
                 .map(|post| posts.iter().filter(|other| *other == post).count())
                 .max()
                 .unwrap_or(0) as u32;
-            let explanation = told(&posts);
+            let explanation = explanation(&posts);
             assert!((in_a_pane..=most).contains(&explanation.most_by_one), "{seed}: {posts:?}");
         }
     }

@@ -167,7 +167,7 @@ impl Sample {
     )]
     pub(crate) fn posts(&self) -> Vec<Sampled> {
         self.0.as_ref().map_or_else(Vec::new, |bytes| {
-            postcard::from_bytes(bytes).expect("a kept sample decodes")
+            postcard::from_bytes(bytes).expect("a stored sample decodes")
         })
     }
 }
@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for Sample {
 /// The posts with the smallest prints stand for a window, as they do for a pane.
 pub(crate) const SAMPLE_POSTS_MAX: usize = 64;
 
-/// What frames have said of one series.
+/// The values of one series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SeriesFold {
     pub(crate) panes: BTreeMap<Micros, Parts<Pane>>,
@@ -284,10 +284,9 @@ pub(crate) fn lay<K: Ord + Clone, T: Clone>(
     over.entry(key.clone()).or_insert_with(known).set(partition, value);
 }
 
-/// Sets a partition's value below. What lies over it stays what the latest frames say, and goes
-/// where both say the same;
-/// `is_latest` where the value is of the partition's latest frame. `over` is none where nobody asks
-/// for what is open.
+/// Sets a partition's value below. What lies over it stays the latest frames' and goes where both
+/// are the same; `is_latest` where the value is of the partition's latest frame. `over` is none
+/// where nothing reads open values.
 pub(crate) fn settle<K: Ord + Clone, T: Clone + PartialEq>(
     below: &mut BTreeMap<K, Parts<T>>,
     over: Option<&mut BTreeMap<K, Parts<T>>>,
@@ -302,7 +301,7 @@ pub(crate) fn settle<K: Ord + Clone, T: Clone + PartialEq>(
         Some(above) if is_latest => with(above, partition, value.clone()),
         Some(above) => above,
         None if is_latest => return parts.set(partition, value),
-        // A later frame said what lies below already.
+        // A later frame had the value below already.
         None => parts.clone(),
     };
     parts.set(partition, value);

@@ -101,14 +101,11 @@ impl Ledger {
 
     // ---- what people exclude ----
 
-    /// Returns whether the exclusion is new.
-    pub(super) fn exclude(&mut self, what: &Exclusion) -> bool {
-        let is_new =
-            !self.exclusions.iter().any(|known| known.what == *what && known.lifted_from.is_none());
-        if is_new {
+    pub(super) fn exclude(&mut self, what: &Exclusion) {
+        let is_known = |known: &Excluded| known.what == *what && known.lifted_from.is_none();
+        if !self.exclusions.iter().any(is_known) {
             self.exclusions.push(Excluded { what: what.clone(), lifted_from: None });
         }
-        is_new
     }
 
     pub(super) fn lift(&mut self, lift: &Lift) {

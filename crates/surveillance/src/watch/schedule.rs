@@ -36,7 +36,7 @@ pub(super) struct Partition {
     last: Option<Position>,
     /// Of a frame that has come in part: its position, and the part that is due.
     parts: Option<(Position, u32)>,
-    /// What those parts say.
+    /// The values of those parts.
     pub(super) partial: Batch,
     /// Of their changes, those that can make an open window pass its bound.
     pub(super) early: Vec<SeriesChange>,
@@ -75,6 +75,16 @@ pub(super) struct DuePane {
     pub(super) due: Due,
     pub(super) length: Micros,
     pub(super) end: Micros,
+}
+
+/// A frame, or a part of one, that is to be applied.
+#[derive(Debug)]
+pub(super) struct Accepted<'a> {
+    pub(super) frame: Cow<'a, Frame>,
+    /// Not in parts.
+    pub(super) is_whole: bool,
+    /// Of the parts before it, the changes that can make an open window pass its bound.
+    pub(super) early: Vec<SeriesChange>,
 }
 
 /// How far all partitions have come.
@@ -161,14 +171,13 @@ impl Schedule {
         }
     }
 
-    /// Checks that a frame or part is the next one of its partition and notes how far it comes.
-    /// Returns it as it is to be applied, whether it is whole, and the early changes of the parts
-    /// before; none where it has been applied already.
+    /// Checks that a frame or part is the next one of its partition and notes how far it comes;
+    /// returns none where it has been applied already.
     pub(super) fn accept<'a>(
         &mut self,
         frame: &'a Frame,
         settings: &Settings,
-    ) -> Result<Option<(Cow<'a, Frame>, bool, Vec<SeriesChange>)>, WatchError> {
+    ) -> Result<Option<Accepted<'a>>, WatchError> {
         let partitions = self.partitions.len() as u32;
         let Some(partition) = self.partitions.get_mut(frame.partition as usize) else {
             return Err(WatchError::Partition { partition: frame.partition, partitions });
@@ -194,13 +203,13 @@ impl Schedule {
             partition.ended = frame.ended;
             partition.handled = frame.handled;
         }
-        Ok(Some((frame, is_whole, early)))
+        Ok(Some(Accepted { frame, is_whole, early }))
     }
 
     // ---- batches ----
 
-    /// Whether the aligned fold needs a partition's next frame for the next instant, whatever
-    /// others say.
+    /// Whether the aligned fold needs a partition's next frame for the next instant, whatever the
+    /// others have.
     pub(super) fn awaits(&self, index: usize, settings: &Settings) -> bool {
         let partition = &self.partitions[index];
         let next = || self.next_due(settings, None).map(|due| due.instant);

@@ -24,10 +24,10 @@ pub(super) enum Side {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Series {
-    /// Its panes stand in chunks of their own.
+    /// Its panes are stored in chunks of their own.
     #[serde(serialize_with = "put_windows", deserialize_with = "take_windows")]
     pub(super) aligned: SeriesFold,
-    /// What the latest frames say and `aligned` doesn't yet, laid over it.
+    /// What the latest frames have and `aligned` hasn't yet, laid over it.
     pub(super) open: SeriesFold,
     #[serde(skip)]
     pub(super) history: History,
@@ -67,7 +67,7 @@ pub(super) struct Bound {
 }
 
 impl Series {
-    /// Takes in what a partition says while others have yet to pass the same instant.
+    /// Takes in the values of a partition while others have yet to pass the same instant.
     pub(super) fn lay(&mut self, partition: u32, values: &SeriesValues) {
         let Series { aligned, open, .. } = self;
         for (start, value) in &values.panes {
@@ -84,7 +84,7 @@ impl Series {
         }
     }
 
-    /// Takes in what a partition says up to an instant; see [`settle`].
+    /// Takes in the values of a partition up to an instant; see [`settle`].
     pub(super) fn settle(
         &mut self,
         partition: u32,
@@ -193,7 +193,7 @@ impl Series {
             && folds.iter().all(|fold| fold.panes.is_empty() && fold.windows.is_empty())
     }
 
-    /// Forgets what no window needs that is still reported, whatever topics are, when panes of an
+    /// Forgets what no window needs that is still judged, whatever topics are, when panes of an
     /// hour before `end` are final.
     pub(super) fn forget(&mut self, end: Micros, longest: Micros) {
         for fold in [&mut self.aligned, &mut self.open] {

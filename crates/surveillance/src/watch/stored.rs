@@ -1,6 +1,7 @@
-//! Watch as a snapshot, and back: what grows stands in maps that are cut into chunks, by time
-//! first, so that what is past keeps its
-//! chunks.
+//! Snapshot of watch, and restore: what grows is in maps that are cut into chunks, by time first,
+//! so that what is past keeps its chunks.
+//!
+//! The form of chunks is in [`crate::snapshot`]. Stores nothing itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

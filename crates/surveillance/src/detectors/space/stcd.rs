@@ -137,7 +137,7 @@ impl Stcd {
                     statistic: Some(statistic),
                     ..Judgement::default()
                 }
-                .kept(),
+                .finite(),
             };
         }
         answer

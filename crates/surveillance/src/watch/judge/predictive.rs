@@ -26,7 +26,7 @@ const LEARNING: Micros = 3 * DAY;
 const PROVISIONAL: Micros = 14 * DAY;
 /// Of a topic's regions this many are enough to learn from.
 const REGIONS_MAX: usize = 32;
-/// A cell in which only a larger rise would be seen has too few posts to tell.
+/// A cell in which only a larger rise would be seen has too few posts to be judged.
 const RISE_TO_TELL: f64 = 10.0;
 /// The middle of a new series' level, in accounts a day and region, and its shape, where nothing
 /// else is known: most pairs of region and topic have less than one account a day, few have many.

@@ -122,7 +122,7 @@ impl Ledger {
         let newest = if gap > 0 { end - gap } else { end - length };
         let mut ends: Vec<(Micros, bool)> = (0..PAST_WINDOWS)
             .map(|back| newest - back * length)
-            // At an hour's grain the beginning of coverage can't be told from a gap, so its pane
+            // At an hour's grain the beginning of coverage can't be distinguished from a gap, so its pane
             // counts as begun.
             .take_while(|window_end| {
                 window_end - length >= first && window_end - length >= end - HISTORY
@@ -176,7 +176,7 @@ impl Ledger {
         })
     }
 
-    /// Which past windows are asked for when windows that end at `end` are judged; the same for all
+    /// Which past windows are read when windows that end at `end` are judged; the same for all
     /// series.
     pub(in crate::watch) fn past_ends(&self, windows: &[Micros], end: Micros) -> PastEnds {
         let (Some(shortest), Some(longest)) = (windows.first().copied(), windows.last().copied())
