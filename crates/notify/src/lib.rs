@@ -7,6 +7,8 @@
 //! is an [`outbox`] as plain data, so that whoever keeps it loses nothing by a restart.
 //! Knows no store and no stream; time comes in as a parameter, except where a socket waits.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod zone;
 
 pub mod subscription;
@@ -29,10 +31,12 @@ mod sample;
 #[cfg(test)]
 mod public_tests;
 
-mod http;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "channels use sockets")]
+pub mod http;
 pub use http::{Certificate, Reach};
 
 pub use lettre::Address;
 
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "channels use sockets")]
 pub mod channel;
 pub use channel::SendError;
