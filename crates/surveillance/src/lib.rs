@@ -6,6 +6,8 @@
 //! frames of all partitions, closes
 //! windows, judges them and joins alarms into alerts. Both give their state as a [`Snapshot`].
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod snapshot;
 pub use snapshot::{Manifest, RestoreError, Snapshot};
 

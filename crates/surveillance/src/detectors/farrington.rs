@@ -18,7 +18,7 @@
 //!    - `delta`: (μ^⅔ + z √(4/9 μ^⅓ τ))^(3/2), τ = φ + se²μ, μ = exp(η); for `powertrans` 1/2 with
 //!      √(τ/4), for none √(μ τ);
 //!    - `nbPlugin`: NB quantile at 1 − `alpha` with mean m = exp(η) and variance φ m (Poisson if φ
-//!    = 1);
+//!      = 1);
 //!    - `muan`: the same with m = exp(η + z se).
 //!
 //! Alarm where y > U, y is not 0 and the last `limit54[2]` points, y included, sum to at least
