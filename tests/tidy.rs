@@ -7,6 +7,23 @@ use std::process::Command;
 use crate::program::{Folder, root, skip};
 
 const FILE_BYTES_MAX: u64 = 1 << 20;
+const LINE_COLUMNS_MAX: usize = 100;
+/// Share of longer lines: text that can't be broken.
+const LONG_LINES_MAX: f64 = 0.01;
+/// Words with a better one in the field (sent, reported, stored, requested), and the most that
+/// sources may have of each. Lower a number when its word got rarer.
+const WORDS_MAX: [(&str, usize); 10] = [
+    ("told", 379),
+    ("said", 266),
+    ("asked", 546),
+    ("kept", 283),
+    ("hears", 44),
+    ("stands", 155),
+    ("owed", 49),
+    ("anew", 98),
+    ("whoever", 65),
+    ("beside", 121),
+];
 
 #[test]
 fn documents_name_only_files_that_exist() {
@@ -95,6 +112,32 @@ fn no_file_is_large_and_none_names_a_machine() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn lines_have_at_most_100_columns() {
+    let sources: Vec<String> = engine_and_program().map(|path| read(&path)).collect();
+    let lines = || sources.iter().flat_map(|source| source.lines());
+    let long = lines().filter(|line| line.chars().count() > LINE_COLUMNS_MAX).count();
+    let share = long as f64 / lines().count() as f64;
+    assert!(share <= LONG_LINES_MAX, "{long} lines over {LINE_COLUMNS_MAX} columns");
+}
+
+#[test]
+fn replaced_words_only_get_rarer() {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for path in engine_and_program() {
+        for word in read(&path).split(|c: char| !c.is_ascii_alphabetic()) {
+            *counts.entry(word.to_ascii_lowercase()).or_default() += 1;
+        }
+    }
+    let more: Vec<String> = WORDS_MAX
+        .iter()
+        .map(|(word, most)| (word, counts.get(*word).copied().unwrap_or(0), most))
+        .filter(|(_, count, most)| count > *most)
+        .map(|(word, count, most)| format!("`{word}`: {count}, at most {most}"))
+        .collect();
+    assert!(more.is_empty(), "use sent, reported, stored, requested, returns, expires: {more:?}");
 }
 
 #[test]
@@ -227,6 +270,13 @@ fn what_a_house_needs_is_there() {
         assert!(root().join(file).is_file(), "{file}");
     }
     assert!(read("CHANGELOG.md").contains("\n## "), "a changelog has releases");
+}
+
+/// Sources of the crates without their tests.
+fn engine_and_program() -> impl Iterator<Item = String> {
+    let is_source =
+        |path: &String| path.ends_with(".rs") && path.contains("/src/") && !path.contains("/tests");
+    tracked().into_iter().filter(is_source)
 }
 
 /// The text of every source file.

@@ -7,6 +7,8 @@
 //! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no
 //! files, no clock, no network.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod located;
 
 mod point;

@@ -10,6 +10,8 @@
 //! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and
 //! detects no language.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod calendar;
 pub use calendar::{Date, Days, MonthDay};
 

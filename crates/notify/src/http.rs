@@ -1,26 +1,33 @@
-//! One request to an address that an operator wrote down and somebody else may steer: webhooks and
-//! Alertmanager.
+//! HTTP client: one request over one connection, for webhooks, Alertmanager and the program's API.
 //!
-//! `https` only; the name is resolved once, what it resolves to is checked, and exactly that is
-//! connected to; redirects are not
-//! followed; whatever the other side does, it takes no longer than [`DEADLINE`] and no more memory
-//! than [`ANSWER_BYTES_MAX`].
-//! An operator's own networks may be named: they are reached, also by plain `http`.
+//! [`post`] sends to addresses that somebody else may control: `https` only; the name is resolved
+//! once, the addresses are checked, and the connection goes to a checked one; redirects are not
+//! followed. An operator's own networks may be named: they are reached, also by plain `http`.
+//! Time and memory of an exchange are bounded. Keeps no connections.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::channel::{ROOTS_KEY, SendError, explain_certificate_error};
 
 const DEADLINE: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 16 << 10;
-const HEADERS_MAX: usize = 64;
+/// A receiver's body is only logged, so it isn't worth a longer wait.
+const BODY_DEADLINE: Duration = Duration::from_secs(1);
+const HEAD_BYTES_MAX: usize = 16 << 10;
+const BODY_BYTES_LOGGED: usize = 4 << 10;
 
 /// A certificate to trust.
 pub type Certificate = CertificateDer<'static>;
@@ -111,7 +118,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// What of the body came with the head, for a log.
+    /// The beginning of the body, for a log.
     pub(crate) said: String,
 }
 
@@ -122,12 +129,45 @@ pub(crate) fn post(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Answer, SendError> {
-    let deadline = Instant::now() + DEADLINE;
     let url = checked_url(url)?;
-    let is_https = url.scheme() == "https";
-    let port = url.port_or_known_default().unwrap_or(443);
     let host = url.host().ok_or_else(|| SendError::never("the address has no host"))?;
-    let addresses: Vec<SocketAddr> = match &host {
+    let address = reachable_address(reach, &url, &host)?;
+    let tls = match url.scheme() {
+        "https" => Some((tls(reach)?, server_name(&host)?)),
+        _ => None,
+    };
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    let query = url.query().map_or(String::new(), |query| format!("?{query}"));
+    let request = Request {
+        method: "POST",
+        host: &format!("{host}{port}"),
+        path: &format!("{}{query}", url.path()),
+        headers,
+        body,
+    };
+    let limits =
+        Limits { deadline: DEADLINE, body_deadline: BODY_DEADLINE, body_bytes: BODY_BYTES_LOGGED };
+    let response = exchange(address, tls, &request, &limits).map_err(|error| {
+        SendError::later(format!(
+            "`{host}`: {}",
+            explain_certificate_error(&error.to_string(), ROOTS_KEY)
+        ))
+    })?;
+    let retry_after = response.headers.get(RETRY_AFTER);
+    let text = String::from_utf8_lossy(&response.body);
+    Ok(Answer {
+        status: response.status,
+        retry_after: retry_after
+            .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs),
+        said: text.chars().filter(|c| !c.is_control()).take(200).collect(),
+    })
+}
+
+/// Resolves the host and returns the first address that may be connected to.
+fn reachable_address(reach: &Reach, url: &Url, host: &Host<&str>) -> Result<SocketAddr, SendError> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let addresses: Vec<SocketAddr> = match host {
         Host::Ipv4(address) => vec![(*address, port).into()],
         Host::Ipv6(address) => vec![(*address, port).into()],
         Host::Domain(name) => (*name, port)
@@ -135,37 +175,121 @@ pub(crate) fn post(
             .map_err(|error| SendError::later(format!("`{name}` can't be resolved: {error}")))?
             .collect(),
     };
-    let Some(address) =
-        addresses.iter().find(|address| reach.allows(unmapped(address.ip()), is_https)).copied()
-    else {
-        let found: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        let why = format!("`{host}` is {}, which is not to be reached this way", found.join(", "));
-        // A name may come to mean something else; an address stays what it is.
-        return Err(if matches!(host, Host::Domain(_)) {
-            SendError::later(why)
-        } else {
-            SendError::never(why)
-        });
-    };
-    let failed = |error: std::io::Error| {
-        let why = explain_certificate_error(&error.to_string(), ROOTS_KEY);
-        SendError::later(format!("`{host}`: {why}"))
-    };
-    let stream = TcpStream::connect_timeout(&address, left(deadline)?).map_err(failed)?;
-    let request = request(&url, &host.to_string(), headers, body);
-    let answer = if is_https {
-        let config = tls(reach)?;
-        let name = ServerName::try_from(host.to_string().trim_matches(['[', ']']).to_owned())
-            .map_err(|error| {
-                SendError::never(format!("`{host}` is no name of a server: {error}"))
-            })?;
-        let connection = rustls::ClientConnection::new(config, name)
-            .map_err(|error| SendError::later(error.to_string()))?;
-        exchange(rustls::StreamOwned::new(connection, Timed { stream, deadline }), &request)
-    } else {
-        exchange(Timed { stream, deadline }, &request)
-    };
-    parse(&answer.map_err(failed)?)
+    let is_https = url.scheme() == "https";
+    let allowed = |address: &&SocketAddr| reach.allows(unmapped(address.ip()), is_https);
+    if let Some(address) = addresses.iter().find(allowed) {
+        return Ok(*address);
+    }
+    let found: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    let why = format!("`{host}` is {}, which is not to be reached this way", found.join(", "));
+    // A name may resolve differently later; an address doesn't change.
+    Err(match host {
+        Host::Domain(_) => SendError::later(why),
+        Host::Ipv4(_) | Host::Ipv6(_) => SendError::never(why),
+    })
+}
+
+fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, SendError> {
+    ServerName::try_from(host.to_string().trim_matches(['[', ']']).to_owned())
+        .map_err(|error| SendError::never(format!("`{host}` is no name of a server: {error}")))
+}
+
+/// A request with a body of JSON.
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// With the port, as the header has it.
+    pub host: &'a str,
+    /// With the query.
+    pub path: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: &'a [u8],
+}
+
+/// Bounds of an exchange.
+pub struct Limits {
+    /// Until the head of the response.
+    pub deadline: Duration,
+    /// From then on for its body.
+    pub body_deadline: Duration,
+    pub body_bytes: usize,
+}
+
+pub struct Response {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// What came of it within the limits.
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    #[error(transparent)]
+    Connection(#[from] std::io::Error),
+    #[error("it took too long")]
+    Deadline(#[from] tokio::time::error::Elapsed),
+    #[error("invalid request: {0}")]
+    Request(#[from] hyper::http::Error),
+    #[error("no HTTP: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+/// Sends one request to an address and waits for the response.
+pub fn exchange(
+    address: SocketAddr,
+    tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    request: &Request<'_>,
+    limits: &Limits,
+) -> Result<Response, ExchangeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let deadline = Instant::now() + limits.deadline;
+        let head = async {
+            let stream = TcpStream::connect(address).await?;
+            match tls {
+                Some((config, name)) => {
+                    let stream = TlsConnector::from(config).connect(name, stream).await?;
+                    send(TokioIo::new(stream), request).await
+                }
+                None => send(TokioIo::new(stream), request).await,
+            }
+        };
+        let (head, mut incoming) = timeout_at(deadline, head).await??.into_parts();
+        let deadline = Instant::now() + limits.body_deadline;
+        let mut body = Vec::new();
+        while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {
+            body.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            if body.len() >= limits.body_bytes {
+                body.truncate(limits.body_bytes);
+                break;
+            }
+        }
+        Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
+    })
+}
+
+async fn send<Stream>(
+    stream: Stream,
+    request: &Request<'_>,
+) -> Result<hyper::Response<Incoming>, ExchangeError>
+where
+    Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let mut head = hyper::Request::builder()
+        .method(request.method)
+        .uri(request.path)
+        .header("host", request.host)
+        .header("content-type", "application/json")
+        .header("connection", "close")
+        .header("user-agent", "pumphandle");
+    for (name, value) in request.headers {
+        head = head.header(*name, *value);
+    }
+    let request = head.body(Full::new(Bytes::copy_from_slice(request.body)))?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(stream).await?;
+    // It ends with the runtime; its error is that of the request.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
 }
 
 /// A mistake in it is seen before anything is sent.
@@ -188,11 +312,6 @@ fn unmapped(address: IpAddr) -> IpAddr {
     }
 }
 
-fn left(deadline: Instant) -> Result<Duration, SendError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(SendError::later("it took too long")) } else { Ok(left) }
-}
-
 fn tls(reach: &Reach) -> Result<Arc<rustls::ClientConfig>, SendError> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(reach.roots.iter().cloned());
@@ -201,101 +320,6 @@ fn tls(reach: &Reach) -> Result<Arc<rustls::ClientConfig>, SendError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| SendError::later(error.to_string()))?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
-}
-
-/// Every read and write ends at the deadline, however little each brings.
-struct Timed {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> std::io::Result<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-fn request(url: &Url, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    let query = url.query().map_or(String::new(), |query| format!("?{query}"));
-    let mut head = format!(
-        "POST {}{query} HTTP/1.1\r\nHost: {host}{port}\r\nContent-Type: \
-            application/json\r\nContent-Length: {}\r\nConnection: close\r\nUser-Agent: \
-            pumphandle\r\n",
-        url.path(),
-        body.len()
-    );
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    [head.as_bytes(), body].concat()
-}
-
-/// What it answers, up to its end, the bound, or the end of its head.
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    stream.write_all(request)?;
-    stream.flush()?;
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = match stream.read(&mut buffer) {
-            Ok(read) => read,
-            // Some close without saying so.
-            Err(error)
-                if error.kind() == std::io::ErrorKind::UnexpectedEof && !answer.is_empty() =>
-            {
-                0
-            }
-            Err(error) => return Err(error),
-        };
-        answer.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        let has_head = answer.windows(4).any(|four| four == b"\r\n\r\n");
-        if read == 0 || has_head || answer.len() >= ANSWER_BYTES_MAX {
-            return Ok(answer);
-        }
-    }
-}
-
-fn parse(answer: &[u8]) -> Result<Answer, SendError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let head =
-        response.parse(answer).map_err(|error| SendError::later(format!("no HTTP: {error}")))?;
-    let httparse::Status::Complete(body_at) = head else {
-        return Err(SendError::later("the answer has no end"));
-    };
-    let status = response.code.ok_or_else(|| SendError::later("the answer has no status"))?;
-    let retry_after =
-        response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
-    let retry_after = retry_after
-        .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
-    let said = String::from_utf8_lossy(answer.get(body_at..).unwrap_or_default())
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
-    Ok(Answer { status, retry_after, said })
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! [`channel`] sends it. It knows no store and no stream; time is a parameter, except where a socket
 //! waits.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod zone;
 
 pub mod subscription;
@@ -26,10 +28,12 @@ mod sample;
 #[cfg(test)]
 mod public_tests;
 
-mod http;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "channels use sockets")]
+pub mod http;
 pub use http::{Certificate, Reach};
 
 pub use lettre::Address;
 
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "channels use sockets")]
 pub mod channel;
 pub use channel::SendError;

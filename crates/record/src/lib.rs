@@ -6,6 +6,8 @@
 //! the records themselves, their binary form, and the fold of alerts.
 //! It decides nothing: no counting, no judging, no clock, no IO.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod time;
 
 pub mod region;

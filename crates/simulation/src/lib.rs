@@ -9,6 +9,8 @@
 //! counted, which topics are configured, or what a detector is; the labels it gives say what was
 //! put in, never what should be found. No person, account, news item or address in it is real.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod random;
 mod samplers;
 

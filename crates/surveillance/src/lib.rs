@@ -7,6 +7,8 @@
 //! their state as a [`Snapshot`]. `detectors` and `forecast` are the mathematics, over
 //! `distribution`.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod snapshot;
 pub use snapshot::{Manifest, RestoreError, Snapshot};
 

@@ -1,3 +1,4 @@
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
@@ -143,7 +144,7 @@ fn one_request_is_sent_and_a_redirect_is_an_answer_like_others() {
         (302, Some(Duration::from_secs(7)), "move")
     );
     let got = String::from_utf8(got.join().unwrap().remove(0)).unwrap();
-    assert!(got.starts_with("POST /hook?a=b HTTP/1.1\r\nHost: 127.0.0.1:"), "{got}");
+    assert!(got.starts_with("POST /hook?a=b HTTP/1.1\r\nhost: 127.0.0.1:"), "{got}");
     assert!(got.contains("\r\nwebhook-id: m1\r\n") && got.ends_with("\r\n\r\n{}"), "{got}");
 }
 

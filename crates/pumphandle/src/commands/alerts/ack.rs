@@ -3,11 +3,12 @@
 //!
 //! The data folder's lock says which: where it is held, a program runs that knows better.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use notify::http::{Limits, Request};
 use record::{AlertChange, AlertEvent, Handling, Outcome, Refused};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::roles::{now, stores};
 
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 pub(crate) const TOKEN: &str = "PUMPHANDLE_TOKEN";
 
 pub(super) fn run(config: &Config, args: &Ack) -> Result<(), Failure> {
@@ -178,31 +179,16 @@ pub(crate) fn ask_within(
     body: Option<&str>,
     within: Duration,
 ) -> anyhow::Result<(u16, Value)> {
-    let asked = || format!("failed to ask `http://{at}{path}`");
-    let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).with_context(asked)?;
-    stream.set_read_timeout(Some(within))?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
     if token.is_some_and(|token| token.bytes().any(|byte| !byte.is_ascii_graphic())) {
         bail!("the token holds what no token holds");
     }
-    let authorization =
-        token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-    let body = body.unwrap_or_default();
-    // HTTP/1.0: the answer is not in chunks and ends with the connection.
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {at}\r\n{authorization}Content-Type: \
-            application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(body.as_bytes()))
-        .with_context(asked)?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).with_context(asked)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(asked)?;
-    let status =
-        head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(asked)?;
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<(&str, &str)> =
+        authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+    let body = body.unwrap_or_default().as_bytes();
+    let request = Request { method, host: &at.to_string(), path, headers: &headers, body };
+    let limits = Limits { deadline: within, body_deadline: within, body_bytes: ANSWER_BYTES_MAX };
+    let response = notify::http::exchange(at, None, &request, &limits)
+        .with_context(|| format!("failed to ask `http://{at}{path}`"))?;
+    Ok((response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null)))
 }
