@@ -136,10 +136,10 @@ impl Refused {
             // The last line of an array is an object like any other.
             let wrong = self.rejected == self.lines
                 || (self.looks.is_some() && 2 * self.rejected > self.lines);
-            let hint = self.looks.unwrap_or("`--rejects FILE` says why, line by line");
+            let hint = self.looks.unwrap_or("`--rejects FILE` lists the reasons");
             let (file, rejected, lines) = (&self.file, self.rejected, self.lines);
             (lines > 0 && wrong).then(|| {
-                format!("{rejected} of {lines} lines of `{file}` can't be read\nhint: {hint}")
+                format!("{rejected} of {lines} lines of `{file}` cannot be read\nhint: {hint}")
             })
         })
     }

@@ -96,7 +96,7 @@ pub(crate) fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
                 if asked > 1 {
                     std::process::exit(130);
                 }
-                tracing::info!("stopping: draining what was read; once more to end at once");
+                tracing::info!("stopping: draining; press again to exit immediately");
                 stop.ask();
             }
         });
