@@ -23,7 +23,7 @@ pub(crate) const BY_THE_BORDER: f64 = 0.6;
 #[derive(Debug)]
 pub(crate) struct Points {
     grid: Grid,
-    /// Cells with a border between countries in them or beside them.
+    /// Cells with a border between countries in them or next to them.
     bordering: Vec<bool>,
     countries: Vec<u16>,
     antarctica: Option<u16>,

@@ -23,7 +23,7 @@ const AGREED_WITHIN: Micros = SECOND;
 /// A small correction is followed by this part of the time that passes.
 const FOLLOWED: Micros = 10;
 
-/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it is told the
+/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it receives the
 /// time.
 const PLAUSIBLE: Micros = 1_735_689_600 * SECOND;
 

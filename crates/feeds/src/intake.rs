@@ -1,4 +1,4 @@
-//! A line that was understood → the record that is kept, and the partition it goes to.
+//! A line that was understood → the record that is stored, and the partition it goes to.
 //!
 //! Arrives an item with its text, author and links; leaves a [`Post`] with none of them:
 //! pseudonyms, instants, a place,
@@ -92,7 +92,7 @@ pub struct IntakeSettings {
     /// Topics of the kinds sensitive and patient: the record of a post that matches one holds
     /// nothing but what counting needs.
     pub private: BTreeSet<String>,
-    /// Of feeds whose authors' profiles are asked for places.
+    /// Of feeds whose authors' profiles are requested for places.
     pub profiles: Option<ProfileRules>,
     pub limits: Limits,
     pub langs_max: usize,
@@ -507,7 +507,7 @@ impl Intake {
         post.places.extend(self.settings.placing.of_post(item, &self.regions));
     }
 
-    /// Where people look at a crisis they care where it is: there a mentioned place stands in for
+    /// Where people look at a crisis they care where it is: there a mentioned place is used in place of
     /// one that isn't known.
     fn place_in_crisis(&self, item: &PostItem<'_>, post: &mut Post) {
         let placing = &self.settings.placing;
@@ -567,12 +567,12 @@ impl Intake {
         false
     }
 
-    /// Authors to be asked next, at most so many.
+    /// Authors to be queried next, at most so many.
     pub fn questions(&mut self, most: usize) -> Vec<String> {
         self.profiles.as_mut().map(|profiles| profiles.batch(most)).unwrap_or_default()
     }
 
-    /// They could not be asked.
+    /// They could not be queried.
     pub fn unanswered(&mut self, authors: Vec<String>) {
         if let Some(profiles) = &mut self.profiles {
             profiles.ask_again(authors);
@@ -584,7 +584,7 @@ impl Intake {
         self.profiles.as_ref().map_or(0, Profiles::waiting)
     }
 
-    /// What an author says of themselves, or nothing; the posts that waited for it, to be kept in
+    /// What an author says of themselves, or nothing; the posts that waited for it, to be stored in
     /// place of what went out.
     pub fn answered(
         &mut self,
@@ -601,7 +601,7 @@ impl Intake {
     }
 
     /// An author's profile says that they don't want to be read: the posts that went out while it
-    /// was asked for are taken back.
+    /// was requested are taken back.
     pub fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
         let waited = self
             .profiles
@@ -654,7 +654,7 @@ impl Intake {
             .collect();
         dropped.topics += post.topics.len().saturating_sub(TOPICS_MAX) as u32;
         post.topics.truncate(TOPICS_MAX);
-        // What only explains a topic's cells is kept only for posts that have one.
+        // What only explains a topic's cells is stored only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);
             post.simhash =

@@ -32,7 +32,7 @@ pub use running::Feed;
 
 pub mod progress;
 
-/// Who we are to servers that we ask, unless whoever runs this says more.
+/// Who we are to servers that we ask, unless the operator configures more.
 pub const USER_AGENT: &str = concat!("pumphandle/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One line of bytes → what it says, told apart line by line.
+//! One line of bytes → what it says, distinguished line by line.
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
@@ -117,7 +117,7 @@ pub struct PostItem<'a> {
     pub tags_dropped: u32,
     pub langs: Vec<Cow<'a, str>>,
     pub region: Option<Cow<'a, str>>,
-    /// Latitude and longitude in degrees, as they were told: perhaps no place on earth.
+    /// Latitude and longitude in degrees, as stated: possibly invalid.
     pub coordinates: Option<(f64, f64)>,
     /// The place that the platform names, as text.
     pub place: Option<Cow<'a, str>>,

@@ -31,7 +31,7 @@ pub enum Message {
     Ahead {
         by: Micros,
     },
-    /// A connection stands; what it brings begins at this arrival, or with what happens from now
+    /// A connection is open; its events begin at this arrival, or with what happens from now
     /// on.
     Connected {
         at: Now,
@@ -48,7 +48,7 @@ pub enum Message {
         to: Micros,
         why: String,
     },
-    /// The feed tries again by itself.
+    /// The feed tries again on its own.
     Disconnected {
         at: Now,
         why: String,
@@ -56,12 +56,12 @@ pub enum Message {
     /// Posts that went out before, now with what their authors' profiles say of a place.
     Placed {
         posts: Vec<(Routing, Post)>,
-        /// Profiles asked.
+        /// Profiles requested.
         asked: u32,
         /// Why nothing came of it; it is tried again.
         failed: Option<String>,
     },
-    /// A part of the source can't be read; the feed goes on with the next.
+    /// A part of the source can't be read; the feed continues with the next.
     Failed {
         why: String,
     },

@@ -59,7 +59,7 @@ impl ProfileSettings {
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Each author asked, with what they say of themselves; none where there is no such profile any
+    /// Each author requested, with what they say of themselves; none where there is no such profile any
     /// more.
     Said(Said),
     /// Ask again.
@@ -125,7 +125,7 @@ type Http = Client<HttpsConnector<HttpConnector>, Empty<hyper::body::Bytes>>;
 /// Why a request brought nothing, and when the next may be made.
 struct Failure {
     why: String,
-    /// The server said when.
+    /// Time stated by the server.
     until: Option<Instant>,
     /// The request itself is at fault: asking the same again is of no use.
     refused: bool,
@@ -155,7 +155,7 @@ async fn ask(
                 next = next.max(until.unwrap_or(next));
                 Answer::Said(answer)
             }
-            // One author whom the server doesn't take spoils a batch: then each is asked alone.
+            // One author whom the server doesn't take spoils a batch: then each is queried alone.
             Err(failure) if failure.refused && batch.len() > 1 => {
                 let (answered, left) = one_by_one(&http, &settings, batch, pace, &clock).await;
                 if !left.is_empty()

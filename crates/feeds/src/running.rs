@@ -52,7 +52,7 @@ impl Stopping {
 }
 
 impl Feed {
-    /// `work` runs until it is done or asked to stop; at most `queue` messages wait for being
+    /// `work` runs until it is done or stopped; at most `queue` messages wait for being
     /// taken.
     pub(crate) fn spawn(
         name: &str,
@@ -112,7 +112,7 @@ impl Drop for Feed {
         // A thread that waits for room in the queue is let go.
         self.messages = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been told already.
+            // A panic in there has been reported already.
             let _ = thread.join();
         }
     }

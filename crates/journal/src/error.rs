@@ -1,6 +1,6 @@
 //! What a journal answers when it can't: one variant for each thing a caller would do differently.
 //!
-//! Knows whether trying again can help; never tries again by itself.
+//! Knows whether trying again can help; never tries again on its own.
 
 use std::path::PathBuf;
 

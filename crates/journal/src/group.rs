@@ -19,7 +19,7 @@ pub enum Group {
     Tally,
     /// The one partition of [`Stream::Tallies`]: one member is active, the others stand by.
     Watch,
-    /// The one partition of [`Stream::Counts`]; whoever owns it lands alerts too.
+    /// The one partition of [`Stream::Counts`]; anyone who owns it lands alerts too.
     Land,
     /// The one partition of [`Stream::Alerts`]: one member tells people, the others stand by.
     Notify,
@@ -49,7 +49,7 @@ impl Group {
     }
 }
 
-/// What a member is told. A partition is given once before it is taken, and taken once before it is
+/// Events of a member. A partition is given once before it is taken, and taken once before it is
 /// given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -25,10 +25,10 @@ pub struct MemoryJournal {
     grown: Condvar,
 }
 
-/// Asked at each step of each call; an error becomes the call's answer. Must not call the journal.
+/// Called at each step of each call; an error becomes the call's result. Must not call the journal.
 pub type Hook = Box<dyn Fn(Step) -> Result<(), JournalError> + Send + Sync>;
 
-/// Where a call stands. An error before it is done means that nothing happened; after it, that only
+/// Where a call is. An error before it is done means that nothing happened; after it, that only
 /// the answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -88,7 +88,7 @@ impl MemoryJournal {
         self
     }
 
-    /// Deletes the records below a position, as retention would; positions go on counting.
+    /// Deletes the records below a position, as retention would; positions continue counting.
     pub fn forget(&self, stream: Stream, partition: u32, below: Position) {
         let mut kept = self.kept();
         let log = kept.logs.entry((stream, partition)).or_default();
@@ -106,7 +106,7 @@ impl MemoryJournal {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // What is kept changes by whole records, so a panic elsewhere leaves it sound.
+        // The content changes by whole records, so a panic elsewhere leaves it sound.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

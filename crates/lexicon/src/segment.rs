@@ -98,7 +98,7 @@ enum Class {
 
 fn class_of(c: char, before: Class) -> Class {
     if is_mark(c) || matches!(c, '\u{200c}' | '\u{200d}') {
-        // Belongs to the letter it stands on.
+        // Belongs to the letter it is on.
         before
     } else if is_decimal_digit(c) {
         Class::Digit

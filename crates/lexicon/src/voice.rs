@@ -1,7 +1,7 @@
-//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is asked,
+//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is a question,
 //! asserted, countered.
 //!
-//! A list of phrases for each language, from the topic files. Asked only for posts that a topic
+//! A list of phrases for each language, from the topic files. Applied only to posts that a topic
 //! counts. Knows nothing of
 //! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured,
 //! not guessed.
@@ -15,7 +15,7 @@ use record::Voice;
 use crate::phrases::{Phrases, SpokenIn, pattern};
 use crate::topics::{Problem, VoiceRules};
 
-/// The rules of all languages, ready to be asked.
+/// The compiled rules of all languages.
 pub(crate) struct Voices {
     phrases: Phrases,
     /// What each pattern says, and in which language.
@@ -91,9 +91,9 @@ impl Voices {
         Ok(Some(Voices { phrases, says }))
     }
 
-    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, whoever
+    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, anyone who
     /// contradicts it
-    /// counters it even by a question; whoever asks doesn't assert.
+    /// counters it even by a question; anyone who asks doesn't assert.
     pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> Heard {
         let found = self.found(text, langs);
         let says = |what: Says| found.iter().any(|rule| rule.says == what);
@@ -114,7 +114,7 @@ impl Voices {
         Heard { voice, stance }
     }
 
-    /// The phrases of rules that stand in the text, in its order.
+    /// The phrases of rules that are in the text, in its order.
     pub(crate) fn found(&self, text: &str, langs: &[&str]) -> Vec<RuleFound<'_>> {
         let wanted = |pattern: usize| self.says[pattern].iter().any(|(_, lang)| lang.one_of(langs));
         let mut rules = Vec::new();

@@ -1,6 +1,6 @@
 //! What people say: topics, tags and sentences in six languages, all invented.
 //!
-//! A tag stands where a sentence has `{}`; where it has none the tags follow the text. Sentences
+//! A tag is where a sentence has `{}`; where it has none the tags follow the text. Sentences
 //! name no symptom or disease themselves: what a post is about is in its tags, so the labels of a
 //! world say all that there is to find.
 

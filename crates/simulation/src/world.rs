@@ -353,7 +353,7 @@ impl World {
         };
         self.push(at_us, Act::Line(Content::Account(author, status)));
         if status == AccountStatus::Deleted {
-            // Whoever posts in this author's stead from now on is a new account.
+            // Anyone who posts in this author's stead from now on is a new account.
             let name = Author(author.0 & AUTHOR_NAME);
             *self.returned.entry(name).or_default() += 1;
         } else {
@@ -509,7 +509,7 @@ impl World {
         }
     }
 
-    /// A place of a region, by how much goes on there now.
+    /// A place of a region, weighted by current activity.
     fn place_within(&mut self, region: &str) -> usize {
         let sums = &self.slot.places;
         let within = |place: &usize| lies_within(PLACES[*place].region, region);

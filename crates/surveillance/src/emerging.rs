@@ -1,15 +1,15 @@
-//! Emerging tags: which tags stand beside a topic more often than chance would put them there.
+//! Emerging tags: tags that co-occur with a topic more often than by chance.
 //!
 //! For people who look after topic files, from a file of posts or the retained stream; no stage of
 //! the pipeline asks it.
 //! Every post is taken in, in any order; accounts are counted, never posts, so that one loud
 //! account moves nothing.
-//! Knows nothing of texts and lexicons: which tags a topic counts by already is asked of the
+//! Knows nothing of texts and lexicons: which tags a topic already has is provided by the
 //! caller.
 //!
 //! What must not be shown isn't looked at: a topic that is sensitive, and any post that counts for
-//! one, since what stands
-//! beside a sensitive topic may say as much as its own tags.
+//! one, since what is
+//! next to a sensitive topic may say as much as its own tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use record::kind::Kind;
 use record::{Author, Micros, Op, Post, PostId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// No tag of fewer accounts is told, whatever the topic.
+/// Minimum accounts of a reported tag, for any topic.
 pub const ACCOUNTS_MIN: u32 = 10;
 
 /// A tag that people who write about a topic use unusually often.
@@ -280,7 +280,7 @@ impl Accounts {
     }
 }
 
-/// Keys and topics by number: each stands in many posts.
+/// Keys and topics by number: each is in many posts.
 #[derive(Default)]
 struct Names {
     numbers: FxHashMap<Box<str>, u32>,
@@ -303,7 +303,7 @@ impl Names {
         &self.names[number as usize]
     }
 
-    /// Which of two records of one post counts: told by what they say, not by which was read first.
+    /// Which of two records of one post counts: decided by content, not by reading order.
     fn precedes(&self, a: &Kept, b: &Kept) -> bool {
         let order = |kept: &Kept| {
             let mut keys: Vec<&str> = kept.keys.iter().map(|key| self.name(*key)).collect();

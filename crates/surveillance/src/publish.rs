@@ -1,15 +1,15 @@
 //! What the public may see: one function decides it, once for each topic and final UTC day.
 //!
-//! Asked by `watch` when a day can't change any more; what it gives lands in `public_counts` and is
+//! Called by `watch` when a day is final; the result is stored in `public_counts` and is
 //! all that a public page, feed or
-//! badge reads. Knows no store, no channel and no other day: days don't overlap, are told once and
+//! badge reads. Knows no store, no channel and no other day: days don't overlap, are reported once and
 //! never again, so nothing can be
 //! learnt by looking often.
 //!
 //! A number is shown if at least the kind's floor of accounts stand behind it (11, see
 //! [`Kind::public_floor`]), rounded to 5.
-//! What isn't shown is not told apart from nothing: regions without a number have no entry at all.
-//! Then *complementary suppression*: whoever subtracts what is shown from its parent must not learn
+//! What isn't shown is not distinguished from nothing: regions without a number have no entry at all.
+//! Then *complementary suppression*: subtracting shown numbers from their parent must not reveal
 //! of a withheld region that
 //! somebody is there, nor how many to within less than rounding leaves of any number. The reader is
 //! taken to know more than he does:
@@ -21,7 +21,7 @@
 //!
 //! What he can conclude is computed exactly ([`Tree::bounds`]: on a tree of sums, intervals passed
 //! up and down are the tightest),
-//! and where that is too much the least of the numbers beside it goes too, or if there is none, the
+//! and where that is too much the least of the numbers next to it goes too, or if there is none, the
 //! one above.
 //! That a number is withheld for another's sake says a little, too: it would have given that one
 //! away. So who runs this program over
@@ -41,8 +41,8 @@ const ENDLESS: i64 = 1 << 40;
 /// `accounts` are the distinct accounts of the day in every region where the topic was ever
 /// counted, 0 included; regions that may
 /// not be shown at all (overlays, unlocated, the operator's own) are passed over. The world is
-/// always told, by `None` if its number
-/// is withheld: so a day that was decided can be told from one that wasn't. Nothing else is told of
+/// always reported, by `None` if its number
+/// is withheld: so a decided day can be distinguished from an undecided one. Nothing else is reported of
 /// what is withheld.
 pub fn day(
     kind: Kind,
@@ -157,7 +157,7 @@ impl<'a> Tree<'a> {
         while let Some(exposed) = self.exposed() {
             match self.beside_or_above(exposed) {
                 Some(other) => self.nodes[other].shown = false,
-                // With nothing beside or above it shown nothing but what regions overlap by can be
+                // With nothing next to or above it shown nothing but what regions overlap by can be
                 // known: better say nothing.
                 None => {
                     self.nodes.iter_mut().for_each(|node| node.shown = false);
@@ -185,15 +185,15 @@ impl<'a> Tree<'a> {
             let (least, most) = bounds[*index];
             let is_narrow = most - least < narrowest;
             match node.is_rest {
-                // Nobody is told of a rest, and where some are placed no deeper everybody may know
-                // it: only how many they are is kept.
+                // A remainder is not published, but its existence may be known: only its size is
+                // stored.
                 true => (1..self.floor).contains(&node.accounts) && is_narrow,
                 false => node.small && (least >= 1 || is_narrow),
             }
         })
     }
 
-    /// What to withhold so that less can be concluded of a number: the least shown one beside it,
+    /// What to withhold so that less can be concluded of a number: the least shown one next to it,
     /// else the one above it, and so on upwards.
     fn beside_or_above(&self, exposed: usize) -> Option<usize> {
         let mut below = exposed;
@@ -226,7 +226,7 @@ impl<'a> Tree<'a> {
         (accounts + PUBLIC_ROUNDING / 2) / PUBLIC_ROUNDING * PUBLIC_ROUNDING
     }
 
-    /// What each number by itself says.
+    /// What each number on its own says.
     fn told(&self, index: usize) -> Bounds {
         let node = &self.nodes[index];
         let floor = i64::from(self.floor);

@@ -34,11 +34,11 @@ pub(crate) use identity::AHEAD_MAX;
 use identity::{Basis, Identities, Known, LeftOut, Matched};
 use series::{Grid, Pseudonyms, Series};
 
-/// Denominators are told when the watermark passes a multiple of this.
+/// Denominators are reported when the watermark passes a multiple of this.
 const TOTALS_EVERY: Micros = 10 * SECOND;
 
 /// The panes of denominators where a crisis topic is counted in such short ones; else only hours
-/// are kept.
+/// are stored.
 const SHORT_PANE: Micros = 5 * MINUTE;
 
 /// One partition's counts.
@@ -90,7 +90,7 @@ struct Counted {
 /// A denominator.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Total {
-    /// Each as often as it stands for posts.
+    /// Posts, weighted by sampling factor.
     posts: u64,
     /// Each once.
     sampled: u64,
@@ -190,10 +190,10 @@ impl Tally {
         }
     }
 
-    /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as
+    /// Goes on at `to`: what is before it was deleted unread. That is counted as lost, and as
     /// no tick of it has spoken for
     /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they
-    /// were told in the gap.
+    /// were reported in the gap.
     pub fn skip(&mut self, to: Position, settings: Option<Settings>) {
         if to <= self.head.next {
             return;
@@ -396,9 +396,9 @@ impl Tally {
             )
     }
 
-    /// How many posts it stands for in the denominators of its regions.
+    /// How many posts it represents in the denominators of its regions.
     ///
-    /// One that told its place itself, or whose feed asks nobody, is one. Where profiles are asked,
+    /// One with a stated place, or whose feed requests no profiles, is one. Where profiles are requested,
     /// those of matched posts all are and
     /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for
     /// as many as there are to one of them.
@@ -438,7 +438,7 @@ impl Tally {
     /// Takes a post out of the cells if a deletion now counts against it.
     fn review(&mut self, hour: Micros, print: u64) {
         if self.is_final(hour, HOUR) {
-            // Kept only because a longer pane may sample it; its numbers stand.
+            // Stored only because a longer pane may sample it; its numbers stand.
             return;
         }
         let horizon = self.horizon();
@@ -627,7 +627,7 @@ impl Tally {
     // ---- frames ----
 
     /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were
-    /// told, or an instant at which watch may
+    /// reported, or an instant at which watch may
     /// close a window: it counts on all that was posted before.
     fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
         let (Some(now), Some(told)) = (watermark, self.head.totals_told) else {
@@ -666,7 +666,7 @@ impl Tally {
         let watermark = self.watermark();
         // Another partition may have ended a pane later, by a post whose author's clock was ahead.
         let end = ended.then(|| pane_border(watermark.unwrap_or(EARLIEST) + AHEAD_MAX, HOUR));
-        // What lies further ahead belongs to a replay that has read on: it is told when its time
+        // What lies further ahead belongs to a replay that has read on: it is reported when its time
         // comes.
         let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST) + AHEAD_MAX };
         let mut frame = Frame {
@@ -720,7 +720,7 @@ impl Tally {
             let Some((grid, kind)) = self.grids.get(topic) else {
                 continue;
             };
-            // Window ends that the watermark passes now: told for every series that has anyone in
+            // Window ends that the watermark passes now: reported for every series that has anyone in
             // the window.
             let passed = match (before, watermark) {
                 (_, None) => 1..1,
@@ -730,7 +730,7 @@ impl Tally {
             let last = grid.border(end.unwrap_or(until));
             let passed = match end {
                 Some(_) => passed.start..last + 1,
-                // The window that opens now is told too: a partition in which nothing more happens
+                // The window that opens now is reported too: a partition in which nothing more happens
                 // has its part in it.
                 None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
                 None => passed,
@@ -835,7 +835,7 @@ impl Tally {
     fn forget(&mut self, hour: Micros) {
         let grids = &self.grids;
         let dropped = self.identities.forget(hour, |_, post| {
-            // A post in a longer pane may still be sampled anew.
+            // A post in a longer pane may still be sampled again.
             post.topics
                 .iter()
                 .filter_map(|hit| grids.get(&hit.id))
@@ -888,7 +888,7 @@ impl Tally {
 
 type Pane = distinct::Pane;
 
-/// The posts that are kept whole, by their author: (author, hour, print).
+/// The posts that are stored whole, by their author: (author, hour, print).
 type ByAuthor = BTreeSet<(u64, Micros, u64)>;
 
 /// A post's names, under both keys where it carries both.

@@ -1,7 +1,7 @@
 //! The warehouse of a cluster: ClickHouse, over its HTTP interface.
 //!
 //! Rows arrive as absolute values with versions in tables that keep the highest one; questions are
-//! asked with FINAL, so that merges,
+//! queried with FINAL, so that merges,
 //! which nobody sees, decide nothing. Rows are checked against the columns of the table on their
 //! way in and out.
 //! The ports block: requests run on one thread of our own, and the caller waits for it, whatever it
@@ -46,10 +46,10 @@ pub struct ClickHouseSettings {
     pub public_database: String,
     pub user: String,
     pub password: String,
-    /// How long rows of panes and windows are kept, in whole days; alerts and what the public sees
+    /// Retention of rows of panes and windows, in whole days; alerts and public counts
     /// stay for ever.
     pub cells_kept: Option<Duration>,
-    /// How long verdicts are kept, and window counts that don't end with a UTC day.
+    /// Retention of verdicts, and of window counts that don't end with a UTC day.
     pub verdicts_kept: Option<Duration>,
     /// How long a call may take.
     pub answer_max: Duration,
@@ -160,7 +160,7 @@ impl ClickHouse {
         }
     }
 
-    /// At the deadline of this thread the server stops a query by itself, also one whose connection
+    /// At the deadline of this thread the server stops a query on its own, also one whose connection
     /// is gone.
     fn client(&self) -> Client {
         let client = self.server.0.clone();
@@ -235,7 +235,7 @@ impl Answer {
     /// By the number in `Code: 243. DB::Exception: …`, or by the HTTP status where a proxy answered
     /// instead of the server.
     fn of(said: &str) -> Answer {
-        // Several codes stand for a failed write, and only the text for its cause.
+        // Several codes represent a failed write, and only the text for its cause.
         if said.contains("No space left on device") {
             return Answer::NoRoom;
         }

@@ -1,6 +1,6 @@
 //! How long the queries of a caller may take.
 //!
-//! The ports block, so a deadline belongs to a thread for the time of a call: whoever waits sets
+//! The ports block, so a deadline belongs to a thread for the time of a call: the waiting caller sets
 //! it, and the store below it interrupts what
 //! takes longer. Without one a query takes as long as it does.
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::tables::TABLES;
 
-/// What the store below said.
+/// Error of the underlying store.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 #[derive(Debug, Error)]

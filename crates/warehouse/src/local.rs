@@ -1,8 +1,8 @@
 //! The warehouse without a server: one SQLite file.
 //!
 //! Write-ahead log, one connection that writes, a few that read, each with a small page cache, so
-//! that it stays small beside the engine.
-//! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut
+//! that it stays small compared with the engine.
+//! A batch is one transaction with the progress it represents. `synchronous = NORMAL`: a power cut
 //! may take the last batches away,
 //! but always rows and progress together, and the streams still hold them.
 
@@ -25,7 +25,7 @@ mod ask;
 
 mod export;
 
-/// Kept open for the next question; more are opened under load and closed after it.
+/// Connections left open for the next query; more are opened under load and closed after it.
 const READERS_KEPT: usize = 3;
 const CACHE_KIBIBYTES: i64 = 2_000;
 const LOG_BYTES_KEPT: i64 = 16 << 20;
@@ -152,14 +152,14 @@ impl Local {
     }
 }
 
-/// Leaves one file that is whole by itself, as backups copy it, where nobody else has it open.
+/// Leaves one file that is whole on its own, as backups copy it, where nobody else has it open.
 impl Drop for Local {
     fn drop(&mut self) {
-        // Whoever only reads can't write the log back, and would leave it if it were closed last.
+        // A reader cannot write the log back, and would leave it if it were closed last.
         self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         let Some(writer) = &mut self.writer else { return };
         let writer = writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Where it fails, the log stays beside the file and holds the same.
+        // Where it fails, the log stays next to the file and holds the same.
         let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }

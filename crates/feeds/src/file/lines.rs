@@ -121,7 +121,7 @@ impl Lines {
         Step::Line { bytes, length }
     }
 
-    /// Of a line that is already too long only its hash and length are kept.
+    /// Of a line that is already too long only its hash and length are stored.
     fn skip_if_too_long(&mut self) {
         let piece = &self.buffer[self.start..];
         // A byte order mark before it and a carriage return after it are no part of it.
@@ -143,7 +143,7 @@ impl Lines {
     }
 }
 
-/// So much of a line that is too long is shown to whoever asks what the file looks like.
+/// So much of a line that is too long is shown as a hint at what the file contains.
 fn beginning(line: &[u8]) -> Vec<u8> {
     line[..line.len().min(64)].to_vec()
 }

@@ -106,7 +106,7 @@ impl Placing {
 
     /// The region that people's description of themselves names: "nurse | she/her | Leeds, UK".
     ///
-    /// It is no field for places, so each of its parts is read by itself, and only clear ones that
+    /// It is no field for places, so each of its parts is read on its own, and only clear ones that
     /// agree are believed.
     pub(super) fn of_description(&self, text: &str, regions: &RegionTable) -> Option<Place> {
         let mut found: Option<Place> = None;

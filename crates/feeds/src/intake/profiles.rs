@@ -1,10 +1,10 @@
-//! Authors whose profiles are asked for a place, and the posts that wait for the answer.
+//! Authors whose profiles are requested for a place, and the posts that wait for the answer.
 //!
-//! Asked are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
+//! Queried are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
 //! what is counted of the sample
-//! stands for all. A post goes out at once, marked *pending*; once its author's profile is there it
+//! represents all. A post goes out at once, marked *pending*; once its author's profile is there it
 //! goes out again with the place,
-//! or with the knowledge that there is none, and tally puts the one for the other. Answers are kept
+//! or with the knowledge that there is none, and tally puts the one for the other. Answers are stored
 //! in memory for a while under a
 //! keyed hash; nothing of a profile is written anywhere. Knows no network: who asks takes a batch
 //! and brings the answers back.
@@ -21,11 +21,11 @@ use super::Routing;
 /// What a feed asks profiles for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileRules {
-    /// One author in so many is asked whatever they write about.
+    /// One author in this many is queried, whatever the topic.
     pub one_author_in: u32,
     /// How long an answer holds.
     pub expiry: Micros,
-    /// Answers kept; the oldest go first.
+    /// Answers stored; the oldest go first.
     pub known_max: usize,
     /// Posts that may wait; further ones stay pending.
     pub waiting_max: usize,
@@ -64,7 +64,7 @@ pub(super) struct Profiles {
     /// Author → what waits for them, and since when.
     waiting: BTreeMap<String, (Micros, Vec<(Routing, Post)>)>,
     waiting_posts: usize,
-    /// To be asked, first come first.
+    /// To be queried, first come first.
     queue: VecDeque<String>,
     asked: BTreeSet<String>,
 }
@@ -100,7 +100,7 @@ impl Profiles {
             && (until <= now || self.known.len() > self.rules.known_max)
         {
             self.expiring.pop_front();
-            // Answered anew since, it lives longer.
+            // Answered again since, it lives longer.
             if self.known.get(&name).is_some_and(|(_, lives)| *lives == until) {
                 self.known.remove(&name);
             }
@@ -152,13 +152,13 @@ impl Profiles {
         self.waiting_posts -= let_go;
     }
 
-    /// Authors to be asked next, taken out of the queue.
+    /// Authors to be queried next, taken out of the queue.
     pub(super) fn batch(&mut self, most: usize) -> Vec<String> {
         let most = most.min(self.queue.len());
         self.queue.drain(..most).collect()
     }
 
-    /// They could not be asked: the next batches begin with them.
+    /// They could not be queried: the next batches begin with them.
     pub(super) fn ask_again(&mut self, authors: Vec<String>) {
         for author in authors.into_iter().rev().filter(|author| self.asked.contains(author)) {
             self.queue.push_front(author);
@@ -212,7 +212,7 @@ impl Profiles {
     }
 }
 
-/// What the profile says becomes the post's place; a mention keeps standing beside it.
+/// What the profile says becomes the post's place; a mention keeps standing next to it.
 pub(super) fn give(post: &mut Post, place: Option<&Place>) {
     post.flags.pending = false;
     if let Some(place) = place {

@@ -16,7 +16,7 @@ pub(super) struct Address {
     base: String,
     /// What the operator asks for already.
     query: String,
-    /// Host and port, by which sequence numbers are told apart.
+    /// Host and port, by which sequence numbers are distinguished.
     pub(super) host: Arc<str>,
     pub(super) wire: Wire,
 }

@@ -32,7 +32,7 @@ use crate::running::Stopping;
 const FRAME_BYTES_MAX: usize = 16 << 20;
 /// Stamps of one server, read again, don't differ; those of two do by a little.
 const SKEW_MAX: Micros = MINUTE;
-/// How often life is told while lines come.
+/// How often life is reported while lines come.
 const ALIVE_EVERY: Micros = SECOND;
 /// Of what a server says of itself, so much is passed on.
 const SAID_CHARS_MAX: usize = 120;
@@ -49,7 +49,7 @@ pub(super) struct Connections {
     world: World,
     /// Sequence numbers are of no use until the next line.
     by_time: bool,
-    /// Said by the server: what lies between the cursor and the next line is gone.
+    /// Stated by the server: what lies between the cursor and the next line is gone.
     outdated: bool,
     /// Where lines ended when the connection was resumed, until the first one comes.
     resumed_after: Option<Micros>,
@@ -58,20 +58,20 @@ pub(super) struct Connections {
     /// Of all connections together.
     pace: Pace,
     event_at: Option<Instant>,
-    /// Whether posts are among what is asked for.
+    /// Whether posts are among what is requested.
     wants_posts: bool,
     asker: Option<Asker>,
 }
 
 /// Why a connection is over.
 enum End {
-    /// We were asked to stop, or nobody listens any more.
+    /// Stop was requested, or the receiver is gone.
     Stopped,
     /// It fell silent: another server may do better.
     Idle,
     /// It answers and brings no event for longer than its rate explains.
     Stalled(Duration),
-    /// The place that we asked for is known to be wrong: ask again at once.
+    /// The place that we requested is known to be wrong: ask again at once.
     Again(String),
     Broken(String),
 }
@@ -121,7 +121,7 @@ impl Connections {
             let before = self.cursor.clone();
             let end = self.connection(&address, &sender, &mut stopping).await;
             let brought_lines = self.cursor != before;
-            // A server that has just sent lines is asked again before the next one is, unless it
+            // A server that has just sent lines is queried again before the next one is, unless it
             // hangs.
             let hangs = matches!(end, End::Idle | End::Stalled(_));
             let why = match end {
@@ -438,7 +438,7 @@ impl Connections {
             return Some(End::Stopped);
         }
         let outcome = match recorded {
-            // Nobody asked for it.
+            // Nobody requested it.
             Ok(Outcome::Post { post, .. }) if !self.wants_posts && post.op != Op::Remove => {
                 Outcome::Ignored { kind: Ignored::Collection, arrival: Some(post.arrival) }
             }
@@ -554,7 +554,7 @@ fn cut(said: &str) -> String {
     said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
 }
 
-/// The next answer; never, where nobody is asked.
+/// The next answer; never, where no profiles are requested.
 async fn answer(asker: &mut Option<Asker>) -> Answer {
     if let Some(asker) = asker
         && let Some(answer) = asker.answer().await

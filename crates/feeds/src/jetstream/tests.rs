@@ -23,7 +23,7 @@ use crate::line::Limits;
 const NINE: Micros = 1_767_603_600 * SECOND;
 const LONG: Duration = Duration::from_secs(20);
 
-/// What the server does with one connection after another; the last thing goes on for ever.
+/// What the server does with one connection after another; the last one repeats for ever.
 #[derive(Clone)]
 enum Does {
     /// Sends so many events from the cursor on, then breaks off without a word.
@@ -40,7 +40,7 @@ enum Does {
 /// A Jetstream with these events, as (stamp, sequence, frame).
 struct Server {
     address: SocketAddr,
-    /// What each connection asked for.
+    /// Requests of each connection.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -160,7 +160,7 @@ fn settings(urls: Vec<String>) -> JetstreamSettings {
     }
 }
 
-/// A wall clock, and a monotonic one that stands still.
+/// A wall clock, and a monotonic one that is still.
 fn world(clock: fn() -> Micros) -> World {
     World {
         clock: Clock::of(move || Now { wall: clock(), monotonic: 0 }),
@@ -195,7 +195,7 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
     let rules = ProfileRules { one_author_in: 1, ..ProfileRules::default() };
     let intake = Intake::new(IntakeSettings { profiles: Some(rules), ..intake::tests::settings() });
     let feed = start(settings, None, intake, world(|| NINE + MINUTE)).unwrap();
-    // What is known of each post at last: it may be told more than once.
+    // What is known of each post at last: it may be sent more than once.
     let mut known: std::collections::BTreeMap<record::PostId, record::Post> =
         std::collections::BTreeMap::new();
     let mut failures = 0;
@@ -344,7 +344,7 @@ fn a_server_that_falls_silent_is_left_for_the_next() {
         messages.iter().any(|message| why(message).starts_with("no sign of life from `127.0.0.1:")),
         "{messages:#?}"
     );
-    // The other one has no more lines either, but answers: it is kept, and proven alive.
+    // The other one has no more lines either, but answers: it is retained, and proven alive.
     let later = until(&feed, {
         let mut alive = 0;
         move |message| {

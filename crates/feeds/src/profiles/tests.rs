@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::clock::Now;
 
-/// What the server answers to one request after another; the last thing goes on for ever.
+/// What the server answers to one request after another; the last one repeats for ever.
 #[derive(Clone)]
 pub(crate) enum Does {
-    /// A profile of each author asked but `did:gone`.
+    /// A profile of each author requested but `did:gone`.
     Answer,
     /// Status and headers.
     Refuse(&'static str),
@@ -107,7 +107,7 @@ fn authors(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("did:{name}")).collect()
 }
 
-/// The answers to one batch after another, each asked when the one before is there.
+/// The answers to one batch after another, each requested when the one before is there.
 fn answers(settings: ProfileSettings, batches: Vec<Vec<String>>) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {

@@ -1,6 +1,6 @@
-//! Deletion of records by position (DeleteRecords), and the positions that an age stands for.
+//! Deletion of records by position (DeleteRecords), and the positions that an age represents.
 //!
-//! Brokers delete by `retention.ms` alone, which is the hard age; whoever knows what is still
+//! Brokers delete by `retention.ms` alone, which is the hard age; the caller, which knows what is still
 //! needed deletes earlier through this.
 
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -66,7 +66,7 @@ pub(super) fn positions_at(
         .collect()
 }
 
-/// Deletes what stands before these positions.
+/// Deletes what is before these positions.
 pub(super) fn delete_before(
     journal: &KafkaJournal,
     stream: Stream,

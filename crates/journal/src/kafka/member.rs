@@ -149,7 +149,7 @@ impl Drop for Member {
             .unwrap_or_else(PoisonError::into_inner);
         let ended = state.ended;
         drop(state);
-        // A thread that still waits for a dead broker ends by itself, and then the group has long
+        // A thread that still waits for a dead broker ends on its own, and then the group has long
         // given up on it.
         if let Some(thread) = self.thread.take().filter(|_| ended) {
             let _ = thread.join();

@@ -1,5 +1,5 @@
 //! What the streams say of themselves: their generation, their partitions, and what is still to be
-//! made anew.
+//! made again.
 //!
 //! Written by `migrate` under a key of both compacted streams, because either may be lost; the
 //! higher generation counts.
@@ -21,7 +21,7 @@ pub(super) struct Recorded {
     pub(super) feeds: u32,
     /// Whether `migrate` has yet to make or remake streams.
     pub(super) unfinished: bool,
-    /// Streams that this generation begins anew, and that still hold what the last one wrote.
+    /// Streams that this generation begins again, and that still hold what the last one wrote.
     pub(super) anew: Vec<Stream>,
 }
 

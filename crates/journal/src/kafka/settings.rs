@@ -35,7 +35,7 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// The most bytes fetched ahead of a reader of one partition.
     pub prefetch_bytes: usize,
-    /// The most bytes that wait for acknowledgement; whoever appends more waits.
+    /// The most bytes that wait for acknowledgement; anyone who appends more waits.
     pub queue_bytes: usize,
 }
 
@@ -121,7 +121,7 @@ impl KafkaSettings {
         self.with_properties(config, &[])
     }
 
-    /// A consumer of partitions that it is told, from positions that it is told.
+    /// A consumer with assigned partitions and positions.
     pub(super) fn reader(&self, prefetch_bytes: usize) -> ClientConfig {
         let mut config = self.consumer();
         config

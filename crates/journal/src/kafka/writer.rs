@@ -6,7 +6,7 @@
 //! keeps them so through every retry. The call returns when librdkafka has reported on each of
 //! them, which it does within
 //! the delivery timeout. A full queue makes the caller wait. Knows no meaning of records, and never
-//! sends one twice by itself.
+//! sends one twice on its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -50,7 +50,7 @@ impl Meta {
         self.value("partitions")
     }
 
-    /// Begins a new generation; the streams that are not kept are [`Meta::anew`] until somebody has
+    /// Begins a new generation; the streams that are not retained are [`Meta::anew`] until somebody has
     /// deleted them.
     pub(super) fn new_generation(
         &self,

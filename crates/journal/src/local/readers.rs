@@ -32,7 +32,7 @@ impl Readers {
         idle.remove(at).map(|idle| idle.file)
     }
 
-    /// Gives a file back. `kept` is asked under the lock that `forget` takes, so no deleted file
+    /// Returns a file. `kept` is evaluated under the lock that `forget` takes, so no deleted file
     /// stays open here.
     pub(super) fn give(
         &self,

@@ -17,7 +17,7 @@ use crate::memory::MemoryJournal;
 
 const FIRST_HOUR: u64 = 490_000;
 
-/// A journal in a folder of its own, under a clock that stands still until it is told.
+/// A journal in a folder of its own, under a clock that the test sets.
 struct Folder {
     folder: TempDir,
     partitions: u32,
@@ -558,7 +558,7 @@ fn neither_files_nor_handles_pile_up_over_weeks() {
     let files = sizes.iter().filter(|(name, _)| name.ends_with(".sqlite")).count();
     assert!(files <= 73, "{files}");
     let handles = handles_below(folder.folder.path());
-    // One to write each stream and those of readers, with a WAL and its index beside each; and the
+    // One to write each stream and those of readers, with a WAL and its index next to each; and the
     // lock.
     assert!(handles <= 3 * (2 + 8) + 1, "{handles} handles");
 }
@@ -644,7 +644,7 @@ fn nth_clock(n: u64) -> u64 {
     (FIRST_HOUR + n / 7) * 3600
 }
 
-/// Not a test by itself: the process that `survives_kill_at_any_moment` starts and kills.
+/// Not a test on its own: the process that `survives_kill_at_any_moment` starts and kills.
 #[test]
 fn appends_until_it_is_killed() {
     let Ok(folder) = env::var("JOURNAL_TEST_KILLED_FOLDER") else {

@@ -22,9 +22,9 @@ struct Feed {
     reached: Micros,
     ended: bool,
     covered: Spans,
-    /// The panes whose coverage has changed since it was last told.
+    /// The panes whose coverage has changed since it was last reported.
     changed: Option<(Micros, Micros)>,
-    /// Coverage of panes that begin before this has been told.
+    /// Coverage of panes that begin before this has been reported.
     told: Micros,
 }
 
@@ -64,7 +64,7 @@ impl Clock {
                 feed.touch(from, claim.reached);
             }
             if feed.ended || claim.ended {
-                // An ended feed covers on from where it ended; one that has come back, or goes on
+                // An ended feed covers on from where it ended; one that has come back, or resumes
                 // ending, doesn't from there.
                 feed.touch(before, feed.told.max(feed.reached + 1));
                 feed.ended = claim.ended;
@@ -137,11 +137,11 @@ impl Clock {
     }
 }
 
-/// The coverage of so long a time is asked for by any window: its own length, and the baselines
+/// The coverage of that long a time is requested by any window: its own length, and the baselines
 /// before it.
 const COVERAGE_REACH: Micros = 80 * DAY;
 
-/// The hours in `[from, to)` whose coverage is told. Of a longer stretch than anything asks for, a
+/// The hours in `[from, to)` whose coverage is reported. Of a longer stretch than anything asks for, a
 /// wrong clock's or a file's with a gap
 /// of years, these are the first and the last: windows are judged near its ends only.
 pub(crate) fn hours_told(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {

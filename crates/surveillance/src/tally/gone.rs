@@ -85,7 +85,7 @@ fn keep_least(map: &mut FxHashMap<u64, Micros>, key: u64, arrival: Micros) {
     map.entry(key).and_modify(|known| *known = arrival.min(*known)).or_insert(arrival);
 }
 
-/// What has come last stands together; a hash map's own order would make equal states unequal
+/// What has come last is stored together; a hash map's own order would make equal states unequal
 /// bytes.
 fn by_hour(deletions: impl Iterator<Item = (u64, Micros)>) -> Vec<(u64, Micros)> {
     let mut deletions: Vec<(u64, Micros)> = deletions.collect();

@@ -6,7 +6,7 @@
 //! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20
 //! bytes in all. A block is a sorted
 //! run and a small tail; one filter over all blocks answers "never seen" for almost every new post.
-//! Posts that match a topic are kept whole, in wire form, since they may have to be taken back.
+//! Posts that match a topic are stored whole, in wire form, since they may have to be taken back.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) const AHEAD_MAX: Micros = 5 * MINUTE;
 /// run.
 const TAIL_MIN: usize = 1024;
 
-/// Bases beyond this many in one hour are kept without their tags: the tags only order unequal
+/// Bases beyond this many in one hour are stored without their tags: the tags only order unequal
 /// records of one post.
 const BASES_MAX: usize = (1 << 24) - 1;
 
@@ -34,7 +34,7 @@ const BASES_MAX: usize = (1 << 24) - 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Basis {
     pub(crate) filtered: bool,
-    /// How many posts it stands for in the denominators of its regions: those beside the tree count
+    /// How many posts it represents in the denominators of its regions: those next to the tree count
     /// it once.
     pub(crate) weight: u32,
     pub(crate) path: String,
@@ -160,7 +160,7 @@ impl Matched {
     /// Whether this record, whose `own` content and weight it is, counts less than an equally
     /// placed `other`.
     pub(crate) fn goes_behind(&self, other: (&Post, u32), own: (&Post, u32)) -> bool {
-        // A record whose place was still asked for gives way to the one that has the answer, even
+        // A record whose place was still requested gives way to the one that has the answer, even
         // if that is no place.
         let rest = |(post, weight): (&Post, u32)| {
             (post.flags.filtered, post.overlays.clone(), weight, post.flags.pending)
@@ -298,7 +298,7 @@ impl Identities {
         }
         let hour = pane_start(event_time, HOUR);
         let here = self.blocks.get_key_value(&hour);
-        // An equal record stands in the same hour; an unequal one may stand anywhere.
+        // An equal record is in the same hour; an unequal one may be anywhere.
         let all = here.into_iter().chain(self.blocks.iter().filter(|(at, _)| **at != hour));
         all.map(|(hour, block)| (hour, block.find(print)))
             .find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
@@ -443,7 +443,7 @@ impl Identities {
     }
 }
 
-/// Bases of an hour, each kept once, in postcard form one after the other.
+/// Bases of an hour, each stored once, in postcard form one after the other.
 #[derive(Debug, Clone, Default)]
 struct Bases {
     bytes: Vec<u8>,

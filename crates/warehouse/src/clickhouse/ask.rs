@@ -17,7 +17,7 @@ use crate::port::{
 use crate::reference::Reference;
 use crate::tables::{seconds, units_from};
 
-/// The text of a question has a limit on the server; what is asked by a list is asked in pieces.
+/// The text of a question has a limit on the server; long lists are queried in pieces.
 pub(super) const KEYS_A_QUESTION: usize = 500;
 /// Where no limit is wanted.
 const ROWS_MAX: u64 = 1_000_000_000;

@@ -25,7 +25,7 @@ pub(super) enum Step {
 
 /// No kind of topic has longer panes.
 const PANE_SECONDS_MAX: u32 = 7 * 86_400;
-/// More ends of panes in one batch are asked for by their range.
+/// More ends of panes in one batch are requested by their range.
 const ENDS_MAX: usize = 1_000;
 
 /// Topic, region, end of the pane.
@@ -225,7 +225,7 @@ impl<'a> Asked<'a> {
         self.topics.iter().copied().collect()
     }
 
-    /// None where nothing is asked. The range of the column spares months; its one placeholder is
+    /// None for an empty request. The range of the column spares months; its one placeholder is
     /// for the topics.
     fn condition(&self, end: &str, column: &str, before: u32) -> Option<String> {
         let (first, last) = (self.ends.first()?.saturating_sub(before), self.ends.last()?);

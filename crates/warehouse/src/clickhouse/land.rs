@@ -4,7 +4,7 @@
 //! version, so a batch of which a part
 //! was written before a kill, or whose answer was lost, is written again from its beginning and
 //! leaves what one writing would have
-//! left. Progress is written when all rows are, so it never stands for rows that aren't there.
+//! left. Progress is written when all rows are, so it never represents rows that aren't there.
 //!
 //! What isn't a plain upsert is decided before the first insert, from what the tables hold, and
 //! written so that deciding again
@@ -184,7 +184,7 @@ impl Batch {
     }
 }
 
-/// Rows are kept by the caller until this has answered.
+/// The caller retains rows until this returns.
 pub(super) async fn insert<T>(client: &Client, table: &'static str, rows: &[T]) -> Result<(), Error>
 where
     T: RowOwned + RowWrite + for<'a> Row<Value<'a> = T>,

@@ -4,7 +4,7 @@
 //! So every statement can be run again, and a migration is noted, with its checksum, after its last
 //! one; what a kill cut short is
 //! run again. A database of a newer program, or one whose migrations differ from ours, is refused.
-//! What follows from settings rather than from numbers (how long rows are kept, as whom the
+//! What follows from settings rather than from numbers (retention of rows, as whom the
 //! dictionary reads) is set at the end.
 
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ DateTime('UTC') DEFAULT now())
 ENGINE = ReplacingMergeTree ORDER BY number
 COMMENT 'Migrations that were applied whole.'";
 
-/// What may be kept only so long, and the column that says since when.
+/// Tables with a retention, and the column from which it counts.
 const CELLS: [(&str, &str); 6] = [
     ("counts", "pane_start"),
     ("counts_history", "pane_start"),
@@ -133,11 +133,11 @@ impl ClickHouse {
         Ok(found)
     }
 
-    /// Sets how long rows are kept, only where that has changed: the server looks through all parts
+    /// Sets the retention of rows, only where it has changed: the server looks through all parts
     /// each time.
     fn keep(&self) -> Result<(), WarehouseError> {
         let wanted = self.ttls();
-        // Of earlier releases the number of days stands under another key, and never equals this.
+        // Of earlier releases the number of days is under another key, and never equals this.
         let noted = format!("{wanted:?}");
         let client = self.client();
         let found: Option<String> = self.run("read the schema of", async move {
@@ -208,7 +208,7 @@ async fn execute(client: &clickhouse::Client, sql: &str) -> Result<(), Error> {
 }
 
 /// It reads as the user that migrates, in the server itself, and so holds that user's password: it
-/// is made anew each time.
+/// is made again each time.
 fn dictionary(settings: &ClickHouseSettings) -> String {
     let query =
         "SELECT region, name, parent, level, population, latitude, longitude FROM regions FINAL";

@@ -82,7 +82,7 @@ fn fresh(url: &str) -> Fresh {
     Fresh { warehouse, databases: Databases { settings } }
 }
 
-/// Emptied databases that wait for the next one who wants a fresh one: to make them anew takes far
+/// Emptied databases that wait for the next test that needs one: to make them again takes far
 /// longer.
 type Pool = Arc<Mutex<Vec<Databases>>>;
 
@@ -386,7 +386,7 @@ fn past_counts_of_many_years_land_in_one_batch() {
     assert_eq!(csv(&warehouse, "v_counts").lines().count(), 151);
 }
 
-/// Many alerts are asked for by pieces, as the text of a question has a limit.
+/// Many alerts are requested by pieces, as the text of a question has a limit.
 #[test]
 fn thousands_of_alerts_with_events_are_read_at_once() {
     let Some(url) = engine::url() else { return };

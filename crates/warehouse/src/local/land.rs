@@ -285,7 +285,7 @@ fn land(transaction: &Transaction, rows: &[Record], progress: &[Progress]) -> ru
     Ok(())
 }
 
-/// Rows that lie beside each other in the tables one after the other, so that each page is fetched
+/// Rows that lie next to each other in the tables one after the other, so that each page is fetched
 /// once.
 ///
 /// Rows of one series, one alert, one key keep their order: the history of counts and the fold of

@@ -1,7 +1,7 @@
 //! Denominators from a sample of authors: what they come to, and that a fourfold rise reads as
 //! fourfold.
 //!
-//! As on Bluesky, no post tells its place: the profiles of authors of matched posts are all asked,
+//! As on Bluesky, posts contain no place: the profiles of authors of matched posts are all requested,
 //! and of the rest a fixed sample.
 //! To count every post whose place happens to be known would make an outbreak raise its own
 //! denominator.
@@ -85,7 +85,7 @@ fn hour(
     truth
 }
 
-/// What was told of the region in each hour: all posts by estimate, those counted for it, and those
+/// What was reported of the region in each hour: all posts by estimate, those counted for it, and those
 /// on the topic.
 fn told(fold: &Fold, start: Micros, region: &str) -> (u64, u64, u32) {
     let recount = fold.recount();
