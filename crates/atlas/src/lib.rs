@@ -1,11 +1,9 @@
-//! Where: coordinates and place names to regions.
+//! Geocoding: finds the region of coordinates and place names.
 //!
 //! Queried by ingest for every post: `locate_point` by coordinates, exactly; `locate_text` by what
-//! people write, with a calibrated
-//! confidence or an honest `ZZ`. The world comes compiled in as one bundle (`data/world.bin`, made
-//! by `examples/build_bundle.rs`) and is
-//! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no
-//! files, no clock, no network.
+//! text, with a calibrated confidence, or `ZZ`. The world comes compiled in as one bundle
+//! (`data/world.bin`, made by `examples/build_bundle.rs`) and is unpacked when it is first needed;
+//! the operator's own regions come as GeoJSON text. Pure: no files, no clock, no network.
 
 mod located;
 

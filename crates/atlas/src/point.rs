@@ -1,5 +1,4 @@
-//! Coordinates to regions: what the grid says, the coast, borders, the poles and the 180th
-//! meridian.
+//! Regions of coordinates, including coasts, borders, the poles and the 180th meridian.
 
 use record::region::Level;
 

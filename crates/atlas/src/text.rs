@@ -1,11 +1,10 @@
-//! What people write about where they are, to regions.
+//! Geocoding of texts in which people state where they are.
 //!
 //! Flags and coordinates are taken out; the rest is cut into words, the longest names of the
-//! dictionary are found in them, and each region
-//! is scored by how well all the names fit it: "Paris" alone is France's, but only Texas fits "Paris"
-//! and "TX" together.
-//! Words that are also places, small places and abbreviations count only next to a name that agrees.
-//! What is not clear enough is `ZZ`.
+//! dictionary are found in them, and each region is scored by how well all the names fit it:
+//! "Paris" alone is France's, but only Texas fits "Paris" and "TX" together. Words that are also
+//! places, small places and abbreviations count only next to a name that agrees. What is not clear
+//! enough is `ZZ`.
 
 use std::collections::BTreeMap;
 

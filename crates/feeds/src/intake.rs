@@ -1,13 +1,10 @@
-//! A line that was understood → the record that is stored, and the partition it goes to.
+//! Intake: converts a parsed line into a record and its partition.
 //!
 //! Arrives an item with its text, author and links; leaves a [`Post`] with none of them:
-//! pseudonyms, instants, a place,
-//! tags, topics. The last place that sees text. What is lost: the text, the author's name,
-//! addresses, tags and languages
-//! beyond their bounds (counted).
-//! Time is judged here as far as it needs the source's stamp (clamping); lateness, identity and
-//! counting are tally's.
-//! Reads no clock: live feeds hand in theirs.
+//! pseudonyms, instants, a place, tags, topics. The last place that sees text. What is lost: the
+//! text, the author's name, addresses, tags and languages beyond their bounds (counted). Time is
+//! judged here as far as it needs the source's stamp (clamping); lateness, identity and counting
+//! are tally's. Reads no clock: live feeds hand in theirs.
 
 mod link;
 mod placing;
@@ -507,8 +504,8 @@ impl Intake {
         post.places.extend(self.settings.placing.of_post(item, &self.regions));
     }
 
-    /// Where people look at a crisis they care where it is: there a mentioned place is used in place of
-    /// one that isn't known.
+    /// Where people look at a crisis they care where it is: there a mentioned place is used in
+    /// place of one that isn't known.
     fn place_in_crisis(&self, item: &PostItem<'_>, post: &mut Post) {
         let placing = &self.settings.placing;
         if !placing.mentions_in_crises
@@ -547,8 +544,8 @@ impl Intake {
         now: Micros,
     ) -> bool {
         let Some(profiles) = &mut self.profiles else { return false };
-        let told = item.region.is_some() || post.path() != UNLOCATED;
-        if told || !self.settings.placing.evidence.contains(&Evidence::Profile) {
+        let is_located = item.region.is_some() || post.path() != UNLOCATED;
+        if is_located || !self.settings.placing.evidence.contains(&Evidence::Profile) {
             return false;
         }
         post.flags.by_profile = true;
@@ -590,10 +587,12 @@ impl Intake {
         &mut self,
         source: &str,
         author: &str,
-        said: Option<&str>,
+        description: Option<&str>,
         now: Micros,
     ) -> Vec<(Routing, Post)> {
-        let place = said.and_then(|said| self.settings.placing.of_description(said, &self.regions));
+        let place = description.and_then(|description| {
+            self.settings.placing.of_description(description, &self.regions)
+        });
         match &mut self.profiles {
             Some(profiles) => profiles.answer(source, author, place.as_ref(), now),
             None => Vec::new(),

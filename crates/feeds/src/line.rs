@@ -1,4 +1,4 @@
-//! One line of bytes → what it says, distinguished line by line.
+//! Line parser: recognises the schema of each line and extracts its content.
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
@@ -7,11 +7,9 @@
 //! | Jetstream v2 | `{"$type":"message","payload":…}`, or the payload bare | the same; `sync`, `info` and `error` are understood and left |
 //!
 //! Any bytes become an [`Item`] or are [`Rejected`] with a reason; nothing panics and nothing of
-//! the line is in the reason.
-//! In our schema a wrong type in a field that decides a count rejects the line, since its writer
-//! can mend it. On a network
-//! nobody can: there only what identifies and dates a post has to be right.
-//! Knows no clock, no keys, no topics.
+//! the line is in the reason. In our schema a wrong type in a field that decides a count rejects
+//! the line, since its writer can mend it. On a network nobody can: there only what identifies and
+//! dates a post has to be right. Knows no clock, no keys, no topics.
 
 mod raw;
 mod scan;
@@ -525,18 +523,18 @@ fn bounded_tags<'a>(
     limits: &Limits,
     dropped: &mut u32,
 ) -> Vec<Cow<'a, str>> {
-    let mut kept = Vec::new();
+    let mut accepted = Vec::new();
     for tag in tags {
         if tag.trim().is_empty() {
             continue;
         }
-        if tag.len() > limits.tag_bytes_max || kept.len() >= limits.tags_max {
+        if tag.len() > limits.tag_bytes_max || accepted.len() >= limits.tags_max {
             *dropped += 1;
             continue;
         }
-        kept.push(tag);
+        accepted.push(tag);
     }
-    kept
+    accepted
 }
 
 #[cfg(test)]

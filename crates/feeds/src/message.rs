@@ -1,8 +1,8 @@
-//! What every feed sends: lines as records, what was set aside, and how its connection fares.
+//! Messages of feeds: records, rejected lines, and the state of the connection.
 //!
 //! The order of messages is the order of the source. A cursor is the place after what it comes
-//! with: once everything
-//! up to it is safe, a restart reads on from there. Knows no streams and no ticks.
+//! with: once everything up to it is safe, a restart reads on from there. Knows no streams and no
+//! ticks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -57,7 +57,7 @@ pub enum Message {
     Placed {
         posts: Vec<(Routing, Post)>,
         /// Profiles requested.
-        asked: u32,
+        requested: u32,
         /// Why nothing came of it; it is tried again.
         failed: Option<String>,
     },

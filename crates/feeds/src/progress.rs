@@ -1,13 +1,10 @@
-//! How far a feed has come, and when to say so.
+//! Progress of a feed, and the times at which ticks are due.
 //!
-//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive; queried for
-//! for the feed's part of
-//! a tick. What is claimed as covered is in the log before the tick: the caller ensures
-//! that.
-//! Pure: the clocks are handed in. How long a feed has been silent goes by the monotonic one, which
-//! can't be set.
-//! No claim lies further ahead of our clock than a stamp may.
-//! Knows no streams, no partitions and no watermark.
+//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive;
+//! queried for the feed's part of a tick. What is claimed as covered is in the log before the tick:
+//! the caller ensures that. Pure: the clocks are handed in. How long a feed has been silent goes by
+//! the monotonic one, which can't be set. No claim lies further ahead of our clock than a stamp
+//! may. Knows no streams, no partitions and no watermark.
 
 use record::time::{MINUTE, Micros, SECOND};
 use record::{FeedTick, Span};

@@ -1,10 +1,9 @@
-//! Who of several processes works on which partitions.
+//! Groups: assignment of partitions to processes.
 //!
 //! A group hands each partition of a stream to one member at a time, and to another when that one
-//! leaves or falls silent.
-//! It decides nothing about correctness: a member that was dropped without hearing of it may write
-//! on for a while, and
-//! everything written is absolute and versioned, so that it changes nothing.
+//! leaves or falls silent. It decides nothing about correctness: a member that was dropped without
+//! hearing of it may write on for a while, and everything written is absolute and versioned, so
+//! that it changes nothing.
 
 use std::time::Duration;
 

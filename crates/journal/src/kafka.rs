@@ -291,7 +291,7 @@ fn check_counts(
         return Err(JournalError::PartitionsRecorded {
             prefix: settings.prefix.clone(),
             recorded: recorded.posts,
-            asked: settings.partitions,
+            requested: settings.partitions,
         });
     }
     for (stream, found) in counts {

@@ -1,17 +1,14 @@
-//! Kept: streams in order.
+//! Journal: ordered, partitioned streams of records.
 //!
 //! Every stage hands its output to the journal and reads its input from it; between two stages
-//! there is nothing else.
-//! So a stage may die at any instant: what it read is still here, and what it wrote was here before
-//! it has returned.
-//! [`Journal`] is the port; [`memory`] holds everything in memory (replay, tests, simulation),
-//! [`local`] in SQLite files under one folder,
+//! there is no other connection. So a stage may die at any instant: what it read is still here, and
+//! what it wrote was here before it has returned. [`Journal`] is the port; [`memory`] holds
+//! everything in memory (replay, tests, simulation), [`local`] in SQLite files under one folder,
 //! and `kafka` (behind a feature) in Kafka, for several processes.
 //!
 //! Bytes only: the journal knows no record's meaning, no event time, no watermark, and not who
-//! reads how far.
-//! Its one clock is the hour of appending, by which the local side names and deletes its files; no
-//! reader ever sees it.
+//! reads how far. Its one clock is the hour of appending, by which the local side names and deletes
+//! its files; no reader ever sees it.
 
 mod stream;
 

@@ -157,7 +157,7 @@ impl LocalJournal {
         anew: Option<&[Stream]>,
     ) -> Result<LocalJournal, JournalError> {
         if !(1..=PARTITIONS_MAX).contains(&partitions) {
-            return Err(JournalError::PartitionsOutOfRange { asked: partitions });
+            return Err(JournalError::PartitionsOutOfRange { requested: partitions });
         }
         make_folder(folder)?;
         let lock = Lock::take(folder)?;
@@ -170,7 +170,7 @@ impl LocalJournal {
             return Err(JournalError::Partitions {
                 folder: folder.to_owned(),
                 recorded,
-                asked: partitions,
+                requested: partitions,
             });
         }
         let mut journal = LocalJournal {

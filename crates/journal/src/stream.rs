@@ -1,4 +1,4 @@
-//! The streams and what is in them: the nouns that all implementations share.
+//! Streams, positions and entries: the types shared by all implementations.
 //!
 //! Knows the names, and which streams keep a last value; knows nothing of how or for how long
 //! anything is written.
@@ -144,14 +144,14 @@ fn check_size(stream: Stream, bytes: &[u8]) -> Result<(), JournalError> {
 pub(crate) fn check_extent(
     stream: Stream,
     partition: u32,
-    asked: Position,
+    requested: Position,
     extent: &Range<Position>,
 ) -> Result<(), JournalError> {
     let (low, high) = (extent.start, extent.end);
-    if asked < low {
-        Err(JournalError::Gone { stream, partition, asked, low })
-    } else if asked > high {
-        Err(JournalError::Beyond { stream, partition, asked, high })
+    if requested < low {
+        Err(JournalError::Gone { stream, partition, requested, low })
+    } else if requested > high {
+        Err(JournalError::Beyond { stream, partition, requested, high })
     } else {
         Ok(())
     }

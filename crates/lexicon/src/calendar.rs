@@ -1,4 +1,4 @@
-//! Days as topic files write them: when a claim was last reviewed, when a campaign falls.
+//! Dates in topic files: review dates and campaign days.
 //!
 //! Knows the calendar and what is written; asks no clock what day it is.
 

@@ -1,8 +1,8 @@
-//! The lexicon: which topics a post is about, and which tags it carries.
+//! Matcher: finds the topics of a post and the tags that match them.
 //!
 //! Built once from all topics, then applied to every post. Tags are matched whole, then by tokens;
-//! phrases at word
-//! borders. Knows no time, place or account; what a reading is counted for is decided downstream.
+//! phrases at word borders. Knows no time, place or account; what a reading is counted for is
+//! decided downstream.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,10 +1,8 @@
-//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is a question,
-//! asserted, countered.
+//! Voice of a post: first-person report, news or other; of a claim question, assertion or rebuttal.
 //!
 //! A list of phrases for each language, from the topic files. Applied only to posts that a topic
-//! counts. Knows nothing of
-//! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured,
-//! not guessed.
+//! counts. Knows nothing of links, accounts or topics, so it can't tell a joke from a report; what
+//! that costs is measured, not guessed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,7 +31,7 @@ pub(crate) enum Says {
 
 /// What the rules make of one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct RulesFound {
     pub(crate) voice: Voice,
     /// The same of a narrative.
     pub(crate) stance: Voice,
@@ -91,10 +89,9 @@ impl Voices {
         Ok(Some(Voices { phrases, says }))
     }
 
-    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, anyone who
-    /// contradicts it
-    /// counters it even by a question; anyone who asks doesn't assert.
-    pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> Heard {
+    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, anyone
+    /// who contradicts it counters it even by a question; anyone who asks doesn't assert.
+    pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> RulesFound {
         let found = self.found(text, langs);
         let says = |what: Says| found.iter().any(|rule| rule.says == what);
         let voice = if says(Says::News) {
@@ -111,7 +108,7 @@ impl Voices {
         } else {
             Voice::Asserts
         };
-        Heard { voice, stance }
+        RulesFound { voice, stance }
     }
 
     /// The phrases of rules that are in the text, in its order.

@@ -12,7 +12,7 @@ mod monitor;
 mod near;
 mod printer;
 mod roles;
-mod said;
+mod shorten;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let bad = error.use_stderr();
             let said = error.render().to_string();
-            match said::shortened_between(&said, '\'') {
+            match shorten::shortened_between(&said, '\'') {
                 // Where help can't be written there is nobody to read it.
                 std::borrow::Cow::Owned(shorter) if bad && shorter != said => {
                     drop(write!(std::io::stderr(), "{shorter}"))

@@ -1,4 +1,4 @@
-//! Count series for `evaluate`: a baseline with the troubles of real ones, and an outbreak on top.
+//! Synthetic count series for `evaluate`: a baseline with realistic disturbances, and an outbreak.
 //!
 //! Baseline and outbreak come from streams of their own, so one seed gives the same baseline with
 //! and without an outbreak. Knows nothing of posts, places or detectors.

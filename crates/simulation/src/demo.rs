@@ -1,8 +1,7 @@
-//! The demo's world: weeks of history, then a first day in which something happens.
+//! World of the demo: weeks of history, then a day with events.
 //!
 //! A preset of `World`: the caller says when history ends (now, usually), fills everything before
-//! it
-//! at once and continues at a clock of its own. Knows neither clock nor pace.
+//! it at once and continues at a clock of its own. Knows neither clock nor pace.
 
 use crate::event::{Event, EventKind, Shape};
 use crate::options::{Until, WorldOptions};

@@ -1,11 +1,10 @@
-//! The world: who posts when, what is done to posts afterwards, and in which order it arrives.
+//! Simulated world: who posts when, what happens to posts, and in which order they arrive.
 //!
 //! Sessions begin as a Poisson process whose intensity is the sum over places and topics of share ×
 //! hour × weekday × growth × what is going on; it is held constant for ten minutes. A session is
 //! one author's run of posts, so counts are overdispersed as real ones are. Whatever comes later
 //! (the next post of a session, deletes, edits, repeats) waits in a heap as a few numbers. Memory
-//! is
-//! therefore bounded by what may be pending: about 4 % of the posts of 60 hours.
+//! is therefore bounded by what may be pending: about 4 % of the posts of 60 hours.
 //!
 //! It draws and orders; `line` writes.
 

@@ -144,11 +144,11 @@ impl<'a> Writer<'a> {
 
     /// A map that is known not to have changed since its chunks were put under these names.
     pub(crate) fn keep(&mut self, names: &[ChunkName]) -> bool {
-        let kept = !names.is_empty() && names.iter().all(|name| self.known.contains(name));
-        if kept {
+        let is_unchanged = !names.is_empty() && names.iter().all(|name| self.known.contains(name));
+        if is_unchanged {
             self.chunks.extend_from_slice(names);
         }
-        kept
+        is_unchanged
     }
 
     fn put_chunk(&mut self, bytes: Vec<u8>) -> ChunkName {

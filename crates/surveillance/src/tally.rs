@@ -1,9 +1,9 @@
-//! Tally: counts the posts of one partition, and says at each tick what has changed.
+//! Tally: counts the posts of one partition and emits changes at each tick.
 //!
-//! Between ingest and watch: `posts` in, frames out. The rules of counting are here and nowhere
-//! else: identity, late posts,
-//! deletions, ancestors and overlays, distinct authors, denominators, samples (design, section 3).
-//! Knows no other partition, no baseline and no clock: its time is the watermark, made from ticks.
+//! Between ingest and watch: `posts` in, frames out. All rules of counting are here: identity, late
+//! posts, deletions, ancestors and overlays, distinct authors, denominators, samples (design,
+//! section 3). Knows no other partition, no baseline and no clock: its time is the watermark, made
+//! from ticks.
 
 mod clock;
 mod distinct;
@@ -77,7 +77,7 @@ struct Head {
     /// The first position not yet applied.
     next: Position,
     handled: Handled,
-    totals_told: Option<Micros>,
+    totals_sent: Option<Micros>,
     ended: bool,
 }
 
@@ -291,8 +291,8 @@ impl Tally {
                         .matched_between(Micros::MIN, Micros::MAX)
                         .filter(|(_, matched)| !matched.deleted)
                         .map(|(print, matched)| (print, matched.post()))
-                        .filter(|(_, kept)| kept.alias == Some(alias))
-                        .map(|(print, kept)| (pane_start(kept.event_time, HOUR), print))
+                        .filter(|(_, stored)| stored.alias == Some(alias))
+                        .map(|(print, stored)| (pane_start(stored.event_time, HOUR), print))
                         .collect(),
                     None => Vec::new(),
                 };
@@ -398,10 +398,9 @@ impl Tally {
 
     /// How many posts it represents in the denominators of its regions.
     ///
-    /// One with a stated place, or whose feed requests no profiles, is one. Where profiles are requested,
-    /// those of matched posts all are and
-    /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for
-    /// as many as there are to one of them.
+    /// One with a stated place, or whose feed requests no profiles, is one. Where profiles are
+    /// requested, those of matched posts all are and of the rest a fixed sample; so only authors of
+    /// that sample count, matched or not, each for as many as there are to one of them.
     fn weight(&self, post: &Post) -> u32 {
         if !post.flags.by_profile {
             return 1;
@@ -630,13 +629,13 @@ impl Tally {
     /// reported, or an instant at which watch may
     /// close a window: it counts on all that was posted before.
     fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
-        let (Some(now), Some(told)) = (watermark, self.head.totals_told) else {
+        let (Some(now), Some(sent)) = (watermark, self.head.totals_sent) else {
             return watermark.is_some();
         };
         let (lateness, horizon) =
             self.newest_settings().map_or((0, 0), |settings| (settings.lateness, settings.horizon));
         [0, lateness, horizon].iter().any(|delay| {
-            (now - delay).div_euclid(TOTALS_EVERY) > (told - delay).div_euclid(TOTALS_EVERY)
+            (now - delay).div_euclid(TOTALS_EVERY) > (sent - delay).div_euclid(TOTALS_EVERY)
         })
     }
 
@@ -666,8 +665,8 @@ impl Tally {
         let watermark = self.watermark();
         // Another partition may have ended a pane later, by a post whose author's clock was ahead.
         let end = ended.then(|| pane_border(watermark.unwrap_or(EARLIEST) + AHEAD_MAX, HOUR));
-        // What lies further ahead belongs to a replay that has read on: it is reported when its time
-        // comes.
+        // What lies further ahead belongs to a replay that has read on: it is reported when its
+        // time comes.
         let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST) + AHEAD_MAX };
         let mut frame = Frame {
             partition: self.head.partition,
@@ -693,7 +692,7 @@ impl Tally {
         self.tell_series(before, watermark, until, end, &mut frame);
         self.tell_tags(until, &mut frame);
         if ended || self.are_totals_due(watermark) {
-            self.head.totals_told = watermark;
+            self.head.totals_sent = watermark;
             self.tell_totals(until, &mut frame);
         }
         if before < watermark
@@ -715,13 +714,13 @@ impl Tally {
     ) {
         let author_epoch = self.author_epoch();
         let changed = std::mem::take(&mut self.changed);
-        let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
+        let mut sent: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
         for (topic, regions) in &mut self.series {
             let Some((grid, kind)) = self.grids.get(topic) else {
                 continue;
             };
-            // Window ends that the watermark passes now: reported for every series that has anyone in
-            // the window.
+            // Window ends that the watermark passes now: reported for every series that has anyone
+            // in the window.
             let passed = match (before, watermark) {
                 (_, None) => 1..1,
                 (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
@@ -730,8 +729,8 @@ impl Tally {
             let last = grid.border(end.unwrap_or(until));
             let passed = match end {
                 Some(_) => passed.start..last + 1,
-                // The window that opens now is reported too: a partition in which nothing more happens
-                // has its part in it.
+                // The window that opens now is reported too: a partition in which nothing more
+                // happens has its part in it.
                 None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
                 None => passed,
             };
@@ -782,11 +781,11 @@ impl Tally {
                     self.changed.insert((topic.clone(), region));
                 }
                 if !change.panes.is_empty() || !change.windows.is_empty() {
-                    told.insert((topic.as_str(), region), change);
+                    sent.insert((topic.as_str(), region), change);
                 }
             }
         }
-        frame.series = told.into_values().collect();
+        frame.series = sent.into_values().collect();
         frame.series.sort_by(|a, b| (&a.topic, &a.region).cmp(&(&b.topic, &b.region)));
     }
 

@@ -1,4 +1,4 @@
-//! What can go wrong at the ports, and whether trying again may help.
+//! Errors of the ports, and whether a retry may help.
 
 use std::error::Error as StdError;
 use std::io;

@@ -1,4 +1,4 @@
-//! Rows of any store as lines of CSV or NDJSON, row by row: memory doesn't grow with the table.
+//! CSV and NDJSON writer for rows of any store; memory does not grow with the table.
 //!
 //! Knows values and what [`Table`] says of columns; knows no store.
 

@@ -229,7 +229,8 @@ fn points_agree_with_geo() {
         };
         let point = match n % 9 {
             // Uniform on the map, around cities, around coasts and borders, close to them, a step
-            // next to, on vertices, on cell lines, next to vertices in line, on the edges of the map.
+            // next to, on vertices, on cell lines, next to vertices in line, on the edges of the
+            // map.
             0 => Point { x: between(-18_000_000, 18_000_000), y: between(-9_000_000, 9_000_000) },
             1 => near(30_000, &mut between),
             2 => near(200, &mut between),

@@ -1,4 +1,4 @@
-//! Places in files, as a short string: what a restart reads on from.
+//! Cursors: positions in files as short strings, from which a restart resumes.
 //!
 //! A file is known again by its path and by how it begins: one that was rotated away or written
 //! again is read from its start.

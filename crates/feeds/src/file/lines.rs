@@ -1,4 +1,4 @@
-//! Bytes → lines, in memory that is bounded whatever comes.
+//! Line splitter with bounded memory.
 
 use std::io::{self, Read};
 
@@ -58,15 +58,15 @@ impl Lines {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
         self.start = 0;
-        let kept = self.buffer.len();
-        self.buffer.resize(kept + CHUNK_BYTES, 0);
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + CHUNK_BYTES, 0);
         let read = loop {
-            match from.read(&mut self.buffer[kept..]) {
+            match from.read(&mut self.buffer[filled..]) {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.buffer.truncate(kept + *read.as_ref().unwrap_or(&0));
+        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         read
     }
 

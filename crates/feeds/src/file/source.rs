@@ -1,4 +1,4 @@
-//! Opened files: plain or compressed, recognised by their first bytes, and recognised later by their beginning.
+//! Opened files, plain or compressed, recognised by their first bytes.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor as Memory, Read, Seek, SeekFrom};

@@ -1,9 +1,8 @@
-//! Where a post is from, by what it tells itself, in the order of evidence that the operator wants.
+//! Place of a post, from its own data, in the configured order of evidence.
 //!
 //! A `region` that the source states is believed before anything else; then coordinates, a
-//! platform's place, the author's profile
-//! and, where wanted, places that the text mentions. What it finds is a path of codes; texts and
-//! coordinates end here.
+//! platform's place, the author's profile and, where wanted, places that the text mentions. What it
+//! finds is a path of codes; texts and coordinates end here.
 
 use std::sync::Arc;
 

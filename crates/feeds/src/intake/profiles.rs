@@ -1,11 +1,9 @@
-//! Authors whose profiles are requested for a place, and the posts that wait for the answer.
+//! Authors whose profiles are requested for a place, and posts waiting for an answer.
 //!
 //! Queried are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
-//! what is counted of the sample
-//! represents all. A post goes out at once, marked *pending*; once its author's profile is there it
-//! goes out again with the place,
-//! or with the knowledge that there is none, and tally puts the one for the other. Answers are stored
-//! in memory for a while under a
+//! what is counted of the sample represents all. A post goes out at once, marked *pending*; once
+//! its author's profile is there it goes out again with the place, or with the knowledge that there
+//! is none, and tally puts the one for the other. Answers are stored in memory for a while under a
 //! keyed hash; nothing of a profile is written anywhere. Knows no network: who asks takes a batch
 //! and brings the answers back.
 
@@ -66,7 +64,7 @@ pub(super) struct Profiles {
     waiting_posts: usize,
     /// To be queried, first come first.
     queue: VecDeque<String>,
-    asked: BTreeSet<String>,
+    requested: BTreeSet<String>,
 }
 
 impl Profiles {
@@ -81,7 +79,7 @@ impl Profiles {
             waiting: BTreeMap::new(),
             waiting_posts: 0,
             queue: VecDeque::new(),
-            asked: BTreeSet::new(),
+            requested: BTreeSet::new(),
         }
     }
 
@@ -125,7 +123,7 @@ impl Profiles {
         self.waiting_posts += 1;
         let entry = self.waiting.entry(author.to_owned()).or_insert_with(|| (now, Vec::new()));
         entry.1.push((routing, post.clone()));
-        if self.asked.insert(author.to_owned()) {
+        if self.requested.insert(author.to_owned()) {
             // What is counted and judged comes before what it is compared with.
             if urgent {
                 self.queue.push_front(author.to_owned())
@@ -139,16 +137,16 @@ impl Profiles {
     /// Lets go what has waited too long: it stays pending.
     fn give_up(&mut self, now: Micros) {
         let (patience, mut let_go) = (self.rules.patience, 0);
-        let asked = &mut self.asked;
+        let requested = &mut self.requested;
         self.waiting.retain(|author, (since, posts)| {
             let stays = *since + patience > now;
             if !stays {
                 let_go += posts.len();
-                asked.remove(author);
+                requested.remove(author);
             }
             stays
         });
-        self.queue.retain(|author| asked.contains(author));
+        self.queue.retain(|author| requested.contains(author));
         self.waiting_posts -= let_go;
     }
 
@@ -160,7 +158,7 @@ impl Profiles {
 
     /// They could not be queried: the next batches begin with them.
     pub(super) fn ask_again(&mut self, authors: Vec<String>) {
-        for author in authors.into_iter().rev().filter(|author| self.asked.contains(author)) {
+        for author in authors.into_iter().rev().filter(|author| self.requested.contains(author)) {
             self.queue.push_front(author);
         }
     }
@@ -200,7 +198,7 @@ impl Profiles {
         let (name, until) = (self.names.author(source, author).0, now + self.rules.expiry);
         self.known.insert(name, (known, until));
         self.expiring.push_back((until, name));
-        self.asked.remove(author);
+        self.requested.remove(author);
         let (_, posts) = self.waiting.remove(author).unwrap_or_default();
         self.waiting_posts -= posts.len();
         posts

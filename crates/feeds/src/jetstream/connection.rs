@@ -1,4 +1,4 @@
-//! Connections, one after another: what one brings, how it ends, and where the next begins.
+//! Jetstream connections in sequence: their events, their end, and the position of the next one.
 
 use std::io::Read;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -35,7 +35,7 @@ const SKEW_MAX: Micros = MINUTE;
 /// How often life is reported while lines come.
 const ALIVE_EVERY: Micros = SECOND;
 /// Of what a server says of itself, so much is passed on.
-const SAID_CHARS_MAX: usize = 120;
+const REASON_CHARS_MAX: usize = 120;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -54,7 +54,7 @@ pub(super) struct Connections {
     /// Where lines ended when the connection was resumed, until the first one comes.
     resumed_after: Option<Micros>,
     /// By the monotonic clock.
-    told_alive: Micros,
+    alive_sent: Micros,
     /// Of all connections together.
     pace: Pace,
     event_at: Option<Instant>,
@@ -99,7 +99,7 @@ impl Connections {
             by_time: false,
             outdated: false,
             resumed_after: None,
-            told_alive: Micros::MIN,
+            alive_sent: Micros::MIN,
             pace: Pace::default(),
             event_at: None,
             wants_posts,
@@ -115,7 +115,7 @@ impl Connections {
             .profiles
             .clone()
             .map(|profiles| Asker::start(profiles, self.world.clock.clone()));
-        while !stopping.asked() {
+        while !stopping.is_requested() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
             let before = self.cursor.clone();
@@ -226,13 +226,13 @@ impl Connections {
         let Error::Http(response) = error else {
             return End::Broken(format!("failed to connect to `{}`: {error}", address.host));
         };
-        let said = response
+        let body = response
             .body()
             .as_deref()
             .map(|body| String::from_utf8_lossy(body).into_owned())
             .unwrap_or_default();
-        let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&said));
-        if !said.contains("CursorTooOld") {
+        let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&body));
+        if !body.contains("CursorTooOld") {
             return End::Broken(why);
         }
         // By time the server goes back as far as it can; if not even that, it starts with what
@@ -318,11 +318,11 @@ impl Connections {
                     self.alive(clock, true, sender, stopping).await
                 }
                 Frame::Ping(_) | Frame::Pong(_) => None,
-                Frame::Close(said) => {
-                    let said = said
-                        .map(|said| format!(": {} {}", said.code, cut(&said.reason)))
+                Frame::Close(close) => {
+                    let reason = close
+                        .map(|close| format!(": {} {}", close.code, cut(&close.reason)))
                         .unwrap_or_default();
-                    Some(End::Broken(format!("`{}` closed the connection{said}", address.host)))
+                    Some(End::Broken(format!("`{}` closed the connection{reason}", address.host)))
                 }
                 Frame::Frame(_) => None,
             };
@@ -365,21 +365,21 @@ impl Connections {
     ) -> bool {
         let now = self.world.clock.wall();
         let message = match answer {
-            Answer::Said(said) => {
-                let asked = said.len() as u32;
-                let posts = said.into_iter().flat_map(|(author, profile)| match profile {
+            Answer::Profiles(profiles) => {
+                let requested = profiles.len() as u32;
+                let posts = profiles.into_iter().flat_map(|(author, profile)| match profile {
                     Description::OptedOut => self.intake.opted_out(BLUESKY, &author, now),
-                    Description::Says(said) => {
-                        self.intake.answered(BLUESKY, &author, Some(&said), now)
+                    Description::Says(text) => {
+                        self.intake.answered(BLUESKY, &author, Some(&text), now)
                     }
                     Description::Nothing => self.intake.answered(BLUESKY, &author, None, now),
                 });
-                Message::Placed { posts: posts.collect(), asked, failed: None }
+                Message::Placed { posts: posts.collect(), requested, failed: None }
             }
-            Answer::Failed { asked, why } => {
-                let count = asked.len() as u32;
-                self.intake.unanswered(asked);
-                Message::Placed { posts: Vec::new(), asked: count, failed: Some(why) }
+            Answer::Failed { authors, why } => {
+                let count = authors.len() as u32;
+                self.intake.unanswered(authors);
+                Message::Placed { posts: Vec::new(), requested: count, failed: Some(why) }
             }
         };
         self.ask();
@@ -506,12 +506,12 @@ impl Connections {
     ) -> Option<End> {
         // While lines come fast it is enough to say so now and then.
         if !answered
-            && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY))
+            && (self.alive_sent..self.alive_sent.saturating_add(ALIVE_EVERY))
                 .contains(&clock.monotonic)
         {
             return None;
         }
-        self.told_alive = clock.monotonic;
+        self.alive_sent = clock.monotonic;
         (!send(sender, Message::Alive { at: clock }, stopping).await).then_some(End::Stopped)
     }
 
@@ -550,8 +550,8 @@ impl Connections {
 }
 
 /// What a server says, on one line and no longer than a message bears.
-fn cut(said: &str) -> String {
-    said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
+fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
 }
 
 /// The next answer; never, where no profiles are requested.
@@ -575,7 +575,7 @@ async fn send(sender: &SyncSender<Message>, message: Message, stopping: &Stoppin
                 return true;
             }
             Err(TrySendError::Disconnected(_)) => return false,
-            Err(TrySendError::Full(_)) if stopping.asked() => return false,
+            Err(TrySendError::Full(_)) if stopping.is_requested() => return false,
             Err(TrySendError::Full(back)) => message = back,
         }
         sleep(wait).await;

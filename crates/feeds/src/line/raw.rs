@@ -1,10 +1,8 @@
-//! Lines as they stand: every field that any of the three schemas knows, borrowed from the line,
-//! nothing judged yet.
+//! Raw lines: all fields of the three schemas, borrowed from the line, not validated.
 //!
 //! Other fields are skipped unread. A field of a type that we didn't expect is marked, not refused:
-//! whether that matters
-//! depends on what the line turns out to be. Of a key that is twice the last value holds, as
-//! everywhere with JSON.
+//! whether that matters depends on what the line turns out to be. Of a key that is twice the last
+//! value holds, as everywhere with JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -65,8 +63,8 @@ pub(super) struct Facets<'a> {
     pub(super) dropped: u32,
 }
 
-/// What is stored of an object: `read` takes the value of a known key, or returns false and the value
-/// is skipped.
+/// What is stored of an object: `read` takes the value of a known key, or returns false and the
+/// value is skipped.
 pub(super) trait Fields<'de>: Default {
     fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }

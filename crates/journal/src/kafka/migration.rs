@@ -1,10 +1,9 @@
-//! Makes the topics, and brings them up to date.
+//! Creation and update of topics.
 //!
 //! Can be stopped at any instant and run again: before anything is made, deleted or made again, the
-//! plan is in a compacted
-//! stream, and a journal with an unfinished plan can't be opened. A stream made again raises the
-//! generation, because positions
-//! in it begin again; so nothing is deleted while a group has members.
+//! plan is in a compacted stream, and a journal with an unfinished plan can't be opened. A stream
+//! made again raises the generation, because positions in it begin again; so nothing is deleted
+//! while a group has members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -39,8 +38,8 @@ pub struct Plan {
     pub replication: Option<u16>,
     /// How many shares of feeds there are for the workers of ingest.
     pub feeds_partitions: u32,
-    /// How long at least a record stays. A stream without one is retained for ever; compacted ones take
-    /// none.
+    /// How long at least a record stays. A stream without one is retained for ever; compacted ones
+    /// take none.
     pub retention: BTreeMap<Stream, Duration>,
     /// Age at which readers delete records themselves, which files are cut by; the retention
     /// if none.

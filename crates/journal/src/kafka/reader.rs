@@ -5,7 +5,8 @@
 //! readers never wait for each other.
 //! librdkafka fetches ahead of it into a bounded queue. Moving a consumer to another position is
 //! rare and costs some
-//! milliseconds: then, and whenever nothing comes, the brokers are queried for the existing positions.
+//! milliseconds: then, and whenever nothing comes, the brokers are queried for the existing
+//! positions.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -232,7 +233,7 @@ impl Readers {
         Err(JournalError::Beyond {
             stream: reader.stream,
             partition: reader.partition,
-            asked: reader.next,
+            requested: reader.next,
             high: extent.end,
         })
     }

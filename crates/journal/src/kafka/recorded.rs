@@ -1,10 +1,8 @@
-//! What the streams say of themselves: their generation, their partitions, and what is still to be
-//! made again.
+//! Metadata stored in the streams: generation, partitions, and streams still to be recreated.
 //!
 //! Written by `migrate` under a key of both compacted streams, because either may be lost; the
-//! higher generation counts.
-//! `open` believes it rather than any setting. One line of text, so that it can be read with any
-//! tool.
+//! higher generation counts. `open` believes it rather than any setting. One line of text, so that
+//! it can be read with any tool.
 
 use std::collections::BTreeMap;
 

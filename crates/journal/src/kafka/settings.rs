@@ -1,8 +1,8 @@
-//! How Kafka's client is set up, for each of the things that this crate does with it.
+//! Client settings of librdkafka for each use in this crate.
 //!
 //! Knows librdkafka's properties: which ones our promises rest on, and which are only ours until
-//! somebody says otherwise.
-//! Reads no file and no environment; secrets come in as values and never go out again.
+//! somebody says otherwise. Reads no file and no environment; secrets come in as values and never
+//! go out again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,7 +83,7 @@ impl KafkaSettings {
             return setting("brokers", "no broker is named");
         }
         if !(1..=crate::local::PARTITIONS_MAX).contains(&self.partitions) {
-            return Err(JournalError::PartitionsOutOfRange { asked: self.partitions });
+            return Err(JournalError::PartitionsOutOfRange { requested: self.partitions });
         }
         Ok(())
     }

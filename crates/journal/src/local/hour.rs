@@ -1,10 +1,8 @@
-//! One file of a stream: the batches appended in one hour, and the position at which each partition
-//! entered it.
+//! Hour file of a stream: the batches of one hour, and the first position of each partition.
 //!
 //! A row is a part of one append in one partition. Because each file says where it starts, the
-//! newest alone tells where
-//! every partition is, and a reader finds the file of a position without opening them all.
-//! Knows neither the other files nor the clock.
+//! newest alone tells where every partition is, and a reader finds the file of a position without
+//! opening them all. Knows neither the other files nor the clock.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,7 @@
-//! One stream as a row of files, oldest to newest: where records go, where they are found, and when
-//! a file goes.
+//! A local stream as a sequence of hour files: append, read, delete.
 //!
 //! Appenders wait for each other and for the disk; readers wait for neither, they see what the
-//! marks announce.
-//! Knows hours; knows nothing of SQLite's inside.
+//! marks announce. Knows hours; knows nothing of SQLite's inside.
 
 use std::collections::BTreeMap;
 use std::fs;

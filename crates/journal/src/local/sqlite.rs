@@ -1,4 +1,4 @@
-//! Opening SQLite files the one way we use them, and telling their errors apart.
+//! Opening of SQLite files with common settings, and classification of their errors.
 //!
 //! Knows SQLite; knows nothing of what is in a file.
 

@@ -178,7 +178,7 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     folder.journal = None;
     folder.partitions = 6;
     let error = folder.try_open().err().unwrap();
-    assert!(matches!(error, JournalError::Partitions { recorded: 4, asked: 6, .. }));
+    assert!(matches!(error, JournalError::Partitions { recorded: 4, requested: 6, .. }));
     assert!(error.to_string().contains("pumphandle migrate"), "{error}");
     assert!(!error.retry());
 
@@ -192,9 +192,9 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     folder.reopen();
     assert_eq!(folder.local().partitions(Stream::Posts), 6);
 
-    for asked in [0, PARTITIONS_MAX + 1] {
+    for requested in [0, PARTITIONS_MAX + 1] {
         let error =
-            LocalJournal::open(&folder.folder.path().join("other"), asked, Options::default())
+            LocalJournal::open(&folder.folder.path().join("other"), requested, Options::default())
                 .err()
                 .unwrap();
         assert!(matches!(error, JournalError::PartitionsOutOfRange { .. }));
@@ -605,8 +605,8 @@ fn readers_meet_retention_as_gone_and_never_as_a_gap() {
                                 next += 1;
                             }
                         }
-                        Err(JournalError::Gone { asked, low, .. }) => {
-                            assert!(asked == next && low > next);
+                        Err(JournalError::Gone { requested, low, .. }) => {
+                            assert!(requested == next && low > next);
                             next = low;
                         }
                         Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -835,13 +835,13 @@ proptest! {
                                 prop_assert_eq!(batch.next as usize, from + batch.records.len());
                                 prop_assert_eq!(batch.records, naive.read(partition as usize, from, bytes_max));
                             }
-                            Err(JournalError::Gone { asked, low: said, .. }) => {
+                            Err(JournalError::Gone { requested, low: said, .. }) => {
                                 prop_assert!(from < low);
-                                prop_assert_eq!((asked as usize, said as usize), (from, low));
+                                prop_assert_eq!((requested as usize, said as usize), (from, low));
                             }
-                            Err(JournalError::Beyond { asked, high: said, .. }) => {
+                            Err(JournalError::Beyond { requested, high: said, .. }) => {
                                 prop_assert!(from > high);
-                                prop_assert_eq!((asked as usize, said as usize), (from, high));
+                                prop_assert_eq!((requested as usize, said as usize), (from, high));
                             }
                             Err(error) => prop_assert!(false, "{}", error),
                         }

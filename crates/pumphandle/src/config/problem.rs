@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::said::shortened;
+use crate::shorten::shortened;
 
 /// Something wrong in the configuration, or in a file that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The watermark: how far arrivals have certainly come, from ticks only.
+//! Watermark: the instant before which no more arrivals are expected, from ticks only.
 //!
 //! Knows feeds, their spans and lateness; knows nothing of posts, panes or clocks.
 
@@ -25,7 +25,7 @@ struct Feed {
     /// The panes whose coverage has changed since it was last reported.
     changed: Option<(Micros, Micros)>,
     /// Coverage of panes that begin before this has been reported.
-    told: Micros,
+    sent: Micros,
 }
 
 impl Clock {
@@ -50,7 +50,7 @@ impl Clock {
                 ended: false,
                 covered: Spans::default(),
                 changed: None,
-                told: Micros::MIN,
+                sent: Micros::MIN,
             });
             if claim.epoch < feed.epoch {
                 continue;
@@ -66,7 +66,7 @@ impl Clock {
             if feed.ended || claim.ended {
                 // An ended feed covers on from where it ended; one that has come back, or resumes
                 // ending, doesn't from there.
-                feed.touch(before, feed.told.max(feed.reached + 1));
+                feed.touch(before, feed.sent.max(feed.reached + 1));
                 feed.ended = claim.ended;
             }
         }
@@ -112,8 +112,8 @@ impl Clock {
             let Some(feed) = self.feeds.get_mut(&setting.name) else {
                 continue;
             };
-            if feed.ended && feed.told < until {
-                feed.touch(feed.told.max(feed.reached), until);
+            if feed.ended && feed.sent < until {
+                feed.touch(feed.sent.max(feed.reached), until);
             }
             let Some((from, to)) = feed.changed.take() else {
                 continue;
@@ -126,7 +126,7 @@ impl Clock {
                 Coverage { feed: setting.name.clone(), pane_start: start, covered }
             }));
             let next = start + pane_border(end - start, HOUR);
-            feed.told = feed.told.max(next.min(until));
+            feed.sent = feed.sent.max(next.min(until));
             if to > until {
                 feed.changed = Some((next, to));
             }
@@ -141,9 +141,9 @@ impl Clock {
 /// before it.
 const COVERAGE_REACH: Micros = 80 * DAY;
 
-/// The hours in `[from, to)` whose coverage is reported. Of a longer stretch than anything asks for, a
-/// wrong clock's or a file's with a gap
-/// of years, these are the first and the last: windows are judged near its ends only.
+/// The hours in `[from, to)` whose coverage is reported. Of a longer stretch than anything asks
+/// for, a wrong clock's or a file's with a gap of years, these are the first and the last: windows
+/// are judged near its ends only.
 pub(crate) fn hours_told(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {
     let hours = |from: Micros, to: Micros| {
         (0..).map(move |hour| from + hour * HOUR).take_while(move |start| *start < to)

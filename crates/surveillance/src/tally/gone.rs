@@ -1,4 +1,4 @@
-//! What is known to be deleted: posts by id or alias, and accounts with all their earlier posts.
+//! Deletions: posts by id or alias, and accounts with all their earlier posts.
 //!
 //! A deletion may come before its post; so it is held as long as a post that it concerns may still
 //! arrive.

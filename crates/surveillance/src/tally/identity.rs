@@ -1,12 +1,11 @@
-//! Which posts are known: one entry a post, in blocks of an hour of event time, until the hour is
+//! Identities of posts: one entry per post, in blocks of an hour of event time, until the hour is
 //! final.
 //!
 //! Exact counting needs the identity of every post, also of those that match no topic; so an entry
-//! is small: a print of eight
-//! bytes, both times, and a reference to what its denominators are (place, languages, tags), 20
-//! bytes in all. A block is a sorted
-//! run and a small tail; one filter over all blocks answers "never seen" for almost every new post.
-//! Posts that match a topic are stored whole, in wire form, since they may have to be taken back.
+//! is small: a print of eight bytes, both times, and a reference to what its denominators are
+//! (place, languages, tags), 20 bytes in all. A block is a sorted run and a small tail; one filter
+//! over all blocks answers "never seen" for almost every new post. Posts that match a topic are
+//! stored whole, in wire form, since they may have to be taken back.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +33,8 @@ const BASES_MAX: usize = (1 << 24) - 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Basis {
     pub(crate) filtered: bool,
-    /// How many posts it represents in the denominators of its regions: those next to the tree count
-    /// it once.
+    /// How many posts it represents in the denominators of its regions: those next to the tree
+    /// count it once.
     pub(crate) weight: u32,
     pub(crate) path: String,
     pub(crate) overlays: Vec<String>,
@@ -176,7 +175,7 @@ impl Matched {
     pub(crate) fn post(&self) -> Post {
         match Record::decode(&self.wire) {
             Ok(Record::Post(post)) => post,
-            _ => unreachable!("a kept post is a post"),
+            _ => unreachable!("a stored post is a post"),
         }
     }
 }
@@ -406,11 +405,11 @@ impl Identities {
             }
             block.matched_mut().retain(|print, matched| {
                 let post = matched.post();
-                let kept = keep(hour, &post);
-                if !kept {
+                let is_kept = keep(hour, &post);
+                if !is_kept {
                     dropped.push((*print, post));
                 }
-                kept
+                is_kept
             });
             if block.matched.is_empty() {
                 self.blocks.remove(&hour);
@@ -503,7 +502,7 @@ impl Bases {
         reason = "the bytes were written by `intern`, or came out of a chunk with the right hash"
     )]
     fn get(&self, at: u32) -> Basis {
-        postcard::from_bytes(self.wire(at as usize)).expect("a kept basis decodes")
+        postcard::from_bytes(self.wire(at as usize)).expect("a stored basis decodes")
     }
 }
 

@@ -103,8 +103,8 @@ fn a_plain_replay_counts_as_the_recount_does_in_any_order_and_any_partitions() {
     );
 }
 
-/// What a frame of every partition must have reported by now, and what its watermark and coverage must
-/// be.
+/// What a frame of every partition must have reported by now, and what its watermark and coverage
+/// must be.
 fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Result<(), String> {
     let records = records(log);
     let clock = Clock::of(&records);

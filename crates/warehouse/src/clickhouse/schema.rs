@@ -1,11 +1,9 @@
-//! The schema by numbered migrations, each statement on its own: ClickHouse has no transactions for
-//! them.
+//! Schema migrations of ClickHouse, statement by statement, since it has no transactions for them.
 //!
 //! So every statement can be run again, and a migration is noted, with its checksum, after its last
-//! one; what a kill cut short is
-//! run again. A database of a newer program, or one whose migrations differ from ours, is refused.
-//! What follows from settings rather than from numbers (retention of rows, as whom the
-//! dictionary reads) is set at the end.
+//! one; what a kill cut short is run again. A database of a newer program, or one whose migrations
+//! differ from ours, is refused. What follows from settings rather than from numbers (retention of
+//! rows, as whom the dictionary reads) is set at the end.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -171,8 +169,8 @@ impl ClickHouse {
 
     /// When rows of a table go; never where there is none.
     fn ttls(&self) -> Vec<(&'static str, Option<String>)> {
-        let cells = self.settings.cells_kept.map(days);
-        let verdicts = self.settings.verdicts_kept.map(days);
+        let cells = self.settings.cells_retention.map(days);
+        let verdicts = self.settings.verdicts_retention.map(days);
         let after = |column: &str, days: u64| format!("{column} + toIntervalDay({days})");
         let mut ttls: Vec<(&str, Option<String>)> = CELLS
             .into_iter()

@@ -209,8 +209,8 @@ fn rows_are_kept_as_long_as_the_settings_say() {
     let kept = |cells: Option<u64>, verdicts: Option<u64>| {
         let days = |days: Option<u64>| days.map(|days| Duration::from_secs(days * 86_400));
         let settings = ClickHouseSettings {
-            cells_kept: days(cells),
-            verdicts_kept: days(verdicts),
+            cells_retention: days(cells),
+            verdicts_retention: days(verdicts),
             ..databases.settings.clone()
         };
         let warehouse = ClickHouse::connect(settings).unwrap();
@@ -466,7 +466,7 @@ fn answers_of_the_server_are_told_apart() {
         ("<html>", Answer::Else),
     ];
     for (said, answer) in answers {
-        assert_eq!(Answer::of(said), answer, "{said}");
+        assert_eq!(Answer::parse(said), answer, "{said}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows in: one prepared upsert a kind of record, one transaction a batch.
+//! Writer of results: one prepared upsert per kind of record, one transaction per batch.
 
 use record::time::SECOND;
 use record::{

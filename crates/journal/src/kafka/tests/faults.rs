@@ -251,7 +251,7 @@ fn a_reader_stops_where_the_broker_has_lost_records() {
     assert!(high < 60, "{high}");
     let outcome = outcome.unwrap();
     assert!(
-        matches!(outcome, Err(JournalError::Beyond { asked: 100, high: h, .. }) if h == high),
+        matches!(outcome, Err(JournalError::Beyond { requested: 100, high: h, .. }) if h == high),
         "{outcome:?}"
     );
 

@@ -148,7 +148,7 @@ fn retained(config: &Config) -> Result<Option<BTreeMap<String, f64>>, Failure> {
 }
 
 /// Placed posts a day, by country, of what has landed; and the share of placed posts that have
-/// coordinates, if the page can be asked.
+/// coordinates, if the page is reachable.
 fn landed(config: &Config, countries: Vec<String>) -> Option<(BTreeMap<String, f64>, Option<f64>)> {
     let warehouse = export::open(config).ok()?;
     let latest =

@@ -2,7 +2,7 @@
 //!
 //! The same intake as `replay` makes posts of lines, so what is counted here is what would be
 //! counted there.
-//! Nothing is kept: the table is made anew from the posts whenever it is asked for.
+//! Nothing is stored: the table is computed from the posts on each request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

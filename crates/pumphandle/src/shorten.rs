@@ -1,11 +1,11 @@
-//! What messages quote of what is wrong: as much as one can read, not a page of it.
+//! Shortening of quotations in messages.
 
 use std::borrow::Cow;
 
-/// Of what a message quotes, so many characters are shown.
+/// Maximum characters of a quotation.
 const QUOTED_MAX: usize = 120;
 
-/// The message with every quotation, which stands between backticks, cut to what one can read.
+/// Shortens every quotation in backticks in a message.
 pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
     shortened_between(message, '`')
 }

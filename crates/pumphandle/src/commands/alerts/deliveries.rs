@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::roles::{notifier, stores, subscribers};
 
 /// Subscription, state of delivery, and time.
-type Heard = (String, String, Micros);
+type Delivery = (String, String, Micros);
 
 /// A line for each subscription that includes the alert, or the reason why there is none.
 pub(super) fn lines(
@@ -49,9 +49,9 @@ pub(super) fn lines(
     if found.is_empty() {
         return Ok(vec!["no subscription includes it, or none has received it yet".to_owned()]);
     }
-    let line = |(name, hears, at): Heard| {
+    let line = |(name, state, at): Delivery| {
         let at = time::display(at);
-        match hears.as_str() {
+        match state.as_str() {
             "told" => format!("`{name}` was notified at {at}"),
             "at-once" => format!("`{name}` will be notified immediately, not before {at}"),
             "given-up" => format!("delivery to `{name}` failed"),
@@ -64,7 +64,7 @@ pub(super) fn lines(
 }
 
 /// Nothing if the role of the caller does not allow it.
-fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Heard>>, Failure> {
+fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Delivery>>, Failure> {
     let token = std::env::var(ack::TOKEN).ok();
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
     let ask = |path: &str| {
@@ -101,7 +101,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Heard>> {
+fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Delivery>> {
     let journal = stores::journal(config)?;
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
