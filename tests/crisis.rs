@@ -116,7 +116,7 @@ fn a_crisis_begun_beside_a_running_program_is_counted_at_its_next_start_and_stop
     done.ends(0);
     assert!(said.contains("crisis `elbe`") && said.contains("about 3."), "{said}");
     assert!(said.contains("their share with coordinates"), "{said}");
-    assert!(warned.contains("fewer than ten placed posts a day"), "{warned}");
+    assert!(warned.contains("fewer than ten located posts per day"), "{warned}");
     running.signal("TERM");
     running.ends(0);
 
@@ -272,8 +272,8 @@ fn what_is_no_crisis_is_refused_and_leaves_nothing_behind() {
             "is not one topic of the kind `crisis`",
         ),
         (&[&good[..], &["--tag", "#Flood"]].concat(), "is a common word"),
-        (&[&good[..], &["--id", "influenza"]].concat(), "there is a topic `influenza` already"),
-        (&[&good[..], &["--id", "Elbe!"]].concat(), "can't name a crisis"),
+        (&[&good[..], &["--id", "influenza"]].concat(), "topic `influenza` already exists"),
+        (&[&good[..], &["--id", "Elbe!"]].concat(), "is not a valid crisis id"),
     ];
     for (args, why) in refused {
         let done = start(&folder, args);
@@ -283,8 +283,8 @@ fn what_is_no_crisis_is_refused_and_leaves_nothing_behind() {
     }
     for (polygon, why) in [
         ("cross.geojson", "crosses itself"),
-        ("line.geojson", "holds no polygon"),
-        ("none.geojson", "can't be read"),
+        ("line.geojson", "contains no polygon"),
+        ("none.geojson", "cannot be read"),
     ] {
         let usual =
             ["crisis", "start", "--config", "run.toml", "--reason", "a test", "--polygon", polygon];
@@ -305,7 +305,7 @@ fn what_is_no_crisis_is_refused_and_leaves_nothing_behind() {
     let (said, warned) = (done.stdout(), done.stderr());
     done.ends(0);
     assert!(
-        said.contains("nothing has been counted yet") && warned.contains("can't be told"),
+        said.contains("nothing has been counted yet") && warned.contains("no estimate"),
         "{said}{warned}"
     );
 }

@@ -56,7 +56,10 @@ fn a_folder_that_no_demo_made_is_refused_and_left_alone() {
         .output(&["demo", "--listen", "127.0.0.1:0", "--data", "demo", "--stop-after", "1"])
         .ends(1)
         .stderr();
-    assert!(said.contains("error: `demo` holds something that no demo made\nhint: "), "{said}");
+    assert!(
+        said.contains("error: `demo` contains files that are not from a demo\nhint: "),
+        "{said}"
+    );
     assert_eq!(folder.read("demo/thesis.txt"), "all of it");
 }
 

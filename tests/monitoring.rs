@@ -483,7 +483,7 @@ fn a_demo_at_a_terminal_prints_five_lines_and_then_alerts() {
     };
     let lines: Vec<&str> = printed.lines().collect();
     assert!(
-        lines[1].starts_with("The page: http://127.0.0.1:") && lines[4].contains("Ctrl-C"),
+        lines[1].starts_with("Page: http://127.0.0.1:") && lines[4].contains("Ctrl-C"),
         "{printed}"
     );
     assert!(lines[5..].iter().all(|line| line.ends_with(']') && !line.contains('{')), "{printed}");

@@ -232,7 +232,7 @@ fn own_regions_are_listed_shown_located_and_checked() {
 
     assert_eq!(
         output(&["regions", "check", "counties.geojson"]).ends(0).stdout(),
-        "ok: 1 region of your own\n"
+        "ok: 1 own region\n"
     );
     folder.write(
         "bad.geojson",

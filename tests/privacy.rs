@@ -336,7 +336,7 @@ fn erasure_takes_an_authors_posts_back_running_or_stopped() {
     until(LONG, "all counts to land", || (counted(&folder) == all).then_some(()));
     let said = erase("file:a-3").ends(0).stdout();
     assert!(
-        said.contains(&format!("taken back: posts {HOURS}, topics 1, cells {HOURS}\n")),
+        said.contains(&format!("retracted: posts {HOURS}, topics 1, cells {HOURS}\n")),
         "{said}"
     );
     assert!(
@@ -347,14 +347,14 @@ fn erasure_takes_an_authors_posts_back_running_or_stopped() {
     );
     assert!(erase("a-3").ends(1).stderr().contains("SOURCE:ID"), "it must name its source");
     assert!(
-        erase("file:nobody").ends(0).stdout().contains("taken back: posts 0, topics 0, cells 0")
+        erase("file:nobody").ends(0).stdout().contains("retracted: posts 0, topics 0, cells 0")
     );
     assert!(!running.log().contains("a-3"), "whose it was is not logged");
     running.signal("TERM");
     running.ends(0);
     let said = erase("file:a-4").ends(0).stdout();
     assert!(
-        said.contains(&format!("taken back: posts {HOURS}, topics 1"))
+        said.contains(&format!("retracted: posts {HOURS}, topics 1"))
             && said.contains("nothing runs"),
         "{said}"
     );

@@ -51,7 +51,7 @@ fn a_line_that_a_limit_kept_out_is_taken_once_the_limit_is_raised() {
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);
     assert_same("tried again", &exported(&folder), &replayed(&folder));
     let ended = folder.output(&["rejects", "replay", "--config", "run.toml"]).ends(64).stderr();
-    assert!(ended.starts_with("error: the log has ended") && ended.contains("hint: "), "{ended}");
+    assert!(ended.starts_with("error: the log is closed") && ended.contains("hint: "), "{ended}");
 }
 
 #[test]

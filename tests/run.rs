@@ -147,7 +147,7 @@ fn alerts_of_a_run_are_listed_and_shown() {
     folder.write("posts.ndjson", lines);
     folder.write("run.toml", FILE_FEED);
     let none = folder.output(&["alerts", "list", "--config", "run.toml"]).ends(64).stderr();
-    assert!(none.starts_with("error: there is no warehouse in `data` yet\nhint: "), "{none}");
+    assert!(none.starts_with("error: no warehouse in `data`\nhint: "), "{none}");
 
     folder.output(&DRAIN).ends(0);
     let lines = |args: &[&str]| -> Vec<Value> {

@@ -158,7 +158,7 @@ tags = { any = ["AWeek"] }
 fn lint_is_clean_on_what_is_shipped_and_tells_slips() {
     let folder = Folder::new();
     let said = folder.output(&["topics", "lint"]).ends(0).stdout();
-    assert!(said.starts_with("ok: nothing to ask about "), "{said}");
+    assert!(said.starts_with("ok: no doubtful definitions in "), "{said}");
     assert_eq!(folder.output(&["topics", "lint", "--json"]).ends(0).stdout(), "");
 
     folder.write("slips.toml", SLIPS);
@@ -170,7 +170,7 @@ fn lint_is_clean_on_what_is_shipped_and_tells_slips() {
         hint: say more precisely what is meant
     "#]]
     .assert_eq(&done.stdout());
-    assert_eq!(done.stderr(), "error: an editor would ask about 2 places\n");
+    assert_eq!(done.stderr(), "error: doubtful definitions: 2 places\n");
     let found = lines(&folder.output(&["topics", "lint", "slips.toml", "--json"]).ends(1).stdout());
     assert_eq!((&found[0]["file"], &found[0]["line"]), (&json!("slips.toml"), &json!(6)));
 
@@ -433,7 +433,7 @@ fn tags_emerge_from_the_retained_stream_as_from_the_file() {
         .output(&["topics", "emerging", "--log", "--set", "journal.data=nowhere"])
         .ends(64)
         .stderr();
-    assert!(nothing.starts_with("error: there is no data folder"), "{nothing}");
+    assert!(nothing.starts_with("error: no data folder"), "{nothing}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn an_official_is_told_what_was_missing_and_an_alert_is_computed_again() {
     let budget: Vec<&str> =
         why.lines().filter_map(|line| line.strip_prefix("budget:    ")).collect();
     let hears =
-        |line: &str| line.contains("was told at") || line.contains("waits for the digest of");
+        |line: &str| line.contains("was notified at") || line.contains("included in the digest of");
     assert!(matches!(budget[..], [line] if line.starts_with("`weekly` ") && hears(line)), "{why}");
     let again = said(&["alerts", "recompute", alert["id"].as_str().unwrap()], 0);
     assert!(
@@ -134,7 +134,7 @@ fn an_official_is_told_what_was_missing_and_an_alert_is_computed_again() {
     let why = said(&["alerts", "why-not", "influenza", "DE-BY"], 0);
     assert!(
         why.starts_with("influenza in DE-BY: in an alert\n")
-            && why.contains("\nbudget:    not known now: data folder"),
+            && why.contains("\nbudget:    unknown: data folder"),
         "{why}"
     );
 }

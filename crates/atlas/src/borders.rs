@@ -1,5 +1,4 @@
-//! Borders as the bundle holds them: arcs between regions, written and read; and how polygons
-//! become arcs.
+//! Borders of the bundle: arcs between regions, their encoding, and the conversion from polygons.
 //!
 //! An edge that two polygons of one region share cancels out: that is all there is to dissolving.
 //! Knows polygons and region numbers only.

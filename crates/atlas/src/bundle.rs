@@ -3,7 +3,7 @@
 //!
 //! Magic, data version, then sections of deflated bytes; each section is unpacked when it is first
 //! needed.
-//! Knows the file's form; knows nothing of what is asked of it.
+//! Knows the file's form; does not know how it is used.
 
 use std::io::Read;
 

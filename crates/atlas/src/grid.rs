@@ -1,7 +1,7 @@
 //! Point in polygon on whole numbers: a table of quarter-degree cells, each with the edges that
 //! touch it.
 //!
-//! Fed with arcs (polylines with a region on either side), asked which regions a point lies in.
+//! Fed with arcs (polylines with a region on either side), queried for the regions of a point.
 //! Knows coordinates and region numbers; knows nothing of codes, countries or names.
 //!
 //! Polygons and points are on one grid of 1e-5 degree and every orientation is computed in `i64`,

@@ -1,11 +1,9 @@
-//! Where: coordinates and place names to regions.
+//! Geocoding: finds the region of coordinates and place names.
 //!
-//! Asked by ingest for every post: `locate_point` by coordinates, exactly; `locate_text` by what
-//! people write, with a calibrated
-//! confidence or an honest `ZZ`. The world comes compiled in as one bundle (`data/world.bin`, made
-//! by `examples/build_bundle.rs`) and is
-//! unpacked when it is first needed; the operator's own regions come as GeoJSON text. Pure: no
-//! files, no clock, no network.
+//! Queried by ingest for every post: `locate_point` by coordinates, exactly; `locate_text` by what
+//! text, with a calibrated confidence, or `ZZ`. The world comes compiled in as one bundle
+//! (`data/world.bin`, made by `examples/build_bundle.rs`) and is unpacked when it is first needed;
+//! the operator's own regions come as GeoJSON text. Pure: no files, no clock, no network.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -34,7 +32,7 @@ use crate::point::Points;
 use crate::regions::Region;
 pub use crate::text::{CONFIDENCE_MIN, Meaning, TEXT_BYTES_MAX};
 
-/// What must be said wherever the atlas' answers are shown, as a literal for `concat!`.
+/// The attribution that must be shown with the atlas' answers, as a literal for `concat!`.
 #[macro_export]
 macro_rules! attribution {
     () => {
@@ -59,7 +57,7 @@ static POINTS: LazyLock<Points> = LazyLock::new(|| {
 static NAMES: LazyLock<Names> =
     LazyLock::new(|| Names::read(&BUNDLE.section(bundle::NAMES).expect(SOUND)).expect(SOUND));
 
-/// The version of the data, written beside whatever is counted with it.
+/// The version of the data, written next to whatever is counted with it.
 pub fn data_version() -> &'static str {
     BUNDLE.version
 }

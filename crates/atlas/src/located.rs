@@ -1,4 +1,4 @@
-//! The answer: a region or `ZZ`, how sure, from what, and why not.
+//! Result of geocoding: a region or `ZZ`, with confidence, evidence, and the reason for `ZZ`.
 
 use record::region::{Level, UNLOCATED};
 

@@ -132,14 +132,14 @@ impl Names {
         let (mut previous, mut suffix, mut meaning) = (0_usize, 0_usize, 0_usize);
         for n in 0..count {
             let start = text.len();
-            let kept = usize::from(shared[n]);
+            let prefix = usize::from(shared[n]);
             let added = suffixes
                 .get(suffix..suffix + usize::from(lengths[n]))
                 .ok_or(BundleError::Damaged("names"))?;
-            if previous + kept > start {
+            if previous + prefix > start {
                 return Err(BundleError::Damaged("names"));
             }
-            text.extend_from_within(previous..previous + kept);
+            text.extend_from_within(previous..previous + prefix);
             text.extend_from_slice(added);
             starts.push((start as u32, meaning as u32));
             let mut slot = hash(&text[start..]) as usize & mask;
@@ -178,10 +178,10 @@ pub fn write(names: &std::collections::BTreeMap<String, Vec<Meaning>>) -> Vec<u8
     let (mut shared, mut lengths, mut suffixes) = (Vec::new(), Vec::new(), Vec::new());
     let mut previous: &[u8] = b"";
     for name in names.keys() {
-        let kept = previous.iter().zip(name.as_bytes()).take_while(|(a, b)| a == b).count();
-        shared.push(kept as u8);
-        lengths.push((name.len() - kept) as u8);
-        suffixes.extend_from_slice(&name.as_bytes()[kept..]);
+        let prefix = previous.iter().zip(name.as_bytes()).take_while(|(a, b)| a == b).count();
+        shared.push(prefix as u8);
+        lengths.push((name.len() - prefix) as u8);
+        suffixes.extend_from_slice(&name.as_bytes()[prefix..]);
         previous = name.as_bytes();
     }
     writer.bytes.extend(shared);

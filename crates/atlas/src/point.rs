@@ -1,5 +1,4 @@
-//! Coordinates to regions: what the grid says, the coast, borders, the poles and the 180th
-//! meridian.
+//! Regions of coordinates, including coasts, borders, the poles and the 180th meridian.
 
 use record::region::Level;
 
@@ -23,7 +22,7 @@ pub(crate) const BY_THE_BORDER: f64 = 0.6;
 #[derive(Debug)]
 pub(crate) struct Points {
     grid: Grid,
-    /// Cells with a border between countries in them or beside them.
+    /// Cells with a border between countries in them or next to them.
     bordering: Vec<bool>,
     countries: Vec<u16>,
     antarctica: Option<u16>,

@@ -1,11 +1,10 @@
-//! What people write about where they are, to regions.
+//! Geocoding of texts in which people state where they are.
 //!
 //! Flags and coordinates are taken out; the rest is cut into words, the longest names of the
-//! dictionary are found in them, and each region
-//! is asked how well all the names fit it: "Paris" alone is France's, but only Texas fits "Paris"
-//! and "TX" together.
-//! Words that are also places, small places and abbreviations count only beside a name that agrees.
-//! What is not clear enough is `ZZ`.
+//! dictionary are found in them, and each region is scored by how well all the names fit it:
+//! "Paris" alone is France's, but only Texas fits "Paris" and "TX" together. Words that are also
+//! places, small places and abbreviations count only next to a name that agrees. What is not clear
+//! enough is `ZZ`.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +62,7 @@ struct Match {
     candidates: Vec<(u16, Kind, f64)>,
     /// Of the biggest candidate.
     population: f64,
-    /// Counts only beside another that agrees.
+    /// Counts only next to another that agrees.
     weak: bool,
     stop: bool,
     /// After "in", "from" and the like.
@@ -433,7 +432,7 @@ fn matches_of(
         let word = &words[n];
         // Abbreviations first: "CA" after a comma is no town.
         let follows = n > 0 && !matches.is_empty();
-        // "TX, USA": nothing by itself, something beside what comes.
+        // "TX, USA": ambiguous alone, unambiguous with its neighbour.
         if n == 0 && word.upper && word.ends_segment && words.len() > 1 && word.key.len() == 2 {
             let candidates = abbreviation(&word.key, regions);
             if !candidates.is_empty()
@@ -542,7 +541,7 @@ fn matches_of(
     (matches, unmatched, matched)
 }
 
-/// What an abbreviation can stand for, all alike.
+/// What an abbreviation can represent, all alike.
 fn abbreviation(key: &str, regions: &[Region]) -> Vec<(u16, Kind, f64)> {
     let codes = written::abbreviated(key, |code| find(regions, code));
     let share = 1.0 / codes.len() as f64;

@@ -1,7 +1,7 @@
 //! Signs and short forms in texts: flags, coordinates, abbreviations, and words that are also
 //! places.
 
-/// Takes emoji flags out of a text and gives the regions they stand for, each once.
+/// Takes emoji flags out of a text and gives the regions they represent, each once.
 pub(crate) fn take_flags(
     text: &str,
     find: impl Fn(&str) -> Option<u16>,
@@ -113,7 +113,7 @@ pub(crate) fn coordinates(text: &str) -> Option<(f64, f64)> {
 /// Countries whose parts people write by their ISO or postal letters.
 const LETTERED: [&str; 9] = ["US", "CA", "AU", "BR", "IN", "DE", "CH", "MX", "NL"];
 
-/// The regions an abbreviation can stand for: country codes, lettered parts, and the older forms of
+/// The regions an abbreviation can represent: country codes, lettered parts, and the older forms of
 /// newspapers.
 pub(crate) fn abbreviated(key: &str, find: impl Fn(&str) -> Option<u16>) -> Vec<u16> {
     let mut found = Vec::new();
@@ -368,7 +368,7 @@ pub(crate) fn is_neutral(key: &str) -> bool {
     NEUTRAL.contains(&key)
 }
 
-/// Words that are also places, or names of people: they count only beside another place that
+/// Words that are also places, or names of people: they count only next to another place that
 /// agrees.
 pub(crate) fn is_stop(key: &str) -> bool {
     STOP.binary_search(&key).is_ok()

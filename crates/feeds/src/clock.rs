@@ -1,13 +1,10 @@
-//! The clocks of this machine: what time it is, how much time has passed, and whether the two
-//! agree.
+//! Clocks of the machine: wall time, elapsed time, and whether the two agree.
 //!
 //! A wall clock can be set, and a monotonic one can't. Arrivals and claims of coverage need the
-//! first, spans of silence the
-//! second. Where the wall clock has left the monotonic one by more than a minute, its step is not
-//! followed until both have
-//! agreed for a minute; meanwhile nobody ticks and nothing is deleted. Everything that decides is
-//! pure and takes readings;
-//! only [`Clock::system`] reads the machine. Knows no feeds.
+//! first, spans of silence the second. Where the wall clock has left the monotonic one by more than
+//! a minute, its step is not followed until both have agreed for a minute; meanwhile nobody ticks
+//! and nothing is deleted. Everything that decides is pure and takes readings; only
+//! [`Clock::system`] reads the machine. Knows no feeds.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -23,7 +20,7 @@ const AGREED_WITHIN: Micros = SECOND;
 /// A small correction is followed by this part of the time that passes.
 const FOLLOWED: Micros = 10;
 
-/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it is told the
+/// Before 2025 nobody ran this: a machine without a battery begins in 1970, until it receives the
 /// time.
 const PLAUSIBLE: Micros = 1_735_689_600 * SECOND;
 

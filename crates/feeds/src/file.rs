@@ -1,15 +1,14 @@
-//! Files of lines: paths, patterns, standard input.
+//! File feeds: paths, patterns, standard input.
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
-//! | NDJSON | plain, gzip (many members and padding too) or Zstandard, told by the first bytes, not by the name | lines longer than the bound: given as their length and hash |
+//! | NDJSON | plain, gzip (many members and padding too) or Zstandard, recognised by the first bytes, not by the name | lines longer than the bound: given as their length and hash |
 //! | a growing file (`follow`) | plain; compressed ones are read once | what a writer adds to a file after it was rotated away for longer than one look |
 //!
-//! Pull style and blocking: whoever reads asks for the next batch of lines and decides when to ask
-//! again. Line feeds and
-//! CRLF end lines, the last one needs neither, a byte order mark and blank lines are skipped.
-//! A [`Cursor`] names the place after a line; reading on from it gives exactly the lines after.
-//! Knows nothing of what lines say.
+//! Pull style and blocking: anyone who reads asks for the next batch of lines and decides when to
+//! ask again. Line feeds and CRLF end lines, the last one needs neither, a byte order mark and
+//! blank lines are skipped. A [`Cursor`] names the place after a line; reading on from it gives
+//! exactly the lines after. Knows nothing of what lines say.
 
 mod cursor;
 mod gzip;
@@ -193,7 +192,7 @@ impl FileLine<'_> {
     }
 }
 
-/// What is kept of a line that is set aside.
+/// What is stored of a line that is set aside.
 pub fn hash(line: &[u8]) -> String {
     hash_of(blake3::hash(line))
 }
@@ -310,7 +309,7 @@ impl FileReader {
     /// The next lines, at most so many; none once everything has been read.
     ///
     /// When following, an empty batch means that nothing is new: ask again later. After an error
-    /// reading goes on with the
+    /// reading continues with the
     /// next file.
     pub fn next_batch(&mut self, lines_max: usize) -> Result<Option<Batch>, FileError> {
         if let Some(error) = self.failed.take() {

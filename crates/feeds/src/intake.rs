@@ -1,13 +1,10 @@
-//! A line that was understood → the record that is kept, and the partition it goes to.
+//! Intake: converts a parsed line into a record and its partition.
 //!
 //! Arrives an item with its text, author and links; leaves a [`Post`] with none of them:
-//! pseudonyms, instants, a place,
-//! tags, topics. The last place that sees text. What is lost: the text, the author's name,
-//! addresses, tags and languages
-//! beyond their bounds (counted).
-//! Time is judged here as far as it needs the source's stamp (clamping); lateness, identity and
-//! counting are tally's.
-//! Reads no clock: live feeds hand in theirs.
+//! pseudonyms, instants, a place, tags, topics. The last place that sees text. What is lost: the
+//! text, the author's name, addresses, tags and languages beyond their bounds (counted). Time is
+//! judged here as far as it needs the source's stamp (clamping); lateness, identity and counting
+//! are tally's. Reads no clock: live feeds hand in theirs.
 
 mod link;
 mod placing;
@@ -91,7 +88,7 @@ pub struct IntakeSettings {
     /// Topics of the kinds sensitive and patient: the record of a post that matches one holds
     /// nothing but what counting needs.
     pub private: BTreeSet<String>,
-    /// Of feeds whose authors' profiles are asked for places.
+    /// Of feeds whose authors' profiles are requested for places.
     pub profiles: Option<ProfileRules>,
     pub limits: Limits,
     pub langs_max: usize,
@@ -506,8 +503,8 @@ impl Intake {
         post.places.extend(self.settings.placing.of_post(item, &self.regions));
     }
 
-    /// Where people look at a crisis they care where it is: there a mentioned place stands in for
-    /// one that isn't known.
+    /// Where people look at a crisis they care where it is: there a mentioned place is used in
+    /// place of one that isn't known.
     fn place_in_crisis(&self, item: &PostItem<'_>, post: &mut Post) {
         let placing = &self.settings.placing;
         if !placing.mentions_in_crises
@@ -546,8 +543,8 @@ impl Intake {
         now: Micros,
     ) -> bool {
         let Some(profiles) = &mut self.profiles else { return false };
-        let told = item.region.is_some() || post.path() != UNLOCATED;
-        if told || !self.settings.placing.evidence.contains(&Evidence::Profile) {
+        let is_located = item.region.is_some() || post.path() != UNLOCATED;
+        if is_located || !self.settings.placing.evidence.contains(&Evidence::Profile) {
             return false;
         }
         post.flags.by_profile = true;
@@ -566,12 +563,12 @@ impl Intake {
         false
     }
 
-    /// Authors to be asked next, at most so many.
+    /// Authors to be queried next, at most so many.
     pub fn questions(&mut self, most: usize) -> Vec<String> {
         self.profiles.as_mut().map(|profiles| profiles.batch(most)).unwrap_or_default()
     }
 
-    /// They could not be asked.
+    /// They could not be queried.
     pub fn unanswered(&mut self, authors: Vec<String>) {
         if let Some(profiles) = &mut self.profiles {
             profiles.ask_again(authors);
@@ -583,16 +580,18 @@ impl Intake {
         self.profiles.as_ref().map_or(0, Profiles::waiting)
     }
 
-    /// What an author says of themselves, or nothing; the posts that waited for it, to be kept in
+    /// What an author says of themselves, or nothing; the posts that waited for it, to be stored in
     /// place of what went out.
     pub fn answered(
         &mut self,
         source: &str,
         author: &str,
-        said: Option<&str>,
+        description: Option<&str>,
         now: Micros,
     ) -> Vec<(Routing, Post)> {
-        let place = said.and_then(|said| self.settings.placing.of_description(said, &self.regions));
+        let place = description.and_then(|description| {
+            self.settings.placing.of_description(description, &self.regions)
+        });
         match &mut self.profiles {
             Some(profiles) => profiles.answer(source, author, place.as_ref(), now),
             None => Vec::new(),
@@ -600,7 +599,7 @@ impl Intake {
     }
 
     /// An author's profile says that they don't want to be read: the posts that went out while it
-    /// was asked for are taken back.
+    /// was requested are taken back.
     pub fn opted_out(&mut self, source: &str, author: &str, now: Micros) -> Vec<(Routing, Post)> {
         let waited = self
             .profiles
@@ -653,7 +652,7 @@ impl Intake {
             .collect();
         dropped.topics += post.topics.len().saturating_sub(TOPICS_MAX) as u32;
         post.topics.truncate(TOPICS_MAX);
-        // What only explains a topic's cells is kept only for posts that have one.
+        // What only explains a topic's cells is stored only for posts that have one.
         if !post.topics.is_empty() {
             post.link_domain = item.link.as_deref().and_then(link::domain);
             post.simhash =

@@ -2,11 +2,11 @@
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
-//! | v1 `/subscribe` | a JSON object a frame; accounts and handles come whatever is asked for | what lies further back than the server keeps, silently: told here by the first stamp |
-//! | v2 `subscribeEvents` | the same facts in an envelope | the same, told by the server |
+//! | v1 `/subscribe` | a JSON object a frame; accounts and handles come whatever is requested | what lies further back than the server keeps, silently: reported here by the first stamp |
+//! | v2 `subscribeEvents` | the same facts in an envelope | the same, reported by the server |
 //!
 //! A connection that ends is made again at the cursor, a little earlier than the last line; what
-//! comes twice is told by
+//! comes twice is recognised by
 //! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for
 //! the next address, and so
 //! is one that only answers pings for longer than the feed's own rate of late explains.
@@ -52,23 +52,23 @@ pub struct JetstreamSettings {
     pub feed: String,
     /// Tried in turn.
     pub urls: Vec<String>,
-    /// None: told by each address's path.
+    /// None: recognised by each address's path.
     pub wire: Option<Wire>,
-    /// The collections asked for, `*` for any end of a name; none asks for all. What comes of
+    /// The collections requested, `*` for any end of a name; none asks for all. What comes of
     /// others is left.
     pub collections: Vec<String>,
     /// Who asks.
     pub user_agent: String,
     /// A connection is resumed so much before the last line.
     pub rewind: Micros,
-    /// Without any frame for so long a connection is given up; without an event only if its rate
+    /// Without any frame for that long a connection is given up; without an event only if its rate
     /// doesn't explain that.
     pub idle: Duration,
     pub ping_every: Duration,
     pub connect_timeout: Duration,
     pub back_off_first: Duration,
     pub back_off_max: Duration,
-    /// A connection that lasted so long was a good one: the next wait is short again.
+    /// A connection that lasted that long was a good one: the next wait is short again.
     pub steady_after: Duration,
     /// Messages that may wait to be taken.
     pub queue: usize,

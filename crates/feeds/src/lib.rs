@@ -1,15 +1,13 @@
-//! In: files and networks to records.
+//! Source adapters: read files and network feeds, and produce posts.
 //!
 //! The first stage: reads what sources send, line by line, and hands on [`record::Post`]s with the
-//! partition they go to,
-//! and how far each feed has come. It holds the only code that sees texts and names, and keeps
-//! neither.
+//! partition they go to, and how far each feed has come. It contains the only code that reads texts
+//! and names, and stores neither.
 //!
-//! [`clock`] says what time it is. Reading order is the order in which data flows:
-//! [`line`](mod@line) tells what a line says, [`intake`] makes the record
-//! of it, [`file`] and [`jetstream`] bring the lines, [`profiles`] asks authors' profiles for
-//! places, [`message`] is what they send, [`progress`] turns their arrivals into
-//! ticks. Knows no streams, no counts and no watermark.
+//! Modules in the order of data flow: [`line`](mod@line) parses a line, [`intake`] converts it into
+//! a record, [`file`] and [`jetstream`] read lines, [`profiles`] requests authors' profiles,
+//! [`message`] is the output of a feed, [`progress`] computes ticks from arrivals, [`clock`] reads
+//! the time. Knows no streams, no counts and no watermark.
 
 pub mod clock;
 pub use clock::{Clock, Now};
@@ -35,7 +33,7 @@ pub use tls::Certificate;
 
 pub mod progress;
 
-/// Who we are to servers that we ask, unless whoever runs this says more.
+/// Who we are to servers that we ask, unless the operator configures more.
 pub const USER_AGENT: &str = concat!("pumphandle/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One line of bytes → what it says, told apart line by line.
+//! Line parser: recognises the schema of each line and extracts its content.
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
@@ -7,11 +7,9 @@
 //! | Jetstream v2 | `{"$type":"message","payload":…}`, or the payload bare | the same; `sync`, `info` and `error` are understood and left |
 //!
 //! Any bytes become an [`Item`] or are [`Rejected`] with a reason; nothing panics and nothing of
-//! the line is in the reason.
-//! In our schema a wrong type in a field that decides a count rejects the line, since its writer
-//! can mend it. On a network
-//! nobody can: there only what identifies and dates a post has to be right.
-//! Knows no clock, no keys, no topics.
+//! the line is in the reason. In our schema a wrong type in a field that decides a count rejects
+//! the line, since its writer can mend it. On a network nobody can: there only what identifies and
+//! dates a post has to be right. Knows no clock, no keys, no topics.
 
 mod raw;
 mod scan;
@@ -117,7 +115,7 @@ pub struct PostItem<'a> {
     pub tags_dropped: u32,
     pub langs: Vec<Cow<'a, str>>,
     pub region: Option<Cow<'a, str>>,
-    /// Latitude and longitude in degrees, as they were told: perhaps no place on earth.
+    /// Latitude and longitude in degrees, as stated: possibly invalid.
     pub coordinates: Option<(f64, f64)>,
     /// The place that the platform names, as text.
     pub place: Option<Cow<'a, str>>,
@@ -525,18 +523,18 @@ fn bounded_tags<'a>(
     limits: &Limits,
     dropped: &mut u32,
 ) -> Vec<Cow<'a, str>> {
-    let mut kept = Vec::new();
+    let mut accepted = Vec::new();
     for tag in tags {
         if tag.trim().is_empty() {
             continue;
         }
-        if tag.len() > limits.tag_bytes_max || kept.len() >= limits.tags_max {
+        if tag.len() > limits.tag_bytes_max || accepted.len() >= limits.tags_max {
             *dropped += 1;
             continue;
         }
-        kept.push(tag);
+        accepted.push(tag);
     }
-    kept
+    accepted
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What every feed sends: lines as records, what was set aside, and how its connection fares.
+//! Messages of feeds: records, rejected lines, and the state of the connection.
 //!
 //! The order of messages is the order of the source. A cursor is the place after what it comes
-//! with: once everything
-//! up to it is safe, a restart reads on from there. Knows no streams and no ticks.
+//! with: once everything up to it is safe, a restart reads on from there. Knows no streams and no
+//! ticks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum Message {
     Ahead {
         by: Micros,
     },
-    /// A connection stands; what it brings begins at this arrival, or with what happens from now
+    /// A connection is open; its events begin at this arrival, or with what happens from now
     /// on.
     Connected {
         at: Now,
@@ -48,7 +48,7 @@ pub enum Message {
         to: Micros,
         why: String,
     },
-    /// The feed tries again by itself.
+    /// The feed tries again on its own.
     Disconnected {
         at: Now,
         why: String,
@@ -56,12 +56,12 @@ pub enum Message {
     /// Posts that went out before, now with what their authors' profiles say of a place.
     Placed {
         posts: Vec<(Routing, Post)>,
-        /// Profiles asked.
-        asked: u32,
+        /// Profiles requested.
+        requested: u32,
         /// Why nothing came of it; it is tried again.
         failed: Option<String>,
     },
-    /// A part of the source can't be read; the feed goes on with the next.
+    /// A part of the source can't be read; the feed continues with the next.
     Failed {
         why: String,
     },

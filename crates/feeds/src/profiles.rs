@@ -1,4 +1,4 @@
-//! Asks Bluesky's `app.bsky.actor.getProfiles` what authors say of themselves, 25 at a time.
+//! Client of Bluesky's `app.bsky.actor.getProfiles`, 25 authors per request.
 //!
 //! | arrives | form | what is lost |
 //! |---|---|---|
@@ -6,8 +6,7 @@
 //! | the answer | JSON `profiles[]` with `did`, `description`, `labels[]` | all but the description; of accounts that don't want to be seen without a login that too |
 //!
 //! One request at a time, no faster than allowed; `ratelimit-*` and `retry-after` are obeyed,
-//! failures wait longer each time.
-//! Knows no posts: what comes back is for [`crate::intake`] to use.
+//! failures wait longer each time. Knows no posts: what comes back is for [`crate::intake`] to use.
 
 use std::time::Duration;
 
@@ -60,11 +59,11 @@ impl ProfileSettings {
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Each author asked, with what they say of themselves; none where there is no such profile any
-    /// more.
-    Said(Said),
+    /// Each author requested, with what they say of themselves; none where there is no such profile
+    /// any more.
+    Profiles(Profiles),
     /// Ask again.
-    Failed { asked: Vec<String>, why: String },
+    Failed { authors: Vec<String>, why: String },
 }
 
 /// The other end of the task that asks.
@@ -78,8 +77,8 @@ impl Asker {
     /// In the runtime of the caller.
     pub(crate) fn start(settings: ProfileSettings, clock: Clock, tls: &ClientConfig) -> Asker {
         let (batches, wanted) = mpsc::channel(1);
-        let (said, answers) = mpsc::channel(1);
-        tokio::spawn(ask(settings, clock, tls.clone(), wanted, said));
+        let (sender, answers) = mpsc::channel(1);
+        tokio::spawn(ask(settings, clock, tls.clone(), wanted, sender));
         Asker { batches, answers, busy: false }
     }
 
@@ -126,7 +125,7 @@ type Http = Client<HttpsConnector<HttpConnector>, Empty<hyper::body::Bytes>>;
 /// Why a request brought nothing, and when the next may be made.
 struct Failure {
     why: String,
-    /// The server said when.
+    /// Time stated by the server.
     until: Option<Instant>,
     /// The request itself is at fault: asking the same again is of no use.
     refused: bool,
@@ -137,7 +136,7 @@ async fn ask(
     clock: Clock,
     tls: ClientConfig,
     mut wanted: mpsc::Receiver<Vec<String>>,
-    said: mpsc::Sender<Answer>,
+    sender: mpsc::Sender<Answer>,
 ) {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls)
@@ -150,34 +149,37 @@ async fn ask(
     let mut next = Instant::now();
     while let Some(batch) = wanted.recv().await {
         sleep_until(next).await;
-        let asked = request(&http, &settings, &batch, &clock).await;
+        let result = request(&http, &settings, &batch, &clock).await;
         next = Instant::now() + pace;
-        let answer = match asked {
+        let answer = match result {
             Ok((answer, until)) => {
                 back_off = settings.back_off_first;
                 next = next.max(until.unwrap_or(next));
-                Answer::Said(answer)
+                Answer::Profiles(answer)
             }
-            // One author whom the server doesn't take spoils a batch: then each is asked alone.
+            // One author whom the server doesn't take spoils a batch: then each is queried alone.
             Err(failure) if failure.refused && batch.len() > 1 => {
                 let (answered, left) = one_by_one(&http, &settings, batch, pace, &clock).await;
                 if !left.is_empty()
-                    && said.send(Answer::Failed { asked: left, why: failure.why }).await.is_err()
+                    && sender
+                        .send(Answer::Failed { authors: left, why: failure.why })
+                        .await
+                        .is_err()
                 {
                     return;
                 }
-                Answer::Said(answered)
+                Answer::Profiles(answered)
             }
-            Err(failure) if failure.refused => Answer::Said(
+            Err(failure) if failure.refused => Answer::Profiles(
                 batch.into_iter().map(|author| (author, Description::Nothing)).collect(),
             ),
             Err(failure) => {
                 next = next.max(failure.until.unwrap_or(Instant::now() + back_off));
                 back_off = (back_off * 2).min(settings.back_off_max);
-                Answer::Failed { asked: batch, why: failure.why }
+                Answer::Failed { authors: batch, why: failure.why }
             }
         };
-        if said.send(answer).await.is_err() {
+        if sender.send(answer).await.is_err() {
             return;
         }
     }
@@ -189,8 +191,8 @@ async fn one_by_one(
     batch: Vec<String>,
     pace: Duration,
     clock: &Clock,
-) -> (Said, Vec<String>) {
-    let (mut all, mut left) = (Said::new(), Vec::new());
+) -> (Profiles, Vec<String>) {
+    let (mut all, mut left) = (Profiles::new(), Vec::new());
     for author in batch {
         tokio::time::sleep(pace).await;
         match request(http, settings, std::slice::from_ref(&author), clock).await {
@@ -212,24 +214,24 @@ pub(crate) enum Description {
     OptedOut,
 }
 
-pub(crate) type Said = Vec<(String, Description)>;
+pub(crate) type Profiles = Vec<(String, Description)>;
 
 async fn request(
     http: &Http,
     settings: &ProfileSettings,
     batch: &[String],
     clock: &Clock,
-) -> Result<(Said, Option<Instant>), Failure> {
+) -> Result<(Profiles, Option<Instant>), Failure> {
     let query: Vec<String> =
         batch.iter().map(|author| format!("actors={}", encoded(author))).collect();
     let failed = |why: String| Failure { why, until: None, refused: false };
     let uri = format!("{}{PATH}?{}", settings.url, query.join("&"));
     let uri: hyper::Uri = uri.parse().map_err(|_| failed("no address".to_owned()))?;
-    let asked = hyper::Request::get(uri)
+    let request = hyper::Request::get(uri)
         .header(hyper::header::USER_AGENT, &settings.user_agent)
         .body(Empty::new());
-    let asked = asked.map_err(|_| failed("no request can be made".to_owned()))?;
-    let response = timeout(settings.request_timeout, http.request(asked)).await;
+    let request = request.map_err(|_| failed("no request can be made".to_owned()))?;
+    let response = timeout(settings.request_timeout, http.request(request)).await;
     let response = response
         .map_err(|_| failed("no answer in time".to_owned()))?
         .map_err(|error| failed(format!("no connection: {}", causes(&error))))?;
@@ -259,11 +261,11 @@ async fn request(
         .map_err(|error| failed(format!("the answer broke: {error}")))?;
     let body: Body = sonic_rs::from_slice(&body.to_bytes())
         .map_err(|_| failed("the answer can't be read".to_owned()))?;
-    let mut said: Said =
+    let mut profiles: Profiles =
         batch.iter().map(|author| (author.clone(), Description::Nothing)).collect();
     for profile in body.profiles {
         let unseen = profile.labels.iter().any(|label| label.val == UNSEEN);
-        if let Some(of) = said.iter_mut().find(|(author, _)| *author == profile.did) {
+        if let Some(of) = profiles.iter_mut().find(|(author, _)| *author == profile.did) {
             of.1 = if unseen {
                 Description::OptedOut
             } else {
@@ -271,7 +273,7 @@ async fn request(
             };
         }
     }
-    Ok((said, until))
+    Ok((profiles, until))
 }
 
 /// An error and its causes, outermost first.

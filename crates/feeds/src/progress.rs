@@ -1,13 +1,10 @@
-//! How far a feed has come, and when to say so.
+//! Progress of a feed, and the times at which ticks are due.
 //!
-//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive; asked
-//! for the feed's part of
-//! a tick. What is claimed as covered is in the log before the tick: whoever drives this sees to
-//! that.
-//! Pure: the clocks are handed in. How long a feed has been silent goes by the monotonic one, which
-//! can't be set.
-//! No claim lies further ahead of our clock than a stamp may.
-//! Knows no streams, no partitions and no watermark.
+//! Fed with the arrivals of a feed's lines and with the proofs that its connection is alive;
+//! queried for the feed's part of a tick. What is claimed as covered is in the log before the tick:
+//! the caller ensures that. Pure: the clocks are handed in. How long a feed has been silent goes by
+//! the monotonic one, which can't be set. No claim lies further ahead of our clock than a stamp
+//! may. Knows no streams, no partitions and no watermark.
 
 use record::time::{MINUTE, Micros, SECOND};
 use record::{FeedTick, Span};
@@ -21,7 +18,7 @@ pub const OUTAGE_HOLD: Micros = 10 * MINUTE;
 /// A live feed whose arrivals lag our clock by more is reading what it missed: the clock says
 /// nothing of it then.
 const CATCHING_UP: Micros = 10 * SECOND;
-/// Alive and without a line for so long, it has nothing left to catch up with.
+/// Alive and without a line for that long, it has nothing left to catch up with.
 const QUIET: Micros = 5 * SECOND;
 /// What was sent within so short a time may still be on its way.
 const IN_FLIGHT: Micros = 2 * SECOND;
@@ -54,7 +51,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a feed that never ends by itself.
+    /// Of a feed that never ends on its own.
     pub fn live(feed: &str, epoch: u64, outage_hold: Micros) -> Progress {
         Progress {
             feed: feed.to_owned(),
@@ -99,7 +96,7 @@ impl Progress {
         }
     }
 
-    /// A connection stands. What comes begins at `resumed`, or else with what happens from now on.
+    /// A connection is open. Its events begin at `resumed`, or else with what happens from now on.
     pub fn on_connected(&mut self, now: Now, resumed: Option<Micros>) {
         let start = self.bounded(resumed.unwrap_or(now.wall), now);
         self.from = Some(start);
@@ -258,7 +255,7 @@ impl Default for TickClock {
 }
 
 impl TickClock {
-    /// Asked before each line is appended: the multiple that its arrival passes, if a tick must
+    /// Queried before each line is appended: the multiple that its arrival passes, if a tick must
     /// precede it.
     pub fn boundary(&mut self, arrival: Micros) -> Option<Micros> {
         let multiple = arrival - arrival.rem_euclid(self.step);

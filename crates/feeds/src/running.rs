@@ -1,4 +1,4 @@
-//! A feed at work: its thread, its messages, its end.
+//! A running feed: its thread, its messages, its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
@@ -21,7 +21,7 @@ pub struct Feed {
 /// Says that a feed is to end, to those who poll and to those who await.
 #[derive(Clone)]
 struct Stop {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     wake: Arc<watch::Sender<bool>>,
 }
 
@@ -34,14 +34,14 @@ struct Waiting {
 
 /// The same, seen from the feed.
 pub(crate) struct Stopping {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     waiting: Arc<Waiting>,
     pub(crate) wake: watch::Receiver<bool>,
 }
 
 impl Stopping {
-    pub(crate) fn asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    pub(crate) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
     }
 
     /// A message waits to be taken.
@@ -52,7 +52,7 @@ impl Stopping {
 }
 
 impl Feed {
-    /// `work` runs until it is done or asked to stop; at most `queue` messages wait for being
+    /// `work` runs until it is done or stopped; at most `queue` messages wait for being
     /// taken.
     pub(crate) fn spawn(
         name: &str,
@@ -61,15 +61,16 @@ impl Feed {
     ) -> std::io::Result<Feed> {
         let (sender, messages) = sync_channel(queue.max(1));
         let (wake, woken) = watch::channel(false);
-        let asked = Arc::new(AtomicBool::new(false));
+        let requested = Arc::new(AtomicBool::new(false));
         let waiting = Arc::new(Waiting::default());
-        let stopping = Stopping { asked: asked.clone(), waiting: waiting.clone(), wake: woken };
+        let stopping =
+            Stopping { requested: requested.clone(), waiting: waiting.clone(), wake: woken };
         let thread = std::thread::Builder::new()
             .name(format!("feed {name}"))
             .spawn(move || work(sender, stopping))?;
         Ok(Feed {
             messages: Some(messages),
-            stop: Stop { asked, wake: Arc::new(wake) },
+            stop: Stop { requested, wake: Arc::new(wake) },
             waiting,
             thread: Some(thread),
         })
@@ -98,7 +99,7 @@ impl Feed {
 
     /// Asks it to end; what it has sent can still be taken.
     pub fn stop(&self) {
-        self.stop.asked.store(true, Ordering::Relaxed);
+        self.stop.requested.store(true, Ordering::Relaxed);
         self.stop.wake.send_replace(true);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
@@ -112,7 +113,7 @@ impl Drop for Feed {
         // A thread that waits for room in the queue is let go.
         self.messages = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been told already.
+            // A panic in there has been reported already.
             let _ = thread.join();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A file of the shared folder that stands beside the checkout; says so where there is none.
+/// A file of the shared folder that is next to the checkout; says so where there is none.
 pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let named = std::env::var_os("PUMPHANDLE_SHARED").map(PathBuf::from);
     let beside =

@@ -306,10 +306,10 @@ fn never_resets_silently(mut setup: impl Setup) {
     let journal = setup.journal();
     assert_eq!(extent(journal, Stream::Posts, 1), (5, 5));
     assert_eq!(extent(journal, Stream::Tallies, 0), (0, 1));
-    for asked in 0..5 {
-        let gone = journal.read(Stream::Posts, 1, asked, 10, LONG);
+    for requested in 0..5 {
+        let gone = journal.read(Stream::Posts, 1, requested, 10, LONG);
         assert!(
-            matches!(gone, Err(JournalError::Gone { stream: Stream::Posts, partition: 1, asked: a, low: 5 }) if a == asked),
+            matches!(gone, Err(JournalError::Gone { stream: Stream::Posts, partition: 1, requested: a, low: 5 }) if a == requested),
             "{gone:?}"
         );
     }
@@ -318,7 +318,12 @@ fn never_resets_silently(mut setup: impl Setup) {
     assert!(
         matches!(
             beyond,
-            Err(JournalError::Beyond { stream: Stream::Posts, partition: 1, asked: 6, high: 5 })
+            Err(JournalError::Beyond {
+                stream: Stream::Posts,
+                partition: 1,
+                requested: 6,
+                high: 5
+            })
         ),
         "{beyond:?}"
     );

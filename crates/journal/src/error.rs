@@ -1,6 +1,6 @@
-//! What a journal answers when it can't: one variant for each thing a caller would do differently.
+//! Errors of a journal, one variant for each reaction of a caller.
 //!
-//! Knows whether trying again can help; never tries again by itself.
+//! Knows whether trying again can help; never tries again on its own.
 
 use std::path::PathBuf;
 
@@ -18,15 +18,15 @@ pub enum JournalError {
     Corrupt { path: PathBuf, what: String },
 
     #[error(
-        "data folder `{}` has {recorded} partitions of posts, not {asked}: \
+        "data folder `{}` has {recorded} partitions of posts, not {requested}: \
          set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle \
          migrate`",
         folder.display()
     )]
-    Partitions { folder: PathBuf, recorded: u32, asked: u32 },
+    Partitions { folder: PathBuf, recorded: u32, requested: u32 },
 
-    #[error("{asked} partitions of posts are not between 1 and 32768")]
-    PartitionsOutOfRange { asked: u32 },
+    #[error("{requested} partitions of posts are not between 1 and 32768")]
+    PartitionsOutOfRange { requested: u32 },
 
     #[error("data folder `{}` is at its last generation, 65535: start with an empty \
         folder", folder.display())]
@@ -60,11 +60,11 @@ pub enum JournalError {
     Unrecorded { prefix: String },
 
     #[error(
-        "streams `{prefix}.*` have {recorded} partitions of posts, not {asked}: \
+        "streams `{prefix}.*` have {recorded} partitions of posts, not {requested}: \
          set `partitions = {recorded}` in `[journal]`, or start a new generation with `pumphandle \
          migrate`"
     )]
-    PartitionsRecorded { prefix: String, recorded: u32, asked: u32 },
+    PartitionsRecorded { prefix: String, recorded: u32, requested: u32 },
 
     #[error(
         "stream `{topic}` was made with {recorded} partitions and now has {found}, so keys are \
@@ -82,13 +82,13 @@ pub enum JournalError {
     #[error("failed to {action}, and this process can't any more: {reason}: start it again")]
     Broken { action: String, reason: String },
 
-    #[error("position {asked} of `{}` partition {partition} has been deleted: the first kept is \
+    #[error("position {requested} of `{}` partition {partition} has been deleted: the first is \
         {low}", stream.name())]
-    Gone { stream: Stream, partition: u32, asked: Position, low: Position },
+    Gone { stream: Stream, partition: u32, requested: Position, low: Position },
 
-    #[error("position {asked} of `{}` partition {partition} was never written: the next will be \
+    #[error("position {requested} of `{}` partition {partition} was never written: the next is \
         {high}", stream.name())]
-    Beyond { stream: Stream, partition: u32, asked: Position, high: Position },
+    Beyond { stream: Stream, partition: u32, requested: Position, high: Position },
 
     #[error("stream `{}` has {partitions} partitions, there is no {partition}", stream.name())]
     NoPartition { stream: Stream, partition: u32, partitions: u32 },

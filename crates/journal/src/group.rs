@@ -1,10 +1,9 @@
-//! Who of several processes works on which partitions.
+//! Groups: assignment of partitions to processes.
 //!
 //! A group hands each partition of a stream to one member at a time, and to another when that one
-//! leaves or falls silent.
-//! It decides nothing about correctness: a member that was dropped without hearing of it may write
-//! on for a while, and
-//! everything written is absolute and versioned, so that it changes nothing.
+//! leaves or falls silent. It decides nothing about correctness: a member that was dropped without
+//! hearing of it may write on for a while, and everything written is absolute and versioned, so
+//! that it changes nothing.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ pub enum Group {
     Tally,
     /// The one partition of [`Stream::Tallies`]: one member is active, the others stand by.
     Watch,
-    /// The one partition of [`Stream::Counts`]; whoever owns it lands alerts too.
+    /// The one partition of [`Stream::Counts`]; anyone who owns it lands alerts too.
     Land,
     /// The one partition of [`Stream::Alerts`]: one member tells people, the others stand by.
     Notify,
@@ -49,7 +48,7 @@ impl Group {
     }
 }
 
-/// What a member is told. A partition is given once before it is taken, and taken once before it is
+/// Events of a member. A partition is given once before it is taken, and taken once before it is
 /// given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -14,7 +14,7 @@
 //! One idempotent producer appends, without transactions, so that positions have no gaps. Readers
 //! assign themselves
 //! partitions by position and are never reset; groups only say who works on what. What librdkafka
-//! retries by itself stays inside;
+//! retries on its own stays inside;
 //! what reaches the caller says whether trying again can help.
 //!
 //! Any thread may call anything and may wait there. Knows no record's meaning, and no clock but
@@ -291,7 +291,7 @@ fn check_counts(
         return Err(JournalError::PartitionsRecorded {
             prefix: settings.prefix.clone(),
             recorded: recorded.posts,
-            asked: settings.partitions,
+            requested: settings.partitions,
         });
     }
     for (stream, found) in counts {

@@ -1,17 +1,14 @@
-//! Kept: streams in order.
+//! Journal: ordered, partitioned streams of records.
 //!
 //! Every stage hands its output to the journal and reads its input from it; between two stages
-//! there is nothing else.
-//! So a stage may die at any instant: what it read is still here, and what it wrote was here before
-//! it said so.
-//! [`Journal`] is the port; [`memory`] holds everything in memory (replay, tests, simulation),
-//! [`local`] in SQLite files under one folder,
+//! there is no other connection. So a stage may die at any instant: what it read is still here, and
+//! what it wrote was here before it has returned. [`Journal`] is the port; [`memory`] holds
+//! everything in memory (replay, tests, simulation), [`local`] in SQLite files under one folder,
 //! and `kafka` (behind a feature) in Kafka, for several processes.
 //!
 //! Bytes only: the journal knows no record's meaning, no event time, no watermark, and not who
-//! reads how far.
-//! Its one clock is the hour of appending, by which the local side names and deletes its files; no
-//! reader ever sees it.
+//! reads how far. Its one clock is the hour of appending, by which the local side names and deletes
+//! its files; no reader ever sees it.
 
 mod stream;
 
@@ -50,7 +47,7 @@ pub struct Deleted {
 /// is [`JournalError::Gone`],
 /// what was never written is [`JournalError::Beyond`].
 pub trait Journal: Send + Sync {
-    /// How often the streams were made anew, from 1; the high 16 bits of every version.
+    /// How often the streams were made again, from 1; the high 16 bits of every version.
     fn generation(&self) -> u16;
 
     /// How many partitions the stream has. A partition at or above it is
@@ -66,7 +63,7 @@ pub trait Journal: Send + Sync {
     /// harmless.
     fn append(&self, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError>;
 
-    /// Whether nothing of one append can be read, in any partition, before all that stands before
+    /// Whether nothing of one append can be read, in any partition, before all that is before
     /// it in the same append.
     /// Where not, what must not overtake others has to be appended after they are.
     fn appends_in_order(&self) -> bool {
@@ -118,7 +115,7 @@ pub trait Journal: Send + Sync {
 
     /// Deletes records before these positions, one of each partition; some of them may stay, as
     /// long as a file holds others too.
-    /// Positions go on counting.
+    /// Positions continue counting.
     fn delete_before(
         &self,
         _stream: Stream,

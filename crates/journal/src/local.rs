@@ -10,7 +10,7 @@
 //!
 //! What [`Journal::append`] and [`Journal::put`] return from survives kill and power loss, so
 //! positions never go backward.
-//! Each call is one transaction with one wait for the disk: whoever wants speed appends many
+//! Each call is one transaction with one wait for the disk: for speed, append many
 //! entries at once.
 //! Memory is bounded by open files (one to write a stream, a few to read) of about 1 MB each,
 //! whatever the length of the streams.
@@ -65,7 +65,7 @@ pub struct Options {
     /// Unix seconds; only names files.
     pub clock: Box<dyn Fn() -> u64 + Send + Sync>,
     /// How long at least a record stays; it goes with the last of its file, an hour later. A stream
-    /// without one is kept for ever.
+    /// without one is retained for ever.
     pub retention: BTreeMap<Stream, Duration>,
     /// How many files that nobody reads stay open for the next read.
     pub readers_max: usize,
@@ -102,8 +102,8 @@ impl LocalJournal {
     }
 
     /// Opens a folder in a new generation, whatever was in it: all streams but those in `keep`
-    /// begin anew, at position 0.
-    /// Posts are never kept over a change of `partitions`.
+    /// begin again, at position 0.
+    /// Posts are never retained over a change of `partitions`.
     pub fn open_anew(
         folder: &Path,
         partitions: u32,
@@ -113,7 +113,7 @@ impl LocalJournal {
         LocalJournal::open_with(folder, partitions, options, Some(keep))
     }
 
-    /// Begins a new generation: all streams but those in `keep` begin anew, at position 0. Returns
+    /// Begins a new generation: all streams but those in `keep` begin again, at position 0. Returns
     /// its number.
     ///
     /// Takes the journal for itself, because every position that a reader holds becomes
@@ -128,8 +128,8 @@ impl LocalJournal {
     }
 
     /// Deletes the files that are past the retention of their stream, at a time in unix seconds,
-    /// whoever has read them or not.
-    /// Positions go on counting.
+    /// whether or not they have been read.
+    /// Positions continue counting.
     pub fn enforce_retention(&self, now: u64) -> Result<Deleted, JournalError> {
         let mut deleted = Deleted::default();
         for (stream, log) in &self.logs {
@@ -157,7 +157,7 @@ impl LocalJournal {
         anew: Option<&[Stream]>,
     ) -> Result<LocalJournal, JournalError> {
         if !(1..=PARTITIONS_MAX).contains(&partitions) {
-            return Err(JournalError::PartitionsOutOfRange { asked: partitions });
+            return Err(JournalError::PartitionsOutOfRange { requested: partitions });
         }
         make_folder(folder)?;
         let lock = Lock::take(folder)?;
@@ -170,7 +170,7 @@ impl LocalJournal {
             return Err(JournalError::Partitions {
                 folder: folder.to_owned(),
                 recorded,
-                asked: partitions,
+                requested: partitions,
             });
         }
         let mut journal = LocalJournal {

@@ -1,10 +1,9 @@
-//! A journal that ends with the process: for replay, tests, and the simulation of all stages.
+//! In-memory journal for replay, tests and simulation.
 //!
 //! Keeps what isn't forgotten by [`MemoryJournal::forget`], so a replay decides how much memory it
-//! takes.
-//! A hook sees every call before it acts and before it answers, and may make it fail at either
-//! point;
-//! without one it never fails except on misuse. Knows no disk, no clock and no retention.
+//! takes. A hook sees every call before it acts and before it answers, and may make it fail at
+//! either point; without one it never fails except on misuse. Knows no disk, no clock and no
+//! retention.
 
 #[cfg(test)]
 mod tests;
@@ -21,14 +20,14 @@ pub struct MemoryJournal {
     partitions: u32,
     generation: u16,
     hook: Option<Hook>,
-    kept: Mutex<Kept>,
+    content: Mutex<Content>,
     grown: Condvar,
 }
 
-/// Asked at each step of each call; an error becomes the call's answer. Must not call the journal.
+/// Called at each step of each call; an error becomes the call's result. Must not call the journal.
 pub type Hook = Box<dyn Fn(Step) -> Result<(), JournalError> + Send + Sync>;
 
-/// Where a call stands. An error before it is done means that nothing happened; after it, that only
+/// Where a call is. An error before it is done means that nothing happened; after it, that only
 /// the answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -47,7 +46,7 @@ pub enum Call {
 }
 
 #[derive(Default)]
-struct Kept {
+struct Content {
     logs: BTreeMap<(Stream, u32), Log>,
     pairs: BTreeMap<Stream, Pairs>,
 }
@@ -71,7 +70,7 @@ impl MemoryJournal {
             partitions,
             generation: 1,
             hook: None,
-            kept: Mutex::default(),
+            content: Mutex::default(),
             grown: Condvar::new(),
         }
     }
@@ -88,10 +87,10 @@ impl MemoryJournal {
         self
     }
 
-    /// Deletes the records below a position, as retention would; positions go on counting.
+    /// Deletes the records below a position, as retention would; positions continue counting.
     pub fn forget(&self, stream: Stream, partition: u32, below: Position) {
-        let mut kept = self.kept();
-        let log = kept.logs.entry((stream, partition)).or_default();
+        let mut content = self.content();
+        let log = content.logs.entry((stream, partition)).or_default();
         while log.low < below && log.records.pop_front().is_some() {
             log.low += 1;
         }
@@ -99,15 +98,15 @@ impl MemoryJournal {
 
     /// Bytes of all records and values held.
     pub fn bytes(&self) -> u64 {
-        let kept = self.kept();
-        let records = kept.logs.values().flat_map(|log| &log.records).map(Vec::len);
-        let values = kept.pairs.values().flat_map(|pairs| pairs.values.values()).map(Vec::len);
+        let content = self.content();
+        let records = content.logs.values().flat_map(|log| &log.records).map(Vec::len);
+        let values = content.pairs.values().flat_map(|pairs| pairs.values.values()).map(Vec::len);
         records.chain(values).map(|bytes| bytes as u64).sum()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // What is kept changes by whole records, so a panic elsewhere leaves it sound.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // The content changes by whole records, so a panic elsewhere leaves it sound.
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn step(&self, call: Call, stream: Stream, done: bool) -> Result<(), JournalError> {
@@ -135,16 +134,16 @@ impl Journal for MemoryJournal {
         stream.expect_log("append")?;
         check_entries(stream, self.partitions(stream), entries)?;
         self.step(Call::Append, stream, false)?;
-        let mut kept = self.kept();
+        let mut content = self.content();
         let positions = entries
             .iter()
             .map(|entry| {
-                let log = kept.logs.entry((stream, entry.partition)).or_default();
+                let log = content.logs.entry((stream, entry.partition)).or_default();
                 log.records.push_back(entry.bytes.clone());
                 log.high() - 1
             })
             .collect();
-        drop(kept);
+        drop(content);
         self.grown.notify_all();
         self.step(Call::Append, stream, true)?;
         Ok(positions)
@@ -161,15 +160,15 @@ impl Journal for MemoryJournal {
         stream.expect_log("read")?;
         check_partition(stream, self.partitions(stream), partition)?;
         self.step(Call::Read, stream, false)?;
-        let (mut kept, _) = self
+        let (mut content, _) = self
             .grown
-            .wait_timeout_while(self.kept(), wait, |kept| {
-                kept.logs.entry((stream, partition)).or_default().high() == from
+            .wait_timeout_while(self.content(), wait, |content| {
+                content.logs.entry((stream, partition)).or_default().high() == from
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let log = kept.logs.entry((stream, partition)).or_default();
+        let log = content.logs.entry((stream, partition)).or_default();
         let batch = log.read(stream, partition, from, bytes_max)?;
-        drop(kept);
+        drop(content);
         self.step(Call::Read, stream, true)?;
         Ok(batch)
     }
@@ -177,8 +176,8 @@ impl Journal for MemoryJournal {
     fn extent(&self, stream: Stream, partition: u32) -> Result<Range<Position>, JournalError> {
         stream.expect_log("extent")?;
         check_partition(stream, self.partitions(stream), partition)?;
-        let mut kept = self.kept();
-        let log = kept.logs.entry((stream, partition)).or_default();
+        let mut content = self.content();
+        let log = content.logs.entry((stream, partition)).or_default();
         Ok(log.low..log.high())
     }
 
@@ -205,20 +204,20 @@ impl Journal for MemoryJournal {
         stream.expect_compacted("put")?;
         check_pairs(stream, pairs)?;
         self.step(Call::Put, stream, false)?;
-        let mut kept = self.kept();
-        let kept_pairs = kept.pairs.entry(stream).or_default();
+        let mut content = self.content();
+        let table = content.pairs.entry(stream).or_default();
         let positions = pairs
             .iter()
             .map(|(key, value)| {
                 match value {
-                    Some(value) => kept_pairs.values.insert(key.clone(), value.clone()),
-                    None => kept_pairs.values.remove(key),
+                    Some(value) => table.values.insert(key.clone(), value.clone()),
+                    None => table.values.remove(key),
                 };
-                kept_pairs.next += 1;
-                kept_pairs.next - 1
+                table.next += 1;
+                table.next - 1
             })
             .collect();
-        drop(kept);
+        drop(content);
         self.step(Call::Put, stream, true)?;
         Ok(positions)
     }
@@ -226,7 +225,8 @@ impl Journal for MemoryJournal {
     fn get(&self, stream: Stream, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         stream.expect_compacted("get")?;
         self.step(Call::Get, stream, false)?;
-        let value = self.kept().pairs.get(&stream).and_then(|pairs| pairs.values.get(key)).cloned();
+        let value =
+            self.content().pairs.get(&stream).and_then(|pairs| pairs.values.get(key)).cloned();
         self.step(Call::Get, stream, true)?;
         Ok(value)
     }
@@ -234,15 +234,15 @@ impl Journal for MemoryJournal {
     fn keys(&self, stream: Stream, prefix: &str) -> Result<Vec<String>, JournalError> {
         stream.expect_compacted("keys")?;
         self.step(Call::Get, stream, false)?;
-        let mut kept = self.kept();
-        let values = &kept.pairs.entry(stream).or_default().values;
+        let mut content = self.content();
+        let values = &content.pairs.entry(stream).or_default().values;
         let keys = values
             .range(prefix.to_owned()..)
             .map(|(key, _)| key)
             .take_while(|key| key.starts_with(prefix))
             .cloned()
             .collect();
-        drop(kept);
+        drop(content);
         self.step(Call::Get, stream, true)?;
         Ok(keys)
     }

@@ -1,7 +1,7 @@
-//! The streams and what is in them: the nouns that all implementations share.
+//! Streams, positions and entries: the types shared by all implementations.
 //!
 //! Knows the names, and which streams keep a last value; knows nothing of how or for how long
-//! anything is kept.
+//! anything is written.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::JournalError;
 /// The longest record or value. A longer one is refused before anything is written.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Where a record stands in its (stream, partition): 0, 1, 2 and so on, without gaps.
+/// Where a record is in its (stream, partition): 0, 1, 2 and so on, without gaps.
 pub type Position = u64;
 
 /// The streams of design section 8.
@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Only posts are spread over partitions; whoever writes the others is one.
+    /// Only posts are spread over partitions; each of the others has one writer.
     pub(crate) fn partitions(self, posts_partitions: u32) -> u32 {
         match self {
             Stream::Posts => posts_partitions,
@@ -144,14 +144,14 @@ fn check_size(stream: Stream, bytes: &[u8]) -> Result<(), JournalError> {
 pub(crate) fn check_extent(
     stream: Stream,
     partition: u32,
-    asked: Position,
+    requested: Position,
     extent: &Range<Position>,
 ) -> Result<(), JournalError> {
     let (low, high) = (extent.start, extent.end);
-    if asked < low {
-        Err(JournalError::Gone { stream, partition, asked, low })
-    } else if asked > high {
-        Err(JournalError::Beyond { stream, partition, asked, high })
+    if requested < low {
+        Err(JournalError::Gone { stream, partition, requested, low })
+    } else if requested > high {
+        Err(JournalError::Beyond { stream, partition, requested, high })
     } else {
         Ok(())
     }

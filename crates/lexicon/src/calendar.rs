@@ -1,4 +1,4 @@
-//! Days as topic files write them: when a claim was last reviewed, when a campaign falls.
+//! Dates in topic files: review dates and campaign days.
 //!
 //! Knows the calendar and what is written; asks no clock what day it is.
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use record::time::{self, Micros};
 
-/// A day of the Gregorian calendar; whoever compares it with today says what day it is.
+/// A day of the Gregorian calendar; the caller compares it with today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date {
     year: u16,

@@ -1,9 +1,8 @@
-//! Which characters make a hashtag, a word, a border.
+//! Character classes of hashtags, words and borders.
 //!
 //! The classes are Unicode's general categories as the twitter-text rules name them; the standard
-//! library knows
-//! letters and numbers only, so decimal digits are listed here. Checked against the `regex` crate's
-//! tables in tests.
+//! library knows letters and numbers only, so decimal digits are listed here. Checked against the
+//! `regex` crate's tables in tests.
 
 use unicode_normalization::char::is_combining_mark;
 

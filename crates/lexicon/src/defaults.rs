@@ -1,5 +1,4 @@
-//! The topics that are watched when nobody says otherwise, compiled in so that one file is enough
-//! to run.
+//! Default topics, compiled into the binary.
 
 /// Name and text of each file under `config/topics`.
 pub fn default_files() -> &'static [(&'static str, &'static str)] {

@@ -1,7 +1,7 @@
-//! Why a post counts: the same reading once more, with each rule told that had a say.
+//! Explanation of matches: analyses a post again and reports each rule that applied.
 //!
-//! For people at a terminal, so it may be slow. Shows sensitive keys to whoever typed the text;
-//! nothing of it is kept.
+//! For people at a terminal, so it may be slow. Shows sensitive keys to anyone who typed the text;
+//! nothing of it is stored.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::phrases::searched;
 use crate::segment::Tokens;
 use crate::voice::{Says, has_question_mark};
 
-/// What each tag and phrase of a post said, and what came of it.
+/// Effects of each tag and phrase of a post, and the resulting topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// Whether the tags are the platform's; else they are those of the text.
@@ -24,7 +24,7 @@ pub struct Explanation {
     pub phrases: Vec<ExplainedPhrase>,
     /// In the order of the text.
     pub voice_rules: Vec<ExplainedVoice>,
-    /// Whether a sentence ends in a question mark, by which a claim is asked.
+    /// Whether a sentence ends in a question mark, which marks a claim as a question.
     pub question_mark: bool,
     /// Of every topic that a tag or phrase speaks of, in the lexicon's order.
     pub topics: Vec<ExplainedTopic>,
@@ -57,7 +57,7 @@ pub enum How {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     Counts,
-    /// Stands in a longer key: told where its topic is counted anyway.
+    /// Part of a longer key: reported where its topic is counted anyway.
     Inside,
     Excludes,
 }
@@ -187,7 +187,7 @@ fn matches(
         matches.push(ExplainedKey { key, topic: lexicon.topics()[topic].id.clone(), how, effect });
     }
     matches.sort();
-    // What counts by itself needs not be told as standing inside.
+    // A key that counts on its own need not be reported as a part of another.
     matches.dedup_by(|a, b| {
         (&a.key, &a.topic, a.how) == (&b.key, &b.topic, b.how)
             && (a.effect == b.effect || a.effect == Effect::Inside)
@@ -219,7 +219,7 @@ impl Places<'_> {
         Places { text, borders, same: searched(text) == text }
     }
 
-    /// The first end of the text that folds to as much as stands before `place` says where it
+    /// The first end of the text that folds to as much as is before `place` says where it
     /// begins.
     fn written(&self, place: Range<usize>) -> Range<usize> {
         if self.same {

@@ -1,7 +1,7 @@
 //! The hashtags of a text, by the rules of the public twitter-text conformance suite.
 //!
 //! A sign (`#`, full-width `＃`, small `﹟`) opens a hashtag if nothing that belongs to a word, no
-//! `&` and no link stands
+//! `&` and no link is
 //! around it; it holds letters, marks, digits and a few joining signs of all scripts, at least one
 //! of them a letter;
 //! directly before another sign or `://` it is none.
@@ -55,7 +55,7 @@ impl<'text> Iterator for Hashtags<'text> {
     }
 }
 
-/// Where the next sign at or after `from` stands, and where what follows it begins.
+/// Where the next sign at or after `from` is, and where what follows it begins.
 fn next_sign(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut at = from;
@@ -74,7 +74,7 @@ fn next_sign(text: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Whether what stands before the sign lets a hashtag begin.
+/// Whether what is before the sign lets a hashtag begin.
 fn opens(text: &str, sign: usize) -> bool {
     match text[..sign].chars().next_back() {
         None => true,
@@ -84,7 +84,7 @@ fn opens(text: &str, sign: usize) -> bool {
     }
 }
 
-/// The end of the hashtag whose first character stands at `start`, if there is one.
+/// The end of the hashtag whose first character is at `start`, if there is one.
 fn body_end(text: &str, start: usize) -> Option<usize> {
     let mut end = start;
     let mut has_letter = false;
@@ -100,14 +100,14 @@ fn body_end(text: &str, start: usize) -> Option<usize> {
     has_letter.then_some(end)
 }
 
-/// The links of a text, found as far as they are asked for.
+/// The links of a text, found as far as they are requested.
 struct Links {
     looked_at: usize,
     link_end: usize,
 }
 
 impl Links {
-    /// Whether the sign at `sign` is inside the path or query of a link; asked with rising `sign`.
+    /// Whether the sign at `sign` is inside the path or query of a link; called with rising `sign`.
     fn cover(&mut self, text: &str, sign: usize) -> bool {
         // No link has blanks, and most signs follow one.
         let before = text[..sign].chars().next_back();
@@ -129,7 +129,7 @@ impl Links {
     }
 }
 
-/// Whether a link's host, with or without port, ends at `end`, where a `/` or `?` stands.
+/// Whether a link's host, with or without port, ends at `end`, where a `/` or `?` is.
 fn ends_host(text: &str, end: usize) -> bool {
     let before = &text[..end];
     let without_digits = before.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -1,11 +1,9 @@
-//! What: text to tags, topics and voice.
+//! Lexicon: extracts tags, topics and voice from texts.
 //!
-//! Stands between the feeds, which bring texts, and the log, which holds none: ingest asks a
-//! [`Lexicon`] what a post says,
-//! keeps the [`Reading`], and drops the text.
-//! Data flows in the order of the modules below: topic files become a lexicon, a text becomes
-//! hashtags, a hashtag
-//! becomes a key and its tokens, keys and phrases become topics.
+//! Used by ingest, between the feeds, which have texts, and the log, which has none: a [`Lexicon`]
+//! turns a post into a [`Reading`], and the text is dropped. Data flows in the order of the modules
+//! below: topic files become a lexicon, a text becomes hashtags, a hashtag becomes a key and its
+//! tokens, keys and phrases become topics.
 //!
 //! Pure: no clock, no IO, no logging. It doesn't know regions, time, accounts or counts, and
 //! detects no language.

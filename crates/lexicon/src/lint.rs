@@ -1,8 +1,8 @@
-//! What is allowed in topic files and still most likely a slip.
+//! Lint for topic files: valid but doubtful definitions.
 //!
 //! `parse` and `Lexicon::new` refuse what can't be read; this says what a careful editor would ask
-//! about. Looks at topics
-//! alone: it has read no post, and knows no more words than the short lists below.
+//! about. Looks at topics alone: it has read no post, and knows no more words than the short lists
+//! below.
 
 use std::collections::{BTreeMap, BTreeSet};
 

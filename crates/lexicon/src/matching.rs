@@ -1,8 +1,8 @@
-//! The lexicon: which topics a post is about, and which tags it carries.
+//! Matcher: finds the topics of a post and the tags that match them.
 //!
-//! Built once from all topics, then asked for every post. Tags are matched whole, then by tokens;
-//! phrases at word
-//! borders. Knows no time, place or account; what a reading is counted for is decided downstream.
+//! Built once from all topics, then applied to every post. Tags are matched whole, then by tokens;
+//! phrases at word borders. Knows no time, place or account; what a reading is counted for is
+//! decided downstream.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -266,7 +266,7 @@ impl<'lexicon> Reader<'lexicon> {
         self.read.push(ReadTag { tag: Tag { key, written: written.to_owned() }, sensitive });
     }
 
-    /// Notes what the tag stands for, and says whether it is sensitive.
+    /// Notes what the tag represents, and says whether it is sensitive.
     fn match_key(&mut self, key: &str, written: &str) -> bool {
         let mut sensitive = false;
         let mut found_whole = false;
@@ -281,7 +281,7 @@ impl<'lexicon> Reader<'lexicon> {
         sensitive
     }
 
-    /// The same for its runs of tokens. What excludes or is sensitive does so wherever it stands; a
+    /// The same for its runs of tokens. What excludes or is sensitive does so wherever it is; a
     /// topic is counted by
     /// the longest runs that don't overlap, or by the whole: `StomachFluSeason` is stomach flu, and
     /// no flu.

@@ -1,8 +1,7 @@
-//! Phrases found in a text: all of them at once, at word borders.
+//! Phrase matcher: finds all phrases in one pass, at word borders.
 //!
 //! The automaton runs over the folded text; an ASCII text needs no folding, only case is ignored
-//! there.
-//! Knows patterns by number; knows nothing of topics.
+//! there. Knows patterns by number; knows nothing of topics.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;

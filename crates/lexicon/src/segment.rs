@@ -1,9 +1,8 @@
-//! A hashtag taken apart where its writer set borders: at case, digits and `_`.
+//! Segmentation of hashtags at case, digits and `_`.
 //!
 //! `FluSeason2026` is `flu`, `season`, `2026`; `fluffy` stays whole. A *run* is one or more
-//! neighbouring tokens written
-//! together, so that `#BirdFluOutbreak` is found to hold `birdflu`. Never cuts where no border was
-//! written.
+//! neighbouring tokens written together, so that `#BirdFluOutbreak` is found to hold `birdflu`.
+//! Never cuts where no border was written.
 
 use record::text::fold;
 
@@ -98,7 +97,7 @@ enum Class {
 
 fn class_of(c: char, before: Class) -> Class {
     if is_mark(c) || matches!(c, '\u{200c}' | '\u{200d}') {
-        // Belongs to the letter it stands on.
+        // Belongs to the letter it is on.
         before
     } else if is_decimal_digit(c) {
         Class::Digit

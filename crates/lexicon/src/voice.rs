@@ -1,10 +1,8 @@
-//! Whose voice a post is: somebody's own report, news, or neither; of a claim whether it is asked,
-//! asserted, countered.
+//! Voice of a post: first-person report, news or other; of a claim question, assertion or rebuttal.
 //!
-//! A list of phrases for each language, from the topic files. Asked only for posts that a topic
-//! counts. Knows nothing of
-//! links, accounts or topics, so it can't tell a joke from a report; what that costs is measured,
-//! not guessed.
+//! A list of phrases for each language, from the topic files. Applied only to posts that a topic
+//! counts. Knows nothing of links, accounts or topics, so it can't tell a joke from a report; what
+//! that costs is measured, not guessed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +14,7 @@ use record::diagnostic::Diagnostic;
 use crate::phrases::{Phrases, SpokenIn, pattern};
 use crate::topics::VoiceRules;
 
-/// The rules of all languages, ready to be asked.
+/// The compiled rules of all languages.
 pub(crate) struct Voices {
     phrases: Phrases,
     /// What each pattern says, and in which language.
@@ -34,7 +32,7 @@ pub(crate) enum Says {
 
 /// What the rules make of one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct RulesFound {
     pub(crate) voice: Voice,
     /// The same of a narrative.
     pub(crate) stance: Voice,
@@ -87,10 +85,9 @@ impl Voices {
         Ok(Some(Voices { phrases, says }))
     }
 
-    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, whoever
-    /// contradicts it
-    /// counters it even by a question; whoever asks doesn't assert.
-    pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> Heard {
+    /// News outweighs a report, and what takes a report back outweighs it too. Of a claim, anyone
+    /// who contradicts it counters it even by a question; anyone who asks doesn't assert.
+    pub(crate) fn hear(&self, text: &str, langs: &[&str]) -> RulesFound {
         let found = self.found(text, langs);
         let says = |what: Says| found.iter().any(|rule| rule.says == what);
         let voice = if says(Says::News) {
@@ -107,10 +104,10 @@ impl Voices {
         } else {
             Voice::Asserts
         };
-        Heard { voice, stance }
+        RulesFound { voice, stance }
     }
 
-    /// The phrases of rules that stand in the text, in its order.
+    /// The phrases of rules that are in the text, in its order.
     pub(crate) fn found(&self, text: &str, langs: &[&str]) -> Vec<RuleFound<'_>> {
         let wanted = |pattern: usize| self.says[pattern].iter().any(|(_, lang)| lang.one_of(langs));
         let mut rules = Vec::new();

@@ -190,7 +190,8 @@ pub(crate) enum Command {
             default next to the data folder: `data-keys` for `data`. Stop the program first."
     )]
     Keys(Keys),
-    /// Erases an author: removes all posts of the author that can still be retracted from the counts.
+    /// Erases an author: removes all posts of the author that can still be retracted from the
+    /// counts.
     #[command(after_help = "Examples:\n  pumphandle erase --author \
             did:plc:ewvi7nxzyoun6zhxrhs64oiz\n  pumphandle erase --author posts:user-17\n\nIt has \
             the effect of an account deletion at the source, and prints what was retracted and \
@@ -311,15 +312,15 @@ pub(crate) struct Replay {
     /// Rejected lines with reasons: `file,line,reason,length,hash,detail`.
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Uses the order of lines as order of arrival; closes windows and fires alerts as `run` does, in
-    /// bounded memory.
+    /// Uses the order of lines as order of arrival; closes windows and fires alerts as `run` does,
+    /// in bounded memory.
     #[arg(long)]
     pub(crate) as_live: bool,
     /// Reads the retained stream in the data folder instead of files.
     #[arg(long, conflicts_with_all = ["files", "as_live"])]
     pub(crate) log: bool,
-    /// With `--log`: matches the posts' tags again, with the current topic files. Matches of phrases
-    /// remain.
+    /// With `--log`: matches the posts' tags again, with the current topic files. Matches of
+    /// phrases remain.
     #[arg(long, conflicts_with_all = ["files", "as_live"])]
     pub(crate) topics_anew: bool,
     /// Stops when resident memory exceeds this: `512MiB`, `2GB`.
@@ -470,8 +471,8 @@ pub(crate) enum TopicsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Emerging {
-    /// Posts in the formats of `replay`: NDJSON in pumphandle's schema or Jetstream lines, plain, gz
-    /// or zst; `-` is standard input.
+    /// Posts in the formats of `replay`: NDJSON in pumphandle's schema or Jetstream lines, plain,
+    /// gz or zst; `-` is standard input.
     #[arg(value_name = "FILE", required_unless_present = "log")]
     pub(crate) files: Vec<String>,
     /// Reads the retained stream in the data folder instead of files.
@@ -561,7 +562,8 @@ pub(crate) enum AlertsCommand {
         /// JSON, also to a terminal.
         #[arg(long)]
         json: bool,
-        /// Reads the stream of alerts instead of the warehouse, which may be unavailable or delayed.
+        /// Reads the stream of alerts instead of the warehouse, which may be unavailable or
+        /// delayed.
         #[arg(long)]
         log: bool,
     },

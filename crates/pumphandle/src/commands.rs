@@ -38,14 +38,14 @@ use crate::config::{self, Config};
 use crate::logging;
 use crate::roles::cluster::{self, Role};
 
-/// Who does something from a terminal: as they say, else as the system knows them.
-fn actor(said: Option<String>) -> String {
-    said.or_else(|| std::env::var("USER").ok())
+/// Name of the person at a terminal: as given, otherwise the system's user name.
+fn actor(name: Option<String>) -> String {
+    name.or_else(|| std::env::var("USER").ok())
         .filter(|name| !name.trim().is_empty())
         .unwrap_or_else(|| "terminal".to_owned())
 }
 
-/// Where a page is asked: one that listens on all addresses, on one of them.
+/// Address for requests to a page: loopback for a page that listens on all addresses.
 fn reached_at(listens: SocketAddr) -> SocketAddr {
     if listens.ip().is_unspecified() {
         (Ipv4Addr::LOCALHOST, listens.port()).into()
@@ -124,7 +124,7 @@ impl Failure {
     }
 }
 
-/// Writers of CSV and JSON wrap what the pipe said and don't name it as their cause.
+/// Writers of CSV and JSON wrap the error of the pipe without naming it as their cause.
 fn is_broken_pipe(error: &Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);

@@ -1,5 +1,5 @@
 //! Tokens that open page and API: a file in the data folder with a name, a role and a hash a line.
-//! A token itself is shown once and kept nowhere.
+//! A token itself is printed once and not stored.
 //!
 //! Tokens are 256 random bits, so that a plain hash can't be turned back. A running page sees a
 //! change of the file at once.

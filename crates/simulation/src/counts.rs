@@ -1,4 +1,4 @@
-//! Count series for `evaluate`: a baseline with the troubles of real ones, and an outbreak on top.
+//! Synthetic count series for `evaluate`: a baseline with realistic disturbances, and an outbreak.
 //!
 //! Baseline and outbreak come from streams of their own, so one seed gives the same baseline with
 //! and without an outbreak. Knows nothing of posts, places or detectors.
@@ -146,7 +146,7 @@ fn outbreak(spec: &SeriesSpec, seed: u64) -> Vec<u32> {
     };
     let mut random = Random::stream(seed, 3);
     for step in 0..outbreak.length {
-        // The middle of the step stands for all of it.
+        // The middle of the step represents all of it.
         let mean = outbreak.peak * outbreak.shape.at((step as f64 + 0.5) / outbreak.length as f64);
         let cases = samplers::poisson(&mut random, mean);
         if let Some(count) = counts.get_mut(outbreak.start.saturating_add(step)) {

@@ -1,8 +1,7 @@
-//! The demo's world: weeks of history, then a first day in which something happens.
+//! World of the demo: weeks of history, then a day with events.
 //!
 //! A preset of `World`: the caller says when history ends (now, usually), fills everything before
-//! it
-//! at once and goes on at a clock of its own. Knows neither clock nor pace.
+//! it at once and continues at a clock of its own. Knows neither clock nor pace.
 
 use crate::event::{Event, EventKind, Shape};
 use crate::options::{Until, WorldOptions};
@@ -59,7 +58,7 @@ impl DemoWorld {
 ///
 /// | after | what |
 /// |---|---|
-/// | 1 min | an outbreak of fever in Berlin, and of influenza beside it, for a day |
+/// | 1 min | an outbreak of fever in Berlin, and of influenza next to it, for a day |
 /// | 2 h | a bot in England praises something against influenza, for two hours |
 /// | 6 h | no lines for 40 minutes, then a catch-up |
 /// | 1 d, 5 d, ... | outbreaks elsewhere, 40 of them |

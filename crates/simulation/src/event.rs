@@ -1,5 +1,4 @@
-//! What happens in a world beyond its daily round: the plan it follows and the truth it is judged
-//! by.
+//! Events of a simulated world: its plan, and the ground truth for evaluation.
 //!
 //! One type for both, so a label can't differ from what was done.
 

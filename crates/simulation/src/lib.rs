@@ -1,13 +1,13 @@
-//! Made up: a seeded world of posts and counts.
+//! Simulation: a seeded synthetic world of posts and counts.
 //!
-//! Its place is before everything else: `simulate` prints its lines, `demo` feeds them to the real
-//! pipeline, `evaluate` draws its count series from it, tests and benches use both.
-//! One seed is one world, byte for byte, on every platform and in every version: so it brings its
-//! own generator and takes logarithms from `libm`.
+//! A source in front of the pipeline: `simulate` prints its lines, `demo` feeds them to the real
+//! pipeline, `evaluate` draws count series from it, tests and benches use both. One seed gives one
+//! world, byte for byte, on every platform and in every version: so it brings its own generator and
+//! takes logarithms from `libm`.
 //!
-//! It knows how lines of a Jetstream look and how people's days go. It does not know how posts are
-//! counted, which topics are configured, or what a detector is; the labels it gives say what was
-//! put in, never what should be found. No person, account, news item or address in it is real.
+//! It does not know how posts are counted, which topics are configured, or what a detector is; its
+//! labels state what was simulated, not what should be detected. No person, account, news item or
+//! address in it is real.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -2,9 +2,9 @@
 //!
 //! Everything that a line says follows from a few numbers and the world's key, so that a repeat, an
 //! edit or a delete needs the numbers only: nothing that waits holds text. Written straight into a
-//! reused string; the keys stand in the order in which the network's own lines have them.
+//! reused string; the keys are in the order in which the network's own lines have them.
 //!
-//! Knows no plan and no clock: what is said when is `world`'s business.
+//! Knows no plan and no clock: `world` decides what is posted when.
 
 use crate::places::PLACES;
 use crate::random::{Random, mix};

@@ -1,4 +1,4 @@
-//! What a world is told: when, how much, and how often something else than a plain post happens.
+//! Options of a simulated world: period, volume, and the rates of events other than plain posts.
 
 use crate::event::{Event, lies_within};
 use crate::places::{PLACES, Place, UNLOCATED};

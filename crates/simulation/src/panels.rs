@@ -175,7 +175,7 @@ pub fn spread_of_means(regions: usize, seed: u64) -> Vec<f64> {
     (0..regions).map(|_| log_uniform(&mut random, 0.05, 200.0)).collect()
 }
 
-/// How much an outbreak brings in a day at its peak: what stands out, but not by much.
+/// How much an outbreak brings in a day at its peak: what is out, but not by much.
 pub fn peak(mean: f64) -> f64 {
     4.0 + 4.0 * (mean + 0.05 * mean * mean).sqrt()
 }

@@ -1,4 +1,4 @@
-//! Where people are: regions, their shares of all posts, their clocks and their languages.
+//! Regions of a simulated world: shares of posts, clocks and languages.
 //!
 //! Shares, hours and weekdays are invented, with the proportions of public networks in mind. Clocks
 //! are fixed offsets from UTC, without summer time.

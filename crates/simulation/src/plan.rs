@@ -1,4 +1,4 @@
-//! A plan for worlds that were given none: some of everything, drawn by the seed.
+//! Default plan of a simulated world: some events of each kind, drawn by seed.
 //!
 //! Outbreaks begin after two fifths of the world, so that there is something to compare them with.
 

@@ -1,8 +1,8 @@
-//! What people say: topics, tags and sentences in six languages, all invented.
+//! Vocabulary of a simulated world: topics, tags and sentences in six languages, all invented.
 //!
-//! A tag stands where a sentence has `{}`; where it has none the tags follow the text. Sentences
-//! name no symptom or disease themselves: what a post is about is in its tags, so the labels of a
-//! world say all that there is to find.
+//! A tag is where a sentence has `{}`; where it has none the tags follow the text. Sentences name
+//! no symptom or disease themselves: what a post is about is in its tags, so the labels of a world
+//! say all that there is to find.
 
 /// A subject that posts of a world may be about. Its id is that of the default topic file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,11 +1,10 @@
-//! The world: who posts when, what is done to posts afterwards, and in which order it arrives.
+//! Simulated world: who posts when, what happens to posts, and in which order they arrive.
 //!
 //! Sessions begin as a Poisson process whose intensity is the sum over places and topics of share ×
 //! hour × weekday × growth × what is going on; it is held constant for ten minutes. A session is
 //! one author's run of posts, so counts are overdispersed as real ones are. Whatever comes later
 //! (the next post of a session, deletes, edits, repeats) waits in a heap as a few numbers. Memory
-//! is
-//! therefore bounded by what may be pending: about 4 % of the posts of 60 hours.
+//! is therefore bounded by what may be pending: about 4 % of the posts of 60 hours.
 //!
 //! It draws and orders; `line` writes.
 
@@ -353,7 +352,7 @@ impl World {
         };
         self.push(at_us, Act::Line(Content::Account(author, status)));
         if status == AccountStatus::Deleted {
-            // Whoever posts in this author's stead from now on is a new account.
+            // Anyone who posts in this author's stead from now on is a new account.
             let name = Author(author.0 & AUTHOR_NAME);
             *self.returned.entry(name).or_default() += 1;
         } else {
@@ -509,7 +508,7 @@ impl World {
         }
     }
 
-    /// A place of a region, by how much goes on there now.
+    /// A place of a region, weighted by current activity.
     fn place_within(&mut self, region: &str) -> usize {
         let sums = &self.slot.places;
         let within = |place: &usize| lies_within(PLACES[*place].region, region);

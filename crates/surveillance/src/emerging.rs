@@ -1,15 +1,12 @@
-//! Emerging tags: which tags stand beside a topic more often than chance would put them there.
+//! Emerging tags: tags that co-occur with a topic more often than by chance.
 //!
-//! For people who look after topic files, from a file of posts or the retained stream; no stage of
-//! the pipeline asks it.
-//! Every post is taken in, in any order; accounts are counted, never posts, so that one loud
-//! account moves nothing.
-//! Knows nothing of texts and lexicons: which tags a topic counts by already is asked of the
-//! caller.
+//! For editors of topic files, from a file of posts or the retained stream; no stage of the
+//! pipeline uses it. Every post is taken in, in any order; accounts are counted, never posts, so
+//! that one prolific account has no effect. Knows nothing of texts and lexicons: which tags a topic
+//! already has is provided by the caller.
 //!
-//! What must not be shown isn't looked at: a topic that is sensitive, and any post that counts for
-//! one, since what stands
-//! beside a sensitive topic may say as much as its own tags.
+//! Excluded by privacy: a topic that is sensitive, and any post that counts for one, since what is
+//! next to a sensitive topic may reveal as much as its own tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +14,7 @@ use record::kind::Kind;
 use record::{Author, Micros, Op, Post, PostId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// No tag of fewer accounts is told, whatever the topic.
+/// Minimum accounts of a reported tag, for any topic.
 pub const ACCOUNTS_MIN: u32 = 10;
 
 /// A tag that people who write about a topic use unusually often.
@@ -41,7 +38,7 @@ pub struct EmergingTag {
 pub struct Emerging {
     kinds: BTreeMap<String, Kind>,
     names: Names,
-    posts: FxHashMap<PostId, Kept>,
+    posts: FxHashMap<PostId, Entry>,
     deleted: FxHashSet<PostId>,
     /// By the names of sources whose deletions name no author.
     deleted_aliases: FxHashSet<u64>,
@@ -53,7 +50,7 @@ pub struct Emerging {
     written: FxHashMap<u32, BTreeSet<Box<str>>>,
 }
 
-struct Kept {
+struct Entry {
     author: Author,
     alias: Option<u64>,
     arrival: Micros,
@@ -115,7 +112,7 @@ impl Emerging {
         topics.sort_unstable();
         topics.dedup();
         let (arrival, event_time) = (post.arrival, post.event_time);
-        let kept = Kept {
+        let entry = Entry {
             author,
             alias: post.alias,
             arrival,
@@ -124,9 +121,9 @@ impl Emerging {
             topics: topics.into(),
         };
         match self.posts.get_mut(&post.id) {
-            Some(known) if !self.names.precedes(&kept, known) => {}
-            Some(known) => *known = kept,
-            None => drop(self.posts.insert(post.id, kept)),
+            Some(known) if !self.names.precedes(&entry, known) => {}
+            Some(known) => *known = entry,
+            None => drop(self.posts.insert(post.id, entry)),
         }
     }
 
@@ -280,7 +277,7 @@ impl Accounts {
     }
 }
 
-/// Keys and topics by number: each stands in many posts.
+/// Keys and topics by number: each is in many posts.
 #[derive(Default)]
 struct Names {
     numbers: FxHashMap<Box<str>, u32>,
@@ -303,14 +300,15 @@ impl Names {
         &self.names[number as usize]
     }
 
-    /// Which of two records of one post counts: told by what they say, not by which was read first.
-    fn precedes(&self, a: &Kept, b: &Kept) -> bool {
-        let order = |kept: &Kept| {
-            let mut keys: Vec<&str> = kept.keys.iter().map(|key| self.name(*key)).collect();
+    /// Which of two records of one post counts: decided by content, not by reading order.
+    fn precedes(&self, a: &Entry, b: &Entry) -> bool {
+        let order = |entry: &Entry| {
+            let mut keys: Vec<&str> = entry.keys.iter().map(|key| self.name(*key)).collect();
             keys.sort_unstable();
-            let mut topics: Vec<&str> = kept.topics.iter().map(|topic| self.name(*topic)).collect();
+            let mut topics: Vec<&str> =
+                entry.topics.iter().map(|topic| self.name(*topic)).collect();
             topics.sort_unstable();
-            (kept.arrival, kept.event_time, keys, topics, kept.author)
+            (entry.arrival, entry.event_time, keys, topics, entry.author)
         };
         order(a) < order(b)
     }

@@ -1,18 +1,15 @@
-//! What the public may see: one function decides it, once for each topic and final UTC day.
+//! Disclosure control: decides the public counts of a topic and final UTC day.
 //!
-//! Asked by `watch` when a day can't change any more; what it gives lands in `public_counts` and is
-//! all that a public page, feed or
-//! badge reads. Knows no store, no channel and no other day: days don't overlap, are told once and
-//! never again, so nothing can be
-//! learnt by looking often.
+//! Called by `watch` when a day is final; the result is stored in `public_counts` and is all that a
+//! public page, feed or badge reads. Knows no store, no channel and no other day: days don't
+//! overlap, are reported once and never again, so nothing can be learnt by looking often.
 //!
 //! A number is shown if at least the kind's floor of accounts stand behind it (11, see
-//! [`public::floor`]), rounded to 5.
-//! What isn't shown is not told apart from nothing: regions without a number have no entry at all.
-//! Then *complementary suppression*: whoever subtracts what is shown from its parent must not learn
-//! of a withheld region that
-//! somebody is there, nor how many to within less than rounding leaves of any number. The reader is
-//! taken to know more than he does:
+//! [`public::floor`]), rounded to 5. What isn't shown is not distinguished from nothing:
+//! regions without a number have no entry at all. Then *complementary suppression*: subtracting
+//! shown numbers from their parent must not reveal of a withheld region that somebody is there, nor
+//! how many to within less than rounding leaves of any number. The assumed attacker knows more
+//! than he does:
 //! - that accounts of regions add up to those of their parent, and where nobody is placed no deeper
 //!   than the parent;
 //! - which regions have ever had a post of the topic, and that others had none;
@@ -20,13 +17,11 @@
 //!   or for another's sake.
 //!
 //! What he can conclude is computed exactly ([`Tree::bounds`]: on a tree of sums, intervals passed
-//! up and down are the tightest),
-//! and where that is too much the least of the numbers beside it goes too, or if there is none, the
-//! one above.
-//! That a number is withheld for another's sake says a little, too: it would have given that one
-//! away. So who runs this program over
-//! every day that there can be may learn that somebody is there; the tests do so, and hold that he
-//! never learns how many.
+//! up and down are the tightest), and where that is too much the least of the numbers next to it
+//! goes too, or if there is none, the one above. That a number is withheld for another's sake says
+//! a little, too: it would have given that one away. So who runs this program over every day that
+//! there can be may learn that somebody is there; the tests do so, and hold that he never learns
+//! how many.
 
 use std::collections::BTreeMap;
 
@@ -42,9 +37,9 @@ const ENDLESS: i64 = 1 << 40;
 /// `accounts` are the distinct accounts of the day in every region where the topic was ever
 /// counted, 0 included; regions that may
 /// not be shown at all (overlays, unlocated, the operator's own) are passed over. The world is
-/// always told, by `None` if its number
-/// is withheld: so a day that was decided can be told from one that wasn't. Nothing else is told of
-/// what is withheld.
+/// always reported, by `None` if its number
+/// is withheld: so a decided day can be distinguished from an undecided one. Nothing else is
+/// reported of what is withheld.
 pub fn day(
     kind: Kind,
     table: &RegionTable,
@@ -158,7 +153,7 @@ impl<'a> Tree<'a> {
         while let Some(exposed) = self.exposed() {
             match self.beside_or_above(exposed) {
                 Some(other) => self.nodes[other].shown = false,
-                // With nothing beside or above it shown nothing but what regions overlap by can be
+                // With nothing next to or above it shown nothing but what regions overlap by can be
                 // known: better say nothing.
                 None => {
                     self.nodes.iter_mut().for_each(|node| node.shown = false);
@@ -186,15 +181,15 @@ impl<'a> Tree<'a> {
             let (least, most) = bounds[*index];
             let is_narrow = most - least < narrowest;
             match node.is_rest {
-                // Nobody is told of a rest, and where some are placed no deeper everybody may know
-                // it: only how many they are is kept.
+                // A remainder is not published, but its existence may be known: only its size is
+                // stored.
                 true => (1..self.floor).contains(&node.accounts) && is_narrow,
                 false => node.small && (least >= 1 || is_narrow),
             }
         })
     }
 
-    /// What to withhold so that less can be concluded of a number: the least shown one beside it,
+    /// What to withhold so that less can be concluded of a number: the least shown one next to it,
     /// else the one above it, and so on upwards.
     fn beside_or_above(&self, exposed: usize) -> Option<usize> {
         let mut below = exposed;
@@ -226,8 +221,8 @@ impl<'a> Tree<'a> {
         public::rounded(self.nodes[index].accounts)
     }
 
-    /// What each number by itself says.
-    fn told(&self, index: usize) -> Bounds {
+    /// What each number on its own says.
+    fn published(&self, index: usize) -> Bounds {
         let node = &self.nodes[index];
         let floor = i64::from(self.floor);
         if node.shown {
@@ -247,7 +242,8 @@ impl<'a> Tree<'a> {
     /// number is in one sum as a part
     /// and in one as a whole, so that the sums form a tree.
     fn bounds(&self) -> Vec<Bounds> {
-        let mut bounds: Vec<Bounds> = (0..self.nodes.len()).map(|index| self.told(index)).collect();
+        let mut bounds: Vec<Bounds> =
+            (0..self.nodes.len()).map(|index| self.published(index)).collect();
         let sums = |bounds: &[Bounds], children: &[usize]| {
             children.iter().fold((0, 0), |(least, most), child| {
                 (least + bounds[*child].0, most + bounds[*child].1)

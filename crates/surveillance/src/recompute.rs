@@ -1,5 +1,4 @@
-//! An alert's numbers again, from what was stored with it: so that an official can be shown that
-//! nothing else went into them.
+//! Recomputation of an alert from its stored grounds, as proof of its numbers.
 //!
 //! Knows an alert and the parameters of its method; asks no store and no log.
 

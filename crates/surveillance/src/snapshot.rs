@@ -5,7 +5,7 @@
 //! No chunk is longer than [`CHUNK_BYTES_MAX`]. A map is cut between entries whose keys' hashes say
 //! so: an entry that comes, goes or
 //! changes renames the chunk it is in, seldom also the next.
-//! Knows no store: whoever drives the stage puts chunks and manifest where it likes.
+//! Knows no store: the driver of the stage stores chunks and manifest.
 
 use std::collections::BTreeSet;
 use std::hash::Hasher;
@@ -34,7 +34,7 @@ struct Sizes {
 
 const SIZES: Sizes = Sizes { min: 64 << 10, mean: 192 << 10, max: CHUNK_BYTES_MAX };
 
-/// First byte of a chunk: whether the part or map that it belongs to goes on in the next one.
+/// First byte of a chunk: whether the part or map that it belongs to continues in the next one.
 const ENDS_HERE: u8 = 0;
 const GOES_ON: u8 = 1;
 
@@ -144,11 +144,11 @@ impl<'a> Writer<'a> {
 
     /// A map that is known not to have changed since its chunks were put under these names.
     pub(crate) fn keep(&mut self, names: &[ChunkName]) -> bool {
-        let kept = !names.is_empty() && names.iter().all(|name| self.known.contains(name));
-        if kept {
+        let is_unchanged = !names.is_empty() && names.iter().all(|name| self.known.contains(name));
+        if is_unchanged {
             self.chunks.extend_from_slice(names);
         }
-        kept
+        is_unchanged
     }
 
     fn put_chunk(&mut self, bytes: Vec<u8>) -> ChunkName {
@@ -299,7 +299,7 @@ impl<'a> Reader<'a> {
         entry.map(Some).map_err(|why| self.malformed(&why.to_string()))
     }
 
-    /// The content of the next chunk, and whether what it belongs to goes on after it.
+    /// The content of the next chunk, and whether what it belongs to continues after it.
     fn chunk(&mut self) -> Result<(&'a [u8], bool), RestoreError> {
         let index = self.at;
         let (Some(name), Some(bytes)) = (self.manifest.chunks.get(index), self.chunks.get(index))

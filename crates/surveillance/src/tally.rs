@@ -1,9 +1,9 @@
-//! Tally: counts the posts of one partition, and says at each tick what has changed.
+//! Tally: counts the posts of one partition and emits changes at each tick.
 //!
-//! Between ingest and watch: `posts` in, frames out. The rules of counting are here and nowhere
-//! else: identity, late posts,
-//! deletions, ancestors and overlays, distinct authors, denominators, samples (design, section 3).
-//! Knows no other partition, no baseline and no clock: its time is the watermark, made from ticks.
+//! Between ingest and watch: `posts` in, frames out. All rules of counting are here: identity, late
+//! posts, deletions, ancestors and overlays, distinct authors, denominators, samples (design,
+//! section 3). Knows no other partition, no baseline and no clock: its time is the watermark, made
+//! from ticks.
 
 mod clock;
 mod distinct;
@@ -39,7 +39,7 @@ use series::{Grid, Pseudonyms, Series};
 const TOTALS_EVERY: Micros = 10 * SECOND;
 
 /// The panes of denominators where a crisis topic is counted in such short ones; else only hours
-/// are kept.
+/// are stored.
 pub(crate) const SHORT_PANE: Micros = 5 * MINUTE;
 
 /// One partition's counts.
@@ -78,7 +78,7 @@ struct Head {
     /// The first position not yet applied.
     next: Position,
     handled: Handled,
-    totals_told: Option<Micros>,
+    totals_sent: Option<Micros>,
     ended: bool,
 }
 
@@ -91,7 +91,7 @@ struct Counted {
 /// A denominator.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Total {
-    /// Each as often as it stands for posts.
+    /// Posts, weighted by sampling factor.
     posts: u64,
     /// Each once.
     sampled: u64,
@@ -191,10 +191,10 @@ impl Tally {
         }
     }
 
-    /// Goes on at `to`: what stands before it was deleted unread. That is counted as lost, and as
+    /// Goes on at `to`: what is before it was deleted unread. That is counted as lost, and as
     /// no tick of it has spoken for
     /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they
-    /// were told in the gap.
+    /// were reported in the gap.
     pub fn skip(&mut self, to: Position, settings: Option<Settings>) {
         if to <= self.head.next {
             return;
@@ -292,8 +292,8 @@ impl Tally {
                         .matched_between(Micros::MIN, Micros::MAX)
                         .filter(|(_, matched)| !matched.deleted)
                         .map(|(print, matched)| (print, matched.post()))
-                        .filter(|(_, kept)| kept.alias == Some(alias))
-                        .map(|(print, kept)| (pane_start(kept.event_time, HOUR), print))
+                        .filter(|(_, stored)| stored.alias == Some(alias))
+                        .map(|(print, stored)| (pane_start(stored.event_time, HOUR), print))
                         .collect(),
                     None => Vec::new(),
                 };
@@ -397,12 +397,11 @@ impl Tally {
             )
     }
 
-    /// How many posts it stands for in the denominators of its regions.
+    /// How many posts it represents in the denominators of its regions.
     ///
-    /// One that told its place itself, or whose feed asks nobody, is one. Where profiles are asked,
-    /// those of matched posts all are and
-    /// of the rest a fixed sample; so only authors of that sample count, matched or not, each for
-    /// as many as there are to one of them.
+    /// One with a stated place, or whose feed requests no profiles, is one. Where profiles are
+    /// requested, those of matched posts all are and of the rest a fixed sample; so only authors of
+    /// that sample count, matched or not, each for as many as there are to one of them.
     fn weight(&self, post: &Post) -> u32 {
         if !post.flags.by_profile {
             return 1;
@@ -439,7 +438,7 @@ impl Tally {
     /// Takes a post out of the cells if a deletion now counts against it.
     fn review(&mut self, hour: Micros, print: u64) {
         if self.is_final(hour, HOUR) {
-            // Kept only because a longer pane may sample it; its numbers stand.
+            // Stored only because a longer pane may sample it; its numbers stand.
             return;
         }
         let horizon = self.horizon();
@@ -628,16 +627,16 @@ impl Tally {
     // ---- frames ----
 
     /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were
-    /// told, or an instant at which watch may
+    /// reported, or an instant at which watch may
     /// close a window: it counts on all that was posted before.
     fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
-        let (Some(now), Some(told)) = (watermark, self.head.totals_told) else {
+        let (Some(now), Some(sent)) = (watermark, self.head.totals_sent) else {
             return watermark.is_some();
         };
         let (lateness, horizon) =
             self.newest_settings().map_or((0, 0), |settings| (settings.lateness, settings.horizon));
         [0, lateness, horizon].iter().any(|delay| {
-            (now - delay).div_euclid(TOTALS_EVERY) > (told - delay).div_euclid(TOTALS_EVERY)
+            (now - delay).div_euclid(TOTALS_EVERY) > (sent - delay).div_euclid(TOTALS_EVERY)
         })
     }
 
@@ -667,8 +666,8 @@ impl Tally {
         let watermark = self.watermark();
         // Another partition may have ended a pane later, by a post whose author's clock was ahead.
         let end = ended.then(|| pane_border(watermark.unwrap_or(EARLIEST) + AHEAD_MAX, HOUR));
-        // What lies further ahead belongs to a replay that has read on: it is told when its time
-        // comes.
+        // What lies further ahead belongs to a replay that has read on: it is reported when its
+        // time comes.
         let until = if ended { Micros::MAX } else { furthest.unwrap_or(EARLIEST) + AHEAD_MAX };
         let mut frame = Frame {
             partition: self.head.partition,
@@ -695,7 +694,7 @@ impl Tally {
         self.tell_tags(until, &mut frame);
         let all_totals = ended || self.are_totals_due(watermark);
         if all_totals {
-            self.head.totals_told = watermark;
+            self.head.totals_sent = watermark;
         }
         self.tell_totals(until, all_totals, &mut frame);
         if before < watermark
@@ -717,13 +716,13 @@ impl Tally {
     ) {
         let author_epoch = self.author_epoch();
         let changed = std::mem::take(&mut self.changed);
-        let mut told: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
+        let mut sent: BTreeMap<(&str, u32), SeriesChange> = BTreeMap::new();
         for (topic, regions) in &mut self.series {
             let Some((grid, kind)) = self.grids.get(topic) else {
                 continue;
             };
-            // Window ends that the watermark passes now: told for every series that has anyone in
-            // the window.
+            // Window ends that the watermark passes now: reported for every series that has anyone
+            // in the window.
             let passed = match (before, watermark) {
                 (_, None) => 1..1,
                 (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
@@ -732,8 +731,8 @@ impl Tally {
             let last = grid.border(end.unwrap_or(until));
             let passed = match end {
                 Some(_) => passed.start..last + 1,
-                // The window that opens now is told too: a partition in which nothing more happens
-                // has its part in it.
+                // The window that opens now is reported too: a partition in which nothing more
+                // happens has its part in it.
                 None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
                 None => passed,
             };
@@ -784,11 +783,11 @@ impl Tally {
                     self.changed.insert((topic.clone(), region));
                 }
                 if !change.panes.is_empty() || !change.windows.is_empty() {
-                    told.insert((topic.as_str(), region), change);
+                    sent.insert((topic.as_str(), region), change);
                 }
             }
         }
-        frame.series = told.into_values().collect();
+        frame.series = sent.into_values().collect();
         frame.series.sort_by(|a, b| (&a.topic, &a.region).cmp(&(&b.topic, &b.region)));
     }
 
@@ -857,7 +856,7 @@ impl Tally {
     fn forget(&mut self, hour: Micros) {
         let grids = &self.grids;
         let dropped = self.identities.forget(hour, |_, post| {
-            // A post in a longer pane may still be sampled anew.
+            // A post in a longer pane may still be sampled again.
             post.topics
                 .iter()
                 .filter_map(|hit| grids.get(&hit.id))
@@ -910,7 +909,7 @@ impl Tally {
 
 type Pane = distinct::Pane;
 
-/// The posts that are kept whole, by their author: (author, hour, print).
+/// The posts that are stored whole, by their author: (author, hour, print).
 type ByAuthor = BTreeSet<(u64, Micros, u64)>;
 
 /// A post's names, under both keys where it carries both.

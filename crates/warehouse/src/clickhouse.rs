@@ -1,13 +1,10 @@
-//! The warehouse of a cluster: ClickHouse, over its HTTP interface.
+//! ClickHouse warehouse for clusters, over the HTTP interface.
 //!
-//! Rows arrive as absolute values with versions in tables that keep the highest one; questions are
-//! asked with FINAL, so that merges,
-//! which nobody sees, decide nothing. Rows are checked against the columns of the table on their
-//! way in and out.
-//! The ports block: requests run on one thread of our own, and the caller waits for it, whatever it
-//! runs on itself.
-//! Every call is tried once; [`WarehouseError::try_again`] says whether trying again may help, and
-//! the caller decides when.
+//! Rows arrive as absolute values with versions in tables that keep the highest one; queries use
+//! FINAL, so that merges do not affect results. Rows are checked against
+//! the columns of the table on their way in and out. The ports block: requests run on one thread of
+//! our own, and the caller waits for it, whatever it runs on itself. Every call is tried once;
+//! [`WarehouseError::try_again`] says whether trying again may help, and the caller decides when.
 //! Knows one database and its public one; knows nothing of replicas or shards, which are the
 //! server's.
 
@@ -46,11 +43,11 @@ pub struct ClickHouseSettings {
     pub public_database: String,
     pub user: String,
     pub password: String,
-    /// How long rows of panes and windows are kept, in whole days; alerts and what the public sees
+    /// Retention of rows of panes and windows, in whole days; alerts and public counts
     /// stay for ever.
-    pub cells_kept: Option<Duration>,
-    /// How long verdicts are kept, and window counts that don't end with a UTC day.
-    pub verdicts_kept: Option<Duration>,
+    pub cells_retention: Option<Duration>,
+    /// Retention of verdicts, and of window counts that don't end with a UTC day.
+    pub verdicts_retention: Option<Duration>,
     /// How long a call may take.
     pub answer_max: Duration,
 }
@@ -63,8 +60,8 @@ impl Default for ClickHouseSettings {
             public_database: "public".to_owned(),
             user: "default".to_owned(),
             password: String::new(),
-            cells_kept: None,
-            verdicts_kept: None,
+            cells_retention: None,
+            verdicts_retention: None,
             answer_max: Duration::from_secs(60),
         }
     }
@@ -78,8 +75,8 @@ impl fmt::Debug for ClickHouseSettings {
             .field("database", &self.database)
             .field("public_database", &self.public_database)
             .field("user", &self.user)
-            .field("cells_kept", &self.cells_kept)
-            .field("verdicts_kept", &self.verdicts_kept)
+            .field("cells_retention", &self.cells_retention)
+            .field("verdicts_retention", &self.verdicts_retention)
             .field("answer_max", &self.answer_max)
             .finish_non_exhaustive()
     }
@@ -160,8 +157,8 @@ impl ClickHouse {
         }
     }
 
-    /// At the deadline of this thread the server stops a query by itself, also one whose connection
-    /// is gone.
+    /// At the deadline of this thread the server stops a query on its own, also one whose
+    /// connection is gone.
     fn client(&self) -> Client {
         let client = self.server.0.clone();
         match deadline::current() {
@@ -178,7 +175,7 @@ impl ClickHouse {
         match source {
             Error::TimedOut => WarehouseError::TimedOut { place, after: self.settings.answer_max },
             Error::Network(_) => WarehouseError::Unreachable { place, source: source.into() },
-            Error::BadResponse(ref said) => match Answer::of(said) {
+            Error::BadResponse(ref text) => match Answer::parse(text) {
                 Answer::NoRoom => WarehouseError::DiskFull { place, source: source.into() },
                 Answer::ReadOnly => WarehouseError::ReadOnly { place },
                 Answer::NoSchema => {
@@ -234,15 +231,15 @@ enum Answer {
 impl Answer {
     /// By the number in `Code: 243. DB::Exception: …`, or by the HTTP status where a proxy answered
     /// instead of the server.
-    fn of(said: &str) -> Answer {
-        // Several codes stand for a failed write, and only the text for its cause.
-        if said.contains("No space left on device") {
+    fn parse(text: &str) -> Answer {
+        // Several codes represent a failed write, and only the text for its cause.
+        if text.contains("No space left on device") {
             return Answer::NoRoom;
         }
         let digits = |text: &str| {
             text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>().ok()
         };
-        match said.find("Code: ").and_then(|at| digits(&said[at + "Code: ".len()..])) {
+        match text.find("Code: ").and_then(|at| digits(&text[at + "Code: ".len()..])) {
             // NOT_ENOUGH_SPACE
             Some(243) => Answer::NoRoom,
             // READONLY
@@ -267,7 +264,7 @@ impl Answer {
                 | 319 | 394 | 425 | 439 | 473 | 415 | 745 | 999,
             ) => Answer::NotNow,
             Some(_) => Answer::Else,
-            None => match digits(said) {
+            None => match digits(text) {
                 Some(408 | 429 | 502..=504) => Answer::NotNow,
                 Some(401) => Answer::Refused,
                 _ => Answer::Else,

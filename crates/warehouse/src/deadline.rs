@@ -1,8 +1,8 @@
-//! How long the queries of a caller may take.
+//! Query deadlines of a caller.
 //!
-//! The ports block, so a deadline belongs to a thread for the time of a call: whoever waits sets
-//! it, and the store below it interrupts what
-//! takes longer. Without one a query takes as long as it does.
+//! The ports block, so a deadline belongs to a thread for the time of a call: the waiting caller
+//! sets it, and the store below it interrupts what takes longer. Without one a query takes as long
+//! as it does.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What can go wrong at the ports, and whether trying again may help.
+//! Errors of the ports, and whether a retry may help.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::tables::TABLES;
 
-/// What the store below said.
+/// Error of the underlying store.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 #[derive(Debug, Error)]

@@ -1,12 +1,11 @@
-//! Landed: counts, verdicts and alerts in tables.
+//! Warehouse: counts, verdicts and alerts in tables.
 //!
 //! The last stage of the log: every row is an absolute value with a version, so writing one twice,
-//! or an older one late, changes nothing.
-//! Two ports, [`Landing`] (rows in, with the positions they were read up to) and [`Reading`] (what
-//! pages and commands ask),
-//! and what implements them: [`Local`], a SQLite file, and `clickhouse::ClickHouse`, a server. One
-//! [`contract`] suite holds for every implementation.
-//! Knows records and tables; knows nothing of streams, clocks, detectors, or who asks.
+//! or an older one late, changes nothing. Two ports, [`Landing`] (rows in, with the positions they
+//! were read up to) and [`Reading`] (what pages and commands ask), and their implementations:
+//! [`Local`], a SQLite file, and `clickhouse::ClickHouse`, a server. One [`contract`] suite holds
+//! for every implementation. Knows records and tables; does not know streams, clocks, detectors or
+//! callers.
 
 mod error;
 pub use error::{Cause, WarehouseError};

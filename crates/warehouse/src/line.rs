@@ -1,4 +1,4 @@
-//! An alert as one line of JSON: of the API, of `alerts`, of `replay --alerts`.
+//! JSON form of an alert: for the API, `alerts`, and `replay --alerts`.
 //!
 //! Instants are unix seconds, with a fraction only where there is one.
 

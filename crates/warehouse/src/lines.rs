@@ -1,4 +1,4 @@
-//! Rows of any store as lines of CSV or NDJSON, row by row: memory doesn't grow with the table.
+//! CSV and NDJSON writer for rows of any store; memory does not grow with the table.
 //!
 //! Knows values and what [`Table`] says of columns; knows no store.
 
@@ -23,7 +23,7 @@ pub(crate) enum Value<'a> {
     Text(&'a [u8]),
 }
 
-/// What the output said, under its own kind: whoever closed a pipe or filled a file is known by it.
+/// Error of the output, with its kind: a closed pipe and a full disk are recognised by it.
 fn written(error: csv::Error) -> io::Error {
     let shown = error.to_string();
     match error.into_kind() {

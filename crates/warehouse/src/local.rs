@@ -1,10 +1,9 @@
-//! The warehouse without a server: one SQLite file.
+//! SQLite warehouse for one process.
 //!
 //! Write-ahead log, one connection that writes, a few that read, each with a small page cache, so
-//! that it stays small beside the engine.
-//! A batch is one transaction with the progress it stands for. `synchronous = NORMAL`: a power cut
-//! may take the last batches away,
-//! but always rows and progress together, and the streams still hold them.
+//! that it stays small compared with the engine. A batch is one transaction with the progress it
+//! represents. `synchronous = NORMAL`: a power cut may take the last batches away, but always rows
+//! and progress together, and the streams still hold them.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,12 +24,12 @@ mod ask;
 
 mod export;
 
-/// Kept open for the next question; more are opened under load and closed after it.
-const READERS_KEPT: usize = 3;
+/// Connections left open for the next query; more are opened under load and closed after it.
+const READERS_IDLE_MAX: usize = 3;
 const CACHE_KIBIBYTES: i64 = 2_000;
-const LOG_BYTES_KEPT: i64 = 16 << 20;
+const LOG_BYTES_MAX: i64 = 16 << 20;
 const BUSY_MAX: Duration = Duration::from_secs(5);
-const STATEMENTS_KEPT: usize = 32;
+const STATEMENTS_CACHED: usize = 32;
 /// Operations of SQLite between two looks at the deadline: well below a millisecond.
 const OPERATIONS_A_LOOK: i32 = 4_000;
 
@@ -56,7 +55,7 @@ impl Local {
         prepare(&connection).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX).map_err(failed)?;
         schema::migrate(&mut connection, file)?;
         Ok(Local {
             file: file.to_owned(),
@@ -138,7 +137,7 @@ impl Local {
 
     fn give_back(&self, connection: Connection) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS_KEPT {
+        if readers.len() < READERS_IDLE_MAX {
             readers.push(connection);
         }
     }
@@ -152,21 +151,21 @@ impl Local {
     }
 }
 
-/// Leaves one file that is whole by itself, as backups copy it, where nobody else has it open.
+/// Leaves one file that is whole on its own, as backups copy it, where nobody else has it open.
 impl Drop for Local {
     fn drop(&mut self) {
-        // Whoever only reads can't write the log back, and would leave it if it were closed last.
+        // A reader cannot write the log back, and would leave it if it were closed last.
         self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         let Some(writer) = &mut self.writer else { return };
         let writer = writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Where it fails, the log stays beside the file and holds the same.
+        // Where it fails, the log stays next to the file and holds the same.
         let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_MAX)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
     connection.pragma_update(None, "temp_store", "file")
 }

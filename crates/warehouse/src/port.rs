@@ -1,6 +1,6 @@
-//! The two sides of the warehouse: what lands, and what is asked of it.
+//! Ports of the warehouse: writing results, and querying them.
 //!
-//! Calls block; whoever is asynchronous calls them on a thread that may wait.
+//! Calls block; asynchronous callers use a thread that may wait.
 
 use std::io::Write;
 
@@ -33,13 +33,13 @@ pub trait Landing: Send + Sync {
     /// it, as in [`record::AlertFold`].
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError>;
 
-    /// Where reading goes on, sorted by stream and partition.
+    /// Where reading continues, sorted by stream and partition.
     fn progress(&self) -> Result<Vec<Progress>, WarehouseError>;
 
     /// Deletes cells, totals, coverage and window counts of panes that began, and verdicts of
     /// windows that ended, before an instant;
     /// returns how many rows. Window counts that end within a UTC day go with the verdicts. A store
-    /// that does so by itself deletes none.
+    /// that does so on its own deletes none.
     fn delete_before(
         &self,
         _cells: Option<Micros>,

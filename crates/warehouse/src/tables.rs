@@ -1,6 +1,5 @@
-//! The tables and views that users may rely on, what `export` must know of each, and how they hold
-//! instants.
-//! The same in every implementation.
+//! Public tables and views: their columns for `export`, and the form of instants. The same in every
+//! implementation.
 
 use record::time::{Micros, SECOND};
 

@@ -1,4 +1,4 @@
-//! Own regions: what a file may hold, and what is said when it holds something else.
+//! Own regions: what a file may hold, and the errors for anything else.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! Points against `geo`, an independent oracle: rings are put together again from the arcs and
-//! asked one by one.
+//! requested one by one.
 
 use std::collections::BTreeMap;
 
@@ -229,7 +229,8 @@ fn points_agree_with_geo() {
         };
         let point = match n % 9 {
             // Uniform on the map, around cities, around coasts and borders, close to them, a step
-            // beside, on vertices, on cell lines, beside vertices in line, on the edges of the map.
+            // next to, on vertices, on cell lines, next to vertices in line, on the edges of the
+            // map.
             0 => Point { x: between(-18_000_000, 18_000_000), y: between(-9_000_000, 9_000_000) },
             1 => near(30_000, &mut between),
             2 => near(200, &mut between),

@@ -1,7 +1,7 @@
-//! Places in files, as a short string: what a restart reads on from.
+//! Cursors: positions in files as short strings, from which a restart resumes.
 //!
 //! A file is known again by its path and by how it begins: one that was rotated away or written
-//! anew is read from its start.
+//! again is read from its start.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Gzip as gzip takes it: members one after another, and zero bytes as padding after any of them.
+//! Gzip decoder for concatenated members and zero padding.
 
 use std::io::{self, BufRead, Read};
 

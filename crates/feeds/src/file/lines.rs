@@ -1,4 +1,4 @@
-//! Bytes → lines, in memory that is bounded whatever comes.
+//! Line splitter with bounded memory.
 
 use std::io::{self, Read};
 
@@ -58,15 +58,15 @@ impl Lines {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
         self.start = 0;
-        let kept = self.buffer.len();
-        self.buffer.resize(kept + CHUNK_BYTES, 0);
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + CHUNK_BYTES, 0);
         let read = loop {
-            match from.read(&mut self.buffer[kept..]) {
+            match from.read(&mut self.buffer[filled..]) {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.buffer.truncate(kept + *read.as_ref().unwrap_or(&0));
+        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         read
     }
 
@@ -121,7 +121,7 @@ impl Lines {
         Step::Line { bytes, length }
     }
 
-    /// Of a line that is already too long only its hash and length are kept.
+    /// Of a line that is already too long only its hash and length are stored.
     fn skip_if_too_long(&mut self) {
         let piece = &self.buffer[self.start..];
         // A byte order mark before it and a carriage return after it are no part of it.
@@ -143,7 +143,7 @@ impl Lines {
     }
 }
 
-/// So much of a line that is too long is shown to whoever asks what the file looks like.
+/// So much of a line that is too long is shown as a hint at what the file contains.
 fn beginning(line: &[u8]) -> Vec<u8> {
     line[..line.len().min(64)].to_vec()
 }

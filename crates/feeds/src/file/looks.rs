@@ -1,5 +1,4 @@
-//! What a file looks like in which no line can be read: people have UTF-16, arrays and tables, and
-//! should hear how to mend that.
+//! Hints for files without a readable line: UTF-16, JSON arrays, tables.
 
 /// A hint, from the first bytes of the first line that was refused.
 pub fn hint(first: &[u8]) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! A file as a feed among others: its lines as messages.
+//! A running file feed: sends its lines as messages.
 
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn run(
     sender: &SyncSender<Message>,
     stopping: &Stopping,
 ) {
-    while !stopping.asked() {
+    while !stopping.is_requested() {
         let batch = match reader.next_batch(BATCH_LINES) {
             Ok(Some(batch)) => batch,
             Ok(None) => {
@@ -75,7 +75,7 @@ fn run(
                 Ok(outcome) => Message::Line { outcome, cursor },
                 Err(rejected) => Message::Reject { reject: line.reject(feed, &rejected), cursor },
             };
-            if sender.send(message).is_err() || stopping.asked() {
+            if sender.send(message).is_err() || stopping.is_requested() {
                 return;
             }
         }

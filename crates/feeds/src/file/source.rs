@@ -1,4 +1,4 @@
-//! Opened files: plain or compressed, told by their first bytes, and known again by how they begin.
+//! Opened files, plain or compressed, recognised by their first bytes.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor as Memory, Read, Seek, SeekFrom};
@@ -68,7 +68,7 @@ impl Source {
         let input = match compression {
             None => {
                 let length = counted.inner.metadata()?.len();
-                // Shorter than what was read of it: it was written anew.
+                // Shorter than what was read of it: it was written again.
                 let offset = if offset > length { 0 } else { offset };
                 counted.inner.seek(SeekFrom::Start(offset))?;
                 counted.bytes_read.fetch_add(offset, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Source {
         matches!(self.input, Input::Plain(_))
     }
 
-    /// Whether the open file was cut and written anew. Its head may also have grown, which is
+    /// Whether the open file was cut and written again. Its head may also have grown, which is
     /// noted.
     pub(super) fn was_rewritten(&mut self) -> io::Result<bool> {
         let Input::Plain(Counted { inner: file, .. }) = &mut self.input else { return Ok(false) };

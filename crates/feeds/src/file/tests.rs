@@ -63,7 +63,7 @@ fn zstandard(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
-/// What lines there are, told simply.
+/// The lines, found by the simplest method.
 fn naive(bytes: &[u8], line_bytes_max: usize) -> Vec<(u64, String)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let lines =
@@ -349,7 +349,7 @@ fn a_file_written_anew_in_place_is_read_from_its_start() {
     assert_eq!(next().len(), 2);
     fs::write(&path, b"three\n").unwrap();
     assert_eq!([next(), next(), next()].concat(), [(1, "three".to_owned())]);
-    // Longer than before: told by how it begins.
+    // Longer than before: recognised by how it begins.
     fs::write(&path, b"four and some more, longer than what was read\n").unwrap();
     let lines = [next(), next(), next()].concat();
     assert_eq!(

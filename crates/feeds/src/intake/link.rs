@@ -1,4 +1,4 @@
-//! The domain that a post links to: all that is kept of an address.
+//! Domain of the link of a post; nothing else of an address is stored.
 
 /// Longest name that the domain name system has.
 const DOMAIN_BYTES_MAX: usize = 253;

@@ -1,9 +1,8 @@
-//! Where a post is from, by what it tells itself, in the order of evidence that the operator wants.
+//! Place of a post, from its own data, in the configured order of evidence.
 //!
 //! A `region` that the source states is believed before anything else; then coordinates, a
-//! platform's place, the author's profile
-//! and, where wanted, places that the text mentions. What it finds is a path of codes; texts and
-//! coordinates end here.
+//! platform's place, the author's profile and, where wanted, places that the text mentions. What it
+//! finds is a path of codes; texts and coordinates end here.
 
 use std::sync::Arc;
 
@@ -106,7 +105,7 @@ impl Placing {
 
     /// The region that people's description of themselves names: "nurse | she/her | Leeds, UK".
     ///
-    /// It is no field for places, so each of its parts is read by itself, and only clear ones that
+    /// It is no field for places, so each of its parts is read on its own, and only clear ones that
     /// agree are believed.
     pub(super) fn of_description(&self, text: &str, regions: &RegionTable) -> Option<Place> {
         let mut found: Option<Place> = None;

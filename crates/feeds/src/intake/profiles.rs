@@ -1,11 +1,9 @@
-//! Authors whose profiles are asked for a place, and the posts that wait for the answer.
+//! Authors whose profiles are requested for a place, and posts waiting for an answer.
 //!
-//! Asked are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
-//! what is counted of the sample
-//! stands for all. A post goes out at once, marked *pending*; once its author's profile is there it
-//! goes out again with the place,
-//! or with the knowledge that there is none, and tally puts the one for the other. Answers are kept
-//! in memory for a while under a
+//! Queried are the authors of matched posts, and of the rest a fixed sample by keyed hash: so that
+//! what is counted of the sample represents all. A post goes out at once, marked *pending*; once
+//! its author's profile is there it goes out again with the place, or with the knowledge that there
+//! is none, and tally puts the one for the other. Answers are stored in memory for a while under a
 //! keyed hash; nothing of a profile is written anywhere. Knows no network: who asks takes a batch
 //! and brings the answers back.
 
@@ -21,11 +19,11 @@ use super::Routing;
 /// What a feed asks profiles for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileRules {
-    /// One author in so many is asked whatever they write about.
+    /// One author in this many is queried, whatever the topic.
     pub one_author_in: u32,
     /// How long an answer holds.
     pub expiry: Micros,
-    /// Answers kept; the oldest go first.
+    /// Answers stored; the oldest go first.
     pub known_max: usize,
     /// Posts that may wait; further ones stay pending.
     pub waiting_max: usize,
@@ -64,9 +62,9 @@ pub(super) struct Profiles {
     /// Author → what waits for them, and since when.
     waiting: BTreeMap<String, (Micros, Vec<(Routing, Post)>)>,
     waiting_posts: usize,
-    /// To be asked, first come first.
+    /// To be queried, first come first.
     queue: VecDeque<String>,
-    asked: BTreeSet<String>,
+    requested: BTreeSet<String>,
 }
 
 impl Profiles {
@@ -81,7 +79,7 @@ impl Profiles {
             waiting: BTreeMap::new(),
             waiting_posts: 0,
             queue: VecDeque::new(),
-            asked: BTreeSet::new(),
+            requested: BTreeSet::new(),
         }
     }
 
@@ -100,7 +98,7 @@ impl Profiles {
             && (until <= now || self.known.len() > self.rules.known_max)
         {
             self.expiring.pop_front();
-            // Answered anew since, it lives longer.
+            // Answered again since, it lives longer.
             if self.known.get(&name).is_some_and(|(_, lives)| *lives == until) {
                 self.known.remove(&name);
             }
@@ -125,7 +123,7 @@ impl Profiles {
         self.waiting_posts += 1;
         let entry = self.waiting.entry(author.to_owned()).or_insert_with(|| (now, Vec::new()));
         entry.1.push((routing, post.clone()));
-        if self.asked.insert(author.to_owned()) {
+        if self.requested.insert(author.to_owned()) {
             // What is counted and judged comes before what it is compared with.
             if urgent {
                 self.queue.push_front(author.to_owned())
@@ -139,28 +137,28 @@ impl Profiles {
     /// Lets go what has waited too long: it stays pending.
     fn give_up(&mut self, now: Micros) {
         let (patience, mut let_go) = (self.rules.patience, 0);
-        let asked = &mut self.asked;
+        let requested = &mut self.requested;
         self.waiting.retain(|author, (since, posts)| {
             let stays = *since + patience > now;
             if !stays {
                 let_go += posts.len();
-                asked.remove(author);
+                requested.remove(author);
             }
             stays
         });
-        self.queue.retain(|author| asked.contains(author));
+        self.queue.retain(|author| requested.contains(author));
         self.waiting_posts -= let_go;
     }
 
-    /// Authors to be asked next, taken out of the queue.
+    /// Authors to be queried next, taken out of the queue.
     pub(super) fn batch(&mut self, most: usize) -> Vec<String> {
         let most = most.min(self.queue.len());
         self.queue.drain(..most).collect()
     }
 
-    /// They could not be asked: the next batches begin with them.
+    /// They could not be queried: the next batches begin with them.
     pub(super) fn ask_again(&mut self, authors: Vec<String>) {
-        for author in authors.into_iter().rev().filter(|author| self.asked.contains(author)) {
+        for author in authors.into_iter().rev().filter(|author| self.requested.contains(author)) {
             self.queue.push_front(author);
         }
     }
@@ -200,7 +198,7 @@ impl Profiles {
         let (name, until) = (self.names.author(source, author).0, now + self.rules.expiry);
         self.known.insert(name, (known, until));
         self.expiring.push_back((until, name));
-        self.asked.remove(author);
+        self.requested.remove(author);
         let (_, posts) = self.waiting.remove(author).unwrap_or_default();
         self.waiting_posts -= posts.len();
         posts
@@ -212,7 +210,7 @@ impl Profiles {
     }
 }
 
-/// What the profile says becomes the post's place; a mention keeps standing beside it.
+/// What the profile says becomes the post's place; a mention keeps standing next to it.
 pub(super) fn give(post: &mut Post, place: Option<&Place>) {
     post.flags.pending = false;
     if let Some(place) = place {

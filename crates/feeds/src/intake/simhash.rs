@@ -3,7 +3,7 @@
 //! rounding algorithms"), over keyed hashes of its folded words and of pairs of neighbours:
 //! near-copies match within one
 //! installation, and without its key no known text can be tried. The same on every platform and in
-//! every version: it is kept in
+//! every version: it is stored in
 //! the log.
 
 use record::pseudonym::Key;
@@ -12,7 +12,7 @@ use record::text::fold;
 /// Further words don't count.
 const WORDS_MAX: usize = 512;
 
-/// 0 is kept for texts without words.
+/// 0 is reserved for texts without words.
 pub(super) fn of(text: &str, key: &Key) -> u64 {
     let folded = fold(text);
     let mut weights = [0_i32; 64];

@@ -517,7 +517,7 @@ fn a_matched_post_goes_out_pending_and_again_with_its_place() {
         (intake.questions(25), intake.questions(25), intake.waiting()),
         (vec!["did:a".to_owned()], vec![], 1)
     );
-    // Could not be asked: asked again, once.
+    // Could not be queried: requested again, once.
     intake.unanswered(vec!["did:a".to_owned()]);
     assert_eq!(intake.questions(25), ["did:a"]);
     let again = intake.answered("bluesky", "did:a", Some("nurse | she/her\nLeeds, UK"), NINE);

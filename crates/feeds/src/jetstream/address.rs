@@ -1,4 +1,4 @@
-//! Where to connect, and with what wishes.
+//! Addresses and request parameters of Jetstream servers.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct Address {
     base: String,
     /// What the operator asks for already.
     query: String,
-    /// Host and port, by which sequence numbers are told apart.
+    /// Host and port, by which sequence numbers are distinguished.
     pub(super) host: Arc<str>,
     pub(super) wire: Wire,
 }
@@ -43,8 +43,8 @@ impl Address {
             return Err(wrong("it names no host"));
         }
         let path = path.trim_end_matches('/');
-        let told = if path.ends_with("subscribeEvents") { Wire::Second } else { Wire::First };
-        let wire = wire.unwrap_or(told);
+        let by_path = if path.ends_with("subscribeEvents") { Wire::Second } else { Wire::First };
+        let wire = wire.unwrap_or(by_path);
         let path = match (path, wire) {
             ("", Wire::First) => FIRST_PATH,
             ("", Wire::Second) => SECOND_PATH,

@@ -1,4 +1,4 @@
-//! Connections, one after another: what one brings, how it ends, and where the next begins.
+//! Jetstream connections in sequence: their events, their end, and the position of the next one.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -36,10 +36,10 @@ use crate::running::Stopping;
 const FRAME_BYTES_MAX: usize = 16 << 20;
 /// Stamps of one server, read again, don't differ; those of two do by a little.
 const SKEW_MAX: Micros = MINUTE;
-/// How often life is told while lines come.
+/// How often life is reported while lines come.
 const ALIVE_EVERY: Micros = SECOND;
 /// Of what a server says of itself, so much is passed on.
-const SAID_CHARS_MAX: usize = 120;
+const REASON_CHARS_MAX: usize = 120;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -54,29 +54,29 @@ pub(super) struct Connections {
     world: World,
     /// Sequence numbers are of no use until the next line.
     by_time: bool,
-    /// Said by the server: what lies between the cursor and the next line is gone.
+    /// Stated by the server: what lies between the cursor and the next line is gone.
     outdated: bool,
     /// Where lines ended when the connection was resumed, until the first one comes.
     resumed_after: Option<Micros>,
     /// By the monotonic clock.
-    told_alive: Micros,
+    alive_sent: Micros,
     /// Of all connections together.
     pace: Pace,
     event_at: Option<Instant>,
-    /// Whether posts are among what is asked for.
+    /// Whether posts are among what is requested.
     wants_posts: bool,
     asker: Option<Asker>,
 }
 
 /// Why a connection is over.
 enum End {
-    /// We were asked to stop, or nobody listens any more.
+    /// Stop was requested, or the receiver is gone.
     Stopped,
     /// It fell silent: another server may do better.
     Idle,
     /// It answers and brings no event for longer than its rate explains.
     Stalled(Duration),
-    /// The place that we asked for is known to be wrong: ask again at once.
+    /// The place that we requested is known to be wrong: ask again at once.
     Again(String),
     Broken(String),
 }
@@ -106,7 +106,7 @@ impl Connections {
             by_time: false,
             outdated: false,
             resumed_after: None,
-            told_alive: Micros::MIN,
+            alive_sent: Micros::MIN,
             pace: Pace::default(),
             event_at: None,
             wants_posts,
@@ -122,13 +122,13 @@ impl Connections {
             .profiles
             .clone()
             .map(|profiles| Asker::start(profiles, self.world.clock.clone(), &self.tls));
-        while !stopping.asked() {
+        while !stopping.is_requested() {
             let address = self.addresses[turn % self.addresses.len()].clone();
             let began = Instant::now();
             let before = self.cursor.clone();
             let end = self.connection(&address, &sender, &mut stopping).await;
             let brought_lines = self.cursor != before;
-            // A server that has just sent lines is asked again before the next one is, unless it
+            // A server that has just sent lines is queried again before the next one is, unless it
             // hangs.
             let hangs = matches!(end, End::Idle | End::Stalled(_));
             let why = match end {
@@ -234,13 +234,13 @@ impl Connections {
         let Error::Http(response) = error else {
             return End::Broken(format!("failed to connect to `{}`: {error}", address.host));
         };
-        let said = response
+        let body = response
             .body()
             .as_deref()
             .map(|body| String::from_utf8_lossy(body).into_owned())
             .unwrap_or_default();
-        let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&said));
-        if !said.contains("CursorTooOld") {
+        let why = format!("`{}` refuses with {}: {}", address.host, response.status(), cut(&body));
+        if !body.contains("CursorTooOld") {
             return End::Broken(why);
         }
         // By time the server goes back as far as it can; if not even that, it starts with what
@@ -326,11 +326,11 @@ impl Connections {
                     self.alive(clock, true, sender, stopping).await
                 }
                 Frame::Ping(_) | Frame::Pong(_) => None,
-                Frame::Close(said) => {
-                    let said = said
-                        .map(|said| format!(": {} {}", said.code, cut(&said.reason)))
+                Frame::Close(close) => {
+                    let reason = close
+                        .map(|close| format!(": {} {}", close.code, cut(&close.reason)))
                         .unwrap_or_default();
-                    Some(End::Broken(format!("`{}` closed the connection{said}", address.host)))
+                    Some(End::Broken(format!("`{}` closed the connection{reason}", address.host)))
                 }
                 Frame::Frame(_) => None,
             };
@@ -373,21 +373,21 @@ impl Connections {
     ) -> bool {
         let now = self.world.clock.wall();
         let message = match answer {
-            Answer::Said(said) => {
-                let asked = said.len() as u32;
-                let posts = said.into_iter().flat_map(|(author, profile)| match profile {
+            Answer::Profiles(profiles) => {
+                let requested = profiles.len() as u32;
+                let posts = profiles.into_iter().flat_map(|(author, profile)| match profile {
                     Description::OptedOut => self.intake.opted_out(BLUESKY, &author, now),
-                    Description::Says(said) => {
-                        self.intake.answered(BLUESKY, &author, Some(&said), now)
+                    Description::Says(text) => {
+                        self.intake.answered(BLUESKY, &author, Some(&text), now)
                     }
                     Description::Nothing => self.intake.answered(BLUESKY, &author, None, now),
                 });
-                Message::Placed { posts: posts.collect(), asked, failed: None }
+                Message::Placed { posts: posts.collect(), requested, failed: None }
             }
-            Answer::Failed { asked, why } => {
-                let count = asked.len() as u32;
-                self.intake.unanswered(asked);
-                Message::Placed { posts: Vec::new(), asked: count, failed: Some(why) }
+            Answer::Failed { authors, why } => {
+                let count = authors.len() as u32;
+                self.intake.unanswered(authors);
+                Message::Placed { posts: Vec::new(), requested: count, failed: Some(why) }
             }
         };
         self.ask();
@@ -446,7 +446,7 @@ impl Connections {
             return Some(End::Stopped);
         }
         let outcome = match recorded {
-            // Nobody asked for it.
+            // Nobody requested it.
             Ok(Outcome::Post { post, .. }) if !self.wants_posts && post.op != Op::Remove => {
                 Outcome::Ignored { kind: Ignored::Collection, arrival: Some(post.arrival) }
             }
@@ -514,12 +514,12 @@ impl Connections {
     ) -> Option<End> {
         // While lines come fast it is enough to say so now and then.
         if !answered
-            && (self.told_alive..self.told_alive.saturating_add(ALIVE_EVERY))
+            && (self.alive_sent..self.alive_sent.saturating_add(ALIVE_EVERY))
                 .contains(&clock.monotonic)
         {
             return None;
         }
-        self.told_alive = clock.monotonic;
+        self.alive_sent = clock.monotonic;
         (!send(sender, Message::Alive { at: clock }, stopping).await).then_some(End::Stopped)
     }
 
@@ -558,11 +558,11 @@ impl Connections {
 }
 
 /// What a server says, on one line and no longer than a message bears.
-fn cut(said: &str) -> String {
-    said.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
+fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
 }
 
-/// The next answer; never, where nobody is asked.
+/// The next answer; never, where no profiles are requested.
 async fn answer(asker: &mut Option<Asker>) -> Answer {
     if let Some(asker) = asker
         && let Some(answer) = asker.answer().await
@@ -583,7 +583,7 @@ async fn send(sender: &SyncSender<Message>, message: Message, stopping: &Stoppin
                 return true;
             }
             Err(TrySendError::Disconnected(_)) => return false,
-            Err(TrySendError::Full(_)) if stopping.asked() => return false,
+            Err(TrySendError::Full(_)) if stopping.is_requested() => return false,
             Err(TrySendError::Full(back)) => message = back,
         }
         sleep(wait).await;

@@ -1,4 +1,4 @@
-//! How often a feed's events come, and how long a silence that explains.
+//! Event rate of a feed, and the length of silence that it explains.
 //!
 //! Measured by the source's own stamps: what is read again in a burst says nothing of the rate at
 //! which it happened.

@@ -1,5 +1,4 @@
-//! How long to wait before a connection is tried again: longer each time, and not in step with
-//! others.
+//! Back-off with jitter between connection attempts.
 
 use std::time::Duration;
 

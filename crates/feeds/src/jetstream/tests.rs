@@ -23,7 +23,7 @@ use crate::line::Limits;
 const NINE: Micros = 1_767_603_600 * SECOND;
 const LONG: Duration = Duration::from_secs(20);
 
-/// What the server does with one connection after another; the last thing goes on for ever.
+/// What the server does with one connection after another; the last one repeats for ever.
 #[derive(Clone)]
 enum Does {
     /// Sends so many events from the cursor on, then breaks off without a word.
@@ -40,8 +40,8 @@ enum Does {
 /// A Jetstream with these events, as (stamp, sequence, frame).
 struct Server {
     address: SocketAddr,
-    /// What each connection asked for.
-    asked: Arc<Mutex<Vec<String>>>,
+    /// Requests of each connection.
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -49,8 +49,8 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = asked.clone();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -65,15 +65,15 @@ impl Server {
                 }
             });
         });
-        Server { address, asked }
+        Server { address, requests }
     }
 
     fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -82,7 +82,7 @@ async fn serve(
     stream: TcpStream,
     does: Does,
     events: Arc<Vec<(Micros, u64, String)>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 ) {
     let mut cursor = u64::MAX;
     let refusal = match &does {
@@ -94,7 +94,7 @@ async fn serve(
         if let Some(number) = query.split('&').find_map(|part| part.strip_prefix("cursor=")) {
             cursor = number.parse().unwrap();
         }
-        asked.lock().unwrap().push(request.uri().to_string());
+        requests.lock().unwrap().push(request.uri().to_string());
         match refusal {
             Some((status, body)) => {
                 let mut response = ErrorResponse::new(Some(body.to_owned()));
@@ -160,7 +160,7 @@ fn settings(urls: Vec<String>) -> JetstreamSettings {
     }
 }
 
-/// A wall clock, and a monotonic one that stands still.
+/// A wall clock, and a monotonic one that is still.
 fn world(clock: fn() -> Micros) -> World {
     World {
         clock: Clock::of(move || Now { wall: clock(), monotonic: 0 }),
@@ -195,7 +195,7 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
     let rules = ProfileRules { one_author_in: 1, ..ProfileRules::default() };
     let intake = Intake::new(IntakeSettings { profiles: Some(rules), ..intake::tests::settings() });
     let feed = start(settings, None, intake, world(|| NINE + MINUTE)).unwrap();
-    // What is known of each post at last: it may be told more than once.
+    // What is known of each post at last: it may be sent more than once.
     let mut known: std::collections::BTreeMap<record::PostId, record::Post> =
         std::collections::BTreeMap::new();
     let mut failures = 0;
@@ -225,7 +225,7 @@ fn posts_of_a_feed_whose_profiles_are_asked_come_again_with_their_place() {
             .all(|post| post.path() == "GB/GB-ENG" && post.flags.by_profile && post.flags.sampled)
     );
     // Seven authors, each answered once.
-    let mut answered: Vec<String> = view.asked()[1..].concat();
+    let mut answered: Vec<String> = view.requests()[1..].concat();
     answered.sort();
     assert_eq!(answered, (0..7).map(|n| format!("did:plc:{n}")).collect::<Vec<_>>());
 }
@@ -280,11 +280,11 @@ fn ten_cuts_lose_nothing() {
     assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), (0..500).collect());
     let connected =
         messages.iter().filter(|message| matches!(message, Message::Connected { .. })).count();
-    assert_eq!((connected, server.asked().len()), (11, 11));
-    assert!(server.asked()[0].starts_with("/subscribe?wantedCollections=app.bsky.feed.post"));
+    assert_eq!((connected, server.requests().len()), (11, 11));
+    assert!(server.requests()[0].starts_with("/subscribe?wantedCollections=app.bsky.feed.post"));
     // Each time a little before the last line.
     assert_eq!(
-        server.asked()[1].rsplit('=').next().unwrap(),
+        server.requests()[1].rsplit('=').next().unwrap(),
         (NINE + 69 * SECOND / 10 - 5 * SECOND).to_string()
     );
     assert!(!messages.iter().any(|message| matches!(message, Message::Gap { .. })));
@@ -321,12 +321,12 @@ fn the_second_wire_resumes_by_number_on_the_same_host_and_by_time_on_another() {
         (50..70).chain(69..90).collect::<Vec<_>>(),
         "the number is inclusive"
     );
-    let asked = server.asked();
+    let requests = server.requests();
     assert_eq!(
-        asked[0],
+        requests[0],
         format!("{path}?collections=app.bsky.feed.post&cursor={}", NINE + 5 * SECOND)
     );
-    assert_eq!(asked[1], format!("{path}?collections=app.bsky.feed.post&cursor=69"));
+    assert_eq!(requests[1], format!("{path}?collections=app.bsky.feed.post&cursor=69"));
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_server_that_falls_silent_is_left_for_the_next() {
         messages.iter().any(|message| why(message).starts_with("no sign of life from `127.0.0.1:")),
         "{messages:#?}"
     );
-    // The other one has no more lines either, but answers: it is kept, and proven alive.
+    // The other one has no more lines either, but answers: it is retained, and proven alive.
     let later = until(&feed, {
         let mut alive = 0;
         move |message| {
@@ -353,7 +353,7 @@ fn a_server_that_falls_silent_is_left_for_the_next() {
         }
     });
     assert!(later.iter().all(|message| matches!(message, Message::Alive { .. })), "{later:#?}");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
@@ -399,8 +399,8 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_feed_goes_on_from_the_oldest() {
     });
     assert_eq!(gaps.collect::<Vec<_>>(), [(5, 40)]);
     assert_eq!(stamps(&messages), (40..60).collect::<Vec<_>>());
-    assert!(server.asked()[0].ends_with("cursor=5"));
-    assert!(server.asked()[1].ends_with(&format!("cursor={}", NINE + SECOND / 2 - 5 * SECOND)));
+    assert!(server.requests()[0].ends_with("cursor=5"));
+    assert!(server.requests()[1].ends_with(&format!("cursor={}", NINE + SECOND / 2 - 5 * SECOND)));
 }
 
 #[test]
@@ -538,7 +538,7 @@ fn compressed_frames_are_read_with_the_dictionary_of_the_settings() {
         messages.iter().filter(|message| matches!(message, Message::Reject { .. })).count(),
         2
     );
-    assert!(server.asked()[0].ends_with(&format!("&zstdDictionary={id}")));
+    assert!(server.requests()[0].ends_with(&format!("&zstdDictionary={id}")));
     let address = Address::parse("wss://h/subscribe", None).unwrap();
     assert!(
         address

@@ -1,10 +1,8 @@
-//! Lines as they stand: every field that any of the three schemas knows, borrowed from the line,
-//! nothing judged yet.
+//! Raw lines: all fields of the three schemas, borrowed from the line, not validated.
 //!
 //! Other fields are skipped unread. A field of a type that we didn't expect is marked, not refused:
-//! whether that matters
-//! depends on what the line turns out to be. Of a key that stands twice the last value holds, as
-//! everywhere with JSON.
+//! whether that matters depends on what the line turns out to be. Of a key that is twice the last
+//! value holds, as everywhere with JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::LazyValue;
 
-/// No more elements than this are kept of any list; the rest is counted.
+/// No more elements than this of any list are stored; the rest is counted.
 pub(super) const ELEMENTS_MAX: usize = 256;
 
 /// A value that should be a `T`.
@@ -65,8 +63,8 @@ pub(super) struct Facets<'a> {
     pub(super) dropped: u32,
 }
 
-/// What is kept of an object: `read` takes the value of a known key, or returns false and the value
-/// is skipped.
+/// What is stored of an object: `read` takes the value of a known key, or returns false and the
+/// value is skipped.
 pub(super) trait Fields<'de>: Default {
     fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
@@ -153,7 +151,7 @@ objects! {
         "facets" facets: Maybe<Facets<'a>>,
         "embed" embed: Maybe<Embed<'a>>,
     }
-    /// A link card, or one beside a quoted post.
+    /// A link card, or one next to a quoted post.
     Embed {
         "external" external: Maybe<External<'a>>,
         "media" media: Maybe<Media<'a>>,
@@ -380,7 +378,7 @@ impl<'de, T: Fields<'de>> Deserialize<'de> for Maybe<T> {
     }
 }
 
-/// A list is read element by element into what is kept of it.
+/// A list is read element by element into what is stored of it.
 trait Elements<'de>: Default {
     fn push<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error>;
 }

@@ -1,4 +1,4 @@
-//! What is checked of a line before the parser sees it: how deep it nests.
+//! Nesting depth of a line, checked before parsing.
 //!
 //! The parser descends once a level and would exhaust the stack on a line of a million brackets.
 //! This pass is on the hot path: nearly every line is let through by counting brackets, wherever

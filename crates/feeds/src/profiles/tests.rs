@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::clock::Now;
 
-/// What the server answers to one request after another; the last thing goes on for ever.
+/// What the server answers to one request after another; the last one repeats for ever.
 #[derive(Clone)]
 pub(crate) enum Does {
-    /// A profile of each author asked but `did:gone`.
+    /// A profile of each author requested but `did:gone`.
     Answer,
     /// Status and headers.
     Refuse(&'static str),
@@ -23,15 +23,15 @@ pub(crate) enum Does {
 pub(crate) struct Server {
     url: String,
     /// The authors of each request.
-    asked: Arc<Mutex<Vec<Vec<String>>>>,
+    requests: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl Server {
     pub(crate) fn start(does: Vec<Does>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
         // Ends with the process.
         std::thread::spawn(move || {
             let mut nth = 0;
@@ -59,7 +59,7 @@ impl Server {
                 }
             }
         });
-        Server { url, asked }
+        Server { url, requests }
     }
 
     pub(crate) fn settings(&self) -> ProfileSettings {
@@ -70,15 +70,15 @@ impl Server {
         }
     }
 
-    pub(crate) fn asked(&self) -> Vec<Vec<String>> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<Vec<String>> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 fn answer(does: &Does, authors: &[String]) -> String {
     let body = match does {
         Does::Refuse(head) => return format!("HTTP/1.1 {head}\r\ncontent-length: 2\r\n\r\n{{}}"),
-        Does::RefuseOf(author) if authors.iter().any(|asked| asked == author) => {
+        Does::RefuseOf(author) if authors.iter().any(|name| name == author) => {
             return "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}".to_owned();
         }
         Does::Say(body) => (*body).to_owned(),
@@ -107,7 +107,7 @@ fn authors(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("did:{name}")).collect()
 }
 
-/// The answers to one batch after another, each asked when the one before is there.
+/// The answers to one batch after another, each requested when the one before is there.
 fn answers(settings: ProfileSettings, batches: Vec<Vec<String>>) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
@@ -130,7 +130,7 @@ fn a_batch_is_one_request_and_who_is_gone_says_nothing() {
     let batch: Vec<String> =
         authors(&["gone"]).into_iter().chain((1..BATCH_MAX).map(|n| format!("did:{n}"))).collect();
     let said = answers(server.settings(), vec![batch.clone(), authors(&["a"])]);
-    let Answer::Said(first) = &said[0] else { panic!("{said:?}") };
+    let Answer::Profiles(first) = &said[0] else { panic!("{said:?}") };
     assert_eq!(first.len(), BATCH_MAX);
     assert_eq!(first[0], ("did:gone".to_owned(), Description::Nothing));
     assert!(
@@ -138,7 +138,7 @@ fn a_batch_is_one_request_and_who_is_gone_says_nothing() {
             .iter()
             .all(|(_, said)| *said == Description::Says("nurse | Leeds, UK".to_owned()))
     );
-    assert_eq!(server.asked(), [batch, authors(&["a"])]);
+    assert_eq!(server.requests(), [batch, authors(&["a"])]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn who_wants_not_to_be_seen_is_not() {
     let said = answers(server.settings(), vec![authors(&["a", "b"])]);
     assert_eq!(
         said,
-        [Answer::Said(vec![
+        [Answer::Profiles(vec![
             ("did:a".to_owned(), Description::OptedOut),
             ("did:b".to_owned(), Description::Nothing)
         ])]
@@ -170,23 +170,23 @@ fn limits_of_the_server_are_obeyed_and_failures_asked_again() {
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     for (answer, why) in said.iter().zip(["429", "503", "can't be read"]) {
         assert!(
-            matches!(answer, Answer::Failed { asked, why: said } if said.contains(why) && *asked == authors(&["a"])),
+            matches!(answer, Answer::Failed { authors: failed, why: said } if said.contains(why) && *failed == authors(&["a"])),
             "{answer:?}"
         );
     }
-    assert!(matches!(&said[3], Answer::Said(said) if said.len() == 1));
+    assert!(matches!(&said[3], Answer::Profiles(said) if said.len() == 1));
 }
 
 #[test]
 fn one_author_whom_the_server_refuses_spoils_nobody_else() {
     let server = Server::start(vec![Does::RefuseOf("did:bad")]);
     let said = answers(server.settings(), vec![authors(&["a", "bad", "b"])]);
-    let Answer::Said(said) = &said[0] else { panic!("{said:?}") };
+    let Answer::Profiles(said) = &said[0] else { panic!("{said:?}") };
     let none = |author: &str| {
-        said.iter().any(|(asked, said)| asked == author && *said == Description::Nothing)
+        said.iter().any(|(name, said)| name == author && *said == Description::Nothing)
     };
     assert!(said.len() == 3 && none("did:bad") && !none("did:a") && !none("did:b"), "{said:?}");
-    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[test]

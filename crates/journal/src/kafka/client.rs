@@ -1,9 +1,8 @@
-//! What goes wrong between us and the brokers, in our words.
+//! Error reports of librdkafka, translated into journal errors.
 //!
-//! librdkafka reports trouble beside the call that suffers from it: a refused password is an event,
-//! and the call a time-out.
-//! So the clients of one journal share a [`Trouble`], which remembers the last of each kind for the
-//! error of the call.
+//! librdkafka reports trouble next to the call that suffers from it: a refused password is an
+//! event, and the call a time-out. So the clients of one journal share a [`Trouble`], which
+//! remembers the last of each kind for the error of the call.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

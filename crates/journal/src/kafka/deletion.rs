@@ -1,7 +1,7 @@
-//! Deletion of records by position (DeleteRecords), and the positions that an age stands for.
+//! Deletion of records by position (DeleteRecords), and the positions that an age represents.
 //!
-//! Brokers delete by `retention.ms` alone, which is the hard age; whoever knows what is still
-//! needed deletes earlier through this.
+//! Brokers delete by `retention.ms` alone, which is the hard age; the caller, which knows what is
+//! still needed deletes earlier through this.
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -37,14 +37,14 @@ pub(super) fn positions_at(
         .map_err(|error| journal.trouble.misset(error))?;
     let partitions = journal.partitions(stream);
     let millis = i64::try_from(at.saturating_mul(1000)).unwrap_or(i64::MAX);
-    let mut asked = TopicPartitionList::with_capacity(partitions as usize);
+    let mut requested = TopicPartitionList::with_capacity(partitions as usize);
     for partition in 0..partitions {
-        asked
+        requested
             .add_partition_offset(&topic, partition.cast_signed(), Offset::Offset(millis))
             .map_err(failed)?;
     }
     let found =
-        consumer.offsets_for_times(asked, journal.settings.request_timeout).map_err(failed)?;
+        consumer.offsets_for_times(requested, journal.settings.request_timeout).map_err(failed)?;
     (0..partitions)
         .map(|partition| {
             let extent = journal.extent(stream, partition)?;
@@ -66,7 +66,7 @@ pub(super) fn positions_at(
         .collect()
 }
 
-/// Deletes what stands before these positions.
+/// Deletes what is before these positions.
 pub(super) fn delete_before(
     journal: &KafkaJournal,
     stream: Stream,

@@ -51,7 +51,7 @@ struct State {
     owned: BTreeSet<u32>,
     failed: Option<Failure>,
     shown: BTreeMap<u32, Position>,
-    asked: Instant,
+    polled: Instant,
     leaving: bool,
     ended: bool,
 }
@@ -73,7 +73,7 @@ impl Member {
                 owned: BTreeSet::new(),
                 failed: None,
                 shown: BTreeMap::new(),
-                asked: Instant::now(),
+                polled: Instant::now(),
                 leaving: false,
                 ended: false,
             }),
@@ -108,7 +108,7 @@ impl Member {
 impl Membership for Member {
     fn changes(&mut self, wait: Duration) -> Result<Vec<Change>, JournalError> {
         let mut state = held(&self.shared.state);
-        state.asked = Instant::now();
+        state.polled = Instant::now();
         let (mut state, _) = self
             .shared
             .changed
@@ -116,7 +116,7 @@ impl Membership for Member {
                 state.changes.is_empty() && state.failed.is_none()
             })
             .unwrap_or_else(PoisonError::into_inner);
-        state.asked = Instant::now();
+        state.polled = Instant::now();
         // What was taken comes before what has failed: the worker must drop it in any case.
         if !state.changes.is_empty() {
             return Ok(state.changes.drain(..).collect());
@@ -149,7 +149,7 @@ impl Drop for Member {
             .unwrap_or_else(PoisonError::into_inner);
         let ended = state.ended;
         drop(state);
-        // A thread that still waits for a dead broker ends by itself, and then the group has long
+        // A thread that still waits for a dead broker ends on its own, and then the group has long
         // given up on it.
         if let Some(thread) = self.thread.take().filter(|_| ended) {
             let _ = thread.join();
@@ -170,7 +170,7 @@ fn attend(consumer: &BaseConsumer<Context>, shared: &Shared, topic: &str, silenc
         }
         let (leaving, silent) = {
             let state = held(&shared.state);
-            (state.leaving, state.asked.elapsed() > silence_max)
+            (state.leaving, state.polled.elapsed() > silence_max)
         };
         if leaving {
             // The last positions are shown before the member goes.

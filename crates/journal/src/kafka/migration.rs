@@ -1,10 +1,9 @@
-//! Makes the topics, and brings them up to date.
+//! Creation and update of topics.
 //!
-//! Can be stopped at any instant and run again: before anything is made, deleted or made anew, the
-//! plan stands in a compacted
-//! stream, and a journal with an unfinished plan can't be opened. A stream made anew raises the
-//! generation, because positions
-//! in it begin again; so nothing is deleted while a group has members.
+//! Can be stopped at any instant and run again: before anything is made, deleted or made again, the
+//! plan is in a compacted stream, and a journal with an unfinished plan can't be opened. A stream
+//! made again raises the generation, because positions in it begin again; so nothing is deleted
+//! while a group has members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -28,7 +27,7 @@ use super::writer::Outgoing;
 use super::{KafkaJournal, KafkaSettings, check_counts};
 use crate::{Journal, JournalError, Stream};
 
-/// How long to wait before the brokers are asked again whether something is done.
+/// How long to wait before the brokers are queried again whether something is done.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// What the topics shall be like.
@@ -39,17 +38,17 @@ pub struct Plan {
     pub replication: Option<u16>,
     /// How many shares of feeds there are for the workers of ingest.
     pub feeds_partitions: u32,
-    /// How long at least a record stays. A stream without one is kept for ever; compacted ones take
-    /// none.
+    /// How long at least a record stays. A stream without one is retained for ever; compacted ones
+    /// take none.
     pub retention: BTreeMap<Stream, Duration>,
-    /// After what age whoever reads deletes records itself, which files are cut by; the retention
+    /// Age at which readers delete records themselves, which files are cut by; the retention
     /// if none.
     pub ages: BTreeMap<Stream, Duration>,
-    /// Begins a new generation: deletes all streams but alerts, and makes them anew, with other
+    /// Begins a new generation: deletes all streams but alerts, and makes them again, with other
     /// partitions if so set.
     pub anew: bool,
     /// The least generation of streams that are made; above 1, streams whose record is lost are
-    /// made anew too.
+    /// made again too.
     pub generation_min: u16,
 }
 
@@ -70,7 +69,7 @@ impl Default for Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub generation: u16,
-    /// Streams made, or made anew.
+    /// Streams made, or made again.
     pub made: BTreeSet<Stream>,
     /// Streams that were there, and now keep records as planned.
     pub changed: BTreeSet<Stream>,
@@ -78,7 +77,7 @@ pub struct Report {
 
 /// Makes the streams, or brings their retention up to date. `settings.partitions` of posts must be
 /// those they were made with,
-/// unless they are made anew.
+/// unless they are made again.
 pub fn migrate(settings: &KafkaSettings, plan: &Plan) -> Result<Report, JournalError> {
     settings.check()?;
     if !(1..=crate::local::PARTITIONS_MAX).contains(&plan.feeds_partitions) {
@@ -105,7 +104,7 @@ struct Migration<'a> {
 impl Migration<'_> {
     /// How many partitions each stream has, by the controller's word: a broker that has just
     /// started doesn't know all topics,
-    /// and what looks as if it were missing would be made anew.
+    /// and what looks as if it were missing would be made again.
     fn counts(&self) -> Result<BTreeMap<Stream, u32>, JournalError> {
         let mut counts = self.journal.counts()?;
         for stream in Stream::ALL {
@@ -231,7 +230,7 @@ impl Migration<'_> {
         Ok(())
     }
 
-    /// Refuses to delete streams under roles that still work: they would go on and mix two
+    /// Refuses to delete streams under roles that still work: they would continue and mix two
     /// generations.
     fn expect_nobody(&self) -> Result<(), JournalError> {
         match self.journal.groups_at_work()?.first() {

@@ -1,11 +1,12 @@
-//! Reads Kafka's partitions by position, without groups: a consumer for each reader, kept for the
+//! Reads Kafka's partitions by position, without groups: a consumer for each reader, reused for the
 //! next read.
 //!
-//! A read takes the consumer that stands where it wants to read on, and has it for itself, so that
+//! A read takes the consumer that is where it wants to read on, and has it for itself, so that
 //! readers never wait for each other.
 //! librdkafka fetches ahead of it into a bounded queue. Moving a consumer to another position is
 //! rare and costs some
-//! milliseconds: then, and whenever nothing comes, the brokers are asked which positions there are.
+//! milliseconds: then, and whenever nothing comes, the brokers are queried for the existing
+//! positions.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -24,16 +25,16 @@ use crate::local::held;
 use crate::stream::check_extent;
 use crate::{Batch, JournalError, Position, Stream};
 
-/// How many consumers of one partition are kept while nobody reads.
+/// Maximum idle consumers of one partition.
 const IDLE_PER_PARTITION: usize = 2;
-/// How long a consumer that nobody uses is kept, with what it has fetched ahead.
+/// How long an idle consumer is retained, with its prefetched records.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// A record at most so far ahead in a compacted stream is read up to rather than jumped to.
 const READ_UP_TO: Position = 256;
 /// How much is fetched ahead of a reader of single values: the next one, but not what a jump throws
 /// away.
 const VALUE_PREFETCH_BYTES: usize = 256 << 10;
-/// How long to wait before the brokers are asked again.
+/// How long to wait before the brokers are queried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) struct Readers {
@@ -81,7 +82,7 @@ impl Readers {
         }
         let mut reader = reader.expect("just made");
         let batch = self.read_on(&mut reader, bytes_max, wait)?;
-        // After an error nobody knows where a consumer stands: the next read gets a new one.
+        // After an error nobody knows where a consumer is: the next read gets a new one.
         self.keep(reader);
         Ok(batch)
     }
@@ -232,12 +233,12 @@ impl Readers {
         Err(JournalError::Beyond {
             stream: reader.stream,
             partition: reader.partition,
-            asked: reader.next,
+            requested: reader.next,
             high: extent.end,
         })
     }
 
-    /// The idle consumer that stands well for a read, else one that may be moved, else none.
+    /// The idle consumer that is well for a read, else one that may be moved, else none.
     fn take(
         &self,
         stream: Stream,
@@ -356,7 +357,7 @@ pub(super) fn poll(
     }))
 }
 
-/// Trouble that librdkafka gets over by itself as soon as the brokers let it. A stream that was
+/// Trouble that librdkafka gets over on its own as soon as the brokers let it. A stream that was
 /// there when the journal was
 /// opened is unknown for a while to a broker that has just started.
 pub(super) fn is_passing(error: &KafkaError) -> bool {

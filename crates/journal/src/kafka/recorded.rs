@@ -1,10 +1,8 @@
-//! What the streams say of themselves: their generation, their partitions, and what is still to be
-//! made anew.
+//! Metadata stored in the streams: generation, partitions, and streams still to be recreated.
 //!
 //! Written by `migrate` under a key of both compacted streams, because either may be lost; the
-//! higher generation counts.
-//! `open` believes it rather than any setting. One line of text, so that it can be read with any
-//! tool.
+//! higher generation counts. `open` believes it rather than any setting. One line of text, so that
+//! it can be read with any tool.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +19,7 @@ pub(super) struct Recorded {
     pub(super) feeds: u32,
     /// Whether `migrate` has yet to make or remake streams.
     pub(super) unfinished: bool,
-    /// Streams that this generation begins anew, and that still hold what the last one wrote.
+    /// Streams that this generation begins again, and that still hold what the last one wrote.
     pub(super) anew: Vec<Stream>,
 }
 

@@ -1,8 +1,8 @@
-//! How Kafka's client is set up, for each of the things that this crate does with it.
+//! Client settings of librdkafka for each use in this crate.
 //!
 //! Knows librdkafka's properties: which ones our promises rest on, and which are only ours until
-//! somebody says otherwise.
-//! Reads no file and no environment; secrets come in as values and never go out again.
+//! somebody says otherwise. Reads no file and no environment; secrets come in as values and never
+//! go out again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// The most bytes fetched ahead of a reader of one partition.
     pub prefetch_bytes: usize,
-    /// The most bytes that wait for acknowledgement; whoever appends more waits.
+    /// The most bytes that wait for acknowledgement; anyone who appends more waits.
     pub queue_bytes: usize,
 }
 
@@ -83,7 +83,7 @@ impl KafkaSettings {
             return setting("brokers", "no broker is named");
         }
         if !(1..=crate::local::PARTITIONS_MAX).contains(&self.partitions) {
-            return Err(JournalError::PartitionsOutOfRange { asked: self.partitions });
+            return Err(JournalError::PartitionsOutOfRange { requested: self.partitions });
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl KafkaSettings {
         self.with_properties(config, &[])
     }
 
-    /// A consumer of partitions that it is told, from positions that it is told.
+    /// A consumer with assigned partitions and positions.
     pub(super) fn reader(&self, prefetch_bytes: usize) -> ClientConfig {
         let mut config = self.consumer();
         config

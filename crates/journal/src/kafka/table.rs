@@ -2,7 +2,7 @@
 //!
 //! Follows the stream from its first record, and before each answer up to where it ends at that
 //! moment, so that an answer
-//! holds all that any process had had acknowledged. Short values are kept in memory; of long ones
+//! holds all that any process had had acknowledged. Short values are stored in memory; of long ones
 //! only the position, where they
 //! are read again: snapshots are larger than what anybody wants to hold twice. Keys that aren't
 //! text are the journal's own.
@@ -186,7 +186,7 @@ impl Follower {
     }
 }
 
-/// The partition of a key: always the same, whoever asks (FNV-1a).
+/// The partition of a key: the same for every process (FNV-1a).
 pub(super) fn partition_of(key: &[u8], partitions: u32) -> u32 {
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

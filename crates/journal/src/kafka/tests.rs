@@ -246,7 +246,7 @@ fn compaction_takes_away_nothing_that_is_asked_for() {
             )
             .unwrap();
         // One that follows all the time, one that looks values up where they stood before, one that
-        // begins anew.
+        // begins again.
         let fresh = KafkaJournal::open(topics.settings.clone()).unwrap();
         for journal in [journal, &fresh as &dyn Journal] {
             assert_eq!(journal.keys(Stream::State, "").unwrap().len(), 20);

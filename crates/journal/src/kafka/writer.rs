@@ -1,12 +1,10 @@
-//! Appends to Kafka: one idempotent producer for all streams, and for each call a count of what is
-//! not yet acknowledged.
+//! Kafka appends: one idempotent producer for all streams, with a count of pending acknowledgements
+//! per call.
 //!
 //! A call's records go into the queue under the lock of their stream, so that they stand together
-//! in each partition; idempotence
-//! keeps them so through every retry. The call returns when librdkafka has reported on each of
-//! them, which it does within
-//! the delivery timeout. A full queue makes the caller wait. Knows no meaning of records, and never
-//! sends one twice by itself.
+//! in each partition; idempotence keeps them so through every retry. The call returns when
+//! librdkafka has reported on each of them, which it does within the delivery timeout. A full queue
+//! makes the caller wait. Knows no meaning of records, and never sends one twice on its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,10 +1,8 @@
-//! One file of a stream: the batches appended in one hour, and the position at which each partition
-//! entered it.
+//! Hour file of a stream: the batches of one hour, and the first position of each partition.
 //!
 //! A row is a part of one append in one partition. Because each file says where it starts, the
-//! newest alone tells where
-//! every partition stands, and a reader finds the file of a position without opening them all.
-//! Knows neither the other files nor the clock.
+//! newest alone tells where every partition is, and a reader finds the file of a position without
+//! opening them all. Knows neither the other files nor the clock.
 
 use std::path::PathBuf;
 
@@ -20,7 +18,7 @@ const FORMAT: u32 = 1;
 /// A longer run of records is split, so that reading a few doesn't load many.
 const ROW_BYTES: usize = 64 << 10;
 
-/// `key` is partition << 48 | first position: one tree, in which a partition's rows stand in order.
+/// `key` is partition << 48 | first position: one tree, in which a partition's rows are in order.
 const TABLES: &str = "
     CREATE TABLE starts (partition INTEGER PRIMARY KEY, position INTEGER NOT NULL) STRICT;
     CREATE TABLE batches (key INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT \
@@ -133,7 +131,7 @@ impl HourFile {
             .collect()
     }
 
-    /// Appends in one transaction; `next` is where each partition stands, and is moved on.
+    /// Appends in one transaction; `next` is where each partition is, and is moved on.
     pub(super) fn append(
         &mut self,
         entries: &[Entry],

@@ -1,5 +1,4 @@
-//! One process a data folder: a lock that the kernel releases when its holder dies, however it
-//! dies.
+//! Lock of a data folder for one process; the kernel releases it when the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};

@@ -1,9 +1,7 @@
-//! One stream as a row of files, oldest to newest: where records go, where they are found, and when
-//! a file goes.
+//! A local stream as a sequence of hour files: append, read, delete.
 //!
 //! Appenders wait for each other and for the disk; readers wait for neither, they see what the
-//! marks announce.
-//! Knows hours; knows nothing of SQLite's inside.
+//! marks announce. Knows hours; knows nothing of SQLite's inside.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +39,7 @@ struct Writer {
 struct Marks {
     /// What each partition holds. Its end moves when an append is durable.
     extents: Vec<Range<Position>>,
-    /// By hour; where they start, once somebody has asked.
+    /// By hour; their start, once it has been queried.
     files: BTreeMap<u64, Option<Starts>>,
 }
 
@@ -151,7 +149,7 @@ impl Log {
         check_extent(self.stream, partition, from, &extent)?;
         let mut batch = Batch { records: Vec::new(), next: from };
         match self.read_files(readers, partition, extent.end, bytes_max, &mut batch) {
-            // What stands before a damaged row is worth having; the next read meets the damage at
+            // What is before a damaged row is worth having; the next read meets the damage at
             // once.
             Err(error) if batch.records.is_empty() => {
                 // Unless retention took the file away meanwhile.
@@ -224,7 +222,7 @@ impl Log {
         }
     }
 
-    /// How many hours one file covers. What is kept for ever would leave too many small ones.
+    /// How many hours one file covers. Unlimited retention would leave too many small ones.
     fn span(&self) -> u64 {
         match self.stream {
             Stream::Alerts => 30 * 24,

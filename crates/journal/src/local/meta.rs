@@ -1,5 +1,4 @@
-//! What the folder as a whole remembers: its format, generation, partitions, and how far each
-//! stream's files go.
+//! Metadata of a data folder: format, generation, partitions, and the newest file of each stream.
 //!
 //! Opened for each question, because there is about one an hour. Knows nothing of what is in the
 //! streams.
@@ -50,8 +49,8 @@ impl Meta {
         self.value("partitions")
     }
 
-    /// Begins a new generation; the streams that are not kept are [`Meta::anew`] until somebody has
-    /// deleted them.
+    /// Begins a new generation; the streams that are not retained are [`Meta::anew`] until somebody
+    /// has deleted them.
     pub(super) fn new_generation(
         &self,
         partitions: u32,

@@ -1,4 +1,4 @@
-//! Files open for reading that nobody reads just now: the few used last.
+//! Pool of idle read-only files: those used most recently.
 //!
 //! A reader takes a file out and has it to itself, so files in use are as many as threads that
 //! read.
@@ -32,17 +32,17 @@ impl Readers {
         idle.remove(at).map(|idle| idle.file)
     }
 
-    /// Gives a file back. `kept` is asked under the lock that `forget` takes, so no deleted file
-    /// stays open here.
+    /// Returns a file. `is_current` is evaluated under the lock that `forget` takes, so no deleted
+    /// file stays open here.
     pub(super) fn give(
         &self,
         stream: Stream,
         hour: u64,
         file: HourFile,
-        kept: impl FnOnce() -> bool,
+        is_current: impl FnOnce() -> bool,
     ) {
         let mut idle = held(&self.idle);
-        if !kept() {
+        if !is_current() {
             return;
         }
         idle.push_back(Idle { stream, hour, file });

@@ -1,4 +1,4 @@
-//! Opening SQLite files the one way we use them, and telling their errors apart.
+//! Opening of SQLite files with common settings, and classification of their errors.
 //!
 //! Knows SQLite; knows nothing of what is in a file.
 
@@ -17,7 +17,7 @@ const DURABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRA
     -1024; \
                        PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 4194304;";
 
-/// Beyond this a WAL file is written back and cut, whoever reads.
+/// Beyond this a WAL file is written back and truncated, even with readers.
 const WAL_BYTES_MAX: u64 = 16 << 20;
 
 /// Below this a failing disk counts as full: SQLite hides the reason when it can't make or map its
@@ -100,7 +100,7 @@ pub(super) fn write_back(connection: &Connection) {
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
-/// Deletes a file and what stands beside it, the file first: without it the rest means nothing.
+/// Deletes a file and what is next to it, the file first: without it the rest means nothing.
 pub(super) fn delete(path: &Path) -> Result<(), JournalError> {
     for path in [path.to_owned(), side(path, "-wal"), side(path, "-shm")] {
         match fs::remove_file(&path) {

@@ -17,7 +17,7 @@ use crate::memory::MemoryJournal;
 
 const FIRST_HOUR: u64 = 490_000;
 
-/// A journal in a folder of its own, under a clock that stands still until it is told.
+/// A journal in a folder of its own, under a clock that the test sets.
 struct Folder {
     folder: TempDir,
     partitions: u32,
@@ -178,7 +178,7 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     folder.journal = None;
     folder.partitions = 6;
     let error = folder.try_open().err().unwrap();
-    assert!(matches!(error, JournalError::Partitions { recorded: 4, asked: 6, .. }));
+    assert!(matches!(error, JournalError::Partitions { recorded: 4, requested: 6, .. }));
     assert!(error.to_string().contains("pumphandle migrate"), "{error}");
     assert!(!error.retry());
 
@@ -192,9 +192,9 @@ fn another_partition_count_is_refused_with_both_and_a_way_out() {
     folder.reopen();
     assert_eq!(folder.local().partitions(Stream::Posts), 6);
 
-    for asked in [0, PARTITIONS_MAX + 1] {
+    for requested in [0, PARTITIONS_MAX + 1] {
         let error =
-            LocalJournal::open(&folder.folder.path().join("other"), asked, Options::default())
+            LocalJournal::open(&folder.folder.path().join("other"), requested, Options::default())
                 .err()
                 .unwrap();
         assert!(matches!(error, JournalError::PartitionsOutOfRange { .. }));
@@ -558,7 +558,7 @@ fn neither_files_nor_handles_pile_up_over_weeks() {
     let files = sizes.iter().filter(|(name, _)| name.ends_with(".sqlite")).count();
     assert!(files <= 73, "{files}");
     let handles = handles_below(folder.folder.path());
-    // One to write each stream and those of readers, with a WAL and its index beside each; and the
+    // One to write each stream and those of readers, with a WAL and its index next to each; and the
     // lock.
     assert!(handles <= 3 * (2 + 8) + 1, "{handles} handles");
 }
@@ -605,8 +605,8 @@ fn readers_meet_retention_as_gone_and_never_as_a_gap() {
                                 next += 1;
                             }
                         }
-                        Err(JournalError::Gone { asked, low, .. }) => {
-                            assert!(asked == next && low > next);
+                        Err(JournalError::Gone { requested, low, .. }) => {
+                            assert!(requested == next && low > next);
                             next = low;
                         }
                         Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -644,7 +644,7 @@ fn nth_clock(n: u64) -> u64 {
     (FIRST_HOUR + n / 7) * 3600
 }
 
-/// Not a test by itself: the process that `survives_kill_at_any_moment` starts and kills.
+/// Not a test on its own: the process that `survives_kill_at_any_moment` starts and kills.
 #[test]
 fn appends_until_it_is_killed() {
     let Ok(folder) = env::var("JOURNAL_TEST_KILLED_FOLDER") else {
@@ -835,13 +835,13 @@ proptest! {
                                 prop_assert_eq!(batch.next as usize, from + batch.records.len());
                                 prop_assert_eq!(batch.records, naive.read(partition as usize, from, bytes_max));
                             }
-                            Err(JournalError::Gone { asked, low: said, .. }) => {
+                            Err(JournalError::Gone { requested, low: said, .. }) => {
                                 prop_assert!(from < low);
-                                prop_assert_eq!((asked as usize, said as usize), (from, low));
+                                prop_assert_eq!((requested as usize, said as usize), (from, low));
                             }
-                            Err(JournalError::Beyond { asked, high: said, .. }) => {
+                            Err(JournalError::Beyond { requested, high: said, .. }) => {
                                 prop_assert!(from > high);
-                                prop_assert_eq!((asked as usize, said as usize), (from, high));
+                                prop_assert_eq!((requested as usize, said as usize), (from, high));
                             }
                             Err(error) => prop_assert!(false, "{}", error),
                         }

@@ -89,7 +89,7 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
 }
 
-/// Links with and without scheme, what stands before and behind them, and what only looks like one.
+/// Links with and without scheme, what is before and behind them, and what only looks like one.
 fn links() -> impl Strategy<Value = String> {
     let before = prop::sample::select(vec![
         "", "", "(", "熱", "é", ".", ",", "a", "@", "$", "-", "&", "#flu ", "see:", "«",
@@ -170,7 +170,7 @@ fn outside_the_oracle(text: &str) -> bool {
         let differences = [
             // Ours: the small sign opens a hashtag too.
             "﹟",
-            // The oracle's: it stops for good at a keycap, the reference goes on behind it.
+            // The oracle's: it stops for good at a keycap, the reference continues behind it.
             "[#＃][\u{fe0f}\u{20e3}]",
             // The oracle's: of `#a#b` it drops `a` and takes `b`; the reference takes neither.
             "[#＃][^\\x00-/:-@ ]+[#＃]",
@@ -342,7 +342,7 @@ fn a_megabyte_of_anything_is_read_in_linear_time() {
     }
 }
 
-/// The suite itself; where it isn't, the cases above, in our own words, stand for it.
+/// The suite itself; where it is missing, the cases above represent it.
 #[test]
 fn conformance_suite() {
     let Some(cases) = conformance::cases() else {

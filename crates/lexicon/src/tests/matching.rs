@@ -315,7 +315,7 @@ fn a_megabyte_of_phrases_is_read_in_linear_time() {
     }
 }
 
-/// All places where the writer set a border, told in the plainest way.
+/// All borders set by the writer, found by the simplest method.
 fn pieces_between_borders(written: &str) -> Vec<String> {
     let chars: Vec<char> = written.chars().collect();
     let kind = |c: char| match c {

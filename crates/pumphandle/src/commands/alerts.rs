@@ -1,7 +1,7 @@
 //! `alerts`: the loop from a terminal.
 
 pub(super) mod ack;
-mod heard;
+mod deliveries;
 mod recompute;
 
 use std::io::{BufWriter, Write, stdout};
@@ -118,7 +118,7 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
     let mut out = stdout().lock();
     write!(out, "{why}")?;
     if let Some(alert) = &why.alert {
-        for line in heard::lines(config, &alert.id, topic, region)? {
+        for line in deliveries::lines(config, &alert.id, topic, region)? {
             writeln!(out, "budget:    {line}")?;
         }
     }
@@ -129,7 +129,7 @@ fn quoted(text: &str) -> String {
     text.chars().take(120).collect()
 }
 
-/// Alerts are kept in their stream for ever, and stand there as soon as they are fired.
+/// Alerts are retained in their stream without limit, from the moment they fire.
 fn list_log(journal: &dyn Journal, config: &Config, json: bool) -> Result<(), Failure> {
     let mut fold = AlertFold::default();
     each_retained(journal, Stream::Alerts, 0, |record| {

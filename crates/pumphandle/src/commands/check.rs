@@ -48,7 +48,7 @@ pub(crate) fn today(written: Option<&str>) -> Result<Option<Date>, Failure> {
     if let Some(written) = written {
         let date = Date::parse(written);
         return date.map(Some).ok_or_else(|| {
-            Failure::usage(format!("`--today {written}` is no day"), "write 2027-06-01")
+            Failure::usage(format!("`--today {written}` is not a date"), "write 2027-06-01")
         });
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();

@@ -29,7 +29,7 @@ use crate::whole;
 const AUDIT: &str = "audit.ndjson";
 /// Fewer placed posts a day than this show hardly anything.
 const PLACED_A_DAY_LEAST: f64 = 10.0;
-const NEXT: &str = "hint: `run` takes it on at its next start, a cluster by `pumphandle migrate`";
+const NEXT: &str = "hint: `run` applies it at its next start, a cluster after `pumphandle migrate`";
 
 pub(crate) fn run(
     load: impl Fn() -> Result<Config, Failure>,
@@ -60,13 +60,13 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !is_id {
         return Err(Failure::usage(
-            format!("`{id}` can't name a crisis"),
+            format!("`{id}` is not a valid crisis id"),
             "give `--id`: small letters, digits and hyphens, at most 28",
         ));
     }
     if config.topics.lexicon.topics().iter().any(|topic| topic.id == id) {
         return Err(Failure::usage(
-            format!("there is a topic `{id}` already"),
+            format!("topic `{id}` already exists"),
             "give another `--id`, or `pumphandle crisis stop` it first",
         ));
     }
@@ -79,7 +79,7 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
         let message = format!(
             "a crisis needs a polygon in which at least {CRISIS_INHABITANTS_LEAST} people live"
         );
-        return Err(Failure::usage(message, "say how many do: `--inhabitants 120000`"));
+        return Err(Failure::usage(message, "state the number: `--inhabitants 120000`"));
     };
     let crisis = Crisis {
         region,
@@ -112,14 +112,12 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
     match expected.a_day {
         Some(a_day) if a_day < PLACED_A_DAY_LEAST => {
             tracing::warn!(
-                "fewer than ten placed posts a day are to be expected: too few to tell anything \
-                    by; a larger polygon, or feeds whose posts have coordinates"
+                "fewer than ten located posts per day expected: too few for alerts; use a larger \
+                    polygon, or feeds whose posts have coordinates"
             );
         }
         Some(_) => {}
-        None => tracing::warn!(
-            "how many placed posts are to be expected can't be told before some have been counted"
-        ),
+        None => tracing::warn!("no estimate of located posts per day before any have been counted"),
     }
     Ok(writeln!(std::io::stderr().lock(), "{NEXT}")?)
 }
@@ -152,7 +150,7 @@ fn topic(args: &CrisisStart) -> Result<Topic, Failure> {
         found.ok_or_else(|| {
             Failure::usage(
                 format!("no template `{named}`"),
-                format!("one of {names}, or a topic file of your own: `words.toml`"),
+                format!("one of {names}, or a topic file: `words.toml`"),
             )
         })?
     };
@@ -174,7 +172,7 @@ fn lint(topic: &Topic) -> Result<(), Failure> {
     if found.is_empty() {
         Ok(())
     } else {
-        Err(Failure::usage(found.join("; "), "words that everybody uses tell nothing of a crisis"))
+        Err(Failure::usage(found.join("; "), "common words do not identify a crisis"))
     }
 }
 
@@ -196,15 +194,15 @@ impl Shape {
             )
         };
         let length = fs::metadata(path)
-            .map_err(|error| wrong(&format!("can't be read: {}", error.kind())))?
+            .map_err(|error| wrong(&format!("cannot be read: {}", error.kind())))?
             .len();
         if length > atlas::own::FILE_BYTES_MAX as u64 {
             return Err(wrong("is too large"));
         }
         let text = fs::read_to_string(path)
-            .map_err(|error| wrong(&format!("can't be read: {}", error.kind())))?;
+            .map_err(|error| wrong(&format!("cannot be read: {}", error.kind())))?;
         let read: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| wrong(&format!("is no JSON: {error}")))?;
+            .map_err(|error| wrong(&format!("is not JSON: {error}")))?;
         let feature = match (read["type"].as_str(), read["features"].as_array().map(Vec::as_slice))
         {
             (Some("FeatureCollection"), Some([feature])) => feature,
@@ -218,7 +216,7 @@ impl Shape {
         };
         let geometry = if feature["type"] == "Feature" { &feature["geometry"] } else { feature };
         if !matches!(geometry["type"].as_str(), Some("Polygon" | "MultiPolygon")) {
-            return Err(wrong("holds no polygon"));
+            return Err(wrong("contains no polygon"));
         }
         let properties = &feature["properties"];
         let inhabitants =
@@ -262,7 +260,7 @@ impl Files {
             if let Err(error) = fs::remove_file(path)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(%error, file = %path.display(), "a file of a crisis stays");
+                tracing::warn!(%error, file = %path.display(), "failed to remove a file of a crisis");
             }
         }
     }
@@ -380,11 +378,11 @@ fn stop(config: &Config, id: &str, reason: &str, by: Option<String>) -> Result<(
     else {
         return Err(Failure::usage(
             format!("no crisis `{id}`"),
-            "`pumphandle crisis list` names them all",
+            "`pumphandle crisis list` lists all",
         ));
     };
     note(config, "stop", topic, reason.trim(), &actor(by))?;
     files.remove();
-    writeln!(stdout().lock(), "crisis `{id}` is not watched any more; what was counted stays")?;
+    writeln!(stdout().lock(), "crisis `{id}` is removed; its counts remain")?;
     Ok(writeln!(std::io::stderr().lock(), "{NEXT}")?)
 }

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let stop = Stop::default();
     super::run::stop_on_signals(&stop)?;
     let page = format!("http://{}", listener.local_addr()?);
-    tracing::info!(page, "serving simulated posts; Ctrl-C ends");
+    tracing::info!(page, "serving simulated posts; press Ctrl-C to stop");
     if for_people {
         greet(&page, args.speed)?;
     }
@@ -124,21 +124,21 @@ fn greet(page: &str, speed: u32) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "This is pumphandle on a simulated network: made-up posts, nothing is sent or fetched \
-            unless you configured it."
+        "pumphandle on a simulated network: synthetic posts; nothing is sent or fetched unless \
+            configured."
     )?;
-    writeln!(out, "The page: {page}")?;
+    writeln!(out, "Page: {page}")?;
     writeln!(
         out,
-        "First it reads three weeks of history, which takes some seconds; then {speed} simulated \
-            seconds pass in each real one."
+        "Reading three weeks of history takes some seconds; then time runs {speed} times as fast \
+            as the clock."
     )?;
     writeln!(
         out,
-        "Soon after, fever rises in Berlin: the first alert comes within a minute, as a line here \
-            and on the page."
+        "Soon after, fever rises in Berlin: the first alert appears within a minute, here and on \
+            the page."
     )?;
-    writeln!(out, "Ctrl-C ends it.")?;
+    writeln!(out, "Press Ctrl-C to stop.")?;
     Ok(())
 }
 
@@ -178,16 +178,16 @@ fn prepare(folder: &PathBuf) -> anyhow::Result<()> {
             .is_none();
         if !empty && !folder.join(MARK).exists() {
             bail!(
-                "`{shown}` holds something that no demo made\nhint: give a new or empty folder to \
+                "`{shown}` contains files that are not from a demo\nhint: give a new or empty folder to \
                     `--data`"
             );
         }
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to empty `{shown}`"))?;
     }
-    whole::make_folder(folder).with_context(|| format!("failed to make `{shown}`"))?;
+    whole::make_folder(folder).with_context(|| format!("failed to create `{shown}`"))?;
     whole::write(
         &folder.join(MARK),
-        b"made by `pumphandle demo`, emptied at every start\n",
+        b"created by `pumphandle demo`, emptied at every start\n",
         whole::SECRET,
     )?;
     Ok(())

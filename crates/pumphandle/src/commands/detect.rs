@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             Method::parse(&args.method, &params).map_err(refused)?;
             let hint = format!("`--places` is for `{}`", SpaceMethod::NAMES.join("`, `"));
             Err(Failure::usage(
-                format!("method `{}` judges each series by itself", args.method),
+                format!("method `{}` uses each series separately", args.method),
                 hint,
             ))
         }
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             let hint = "give a CSV file with the columns `series,x,y` or `series,lon,lat`: \
                 `--places places.csv`";
             Err(Failure::usage(
-                format!("method `{}` needs to know where each series is", args.method),
+                format!("method `{}` needs the coordinates of each series", args.method),
                 hint,
             ))
         }
@@ -288,7 +288,7 @@ fn read() -> Result<Input, Failure> {
         let written = field(time)?;
         if moment(written).is_none() {
             let message = format!(
-                "line {} of standard input: `{}` in column `time` is no date and no number",
+                "line {} of standard input: `{}` in column `time` is neither a date nor a number",
                 line(),
                 quoted(written)
             );
@@ -368,7 +368,7 @@ fn read_places(file: &Path) -> Result<(BTreeMap<String, Place>, bool), Failure> 
         let name = row.get(series).unwrap_or("").trim();
         if places.insert(name.to_owned(), place).is_some() {
             return Err(anyhow!(
-                "line {} of `{shown}`: series `{}` has a place already",
+                "line {} of `{shown}`: series `{}` occurs twice",
                 line(),
                 quoted(name)
             )

@@ -33,8 +33,8 @@ pub(crate) fn run(config: &Config, args: &cli::Erase) -> Result<(), Failure> {
 }
 
 fn on_streams(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
-    let journal = stores::journal(config)
-        .context("no API listens, and the streams can't be opened either")?;
+    let journal =
+        stores::journal(config).context("no API is running, and the streams cannot be opened")?;
     erasure::erase(&*journal, config, &args.author, now()).map_err(|refused| match refused {
         ErasureRefused::Invalid(why) => Failure::usage(why, ""),
         ErasureRefused::Failed(why) => anyhow!(why).into(),
@@ -56,7 +56,7 @@ fn by_api(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
     if status != 200 {
         return Err(ack::problem(status, &answer, token, "operator").into());
     }
-    read(&answer).ok_or_else(|| anyhow!("the API's answer can't be understood").into())
+    read(&answer).ok_or_else(|| anyhow!("the API returned an invalid answer").into())
 }
 
 fn read(answer: &Value) -> Option<Erased> {
@@ -80,22 +80,18 @@ fn print(erased: &Erased, is_running: bool) -> std::io::Result<()> {
     writeln!(out, "removal of {} appended at {}", erased.author, shown(erased.at))?;
     writeln!(
         out,
-        "taken back: posts {}, topics {}, cells {}",
+        "retracted: posts {}, topics {}, cells {}",
         erased.posts, erased.topics, erased.cells
     )?;
     if !is_running {
-        writeln!(out, "nothing runs: the counts change once `pumphandle run` has read it")?;
+        writeln!(out, "not running: the counts change at the next start of `pumphandle run`")?;
     }
+    writeln!(out, "not retracted: posts {} of final hours, included in sums", erased.older)?;
     writeln!(
         out,
-        "not taken back: posts {} of hours that are final, as parts of sums",
-        erased.older
-    )?;
-    writeln!(
-        out,
-        "copies under pseudonyms: in the log until {}, in the engine's state until {},",
+        "pseudonymous copies: in the log until {}, in snapshots until {},",
         shown(erased.log_until),
         shown(erased.state_until)
     )?;
-    writeln!(out, "later only while a stage is down; in backups until you delete those")
+    writeln!(out, "longer only while a stage is down; in backups until they are deleted")
 }

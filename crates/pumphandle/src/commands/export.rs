@@ -18,10 +18,10 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn Reading>, Failure> {
     }
     let file = config.journal.data.join(crate::roles::WAREHOUSE_FILE);
     if !file.exists() {
-        let message = format!("there is no warehouse in `{}` yet", config.journal.data.display());
+        let message = format!("no warehouse in `{}`", config.journal.data.display());
         return Err(Failure::usage(
             message,
-            "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`",
+            "run `pumphandle run` first, or set the data folder: `--set journal.data=FOLDER`",
         ));
     }
     Ok(Arc::new(Local::open_to_read(&file)?))

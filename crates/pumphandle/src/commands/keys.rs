@@ -22,7 +22,7 @@ pub(crate) fn run(config: &Config, command: &KeysCommand) -> Result<(), Failure>
 fn move_out(config: &Config) -> Result<(), Failure> {
     let (from, to) = (keys::old_folder(config), keys::folder(config));
     if from == to {
-        let hint = "name another folder by `keys` in `[privacy]`";
+        let hint = "set another folder by `keys` in `[privacy]`";
         return Err(Failure::usage(
             format!("`privacy.keys` is `{}`, inside the data folder", to.display()),
             hint,
@@ -52,14 +52,11 @@ fn move_out(config: &Config) -> Result<(), Failure> {
         {
             Some(there) if there != text => {
                 let message = format!(
-                    "`{}` is there already and is another key than `{}`",
+                    "`{}` already exists and differs from `{}`",
                     new.display(),
                     old.display()
                 );
-                return Err(Failure::usage(
-                    message,
-                    "one of them belongs to another log: put it elsewhere",
-                ));
+                return Err(Failure::usage(message, "one of them belongs to another log: move it"));
             }
             Some(_) => {}
             None => whole::write(&new, &text, whole::SECRET)

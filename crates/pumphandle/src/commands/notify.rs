@@ -61,10 +61,8 @@ fn unknown(config: &Config, name: &str, others: &[String]) -> Failure {
     names.sort();
     names.dedup();
     let hint = match names.is_empty() {
-        true => {
-            "there are none: name files of them in `notify.subscriptions`, or make one on the page"
-                .to_owned()
-        }
+        true => "there are none: set files in `notify.subscriptions`, or create one on the page"
+            .to_owned(),
         false => {
             format!("there are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", "))
         }

@@ -88,7 +88,7 @@ impl Outputs {
         })
     }
 
-    /// Whether anything is asked for that needs windows to be judged.
+    /// Whether a requested output needs judged windows.
     pub(crate) fn wants_judging(&self) -> bool {
         self.verdicts.is_some() || self.alerts.is_some()
     }

@@ -37,7 +37,7 @@ fn known(config: &Config, region: &str) -> Result<(), String> {
     let shown: String = region.chars().take(QUOTED_CHARS_MAX).collect();
     let hint = near::hint(
         near::region(&config.places.placing.atlas, region),
-        "`pumphandle regions list` names all",
+        "`pumphandle regions list` lists all",
     );
     Err(format!("there is no region `{shown}`; {hint}"))
 }

@@ -65,7 +65,7 @@ pub(crate) fn run(
 
 fn tell_sound(count: usize) -> Result<(), Failure> {
     let plural = if count == 1 { "" } else { "s" };
-    Ok(writeln!(stdout(), "ok: {count} region{plural} of your own")?)
+    Ok(writeln!(stdout(), "ok: {count} own region{plural}")?)
 }
 
 fn rows(places: &Places, own_only: bool) -> Vec<Row<'_>> {
@@ -142,7 +142,7 @@ fn show(places: &Places, written: &str, json: bool) -> Result<(), Failure> {
         None => rows(places, false).into_iter().find(|row| row.code == code).ok_or_else(|| {
             Failure::usage(
                 format!("unknown region `{written}`"),
-                "`pumphandle regions list` names all that are known",
+                "`pumphandle regions list` lists all",
             )
         })?,
     };

@@ -74,8 +74,8 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
     let settings = log::held(journal, &held_settings(journal, config)?)?;
     if log::state(journal)? != LogState::Open {
         return Err(Failure::usage(
-            "the log has ended and takes no more",
-            "start it anew: `pumphandle run`, or `pumphandle migrate` and the roles",
+            "the log is closed",
+            "restart it: `pumphandle run`, or `pumphandle migrate` and the roles",
         ));
     }
     let keys = Keys::open(journal, config)?;
@@ -133,7 +133,7 @@ fn read_again(
     let mut reader = match FileReader::open(settings, None) {
         Ok(reader) => reader,
         Err(error) => {
-            tracing::warn!(feed, file, %error, "a file is not there any more");
+            tracing::warn!(feed, file, %error, "a file no longer exists");
             tried.changed += lines.len() as u64;
             return Ok(Vec::new());
         }

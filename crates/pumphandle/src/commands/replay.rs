@@ -95,7 +95,7 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    // What could be read is counted all the same, then the error is told.
+    // What could be read is counted, then the error is reported.
     engine.finish()?;
     match (failure, refused.judged()) {
         (Some(error), _) => Err(error.into()),
@@ -136,10 +136,10 @@ impl Refused {
             // The last line of an array is an object like any other.
             let wrong = self.rejected == self.lines
                 || (self.looks.is_some() && 2 * self.rejected > self.lines);
-            let hint = self.looks.unwrap_or("`--rejects FILE` says why, line by line");
+            let hint = self.looks.unwrap_or("`--rejects FILE` lists the reasons");
             let (file, rejected, lines) = (&self.file, self.rejected, self.lines);
             (lines > 0 && wrong).then(|| {
-                format!("{rejected} of {lines} lines of `{file}` can't be read\nhint: {hint}")
+                format!("{rejected} of {lines} lines of `{file}` cannot be read\nhint: {hint}")
             })
         })
     }
@@ -147,7 +147,7 @@ impl Refused {
 
 /// Takes all lines, batch by batch, and shows how far it has come. Of a file that can't be read the
 /// rest is passed over, and reading
-/// goes on with the next; the first such error is returned, to be told at the end.
+/// continues with the next; the first such error is returned and reported at the end.
 pub(super) fn each_batch(
     reader: &mut FileReader,
     mut take: impl FnMut(&Batch) -> Result<(), Failure>,
@@ -206,7 +206,7 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
 /// Read from a stream at once.
 const READ_BYTES_MAX: usize = 256 << 10;
 
-/// The retained posts, counted again partition by partition, as far as is asked for.
+/// The retained posts, counted again partition by partition, as far as requested.
 struct Retained<'a> {
     journal: &'a dyn Journal,
     config: &'a Config,

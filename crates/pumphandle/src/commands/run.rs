@@ -89,14 +89,14 @@ pub(crate) fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     // Ends with the process: nothing in it needs to be put away.
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let mut asked = 0;
+            let mut signals = 0;
             loop {
                 tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-                asked += 1;
-                if asked > 1 {
+                signals += 1;
+                if signals > 1 {
                     std::process::exit(130);
                 }
-                tracing::info!("stopping: draining what was read; once more to end at once");
+                tracing::info!("stopping: draining; press again to exit immediately");
                 stop.ask();
             }
         });

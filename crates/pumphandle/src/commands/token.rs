@@ -24,7 +24,7 @@ pub(crate) fn run(config: &Config, command: &TokenCommand) -> Result<(), Failure
             };
             let made = record::time::display(roles::now());
             let token = tokens::create(&file, name, role, made.get(..10).unwrap_or_default())?;
-            tracing::info!(name, role = role.name(), "made a token, shown this once");
+            tracing::info!(name, role = role.name(), "created a token; it is printed only once");
             writeln!(out, "{token}")?;
         }
         TokenCommand::List => {

@@ -54,7 +54,7 @@ fn topic<'config>(config: &'config Config, id: &str) -> Result<&'config Topic, F
     topics.iter().find(|topic| topic.id == id).ok_or_else(|| {
         let hint = near::hint(
             near::topic(&config.topics.lexicon, id),
-            "`pumphandle topics list` names them all",
+            "`pumphandle topics list` lists all",
         );
         Failure::usage(format!("no topic `{id}`"), hint)
     })
@@ -117,7 +117,7 @@ fn shown(config: &Config, topic: &Topic) -> String {
         counting(config, topic),
     ];
     lines.extend(topic.source.iter().map(|source| format!("  source {source}")));
-    lines.extend(topic.review.iter().map(|review| format!("  to be reviewed by {review}")));
+    lines.extend(topic.review.iter().map(|review| format!("  review by {review}")));
     if !topic.days.is_empty() {
         lines.push(format!(
             "  days {}",
@@ -234,14 +234,14 @@ fn lint_files(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fail
     }
     if found.is_empty() {
         if !json {
-            let _ = writeln!(text, "ok: nothing to ask about {} topics", topics.len());
+            let _ = writeln!(text, "ok: no doubtful definitions in {} topics", topics.len());
         }
         return print(&text);
     }
     print(&text)?;
     let many =
         if found.len() == 1 { "1 place".to_owned() } else { format!("{} places", found.len()) };
-    Err(anyhow!("an editor would ask about {many}").into())
+    Err(anyhow!("doubtful definitions: {many}").into())
 }
 
 // --- explain ---
@@ -263,10 +263,7 @@ fn explain_text(
             .context("failed to read standard input")?;
     }
     if read.len().max(text.len()) as u64 > bytes_max {
-        return Err(anyhow!(
-            "a text of more than {bytes_max} bytes, which is as long as a post may be"
-        )
-        .into());
+        return Err(anyhow!("text of more than {bytes_max} bytes, the maximum of a post").into());
     }
     // What isn't UTF-8 was replaced before a post is read, too.
     let from_input = String::from_utf8_lossy(&read);

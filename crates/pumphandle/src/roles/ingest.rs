@@ -894,7 +894,9 @@ impl<'a> Ingest<'a> {
                 self.reject(index, &reject, cursor);
                 self.judge_rejects(index, now);
             }
-            Message::Placed { posts, asked, failed } => self.placed(index, posts, asked, failed),
+            Message::Placed { posts, requested, failed } => {
+                self.placed(index, posts, requested, failed)
+            }
             Message::Ahead { by } => self.ahead(index, by, now),
             other => {
                 match &other {

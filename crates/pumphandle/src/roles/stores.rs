@@ -150,8 +150,8 @@ pub(crate) fn clickhouse(config: &Config) -> anyhow::Result<warehouse::clickhous
         database: named.database.clone(),
         user: named.user.clone(),
         password: named.password_file.as_deref().map(secret).transpose()?.unwrap_or_default(),
-        cells_kept: config.retention.cells.map(duration),
-        verdicts_kept: config.retention.verdicts.map(duration),
+        cells_retention: config.retention.cells.map(duration),
+        verdicts_retention: config.retention.verdicts.map(duration),
         ..warehouse::clickhouse::ClickHouseSettings::default()
     })?)
 }

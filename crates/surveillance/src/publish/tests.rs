@@ -116,7 +116,7 @@ impl Values {
     }
 }
 
-/// What an attacker takes for known beside what is published.
+/// What an attacker knows in addition to published numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Knows {
     /// Nothing: what isn't shown may be anything.
@@ -192,7 +192,7 @@ fn a_differencing_attacker_recovers_no_small_cell_in_a_thousand_random_trees() {
     let (mut cells, mut small, mut numbers, mut for_others, mut narrowest) = (0, 0, 0, 0, MOST);
     for seed in 0..TREES {
         let mut rng = Rng::new(seed);
-        // Topics and days: each has its own tree, and nothing is told of two together.
+        // Topics and days: each has its own tree, and no number spans two.
         for kind in [Kind::Disease, Kind::Campaign, Kind::Narrative] {
             let accounts = tree(&mut rng);
             let shown = day(kind, &table, &accounts);
@@ -255,7 +255,7 @@ fn a_differencing_attacker_recovers_no_small_cell_in_a_thousand_random_trees() {
 }
 
 /// Everything that the program would have published the same for: what all such days agree on is
-/// told, whatever the reason.
+/// reported, whatever the reason.
 #[test]
 fn who_knows_the_program_and_tries_every_day_that_there_can_be_learns_no_small_cell() {
     const UP_TO: u32 = 18;

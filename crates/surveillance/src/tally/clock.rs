@@ -1,4 +1,4 @@
-//! The watermark: how far arrivals have certainly come, from ticks only.
+//! Watermark: the instant before which no more arrivals are expected, from ticks only.
 //!
 //! Knows feeds, their spans and lateness; knows nothing of posts, panes or clocks.
 
@@ -22,10 +22,10 @@ struct Feed {
     reached: Micros,
     ended: bool,
     covered: Spans,
-    /// The panes whose coverage has changed since it was last told.
+    /// The panes whose coverage has changed since it was last reported.
     changed: Option<(Micros, Micros)>,
-    /// Coverage of panes that begin before this has been told.
-    told: Micros,
+    /// Coverage of panes that begin before this has been reported.
+    sent: Micros,
 }
 
 impl Clock {
@@ -50,7 +50,7 @@ impl Clock {
                 ended: false,
                 covered: Spans::default(),
                 changed: None,
-                told: Micros::MIN,
+                sent: Micros::MIN,
             });
             if claim.epoch < feed.epoch {
                 continue;
@@ -64,9 +64,9 @@ impl Clock {
                 feed.touch(from, claim.reached);
             }
             if feed.ended || claim.ended {
-                // An ended feed covers on from where it ended; one that has come back, or goes on
+                // An ended feed covers on from where it ended; one that has come back, or resumes
                 // ending, doesn't from there.
-                feed.touch(before, feed.told.max(feed.reached + 1));
+                feed.touch(before, feed.sent.max(feed.reached + 1));
                 feed.ended = claim.ended;
             }
         }
@@ -112,8 +112,8 @@ impl Clock {
             let Some(feed) = self.feeds.get_mut(&setting.name) else {
                 continue;
             };
-            if feed.ended && feed.told < until {
-                feed.touch(feed.told.max(feed.reached), until);
+            if feed.ended && feed.sent < until {
+                feed.touch(feed.sent.max(feed.reached), until);
             }
             let Some((from, to)) = feed.changed.take() else {
                 continue;
@@ -126,7 +126,7 @@ impl Clock {
                 Coverage { feed: setting.name.clone(), pane_start: start, covered }
             }));
             let next = start + pane_border(end - start, HOUR);
-            feed.told = feed.told.max(next.min(until));
+            feed.sent = feed.sent.max(next.min(until));
             if to > until {
                 feed.changed = Some((next, to));
             }
@@ -137,13 +137,13 @@ impl Clock {
     }
 }
 
-/// The coverage of so long a time is asked for by any window: its own length, and the baselines
+/// The coverage of that long a time is requested by any window: its own length, and the baselines
 /// before it.
 const COVERAGE_REACH: Micros = 80 * DAY;
 
-/// The hours in `[from, to)` whose coverage is told. Of a longer stretch than anything asks for, a
-/// wrong clock's or a file's with a gap
-/// of years, these are the first and the last: windows are judged near its ends only.
+/// The hours in `[from, to)` whose coverage is reported. Of a longer stretch than anything asks
+/// for, a wrong clock's or a file's with a gap of years, these are the first and the last: windows
+/// are judged near its ends only.
 pub(crate) fn hours_told(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {
     let hours = |from: Micros, to: Micros| {
         (0..).map(move |hour| from + hour * HOUR).take_while(move |start| *start < to)

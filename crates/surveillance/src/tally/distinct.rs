@@ -1,4 +1,4 @@
-//! Distinct authors of every window of a series, kept up to date post by post.
+//! Distinct authors of every window of a series, updated post by post.
 //!
 //! For each author the panes with posts; for each window length how many authors every window
 //! holds, as differences:

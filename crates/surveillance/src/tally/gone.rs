@@ -1,4 +1,4 @@
-//! What is known to be deleted: posts by id or alias, and accounts with all their earlier posts.
+//! Deletions: posts by id or alias, and accounts with all their earlier posts.
 //!
 //! A deletion may come before its post; so it is held as long as a post that it concerns may still
 //! arrive.
@@ -85,7 +85,7 @@ fn keep_least(map: &mut FxHashMap<u64, Micros>, key: u64, arrival: Micros) {
     map.entry(key).and_modify(|known| *known = arrival.min(*known)).or_insert(arrival);
 }
 
-/// What has come last stands together; a hash map's own order would make equal states unequal
+/// What has come last is stored together; a hash map's own order would make equal states unequal
 /// bytes.
 fn by_hour(deletions: impl Iterator<Item = (u64, Micros)>) -> Vec<(u64, Micros)> {
     let mut deletions: Vec<(u64, Micros)> = deletions.collect();

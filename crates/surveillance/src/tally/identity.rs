@@ -1,4 +1,4 @@
-//! Which posts are known: one entry a post, in blocks of an hour of event time, until the hour is
+//! Identities of posts: one entry per post, in blocks of an hour of event time, until the hour is
 //! final.
 //!
 //! Exact counting needs the identity of every post, also of those that match no topic; so an entry
@@ -36,8 +36,8 @@ const BASES_MAX: usize = (1 << BASIS_BITS) - 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Basis {
     pub(crate) filtered: bool,
-    /// How many posts it stands for in the denominators of its regions: those beside the tree count
-    /// it once.
+    /// How many posts it represents in the denominators of its regions: those next to the tree
+    /// count it once.
     pub(crate) weight: u32,
     pub(crate) path: String,
     pub(crate) overlays: Vec<String>,
@@ -155,7 +155,7 @@ impl Matched {
     /// Whether this record, whose `own` content and weight it is, counts less than an equally
     /// placed `other`.
     pub(crate) fn goes_behind(&self, other: (&Post, u32), own: (&Post, u32)) -> bool {
-        // A record whose place was still asked for gives way to the one that has the answer, even
+        // A record whose place was still requested gives way to the one that has the answer, even
         // if that is no place.
         let rest = |(post, weight): (&Post, u32)| {
             (post.flags.filtered, post.overlays.clone(), weight, post.flags.pending)
@@ -171,7 +171,7 @@ impl Matched {
     pub(crate) fn post(&self) -> Post {
         match Record::decode(&self.wire) {
             Ok(Record::Post(post)) => post,
-            _ => unreachable!("a kept post is a post"),
+            _ => unreachable!("a stored post is a post"),
         }
     }
 }
@@ -289,7 +289,7 @@ impl Identities {
         }
         let hour = pane_start(event_time, HOUR);
         let here = self.blocks.get_key_value(&hour);
-        // An equal record stands in the same hour; an unequal one may stand anywhere.
+        // An equal record is in the same hour; an unequal one may be anywhere.
         let all = here.into_iter().chain(self.blocks.iter().filter(|(at, _)| **at != hour));
         all.map(|(hour, block)| (hour, block.find(print)))
             .find_map(|(hour, entry)| entry.map(|entry| entry.known(*hour)))
@@ -397,11 +397,11 @@ impl Identities {
             }
             block.matched_mut().retain(|print, matched| {
                 let post = matched.post();
-                let kept = keep(hour, &post);
-                if !kept {
+                let is_kept = keep(hour, &post);
+                if !is_kept {
                     dropped.push((*print, post));
                 }
-                kept
+                is_kept
             });
             if block.matched.is_empty() {
                 self.blocks.remove(&hour);
@@ -434,7 +434,7 @@ impl Identities {
     }
 }
 
-/// Bases of an hour, each kept once, in postcard form one after the other.
+/// Bases of an hour, each stored once, in postcard form one after the other.
 #[derive(Debug, Clone, Default)]
 struct Bases {
     bytes: Vec<u8>,
@@ -494,7 +494,7 @@ impl Bases {
         reason = "the bytes were written by `intern`, or came out of a chunk with the right hash"
     )]
     fn get(&self, at: u32) -> Basis {
-        postcard::from_bytes(self.wire(at as usize)).expect("a kept basis decodes")
+        postcard::from_bytes(self.wire(at as usize)).expect("a stored basis decodes")
     }
 }
 

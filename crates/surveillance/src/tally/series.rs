@@ -1,5 +1,4 @@
-//! The cells of one (topic, region): posts, distinct authors, sample; and what of them has changed
-//! since the last frame.
+//! Cells of one (topic, region): posts, distinct authors, sample, and changes since the last frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,8 +15,8 @@ pub(crate) const SAMPLE_POSTS_MAX: usize = 64;
 /// Windows that end this many panes after the one that the watermark is in still have steps.
 const OPEN_AHEAD: Pane = 3;
 
-/// Steps of an open window told in one frame; the first ones, since the first that passes the bound
-/// is what is asked for.
+/// Steps of an open window reported in one frame; the first ones, since the first that passes the
+/// bound is sufficient.
 const STEPS_MAX: usize = 1024;
 
 /// Panes of one length and the windows over them.
@@ -165,8 +164,8 @@ impl Series {
                 .zip(&grid.lengths)
                 .filter(|(_, length)| pane >= end - **length)
             {
-                // Told even where its author was in the window before: a post more may be what a
-                // floor still asked for.
+                // Reported even where its author was in the window before: one more post may be
+                // what a floor still requires.
                 widen(changed, end, end);
             }
             if self.steps.len() >= STEPS_MAX {
@@ -182,7 +181,7 @@ impl Series {
         }
     }
 
-    /// Returns whether the sample of the pane must be made anew, because one of its posts has left
+    /// Returns whether the sample of the pane must be made again, because one of its posts has left
     /// and others wait.
     pub(crate) fn remove(
         &mut self,

@@ -1,4 +1,4 @@
-//! A tally as a snapshot: in which parts, in which order.
+//! Snapshot format of a tally: its parts and their order.
 //!
 //! What can grow long goes entry by entry, with what changes together side by side: authors by
 //! pane, deletions by hour.

@@ -13,7 +13,7 @@ mod parts;
 mod sampled;
 mod stories;
 
-/// Tallies of all partitions, fed in the order of a log; each numbers its records by itself.
+/// Tallies of all partitions, fed in the order of a log; each numbers its records on its own.
 struct Partitions {
     tallies: Vec<Tally>,
     positions: Vec<Position>,
@@ -52,7 +52,7 @@ fn records(items: &[Item]) -> Vec<Record> {
     items.iter().map(|item| item.record.clone()).collect()
 }
 
-/// When the log has ended the panes that its last posts are in are passed too; what was told of
+/// When the log has ended the panes that its last posts are in are passed too; what was reported of
 /// windows beyond doesn't matter.
 fn holds_at_the_end(
     expected: &Recount,
@@ -103,8 +103,8 @@ fn a_plain_replay_counts_as_the_recount_does_in_any_order_and_any_partitions() {
     );
 }
 
-/// What a frame of every partition must have told by now, and what its watermark and coverage must
-/// be.
+/// What a frame of every partition must have reported by now, and what its watermark and coverage
+/// must be.
 fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Result<(), String> {
     let records = records(log);
     let clock = Clock::of(&records);
@@ -134,7 +134,7 @@ fn tells_what_holds(log: &[Item], partitions: &Partitions, before: &Clock) -> Re
     let mut expected = naive::recount(&records);
     told.windows.retain(|key, _| due_window(key));
     expected.windows.retain(|key, _| due_window(key));
-    // What lies ahead is told when its time comes.
+    // What lies ahead is reported when its time comes.
     expected.cells.retain(|(_, _, pane), _| *pane <= until);
     expected.newest.retain(|(_, _, pane), _| *pane <= until);
     expected.samples.retain(|(_, _, pane), _| *pane <= until);
@@ -373,7 +373,7 @@ fn a_tally_goes_on_after_a_restart_anywhere_as_if_nothing_had_been() {
     );
 }
 
-/// What a frame says of a pane or a window that was final before it is what was said already.
+/// What a frame says of a pane or a window that was final before it is what was stated already.
 fn what_is_final_stays(items: &[Item], mut rng: Rng) -> Result<(), String> {
     let mut partitions = Partitions::new(rng.pick(&[1, 3]));
     let rules = Rules::of(&records(items));
@@ -425,7 +425,7 @@ fn a_sample_is_the_64_smallest_prints_also_when_sampled_posts_are_deleted() {
 /// for being counted as lost.
 fn goes_on_after_a_gap(items: &[Item], mut rng: Rng) -> Result<(), String> {
     let records: Vec<Record> = records(items).into_iter().chain([Record::End]).collect();
-    // Settings are told to the reader, too; the random streams have theirs at the head.
+    // The reader receives settings, too; the random streams have theirs at the head.
     let first =
         records.iter().position(|record| !matches!(record, Record::Settings(_))).unwrap_or(0);
     let mut cut =

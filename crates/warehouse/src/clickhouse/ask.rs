@@ -1,4 +1,4 @@
-//! What pages and commands ask, always of the latest versions.
+//! Queries of pages and commands, on the latest versions of rows.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::port::{
 use crate::reference::Reference;
 use crate::tables::{seconds, units_from};
 
-/// The text of a question has a limit on the server; what is asked by a list is asked in pieces.
+/// The text of a question has a limit on the server; long lists are queried in pieces.
 pub(super) const KEYS_A_QUESTION: usize = 500;
 /// Where no limit is wanted.
 const ROWS_MAX: u64 = 1_000_000_000;
@@ -262,12 +262,12 @@ impl Reading for ClickHouse {
             toDateTime(?, 'UTC') AND pane_seconds = 3600
             GROUP BY region";
         let mut totals = BTreeMap::new();
-        for asked in regions.chunks(KEYS_A_QUESTION) {
-            let (client, asked) = (client.clone(), asked.to_vec());
+        for chunk in regions.chunks(KEYS_A_QUESTION) {
+            let (client, chunk) = (client.clone(), chunk.to_vec());
             let rows: Vec<TotalRow> = self.run("read", async move {
                 client
                     .query(sql)
-                    .bind(&asked)
+                    .bind(&chunk)
                     .bind(instant(from))
                     .bind(instant(to))
                     .fetch_all()
@@ -329,13 +329,13 @@ impl Reading for ClickHouse {
         topics.sort();
         topics.dedup();
         let mut published = Vec::new();
-        for asked in topics.chunks(KEYS_A_QUESTION) {
-            let (client, asked, region) =
-                (self.client(), asked.to_vec(), region.unwrap_or("").to_owned());
+        for chunk in topics.chunks(KEYS_A_QUESTION) {
+            let (client, chunk, region) =
+                (self.client(), chunk.to_vec(), region.unwrap_or("").to_owned());
             let rows: Vec<PublishedRow> = self.run("read", async move {
                 client
                     .query(sql)
-                    .bind(&asked)
+                    .bind(&chunk)
                     .bind(&region)
                     .bind(&region)
                     .bind(instant(from))
@@ -429,7 +429,7 @@ async fn verdicts(
         ORDER BY window_end DESC, window_seconds DESC, method DESC LIMIT ?";
     let (from, to) = (instant(query.from), instant(query.to));
     let only = query.only.map_or(0, seconds);
-    let asked = client
+    let select = client
         .query(sql)
         .bind(&query.topic)
         .bind(&query.region)
@@ -437,7 +437,7 @@ async fn verdicts(
         .bind(to)
         .bind(only)
         .bind(only);
-    asked.bind(one_more(query.limit)).fetch_all().await
+    select.bind(one_more(query.limit)).fetch_all().await
 }
 
 /// In pieces, as many series at once as a question may name.
@@ -465,7 +465,7 @@ async fn placed(
         ORDER BY topic, region, window_end, window_seconds, method";
     let mut rows: Vec<JudgedRow> = Vec::new();
     for series in series.chunks(KEYS_A_QUESTION) {
-        let asked = client
+        let select = client
             .query(sql)
             .bind(series)
             .bind(least)
@@ -473,7 +473,7 @@ async fn placed(
             .bind(&ends)
             .bind(length)
             .bind(length);
-        rows.extend(asked.fetch_all::<JudgedRow>().await?);
+        rows.extend(select.fetch_all::<JudgedRow>().await?);
     }
     Ok(rows)
 }
@@ -506,17 +506,17 @@ async fn alerts(
          WHERE {} ORDER BY fired_at_us DESC, id LIMIT ?",
         conditions.join(" AND ")
     );
-    let mut asked = client.query(&sql);
+    let mut select = client.query(&sql);
     for text in [&query.topic, &query.region].into_iter().flatten() {
-        asked = asked.bind(text);
+        select = select.bind(text);
     }
     if let Some(from) = query.from {
-        asked = asked.bind(from);
+        select = select.bind(from);
     }
     if let Some((at, id)) = &query.after {
-        asked = asked.bind(at).bind(at).bind(id);
+        select = select.bind(at).bind(at).bind(id);
     }
-    asked.bind((query.limit as u64).min(ROWS_MAX)).fetch_all().await
+    select.bind((query.limit as u64).min(ROWS_MAX)).fetch_all().await
 }
 
 async fn events(

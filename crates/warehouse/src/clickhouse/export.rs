@@ -1,4 +1,4 @@
-//! Tables out, as text that the server sends row by row: memory doesn't grow with the table.
+//! Table exports, streamed row by row; memory does not grow with the table.
 
 use std::io::Write;
 use std::str;

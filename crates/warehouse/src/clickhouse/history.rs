@@ -1,14 +1,11 @@
-//! What enters `counts_history`: a cell as it was when its pane closed, and each later revision of
-//! it.
+//! Writer of `counts_history`: a cell at the close of its pane, and each later revision.
 //!
 //! A verdict that is not early closes the pane that ends with its window, and the cell enters the
-//! history as it is then.
-//! A count enters when it is final, when its cell is there already in an older version, or when its
-//! pane was closed while the
-//! cell was still empty. The same rules as the SQLite side has, as a fold over the batch that
-//! begins with what the tables hold.
-//! Deciding again after a cut decides the same: the history is written first, and what is in it
-//! already keeps its version.
+//! history as it is then. A count enters when it is final, when its cell is there already in an
+//! older version, or when its pane was closed while the cell was still empty. The same rules as the
+//! SQLite side has, as a fold over the batch that begins with what the tables hold. Deciding again
+//! after a cut decides the same: the history is written first, and what is in it already keeps its
+//! version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,14 +22,14 @@ pub(super) enum Step {
 
 /// No kind of topic has longer panes.
 const PANE_SECONDS_MAX: u32 = 7 * 86_400;
-/// More ends of panes in one batch are asked for by their range.
+/// More ends of panes in one batch are requested by their range.
 const ENDS_MAX: usize = 1_000;
 
 /// Topic, region, end of the pane.
 type Place = (String, String, u32);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Existing {
     /// The cell as it is now, by the length of its panes.
     cells: BTreeMap<Place, BTreeMap<u32, CountRow>>,
     /// The least version in the history.
@@ -76,23 +73,23 @@ pub(super) async fn of(client: &Client, steps: Vec<Step>) -> Result<Vec<CountRow
     let closed_by_now =
         |count: &CountRow, until: Option<u32>| until.is_some_and(|until| count.pane_end() <= until);
 
-    let mut asked = Asked::default();
-    let mut closings = Asked::default();
+    let mut requests = Requests::default();
+    let mut closings = Requests::default();
     for step in &steps {
         match step {
             // Cells of panes that are still open leave no trace, which spares the questions nearly
             // always.
             Step::Count(count) if count.last == 1 || closed_by_now(count, closed_until) => {
-                asked.add(&count.topic, count.pane_end())
+                requests.add(&count.topic, count.pane_end())
             }
             Step::Count(_) => {}
             Step::Closed { topic, window_end, .. } => {
-                asked.add(topic, *window_end);
+                requests.add(topic, *window_end);
                 closings.add(topic, *window_end);
             }
         }
     }
-    let mut known = Known::ask(client, &asked, &closings).await?;
+    let mut known = Existing::ask(client, &requests, &closings).await?;
     let mut entered = Vec::new();
     let mut until = landed;
     for step in steps {
@@ -112,7 +109,7 @@ pub(super) async fn of(client: &Client, steps: Vec<Step>) -> Result<Vec<CountRow
     Ok(entered)
 }
 
-impl Known {
+impl Existing {
     fn revise(&mut self, count: &CountRow, entered: &mut Vec<CountRow>) {
         let place = (count.topic.clone(), count.region.clone(), count.pane_end());
         let closed_empty = self.closed.get(&place).is_some_and(|verdict| *verdict <= count.version);
@@ -155,8 +152,12 @@ impl Known {
         }
     }
 
-    async fn ask(client: &Client, asked: &Asked<'_>, closings: &Asked<'_>) -> Result<Known, Error> {
-        let mut known = Known::default();
+    async fn ask(
+        client: &Client,
+        requests: &Requests<'_>,
+        closings: &Requests<'_>,
+    ) -> Result<Existing, Error> {
+        let mut known = Existing::default();
         if let Some(panes) = closings.condition(
             "toUInt32(pane_start) + pane_seconds",
             "pane_start",
@@ -169,9 +170,11 @@ impl Known {
                 .await?;
             cells.into_iter().for_each(|cell| known.now(cell));
         }
-        if let Some(panes) =
-            asked.condition("toUInt32(pane_start) + pane_seconds", "pane_start", PANE_SECONDS_MAX)
-        {
+        if let Some(panes) = requests.condition(
+            "toUInt32(pane_start) + pane_seconds",
+            "pane_start",
+            PANE_SECONDS_MAX,
+        ) {
             let sql = format!(
                 "SELECT ?fields FROM (
                      SELECT topic, region, toUInt32(toUInt32(pane_start) + pane_seconds) AS \
@@ -180,7 +183,8 @@ impl Known {
                      pane_seconds
                  )"
             );
-            let oldest: Vec<Oldest> = client.query(&sql).bind(asked.topics()).fetch_all().await?;
+            let oldest: Vec<Oldest> =
+                client.query(&sql).bind(requests.topics()).fetch_all().await?;
             known.oldest = oldest
                 .into_iter()
                 .map(|Oldest { topic, region, pane_end, pane_seconds, version }| {
@@ -188,7 +192,7 @@ impl Known {
                 })
                 .collect();
         }
-        if let Some(windows) = asked.condition("toUInt32(window_end)", "window_end", 0) {
+        if let Some(windows) = requests.condition("toUInt32(window_end)", "window_end", 0) {
             let sql = format!(
                 "SELECT ?fields FROM (
                      SELECT topic, region, window_end, min(v.version) AS version
@@ -196,7 +200,8 @@ impl Known {
                      region, window_end
                  )"
             );
-            let closed: Vec<Closed> = client.query(&sql).bind(asked.topics()).fetch_all().await?;
+            let closed: Vec<Closed> =
+                client.query(&sql).bind(requests.topics()).fetch_all().await?;
             known.closed = closed
                 .into_iter()
                 .map(|Closed { topic, region, window_end, version }| {
@@ -210,12 +215,12 @@ impl Known {
 
 /// Which topics and ends of panes a batch is about.
 #[derive(Debug, Default)]
-struct Asked<'a> {
+struct Requests<'a> {
     topics: BTreeSet<&'a str>,
     ends: BTreeSet<u32>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Requests<'a> {
     fn add(&mut self, topic: &'a str, end: u32) {
         self.topics.insert(topic);
         self.ends.insert(end);
@@ -225,7 +230,7 @@ impl<'a> Asked<'a> {
         self.topics.iter().copied().collect()
     }
 
-    /// None where nothing is asked. The range of the column spares months; its one placeholder is
+    /// None for an empty request. The range of the column spares months; its one placeholder is
     /// for the topics.
     fn condition(&self, end: &str, column: &str, before: u32) -> Option<String> {
         let (first, last) = (self.ends.first()?.saturating_sub(before), self.ends.last()?);

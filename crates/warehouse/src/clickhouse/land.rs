@@ -1,14 +1,12 @@
-//! Rows in: one insert a table, progress last.
+//! Writer of results: one insert per table, progress last.
 //!
 //! ClickHouse has no transaction over tables, and none is needed. Every row is absolute and has a
-//! version, so a batch of which a part
-//! was written before a kill, or whose answer was lost, is written again from its beginning and
-//! leaves what one writing would have
-//! left. Progress is written when all rows are, so it never stands for rows that aren't there.
+//! version, so a batch of which a part was written before a kill, or whose answer was lost, is
+//! written again from its beginning and leaves what one writing would have left. Progress is
+//! written when all rows are, so it never represents rows that aren't there.
 //!
 //! What isn't a plain upsert is decided before the first insert, from what the tables hold, and
-//! written so that deciding again
-//! after any cut decides the same:
+//! written so that deciding again after any cut decides the same:
 //! - The history of counts: see [`super::history`]; it is written before the counts and verdicts
 //!   that it is decided from.
 //! - Alert events hold in the order of their stream, each only if it was made against all events
@@ -184,7 +182,7 @@ impl Batch {
     }
 }
 
-/// Rows are kept by the caller until this has answered.
+/// The caller retains rows until this returns.
 pub(super) async fn insert<T>(client: &Client, table: &'static str, rows: &[T]) -> Result<(), Error>
 where
     T: RowOwned + RowWrite + for<'a> Row<Value<'a> = T>,

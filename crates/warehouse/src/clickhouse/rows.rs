@@ -1,4 +1,4 @@
-//! Rows as ClickHouse's tables hold them, by column name.
+//! Row types of the ClickHouse tables.
 //!
 //! Instants are unix seconds, as in a DateTime; what lies outside its range is cut to it, as no
 //! pane of ours does.

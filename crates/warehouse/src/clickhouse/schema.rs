@@ -1,11 +1,9 @@
-//! The schema by numbered migrations, each statement on its own: ClickHouse has no transactions for
-//! them.
+//! Schema migrations of ClickHouse, statement by statement, since it has no transactions for them.
 //!
 //! So every statement can be run again, and a migration is noted, with its checksum, after its last
-//! one; what a kill cut short is
-//! run again. A database of a newer program, or one whose migrations differ from ours, is refused.
-//! What follows from settings rather than from numbers (how long rows are kept, as whom the
-//! dictionary reads) is set at the end.
+//! one; what a kill cut short is run again. A database of a newer program, or one whose migrations
+//! differ from ours, is refused. What follows from settings rather than from numbers (retention of
+//! rows, as whom the dictionary reads) is set at the end.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -32,7 +30,7 @@ DateTime('UTC') DEFAULT now())
 ENGINE = ReplacingMergeTree ORDER BY number
 COMMENT 'Migrations that were applied whole.'";
 
-/// What may be kept only so long, and the column that says since when.
+/// Tables with a retention, and the column from which it counts.
 const CELLS: [(&str, &str); 6] = [
     ("counts", "pane_start"),
     ("counts_history", "pane_start"),
@@ -133,11 +131,11 @@ impl ClickHouse {
         Ok(found)
     }
 
-    /// Sets how long rows are kept, only where that has changed: the server looks through all parts
+    /// Sets the retention of rows, only where it has changed: the server looks through all parts
     /// each time.
     fn keep(&self) -> Result<(), WarehouseError> {
         let wanted = self.ttls();
-        // Of earlier releases the number of days stands under another key, and never equals this.
+        // Of earlier releases the number of days is under another key, and never equals this.
         let noted = format!("{wanted:?}");
         let client = self.client();
         let found: Option<String> = self.run("read the schema of", async move {
@@ -171,8 +169,8 @@ impl ClickHouse {
 
     /// When rows of a table go; never where there is none.
     fn ttls(&self) -> Vec<(&'static str, Option<String>)> {
-        let cells = self.settings.cells_kept.map(days);
-        let verdicts = self.settings.verdicts_kept.map(days);
+        let cells = self.settings.cells_retention.map(days);
+        let verdicts = self.settings.verdicts_retention.map(days);
         let after = |column: &str, days: u64| format!("{column} + toIntervalDay({days})");
         let mut ttls: Vec<(&str, Option<String>)> = CELLS
             .into_iter()
@@ -208,7 +206,7 @@ async fn execute(client: &clickhouse::Client, sql: &str) -> Result<(), Error> {
 }
 
 /// It reads as the user that migrates, in the server itself, and so holds that user's password: it
-/// is made anew each time.
+/// is made again each time.
 fn dictionary(settings: &ClickHouseSettings) -> String {
     let query =
         "SELECT region, name, parent, level, population, latitude, longitude FROM regions FINAL";

@@ -82,7 +82,7 @@ fn fresh(url: &str) -> Fresh {
     Fresh { warehouse, databases: Databases { settings } }
 }
 
-/// Emptied databases that wait for the next one who wants a fresh one: to make them anew takes far
+/// Emptied databases that wait for the next test that needs one: to make them again takes far
 /// longer.
 type Pool = Arc<Mutex<Vec<Databases>>>;
 
@@ -209,8 +209,8 @@ fn rows_are_kept_as_long_as_the_settings_say() {
     let kept = |cells: Option<u64>, verdicts: Option<u64>| {
         let days = |days: Option<u64>| days.map(|days| Duration::from_secs(days * 86_400));
         let settings = ClickHouseSettings {
-            cells_kept: days(cells),
-            verdicts_kept: days(verdicts),
+            cells_retention: days(cells),
+            verdicts_retention: days(verdicts),
             ..databases.settings.clone()
         };
         let warehouse = ClickHouse::connect(settings).unwrap();
@@ -386,7 +386,7 @@ fn past_counts_of_many_years_land_in_one_batch() {
     assert_eq!(csv(&warehouse, "v_counts").lines().count(), 151);
 }
 
-/// Many alerts are asked for by pieces, as the text of a question has a limit.
+/// Many alerts are requested by pieces, as the text of a question has a limit.
 #[test]
 fn thousands_of_alerts_with_events_are_read_at_once() {
     let Some(url) = engine::url() else { return };
@@ -466,7 +466,7 @@ fn answers_of_the_server_are_told_apart() {
         ("<html>", Answer::Else),
     ];
     for (said, answer) in answers {
-        assert_eq!(Answer::of(said), answer, "{said}");
+        assert_eq!(Answer::parse(said), answer, "{said}");
     }
 }
 

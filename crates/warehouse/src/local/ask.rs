@@ -1,4 +1,4 @@
-//! What pages and commands ask, each question in one read transaction over clustered keys.
+//! Queries of pages and commands, each in one read transaction over clustered keys.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Tables out, row by row: memory doesn't grow with the table.
+//! Table exports, row by row; memory does not grow with the table.
 
 use std::io::Write;
 

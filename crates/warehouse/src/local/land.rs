@@ -1,4 +1,4 @@
-//! Rows in: one prepared upsert a kind of record, one transaction a batch.
+//! Writer of results: one prepared upsert per kind of record, one transaction per batch.
 
 use record::reason::text_of;
 use record::time::SECOND;
@@ -286,7 +286,7 @@ fn land(transaction: &Transaction, rows: &[Record], progress: &[Progress]) -> ru
     Ok(())
 }
 
-/// Rows that lie beside each other in the tables one after the other, so that each page is fetched
+/// Rows that lie next to each other in the tables one after the other, so that each page is fetched
 /// once.
 ///
 /// Rows of one series, one alert, one key keep their order: the history of counts and the fold of

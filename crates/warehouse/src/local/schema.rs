@@ -1,7 +1,7 @@
-//! The schema by numbered migrations, each applied once, all in one transaction.
+//! Schema migrations of SQLite, each applied once, all in one transaction.
 //!
-//! What was applied is kept with its checksum: a file from a newer program, or one whose migrations
-//! differ from ours, is refused.
+//! What was applied is stored with its checksum: a file from a newer program, or one whose
+//! migrations differ from ours, is refused.
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ fn appends_and_reads_go_on_through_stops_kills_and_standstills_of_the_broker() {
             for n in 0..RECORDS / 10 {
                 let entries: Vec<Entry> =
                     (n * 10..n * 10 + 10).map(|n| entry((n % 2) as u32, &n.to_string())).collect();
-                // Within the delivery timeout librdkafka tries again by itself, without doubling
+                // Within the delivery timeout librdkafka tries again on its own, without doubling
                 // anything.
                 journal.append(Stream::Posts, &entries).unwrap();
                 journal
@@ -251,7 +251,7 @@ fn a_reader_stops_where_the_broker_has_lost_records() {
     assert!(high < 60, "{high}");
     let outcome = outcome.unwrap();
     assert!(
-        matches!(outcome, Err(JournalError::Beyond { asked: 100, high: h, .. }) if h == high),
+        matches!(outcome, Err(JournalError::Beyond { requested: 100, high: h, .. }) if h == high),
         "{outcome:?}"
     );
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use super::*;
 
-/// The least that brokers allow unless told otherwise.
+/// The minimum that brokers allow by default.
 const SESSION: Duration = Duration::from_secs(6);
 const PARTITIONS: u32 = 6;
 
@@ -16,7 +16,7 @@ fn topics(brokers: &str) -> Topics {
     topics
 }
 
-/// A member, and what it has been told.
+/// A member, and its events so far.
 struct Told {
     member: Box<dyn Membership>,
     owned: BTreeSet<u32>,
@@ -180,7 +180,7 @@ fn the_partitions_of_the_dead_and_of_the_stopped_go_to_the_living() {
     }
 }
 
-/// A member in a process of its own: this test program, told by its environment to run only
+/// A member in a process of its own: this test program, recognised by its environment to run only
 /// [`process`].
 struct Process {
     child: Child,

@@ -17,7 +17,7 @@ pub(super) fn run(config: &Config, id: &str) -> Result<(), Failure> {
     let alert = story.revisions.last().ok_or_else(|| anyhow!("no alert `{id}`"))?;
     let params = warehouse.settings()?.map(|settings| settings.detect.params).unwrap_or_default();
     let again = surveillance::recompute(alert, &params)
-        .with_context(|| format!("alert `{id}` can't be computed again"))?;
+        .with_context(|| format!("alert `{id}` cannot be recomputed"))?;
     let mut out = stdout().lock();
     writeln!(out, "alert {id}, revision {}: {} in {}", alert.revision, alert.topic, alert.region)?;
     writeln!(
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, id: &str) -> Result<(), Failure> {
         differs |= !same;
         writeln!(
             out,
-            "{name} {} stored, {} computed again{}",
+            "{name} {} stored, {} recomputed{}",
             text(stored),
             text(again),
             if same { "" } else { ": DIFFERENT" }
@@ -60,12 +60,12 @@ pub(super) fn run(config: &Config, id: &str) -> Result<(), Failure> {
     if differs {
         let why = match alert.stage {
             record::Stage::Early => {
-                "it is early: its bound was fixed when its window opened, and late posts may have \
-                    moved the baseline since"
+                "the alert is early: its bound was set when its window opened, and late posts may \
+                    have changed the baseline"
             }
-            _ => "were the detector's parameters changed since?",
+            _ => "were the detector's parameters changed?",
         };
-        return Err(anyhow!("alert `{id}` is not what its grounds come to; {why}").into());
+        return Err(anyhow!("alert `{id}` differs from its recomputation; {why}").into());
     }
     writeln!(out, "the same")?;
     Ok(())

@@ -40,13 +40,9 @@ impl fmt::Display for Expected {
             Some(a_day) => {
                 let rounded =
                     if a_day < 10.0 { format!("{a_day:.1}") } else { format!("{a_day:.0}") };
-                write!(f, "about {rounded} placed posts a day are to be expected, {}", self.from)
+                write!(f, "about {rounded} located posts per day expected, {}", self.from)
             }
-            None => write!(
-                f,
-                "nothing has been counted yet by which to tell how many placed posts are to be \
-                    expected"
-            ),
+            None => write!(f, "no estimate of located posts per day: nothing has been counted yet"),
         }
     }
 }
@@ -71,23 +67,23 @@ pub(super) fn of(config: &Config, topic: &Topic) -> Expected {
         Ok(Some(posts)) => {
             return Expected {
                 a_day: Some(sum(&posts)),
-                from: "by the posts with coordinates in the log and its share of people",
+                from: "from the posts with coordinates in the log and its share of inhabitants",
             };
         }
         Ok(None) => return Expected { a_day: None, from: "" },
         Err(error) => {
-            tracing::debug!(?error, "the log can't be read beside the process that holds it")
+            tracing::debug!(?error, "the log cannot be read while another process holds it")
         }
     }
     match landed(config, shares.keys().cloned().collect()) {
         Some((posts, Some(share))) => Expected {
             a_day: Some(sum(&posts) * share),
-            from: "by the placed posts of the last days, their share with coordinates, and its \
-                share of people",
+            from: "from the located posts of recent days, their share with coordinates, and the \
+                polygon's share of inhabitants",
         },
         Some((posts, None)) => Expected {
             a_day: Some(sum(&posts)),
-            from: "at most, as if all placed posts had coordinates, by its share of people",
+            from: "at most, assuming that all located posts have coordinates, from its share of inhabitants",
         },
         None => Expected { a_day: None, from: "" },
     }
@@ -152,7 +148,7 @@ fn retained(config: &Config) -> Result<Option<BTreeMap<String, f64>>, Failure> {
 }
 
 /// Placed posts a day, by country, of what has landed; and the share of placed posts that have
-/// coordinates, if the page can be asked.
+/// coordinates, if the page is reachable.
 fn landed(config: &Config, countries: Vec<String>) -> Option<(BTreeMap<String, f64>, Option<f64>)> {
     let warehouse = export::open(config).ok()?;
     let latest =

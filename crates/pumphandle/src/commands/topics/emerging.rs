@@ -2,7 +2,7 @@
 //!
 //! The same intake as `replay` makes posts of lines, so what is counted here is what would be
 //! counted there.
-//! Nothing is kept: the table is made anew from the posts whenever it is asked for.
+//! Nothing is stored: the table is computed from the posts on each request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub(super) fn run(config: &Config, args: &cli::Emerging) -> Result<(), Failure> 
     let wanted = args.topic.as_deref().map(|id| super::topic(config, id)).transpose()?;
     if wanted.is_some_and(|topic| topic.kind == Kind::Sensitive) {
         let message = format!(
-            "`{}` is sensitive: what stands beside it is told to nobody",
+            "`{}` is sensitive: co-occurring tags are not shown",
             wanted.map_or("", |topic| &topic.id)
         );
         return Err(Failure::usage(message, "see docs/privacy.md"));
@@ -91,7 +91,7 @@ impl Taken {
             && monitor::resident_bytes().is_some_and(|held| held > self.memory_max)
         {
             let message = format!(
-                "stopped after {} posts: more than {} MiB held",
+                "stopped after {} posts: more than {} MiB in use",
                 self.posts,
                 self.memory_max >> 20
             );
@@ -137,10 +137,10 @@ fn take_files(config: &Config, files: &[String], taken: &mut Taken) -> Result<()
 fn take_log(config: &Config, taken: &mut Taken) -> Result<(), Failure> {
     let folder = &config.journal.data;
     if !folder.exists() {
-        let message = format!("there is no data folder `{}` yet", folder.display());
+        let message = format!("no data folder `{}`", folder.display());
         return Err(Failure::usage(
             message,
-            "run `pumphandle run` first, or name the data folder: `--set journal.data=FOLDER`",
+            "run `pumphandle run` first, or set the data folder: `--set journal.data=FOLDER`",
         ));
     }
     let journal = LocalJournal::open(folder, config.journal.partitions, Options::default())?;

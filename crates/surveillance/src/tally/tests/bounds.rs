@@ -84,7 +84,7 @@ fn post(id: u64, author: u64, event_time: Micros, topics: &[&str], langs: &[Stri
         settings: 1,
         feed: 0,
         op: Op::Create,
-        // Zero stands for no post.
+        // Zero represents no post.
         id: PostId(u128::from((id + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(id)),
         alias: None,
         author: Some(Author(author.wrapping_mul(0xff51_afd7_ed55_8ccd))),

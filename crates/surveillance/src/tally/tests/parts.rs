@@ -24,7 +24,7 @@ fn distinct_authors_of_every_window_are_those_of_brute_force_through_additions_a
         let (panes, authors_max) = (1 + rng.below(40), 1 + rng.below(4));
         let mut distinct = Distinct::default();
         let mut counted: Vec<Counted> = Vec::new();
-        // What each window was when it was last said to have changed.
+        // What each window was when it was last stated to have changed.
         let mut touched: BTreeMap<(usize, Pane), u32> = BTreeMap::new();
         for _ in 0..rng.below(60) {
             let mut spans = Vec::new();

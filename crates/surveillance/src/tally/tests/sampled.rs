@@ -1,10 +1,9 @@
 //! Denominators from a sample of authors: what they come to, and that a fourfold rise reads as
 //! fourfold.
 //!
-//! As on Bluesky, no post tells its place: the profiles of authors of matched posts are all asked,
-//! and of the rest a fixed sample.
-//! To count every post whose place happens to be known would make an outbreak raise its own
-//! denominator.
+//! As on Bluesky, posts contain no place: the profiles of authors of matched posts are all
+//! requested, and of the rest a fixed sample. To count every post whose place happens to be known
+//! would make an outbreak raise its own denominator.
 
 use record::{FeedSetting, FeedTick, Flags, Place, Provenance, Span, Tick, TopicMatch, Voice};
 
@@ -85,8 +84,8 @@ fn hour(
     truth
 }
 
-/// What was told of the region in each hour: all posts by estimate, those counted for it, and those
-/// on the topic.
+/// What was reported of the region in each hour: all posts by estimate, those counted for it, and
+/// those on the topic.
 fn told(fold: &Fold, start: Micros, region: &str) -> (u64, u64, u32) {
     let recount = fold.recount();
     let total = recount.totals.get(&(region.to_owned(), start, HOUR)).copied().unwrap_or_default();

@@ -78,7 +78,7 @@ fn the_frame_that_passes_a_panes_end_tells_the_windows_of_a_series_in_which_noth
         ends(&frames[1], "flu"),
         [(read_time("10:00"), 1), (read_time("11:00"), 1), (read_time("12:00"), 1)]
     );
-    // The window that opens is told with the one that ends.
+    // The window that opens is reported with the one that ends.
     assert_eq!(ends(&frames[2], "flu"), [(read_time("12:00"), 1), (read_time("13:00"), 1)]);
     assert_eq!(ends(&frames[3], "flu"), []);
 }
@@ -207,7 +207,7 @@ fn the_watermark_waits_at_newer_settings_for_every_feed_and_not_only_for_the_wor
         newer(2, "10:00"),
         newer(3, "11:00"),
         reached(1, "a", "10:01"),
-        reached(3, "b", "10:01"), // b goes on, but a has not read the newer settings
+        reached(3, "b", "10:01"), // b continues, but a has not read the newer settings
         reached(2, "a", "10:01"),
         reached(3, "b", "11:01"),
         reached(2, "a", "11:01"), // settings 3 hold from 11:00 on

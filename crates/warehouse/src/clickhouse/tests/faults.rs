@@ -167,7 +167,7 @@ fn the_writer_of_deploy_can_do_all_and_the_analyst_only_reads() {
     };
     let writer = ClickHouse::connect(ClickHouseSettings {
         url: engine.url().to_owned(),
-        cells_kept: Some(Duration::from_secs(400 * 86_400)),
+        cells_retention: Some(Duration::from_secs(400 * 86_400)),
         ..named.clone()
     })
     .unwrap();

@@ -1,4 +1,7 @@
-//! Who hears of an alert: asked of the page's API if one listens, else of the streams themselves.
+//! Deliveries of an alert to subscriptions, for `alerts why-not`.
+//!
+//! Read from the page's API if it is running, otherwise from the streams.
+//! Sends nothing.
 
 use std::net::TcpStream;
 
@@ -10,10 +13,10 @@ use crate::commands::{Failure, reached_at};
 use crate::config::Config;
 use crate::roles::{notifier, stores, subscribers};
 
-/// Subscription, what it hears, and when.
-type Heard = (String, String, Micros);
+/// Subscription, state of delivery, and time.
+type Delivery = (String, String, Micros);
 
-/// A line for each subscription that covers the alert, or one that says why there is none.
+/// A line for each subscription that includes the alert, or the reason why there is none.
 pub(super) fn lines(
     config: &Config,
     alert: &str,
@@ -28,40 +31,40 @@ pub(super) fn lines(
             Some(found) => found,
             None => {
                 return Ok(vec![format!(
-                    "the page says it to officials: give a token by {}",
+                    "available to officials only: set a token by {}",
                     ack::TOKEN
                 )]);
             }
         },
         Err(_) => match on_streams(config, alert) {
             Ok(found) => found,
-            // Whoever reads the streams may listen elsewhere; what is known of the alert stands all
-            // the same.
             Err(why) => {
                 return Ok(vec![format!(
-                    "not known now: {why:#}; where its page listens elsewhere, say so by `--set \
+                    "unknown: {why:#}; if the page listens on another address, set it by `--set \
                         web.listen=`"
                 )]);
             }
         },
     };
     if found.is_empty() {
-        return Ok(vec!["no subscription covers it, or none has heard of it yet".to_owned()]);
+        return Ok(vec!["no subscription includes it, or none has received it yet".to_owned()]);
     }
-    let line = |(name, hears, at): Heard| {
+    let line = |(name, state, at): Delivery| {
         let at = time::display(at);
-        match hears.as_str() {
-            "told" => format!("`{name}` was told at {at}"),
-            "at-once" => format!("`{name}` is told at once, not before {at}"),
-            "given-up" => format!("`{name}` couldn't be told"),
-            _ => format!("`{name}` has no room for it at once, it waits for the digest of {at}"),
+        match state.as_str() {
+            "told" => format!("`{name}` was notified at {at}"),
+            "at-once" => format!("`{name}` will be notified immediately, not before {at}"),
+            "given-up" => format!("delivery to `{name}` failed"),
+            _ => format!(
+                "`{name}` has reached its limit of immediate alerts: included in the digest of {at}"
+            ),
         }
     };
     Ok(found.into_iter().map(line).collect())
 }
 
-/// Nothing where whoever asks may not know.
-fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Heard>>, Failure> {
+/// Nothing if the role of the caller does not allow it.
+fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Delivery>>, Failure> {
     let token = std::env::var(ack::TOKEN).ok();
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
     let ask = |path: &str| {
@@ -98,7 +101,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Heard>> {
+fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Delivery>> {
     let journal = stores::journal(config)?;
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
