@@ -562,7 +562,9 @@ fn a_subscription_made_on_the_page_is_told_without_a_restart_and_one_taken_away_
         running
             .log()
             .lines()
-            .any(|line| line.contains("subscription added, receives later alerts") && line.contains("late"))
+            .any(|line| {
+                line.contains("subscription added, receives later alerts") && line.contains("late")
+            })
             .then_some(())
     });
     let mut growing = std::fs::OpenOptions::new()
