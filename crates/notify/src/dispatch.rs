@@ -1,8 +1,8 @@
 //! Dispatch: decides which message goes to which recipient of which subscription, and when.
 //!
 //! The pure stage between the alert stream and the channels. It plans alerts by budget and quiet
-//! hours, collects digests, escalates, reports growth of snoozed alerts, and records the outcome for
-//! each recipient. Its driver reads the streams, stores each [`Change`] before it sends a
+//! hours, collects digests, escalates, reports growth of snoozed alerts, and records the outcome
+//! for each recipient. Its driver reads the streams, stores each [`Change`] before it sends a
 //! [`Delivery`], and returns the outcome; after a restart it subscribes with the stored state.
 //! Dispatch has no thread, file, journal, clock or randomness.
 
@@ -73,7 +73,8 @@ pub struct Report {
     pub alert: Alert,
     /// For the public, in place of every number.
     pub rise: Option<Rise>,
-    /// Outcomes of the last alerts of this topic in this country, latest first; none for the public.
+    /// Outcomes of the last alerts of this topic in this country, latest first; empty for the
+    /// public.
     pub history: Vec<Outcome>,
 }
 

@@ -75,7 +75,7 @@ impl Item {
             .map_or(Rise::of(alert), |(_, rise)| rise)
     }
 
-    /// Whether a revision is news to the public: its state changed, or its level did on a later day.
+    /// Whether a revision is news to the public: its state changed, or its level on a later day.
     fn is_public_news(&self, sent: SentRevision, alert: &Alert, now: Micros) -> bool {
         alert.state != sent.state
             || self.sent_rise.is_none_or(|(_, rise)| rise != self.rise(alert, now))

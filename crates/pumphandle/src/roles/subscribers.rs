@@ -1,9 +1,9 @@
-//! The book of subscriptions: those that stand in files, and those that officials made on the page.
+//! Subscriptions: those of files, and those that officials edit in the web UI.
 //!
-//! What the page made stands in the compacted stream `state`, a key each, in the form in which a
-//! file would say it; the notifier looks
-//! there every few seconds, so a change needs no restart. A name belongs to one subscription, and
-//! files come first.
+//! A subscription of the web UI is stored in the compacted stream `state` under a key of its own,
+//! in the form of a file; the notifier reloads them every few seconds, without a restart.
+//! A name belongs to one subscription; files take precedence. What is delivered is decided
+//! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,18 +22,18 @@ use super::notifier::store;
 use crate::config::Config;
 use crate::drive::again;
 
-/// Wishes that wait; whoever asks waits before that.
+/// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;
 const PREFIX: &str = "subscription/";
 
-/// A subscription of the page, as it is kept.
+/// A stored subscription of the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
     /// From 1, one more with each change.
     revision: u32,
     by: String,
     at: Micros,
-    /// Where the stream of alerts ended when it was made: it is notified of what comes after.
+    /// Where the stream of alerts ended when it was made: it receives later alerts.
     #[serde(default)]
     since: Option<Position>,
     subscription: Value,
@@ -45,10 +45,10 @@ impl Kept {
     }
 }
 
-/// What the page made, by name.
+/// Subscriptions of the page, by name.
 pub(crate) type Pages = BTreeMap<String, Kept>;
 
-/// Those of the page that hold: of a name that a file has taken since, the file's does.
+/// Valid subscriptions of the page, without those whose name a file has.
 pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscription> {
     let mut found = Vec::new();
     for (name, kept) in pages {
@@ -57,7 +57,7 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
                 found.push(subscription)
             }
             Ok(_) => {}
-            // One that an older or newer release wrote must not keep others from being told.
+            // One of another release must not disable the others.
             Err(why) => tracing::warn!(
                 subscription = name,
                 why = why.join("; "),
@@ -113,12 +113,12 @@ pub(crate) fn run(
             test(&book, name, &actor, answer);
             continue;
         }
-        // Whoever asked may have gone; what was written stands all the same.
+        // The requester may be gone; what was written remains.
         let _ = answer.send(book.answer(wish, &actor));
     }
 }
 
-/// Sends a test by a thread of its own: a mail server that doesn't answer holds up no other wish.
+/// Sends a test on a thread of its own: a mail server that doesn't answer delays no other request.
 fn test(
     book: &Book<'_>,
     name: String,
@@ -134,7 +134,7 @@ fn test(
     let (channels, subscription) = match ready {
         Ok(ready) => ready,
         Err(refused) => {
-            // Whoever asked may have gone.
+            // The requester may be gone.
             let _ = answer.send(Err(refused));
             return;
         }
@@ -243,7 +243,7 @@ impl Book<'_> {
                 delivery: web::Delivery::default(),
                 subscription: subscription.written(),
             });
-        // Files come last: of a name that both have, theirs holds.
+        // Files come last: they take precedence where both have a name.
         let all: BTreeMap<String, SubscriptionKept> =
             of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
         let found = all.into_values().map(|kept| {
@@ -256,8 +256,7 @@ impl Book<'_> {
         found.collect()
     }
 
-    /// By the same rules as a file; and what is named must be there, since nobody runs `check` over
-    /// a page.
+    /// Checks a subscription by the rules of a file, and that its topics and regions exist.
     fn checked(
         &self,
         name: &str,
