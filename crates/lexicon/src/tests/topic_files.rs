@@ -127,6 +127,7 @@ fn broken_toml_is_told_with_the_rest() {
         &[("a.toml", "[[topic]\nid = \"flu\"\nkind = disease\nname = \"Flu\"\n")],
         expect![[r#"
         a.toml:1: unclosed array table, expected `]`
+          hint: a section is written `[name]`, on a line of its own
     "#]],
     );
     check(

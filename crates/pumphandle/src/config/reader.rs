@@ -27,7 +27,10 @@ const SECTIONS_MAX: usize = 64;
 /// The key is the field's name with hyphens, or the text after `@`.
 macro_rules! section {
     ($(#[$meta:meta])* struct $name:ident {
-        $($(#[$doc:meta])* $field:ident $(@ $key:literal)?: $type:ty = $check:ident($($bound:expr),*)),* $(,)?
+        $(
+            $(#[$doc:meta])*
+            $field:ident $(@ $key:literal)?: $type:ty = $check:ident($($bound:expr),* $(,)?)
+        ),* $(,)?
     }) => {
         $(#[$meta])*
         pub(crate) struct $name { $($(#[$doc])* pub(crate) $field: $type),* }
@@ -223,7 +226,10 @@ impl Reader {
             self.errors.push(error);
         }
         if let Some((broken_file, broken_line)) = &self.broken {
-            let is_guess = |error: &Diagnostic| matches!(&error.place, Place::File { file, line } if file == broken_file && line >= broken_line);
+            let is_guess = |error: &Diagnostic| {
+                let Place::File { file, line } = &error.place else { return false };
+                file == broken_file && line >= broken_line
+            };
             let found = self.errors.split_off(self.syntax_count);
             self.errors.extend(found.into_iter().filter(|error| !is_guess(error)));
         }
@@ -618,7 +624,7 @@ impl Section<'_> {
         if first.is_default() { self.place_read(second_key) } else { first }
     }
 
-    /// Whether the key has its default value; asked before it is read.
+    /// Whether the key has its default value. Meaningless after it was read.
     pub(super) fn is_default(&self, key: &str) -> bool {
         self.table.get(key).is_none_or(|node| node.place.is_default())
     }

@@ -52,8 +52,9 @@ pub(crate) enum JournalKind {
 section! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     struct Kafka {
-        brokers: String = text_of("`HOST:PORT`, several by commas", |text| text.split(',').all(is_broker)),
-        prefix: String = text_of("letters, digits, `.`, `_` and `-`, at most 100", is_stream_prefix),
+        brokers: String = text_of("`HOST:PORT`, several by commas", are_brokers),
+        prefix: String =
+            text_of("letters, digits, `.`, `_` and `-`, at most 100", is_stream_prefix),
         /// How many brokers hold each record.
         replication: u16 = whole_number(1..=9),
         session_timeout: Micros = duration(SECOND..=30 * MINUTE),
@@ -346,9 +347,11 @@ fn parse_listener(text: &str, _: &Place) -> Result<SocketAddr, Misfit> {
     text.trim().parse().map_err(|_| expected.into())
 }
 
-fn is_broker(text: &str) -> bool {
-    let (host, port) = text.trim().rsplit_once(':').unwrap_or_default();
-    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+fn are_brokers(text: &str) -> bool {
+    text.split(',').all(|broker| {
+        let (host, port) = broker.trim().rsplit_once(':').unwrap_or_default();
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 fn is_stream_prefix(text: &str) -> bool {
