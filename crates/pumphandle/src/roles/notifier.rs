@@ -44,7 +44,7 @@ use self::deliveries::Deliveries;
 use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
-use crate::drive::again;
+use crate::runtime::retry as again;
 use crate::whole;
 
 pub(crate) mod outage;

@@ -19,7 +19,7 @@ use web::{
 
 use super::notifier::{self, Channels};
 use crate::config::Config;
-use crate::drive::again;
+use crate::runtime::retry as again;
 
 /// Wishes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 16;
