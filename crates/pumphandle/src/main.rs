@@ -1,17 +1,17 @@
 //! The program: reads a command line and a configuration, and does what they say.
 //!
-//! Roles are in `roles`, a file each; what runs one over a journal is in `drive`; one-off commands
-//! are in `commands`.
+//! Roles are in `roles`, a file each; what turns them is in `runtime`; one-off commands are in
+//! `commands`.
 
 mod cli;
 mod commands;
 mod config;
-mod drive;
 mod logging;
 mod monitor;
 mod near;
 mod printer;
 mod roles;
+mod runtime;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use journal::{Journal, Stream};
 use record::time::SECOND;
 use record::{Micros, Position, RejectReason};
@@ -20,13 +20,11 @@ use warehouse::{AlertQuery, Warehouse};
 use web::{Counter, Gauge, Health, Metrics};
 
 use crate::config::Config;
-use crate::drive::Seen;
-use crate::roles::{self, Stop};
+use crate::roles;
+use crate::runtime::{Context, Progress, Role, Seen};
 
 /// How often the warehouse is asked for its figures.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A stop is noticed within this time.
-const STOP_WITHIN: Duration = Duration::from_millis(200);
 
 /// What every process has: its release, when it began, its memory, and the free space of the data
 /// folder. Begins to serve them
@@ -36,6 +34,7 @@ pub(crate) fn start(
     config: &Config,
     metrics: &Arc<Metrics>,
     health: Health,
+    io: &tokio::runtime::Handle,
 ) -> anyhow::Result<()> {
     of_process(role, metrics);
     of_disk(&config.journal.data, metrics);
@@ -47,15 +46,9 @@ pub(crate) fn start(
         metrics = format!("http://{}/metrics", listener.local_addr()?),
         "serving metrics"
     );
-    let metrics = Arc::clone(metrics);
-    std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            web::serve_monitor(listener, metrics, health, std::future::pending()).await;
-            Ok::<_, std::io::Error>(())
-        })
-    })?;
+    let _entered = io.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    io.spawn(web::serve_monitor(listener, Arc::clone(metrics), health, std::future::pending()));
     Ok(())
 }
 
@@ -138,7 +131,7 @@ pub(crate) fn rejects(metrics: &Metrics, feed: &str, reason: RejectReason) -> Co
 
 // ---- stages: tally and watch ----
 
-/// What `drive` shows of the stages of this process; `judges`: watch is among them, which alone
+/// What the driver shows of the stages of this process; `judges`: watch is among them, which alone
 /// knows totals over all partitions.
 pub(crate) fn of_stages(
     metrics: &Arc<Metrics>,
@@ -357,66 +350,72 @@ impl LandingProbe {
 
 // ---- warehouse: whoever serves a page ----
 
-/// Asks the warehouse now and then for what only it knows, until `stop`; `journal`, where landing
-/// is another process's.
-pub(crate) fn watch_warehouse(
-    metrics: &Metrics,
-    warehouse: &dyn Warehouse,
-    journal: Option<&dyn Journal>,
+/// The role that queries the warehouse for what only it knows.
+pub(crate) struct WarehouseMonitor<'a> {
+    warehouse: &'a dyn Warehouse,
     clock: fn() -> Micros,
-    stop: &Stop,
-) {
-    let up = metrics.gauge(
-        "pumphandle_warehouse_up",
-        "1 if the warehouse answered when it was asked last, else 0.",
-        &[],
-    );
-    let open = metrics.gauge("pumphandle_alerts_open", "Alerts that are open.", &[]);
-    let age = metrics.gauge(
-        "pumphandle_landed_event_age_seconds",
-        "How far the newest event time in the warehouse is behind the clock.",
-        &[],
-    );
-    let judged = metrics.gauge(
-        "pumphandle_judged_until_seconds",
-        "Latest end of a window that was judged after its close.",
-        &[],
-    );
-    let lag = journal.map(|_| metrics.gauge(LANDING_LAG.0, LANDING_LAG.1, &[]));
-    let mut probe = LandingProbe::default();
-    let mut next = Instant::now();
-    while !stop.asked() {
-        if Instant::now() < next {
-            std::thread::sleep(STOP_WITHIN);
-            continue;
+    up: Gauge,
+    open: Gauge,
+    age: Gauge,
+    judged: Gauge,
+    /// Where another process lands.
+    lag: Option<(&'a dyn Journal, Gauge, LandingProbe)>,
+}
+
+impl<'a> WarehouseMonitor<'a> {
+    /// `journal`: where landing is another process's.
+    pub(crate) fn new(
+        metrics: &Metrics,
+        warehouse: &'a dyn Warehouse,
+        journal: Option<&'a dyn Journal>,
+        clock: fn() -> Micros,
+    ) -> WarehouseMonitor<'a> {
+        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[]);
+        let lag = |journal| (journal, gauge(LANDING_LAG.0, LANDING_LAG.1), LandingProbe::default());
+        WarehouseMonitor {
+            warehouse,
+            clock,
+            up: gauge(
+                "pumphandle_warehouse_up",
+                "1 if the warehouse answered when it was asked last, else 0.",
+            ),
+            open: gauge("pumphandle_alerts_open", "Alerts that are open."),
+            age: gauge(
+                "pumphandle_landed_event_age_seconds",
+                "How far the newest event time in the warehouse is behind the clock.",
+            ),
+            judged: gauge(
+                "pumphandle_judged_until_seconds",
+                "Latest end of a window that was judged after its close.",
+            ),
+            lag: journal.map(lag),
         }
-        next = Instant::now() + LOOK_EVERY;
+    }
+
+    fn query(&self) -> Result<(), warehouse::WarehouseError> {
         let query = AlertQuery { open: Some(true), limit: usize::MAX, ..AlertQuery::default() };
-        let ask = || {
-            Ok::<_, warehouse::WarehouseError>((
-                warehouse.alerts(&query)?.len(),
-                warehouse.latest()?,
-                warehouse.closed_until()?,
-            ))
-        };
-        match ask() {
-            Ok((alerts, latest, closed_until)) => {
-                up.set(1.0);
-                open.set(alerts as f64);
-                age.set_or_clear(latest.map(|latest| seconds(clock() - latest)));
-                judged.set_or_clear(closed_until.map(seconds));
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the warehouse could not be asked for its figures");
-                up.set(0.0);
-                [&open, &age, &judged].into_iter().for_each(Gauge::clear);
-            }
+        let alerts = self.warehouse.alerts(&query)?.len();
+        let (latest, closed) = (self.warehouse.latest()?, self.warehouse.closed_until()?);
+        self.up.set(1.0);
+        self.open.set(alerts as f64);
+        self.age.set_or_clear(latest.map(|latest| seconds((self.clock)() - latest)));
+        self.judged.set_or_clear(closed.map(seconds));
+        Ok(())
+    }
+}
+
+impl Role for WarehouseMonitor<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        if let Err(error) = self.query() {
+            tracing::debug!(%error, "the warehouse could not be asked for its figures");
+            self.up.set(0.0);
+            [&self.open, &self.age, &self.judged].into_iter().for_each(Gauge::clear);
         }
-        if let (Some(journal), Some(lag)) = (journal, &lag) {
-            lag.set_or_clear(
-                landing_lag(&mut probe, journal, warehouse).map(|lag| lag.as_secs_f64()),
-            );
+        if let Some((journal, lag, probe)) = &mut self.lag {
+            let behind = landing_lag(probe, *journal, self.warehouse);
+            lag.set_or_clear(behind.map(|behind| behind.as_secs_f64()));
         }
+        Ok(Progress::Idle(LOOK_EVERY))
     }
 }
 

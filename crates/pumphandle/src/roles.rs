@@ -1,5 +1,6 @@
-//! The roles, a file each: what one thread of the embedded program does or a process of its own,
-//! and what they share.
+//! The roles, a file each, what they share, and the two compositions: `embedded` and `cluster`.
+//!
+//! A role implements [`Role`](crate::runtime::Role); the runtime turns it.
 
 pub(crate) mod cluster;
 pub(crate) mod desk;
@@ -9,19 +10,19 @@ pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod land;
-pub(crate) mod log;
 pub(crate) mod monitor;
 pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod retention;
 pub(crate) mod secrets;
+pub(crate) mod services;
 pub(crate) mod sources;
 pub(crate) mod stores;
 pub(crate) mod subscribers;
-pub(crate) mod supervise;
+pub(crate) mod tally;
+pub(crate) mod watch;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use feeds::Clock;
 use record::Micros;
@@ -45,18 +46,4 @@ pub(crate) fn now() -> Micros {
 /// process lives.
 pub(crate) fn journal_seconds() -> u64 {
     u64::try_from(clock().unstepped() / SECOND).unwrap_or(0)
-}
-
-/// Asks all roles to drain and end.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    pub(crate) fn ask(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    pub(crate) fn asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
 }

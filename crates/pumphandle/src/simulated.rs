@@ -16,7 +16,7 @@ mod posts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use journal::memory::MemoryJournal;
@@ -24,11 +24,14 @@ use journal::{Batch, Change, Entry, Group, Journal, JournalError, Membership, Po
 use record::{Micros, Record, Version};
 use surveillance::Manifest;
 
-use warehouse::{Landing, Local, Progress, Reference, WarehouseError};
+use warehouse::{Landing, Local, Reference, WarehouseError};
 
-use crate::drive::{Driver, Ends, Gaps, Stage, TallyStage, WatchStage};
 use crate::roles::land::Lander;
-use crate::roles::log::{self, LogState};
+use crate::roles::tally::TallyStage;
+use crate::roles::watch::WatchStage;
+use crate::runtime::driver::SNAPSHOT_EVERY;
+use crate::runtime::log::{self, LogState};
+use crate::runtime::{Context, Driver, Gaps, Progress, Role, Stage};
 use ingest::Worker;
 use posts::{Rng, Story};
 
@@ -119,7 +122,7 @@ fn no_fault_of_any_process_changes_a_number() {
             late_landings,
             alerts,
         ] {
-            assert!(of_one_kind > 0, "what was to be tried has not happened: {happened:?}");
+            assert!(of_one_kind > 0, "a fault has not happened: {happened:?}");
         }
     }
 }
@@ -128,10 +131,12 @@ fn simulate(seed: u64, folder: &Path, empty: &Path) -> Happened {
     let mut rng = Rng::new(seed);
     let story = Story::new(&mut rng);
     let warehouse = fresh_warehouse(folder, empty, "landed");
-    let simulation = Simulation {
+    let simulation = Arc::new_cyclic(|me| Simulation {
         journal: MemoryJournal::new(story.partitions),
         warehouse,
         state: Mutex::new(State {
+            me: me.clone(),
+            began: Instant::now(),
             faults: rng.pick(&[0, 5, 20, 60]),
             nested: rng.pick(&[0, 2, 10]),
             moves: rng.pick(&[0, 2, 6]),
@@ -152,13 +157,15 @@ fn simulate(seed: u64, folder: &Path, empty: &Path) -> Happened {
             happened: Happened::default(),
         }),
         story,
-    };
+    });
     simulation.run();
     check::check(&simulation, folder, empty);
-    let state = simulation.state();
+    // They hold the simulation, which holds them.
+    let processes = std::mem::take(&mut simulation.state().processes);
+    drop(processes);
     Happened {
         posts: simulation.story.feeds.iter().map(|feed| feed.lines.len() as u64).sum(),
-        ..state.happened
+        ..simulation.state().happened
     }
 }
 
@@ -179,6 +186,8 @@ struct Simulation {
 }
 
 struct State {
+    me: Weak<Simulation>,
+    began: Instant,
     rng: Rng,
     /// Of a thousand calls so many fail.
     faults: u64,
@@ -221,47 +230,18 @@ struct Said {
 struct Process {
     group: Group,
     role: Box<dyn Role>,
+    /// Its clock moves only when a snapshot is due.
+    now: Instant,
     wakes_at: u64,
 }
 
-/// What a process does when it is turned.
-trait Role: Send {
-    fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()>;
-}
-
-impl<S: Stage + Send> Role for Driver<S> {
-    fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
-        let ends = Ends::Told(&|| Ok(false));
-        Driver::turn(self, simulation, member, &ends, &mut Instant::now(), Duration::ZERO)?;
-        let is_time = simulation.state().is_time();
-        self.keep(simulation, is_time, &ends)
-    }
-}
-
-impl Role for Lander<'_> {
-    fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
-        let ends = Ends::Told(&|| Ok(false));
-        let warehouse = Unsteady(simulation);
-        Lander::turn(
-            self,
-            simulation,
-            &warehouse,
-            member,
-            &ends,
-            &mut Instant::now(),
-            Duration::ZERO,
-        )?;
-        Ok(())
-    }
-}
-
-/// What the group tells one process.
-struct Member<'a> {
-    simulation: &'a Simulation,
+/// The membership of one process.
+struct Member {
+    simulation: Arc<Simulation>,
     id: u64,
 }
 
-impl Membership for Member<'_> {
+impl Membership for Member {
     fn changes(&mut self, _wait: Duration) -> Result<Vec<Change>, JournalError> {
         let mut state = self.simulation.state();
         let queue = state.told.entry(self.id).or_default();
@@ -301,14 +281,21 @@ impl State {
 
     fn spawn(&mut self, group: Group) -> u64 {
         self.next_id += 1;
+        let simulation = self.me.upgrade().unwrap();
+        let journal: Arc<dyn Journal> = simulation.clone();
+        let member = Box::new(Member { simulation: simulation.clone(), id: self.next_id });
+        let (gaps, seen) = (Gaps::Stop, Arc::default());
         let role: Box<dyn Role> = match group {
-            Group::Ingest => Box::new(Worker::default()),
-            Group::Tally => Box::new(Driver::new(TallyStage::new, Gaps::Stop)),
-            Group::Watch => Box::new(Driver::new(WatchStage::of, Gaps::Stop)),
-            Group::Land => Box::new(Lander::new(Gaps::Stop)),
-            Group::Notify => unreachable!("nobody is told in a simulation"),
+            Group::Ingest => Box::new(Worker::new(simulation, member)),
+            Group::Tally => Box::new(Driver::new(journal, member, TallyStage::new, gaps, seen)),
+            Group::Watch => Box::new(Driver::new(journal, member, WatchStage::new, gaps, seen)),
+            Group::Land => {
+                Box::new(Lander::new(journal, Arc::new(Unsteady(simulation)), member, gaps))
+            }
+            Group::Notify => unreachable!("there are no deliveries in a simulation"),
         };
-        self.processes.insert(self.next_id, Process { group, role, wakes_at: 0 });
+        let process = Process { group, role, now: self.began, wakes_at: 0 };
+        self.processes.insert(self.next_id, process);
         self.next_id
     }
 
@@ -413,21 +400,12 @@ impl Simulation {
         // What was said after everything had landed lands too.
         let mut state = self.state();
         (state.faults, state.nested) = (0, 0);
+        let me = state.me.upgrade().unwrap();
         drop(state);
-        let mut lander = Lander::new(Gaps::Stop);
-        let mut membership = self.journal.join(Group::Land).unwrap();
-        let told = || Ok(false);
-        let mut turn = || {
-            lander.turn(
-                &self.journal,
-                &self.warehouse,
-                &mut *membership,
-                &Ends::Told(&told),
-                &mut Instant::now(),
-                Duration::ZERO,
-            )
-        };
-        while !turn().unwrap().is_empty() {}
+        let membership = self.journal.join(Group::Land).unwrap();
+        let unsteady = Arc::new(Unsteady(me.clone()));
+        let mut lander = Lander::new(me, unsteady, membership, Gaps::Stop);
+        while matches!(lander.turn(&Context::default()).unwrap(), Progress::Worked(_)) {}
     }
 
     fn step(&self) {
@@ -473,12 +451,16 @@ impl Simulation {
         }
         let mut process = state.processes.remove(&id).unwrap();
         state.running.push((process.group, id));
+        if state.is_time() {
+            process.now += SNAPSHOT_EVERY;
+        }
         drop(state);
-        let result = process.role.turn(self, &mut Member { simulation: self, id });
+        let context = Context { now: process.now, ..Context::default() };
+        let result = process.role.turn(&context);
         let mut state = self.state();
         state.running.pop();
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 state.processes.insert(id, process);
             }
             Err(error) => {
@@ -720,9 +702,9 @@ impl Journal for Simulation {
 }
 
 /// The warehouse, whose replies may be lost, and which may stop between rows and progress.
-struct Unsteady<'a>(&'a Simulation);
+struct Unsteady(Arc<Simulation>);
 
-impl Unsteady<'_> {
+impl Unsteady {
     fn fail<T>(kills: bool) -> Result<T, WarehouseError> {
         let place = KILLED.to_owned();
         match kills {
@@ -732,11 +714,15 @@ impl Unsteady<'_> {
     }
 }
 
-impl Landing for Unsteady<'_> {
-    fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
+impl Landing for Unsteady {
+    fn write(
+        &self,
+        rows: &[Record],
+        progress: &[warehouse::Progress],
+    ) -> Result<(), WarehouseError> {
         self.0.between();
         let mut state = self.0.state();
-        for Progress { stream, next, .. } in progress {
+        for warehouse::Progress { stream, next, .. } in progress {
             let landed = usize::from(stream == Stream::Alerts.name());
             let late = *next < state.landed[landed] && !state.is_owner(Group::Land, 0);
             state.happened.late_landings += u64::from(late);
@@ -759,7 +745,7 @@ impl Landing for Unsteady<'_> {
         }
     }
 
-    fn progress(&self) -> Result<Vec<Progress>, WarehouseError> {
+    fn progress(&self) -> Result<Vec<warehouse::Progress>, WarehouseError> {
         self.0.between();
         match self.0.state().fault() {
             Fault::None => self.0.warehouse.progress(),

@@ -22,19 +22,21 @@ mod load;
 mod measured;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use journal::memory::MemoryJournal;
 use journal::{Change, Journal, JournalError, Membership, Position, Stream};
+use record::Micros;
 use record::time::{DAY, HOUR, MINUTE, SECOND, pane_start};
-use record::{Micros, Settings};
 use warehouse::{Export, Format, Local, Reading};
 
-use crate::drive::{Driver, Ends, Gaps, Stage, TallyStage, WatchStage};
 use crate::monitor;
 use crate::roles::land::Lander;
-use crate::roles::log;
+use crate::roles::tally::TallyStage;
+use crate::roles::watch::WatchStage;
+use crate::runtime::{Context, Driver, Gaps, Progress, Role, Stage, log};
 use load::{Minute, Sent};
 use measured::Measured;
 
@@ -170,16 +172,17 @@ struct Row {
 fn run(plan: &Plan) {
     let began = Instant::now();
     let folder = tempfile::tempdir().unwrap();
-    let warehouse = Local::open(&folder.path().join("warehouse.sqlite")).unwrap();
+    let warehouse = Arc::new(Local::open(&folder.path().join("warehouse.sqlite")).unwrap());
     let config = load::config(folder.path());
-    let journal = Measured::new(MemoryJournal::new(PARTITIONS), &folder.path().join("chunks"));
-    let settings = log::settle(&journal, &config.settings(), None).unwrap();
+    let chunks = folder.path().join("chunks");
+    let journal = Arc::new(Measured::new(MemoryJournal::new(PARTITIONS), &chunks));
+    let settings = log::settle(&*journal, &config.settings(), None).unwrap();
     println!("soak: {}", plan.name);
     let expected = std::thread::scope(|scope| {
         let (sender, minutes) = sync_channel::<Minute>(4);
         let (config, settings) = (&config, &settings);
         let producer = scope.spawn(move || load::send(plan, config, settings, &sender));
-        let mut stack = Stack::new(&journal, &warehouse, settings);
+        let mut stack = Stack::new(&journal, &warehouse, settings.partitions);
         let rows = pass(plan, &mut stack, &minutes);
         let expected = producer.join().unwrap();
         check_growth(plan, &rows, &journal);
@@ -194,7 +197,7 @@ fn run(plan: &Plan) {
 }
 
 /// Lets all minutes pass.
-fn pass(plan: &Plan, stack: &mut Stack<'_>, minutes: &Receiver<Minute>) -> Vec<Row> {
+fn pass(plan: &Plan, stack: &mut Stack, minutes: &Receiver<Minute>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     println!(
         "days  resident MB  chunks kB  largest kB  snapshot kB  restart ms  series  cells  pending"
@@ -305,78 +308,81 @@ fn check_growth(plan: &Plan, rows: &[Row], journal: &Measured) {
     }
 }
 
-/// All stages of an installation, as drivers.
-struct Stack<'a> {
-    journal: &'a Measured,
-    warehouse: &'a Local,
-    settings: &'a Settings,
-    tallies: Vec<(Driver<TallyStage>, Alone)>,
-    watch: (Driver<WatchStage>, Alone),
-    lander: (Lander<'a>, Alone),
-    /// The last tally is.
+/// All stages of an installation.
+struct Stack {
+    journal: Arc<Measured>,
+    warehouse: Arc<Local>,
+    partitions: u32,
+    tallies: Vec<Driver<TallyStage>>,
+    watch: Driver<WatchStage>,
+    lander: Lander,
+    /// Whether the last tally is away.
     is_away: bool,
+    /// Its clock stands still: only the plan writes snapshots.
+    context: Context,
 }
 
-impl<'a> Stack<'a> {
-    fn new(journal: &'a Measured, warehouse: &'a Local, settings: &'a Settings) -> Stack<'a> {
-        let mut stack = Stack {
-            journal,
-            warehouse,
-            settings,
-            tallies: Vec::new(),
-            watch: (Driver::new(WatchStage::of, Gaps::Stop), Alone::with(0)),
-            lander: (Lander::new(Gaps::Stop), Alone::with(0)),
-            is_away: false,
-        };
-        stack.start();
-        stack
+/// New processes, which resume from the last snapshots.
+fn start(
+    journal: &Arc<Measured>,
+    warehouse: &Arc<Local>,
+    partitions: u32,
+) -> (Vec<Driver<TallyStage>>, Driver<WatchStage>, Lander) {
+    let (gaps, seen) = (Gaps::Stop, Arc::default());
+    let tally = |partition| {
+        let member = Box::new(Alone::with(partition));
+        Driver::new(journal.clone(), member, TallyStage::new, gaps, Arc::clone(&seen))
+    };
+    let tallies = (0..partitions).map(tally).collect();
+    let member = || Box::new(Alone::with(0));
+    let watch = Driver::new(journal.clone(), member(), WatchStage::new, gaps, Arc::clone(&seen));
+    (tallies, watch, Lander::new(journal.clone(), warehouse.clone(), member(), gaps))
+}
+
+impl Stack {
+    fn new(journal: &Arc<Measured>, warehouse: &Arc<Local>, partitions: u32) -> Stack {
+        let (tallies, watch, lander) = start(journal, warehouse, partitions);
+        let (journal, warehouse) = (journal.clone(), warehouse.clone());
+        let context = Context::default();
+        let is_away = false;
+        Stack { journal, warehouse, partitions, tallies, watch, lander, is_away, context }
     }
 
-    /// New processes, which go on from the last snapshots.
     fn start(&mut self) {
-        self.tallies = (0..self.settings.partitions)
-            .map(|partition| (Driver::new(TallyStage::new, Gaps::Stop), Alone::with(partition)))
-            .collect();
-        self.watch = (Driver::new(WatchStage::of, Gaps::Stop), Alone::with(0));
-        self.lander = (Lander::new(Gaps::Stop), Alone::with(0));
+        (self.tallies, self.watch, self.lander) =
+            start(&self.journal, &self.warehouse, self.partitions);
     }
 
-    fn working(&mut self) -> &mut [(Driver<TallyStage>, Alone)] {
+    fn working(&mut self) -> &mut [Driver<TallyStage>] {
         let working = self.tallies.len() - usize::from(self.is_away);
         &mut self.tallies[..working]
     }
 
     /// Reads what there is.
     fn turn(&mut self) {
-        let journal = self.journal;
-        for (driver, member) in self.working() {
-            while turn(driver, journal, member) {}
+        let context = self.context.clone();
+        for driver in self.working() {
+            turn_all(driver, &context);
         }
-        let (driver, member) = &mut self.watch;
-        while turn(driver, journal, member) {}
+        turn_all(&mut self.watch, &context);
     }
 
     fn land(&mut self) {
-        let (lander, member) = &mut self.lander;
-        while !lander
-            .turn(self.journal, self.warehouse, member, &NEVER, &mut Instant::now(), Duration::ZERO)
-            .unwrap()
-            .is_empty()
-        {}
+        turn_all(&mut self.lander, &self.context);
     }
 
     /// Snapshots of all stages; then retention deletes all that they no longer need.
     fn snapshot(&mut self) {
-        let journal = self.journal;
-        for (driver, _) in self.working() {
-            driver.keep(journal, true, &NEVER).unwrap();
+        let (journal, context) = (self.journal.clone(), self.context.clone());
+        for driver in self.working() {
+            driver.write_snapshots(&context, true).unwrap();
         }
-        self.watch.0.keep(journal, true, &NEVER).unwrap();
+        self.watch.write_snapshots(&context, true).unwrap();
         self.land();
-        for stage in self.working().iter().flat_map(|(driver, _)| driver.stages()) {
+        for stage in self.working().iter().flat_map(Driver::stages) {
             journal.inner.forget(Stream::Posts, stage.partition(), stage.next());
         }
-        for stage in self.watch.0.stages() {
+        for stage in self.watch.stages() {
             journal.inner.forget(Stream::Tallies, 0, stage.next());
         }
         for stream in [Stream::Counts, Stream::Alerts] {
@@ -391,7 +397,7 @@ impl<'a> Stack<'a> {
         self.snapshot();
         let written = self.journal.put_bytes() - before;
         let (chunks, largest) = self.journal.chunks();
-        let of_watch: Vec<&WatchStage> = self.watch.0.stages().collect();
+        let of_watch: Vec<&WatchStage> = self.watch.stages().collect();
         let series = of_watch.iter().map(|stage| stage.series() as u64).sum();
         let (cells, pending) =
             of_watch.iter().map(|stage| stage.cells_and_pending()).next().unwrap_or_default();
@@ -400,11 +406,11 @@ impl<'a> Stack<'a> {
         let (cells, pending) = (cells as u64, pending as u64);
         let began = cpu_time();
         self.start();
-        let journal = self.journal;
-        for (driver, member) in self.working() {
-            turn(driver, journal, member);
+        let context = self.context.clone();
+        for driver in self.working() {
+            driver.turn(&context).unwrap();
         }
-        turn(&mut self.watch.0, journal, &mut self.watch.1);
+        self.watch.turn(&context).unwrap();
         Row {
             resident,
             chunks,
@@ -424,11 +430,9 @@ impl<'a> Stack<'a> {
     }
 }
 
-const NEVER: Ends<'static> = Ends::Told(&|| Ok(false));
-
-/// Reads once; whether there was anything.
-fn turn<S: Stage>(driver: &mut Driver<S>, journal: &Measured, member: &mut Alone) -> bool {
-    driver.turn(journal, member, &NEVER, &mut Instant::now(), Duration::ZERO).unwrap()
+/// Turns a role while there is work.
+fn turn_all(role: &mut dyn Role, context: &Context) {
+    while matches!(role.turn(context).unwrap(), Progress::Worked(_)) {}
 }
 
 /// The only member of a group, with one partition.

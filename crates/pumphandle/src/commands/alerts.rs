@@ -13,10 +13,10 @@ use warehouse::{AlertLine, AlertQuery, Hold};
 use super::Failure;
 use crate::cli::AlertsCommand;
 use crate::config::Config;
-use crate::drive::each_retained;
 use crate::near;
 use crate::printer::{self, Sentences};
 use crate::roles::stores;
+use crate::runtime::each_retained;
 
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
     match command {

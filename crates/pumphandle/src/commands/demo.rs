@@ -17,8 +17,8 @@ use crate::config::{self, Config, Feed, FeedKind};
 use crate::roles::embedded::{self, Clock, Embedded};
 use crate::roles::health::Health;
 use crate::roles::ingest::WorldSource;
-use crate::roles::{self, Stop};
-use crate::{logging, monitor, printer, whole};
+use crate::runtime::{self, Stop};
+use crate::{logging, monitor, printer, roles, whole};
 
 /// The name of the feed, labelled so that it can't be taken for a real one.
 const FEED: &str = "simulated";
@@ -36,11 +36,12 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     logging::introduce("demo", &config);
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    monitor::start("demo", &config, &metrics, monitor::readiness(&health))?;
+    let io = runtime::start_io()?;
+    monitor::start("demo", &config, &metrics, monitor::readiness(&health), io.handle())?;
     let listener = TcpListener::bind(config.web.listen)
         .with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
     let stop = Stop::default();
-    super::run::stop_on_signals(&stop)?;
+    super::run::stop_on_signals(&stop, io.handle())?;
     let page = format!("http://{}", listener.local_addr()?);
     tracing::info!(page, "serving simulated posts; press Ctrl-C to stop");
     if for_people {
@@ -48,9 +49,9 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     }
     if let Some(seconds) = args.stop_after {
         let stop = stop.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(seconds));
-            stop.ask();
+        io.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            stop.request();
         });
     }
     let demo = DemoWorld::new(args.seed, &DemoOptions::from_morning_before(roles::now()));
@@ -74,15 +75,15 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
     let embedded = Embedded {
         config,
         until_drained: false,
-        worlds,
         simulated: true,
         clock,
         people_clock,
         metrics,
         health,
         json: args.json,
+        io: io.handle().clone(),
     };
-    let result = embedded::run(embedded, &stop, Some(listener));
+    let result = embedded::run(&embedded, worlds, &stop, Some(listener));
     if args.data.is_none() {
         // Best effort: what is left in a folder for temporary files is the system's to remove.
         let _ = std::fs::remove_dir_all(&folder);

@@ -15,11 +15,11 @@ use record::{Record, Reject, wire};
 use super::Failure;
 use crate::cli::RejectsCommand;
 use crate::config::{Config, FeedKind};
-use crate::drive::{again, each_retained};
 use crate::roles::embedded::held_settings;
 use crate::roles::keys::Keys;
-use crate::roles::log::{self, LogState};
 use crate::roles::{self, ingest, stores};
+use crate::runtime::log::{self, LogState};
+use crate::runtime::{each_retained, retry};
 
 const LINES_A_BATCH: usize = 4096;
 
@@ -101,10 +101,10 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
         };
         let mut intake = ingest::intake(config, &settings, &keys, index);
         let entries =
-            read_again(config, &feed, &file, lines, settings.partitions, &mut intake, &mut tried)?;
+            read_retry(config, &feed, &file, lines, settings.partitions, &mut intake, &mut tried)?;
         if !entries.is_empty() {
             // Told by their identity: what was taken before is not counted twice.
-            again(|| journal.append(Stream::Posts, &entries))?;
+            retry(|| journal.append(Stream::Posts, &entries))?;
         }
     }
     let Tried { taken, rejected, changed, live } = tried;
@@ -117,7 +117,7 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_again(
+fn read_retry(
     config: &Config,
     feed: &str,
     file: &str,

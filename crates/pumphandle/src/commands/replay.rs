@@ -25,9 +25,10 @@ use super::Failure;
 use super::outputs::Outputs;
 use crate::cli;
 use crate::config::{self, Config};
-use crate::drive::each_retained;
 use crate::monitor;
 use crate::roles::stores;
+use crate::runtime::each_retained;
+use crate::runtime::reader::{READ_BYTES_MAX, read_from};
 
 /// The one feed that all files are.
 const FEED: &str = "files";
@@ -203,9 +204,6 @@ fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     outputs.finish()
 }
 
-/// Read from a stream at once.
-const READ_BYTES_MAX: usize = 256 << 10;
-
 /// The retained posts, counted again partition by partition, as far as requested.
 struct Retained<'a> {
     journal: &'a dyn Journal,
@@ -278,13 +276,9 @@ impl<'a> Retained<'a> {
             }
             let of = &mut self.partitions[index];
             if of.posts.is_empty() {
-                let batch = self.journal.read(
-                    Stream::Posts,
-                    partition,
-                    of.next,
-                    READ_BYTES_MAX,
-                    Duration::ZERO,
-                )?;
+                let (stream, wait) = (Stream::Posts, Duration::ZERO);
+                let batch =
+                    read_from(self.journal, stream, partition, of.next, READ_BYTES_MAX, wait)?;
                 of.next = batch.next;
                 of.posts.extend(batch.records);
             }

@@ -3,18 +3,21 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 use web::Metrics;
 
 use super::Failure;
 use crate::config::Config;
 use crate::logging;
 use crate::monitor;
+use crate::roles;
 use crate::roles::cluster::{self, Role};
 use crate::roles::embedded::{self, Embedded};
 use crate::roles::health::Health;
 use crate::roles::secrets::{self, Uses};
-use crate::roles::{self, Stop};
+use crate::runtime::{self, Stop};
 
 pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(), Failure> {
     logging::introduce("run", &config);
@@ -22,7 +25,8 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     secrets::require(&config, Uses::ALL)?;
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    monitor::start("run", &config, &metrics, monitor::readiness(&health))?;
+    let io = runtime::start_io()?;
+    monitor::start("run", &config, &metrics, monitor::readiness(&health), io.handle())?;
     let stop = Stop::default();
     let listener = TcpListener::bind(config.web.listen)
         .with_context(|| format!("failed to listen on `{}`", config.web.listen));
@@ -31,21 +35,19 @@ pub(crate) fn run(config: Config, until_drained: bool, json: bool) -> Result<(),
     if let Some(address) = listener.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!(page = format!("http://{address}"), "serving");
     }
-    stop_on_signals(&stop)?;
-    let (worlds, clock) = (Vec::new(), roles::now);
+    stop_on_signals(&stop, io.handle())?;
     let embedded = Embedded {
         config,
         until_drained,
-        worlds,
         simulated: false,
-        clock,
-        people_clock: clock,
+        clock: roles::now,
+        people_clock: roles::now,
         metrics,
         health,
         json,
+        io: io.handle().clone(),
     };
-    embedded::run(embedded, &stop, listener)?;
-    Ok(())
+    Ok(embedded::run(&embedded, Vec::new(), &stop, listener)?)
 }
 
 /// What `check` warns of, in the log.
@@ -72,34 +74,23 @@ pub(crate) fn role(
     warn(config);
     secrets::require(config, role.uses())?;
     let stop = Stop::default();
-    stop_on_signals(&stop)?;
-    cluster::run(config, role, until_drained, json, &stop)?;
-    Ok(())
+    let io = runtime::start_io()?;
+    stop_on_signals(&stop, io.handle())?;
+    Ok(cluster::run(config, role, until_drained, json, &stop, io.handle())?)
 }
 
 /// The first signal drains, the second ends at once.
-pub(crate) fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
-        use tokio::signal::unix::{SignalKind, signal};
-        let _entered = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
+pub(crate) fn stop_on_signals(stop: &Stop, io: &Handle) -> Result<(), Failure> {
+    let _entered = io.enter();
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = stop.clone();
-    // Ends with the process: nothing in it needs to be put away.
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let mut signals = 0;
-            loop {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-                signals += 1;
-                if signals > 1 {
-                    std::process::exit(130);
-                }
-                tracing::info!("stopping: draining; press again to exit immediately");
-                stop.ask();
-            }
-        });
-    })?;
+    io.spawn(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        tracing::info!("stopping: draining; press again to exit immediately");
+        stop.request();
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        std::process::exit(130);
+    });
     Ok(())
 }

@@ -1,38 +1,40 @@
 //! One role in a process of its own, over streams that several processes share.
 //!
-//! The same stages as embedded, driven by the same loop; what a process works on is what its group
-//! gives it. Roles find each
-//! other only through streams: what is told in `feeds` says how far the log has come (see
-//! [`super::log`]).
+//! The same roles as embedded; what a process works on is what its group gives it. Roles find each
+//! other only through streams: `feeds` holds how far the log has come (see
+//! [`log`](crate::runtime::log)).
 
+#[cfg(feature = "kafka")]
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use journal::{Group, Journal};
-use record::{Record, Settings};
-use warehouse::Reading;
-use web::{Metrics, Web};
+use anyhow::Context as _;
+use journal::{Group as Members, Journal};
+use record::Settings;
+use tokio::runtime::Handle;
+use web::Metrics;
 
-use super::embedded::{held_settings, ready_check, serve};
+use super::embedded::held_settings;
 use super::health::Health;
-use super::ingest::{Around, Ingest};
+use super::ingest::{self, Around, Ingest};
 use super::keys::Keys;
-use super::log::LogState;
-use super::monitor::{report_token_file, report_troubles};
+use super::land::{self, Lander};
 use super::retention::Retention;
 use super::secrets::Uses;
-use super::supervise::{self, Beside};
-use super::{Stop, desk, land, log, notifier, stores, subscribers};
+use super::services::{self, Services};
+use super::stores;
+use super::tally::TallyStage;
+use super::watch::WatchStage;
 use crate::config::{Config, JournalKind, WarehouseKind};
-use crate::drive::{Ends, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
+use crate::runtime::log::{self, LogState};
+use crate::runtime::{self, Context, Driver, Gaps, Group, Progress, Seen, Stop};
 
-/// How often `serve` looks whether the log has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a process looks whether the log has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A role that may run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,76 +97,96 @@ impl Role {
     }
 }
 
-/// Runs until asked to stop or, if `until_drained`, until everything has been read, judged and
-/// landed.
+/// Stops its process once the log has come to a state.
+struct LogEnd<'a> {
+    journal: &'a dyn Journal,
+    state: LogState,
+    stop: Stop,
+}
+
+impl runtime::Role for LogEnd<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        if log::state(self.journal)? >= self.state {
+            self.stop.request();
+        }
+        Ok(Progress::Idle(LOOK_EVERY))
+    }
+}
+
+/// Runs until stopped or, if `until_drained`, until everything has been read, judged and landed.
 pub(crate) fn run(
     config: &Config,
     role: Role,
     until_drained: bool,
     json: bool,
     stop: &Stop,
+    io: &Handle,
 ) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    monitor::start(role.name(), config, &metrics, monitor::readiness(&health))?;
+    monitor::start(role.name(), config, &metrics, monitor::readiness(&health), io)?;
     if role == Role::Serve {
-        return run_serve(config, until_drained, metrics, health, stop);
+        return run_serve(config, until_drained, &metrics, &health, stop, io);
     }
-    let journal = stores::journal(config)?;
-    let journal = &*journal;
+    let shared: Arc<dyn Journal> = stores::journal(config)?.into();
+    let journal = &*shared;
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, super::now, role == Role::Watch);
     let gaps = Gaps::of(config.journal.accept_gaps);
-    let ends_at = |past: LogState| {
-        move || Ok(stop.asked() || (until_drained && log::state(journal)? >= past))
+    let warehouse = match role {
+        Role::Land => Some(stores::warehouse(config)?),
+        _ => None,
     };
-    match role {
-        Role::Ingest => {
+    let mut group = Group { is_finite: until_drained && role == Role::Ingest, ..Group::new() };
+    match (role, &warehouse) {
+        (Role::Ingest, _) => {
             let settings = log::held(journal, &held_settings(journal, config)?)?;
             let keys = Keys::open(journal, config)?;
-            let around = Around { clock: super::clock().clone(), metrics, sources: Arc::default() };
-            Ingest::start(journal, config, &settings, &keys, Vec::new(), around)?
-                .run(stop, until_drained)
+            let (metrics, sources) = (Arc::clone(&metrics), Arc::default());
+            let around = Around { clock: super::clock().clone(), metrics, sources };
+            group.add(
+                "ingest",
+                Ingest::start(
+                    journal,
+                    config,
+                    &settings,
+                    &keys,
+                    Vec::new(),
+                    around,
+                    until_drained,
+                )?,
+            );
         }
-        Role::Tally => {
-            understood(journal, config)?;
-            let told = ends_at(LogState::Judged);
-            let mut membership = journal.join(Group::Tally)?;
-            drive(journal, TallyStage::new, &mut *membership, &Ends::Told(&told), gaps, &seen)
+        (Role::Tally, _) => {
+            check_settings(journal, config)?;
+            group
+                .add("tally", Driver::join(&shared, Members::Tally, TallyStage::new, gaps, &seen)?);
         }
-        Role::Watch => {
-            understood(journal, config)?;
-            let told = ends_at(LogState::Judged);
-            let mut membership = journal.join(Group::Watch)?;
-            drive(journal, WatchStage::of, &mut *membership, &Ends::Told(&told), gaps, &seen)
+        (Role::Watch, _) => {
+            check_settings(journal, config)?;
+            group
+                .add("watch", Driver::join(&shared, Members::Watch, WatchStage::new, gaps, &seen)?);
         }
-        Role::Land => {
-            let warehouse = stores::warehouse(config)?;
-            let told = ends_at(LogState::Drained);
+        (_, Some(warehouse)) => {
+            let landing = Arc::<dyn warehouse::Warehouse>::clone(warehouse);
+            let (landed, printer) = (Landed::new(&metrics), Printer::of(config, json));
+            group.add("land", Lander::join(&shared, landing, gaps, &health, landed, printer)?);
             // The role that knows what has landed deletes from the log. Where several wait to land,
             // all do, and each the same.
-            let mut retention = Retention::new(journal, &*warehouse, config, &health, &metrics);
-            let mut enforce = || retention.enforce();
-            let mut printer = Printer::of(config, json);
-            let mut print = |rows: &[Record]| printer.print(rows);
-            let landed = Landed::new(&metrics);
-            land::run(
-                journal,
-                &*warehouse,
-                &Ends::Told(&told),
-                gaps,
-                &health,
-                &mut enforce,
-                &mut print,
-                &landed,
-            )
+            let retention = Retention::new(journal, &**warehouse, config, &health, &metrics);
+            group.add("retention", retention);
         }
-        Role::Serve => Ok(()),
+        (Role::Land | Role::Serve, None) => {}
     }
+    if until_drained && role != Role::Ingest {
+        let state = if role == Role::Land { LogState::Drained } else { LogState::Judged };
+        group.add("log-end", LogEnd { journal, state, stop: stop.clone() });
+    }
+    services::run(stop, vec![group], &health, None)
 }
 
 /// The log's settings, compared with all of the configuration but keys: only ingest has those.
-fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings> {
+fn check_settings(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings> {
     let held = log::read_held(journal)?;
     let key_fingerprints = held.map(|held| held.key_fingerprints).unwrap_or_default();
     log::held(journal, &Settings { key_fingerprints, ..config.settings() })
@@ -173,9 +195,10 @@ fn understood(journal: &dyn Journal, config: &Config) -> anyhow::Result<Settings
 fn run_serve(
     config: &Config,
     until_drained: bool,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
     stop: &Stop,
+    io: &Handle,
 ) -> anyhow::Result<()> {
     let warehouse = stores::warehouse(config)?;
     let journal =
@@ -184,107 +207,41 @@ fn run_serve(
     stores::data_folder(config)?;
     let equipment = journal
         .map(|journal| {
-            let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
             let settings = log::read_held(journal)?.unwrap_or_else(|| config.settings());
-            let degraded: notifier::Degraded = {
-                let health = Arc::clone(&health);
-                Arc::new(move || health.lasting())
-            };
-            notifier::note_new(journal, config)?;
-            anyhow::Ok(
-                notifier::Equipment::of(config, &settings, reading, false, super::now)?
-                    .observed(Arc::clone(&metrics), degraded),
+            let observers = (metrics, health);
+            services::equipment(
+                journal,
+                config,
+                &settings,
+                &warehouse,
+                observers,
+                false,
+                super::now,
             )
         })
         .transpose()?;
     let listener = TcpListener::bind(config.web.listen)
         .with_context(|| format!("failed to listen on `{}`", config.web.listen))?;
-    if let Some(journal) = journal {
-        notifier::note_new(journal, config)?;
-    }
-    let address = listener.local_addr()?;
-    tracing::info!(page = format!("http://{address}"), "serving");
-    let (changes, subscriptions, mut services) = match journal {
-        Some(journal) => {
-            let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
-            let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
-            let book = supervise::Role::new("subscribers", move || {
-                subscribers::run(journal, config, super::now, wishes);
-                Ok(())
-            });
-            let desk = supervise::Role::new("desk", move || desk::run(journal, super::now, asked));
-            (Some(changes), Some(subscriptions), vec![book, desk])
-        }
-        None => (None, None, Vec::new()),
-    };
-    let page = super::page::web(
+    tracing::info!(page = format!("http://{}", listener.local_addr()?), "serving");
+    let services = Services {
         config,
-        Arc::clone(&warehouse),
-        Arc::clone(&metrics),
-        false,
-        address,
-        changes,
-    )?;
-    let page = Web { subscriptions, ready: Some(ready_check(&health)), ..page };
-    let (page_stop, notify_stop) = (Stop::default(), Stop::default());
-    services.push(supervise::Role::new("serve", {
-        let page_stop = page_stop.clone();
-        move || serve(listener, page, page_stop)
-    }));
-    services.push(supervise::Role::new("figures", {
-        let (metrics, page_stop) = (&metrics, page_stop.clone());
-        move || {
-            monitor::watch_warehouse(metrics, &*warehouse, journal, super::now, &page_stop);
-            Ok(())
-        }
-    }));
-    let notify = equipment.as_ref().zip(journal).map(|(equipment, journal)| {
-        let notify_stop = notify_stop.clone();
-        supervise::Role::new("notify", move || {
-            notifier::run(journal, equipment, &|| notify_stop.asked())
-        })
-    });
-    // Ends with a log that ends, where it may.
-    let drained = supervise::Role::new("drained", || {
-        while !stop.asked() {
-            if let Some(journal) = journal.filter(|_| until_drained)
-                && log::state(journal)? == LogState::Drained
-            {
-                stop.ask();
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
-    });
-    let groups = vec![
-        supervise::Group { stop: stop.clone(), is_finite: false, roles: vec![drained] },
-        supervise::Group { stop: page_stop, is_finite: false, roles: services },
-        supervise::Group {
-            stop: notify_stop,
-            is_finite: false,
-            roles: notify.into_iter().collect(),
-        },
-    ];
-    let mut troubled = BTreeSet::new();
-    let mut each_turn = || {
-        if let Some(equipment) = &equipment {
-            report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
-        }
-        report_token_file(&health, &config.journal.data);
-        health.show(&metrics);
+        journal,
+        warehouse: &warehouse,
+        metrics,
+        health,
+        equipment: equipment.as_ref(),
+        io,
+        clock: super::now,
+        people_clock: super::now,
+        simulated: false,
+        is_embedded: false,
     };
-    let notice = |cause: &str| {
-        if let Some((equipment, journal)) = equipment.as_ref().zip(journal) {
-            notifier::outage::report(journal, equipment, cause);
-        }
-    };
-    let beside = Beside {
-        health: &health,
-        each_turn: &mut each_turn,
-        notice: Box::new(notice),
-        abandon: &supervise::exit,
-    };
-    supervise::supervise(groups, beside)
+    let mut groups = services.groups(Some(listener))?;
+    if let Some(journal) = journal.filter(|_| until_drained) {
+        let state = LogState::Drained;
+        groups[0].add("log-end", LogEnd { journal, state, stop: stop.clone() });
+    }
+    services::run(stop, groups.into(), health, journal.zip(equipment.as_ref()))
 }
 
 /// Makes or brings up to date what roles only look at: streams, settings, tables. Says what it has
@@ -304,9 +261,9 @@ pub(crate) fn migrate(config: &Config) -> anyhow::Result<()> {
     }
     let held = log::read_held(journal)?;
     let settings =
-        log::settle(journal, &held_settings(journal, config)?, super::ingest::reached(journal)?)?;
+        log::settle(journal, &held_settings(journal, config)?, ingest::reached(journal)?)?;
     if held.is_some_and(|held| held.number != settings.number) {
-        let groups: Vec<&str> = journal.groups_at_work()?.into_iter().map(Group::name).collect();
+        let groups: Vec<&str> = journal.groups_at_work()?.into_iter().map(Members::name).collect();
         if !groups.is_empty() {
             tracing::warn!(
                 number = settings.number,
@@ -402,7 +359,7 @@ fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
     // Landing forgets its place first: after a kill between the two the log is still drained, and
     // both are done again.
     drop(journal);
-    land::begin_anew(&*stores::warehouse(config)?)?;
+    land::begin_generation(&*stores::warehouse(config)?)?;
     let report = migrate(&settings, &Plan { anew: true, ..plan })?;
     tracing::info!(generation = report.generation, "the log had ended, a new one begins");
     Ok(Box::new(KafkaJournal::open(settings)?))

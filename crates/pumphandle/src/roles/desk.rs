@@ -21,12 +21,13 @@ use record::{
     Version,
 };
 
-use super::log::{self, LogState};
-use crate::drive::again;
+use crate::runtime::log::{self, LogState};
+use crate::runtime::reader::{READ_BYTES_MAX, read_from};
+use crate::runtime::requests::Answering;
+use crate::runtime::{Role, retry};
 
 /// Changes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 64;
-const READ_BYTES_MAX: usize = 1 << 20;
 /// What has been excluded and lifted, in the stream `feeds`: it is made anew together with
 /// `tallies`.
 const EXCLUDED: &str = "excluded/";
@@ -57,7 +58,7 @@ impl<'a> Desk<'a> {
         journal: &'a dyn Journal,
         clock: fn() -> Micros,
     ) -> anyhow::Result<Desk<'a>> {
-        let next = again(|| journal.extent(Stream::Alerts, 0))?.start;
+        let next = retry(|| journal.extent(Stream::Alerts, 0))?.start;
         let mut desk = Desk {
             journal,
             fold: AlertFold::default(),
@@ -66,7 +67,7 @@ impl<'a> Desk<'a> {
             said: BTreeMap::new(),
             clock,
         };
-        for key in again(|| journal.keys(Stream::Feeds, EXCLUDED))? {
+        for key in retry(|| journal.keys(Stream::Feeds, EXCLUDED))? {
             let id = &key[EXCLUDED.len()..];
             if let Some(said) = said_of(journal, id)? {
                 desk.said.insert(id.to_owned(), said);
@@ -92,9 +93,9 @@ impl<'a> Desk<'a> {
     /// Reads what has come, and says to watch what was decided since.
     pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
         loop {
-            let batch = again(|| {
-                self.journal.read(Stream::Alerts, 0, self.next, READ_BYTES_MAX, Duration::ZERO)
-            })?;
+            let (journal, next) = (self.journal, self.next);
+            let batch =
+                read_from(journal, Stream::Alerts, 0, next, READ_BYTES_MAX, Duration::ZERO)?;
             if batch.records.is_empty() {
                 return self.tell_watch();
             }
@@ -132,7 +133,7 @@ impl<'a> Desk<'a> {
         self.read_on().map_err(failed)?;
         let event = self.fold.event(id, change, actor, (self.clock)())?;
         let entry = Entry { partition: 0, bytes: Record::AlertEvent(event.clone()).encode() };
-        again(|| self.journal.append(Stream::Alerts, std::slice::from_ref(&entry)))
+        retry(|| self.journal.append(Stream::Alerts, std::slice::from_ref(&entry)))
             .map_err(failed)?;
         self.read_on().map_err(failed)?;
         let known = self.fold.get(id).map_or(&[][..], |(_, events)| events);
@@ -185,9 +186,9 @@ impl<'a> Desk<'a> {
                 .iter()
                 .map(|record| Entry { partition: 0, bytes: record.encode() })
                 .collect();
-            again(|| self.journal.append(Stream::Tallies, &entries))?;
+            retry(|| self.journal.append(Stream::Tallies, &entries))?;
             let said = Said { changes, to };
-            again(|| {
+            retry(|| {
                 self.journal.put(
                     Stream::Feeds,
                     &[(format!("{EXCLUDED}{id}"), Some(said.written().into_bytes()))],
@@ -225,7 +226,7 @@ impl Said {
 /// What was said of an alert.
 fn said_of(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Said>> {
     let key = format!("{EXCLUDED}{id}");
-    let Some(value) = again(|| journal.get(Stream::Feeds, &key))? else { return Ok(None) };
+    let Some(value) = retry(|| journal.get(Stream::Feeds, &key))? else { return Ok(None) };
     let said = String::from_utf8(value).ok().and_then(|text| Said::parse(&text));
     said.with_context(|| format!("`{key}` says nothing of an exclusion")).map(Some)
 }
@@ -291,48 +292,53 @@ fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
         .collect()
 }
 
-/// How often the stream is looked at while nobody asks: decided episodes go on, and other processes
+/// How often the stream is read without a request: decided episodes go on, and other processes
 /// write too.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// Answers changes until nobody can ask any more.
-pub(crate) fn run(
-    journal: &dyn Journal,
+/// The role that answers changes.
+pub(crate) fn role<'a>(
+    journal: &'a dyn Journal,
     clock: fn() -> Micros,
-    mut asked: tokio::sync::mpsc::Receiver<web::Change>,
-) -> anyhow::Result<()> {
-    let mut desk: Option<Desk<'_>> = None;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    loop {
-        let next = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, asked.recv()).await });
-        let web::Change { alert, change, actor, answer } = match next {
-            Ok(Some(change)) => change,
-            Ok(None) => return Ok(()),
-            Err(_) => {
-                if let Some(Err(error)) = desk.as_mut().map(Desk::read_on) {
-                    tracing::warn!(%error, "the stream of alerts can't be read, trying again");
-                    desk = None;
-                }
-                continue;
-            }
-        };
-        // What was read stays; after an error it is read anew, from the beginning.
-        let opened = match desk.take() {
-            Some(desk) => Ok(desk),
-            None => {
-                Desk::open(journal, clock).map_err(|error| Refused::Failed(format!("{error:#}")))
-            }
-        };
-        let result = opened.and_then(|mut opened| {
-            let result = opened.change(&alert, &change, &actor);
-            if !matches!(result, Err(Refused::Failed(_))) {
-                desk = Some(opened);
-            }
-            result
-        });
-        // Whoever asked may have gone; the change stands all the same.
-        let _ = answer.send(result);
+    io: tokio::runtime::Handle,
+    requests: tokio::sync::mpsc::Receiver<web::Change>,
+) -> impl Role + 'a {
+    let mut desk = None;
+    let answer = move |change: Option<web::Change>| match change {
+        Some(change) => answer_change(journal, clock, &mut desk, change),
+        None => read_idle(&mut desk),
+    };
+    Answering { io, requests, every: READ_EVERY, answer }
+}
+
+/// Reads the stream of alerts between two changes.
+fn read_idle(desk: &mut Option<Desk<'_>>) {
+    if let Some(Err(error)) = desk.as_mut().map(Desk::read_on) {
+        tracing::warn!(%error, "the stream of alerts can't be read, trying again");
+        *desk = None;
     }
+}
+
+/// What was read is retained; after an error it is read again, from the beginning.
+fn answer_change<'a>(
+    journal: &'a dyn Journal,
+    clock: fn() -> Micros,
+    desk: &mut Option<Desk<'a>>,
+    web::Change { alert, change, actor, answer }: web::Change,
+) {
+    let opened = match desk.take() {
+        Some(desk) => Ok(desk),
+        None => Desk::open(journal, clock).map_err(|error| Refused::Failed(format!("{error:#}"))),
+    };
+    let result = opened.and_then(|mut opened| {
+        let result = opened.change(&alert, &change, &actor);
+        if !matches!(result, Err(Refused::Failed(_))) {
+            *desk = Some(opened);
+        }
+        result
+    });
+    // The reader may have gone; the change holds all the same.
+    let _ = answer.send(result);
 }
 
 #[cfg(test)]

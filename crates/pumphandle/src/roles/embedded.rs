@@ -1,48 +1,40 @@
 //! All roles in one process, over the local journal and warehouse.
 //!
-//! A thread each for ingest, tally, watch and land, one for the page, one for the notifier. They
-//! end in the order in which data
-//! flows, each when it has read all that the one before it wrote; the page after them, and the
-//! notifier last. A role that ends
-//! before that ends the process (see [`supervise`]).
+//! The roles end in the order in which data flows, each when it has read all that the one before it
+//! wrote; then the page, then deliveries. A role that ends before that ends the process (see
+//! [`supervisor`](crate::runtime::supervisor)).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
-use journal::local::LocalJournal;
-use journal::{Group, Journal, Stream};
-use record::{Micros, Record, Settings};
-use tokio::net::TcpListener;
-use warehouse::Reading;
-use web::{Metrics, Web};
+use anyhow::Context as _;
+use journal::{Group as Members, Journal, Stream};
+use record::{Micros, Settings};
+use tokio::runtime::Handle;
+use web::Metrics;
 
 use super::health::Health;
-use super::ingest::{Around, Ingest, Worlds};
+use super::ingest::{self, Around, Ingest, Worlds};
 use super::keys::{self, Keys};
-use super::log::{self, LogState};
-use super::monitor::{Monitor, report_token_file, report_troubles};
+use super::land::{self, Lander};
+use super::monitor::Monitor;
 use super::retention::Retention;
+use super::services::{self, Services};
 use super::sources::SourceStates;
-use super::supervise::{self, Beside, Role};
-use super::{Stop, desk, erasure, land, notifier, stores, subscribers};
+use super::stores;
+use super::tally::TallyStage;
+use super::watch::WatchStage;
 use crate::config::Config;
-use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, TallyStage, WatchStage, drive};
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
-
-/// A process that has run for so long reports its next failure, however short ago the one before it
-/// was.
-const SETTLED_AFTER: Duration = Duration::from_secs(3600);
+use crate::runtime::log::{self, LogState};
+use crate::runtime::role::Looping;
+use crate::runtime::{Driver, Gaps, Group, Progress, Seen, Stop};
 
 pub(crate) type Clock = fn() -> Micros;
 
 pub(crate) struct Embedded {
     pub(crate) config: Config,
     pub(crate) until_drained: bool,
-    /// Stand in for the configured feeds, in the demo.
-    pub(crate) worlds: Worlds,
     pub(crate) simulated: bool,
     pub(crate) clock: Clock,
     /// The clock by which people act and are notified; in the demo that of the simulated world.
@@ -51,85 +43,46 @@ pub(crate) struct Embedded {
     pub(crate) health: Arc<Health>,
     /// Alerts are printed as JSON, at a terminal too.
     pub(crate) json: bool,
+    pub(crate) io: Handle,
 }
 
-/// Runs until asked to stop, or until drained.
+/// What the pipeline does at its head.
+enum Head {
+    /// Reads the configured feeds, or worlds in place of them.
+    Ingest(Worlds),
+    /// Ends a log whose end was interrupted.
+    End,
+}
+
+/// Runs until stopped, or until drained. `worlds` replace the configured feeds, in the demo.
 pub(crate) fn run(
-    embedded: Embedded,
+    embedded: &Embedded,
+    worlds: Worlds,
     stop: &Stop,
     listener: Option<std::net::TcpListener>,
 ) -> anyhow::Result<()> {
-    let Embedded {
-        config,
-        until_drained,
-        worlds,
-        simulated,
-        clock,
-        people_clock,
-        metrics,
-        health,
-        json,
-    } = embedded;
-    let clocks = (clock, people_clock);
-    let mut printer = Printer::of(&config, json);
+    let config = &embedded.config;
     let seen = Arc::new(Seen::default());
-    monitor::of_stages(&metrics, &seen, clock, true);
-    let show = Show { metrics: &metrics, seen: &seen, health: &health };
-    stores::data_folder(&config)?;
-    let mut journal = stores::local_journal(&config)?;
-    if matches!(log::state(&journal)?, LogState::Ended | LogState::Judged) {
+    monitor::of_stages(&embedded.metrics, &seen, embedded.clock, true);
+    stores::data_folder(config)?;
+    let mut journal = Arc::new(stores::local_journal(config)?);
+    if matches!(log::state(&*journal)?, LogState::Ended | LogState::Judged) {
         tracing::info!("the log has ended but not everything had landed: finishing that first");
-        let settings = log::settle(
-            &journal,
-            &held_settings(&journal, &config)?,
-            super::ingest::reached(&journal)?,
-        )?;
-        pipeline(
-            &journal,
-            &config,
-            settings,
-            Worlds::new(),
-            true,
-            clocks,
-            stop,
-            None,
-            simulated,
-            true,
-            &show,
-            &mut printer,
-        )?;
-        if until_drained {
+        embedded.pipeline(journal.clone(), Head::End, &seen, stop, None)?;
+        if embedded.until_drained {
             return Ok(());
         }
     }
-    if log::state(&journal)? == LogState::Drained {
-        // An ended log takes no more. Alerts are kept for ever, all else begins anew with a higher
-        // generation.
-        // Landing forgets its place first: after a kill between the two the log is still drained,
-        // and both are done again.
-        land::begin_anew(&*stores::warehouse(&config)?)?;
+    if log::state(&*journal)? == LogState::Drained {
+        // An ended log takes no more: all but alerts begins again with a higher generation. Landing
+        // forgets its place first: after a kill between the two the log is still drained, and both
+        // are repeated.
+        land::begin_generation(&*stores::warehouse(config)?)?;
+        let journal = Arc::get_mut(&mut journal).context("the journal is still in use")?;
         let generation = journal.new_generation(&[Stream::Alerts])?;
         tracing::info!(generation, "the log had ended, a new one begins");
     }
-    let settings = log::settle(
-        &journal,
-        &held_settings(&journal, &config)?,
-        super::ingest::reached(&journal)?,
-    )?;
-    pipeline(
-        &journal,
-        &config,
-        settings,
-        worlds,
-        until_drained,
-        clocks,
-        stop,
-        listener,
-        simulated,
-        false,
-        &show,
-        &mut printer,
-    )
+    embedded.pipeline(journal, Head::Ingest(worlds), &seen, stop, listener)
 }
 
 /// The settings of the configuration with the fingerprints of the keys; these are made where the
@@ -142,227 +95,89 @@ pub(crate) fn held_settings(journal: &dyn Journal, config: &Config) -> anyhow::R
     })
 }
 
-/// Where a pipeline shows what it does.
-struct Show<'a> {
-    metrics: &'a Arc<Metrics>,
-    seen: &'a Arc<Seen>,
-    health: &'a Arc<Health>,
-}
-
-#[expect(clippy::too_many_arguments, reason = "what the one caller has at hand, twice")]
-fn pipeline(
-    journal: &LocalJournal,
-    config: &Config,
-    settings: Settings,
-    worlds: Worlds,
-    until_drained: bool,
-    (clock, people_clock): (Clock, Clock),
-    stop: &Stop,
-    listener: Option<std::net::TcpListener>,
-    simulated: bool,
-    ended: bool,
-    show: &Show<'_>,
-    printer: &mut Printer,
-) -> anyhow::Result<()> {
-    let warehouse = stores::warehouse(config)?;
-    let (metrics, seen, health) =
-        (Arc::clone(show.metrics), Arc::clone(show.seen), Arc::clone(show.health));
-    let sources = Arc::new(SourceStates::default());
-    let landed = Landed::new(&metrics);
-    let gaps = Gaps::of(config.journal.accept_gaps);
-    let keys = Keys::open(journal, config)?;
-    let shared: &dyn Journal = journal;
-    // Before anything is served: what it can't read would leave everybody uninformed.
-    let reading: Arc<dyn Reading> = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
-    let degraded: notifier::Degraded = {
-        let health = Arc::clone(&health);
-        Arc::new(move || health.lasting())
-    };
-    let equipment = notifier::Equipment::of(config, &settings, reading, simulated, people_clock)?
-        .observed(Arc::clone(&metrics), degraded);
-    notifier::note_new(shared, config)?;
-    let tally_flow = Flow::default();
-    let watch_flow = tally_flow.then();
-    let land_flow = watch_flow.then();
-    let (page_stop, notify_stop) = (Stop::default(), Stop::default());
-    let ingest = Role::new("ingest", {
-        let (flow, metrics, stop, settings) =
-            (tally_flow.clone(), Arc::clone(&metrics), stop.clone(), settings.clone());
-        let (keys, sources) = (&keys, Arc::clone(&sources));
-        move || {
-            // Whatever happens here, those behind must not wait for more.
-            let _done = OnDrop(&flow.upstream_done);
-            if ended {
-                return log::end(shared);
-            }
-            let around = Around { clock: super::clock().clone(), metrics, sources };
-            let mut ingest = Ingest::start(shared, config, &settings, keys, worlds, around)?;
-            ingest.run(&stop, until_drained)
-        }
-    });
-    let tally = Role::new("tally", {
-        let (flow, seen, stop) = (tally_flow.clone(), Arc::clone(&seen), stop.clone());
-        move || {
-            let _done = OnDrop(&flow.done);
-            let mut membership = shared.join(Group::Tally)?;
-            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
-            drive(shared, TallyStage::new, &mut *membership, &Ends::Drained(&drain), gaps, &seen)
-        }
-    });
-    let watch = Role::new("watch", {
-        let (flow, seen, stop) = (watch_flow.clone(), Arc::clone(&seen), stop.clone());
-        move || {
-            let _done = OnDrop(&flow.done);
-            let mut membership = shared.join(Group::Watch)?;
-            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
-            drive(shared, WatchStage::of, &mut *membership, &Ends::Drained(&drain), gaps, &seen)
-        }
-    });
-    let land = Role::new("land", {
-        let (flow, warehouse, health) = (land_flow, Arc::clone(&warehouse), Arc::clone(&health));
-        let (metrics, stop) = (Arc::clone(&metrics), stop.clone());
-        move || {
-            let mut retention = Retention::new(shared, &*warehouse, config, &health, &metrics);
-            let mut enforce = || retention.enforce();
-            landed.begun();
-            let mut print = |rows: &[Record]| printer.print(rows);
-            let drain = Drain::new(&flow, &stop, DRAIN_MAX);
-            land::run(
-                shared,
-                &*warehouse,
-                &Ends::Drained(&drain),
-                gaps,
-                &health,
-                &mut enforce,
-                &mut print,
-                &landed,
-            )
-        }
-    });
-    // On a page somebody may subscribe at any time.
-    let has_subscriptions = !config.notify.subscriptions.is_empty() || listener.is_some();
-    let mut services = Vec::new();
-    if let Some(listener) = listener {
-        let (changes, asked) = tokio::sync::mpsc::channel(desk::QUEUE);
-        let (subscriptions, wishes) = tokio::sync::mpsc::channel(subscribers::QUEUE);
-        let (erasures, requests) = tokio::sync::mpsc::channel(erasure::QUEUE);
-        // These three end when nobody can ask them any more, which is when the page has ended.
-        services.push(Role::new("subscribers", move || {
-            subscribers::run(shared, config, people_clock, wishes);
-            Ok(())
-        }));
-        services.push(Role::new("erasure", move || {
-            erasure::run(shared, config, clock, requests);
-            Ok(())
-        }));
-        services.push(Role::new("desk", move || desk::run(shared, people_clock, asked)));
-        let page = super::page::web(
+impl Embedded {
+    fn pipeline(
+        &self,
+        shared: Arc<dyn Journal>,
+        head: Head,
+        seen: &Arc<Seen>,
+        stop: &Stop,
+        listener: Option<std::net::TcpListener>,
+    ) -> anyhow::Result<()> {
+        let Embedded { config, metrics, health, .. } = self;
+        let journal = &*shared;
+        let settings =
+            log::settle(journal, &held_settings(journal, config)?, ingest::reached(journal)?)?;
+        let warehouse = stores::warehouse(config)?;
+        let observers = (metrics, health);
+        let (simulated, people_clock) = (self.simulated, self.people_clock);
+        let equipment = services::equipment(
+            journal,
             config,
-            Arc::clone(&warehouse),
-            Arc::clone(&metrics),
+            &settings,
+            &warehouse,
+            observers,
             simulated,
-            listener.local_addr()?,
-            Some(changes),
+            people_clock,
         )?;
-        let page = Web {
-            subscriptions: Some(subscriptions),
-            erasures: Some(erasures),
-            ready: Some(ready_check(&health)),
-            ..page
-        };
-        let page_stop = page_stop.clone();
-        services.push(Role::new("serve", move || serve(listener, page, page_stop)));
-    }
-    services.push(Role::new("figures", {
-        let (metrics, warehouse, page_stop) =
-            (Arc::clone(&metrics), Arc::clone(&warehouse), page_stop.clone());
-        move || {
-            monitor::watch_warehouse(&metrics, &*warehouse, None, clock, &page_stop);
-            Ok(())
-        }
-    }));
-    let notify = has_subscriptions.then(|| {
-        let (equipment, notify_stop) = (&equipment, notify_stop.clone());
-        Role::new("notify", move || notifier::run(shared, equipment, &|| notify_stop.asked()))
-    });
-    let groups = vec![
-        supervise::Group {
-            stop: stop.clone(),
-            is_finite: ended || until_drained,
-            roles: vec![ingest, tally, watch, land],
-        },
-        supervise::Group { stop: page_stop, is_finite: false, roles: services },
-        supervise::Group {
-            stop: notify_stop,
-            is_finite: false,
-            roles: notify.into_iter().collect(),
-        },
-    ];
-    let mut conditions =
-        Monitor::new(shared, &health, &metrics, &seen, &sources, config.notify.silence_after);
-    let began = Instant::now();
-    let mut is_settled = false;
-    let mut troubled = BTreeSet::new();
-    let mut each_turn = || {
-        let now = Instant::now();
-        conditions.turn(now);
-        report_troubles(&health, &mut troubled, equipment.deliveries.troubles());
-        report_token_file(&health, &config.journal.data);
-        if !is_settled && now - began >= SETTLED_AFTER {
-            is_settled = true;
-            notifier::outage::forget(&equipment);
-        }
-    };
-    let notice = |cause: &str| notifier::outage::report(shared, &equipment, cause);
-    let beside = Beside {
-        health: &health,
-        each_turn: &mut each_turn,
-        notice: Box::new(notice),
-        abandon: &supervise::exit,
-    };
-    supervise::supervise(groups, beside)?;
-    if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
-        log::set_drained(journal)?;
-    }
-    Ok(())
-}
-
-/// What `/readyz` adds to a query of the warehouse.
-pub(crate) fn ready_check(health: &Arc<Health>) -> web::ReadyCheck {
-    let health = Arc::clone(health);
-    Arc::new(move || health.readiness())
-}
-
-/// Sets a flag when its scope ends, however it ends.
-struct OnDrop<'a>(&'a std::sync::atomic::AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-pub(crate) fn serve(listener: std::net::TcpListener, page: Web, stop: Stop) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let (ended, wait) = tokio::sync::oneshot::channel::<()>();
-        let mut server = tokio::spawn(web::serve(listener, page, async {
-            let _ = wait.await;
-        }));
-        let mut every = tokio::time::interval(Duration::from_millis(200));
-        let ended = std::cell::RefCell::new(Some(ended));
-        loop {
-            tokio::select! {
-                result = &mut server => return result.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from),
-                _ = every.tick() => {
-                    if stop.asked() && let Some(ended) = ended.take() {
-                        // The server may have ended by itself.
-                        let _ = ended.send(());
-                    }
-                }
+        let sources = Arc::new(SourceStates::default());
+        let gaps = Gaps::of(config.journal.accept_gaps);
+        let is_finite = self.until_drained || matches!(head, Head::End);
+        let mut counting = Group { is_chain: true, is_finite, ..Group::new() };
+        match head {
+            Head::End => counting
+                .add("ingest", Looping::new(|_| log::end(journal).map(|()| Progress::Ended))),
+            Head::Ingest(worlds) => {
+                let around = Around {
+                    clock: super::clock().clone(),
+                    metrics: Arc::clone(metrics),
+                    sources: Arc::clone(&sources),
+                };
+                let keys = Keys::open(journal, config)?;
+                let until_drained = self.until_drained;
+                counting.add(
+                    "ingest",
+                    Ingest::start(
+                        journal,
+                        config,
+                        &settings,
+                        &keys,
+                        worlds,
+                        around,
+                        until_drained,
+                    )?,
+                );
             }
         }
-    })
+        counting.add("tally", Driver::join(&shared, Members::Tally, TallyStage::new, gaps, seen)?);
+        counting.add("watch", Driver::join(&shared, Members::Watch, WatchStage::new, gaps, seen)?);
+        let (landed, printer) = (Landed::new(metrics), Printer::of(config, self.json));
+        landed.begun();
+        let landing = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
+        counting.add("land", Lander::join(&shared, landing, gaps, health, landed, printer)?);
+        let services = Services {
+            config,
+            journal: Some(journal),
+            warehouse: &warehouse,
+            metrics,
+            health,
+            equipment: Some(&equipment),
+            io: &self.io,
+            clock: self.clock,
+            people_clock,
+            simulated,
+            is_embedded: true,
+        };
+        let [mut serving, answering, mut delivering] = services.groups(listener)?;
+        serving.add("retention", Retention::new(journal, &*warehouse, config, health, metrics));
+        let silence_after = config.notify.silence_after;
+        delivering
+            .add("monitor", Monitor::new(journal, health, metrics, seen, &sources, silence_after));
+        let groups = vec![counting, serving, answering, delivering];
+        services::run(stop, groups, health, Some((journal, &equipment)))?;
+        if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
+            log::set_drained(journal)?;
+        }
+        Ok(())
+    }
 }

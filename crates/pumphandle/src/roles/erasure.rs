@@ -17,36 +17,40 @@ use web::{Erased, ErasureAsked, ErasureRefused};
 
 use super::ingest;
 use super::keys::Keys;
-use super::log::{self, LogState};
 use crate::config::Config;
-use crate::drive::again;
+use crate::runtime::log::{self, LogState};
+use crate::runtime::requests::Answering;
+use crate::runtime::{Role, each_retained, retry};
 
 /// Requests that wait.
 pub(crate) const QUEUE: usize = 4;
 /// The source of an author who is named by a DID.
 const BLUESKY: &str = "bluesky";
-/// Read from the stream at once.
-const READ_BYTES_MAX: usize = 1 << 20;
+/// The longest time between two turns.
+const TURN_EVERY: Duration = Duration::from_secs(60);
 
-/// Answers requests until nobody can have any more.
-pub(crate) fn run(
-    journal: &dyn Journal,
-    config: &Config,
+/// The role that answers requests.
+pub(crate) fn role<'a>(
+    journal: &'a dyn Journal,
+    config: &'a Config,
     clock: fn() -> Micros,
-    mut asked: tokio::sync::mpsc::Receiver<ErasureAsked>,
-) {
-    while let Some(ErasureAsked { author, actor, answer }) = asked.blocking_recv() {
+    io: tokio::runtime::Handle,
+    requests: tokio::sync::mpsc::Receiver<ErasureAsked>,
+) -> impl Role + 'a {
+    let answer = move |request: Option<ErasureAsked>| {
+        let Some(ErasureAsked { author, actor, answer }) = request else { return };
         let erased = erase(journal, config, &author, clock());
         match &erased {
-            // Never whose: the log of the program is read by many.
+            // Never the author: the log of the program has many readers.
             Ok(erased) => {
                 tracing::info!(actor, posts = erased.posts, "an author was erased on request")
             }
             Err(error) => tracing::warn!(actor, ?error, "an erasure was refused"),
         }
-        // Whoever asked may have gone; what was written stands all the same.
+        // The reader may have gone; what was written holds all the same.
         let _ = answer.send(erased);
-    }
+    };
+    Answering { io, requests, every: TURN_EVERY, answer }
 }
 
 /// A DID is of Bluesky; everything else names its source first.
@@ -93,12 +97,18 @@ pub(crate) fn erase(
     let mut found = Found::default();
     let authors: BTreeSet<Author> =
         removal.author.into_iter().chain(removal.author_before).collect();
-    each_post(journal, partition, |post| found.take(post, &authors)).map_err(failed)?;
+    each_retained(journal, Stream::Posts, partition, |record| {
+        if let Record::Post(post) = record {
+            found.take(post, &authors);
+        }
+        Ok::<_, anyhow::Error>(())
+    })
+    .map_err(failed)?;
     // Right after their last post: the later a removal, the fewer earlier posts it reaches.
     let last = found.posts.values().map(|post| post.arrival).max();
     let (_, removal) = removal_at(last.map_or(reached, |last| last + SECOND))?;
     let entry = Entry { partition, bytes: wire::encode_post(&removal) };
-    again(|| journal.append(Stream::Posts, std::slice::from_ref(&entry))).map_err(failed)?;
+    retry(|| journal.append(Stream::Posts, std::slice::from_ref(&entry))).map_err(failed)?;
     let spent = |span: Micros| now + span + HOUR;
     let mut erased = Erased {
         author: author.trim().to_owned(),
@@ -146,29 +156,6 @@ impl Found {
             Op::Create | Op::Edit | Op::Remove => {}
         }
     }
-}
-
-fn each_post(
-    journal: &dyn Journal,
-    partition: u32,
-    mut take: impl FnMut(Post),
-) -> anyhow::Result<()> {
-    let extent = again(|| journal.extent(Stream::Posts, partition))?;
-    let mut next = extent.start;
-    while next < extent.end {
-        let batch =
-            again(|| journal.read(Stream::Posts, partition, next, READ_BYTES_MAX, Duration::ZERO))?;
-        if batch.next <= next {
-            break;
-        }
-        next = batch.next;
-        for (_, bytes) in batch.records {
-            if let Record::Post(post) = Record::decode(&bytes)? {
-                take(post);
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

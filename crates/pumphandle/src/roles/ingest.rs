@@ -21,13 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use feeds::file::{Content, FileReader, FileSettings, looks};
 use feeds::intake::{Intake, IntakeSettings, Outcome, Routing};
 use feeds::jetstream::{self, JetstreamSettings};
 use feeds::line::Rejected;
 use feeds::profiles::ProfileSettings;
-use feeds::progress::{Progress, TickClock};
+use feeds::progress::{Progress as FeedProgress, TickClock};
 use feeds::{Clock, Cursor, Feed, Message, Now};
 use journal::{Change, Entry, Group, Journal, Membership, Stream};
 use notify::channel::explain_certificate_error;
@@ -40,14 +40,13 @@ use web::Metrics;
 
 use meters::{Meters, Outage, Repeated};
 
-use super::Stop;
 use super::keys::Keys;
-use super::log::{self, LogState};
 use super::sources::{LAG_MAX, SourceStates};
 use super::stores;
 use crate::config::{Config, FeedKind, Wire};
-use crate::drive::again;
 use crate::monitor;
+use crate::runtime::log::{self, LogState};
+use crate::runtime::{Context, Progress, Role, retry};
 
 /// Lines taken from one feed before the next one's turn.
 const LINES_A_TURN: usize = 2_000;
@@ -95,7 +94,7 @@ struct Running {
     finite: bool,
     /// A network, which follows the clock.
     live: bool,
-    progress: Progress,
+    progress: FeedProgress,
     /// After the last line that was appended.
     cursor: Option<Cursor>,
     meters: Meters,
@@ -132,7 +131,13 @@ struct Running {
 
 impl Running {
     /// A feed of which nothing has been read.
-    fn of(name: String, epoch: u64, source: Source, progress: Progress, meters: Meters) -> Running {
+    fn of(
+        name: String,
+        epoch: u64,
+        source: Source,
+        progress: FeedProgress,
+        meters: Meters,
+    ) -> Running {
         Running {
             name,
             epoch,
@@ -179,7 +184,7 @@ fn place_key(feed: &str, epoch: u64) -> String {
 
 /// Of the latest owner that has said where it stands; and the keys of all before it.
 fn last_place(journal: &dyn Journal, feed: &str) -> anyhow::Result<(Option<Place>, Vec<String>)> {
-    let mut keys = again(|| journal.keys(Stream::Feeds, &format!("cursor/{feed}/")))?;
+    let mut keys = retry(|| journal.keys(Stream::Feeds, &format!("cursor/{feed}/")))?;
     let last = keys.pop();
     let place = last.map(|key| read_place(journal, &key)).transpose()?.flatten();
     Ok((place, keys))
@@ -191,14 +196,14 @@ pub(crate) fn reached(journal: &dyn Journal) -> anyhow::Result<Option<Micros>> {
 }
 
 fn places(journal: &dyn Journal) -> anyhow::Result<Vec<Place>> {
-    let keys = again(|| journal.keys(Stream::Feeds, "cursor/"))?;
+    let keys = retry(|| journal.keys(Stream::Feeds, "cursor/"))?;
     let places =
         keys.iter().map(|key| read_place(journal, key)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(places.into_iter().flatten().collect())
 }
 
 fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>> {
-    match again(|| journal.get(Stream::Feeds, key))? {
+    match retry(|| journal.get(Stream::Feeds, key))? {
         Some(bytes) => Ok(Some(
             serde_json::from_slice(&bytes)
                 .with_context(|| format!("the cursor `{key}` is unreadable"))?,
@@ -266,6 +271,7 @@ pub(crate) struct Ingest<'a> {
     settings: Settings,
     keys: Keys,
     around: Around,
+    until_drained: bool,
     membership: Box<dyn Membership>,
     planned: Vec<Planned>,
     /// Shares of feeds that are ours.
@@ -302,6 +308,22 @@ pub(crate) struct Around {
 /// Who hands a world in, in place of configured feeds.
 pub(crate) type Worlds = Vec<(String, WorldSource)>;
 
+impl Role for Ingest<'_> {
+    /// Ends once all finite feeds have been read, here or elsewhere, and the log has ended.
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        self.share()?;
+        let busy = self.round()?;
+        if self.until_drained && !context.stop.is_requested() && self.drained()? {
+            return Ok(Progress::Ended);
+        }
+        Ok(if busy { Progress::BUSY } else { Progress::Idle(IDLE) })
+    }
+
+    fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
+        self.finish(false)
+    }
+}
+
 impl<'a> Ingest<'a> {
     pub(crate) fn start(
         journal: &'a dyn Journal,
@@ -310,6 +332,7 @@ impl<'a> Ingest<'a> {
         keys: &Keys,
         worlds: Worlds,
         around: Around,
+        until_drained: bool,
     ) -> anyhow::Result<Ingest<'a>> {
         let shares = journal.partitions(Stream::Feeds);
         let planned =
@@ -329,7 +352,8 @@ impl<'a> Ingest<'a> {
             settings: settings.clone(),
             keys: keys.clone(),
             around,
-            membership: again(|| journal.join(Group::Ingest))?,
+            until_drained,
+            membership: retry(|| journal.join(Group::Ingest))?,
             planned,
             shares: BTreeSet::new(),
             worlds: worlds.into_iter().collect(),
@@ -350,7 +374,7 @@ impl<'a> Ingest<'a> {
 
     /// Takes feeds on and lets them go, as the group decides.
     fn share(&mut self) -> anyhow::Result<()> {
-        for change in again(|| self.membership.changes(Duration::ZERO))? {
+        for change in retry(|| self.membership.changes(Duration::ZERO))? {
             match change {
                 Change::Given(share) => {
                     self.shares.insert(share);
@@ -392,21 +416,21 @@ impl<'a> Ingest<'a> {
         // What an earlier owner has read to the end is looked at again.
         let claim = [claim, (read_key(&name), None), (failed_key(&name), None)];
         let epoch =
-            again(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
+            retry(|| self.journal.put(Stream::Feeds, &claim))?.first().copied().unwrap_or(0);
         let (place, _) = last_place(self.journal, &name)?;
         // Ours from now on, before our first tick: what an earlier owner ticks after it is ignored,
         // and so must be where that one stands.
         let place = place.unwrap_or(Place { cursor: None, reached: None });
         let own = (place_key(&name, epoch), Some(serde_json::to_vec(&place)?));
-        again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&own)))?;
+        retry(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&own)))?;
         let cursor = place.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
         let now = self.around.clock.now();
         let opened = self.open(index, cursor.clone());
         let is_file = matches!(self.config.feeds[index].kind, FeedKind::File { .. });
         let mut progress = match &opened {
-            Ok(Source::Live(_)) => Progress::live(&name, epoch, self.config.ingest.outage_hold),
-            Err(_) if !is_file => Progress::live(&name, epoch, self.config.ingest.outage_hold),
-            _ => Progress::of_file(&name, epoch),
+            Ok(Source::Live(_)) => FeedProgress::live(&name, epoch, self.config.ingest.outage_hold),
+            Err(_) if !is_file => FeedProgress::live(&name, epoch, self.config.ingest.outage_hold),
+            _ => FeedProgress::of_file(&name, epoch),
         };
         if let (Ok(Source::File(..)), Some(reached)) = (&opened, place.reached) {
             // A file resumes at the very line: nothing between is missing.
@@ -528,24 +552,6 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Reads until asked to stop, or, if `until_drained`, until every finite feed has been read, by
-    /// whomever, and the log has ended.
-    pub(crate) fn run(&mut self, stop: &Stop, until_drained: bool) -> anyhow::Result<()> {
-        loop {
-            self.share()?;
-            let busy = self.round()?;
-            if stop.asked() {
-                return self.finish(false);
-            }
-            if until_drained && self.drained()? {
-                return Ok(());
-            }
-            if !busy {
-                std::thread::sleep(IDLE);
-            }
-        }
-    }
-
     /// A turn of each feed, and a tick if it is time for one; whether there was anything to read.
     fn round(&mut self) -> anyhow::Result<bool> {
         let mut busy = false;
@@ -656,8 +662,8 @@ impl<'a> Ingest<'a> {
             return Ok(false);
         }
         self.next_look = Instant::now() + LOOK_EVERY;
-        let read = again(|| self.journal.keys(Stream::Feeds, "read/"))?;
-        let failed = again(|| self.journal.keys(Stream::Feeds, "failed/"))?;
+        let read = retry(|| self.journal.keys(Stream::Feeds, "read/"))?;
+        let failed = retry(|| self.journal.keys(Stream::Feeds, "failed/"))?;
         let is_read = |planned: &&Planned| read.contains(&read_key(&planned.name));
         let is_failed = |planned: &&Planned| failed.contains(&failed_key(&planned.name));
         if self
@@ -672,7 +678,7 @@ impl<'a> Ingest<'a> {
                 self.finish(false)?;
                 let mut said = Vec::new();
                 for name in failures {
-                    let why = again(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?
+                    let why = retry(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?
                         .unwrap_or_default();
                     said.push(format!(
                         "feed `{name}` was not read to its end: {}",
@@ -699,7 +705,7 @@ impl<'a> Ingest<'a> {
         for feed in self.feeds.iter_mut().filter(|feed| !feed.failed_noted) {
             if let Some(why) = feed.failed.as_ref().or(feed.cut_short.as_ref()) {
                 let pair = (failed_key(&feed.name), Some(why.clone().into_bytes()));
-                again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
+                retry(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
                 feed.failed_noted = true;
             }
         }
@@ -713,7 +719,7 @@ impl<'a> Ingest<'a> {
         {
             if feed.ended_ticked {
                 let pair = (read_key(&feed.name), Some(feed.epoch.to_string().into_bytes()));
-                again(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
+                retry(|| self.journal.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
                 feed.said_read = true;
             }
         }
@@ -1254,7 +1260,7 @@ impl<'a> Ingest<'a> {
         self.gathered = 0;
         if !self.rejects.is_empty() {
             let rejects = std::mem::take(&mut self.rejects);
-            again(|| self.journal.append(Stream::Rejects, &rejects))?;
+            retry(|| self.journal.append(Stream::Rejects, &rejects))?;
         }
         // A post that comes before a tick which does not speak for it yet is only early; one that
         // came after it could be missed.
@@ -1264,7 +1270,7 @@ impl<'a> Ingest<'a> {
                     self.appended_most.max(entries.iter().map(|entry| entry.bytes.len()).sum());
                 // Said again after a failure, posts are told by their identity, and ticks by their
                 // claims.
-                again(|| self.journal.append(Stream::Posts, &entries))?;
+                retry(|| self.journal.append(Stream::Posts, &entries))?;
             }
         }
         if std::mem::take(&mut self.ticked) {
@@ -1275,7 +1281,7 @@ impl<'a> Ingest<'a> {
                 let place = Place { cursor: feed.cursor.as_ref().map(Cursor::to_string), reached };
                 places.push((place_key(&feed.name, feed.epoch), Some(serde_json::to_vec(&place)?)));
             }
-            again(|| self.journal.put(Stream::Feeds, &places))?;
+            retry(|| self.journal.put(Stream::Feeds, &places))?;
             self.forget_earlier_places()?;
             self.forget_keys();
         }
@@ -1329,7 +1335,7 @@ impl<'a> Ingest<'a> {
             let deletions: Vec<(String, Option<Vec<u8>>)> =
                 earlier.into_iter().map(|key| (key, None)).collect();
             if !deletions.is_empty() {
-                again(|| self.journal.put(Stream::Feeds, &deletions))?;
+                retry(|| self.journal.put(Stream::Feeds, &deletions))?;
             }
             feed.alone = true;
         }

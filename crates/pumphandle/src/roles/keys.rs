@@ -15,8 +15,8 @@ use record::pseudonym::{AuthorKeys, Key};
 use record::time::DAY;
 use record::{Micros, Settings};
 
-use super::log;
 use crate::config::Config;
+use crate::runtime::log;
 use crate::whole;
 
 pub(crate) const ROUTING: &str = "routing.key";

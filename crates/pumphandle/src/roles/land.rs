@@ -1,238 +1,264 @@
 //! The land role: streams into the warehouse, each batch together with the position it was read up
 //! to.
+//!
+//! Downstream of watch, upstream of every reader of the warehouse. Knows no retention.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use journal::{Change, Group, Journal, Membership, Stream};
 use record::{Position, Record};
-use warehouse::{Landing, Progress, WarehouseError};
+use warehouse::{Landing, WarehouseError};
 
 use super::health::{Health, condition};
-use super::log;
-use crate::drive::{Ends, Gaps, Kept, again, kept};
 use crate::logging::Outage;
 use crate::monitor::Landed;
+use crate::printer::Printer;
+use crate::runtime::reader::{Retained, read_retained};
+use crate::runtime::{Context, Gaps, Progress, Role, log, retry};
 
 /// What lands.
 const STREAMS: [Stream; 2] = [Stream::Counts, Stream::Alerts];
 
-/// A batch is written at least so often.
+/// A batch is written at least this often, and rows gather for at most `GATHER_MAX`.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+const GATHER_MAX: Duration = Duration::from_millis(200);
+/// With this many rows there is more to read than fits one batch: the next follows at once.
+const ROWS_MANY: usize = 1000;
 const READ_BYTES_MAX: usize = 1 << 20;
-const WAIT: Duration = Duration::from_millis(200);
-/// First wait before a failed write is tried again, doubled up to the last; the warehouse being
-/// away delays its readers, and nobody
-/// else. Unit tests don't wait.
+/// First wait before a failed call of the warehouse is repeated, doubled up to the last; its being
+/// away delays its readers only. Unit tests don't wait.
 const RETRY_FIRST: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(500) };
 const RETRY_LAST: Duration = Duration::from_secs(8);
-/// Once all others have ended it is tried so often before the program ends too: what hasn't landed
-/// stays in the log.
-const LAST_TRIES: u32 = 5;
-/// What retention has passed is deleted now and then.
-const RETENTION_EVERY: Duration = Duration::from_secs(600);
+/// Attempts once all others have ended, before the program ends too: what hasn't landed stays in the
+/// log.
+const LAST_ATTEMPTS: u32 = 5;
 
-#[expect(clippy::too_many_arguments, reason = "what landing works with, from two callers")]
-pub(crate) fn run(
-    journal: &dyn Journal,
-    warehouse: &dyn Landing,
-    ends: &Ends<'_>,
+/// One member of the group.
+pub(crate) struct Lander {
+    journal: Arc<dyn Journal>,
+    warehouse: Arc<dyn Landing>,
+    membership: Box<dyn Membership>,
     gaps: Gaps,
-    health: &Health,
-    enforce_retention: &mut dyn FnMut(),
-    show: &mut dyn FnMut(&[Record]) -> anyhow::Result<()>,
-    landed: &Landed,
-) -> anyhow::Result<()> {
-    let mut membership = again(|| journal.join(Group::Land))?;
-    let mut lander = Lander { health: Some(health), ..Lander::new(gaps) };
-    let mut retention_at = Instant::now();
-    let mut next_look = Instant::now();
-    loop {
-        let upstream_done = ends.upstream_done();
-        let began = Instant::now();
-        let wait = if upstream_done { Duration::ZERO } else { WAIT };
-        let rows = lander.turn(journal, warehouse, &mut *membership, ends, &mut next_look, wait)?;
-        show(&rows)?;
-        match lander.place {
-            Some(_) => {
-                landed.begun();
-                landed.landed(rows.len(), began);
-            }
-            None => landed.lost(),
+    health: Arc<Health>,
+    landed: Arc<Landed>,
+    printer: Printer,
+    /// Whether this member is the active one, and where it continues once the warehouse has
+    /// answered that.
+    is_active: bool,
+    place: Option<[Position; 2]>,
+    /// What was read and has not been written.
+    pending: Option<Batch>,
+    failures: Failures,
+}
+
+/// Rows, and how far they go.
+struct Batch {
+    rows: Vec<Record>,
+    progress: Vec<warehouse::Progress>,
+}
+
+/// Calls of the warehouse that have failed in a row.
+struct Failures {
+    last: Option<WarehouseError>,
+    wait: Duration,
+    attempts_left: u32,
+    outage: Outage,
+}
+
+impl Failures {
+    fn none() -> Failures {
+        let outage = Outage::new("the warehouse");
+        Failures { last: None, wait: RETRY_FIRST, attempts_left: LAST_ATTEMPTS, outage }
+    }
+}
+
+impl Lander {
+    pub(crate) fn join(
+        journal: &Arc<dyn Journal>,
+        warehouse: Arc<dyn Landing>,
+        gaps: Gaps,
+        health: &Arc<Health>,
+        landed: Arc<Landed>,
+        printer: Printer,
+    ) -> anyhow::Result<Lander> {
+        let membership = retry(|| journal.join(Group::Land))?;
+        let (health, printer) = (Arc::clone(health), printer);
+        let journal = Arc::clone(journal);
+        Ok(Lander { health, landed, printer, ..Lander::new(journal, warehouse, membership, gaps) })
+    }
+
+    /// Without a report of what it does.
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        warehouse: Arc<dyn Landing>,
+        membership: Box<dyn Membership>,
+        gaps: Gaps,
+    ) -> Lander {
+        Lander {
+            journal,
+            warehouse,
+            membership,
+            gaps,
+            health: Arc::default(),
+            landed: Landed::new(&Arc::default()),
+            printer: Printer::Nothing,
+            is_active: false,
+            place: None,
+            pending: None,
+            failures: Failures::none(),
         }
-        if (rows.is_empty() && upstream_done) || ends.told(&mut next_look)? {
+    }
+
+    fn follow_group(&mut self, context: &Context) -> anyhow::Result<()> {
+        let wait = if self.is_active { Duration::ZERO } else { context.wait };
+        for change in retry(|| self.membership.changes(wait))? {
+            self.is_active = matches!(change, Change::Given(_));
+            (self.place, self.pending) = (None, None);
+            if !self.is_active {
+                tracing::info!(stage = "land", "landing lost to another process");
+                self.landed.lost();
+            }
+        }
+        Ok(())
+    }
+
+    /// Where landing continues, by the warehouse itself.
+    fn find_place(&mut self) -> Result<(), WarehouseError> {
+        if self.place.is_some() {
             return Ok(());
         }
-        if Instant::now() >= retention_at {
-            retention_at = Instant::now() + RETENTION_EVERY;
-            enforce_retention();
+        let landed = self.warehouse.progress()?;
+        let place = STREAMS.map(|stream| {
+            landed
+                .iter()
+                .find(|progress| progress.stream == stream.name())
+                .map_or(0, |progress| progress.next)
+        });
+        tracing::info!(stage = "land", counts = place[0], alerts = place[1], "landing taken over");
+        self.landed.begun();
+        self.place = Some(place);
+        Ok(())
+    }
+
+    fn write(&self) -> Result<(), WarehouseError> {
+        match &self.pending {
+            Some(Batch { rows, progress }) if !rows.is_empty() => {
+                self.warehouse.write(rows, progress)
+            }
+            _ => Ok(()),
         }
-        // Small writes cost as much as large ones: let some gather, unless there is more to read
-        // than fits one batch.
-        if !upstream_done && rows.len() < 1000 {
-            std::thread::sleep(FLUSH_EVERY.saturating_sub(began.elapsed()).min(WAIT));
+    }
+
+    /// A call of the warehouse has failed: it is repeated while that may help.
+    fn fail(&mut self, error: WarehouseError, context: &Context) -> anyhow::Result<Progress> {
+        let failures = &mut self.failures;
+        if !error.try_again() || failures.attempts_left == 0 {
+            return Err(error.into());
         }
+        failures.outage.failed(&error);
+        let why = match error {
+            WarehouseError::DiskFull { .. } => "no room is left for the warehouse",
+            _ => "the warehouse can't be reached",
+        };
+        self.health.degraded(condition::LANDING, "", why);
+        if context.is_input_complete() {
+            failures.attempts_left -= 1;
+        }
+        let wait = failures.wait;
+        failures.wait = (wait * 2).min(RETRY_LAST);
+        failures.last = Some(error);
+        Ok(Progress::Idle(wait))
     }
 }
 
-/// One member of the group: where landing goes on if it is the active one.
-#[derive(Debug)]
-pub(crate) struct Lander<'a> {
-    place: Option<[Position; 2]>,
-    gaps: Gaps,
-    health: Option<&'a Health>,
-}
-
-impl<'a> Lander<'a> {
-    pub(crate) fn new(gaps: Gaps) -> Lander<'a> {
-        Lander { place: None, gaps, health: None }
-    }
-
-    /// Looks at the membership once, then lands what can be read; returns it.
-    pub(crate) fn turn(
-        &mut self,
-        journal: &dyn Journal,
-        warehouse: &dyn Landing,
-        membership: &mut dyn Membership,
-        ends: &Ends<'_>,
-        next_look: &mut Instant,
-        wait: Duration,
-    ) -> anyhow::Result<Vec<Record>> {
-        for change in
-            again(|| membership.changes(if self.place.is_none() { WAIT } else { Duration::ZERO }))?
-        {
-            match change {
-                Change::Given(_) => {
-                    let place = landed(warehouse, self.health, ends, next_look)?;
-                    tracing::info!(
-                        stage = "land",
-                        counts = place[0],
-                        alerts = place[1],
-                        "landing taken over"
-                    );
-                    self.place = Some(place);
-                }
-                Change::Taken(_) => {
-                    tracing::info!(stage = "land", "landing lost to another process");
-                    self.place = None;
-                }
+impl Role for Lander {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        let is_input_complete = context.is_input_complete();
+        self.follow_group(context)?;
+        if !self.is_active {
+            return Ok(Progress::Idle(Duration::ZERO));
+        }
+        if let Err(error) = self.find_place() {
+            return self.fail(error, context);
+        }
+        if let (None, Some(place)) = (&self.pending, &mut self.place) {
+            let wait = if is_input_complete { Duration::ZERO } else { context.wait };
+            self.pending = Some(read(&*self.journal, place, self.gaps, wait)?);
+        }
+        if let Err(error) = self.write() {
+            return self.fail(error, context);
+        }
+        if self.failures.last.is_some() {
+            self.failures.outage.ended();
+            self.failures = Failures::none();
+            self.health.clear(condition::LANDING, "");
+        }
+        let rows = self.pending.take().map_or_else(Vec::new, |batch| batch.rows);
+        if let Some(place) = self.place {
+            self.membership.show(0, place[0]);
+            if rows.is_empty() && !context.has_upstream() {
+                log::drain(&*self.journal, place)?;
             }
         }
-        let Some(next) = &mut self.place else { return Ok(Vec::new()) };
-        let (rows, progress) = read(journal, next, self.gaps, wait)?;
-        if !rows.is_empty() {
-            patiently(self.health, ends, next_look, || warehouse.write(&rows, &progress))?;
-        }
-        membership.show(0, next[0]);
-        if rows.is_empty() && matches!(ends, Ends::Told(_)) {
-            log::drain(journal, *next)?;
-        }
-        Ok(rows)
+        self.printer.print(&rows)?;
+        self.landed.landed(rows.len(), context.now);
+        // Small writes cost as much as large ones.
+        let gathers = !is_input_complete && rows.len() < ROWS_MANY;
+        let wait = match gathers {
+            true => FLUSH_EVERY.saturating_sub(Instant::now() - context.now).min(GATHER_MAX),
+            false => Duration::ZERO,
+        };
+        Ok(match rows.is_empty() {
+            true if is_input_complete => Progress::Ended,
+            true => Progress::Idle(wait),
+            false => Progress::Worked(wait),
+        })
+    }
+
+    fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
+        self.failures.last.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// Where landing goes on, by the warehouse itself.
-fn landed(
-    warehouse: &dyn Landing,
-    health: Option<&Health>,
-    ends: &Ends<'_>,
-    next_look: &mut Instant,
-) -> anyhow::Result<[Position; 2]> {
-    let landed = patiently(health, ends, next_look, || warehouse.progress())?;
-    Ok(STREAMS.map(|stream| {
-        landed
-            .iter()
-            .find(|progress| progress.stream == stream.name())
-            .map_or(0, |progress| progress.next)
-    }))
-}
-
-/// Reads on; what there is to land, and how far it goes.
+/// Reads on from a place, and moves it.
 fn read(
     journal: &dyn Journal,
     next: &mut [Position; 2],
     gaps: Gaps,
     mut wait: Duration,
-) -> anyhow::Result<(Vec<Record>, Vec<Progress>)> {
-    let mut rows = Vec::new();
-    let mut progress = Vec::new();
+) -> anyhow::Result<Batch> {
+    let (mut rows, mut progress) = (Vec::new(), Vec::new());
     for (index, stream) in STREAMS.into_iter().enumerate() {
-        let batch =
-            match kept(journal, stream, 0, next[index], READ_BYTES_MAX, std::mem::take(&mut wait))?
-            {
-                Kept::Batch(batch) => batch,
-                Kept::From(low) => {
-                    gaps.pass(stream, 0, next[index], low)?;
-                    next[index] = low;
-                    continue;
-                }
-            };
-        for (position, bytes) in &batch.records {
-            match Record::decode(bytes) {
-                Ok(record) => rows.push(record),
-                Err(error) => {
-                    return Err(
-                        anyhow!(error).context(format!("record {position} of `{}`", stream.name()))
-                    );
-                }
+        let wait = std::mem::take(&mut wait);
+        let batch = match read_retained(journal, stream, 0, next[index], READ_BYTES_MAX, wait)? {
+            Retained::Batch(batch) => batch,
+            Retained::From(low) => {
+                gaps.pass(stream, 0, next[index], low)?;
+                next[index] = low;
+                continue;
             }
+        };
+        for (position, bytes) in &batch.records {
+            let record = Record::decode(bytes).map_err(|error| {
+                anyhow!(error).context(format!("record {position} of `{}`", stream.name()))
+            })?;
+            rows.push(record);
         }
         if batch.next != next[index] {
             next[index] = batch.next;
-            progress.push(Progress {
-                stream: stream.name().to_owned(),
-                partition: 0,
-                next: batch.next,
-            });
+            progress.push(place_of(stream, batch.next));
         }
     }
-    Ok((rows, progress))
+    Ok(Batch { rows, progress })
 }
 
-/// Calls again for as long as that may help: what hasn't landed stays in the log.
-fn patiently<T>(
-    health: Option<&Health>,
-    ends: &Ends<'_>,
-    next_look: &mut Instant,
-    call: impl Fn() -> Result<T, WarehouseError>,
-) -> anyhow::Result<T> {
-    let mut tries_left = LAST_TRIES;
-    let mut wait = RETRY_FIRST;
-    let mut outage = Outage::new("the warehouse");
-    loop {
-        match call() {
-            Ok(value) => {
-                outage.ended();
-                if let Some(health) = health {
-                    health.clear(condition::LANDING, "");
-                }
-                return Ok(value);
-            }
-            Err(error) if error.try_again() && tries_left > 0 && !ends.told(next_look)? => {
-                outage.failed(&error);
-                if let Some(health) = health {
-                    let why = match error {
-                        WarehouseError::DiskFull { .. } => "no room is left for the warehouse",
-                        _ => "the warehouse can't be reached",
-                    };
-                    health.degraded(condition::LANDING, "", why);
-                }
-                if ends.upstream_done() {
-                    tries_left -= 1;
-                }
-                std::thread::sleep(wait);
-                wait = (wait * 2).min(RETRY_LAST);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
+fn place_of(stream: Stream, next: Position) -> warehouse::Progress {
+    warehouse::Progress { stream: stream.name().to_owned(), partition: 0, next }
 }
 
-/// The stream of counts begins anew with a generation, and so does landing it; alerts go on.
-pub(crate) fn begin_anew(warehouse: &dyn Landing) -> anyhow::Result<()> {
-    warehouse.write(
-        &[],
-        &[Progress { stream: Stream::Counts.name().to_owned(), partition: 0, next: 0 }],
-    )?;
-    Ok(())
+/// The stream of counts begins again with a generation, and so does landing it; alerts continue.
+pub(crate) fn begin_generation(warehouse: &dyn Landing) -> anyhow::Result<()> {
+    Ok(warehouse.write(&[], &[place_of(Stream::Counts, 0)])?)
 }

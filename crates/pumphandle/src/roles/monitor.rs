@@ -14,11 +14,14 @@ use record::time::SECOND;
 use web::Metrics;
 
 use super::health::{Health, Severity, condition};
+use super::notifier::{self, Equipment};
 use super::sources::{LAG_MAX, SourceStates};
-use crate::drive::{Seen, disk_is_full};
+use crate::runtime::reader::disk_is_full;
+use crate::runtime::{Context, Progress, Role, Seen};
 use crate::tokens;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const DELIVERIES_EVERY: Duration = Duration::from_millis(200);
 /// Ticks without a frame, or frames that are not applied, for so long: a restart may help.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
 /// An outage of a feed is reported from this length on.
@@ -38,35 +41,77 @@ pub(crate) struct Monitor<'a> {
     /// The watermark, and when it was first seen so.
     behind: Option<(Micros, Instant)>,
     began: Instant,
-    next_look: Instant,
     frames: Stalled,
     applied: Stalled,
 }
 
-/// Reports subscriptions that a channel or a recipient keeps from being notified; `known` are those
-/// of the last look.
-pub(crate) fn report_troubles(
-    health: &Health,
-    known: &mut BTreeSet<String>,
-    troubles: BTreeMap<String, String>,
-) {
-    for ended in known.iter().filter(|subscription| !troubles.contains_key(*subscription)) {
-        health.clear(condition::MAIL_REFUSED, ended);
+impl Role for Monitor<'_> {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        // A journal that doesn't answer is reported by its callers.
+        if let Ok(tallies) = self.journal.extent(Stream::Tallies, 0) {
+            self.look(context.now, tallies.end);
+        }
+        self.look_at_sources();
+        self.look_at_watermark(context.now);
+        let full =
+            disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
+        self.health.set(Severity::Degraded, condition::DISK_FULL, "", full);
+        Ok(Progress::Idle(LOOK_EVERY))
     }
-    for subscription in troubles.keys() {
-        // What a server answers names the recipient: that stands in the log and on the page of
-        // subscriptions.
-        health.degraded(
-            condition::MAIL_REFUSED,
-            subscription,
-            "messages of this subscription are refused or fail",
-        );
+}
+
+/// Reports deliveries that fail, and shows the conditions of the process in metrics.
+pub(crate) struct DeliveryMonitor<'a> {
+    pub(crate) health: &'a Health,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) equipment: Option<&'a Equipment>,
+    /// The data folder.
+    pub(crate) data: &'a Path,
+    /// Subscriptions that are reported now.
+    pub(crate) failing: BTreeSet<String>,
+    /// When the process counts as settled; none once it does.
+    pub(crate) settled_at: Option<Instant>,
+}
+
+impl Role for DeliveryMonitor<'_> {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        if let Some(equipment) = self.equipment {
+            self.report(equipment.deliveries.troubles());
+            if self.settled_at.take_if(|at| context.now >= *at).is_some() {
+                notifier::outage::forget(equipment);
+            }
+        }
+        report_token_file(self.health, self.data);
+        self.health.show(self.metrics);
+        Ok(Progress::Idle(DELIVERIES_EVERY))
     }
-    *known = troubles.into_keys().collect();
+
+    fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
+        self.health.show(self.metrics);
+        Ok(())
+    }
+}
+
+impl DeliveryMonitor<'_> {
+    fn report(&mut self, troubles: BTreeMap<String, String>) {
+        for ended in self.failing.iter().filter(|name| !troubles.contains_key(*name)) {
+            self.health.clear(condition::MAIL_REFUSED, ended);
+        }
+        for subscription in troubles.keys() {
+            // The answer of a server names the recipient: it is in the log and on the page of
+            // subscriptions.
+            self.health.degraded(
+                condition::MAIL_REFUSED,
+                subscription,
+                "messages of this subscription are refused or fail",
+            );
+        }
+        self.failing = troubles.into_keys().collect();
+    }
 }
 
 /// Reports a token file that has been damaged while the page is served.
-pub(crate) fn report_token_file(health: &Health, data: &Path) {
+fn report_token_file(health: &Health, data: &Path) {
     let damage = tokens::read(&tokens::file(data)).err();
     let detail = damage.map(|_| "the token file is damaged: no token is accepted".to_owned());
     health.set(Severity::Degraded, condition::TOKEN_FILE, "", detail);
@@ -91,28 +136,9 @@ impl<'a> Monitor<'a> {
             silence_after,
             behind: None,
             began: now,
-            next_look: now,
             frames: Stalled::new(now),
             applied: Stalled::new(now),
         }
-    }
-
-    /// Looks, if it is time.
-    pub(crate) fn turn(&mut self, now: Instant) {
-        if now < self.next_look {
-            return;
-        }
-        self.next_look = now + LOOK_EVERY;
-        // A journal that doesn't answer is its callers' to report.
-        if let Ok(tallies) = self.journal.extent(Stream::Tallies, 0) {
-            self.look(now, tallies.end);
-        }
-        self.look_at_sources();
-        self.look_at_watermark(now);
-        let full =
-            disk_is_full().then(|| "no room is left on the disk of the data folder".to_owned());
-        self.health.set(Severity::Degraded, condition::DISK_FULL, "", full);
-        self.health.show(self.metrics);
     }
 
     /// Counting is behind where the watermark is far behind the clock and comes no nearer: a

@@ -28,7 +28,7 @@ use self::transport::Transport;
 use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
-use crate::drive::again;
+use crate::runtime::retry as again;
 
 pub(crate) mod channels;
 pub(crate) mod deliveries;

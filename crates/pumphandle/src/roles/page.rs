@@ -2,17 +2,75 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use warehouse::Warehouse;
-use web::{Access, Changes, Feeds, Metrics, Role, Web};
+use web::{Access, Feeds, Metrics, Role, Web};
 
 use crate::config::Config;
+use crate::roles::health::Health;
 use crate::roles::{notifier, stores};
+use crate::runtime::{self, Context, Progress};
 use crate::{near, start_link, tokens};
+
+/// How often the server is checked.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The role that serves the page.
+pub(crate) struct Page {
+    io: tokio::runtime::Handle,
+    waiting: Option<(TcpListener, Web)>,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+    /// Dropped to end the server.
+    running: Option<oneshot::Sender<()>>,
+}
+
+impl Page {
+    pub(crate) fn new(io: tokio::runtime::Handle, listener: TcpListener, web: Web) -> Page {
+        Page { io, waiting: Some((listener, web)), server: None, running: None }
+    }
+
+    fn join(&mut self) -> anyhow::Result<()> {
+        let Some(server) = self.server.take() else { return Ok(()) };
+        Ok(self.io.block_on(server)??)
+    }
+}
+
+impl runtime::Role for Page {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        if let Some((listener, web)) = self.waiting.take() {
+            listener.set_nonblocking(true)?;
+            let _entered = self.io.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let (running, ended) = oneshot::channel();
+            self.running = Some(running);
+            let shutdown = async { drop(ended.await) };
+            self.server = Some(self.io.spawn(web::serve(listener, web, shutdown)));
+        }
+        if self.server.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.join()?;
+            return Ok(Progress::Ended);
+        }
+        Ok(Progress::Idle(LOOK_EVERY))
+    }
+
+    fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
+        self.running = None;
+        self.join()
+    }
+}
+
+/// What `/readyz` adds to a query of the warehouse.
+pub(crate) fn ready_check(health: &Arc<Health>) -> web::ReadyCheck {
+    let health = Arc::clone(health);
+    Arc::new(move || health.readiness())
+}
 
 pub(crate) fn web(
     config: &Config,
@@ -20,11 +78,9 @@ pub(crate) fn web(
     metrics: Arc<Metrics>,
     simulated: bool,
     address: SocketAddr,
-    changes: Option<Changes>,
 ) -> anyhow::Result<Web> {
     Ok(Web {
         simulated,
-        changes,
         metrics,
         hosts: config.web.hosts.clone(),
         region_names: config.places.names(),

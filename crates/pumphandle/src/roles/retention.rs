@@ -4,8 +4,8 @@
 //! warehouse: a start after days off finds its
 //! backlog. Only a hard age ends that, and only after an hour in which wall clock and monotonic
 //! clock agreed, so that no step of a
-//! clock deletes what is unread. Driven by landing, in one process and in a cluster; deletes rows
-//! of the warehouse by age as well.
+//! clock deletes what is unread. A role of the processes that land; deletes rows of the
+//! warehouse by age as well.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,8 +17,11 @@ use web::Metrics;
 
 use super::health::{Health, Severity, condition};
 use super::stores;
+use super::tally::TallyStage;
+use super::watch::WatchStage;
 use crate::config::Config;
-use crate::drive::{Stage, TallyStage, WatchStage, again, snapshot_position};
+use crate::runtime::snapshots::snapshot_position;
+use crate::runtime::{Context, Progress, Role, Stage, retry};
 
 const HOUR: u64 = 3600;
 /// A stage that has not read records of this age is reported.
@@ -27,7 +30,9 @@ const BACKLOG_FROM: u64 = 48 * HOUR;
 const TRUSTED_AFTER: Duration = Duration::from_secs(3600);
 /// How far wall clock and monotonic clock may part between two looks.
 const STEP_MAX: u64 = 60;
-/// Rows of the warehouse are looked through so often.
+/// How often the log is looked through.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often rows of the warehouse are looked through.
 const ROWS_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 pub(crate) struct Retention<'a> {
@@ -41,6 +46,15 @@ pub(crate) struct Retention<'a> {
     rows_at: Option<Instant>,
     health: &'a Health,
     metrics: &'a Metrics,
+}
+
+impl Role for Retention<'_> {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        if let Err(error) = self.look(super::journal_seconds(), context.now) {
+            tracing::warn!(error = format!("{error:#}"), "retention failed, trying again later");
+        }
+        Ok(Progress::Idle(LOOK_EVERY))
+    }
 }
 
 /// How one stream is deleted from.
@@ -74,14 +88,6 @@ impl<'a> Retention<'a> {
         }
     }
 
-    /// Looks once, by our clocks; what fails is tried again at the next look.
-    pub(crate) fn enforce(&mut self) {
-        let now = super::journal_seconds();
-        if let Err(error) = self.look(now, Instant::now()) {
-            tracing::warn!(error = format!("{error:#}"), "retention failed, trying again later");
-        }
-    }
-
     /// `wall`: unix seconds.
     fn look(&mut self, wall: u64, monotonic: Instant) -> anyhow::Result<()> {
         let Some(agreed) = self.clock.look(wall, monotonic) else {
@@ -92,7 +98,7 @@ impl<'a> Retention<'a> {
         for needs in self.needs()? {
             self.delete(&needs, wall, is_trusted)?;
         }
-        again(|| self.journal.tidy())?;
+        retry(|| self.journal.tidy())?;
         if self.rows_at.is_none_or(|at| monotonic >= at) {
             self.rows_at = Some(monotonic + ROWS_EVERY);
             let before = |age: Option<Micros>| {
@@ -134,7 +140,7 @@ impl<'a> Retention<'a> {
     ) -> anyhow::Result<()> {
         let Some(age) = self.ages.get(stream).copied() else { return Ok(()) };
         let older_than =
-            |age: u64| again(|| self.journal.positions_at(*stream, now.saturating_sub(age)));
+            |age: u64| retry(|| self.journal.positions_at(*stream, now.saturating_sub(age)));
         let mut until = older_than(age.as_secs())?;
         if let Some(stage) = stage {
             let hard = self.hard_age.max(age).as_secs();
@@ -161,7 +167,7 @@ impl<'a> Retention<'a> {
             }
             self.report_lag(*stream, stage, from, hard, &older_than)?;
         }
-        let deleted = again(|| self.journal.delete_before(*stream, &until))?;
+        let deleted = retry(|| self.journal.delete_before(*stream, &until))?;
         if deleted.records > 0 {
             tracing::info!(
                 stream = stream.name(),

@@ -20,7 +20,7 @@ use web::{
 use super::notifier::channels::Channels;
 use super::notifier::store;
 use crate::config::Config;
-use crate::drive::again;
+use crate::runtime::retry as again;
 
 /// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;

@@ -5,6 +5,7 @@
 //! it has come a day further.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use feeds::Now;
 use feeds::progress::Progress;
@@ -12,16 +13,23 @@ use journal::{Change, Entry, Journal, Membership, Stream};
 use record::time::{DAY, HOUR};
 use record::{Micros, Record, Tick};
 
-use super::{Member, Role, Simulation};
-use crate::drive::again;
+use super::{Member, Simulation};
+use crate::runtime::{Context, Progress as Turned, Role, retry};
 
 /// No feed is read further ahead of another: what is later than the horizon counts for nothing,
 /// whoever brings it.
 const AHEAD_MAX: Micros = 2 * HOUR;
 
-#[derive(Default)]
 pub(super) struct Worker {
+    simulation: Arc<Simulation>,
+    member: Box<Member>,
     feeds: BTreeMap<u32, Reading>,
+}
+
+impl Worker {
+    pub(super) fn new(simulation: Arc<Simulation>, member: Box<Member>) -> Worker {
+        Worker { simulation, member, feeds: BTreeMap::new() }
+    }
 }
 
 struct Reading {
@@ -31,11 +39,11 @@ struct Reading {
 }
 
 impl Role for Worker {
-    fn turn(&mut self, simulation: &Simulation, member: &mut Member<'_>) -> anyhow::Result<()> {
-        for change in member.changes(std::time::Duration::ZERO)? {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Turned> {
+        for change in self.member.changes(std::time::Duration::ZERO)? {
             match change {
                 Change::Given(feed) => {
-                    let reading = claim(simulation, feed)?;
+                    let reading = claim(&self.simulation, feed)?;
                     self.feeds.insert(feed, reading);
                 }
                 Change::Taken(feed) => {
@@ -44,20 +52,20 @@ impl Role for Worker {
             }
         }
         for (feed, reading) in &mut self.feeds {
-            read(simulation, *feed, reading)?;
+            read(&self.simulation, *feed, reading)?;
         }
-        Ok(())
+        Ok(Turned::BUSY)
     }
 }
 
 fn claim(simulation: &Simulation, feed: u32) -> anyhow::Result<Reading> {
     let name = &simulation.story.feeds[feed as usize].name;
     let claim = (format!("claim/{name}"), Some(Vec::new()));
-    let epoch = again(|| simulation.put(Stream::Feeds, std::slice::from_ref(&claim)))?[0];
+    let epoch = retry(|| simulation.put(Stream::Feeds, std::slice::from_ref(&claim)))?[0];
     let (next, reached) =
-        match again(|| simulation.keys(Stream::Feeds, &format!("cursor/{name}/")))?.pop() {
+        match retry(|| simulation.keys(Stream::Feeds, &format!("cursor/{name}/")))?.pop() {
             Some(key) => {
-                serde_json::from_slice(&again(|| simulation.get(Stream::Feeds, &key))?.unwrap())?
+                serde_json::from_slice(&retry(|| simulation.get(Stream::Feeds, &key))?.unwrap())?
             }
             None => (0, None),
         };
@@ -105,7 +113,7 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
         reading.progress.on_end();
     }
     if !entries.is_empty() {
-        again(|| simulation.append(Stream::Posts, &entries))?;
+        retry(|| simulation.append(Stream::Posts, &entries))?;
     }
     if !ticks {
         return Ok(());
@@ -134,7 +142,7 @@ fn read(simulation: &Simulation, feed: u32, reading: &mut Reading) -> anyhow::Re
     let tick = Record::Tick(Tick { settings: 1, at: honest.reached, feeds: vec![claim] }).encode();
     let entries: Vec<Entry> =
         (0..story.partitions).map(|partition| Entry { partition, bytes: tick.clone() }).collect();
-    again(|| simulation.append(Stream::Posts, &entries))?;
+    retry(|| simulation.append(Stream::Posts, &entries))?;
     {
         let mut state = simulation.state();
         let said = &mut state.said[feed as usize];
@@ -155,6 +163,6 @@ fn put_place(
     reached: Option<Micros>,
 ) -> anyhow::Result<()> {
     let pair = (format!("cursor/{feed}/{epoch:020}"), Some(serde_json::to_vec(&(next, reached))?));
-    again(|| simulation.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
+    retry(|| simulation.put(Stream::Feeds, std::slice::from_ref(&pair)))?;
     Ok(())
 }

@@ -18,8 +18,8 @@ use record::{Micros, Op, Provenance, Record};
 
 use crate::commands::{Failure, export, reached_at};
 use crate::config::{Config, JournalKind, Places};
-use crate::drive::each_retained;
 use crate::roles::stores;
+use crate::runtime::each_retained;
 
 /// Points that probe the polygon, a side of a square.
 const PROBES: u32 = 40;

@@ -22,8 +22,8 @@ use surveillance::emerging::{Emerging, EmergingTag};
 use super::super::{Failure, export, replay};
 use crate::cli;
 use crate::config::{self, Config};
-use crate::drive::each_retained;
 use crate::monitor;
+use crate::runtime::each_retained;
 
 /// Posts between looks at how much memory is held.
 const POSTS_A_LOOK: u64 = 10_000;

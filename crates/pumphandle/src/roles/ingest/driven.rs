@@ -74,10 +74,10 @@ impl<'a> Life<'a> {
             Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
         let intake = intake(config, settings, &keys, 0);
         let mut ingest =
-            Ingest::start(journal, config, settings, &keys, Vec::new(), around).unwrap();
+            Ingest::start(journal, config, settings, &keys, Vec::new(), around, false).unwrap();
         let name = config.feeds[0].name.clone();
         let meters = Meters::of(&ingest.around.metrics, &name);
-        let progress = Progress::live(&name, 1, config.ingest.outage_hold);
+        let progress = FeedProgress::live(&name, 1, config.ingest.outage_hold);
         ingest
             .feeds
             .push(Running { live: true, ..Running::of(name, 1, Source::None, progress, meters) });

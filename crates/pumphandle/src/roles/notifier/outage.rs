@@ -12,9 +12,9 @@ use notify::{Audience, Channel, SendError, Subscription, dispatch, message};
 use record::Micros;
 
 use super::Equipment;
-use crate::drive;
 use crate::roles::health::condition;
 use crate::roles::subscribers;
+use crate::runtime::reader::disk_is_full;
 
 /// A file in the data folder that says when the last notice was sent.
 const MARK: &str = "outage-notice";
@@ -104,7 +104,7 @@ fn send(
     cause: &str,
     now: Micros,
 ) -> Result<(), SendError> {
-    let condition = match drive::disk_is_full() {
+    let condition = match disk_is_full() {
         true => condition::DISK_FULL.to_owned(),
         // A cause begins with the role.
         false => {

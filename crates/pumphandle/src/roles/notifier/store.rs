@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use web::{Delivery, Hears, Owed, RecipientRefused};
 
 use crate::config::Config;
-use crate::drive::again;
+use crate::runtime::retry as again;
 
 const PREFIX: &str = "notify/";
 

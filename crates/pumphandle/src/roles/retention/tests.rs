@@ -1,17 +1,16 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use journal::local::{LocalJournal, Options};
-use journal::{Entry, Group};
+use journal::{Entry, Group as Members};
 use record::time::HOUR as MICROS_OF_HOUR;
 use record::{FeedSetting, FeedTick, Record, Settings, Span, Tick};
 use tempfile::TempDir;
 use warehouse::Local;
 
 use super::*;
-use crate::drive::{DRAIN_MAX, Drain, Ends, Flow, Gaps, Seen, drive};
-use crate::monitor::Landed;
-use crate::roles::{Stop, land, log};
+use crate::roles::land::Lander;
+use crate::runtime::{Driver, Gaps, log, role};
 
 const BEGIN: u64 = 490_000;
 const HOURS: Duration = Duration::from_secs(HOUR);
@@ -19,8 +18,8 @@ const HOURS: Duration = Duration::from_secs(HOUR);
 struct World {
     folder: TempDir,
     hour: Arc<AtomicU64>,
-    journal: LocalJournal,
-    warehouse: Local,
+    journal: Arc<LocalJournal>,
+    warehouse: Arc<Local>,
     health: Health,
     metrics: Metrics,
 }
@@ -38,8 +37,8 @@ impl World {
         World {
             folder,
             hour,
-            journal,
-            warehouse,
+            journal: Arc::new(journal),
+            warehouse: Arc::new(warehouse),
             health: Health::default(),
             metrics: Metrics::default(),
         }
@@ -53,8 +52,8 @@ impl World {
             (Stream::Rejects, HOURS * 720),
         ]);
         Retention {
-            journal: &self.journal,
-            warehouse: &self.warehouse,
+            journal: &*self.journal,
+            warehouse: &*self.warehouse,
             ages,
             hard_age: HOURS * hard_hours,
             cells: None,
@@ -94,39 +93,21 @@ impl World {
 
     /// All stages up to the end of what there is, as after a start; a gap would be an error.
     fn run_stages(&self) {
-        let (journal, seen, flow) = (&self.journal, Seen::default(), Flow::default());
-        flow.upstream_done.store(true, Ordering::SeqCst);
-        let drain = Drain::new(&flow, &Stop::default(), DRAIN_MAX);
-        let ends = Ends::Drained(&drain);
-        drive(
-            journal,
-            TallyStage::new,
-            &mut *journal.join(Group::Tally).unwrap(),
-            &ends,
-            Gaps::Stop,
-            &seen,
-        )
-        .unwrap();
-        drive(
-            journal,
-            WatchStage::of,
-            &mut *journal.join(Group::Watch).unwrap(),
-            &ends,
-            Gaps::Stop,
-            &seen,
-        )
-        .unwrap();
-        land::run(
-            journal,
-            &self.warehouse,
-            &ends,
-            Gaps::Stop,
-            &self.health,
-            &mut || {},
-            &mut |_| Ok(()),
-            &Landed::new(&Arc::default()),
-        )
-        .unwrap();
+        let journal: Arc<dyn Journal> = self.journal.clone();
+        let (gaps, seen) = (Gaps::Stop, Arc::default());
+        let join = |group| journal.join(group).unwrap();
+        let lander =
+            Lander::new(journal.clone(), self.warehouse.clone(), join(Members::Land), gaps);
+        let roles: [Box<dyn Role>; 3] = [
+            Box::new(Driver::join(&journal, Members::Tally, TallyStage::new, gaps, &seen).unwrap()),
+            Box::new(Driver::join(&journal, Members::Watch, WatchStage::new, gaps, &seen).unwrap()),
+            Box::new(lander),
+        ];
+        for mut role in roles {
+            let upstream = Some(Arc::new(AtomicBool::new(true)));
+            let mut context = Context { upstream, ..Context::default() };
+            role::run(&mut *role, &mut context).unwrap();
+        }
     }
 
     fn snapshot_at(&self, position: Position) {
@@ -145,7 +126,7 @@ impl World {
 fn a_start_after_80_hours_off_loses_nothing() {
     let world = World::new();
     let settings = Settings { feeds: vec![FeedSetting::new("feed", true)], ..Settings::default() };
-    log::settle(&world.journal, &settings, None).unwrap();
+    log::settle(&*world.journal, &settings, None).unwrap();
     world.append_ticks(1..4);
     world.run_stages();
     world.append_ticks(4..30);

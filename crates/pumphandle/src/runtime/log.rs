@@ -12,7 +12,7 @@ use journal::{Entry, Journal, Stream};
 use record::time::{HOUR, pane_border};
 use record::{Micros, Position, Record, Settings};
 
-use crate::drive::again;
+use super::retry;
 
 const SETTINGS: &str = "settings";
 const SETTINGS_APPENDED: &str = "settings-appended";
@@ -35,7 +35,7 @@ pub(crate) enum LogState {
 }
 
 pub(crate) fn state(journal: &dyn Journal) -> anyhow::Result<LogState> {
-    Ok(match again(|| journal.get(Stream::Feeds, STATE))?.as_deref() {
+    Ok(match retry(|| journal.get(Stream::Feeds, STATE))?.as_deref() {
         Some(b"ended") => LogState::Ended,
         Some(b"judged") => LogState::Judged,
         Some(b"drained") => LogState::Drained,
@@ -50,7 +50,7 @@ pub(crate) fn end(journal: &dyn Journal) -> anyhow::Result<()> {
     let entries: Vec<Entry> = (0..journal.partitions(Stream::Posts))
         .map(|partition| Entry { partition, bytes: Record::End.encode() })
         .collect();
-    again(|| journal.append(Stream::Posts, &entries))?;
+    retry(|| journal.append(Stream::Posts, &entries))?;
     Ok(())
 }
 
@@ -60,9 +60,9 @@ pub(crate) fn set_judged(journal: &dyn Journal) -> anyhow::Result<()> {
     if state(journal)? != LogState::Ended {
         return Ok(());
     }
-    let end = |stream| Ok::<_, anyhow::Error>(again(|| journal.extent(stream, 0))?.end);
+    let end = |stream| Ok::<_, anyhow::Error>(retry(|| journal.extent(stream, 0))?.end);
     let judged = serde_json::to_vec(&[end(Stream::Counts)?, end(Stream::Alerts)?])?;
-    again(|| journal.put(Stream::Feeds, &[(JUDGED.to_owned(), Some(judged.clone()))]))?;
+    retry(|| journal.put(Stream::Feeds, &[(JUDGED.to_owned(), Some(judged.clone()))]))?;
     set_state(journal, b"judged")
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn drain(journal: &dyn Journal, next: [Position; 2]) -> anyhow::Resul
     if state(journal)? != LogState::Judged {
         return Ok(());
     }
-    let Some(judged) = again(|| journal.get(Stream::Feeds, JUDGED))? else { return Ok(()) };
+    let Some(judged) = retry(|| journal.get(Stream::Feeds, JUDGED))? else { return Ok(()) };
     let judged: [Position; 2] =
         serde_json::from_slice(&judged).context("the record of what was judged is unreadable")?;
     if next[0] >= judged[0] && next[1] >= judged[1] { set_drained(journal) } else { Ok(()) }
@@ -83,7 +83,7 @@ pub(crate) fn set_drained(journal: &dyn Journal) -> anyhow::Result<()> {
 }
 
 fn set_state(journal: &dyn Journal, state: &[u8]) -> anyhow::Result<()> {
-    again(|| journal.put(Stream::Feeds, &[(STATE.to_owned(), Some(state.to_vec()))]))?;
+    retry(|| journal.put(Stream::Feeds, &[(STATE.to_owned(), Some(state.to_vec()))]))?;
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn held(journal: &dyn Journal, configured: &Settings) -> anyhow::Resu
 }
 
 pub(crate) fn read_held(journal: &dyn Journal) -> anyhow::Result<Option<Settings>> {
-    match again(|| journal.get(Stream::Feeds, SETTINGS))? {
+    match retry(|| journal.get(Stream::Feeds, SETTINGS))? {
         Some(bytes) => match Record::decode(&bytes)? {
             Record::Settings(settings) => Ok(Some(settings)),
             other => bail!("the log's settings are a {} record", other.kind()),
@@ -134,7 +134,7 @@ pub(crate) fn settle(
 ) -> anyhow::Result<Settings> {
     if let Some(held) = read_held(journal)? {
         check_keys(&held, configured)?;
-        let appended = again(|| journal.get(Stream::Feeds, SETTINGS_APPENDED))?;
+        let appended = retry(|| journal.get(Stream::Feeds, SETTINGS_APPENDED))?;
         if appended.as_deref() != Some(held.number.to_string().as_bytes()) {
             append(journal, &held)?;
         }
@@ -191,7 +191,7 @@ fn log_change(held: &Settings, settings: &Settings) {
 
 fn begin(journal: &dyn Journal, settings: Settings) -> anyhow::Result<Settings> {
     let record = Record::Settings(settings.clone()).encode();
-    again(|| journal.put(Stream::Feeds, &[(SETTINGS.to_owned(), Some(record.clone()))]))?;
+    retry(|| journal.put(Stream::Feeds, &[(SETTINGS.to_owned(), Some(record.clone()))]))?;
     append(journal, &settings)?;
     Ok(settings)
 }
@@ -199,12 +199,12 @@ fn begin(journal: &dyn Journal, settings: Settings) -> anyhow::Result<Settings> 
 fn append(journal: &dyn Journal, settings: &Settings) -> anyhow::Result<()> {
     let bytes = Record::Settings(settings.clone()).encode();
     // Watch must know them before the first frame that was counted by them.
-    again(|| journal.append(Stream::Tallies, &[Entry { partition: 0, bytes: bytes.clone() }]))?;
+    retry(|| journal.append(Stream::Tallies, &[Entry { partition: 0, bytes: bytes.clone() }]))?;
     let entries: Vec<Entry> = (0..journal.partitions(Stream::Posts))
         .map(|partition| Entry { partition, bytes: bytes.clone() })
         .collect();
-    again(|| journal.append(Stream::Posts, &entries))?;
+    retry(|| journal.append(Stream::Posts, &entries))?;
     let number = settings.number.to_string().into_bytes();
-    again(|| journal.put(Stream::Feeds, &[(SETTINGS_APPENDED.to_owned(), Some(number.clone()))]))?;
+    retry(|| journal.put(Stream::Feeds, &[(SETTINGS_APPENDED.to_owned(), Some(number.clone()))]))?;
     Ok(())
 }

@@ -1,12 +1,15 @@
-//! What the loop does where the journal no longer has what a stage would read next; all else is
-//! simulated (see `simulated`).
+//! The driver where the journal no longer has what a stage would read next; all else is simulated
+//! (see `simulated`).
 
-use journal::Group;
+use std::sync::atomic::AtomicBool;
+
 use journal::memory::MemoryJournal;
 use record::time::HOUR;
-use record::{FeedSetting, FeedTick, Span, Tick};
+use record::{FeedSetting, FeedTick, Frame, Settings, Span, Tick};
 
 use super::*;
+use crate::roles::tally::TallyStage;
+use crate::runtime::{Stop, each_retained, role};
 
 const FEED: &str = "feed";
 /// Hour 0 of these tests, in this century.
@@ -26,10 +29,10 @@ fn tick(hour: i64) -> Record {
 }
 
 /// Settings and five ticks, of which retention has deleted all but the last two.
-fn forgetful() -> MemoryJournal {
-    let journal = MemoryJournal::new(1);
+fn forgetful() -> Arc<MemoryJournal> {
+    let journal = Arc::new(MemoryJournal::new(1));
     let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
-    log::settle(&journal, &settings, None).unwrap();
+    log::settle(&*journal, &settings, None).unwrap();
     let ticks: Vec<Entry> =
         (1..=5).map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect();
     let positions = journal.append(Stream::Posts, &ticks).unwrap();
@@ -37,12 +40,15 @@ fn forgetful() -> MemoryJournal {
     journal
 }
 
-fn turn(journal: &MemoryJournal, gaps: Gaps) -> anyhow::Result<bool> {
-    let mut membership = journal.join(Group::Tally)?;
-    let mut driver = Driver::new(TallyStage::new, gaps);
-    let (ends, mut next_look) = (Ends::Told(&|| Ok(false)), Instant::now());
-    driver.turn(journal, &mut *membership, &ends, &mut next_look, Duration::ZERO)?;
-    driver.turn(journal, &mut *membership, &ends, &mut next_look, Duration::ZERO)
+fn driver(journal: &Arc<MemoryJournal>, gaps: Gaps) -> Driver<TallyStage> {
+    let journal: Arc<dyn Journal> = journal.clone();
+    Driver::join(&journal, Group::Tally, TallyStage::new, gaps, &Arc::default()).unwrap()
+}
+
+fn turn(journal: &Arc<MemoryJournal>, gaps: Gaps) -> anyhow::Result<Progress> {
+    let mut driver = driver(journal, gaps);
+    driver.turn(&Context::default())?;
+    driver.turn(&Context::default())
 }
 
 fn frames(journal: &MemoryJournal) -> Vec<Frame> {
@@ -56,7 +62,7 @@ fn frames(journal: &MemoryJournal) -> Vec<Frame> {
 }
 
 #[test]
-fn a_stage_stops_where_retention_has_deleted_what_it_would_read_and_says_how_to_go_on() {
+fn a_stage_stops_at_a_gap_with_a_hint() {
     let journal = forgetful();
     let error = turn(&journal, Gaps::Stop).unwrap_err().to_string();
     assert!(
@@ -68,7 +74,7 @@ fn a_stage_stops_where_retention_has_deleted_what_it_would_read_and_says_how_to_
 }
 
 #[test]
-fn by_consent_it_goes_on_by_the_settings_of_the_log_and_counts_what_it_has_lost() {
+fn an_accepted_gap_is_counted_as_lost() {
     let journal = forgetful();
     turn(&journal, Gaps::Count).unwrap();
     let frames = frames(&journal);
@@ -83,60 +89,49 @@ fn by_consent_it_goes_on_by_the_settings_of_the_log_and_counts_what_it_has_lost(
         .flat_map(|frame| &frame.coverage)
         .map(|coverage| (coverage.pane_start / HOUR - BEGIN, coverage.covered / HOUR))
         .collect();
-    assert_eq!(covered, [(4, 1), (5, 1)], "nobody has spoken for the hours before");
+    assert_eq!(covered, [(4, 1), (5, 1)], "the hours before are not covered");
 }
 
 #[test]
 fn a_damaged_record_at_the_end_is_passed_and_counted() {
-    let journal = MemoryJournal::new(1);
+    let journal = Arc::new(MemoryJournal::new(1));
     let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
-    log::settle(&journal, &settings, None).unwrap();
+    log::settle(&*journal, &settings, None).unwrap();
     let mut damaged = tick(1).encode();
     damaged.truncate(9);
     journal.append(Stream::Posts, &[Entry { partition: 0, bytes: damaged }]).unwrap();
-    let mut membership = journal.join(Group::Tally).unwrap();
-    let mut driver = Driver::new(TallyStage::new, Gaps::Stop);
-    let (ends, mut next_look) = (Ends::Told(&|| Ok(false)), Instant::now());
-    let mut turn = |driver: &mut Driver<TallyStage>| {
-        driver.turn(&journal, &mut *membership, &ends, &mut next_look, Duration::ZERO).unwrap()
-    };
-    assert!(turn(&mut driver));
-    assert!(!turn(&mut driver), "it is read again");
+    let mut driver = driver(&journal, Gaps::Stop);
+    let mut turn = || driver.turn(&Context::default()).unwrap();
+    assert_eq!(turn(), Progress::BUSY);
+    assert_eq!(turn(), Progress::Idle(Duration::ZERO), "it is read again");
     journal.append(Stream::Posts, &[Entry { partition: 0, bytes: tick(2).encode() }]).unwrap();
-    assert!(turn(&mut driver));
+    assert_eq!(turn(), Progress::BUSY);
     assert_eq!(frames(&journal).iter().map(|frame| frame.handled.refused).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
 fn after_a_stop_request_a_backlog_is_left_for_the_next_start() {
-    let journal = MemoryJournal::new(1);
+    let journal = Arc::new(MemoryJournal::new(1));
     let settings = Settings { feeds: vec![FeedSetting::new(FEED, true)], ..Settings::default() };
-    log::settle(&journal, &settings, None).unwrap();
+    log::settle(&*journal, &settings, None).unwrap();
     let ticks = |hours: std::ops::Range<i64>| {
         hours.map(|hour| Entry { partition: 0, bytes: tick(hour).encode() }).collect::<Vec<_>>()
     };
     journal.append(Stream::Posts, &ticks(1..50)).unwrap();
-    let (flow, stop, seen) = (Flow::default(), Stop::default(), Seen::default());
-    let run = |at_most: Duration| {
-        let drain = Drain::new(&flow, &stop, at_most);
-        let mut membership = journal.join(Group::Tally).unwrap();
-        drive(
-            &journal,
-            TallyStage::new,
-            &mut *membership,
-            &Ends::Drained(&drain),
-            Gaps::Stop,
-            &seen,
-        )
-        .unwrap();
+    let (ended, stop) = (Arc::new(AtomicBool::new(false)), Stop::default());
+    let run = |grace: Duration| {
+        let mut driver = driver(&journal, Gaps::Stop);
+        let (stop, upstream) = (stop.clone(), Some(Arc::clone(&ended)));
+        let mut context = Context { stop, grace, upstream, ..Context::default() };
+        role::run(&mut driver, &mut context).unwrap();
+        driver.seen.snapshots.lock().unwrap().values().map(|written| written.bytes).sum::<u64>()
     };
-    stop.ask();
+    stop.request();
     // Its input has not ended: only the stop request ends it, at once, with a snapshot.
-    run(Duration::ZERO);
+    assert!(run(Duration::ZERO) > 0);
     assert_eq!(frames(&journal), []);
-    assert!(seen.snapshots.lock().unwrap().values().next().unwrap().bytes > 0);
     // With time enough it reads what is there.
-    flow.upstream_done.store(true, Ordering::SeqCst);
+    ended.store(true, std::sync::atomic::Ordering::SeqCst);
     run(Duration::from_secs(60));
     assert_eq!(frames(&journal).len(), 49);
 }
