@@ -357,7 +357,7 @@ pub fn parse_subscriptions(
         if subscriptions.iter().any(|other| other.name == written.name) {
             complain("the name is taken".to_owned(), "its state is kept under its name");
         }
-        subscriptions.extend(checked(written, folder, &mut complain));
+        subscriptions.extend(check_subscription(written, folder, &mut complain));
     }
     if subscriptions.len() > SUBSCRIPTIONS_MAX {
         let message = format!("more than {SUBSCRIPTIONS_MAX} subscriptions");
@@ -388,181 +388,57 @@ pub fn of_page(json: Value) -> Result<Subscription, Vec<String>> {
     let mut complain = |message: String, hint: &str| {
         mistakes.push(if hint.is_empty() { message } else { format!("{message} ({hint})") });
     };
-    let subscription = checked(written, Path::new(""), &mut complain);
+    let subscription = check_subscription(written, Path::new(""), &mut complain);
     subscription.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
 
-fn checked(
+/// The subscription that was written, if it has no errors.
+fn check_subscription(
     written: Written,
     folder: &Path,
     complain: &mut dyn FnMut(String, &str),
 ) -> Option<Subscription> {
-    let mut sound = true;
-    let mut wrong = |message: String, hint: &str| {
-        sound = false;
-        complain(message, hint);
-    };
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name.len() <= 60
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    if !is_name(&written.name) {
-        wrong("a name is small letters, digits and hyphens, at most 60".to_owned(), "");
-    }
-    for address in written.to.iter().chain(&written.deputies) {
-        if address.parse::<lettre::Address>().is_err() {
-            wrong(format!("`{address}` is no mail address"), "write name@example.org");
-        }
-    }
-    if written.to.len() > RECIPIENTS_MAX {
-        wrong(format!("at most {RECIPIENTS_MAX} recipients"), "");
-    }
-    let zone = match written.zone.as_deref() {
-        None => Some(Zone::utc()),
-        Some(name) => Zone::named(name).or_else(|| {
-            wrong(format!("unknown time zone `{name}`"), "an IANA name, such as Europe/Berlin");
-            None
-        }),
-    };
-    let mut time = |key: &str, text: Option<&str>, default: u32| match text.map(minutes) {
-        None => default,
-        Some(Some(minute)) => minute,
-        Some(None) => {
-            wrong(format!("`{key}` is no time of day"), "write 08:00");
-            default
-        }
-    };
-    let digest_at = time("digest-at", written.digest_at.as_deref(), 8 * 60);
-    let hands_over = time(
-        "rota.hands-over",
-        written.rota.as_ref().and_then(|rota| rota.hands_over.as_deref()),
-        8 * 60,
+    let mut checker = Checker { complain, sound: true };
+    checker.check_names(&written);
+    let zone = checker.parse(
+        written.zone.as_deref(),
+        Zone::named,
+        |name| format!("unknown time zone `{name}`"),
+        "an IANA name, such as Europe/Berlin",
     );
-    let rota = written.rota.as_ref().and_then(|rota| {
-        let starts = record::time::parse(&format!("{}T00:00:00Z", rota.starts)).ok();
-        if starts.is_none() || !(1..=366).contains(&rota.days) {
-            wrong(
-                "a rota has a day on which it `starts`, and turns of 1 to 366 `days`".to_owned(),
-                "starts = \"2026-01-05\", days = 7",
-            );
-        }
-        Some(Rota { starts: starts?.div_euclid(DAY), days: rota.days, hands_over })
-    });
-    if rota.is_some() && written.to.len() < 2 {
-        wrong("a rota needs at least two in `to`".to_owned(), "");
-    }
-    let quiet = written.quiet.as_deref().and_then(|text| {
-        let parsed = text
-            .split_once('-')
-            .and_then(|(from, to)| Some(Quiet { from: minutes(from)?, to: minutes(to)? }));
-        if parsed.is_none() {
-            wrong(format!("`quiet = \"{text}\"` is no span"), "write 22:00-06:00");
-        }
-        parsed
-    });
-    let digest_day = match written
-        .digest_day
-        .as_deref()
-        .map(|day| DAYS.iter().position(|known| day.eq_ignore_ascii_case(known)))
-    {
-        None => 0,
-        Some(Some(day)) => u8::try_from(day).unwrap_or(0),
-        Some(None) => {
-            wrong("`digest-day` is no day of the week".to_owned(), "monday to sunday");
-            0
-        }
-    };
-    let rarity = written.rarity.as_deref().and_then(|text| {
-        let days = RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days);
-        if days.is_none() {
-            wrong(
-                format!("unknown rarity `{text}`"),
-                "month, quarter or year: by chance less than once in that time",
-            );
-        }
-        days
-    });
-    let kinds: BTreeSet<Kind> = written
-        .kinds
-        .iter()
-        .filter_map(|name| {
-            let kind = Kind::parse(name);
-            if kind.is_none() {
-                wrong(
-                    format!("unknown kind `{name}`"),
-                    &format!("one of {}", Kind::ALL.map(Kind::name).join(", ")),
-                );
-            }
-            kind
-        })
-        .collect();
-    let code = written.language.as_deref().unwrap_or("en");
-    let language = Language::parse(code).or_else(|| {
-        wrong(format!("unknown language `{code}`"), "en, fr, es or de");
-        None
-    });
+    let digest_at = checker.time_of_day("digest-at", written.digest_at.as_deref());
+    let rota = checker.rota(&written);
+    let quiet = checker.parse(
+        written.quiet.as_deref(),
+        parse_quiet,
+        |text| format!("`quiet = \"{text}\"` is no span"),
+        "write 22:00-06:00",
+    );
+    let digest_day = checker.parse(
+        written.digest_day.as_deref(),
+        |day| DAYS.iter().position(|known| day.eq_ignore_ascii_case(known)),
+        |_| "`digest-day` is no day of the week".to_owned(),
+        "monday to sunday",
+    );
+    let rarity = checker.parse(
+        written.rarity.as_deref(),
+        |text| RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days),
+        |text| format!("unknown rarity `{text}`"),
+        "month, quarter or year: by chance less than once in that time",
+    );
+    let kinds = checker.kinds(&written.kinds);
+    let language = checker.parse(
+        Some(written.language.as_deref().unwrap_or("en")),
+        Language::parse,
+        |code| format!("unknown language `{code}`"),
+        "en, fr, es or de",
+    );
     let a_week = written.a_week.unwrap_or(3);
     if a_week > A_WEEK_MAX {
-        wrong(format!("`a-week` is at most {A_WEEK_MAX}"), "");
+        checker.wrong(format!("`a-week` is at most {A_WEEK_MAX}"), "");
     }
-    let escalate_after = written.escalate_after.as_deref().and_then(|text| {
-        let (digits, unit) = text.split_at(text.len().saturating_sub(1));
-        let unit = match unit {
-            "m" => Some(MINUTE),
-            "h" => Some(HOUR),
-            _ => None,
-        };
-        let span =
-            digits.parse::<u16>().ok().zip(unit).map(|(number, unit)| Micros::from(number) * unit);
-        if span.is_none() {
-            wrong(format!("`escalate-after = \"{text}\"` is no span"), "write 90m or 2h");
-        }
-        span
-    });
-    if escalate_after.is_some() == written.deputies.is_empty() {
-        wrong("`escalate-after` and `deputies` belong together".to_owned(), "");
-    }
-    let channel = match (written.channel.as_str(), written.url) {
-        ("mail", None) if !written.to.is_empty() => {
-            Some(Channel::Mail { to: Recipients { addresses: written.to, rota } })
-        }
-        ("mail", _) => {
-            wrong(
-                "a mail goes `to` somebody, and to no `url`".to_owned(),
-                "to = [\"duty@example.org\"]",
-            );
-            None
-        }
-        ("webhook", Some(url))
-            if !written.secret_files.is_empty() && written.secret_files.len() <= 4 =>
-        {
-            let secret_files = written.secret_files.iter().map(|file| folder.join(file)).collect();
-            Some(Channel::Webhook { url, secret_files })
-        }
-        ("webhook", _) => {
-            wrong(
-                "a webhook has a `url` and one to four `secret-files`, the newest first".to_owned(),
-                "a file holds whsec_ and base64",
-            );
-            None
-        }
-        ("alertmanager", Some(url)) => Some(Channel::Alertmanager { url }),
-        ("alertmanager", None) => {
-            wrong("an Alertmanager has a `url`".to_owned(), "url = \"http://127.0.0.1:9093\"");
-            None
-        }
-        ("feed", None) => Some(Channel::Feed),
-        ("stdout", None) => Some(Channel::Stdout),
-        (other, _) => {
-            wrong(
-                format!("unknown channel `{other}`, or one that has no `url`"),
-                "mail, webhook, alertmanager, feed or stdout",
-            );
-            None
-        }
-    };
-    let escalation = escalate_after.map(|after| Escalation { after, deputies: written.deputies });
+    let escalation = checker.escalation(&written);
+    let channel = checker.channel(&written, rota, folder);
     let subscription = Subscription {
         name: written.name,
         channel: channel?,
@@ -573,8 +449,8 @@ fn checked(
         rarity,
         when: written.when,
         digest_at,
-        digest_day,
-        zone: zone?,
+        digest_day: digest_day.and_then(|day| u8::try_from(day).ok()).unwrap_or(0),
+        zone: zone.unwrap_or_else(Zone::utc),
         quiet,
         a_week,
         always: written.always,
@@ -582,7 +458,147 @@ fn checked(
         heartbeat: written.heartbeat,
         escalation,
     };
-    sound.then_some(subscription)
+    checker.sound.then_some(subscription)
+}
+
+/// Checks the fields of a subscription and reports errors.
+struct Checker<'a> {
+    complain: &'a mut dyn FnMut(String, &str),
+    sound: bool,
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, message: impl Into<String>, hint: &str) {
+        self.sound = false;
+        (self.complain)(message.into(), hint);
+    }
+
+    /// What `parse` makes of a text that is given.
+    fn parse<T>(
+        &mut self,
+        text: Option<&str>,
+        parse: impl FnOnce(&str) -> Option<T>,
+        message: impl FnOnce(&str) -> String,
+        hint: &str,
+    ) -> Option<T> {
+        let text = text?;
+        let parsed = parse(text);
+        if parsed.is_none() {
+            self.wrong(message(text), hint);
+        }
+        parsed
+    }
+
+    fn check_names(&mut self, written: &Written) {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !(1..=60).contains(&written.name.len()) || !written.name.bytes().all(fits) {
+            self.wrong("a name is small letters, digits and hyphens, at most 60", "");
+        }
+        for address in written.to.iter().chain(&written.deputies) {
+            if address.parse::<lettre::Address>().is_err() {
+                let message = format!("`{address}` is no mail address");
+                self.wrong(message, "write name@example.org");
+            }
+        }
+        if written.to.len() > RECIPIENTS_MAX {
+            self.wrong(format!("at most {RECIPIENTS_MAX} recipients"), "");
+        }
+    }
+
+    /// Minutes since midnight, by default those of 08:00.
+    fn time_of_day(&mut self, key: &str, text: Option<&str>) -> u32 {
+        let message = |_: &str| format!("`{key}` is no time of day");
+        self.parse(text, minutes, message, "write 08:00").unwrap_or(8 * 60)
+    }
+
+    fn rota(&mut self, written: &Written) -> Option<Rota> {
+        let rota = written.rota.as_ref()?;
+        let hands_over = self.time_of_day("rota.hands-over", rota.hands_over.as_deref());
+        let starts = record::time::parse(&format!("{}T00:00:00Z", rota.starts)).ok();
+        if starts.is_none() || !(1..=366).contains(&rota.days) {
+            self.wrong(
+                "a rota has a day on which it `starts`, and turns of 1 to 366 `days`",
+                "starts = \"2026-01-05\", days = 7",
+            );
+        }
+        let starts = starts?.div_euclid(DAY);
+        if written.to.len() < 2 {
+            self.wrong("a rota needs at least two in `to`", "");
+        }
+        Some(Rota { starts, days: rota.days, hands_over })
+    }
+
+    fn kinds(&mut self, names: &BTreeSet<String>) -> BTreeSet<Kind> {
+        let hint = format!("one of {}", Kind::ALL.map(Kind::name).join(", "));
+        let message = |name: &str| format!("unknown kind `{name}`");
+        let kinds =
+            names.iter().filter_map(|name| self.parse(Some(name), Kind::parse, message, &hint));
+        kinds.collect()
+    }
+
+    fn escalation(&mut self, written: &Written) -> Option<Escalation> {
+        let after = self.parse(
+            written.escalate_after.as_deref(),
+            parse_delay,
+            |text| format!("`escalate-after = \"{text}\"` is no span"),
+            "write 90m or 2h",
+        );
+        if after.is_some() == written.deputies.is_empty() {
+            self.wrong("`escalate-after` and `deputies` belong together", "");
+        }
+        Some(Escalation { after: after?, deputies: written.deputies.clone() })
+    }
+
+    fn channel(&mut self, written: &Written, rota: Option<Rota>, folder: &Path) -> Option<Channel> {
+        let secrets = &written.secret_files;
+        let (message, hint) = match (written.channel.as_str(), written.url.clone()) {
+            ("mail", None) if !written.to.is_empty() => {
+                let to = Recipients { addresses: written.to.clone(), rota };
+                return Some(Channel::Mail { to });
+            }
+            ("webhook", Some(url)) if (1..=4).contains(&secrets.len()) => {
+                let secret_files = secrets.iter().map(|file| folder.join(file)).collect();
+                return Some(Channel::Webhook { url, secret_files });
+            }
+            ("alertmanager", Some(url)) => return Some(Channel::Alertmanager { url }),
+            ("feed", None) => return Some(Channel::Feed),
+            ("stdout", None) => return Some(Channel::Stdout),
+            ("mail", _) => (
+                "a mail goes `to` somebody, and to no `url`".to_owned(),
+                "to = [\"duty@example.org\"]",
+            ),
+            ("webhook", _) => (
+                "a webhook has a `url` and one to four `secret-files`, the newest first".to_owned(),
+                "a file holds whsec_ and base64",
+            ),
+            ("alertmanager", None) => {
+                ("an Alertmanager has a `url`".to_owned(), "url = \"http://127.0.0.1:9093\"")
+            }
+            (other, _) => (
+                format!("unknown channel `{other}`, or one that has no `url`"),
+                "mail, webhook, alertmanager, feed or stdout",
+            ),
+        };
+        self.wrong(message, hint);
+        None
+    }
+}
+
+/// `22:00-06:00`.
+fn parse_quiet(text: &str) -> Option<Quiet> {
+    let (from, to) = text.split_once('-')?;
+    Some(Quiet { from: minutes(from)?, to: minutes(to)? })
+}
+
+/// `90m` or `2h`.
+fn parse_delay(text: &str) -> Option<Micros> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "m" => MINUTE,
+        "h" => HOUR,
+        _ => return None,
+    };
+    Some(Micros::from(digits.parse::<u16>().ok()?) * unit)
 }
 
 /// By chance less than once in that time; in days.

@@ -7,9 +7,9 @@
 //! Knows nothing of what the numbers mean.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 
+use record::diagnostic::Diagnostic;
 use record::time::{DAY, Micros};
 use thiserror::Error;
 
@@ -30,8 +30,8 @@ pub struct Reference {
 
 /// Bytes of one field; longer ones are a mistake in the file.
 const FIELD_BYTES_MAX: usize = 256;
-/// Further problems of a file aren't listed.
-const PROBLEMS_MAX: usize = 20;
+/// Further errors of a file aren't listed.
+const ERRORS_MAX: usize = 20;
 const ROWS_A_WRITE: usize = 10_000;
 
 #[derive(Debug, Error)]
@@ -39,27 +39,20 @@ pub enum ReferenceError {
     #[error("failed to read the reference file, line {line}")]
     Read { line: u64, source: csv::Error },
     #[error("nothing was loaded: {}", listed(.0))]
-    Problems(Vec<Problem>),
+    Problems(Vec<Diagnostic>),
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
 }
 
-/// What is wrong with one field of one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub line: u64,
-    pub field: &'static str,
-    pub why: String,
+fn listed(errors: &[Diagnostic]) -> String {
+    let line = |error: &Diagnostic| format!("\n  line {}, {}", error.place.line(), error.message);
+    errors.iter().map(line).collect()
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "line {}, `{}`: {}", self.line, self.field, self.why)
-    }
-}
-
-fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+/// An error in one field of one line. The name of the file is the caller's.
+fn field_error(line: u64, field: &str, why: &str) -> Diagnostic {
+    let line = usize::try_from(line).unwrap_or(usize::MAX);
+    Diagnostic::at("", line, format!("`{field}`: {why}"))
 }
 
 /// Whether a region's code is known, or why its rows would never be found.
@@ -95,47 +88,43 @@ fn read(text: &[u8], regions: RegionCheck<'_>) -> Result<Vec<Reference>, Referen
         |source: csv::Error| ReferenceError::Read { line: line_of(source.position()), source };
     let header = lines.headers().map_err(failed)?.clone();
     let places = places(&header, line_of(header.position()))?;
-    let mut problems = Vec::new();
+    let mut errors = Vec::new();
     let mut rows = Vec::new();
     let mut seen: BTreeMap<(String, String, Micros), csv::Position> = BTreeMap::new();
     for line in lines.records() {
         let line = line.map_err(failed)?;
-        let problem = |field, why| Problem { line: line_of(line.position()), field, why };
+        let line_number = line_of(line.position());
         if line.len() != header.len() {
-            problems.push(problem(
-                "series",
-                format!("{} fields instead of {}", line.len(), header.len()),
-            ));
+            let why = format!("{} fields instead of {}", line.len(), header.len());
+            errors.push(field_error(line_number, "series", &why));
         } else {
             let row = row(&line, &places).and_then(|row| match regions(&row.region) {
                 Ok(()) => Ok(row),
                 Err(why) => Err(("region", why)),
             });
-            match row {
-                Err((field, why)) => problems.push(problem(field, why)),
-                Ok(row) => {
-                    let position = line.position().cloned().unwrap_or_else(csv::Position::new);
-                    match seen.insert((row.series.clone(), row.region.clone(), row.date), position)
-                    {
-                        Some(first) => {
-                            let first = line_of(Some(&first));
-                            problems.push(problem(
-                                "date",
-                                format!(
-                                    "line {first} has a value of the same series, region and date"
-                                ),
-                            ));
-                        }
-                        None => rows.push(row),
+            let row = row.and_then(|row| {
+                let position = line.position().cloned().unwrap_or_else(csv::Position::new);
+                let key = (row.series.clone(), row.region.clone(), row.date);
+                match seen.insert(key, position) {
+                    Some(first) => {
+                        let first = line_of(Some(&first));
+                        let why =
+                            format!("line {first} has a value of the same series, region and date");
+                        Err(("date", why))
                     }
+                    None => Ok(row),
                 }
+            });
+            match row {
+                Ok(row) => rows.push(row),
+                Err((field, why)) => errors.push(field_error(line_number, field, &why)),
             }
         }
-        if problems.len() >= PROBLEMS_MAX {
+        if errors.len() >= ERRORS_MAX {
             break;
         }
     }
-    if problems.is_empty() { Ok(rows) } else { Err(ReferenceError::Problems(problems)) }
+    if errors.is_empty() { Ok(rows) } else { Err(ReferenceError::Problems(errors)) }
 }
 
 /// Where each field stands.
@@ -144,31 +133,26 @@ fn places(
     line: u64,
 ) -> Result<[Option<usize>; FIELDS.len()], ReferenceError> {
     let mut places = [None; FIELDS.len()];
-    let mut problems = Vec::new();
+    let mut errors = Vec::new();
     for (at, name) in header.iter().enumerate() {
         match FIELDS.iter().position(|field| *field == name.trim_start_matches('\u{feff}')) {
             Some(field) if places[field].is_none() => places[field] = Some(at),
-            Some(field) => problems.push(Problem {
-                line,
-                field: FIELDS[field],
-                why: "stands in the header twice".to_owned(),
-            }),
-            None => problems.push(Problem {
-                line,
-                field: "header",
-                why: format!(
-                    "unknown column `{}`; the columns are {}",
-                    shortened(name),
-                    FIELDS.join(", ")
-                ),
-            }),
+            Some(field) => {
+                errors.push(field_error(line, FIELDS[field], "stands in the header twice"));
+            }
+            None => {
+                let columns = FIELDS.join(", ");
+                let why =
+                    format!("unknown column `{}`; the columns are {columns}", shortened(name));
+                errors.push(field_error(line, "header", &why));
+            }
         }
     }
     for (field, _) in FIELDS.iter().zip(places).take(REQUIRED).filter(|(_, place)| place.is_none())
     {
-        problems.push(Problem { line, field, why: "is missing in the header".to_owned() });
+        errors.push(field_error(line, field, "is missing in the header"));
     }
-    if problems.is_empty() { Ok(places) } else { Err(ReferenceError::Problems(problems)) }
+    if errors.is_empty() { Ok(places) } else { Err(ReferenceError::Problems(errors)) }
 }
 
 fn row(
