@@ -31,7 +31,7 @@ pub(crate) enum FeedKind {
         rewind: Micros,
         /// The longest time of a connection without an event.
         idle_timeout: Micros,
-        profiles: Option<FeedProfiles>,
+        profiles: Option<Box<FeedProfiles>>,
         /// Certificates of authorities to trust in addition to Mozilla's list, as PEM.
         roots_file: Option<PathBuf>,
     },
@@ -145,7 +145,7 @@ impl Section<'_> {
         jetstream.or(file)
     }
 
-    fn profiles(&mut self, key: &str) -> Read<Option<FeedProfiles>> {
+    fn profiles(&mut self, key: &str) -> Read<Option<Box<FeedProfiles>>> {
         let url = self.optional(key, |url, _| {
             let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
             let fits = rest.is_some_and(|rest| {
@@ -160,9 +160,11 @@ impl Section<'_> {
         let expiry = self.duration("profiles-expiry", HOUR..=30 * DAY);
         let (url, one_author_in) = (url?, one_author_in?);
         let (requests_per_minute, expiry) = (per_minute?, expiry?);
-        Ok(url.map(|url| FeedProfiles {
-            settings: ProfileSettings { requests_per_minute, ..ProfileSettings::new(&url) },
-            rules: ProfileRules { one_author_in, expiry, ..ProfileRules::default() },
+        Ok(url.map(|url| {
+            Box::new(FeedProfiles {
+                settings: ProfileSettings { requests_per_minute, ..ProfileSettings::new(&url) },
+                rules: ProfileRules { one_author_in, expiry, ..ProfileRules::default() },
+            })
         }))
     }
 
