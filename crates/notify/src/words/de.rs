@@ -178,7 +178,7 @@ impl Book for German {
         "Zurückgezogen: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -209,6 +209,9 @@ impl Book for German {
                     "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: \
                     spricht man über einen Bericht?"
                 )
+            }
+            Check::Campaign(names) => {
+                format!("Fällt zusammen mit {names}: wird nur darüber gesprochen?")
             }
             Check::OneLink => "Ein Link steht in vielen Beiträgen: wird eine Seite \
                 weitergereicht?"
@@ -268,6 +271,10 @@ impl Book for German {
             Label::Recovered => "pumphandle läuft wieder uneingeschränkt",
             Label::Test => "pumphandle: Test des Abonnements",
             Label::TestMeans => "Dies ist ein Test. Es liegt kein Alarm vor.",
+            Label::Doubtful => "Zweifelhaft: siehe „Was zu prüfen ist“.",
+            Label::Provisional => {
+                "Vorläufig, aus den ersten zwei Wochen: was üblich ist, wird noch gelernt."
+            }
         }
     }
 

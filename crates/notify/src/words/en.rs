@@ -151,7 +151,7 @@ impl Book for English {
         "Withdrawn: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -174,6 +174,7 @@ impl Book for English {
             Check::News { posts, of, domain: None } => {
                 format!("{posts} of {of} sampled posts link to news: do people talk of a report?")
             }
+            Check::Campaign(names) => format!("Coincides with {names}: is it talk about that?"),
             Check::OneLink => {
                 "One link stands in most of the posts: do people pass on one page?".to_owned()
             }
@@ -229,6 +230,10 @@ impl Book for English {
             Label::Recovered => "pumphandle works normally again",
             Label::Test => "pumphandle: test of the subscription",
             Label::TestMeans => "This is a test. There is no alert.",
+            Label::Doubtful => "Doubtful: see what to check.",
+            Label::Provisional => {
+                "Provisional, from the first fortnight: the usual level is still being learnt."
+            }
         }
     }
 

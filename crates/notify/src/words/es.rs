@@ -160,7 +160,7 @@ impl Book for Spanish {
         "Retirada: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -189,6 +189,7 @@ impl Book for Spanish {
                         reportaje?"
                 )
             }
+            Check::Campaign(names) => format!("Coincide con {names}: ¿se habla solo de eso?"),
             Check::OneLink => {
                 "Un mismo enlace está en muchos mensajes: ¿una página que se reenvía?".to_owned()
             }
@@ -243,6 +244,10 @@ impl Book for Spanish {
             Label::Recovered => "pumphandle vuelve a funcionar con normalidad",
             Label::Test => "pumphandle: prueba de la suscripción",
             Label::TestMeans => "Esto es una prueba. No hay ninguna alerta.",
+            Label::Doubtful => "Dudosa: vea «Qué comprobar».",
+            Label::Provisional => {
+                "Provisional, de las dos primeras semanas: aún se aprende el nivel habitual."
+            }
         }
     }
 

@@ -176,7 +176,7 @@ impl Book for French {
         "Retirée : "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -208,6 +208,7 @@ impl Book for French {
                     parle-t-on d’un reportage ?"
                 )
             }
+            Check::Campaign(names) => format!("Coïncide avec {names} : en parle-t-on seulement ?"),
             Check::OneLink => "Un même lien revient dans beaucoup de messages : une page relayée \
                 ?"
             .to_owned(),
@@ -266,6 +267,10 @@ impl Book for French {
             Label::Recovered => "pumphandle fonctionne de nouveau normalement",
             Label::Test => "pumphandle : test de l’abonnement",
             Label::TestMeans => "Ceci est un test. Il n’y a pas d’alerte.",
+            Label::Doubtful => "Douteuse : voir « À vérifier ».",
+            Label::Provisional => {
+                "Provisoire, des deux premières semaines : le niveau habituel est encore en cours d’apprentissage."
+            }
         }
     }
 

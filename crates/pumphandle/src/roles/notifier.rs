@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use journal::{Change, Group, Journal, Membership, Stream};
+use lexicon::{Date, Days, MonthDay};
 use notify::channel::{alertmanager, cap};
 use notify::message::{Bar, Notice, Occasion, Pulse, TREND_BARS};
 use notify::outbox::{Due, Head, Item, Other, Tries};
@@ -34,7 +35,7 @@ use notify::{Audience, Channel, Message, SendError, Subscription, message, plan}
 use record::kind::Kind;
 use record::public::Rise;
 use record::region::RegionTable;
-use record::time::DAY;
+use record::time::{DAY, pane_start};
 use record::{Alert, AlertEvent, AlertState, Handling, Micros, Outcome, Position, Settings};
 use warehouse::{Judged, Reading, SeriesHead, SeriesQuery};
 use web::{Delivery, Hears, Metrics, Owed, RecipientRefused};
@@ -162,6 +163,8 @@ struct Places {
     atlas: atlas::Atlas,
     /// Code → what it is called by language, the operator's own regions too.
     own: BTreeMap<String, BTreeMap<String, String>>,
+    /// Id, name and days of each campaign.
+    campaigns: Vec<(String, String, Vec<Days>)>,
 }
 
 impl Places {
@@ -171,6 +174,14 @@ impl Places {
             table: settings.region_table(),
             atlas: atlas::Atlas::new(),
             own: config.places.names(),
+            campaigns: config
+                .topics
+                .lexicon
+                .topics()
+                .iter()
+                .filter(|topic| !topic.days.is_empty())
+                .map(|topic| (topic.id.clone(), topic.name.clone(), topic.days.clone()))
+                .collect(),
         }
     }
 }
@@ -226,25 +237,39 @@ impl Names for Places {
         };
         names.split('|').nth(column).map(str::to_owned)
     }
+
+    fn campaigns(&self, from: Micros, to: Micros, language: Language) -> Vec<String> {
+        let days = std::iter::successors(Some(pane_start(from, DAY)), |day| Some(day + DAY));
+        let days: Vec<MonthDay> = days
+            .take_while(|day| *day < to)
+            .filter_map(|day| Some(Date::of(day)?.month_day()))
+            .collect();
+        let covers = |span: &Days| span.is_short() && days.iter().any(|day| span.contain(*day));
+        let found = self.campaigns.iter().filter(|(_, _, spans)| spans.iter().any(covers));
+        found
+            .map(|(id, name, _)| self.topic(id, language).unwrap_or_else(|| name.clone()))
+            .collect()
+    }
 }
 
-/// What the page's API says of an alert: what messages say, in English, with the recurrence among
-/// all series.
-pub(crate) fn teller(config: &Config) -> web::Teller {
+/// Puts alerts into the words of messages, with the recurrence among all series.
+pub(crate) fn describe(config: &Config) -> web::Describe {
     let places = Places::new(&config.settings(), config);
-    Arc::new(move |alert| {
+    Arc::new(move |alert, reader| {
         let telling = Telling {
-            language: Language::English,
-            zone: &Zone::utc(),
+            language: Language::parse(reader.language).unwrap_or(Language::English),
+            zone: &Zone::named(&reader.zone).unwrap_or_else(Zone::utc),
             names: &places,
             series: 0,
             history: &[],
             rise: None,
         };
-        web::Told {
+        web::AlertText {
             sentence: words::headline(alert, &telling),
             rest: words::rest(alert, &telling),
             rarity: words::rarity(alert, &telling),
+            doubt: words::doubt(alert, &telling).map(str::to_owned),
+            checks: words::checks(alert, &telling),
         }
     })
 }
