@@ -72,6 +72,12 @@ impl Days {
         (days.first <= days.last).then_some(days)
     }
 
+    /// Whether it is at most about a fortnight: months are no occasion to post.
+    pub fn is_short(&self) -> bool {
+        let months = u16::from(self.last.month - self.first.month);
+        31 * months + u16::from(self.last.day) < 15 + u16::from(self.first.day)
+    }
+
     pub fn contain(&self, day: MonthDay) -> bool {
         (self.first..=self.last).contains(&day)
     }

@@ -1,7 +1,7 @@
-//! What a subscriber gets: a subject, text, HTML that stands without its style block, and JSON for
-//! machines.
+//! Messages: subject, text, HTML that works without its style block, and JSON for machines.
 //!
-//! Everything that came from strangers or files is escaped here and nowhere else.
+//! Written from the words of [`crate::words`] and sent by [`crate::channel`]. Everything that came
+//! from strangers or files is escaped here and nowhere else.
 
 use record::time::{Micros, SECOND};
 use record::{Alert, AlertState};
@@ -24,13 +24,13 @@ pub struct Message {
     pub json: Value,
 }
 
-/// Why an alert is told.
+/// Why an alert is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     New,
     Update,
-    /// Nobody has taken it up.
+    /// Nobody has acknowledged it.
     Escalation,
     /// It was snoozed, and has grown too large for that; or the snooze is over.
     Woken,
@@ -92,7 +92,7 @@ pub fn of_alert(
 ) -> Message {
     let language = telling.language;
     let headline = words::headline(alert, telling);
-    let rest = words::rest(alert, telling);
+    let rest = words::rest_with_doubt(alert, telling);
     let checks = words::checks(alert, telling);
     let simulated = if frame.simulated {
         format!("[{}] ", label(language, Label::Simulated))
@@ -111,7 +111,7 @@ pub fn of_alert(
         .collect::<Vec<_>>()
         .join(" · ");
     let subject = format!("{simulated}{}", words::subject(alert, telling));
-    let link = frame.page.map(|page| format!("{page}/alerts/{}", alert.id));
+    let link = link_of(alert, frame);
     let mut text = String::new();
     if frame.simulated {
         text.push_str(&format!("{}\n\n", label(language, Label::Simulated)));
@@ -133,20 +133,46 @@ pub fn of_alert(
     }
     let foot = frame.foot(language, &format!("{} r{}", alert.id, alert.revision));
     text.push_str(&as_text(&foot));
-    let mut body = String::new();
-    body.push_str(&format!(
+    let rows = html_rows(alert, telling, frame, trend, &[&above, &headline, &rest], &checks);
+    Message {
+        id: format!("{}-{}-{}-{}", frame.subscription, alert.id, alert.revision, occasion.name()),
+        subscription: frame.subscription.to_owned(),
+        language,
+        html: page(&subject, &rest, &rows, &foot, frame, language),
+        subject,
+        text,
+        json: payload(alert, occasion, telling, &checks, link.as_deref(), frame),
+    }
+}
+
+fn link_of(alert: &Alert, frame: &Frame<'_>) -> Option<String> {
+    frame.page.map(|page| format!("{page}/alerts/{}", alert.id))
+}
+
+/// The rows of an alert's mail: what is above the headline, headline and context, then buttons,
+/// trend, facts and checks.
+fn html_rows(
+    alert: &Alert,
+    telling: &Telling<'_>,
+    frame: &Frame<'_>,
+    trend: &[Bar],
+    [above, headline, rest]: &[&str; 3],
+    checks: &[String],
+) -> String {
+    let language = telling.language;
+    let mut body = format!(
         "<p class=\"hot\" style=\"margin:0 0 \
             6px;font-size:13px;line-height:18px;font-weight:600;color:#ad3d06\">{}</p>",
-        escaped(&above)
-    ));
+        escaped(above)
+    );
     body.push_str(&format!(
         "<h1 class=\"ink big\" style=\"margin:0;font-size:22px;line-height:29px;font-weight:600;color:#141d26\">{}</h1><p class=\"soft\" style=\"margin:10px 0 0;font-size:15px;line-height:23px;color:#3f4c59\">{}</p>",
-        escaped(&headline),
-        escaped(&rest)
+        escaped(headline),
+        escaped(rest)
     ));
     let mut rows = vec![row(&body)];
-    if let Some(link) = &link {
-        rows.push(row(&buttons(link, frame.page.unwrap_or_default(), language)));
+    if let Some(link) = link_of(alert, frame) {
+        rows.push(row(&buttons(&link, frame.page.unwrap_or_default(), language)));
     }
     if trend.len() > 1 {
         rows.push(row(&bars(alert, trend, telling)));
@@ -163,18 +189,10 @@ pub fn of_alert(
             20px;font-size:14px;line-height:21px;color:#3f4c59\">{list}</ol>",
         label(language, Label::WhatToCheck)
     )));
-    Message {
-        id: format!("{}-{}-{}-{}", frame.subscription, alert.id, alert.revision, occasion.name()),
-        subscription: frame.subscription.to_owned(),
-        language,
-        html: page(&subject, &rest, &rows.concat(), &foot, frame, language),
-        subject,
-        text,
-        json: payload(alert, occasion, telling, &checks, link.as_deref(), frame),
-    }
+    rows.concat()
 }
 
-/// What a webhook is told: the alert as numbers and in words.
+/// The alert for a webhook, as numbers and in words.
 fn payload(
     alert: &Alert,
     occasion: Occasion,
@@ -213,6 +231,7 @@ fn payload(
             "language": telling.language.code(),
             "headline": words::headline(alert, telling),
             "rest": words::rest(alert, telling),
+            "doubt": words::doubt(alert, telling),
             "checks": checks,
             "url": link,
             "subscription": frame.subscription,
@@ -254,8 +273,9 @@ pub fn digest(
     let mut text = format!("{}\n", label(language, Label::BelowTheLine));
     let mut rows = String::new();
     for (alert, telling) in alerts {
-        let (headline, rest) = (words::headline(alert, telling), words::rest(alert, telling));
-        let link = frame.page.map(|page| format!("{page}/alerts/{}", alert.id));
+        let (headline, rest) =
+            (words::headline(alert, telling), words::rest_with_doubt(alert, telling));
+        let link = link_of(alert, frame);
         text.push_str(&format!("\n* {headline}\n  {rest}\n"));
         text.push_str(&link.as_ref().map_or(String::new(), |link| format!("  {link}\n")));
         let title = escaped(&words::title(alert, telling));

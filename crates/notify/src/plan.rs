@@ -1,9 +1,8 @@
-//! When a subscriber hears of an alert: at once, when the night is over, or in the digest.
+//! Plans when an alert is sent to a subscriber: at once, after quiet hours, or with the digest.
 //!
 //! A subscription has so many tokens a week, refilled evenly, at most two at a time. An alert that
-//! takes one goes at once; without one
-//! it waits for the digest, ranked there. What is rarer than a year, and what is marked `always`,
-//! goes at once whatever was spent.
+//! takes one is sent at once; without one it waits for the digest, ranked there. Alerts rarer than
+//! once a year, and topics marked `always`, need no token. Doubtful alerts always wait.
 
 use record::time::WEEK;
 use record::{Alert, Micros};
@@ -11,13 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::subscription::{Subscription, When};
 
-/// Tokens that may gather.
+/// Tokens that accumulate at most.
 pub const BURST: u32 = 2;
 /// Days.
 const RARE: f64 = 365.25;
 
-/// What is left of a subscription's tokens. In microseconds of refilling, so that nothing is ever
-/// rounded.
+/// The unspent tokens of a subscription, in microseconds of refilling, so that nothing is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     credit: Micros,
@@ -38,7 +36,7 @@ impl Budget {
     /// Takes a token if there is one.
     pub fn take(&mut self, a_week: u32, now: Micros) -> bool {
         let cost = Budget::cost(a_week);
-        // A clock set back refills nothing; the time is not counted twice when it catches up.
+        // A clock that is set back refills nothing, and no time is counted twice afterwards.
         let passed = (now - self.at).max(0);
         self.at = self.at.max(now);
         self.credit = self.credit.saturating_add(passed).min(cost * Micros::from(BURST));
@@ -50,7 +48,7 @@ impl Budget {
     }
 }
 
-/// When, and why then.
+/// When an alert is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Planned {
@@ -60,12 +58,12 @@ pub enum Planned {
     Digest { at: Micros },
 }
 
-/// Whether an alert may go out whatever was spent.
+/// Whether an alert needs no token.
 pub fn is_pressing(subscription: &Subscription, alert: &Alert) -> bool {
     subscription.always.contains(&alert.topic) || alert.recurrence.is_some_and(|days| days > RARE)
 }
 
-/// Plans an alert that the subscription covers, when it is first heard of.
+/// Plans an alert that the subscription covers, when it is first received.
 pub fn plan(
     subscription: &Subscription,
     alert: &Alert,
@@ -87,9 +85,8 @@ pub fn plan(
     }
 }
 
-/// When the time begins after which an alert that nobody has acknowledged goes to deputies: its
-/// firing, however long its delivery
-/// takes; but not before it was to be sent, in quiet hours or with a digest.
+/// When the time begins after which an unacknowledged alert is sent to deputies: when it fired, not
+/// when it was delivered; but not before it was to be sent, in quiet hours or with a digest.
 pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Planned) -> Micros {
     match planned {
         Planned::AtOnce { .. } if subscription.always.contains(&alert.topic) => alert.fired_at,
@@ -98,7 +95,7 @@ pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Plann
     }
 }
 
-/// Now, or the end of the quiet hours that it lies in.
+/// Now, or the end of the present quiet hours.
 pub fn after_quiet(subscription: &Subscription, now: Micros) -> Micros {
     let Some(quiet) = subscription.quiet else { return now };
     let minute = subscription.zone.local(now).minute;
@@ -117,7 +114,7 @@ pub fn next_digest(subscription: &Subscription, now: Micros) -> Micros {
     subscription.zone.next(now, subscription.digest_at, weekday)
 }
 
-/// Rarest first, then the largest ratio: what a digest begins with.
+/// The order of a digest: rarest first, then the largest ratio.
 pub fn rank(one: &Alert, other: &Alert) -> std::cmp::Ordering {
     let rarity = |alert: &Alert| alert.recurrence.unwrap_or(0.0);
     rarity(other)

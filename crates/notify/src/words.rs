@@ -1,9 +1,8 @@
-//! An alert in people's words, in four languages: a sentence, how rare it is, what is known beside
-//! it, what to check.
+//! An alert in words, in four languages: a sentence, its rarity, context, doubt and checks.
 //!
+//! Mail, feeds, webhooks, the API, the page and the command line all take their words from here.
 //! One form for all, a phrase book for each language. Rarity in words, never p-values; every number
-//! with what was expected;
-//! posts, not cases. Text only: whoever puts it into markup escapes it.
+//! with what was expected; posts, not cases. Text only: markup is escaped by its writer.
 
 use record::public::Rise;
 use record::time::{DAY, HOUR, Micros};
@@ -55,6 +54,10 @@ impl Language {
 pub trait Names {
     fn region(&self, code: &str, language: Language) -> Option<String>;
     fn topic(&self, id: &str, language: Language) -> Option<String>;
+    /// Campaigns with days in `[from, to)`.
+    fn campaigns(&self, _from: Micros, _to: Micros, _language: Language) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What is said of an alert beside what it carries, and to whom.
@@ -98,7 +101,7 @@ trait Book {
     fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String;
     fn posts_not_cases(&self) -> &'static str;
     fn withdrawn(&self) -> &'static str;
-    fn check(&self, check: &Check<'_>) -> String;
+    fn check(&self, check: &Check) -> String;
     fn label(&self, label: Label) -> &'static str;
     fn decimal_comma(&self) -> bool;
     fn thousands(&self) -> &'static str;
@@ -144,17 +147,18 @@ impl Often {
 }
 
 /// Something to look at before anything else is done.
-pub(crate) enum Check<'a> {
+pub(crate) enum Check {
     OneAuthor { posts: u32, of: u32 },
     NearCopies { posts: u32, of: u32 },
     NewAccounts { posts: u32, of: u32 },
-    News { posts: u32, of: u32, domain: Option<&'a str> },
-    Tags(&'a str),
+    News { posts: u32, of: u32, domain: Option<String> },
+    Tags(String),
     OneLink,
     Growth,
+    Campaign(String),
     SlowRise(u32),
-    Elsewhere(&'a str),
-    Coverage(&'a str),
+    Elsewhere(String),
+    Coverage(String),
     Open,
     Ask,
 }
@@ -179,6 +183,8 @@ pub(crate) enum Label {
     Silence,
     Outage,
     Cause,
+    Doubtful,
+    Provisional,
     Escalated,
     New,
     Updated,
@@ -340,69 +346,87 @@ pub fn title(alert: &Alert, telling: &Telling<'_>) -> String {
     format!("{}, {}", plain(&name), region(&alert.region, telling))
 }
 
-/// What to look at first, the most telling first; at most four.
+/// Why the numbers of an alert are less certain than usual.
+pub fn doubt(alert: &Alert, telling: &Telling<'_>) -> Option<&'static str> {
+    let label = match &alert.grounds {
+        grounds if grounds.is_doubtful() => Label::Doubtful,
+        grounds if grounds.provisional => Label::Provisional,
+        _ => return None,
+    };
+    Some(telling.language.book().label(label))
+}
+
+/// [`rest`], and [`doubt`] where there is any.
+pub(crate) fn rest_with_doubt(alert: &Alert, telling: &Telling<'_>) -> String {
+    let doubt = doubt(alert, telling).map(|doubt| format!(" {doubt}"));
+    rest(alert, telling) + doubt.as_deref().unwrap_or_default()
+}
+
+/// What to check, the most important first: at most three of what the alert shows, and a question
+/// to people who would know.
 pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
     let book = telling.language.book();
-    let explanation = &alert.explanation;
-    let of = explanation.sampled;
-    let is_suspect = |suspect: Suspect| alert.grounds.suspect.contains(&suspect);
-    let is_much = |posts: u32| of >= 5 && f64::from(posts) > 0.3 * f64::from(of);
+    let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
+    let from = alert.window_end - alert.window_length;
+    let campaigns = telling.names.campaigns(from, alert.window_end, telling.language);
     let mut checks = Vec::new();
-    if alert.stage == Stage::Early && alert.state == AlertState::Open {
-        checks.push(book.check(&Check::Open));
+    checks.extend(is_open.then_some(Check::Open));
+    if !campaigns.is_empty() {
+        checks.push(Check::Campaign(plain(&campaigns.join(", "))));
     }
-    if let Some(days) = alert.grounds.rising_days() {
-        checks.push(book.check(&Check::SlowRise(days)));
-    }
-    if is_suspect(Suspect::OneAccount) || is_much(explanation.most_by_one) {
-        checks.push(book.check(&Check::OneAuthor { posts: explanation.most_by_one, of }));
-    }
-    if is_suspect(Suspect::OneLink) {
-        checks.push(book.check(&Check::OneLink));
-    }
-    if is_suspect(Suspect::PlatformGrowth) {
-        checks.push(book.check(&Check::Growth));
-    }
-    if is_suspect(Suspect::NearCopies) || is_much(explanation.near_copies) {
-        checks.push(book.check(&Check::NearCopies { posts: explanation.near_copies, of }));
-    }
-    if is_suspect(Suspect::NewAccounts) || is_much(explanation.new_accounts) {
-        checks.push(book.check(&Check::NewAccounts { posts: explanation.new_accounts, of }));
-    }
-    if is_much(explanation.news) {
+    checks.extend(alert.grounds.rising_days().map(Check::SlowRise));
+    let suspect = SUSPECTS.into_iter().filter(|suspect| alert.grounds.suspect.contains(suspect));
+    checks.extend(suspect.map(|suspect| check_of(suspect, alert)));
+    let explanation = &alert.explanation;
+    if explanation.is_large(explanation.news) {
         let domain = explanation.link_domains.first().map(|(domain, _)| plain(domain));
-        checks.push(book.check(&Check::News {
-            posts: explanation.news,
-            of,
-            domain: domain.as_deref(),
-        }));
+        checks.push(Check::News { posts: explanation.news, of: explanation.sampled, domain });
     }
-    if alert.coverage < 0.95 {
-        checks.push(book.check(&Check::Coverage(&percent(alert.coverage))));
+    if alert.has_gaps() {
+        checks.push(Check::Coverage(percent(alert.coverage)));
     }
-    // Others write tags, and write anything into them.
-    let tags: Vec<String> =
-        explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag))).collect();
+    // Tags are written by strangers.
+    let tags = explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag)));
+    let tags: Vec<String> = tags.collect();
     if !tags.is_empty() {
-        checks.push(book.check(&Check::Tags(&tags.join(" "))));
+        checks.push(Check::Tags(tags.join(" ")));
     }
-    let beside: Vec<String> = alert
-        .regions
-        .iter()
-        .filter(|code| {
-            **code != alert.region
-                && !alert.region.starts_with(&format!("{code}-"))
-                && !is_beside(code)
-        })
-        .take(5)
-        .map(|code| region(code, telling))
-        .collect();
-    if !beside.is_empty() {
-        checks.push(book.check(&Check::Elsewhere(&beside.join(", "))));
+    let others: Vec<String> =
+        other_regions(alert).take(5).map(|code| region(code, telling)).collect();
+    if !others.is_empty() {
+        checks.push(Check::Elsewhere(others.join(", ")));
     }
     checks.truncate(3);
-    checks.push(book.check(&Check::Ask));
-    checks
+    checks.push(Check::Ask);
+    checks.iter().map(|check| book.check(check)).collect()
+}
+
+/// In the order in which they should be checked.
+const SUSPECTS: [Suspect; 5] = [
+    Suspect::OneAccount,
+    Suspect::OneLink,
+    Suspect::PlatformGrowth,
+    Suspect::NearCopies,
+    Suspect::NewAccounts,
+];
+
+fn check_of(suspect: Suspect, alert: &Alert) -> Check {
+    let explanation = &alert.explanation;
+    let of = explanation.sampled;
+    match suspect {
+        Suspect::OneAccount => Check::OneAuthor { posts: explanation.most_by_one, of },
+        Suspect::OneLink => Check::OneLink,
+        Suspect::NearCopies => Check::NearCopies { posts: explanation.near_copies, of },
+        Suspect::NewAccounts => Check::NewAccounts { posts: explanation.new_accounts, of },
+        Suspect::PlatformGrowth => Check::Growth,
+    }
+}
+
+/// Places in alarm too, neither the alert's own nor around it.
+fn other_regions(alert: &Alert) -> impl Iterator<Item = &str> {
+    let is_around = |code: &str| alert.region.starts_with(&format!("{code}-"));
+    let codes = alert.regions.iter().map(String::as_str);
+    codes.filter(move |code| *code != alert.region && !is_around(code) && is_place(code))
 }
 
 pub(crate) fn label(language: Language, label: Label) -> &'static str {
@@ -458,9 +482,9 @@ pub(crate) fn instant(at: Micros, zone: &Zone, language: Language) -> String {
     language.book().end(&zone.local(at))
 }
 
-/// World, languages and what can't be placed: never named as a place that is up too.
-fn is_beside(code: &str) -> bool {
-    code.contains(':') || code == record::region::WORLD || code == record::region::UNLOCATED
+/// Not the world, a language, or unlocated posts.
+fn is_place(code: &str) -> bool {
+    !code.contains(':') && code != record::region::WORLD && code != record::region::UNLOCATED
 }
 
 fn topic(alert: &Alert, telling: &Telling<'_>) -> String {

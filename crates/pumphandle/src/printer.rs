@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 
 use record::{Alert, AlertEvent, AlertState, Handling, Record};
 use warehouse::AlertLine;
-use web::Teller;
+use web::{Describe, Reader};
 
 use crate::config::Config;
 use crate::roles::notifier;
@@ -64,21 +64,23 @@ impl Printer {
 
 /// The revisions of alerts that matter to a reader, a sentence each.
 pub(crate) struct Sentences {
-    teller: Teller,
-    /// Of each alert that was printed: state, severity and count at that time.
+    describe: Describe,
+    reader: Reader,
+    /// State, severity and count of each printed alert at that time.
     printed: BTreeMap<String, (AlertState, u8, u32)>,
 }
 
 impl Sentences {
     pub(crate) fn of(config: &Config) -> Sentences {
-        Sentences::new(notifier::teller(config))
+        Sentences::new(notifier::describe(config), "en")
     }
 
-    pub(crate) fn new(teller: Teller) -> Sentences {
-        Sentences { teller, printed: BTreeMap::new() }
+    pub(crate) fn new(describe: Describe, language: &'static str) -> Sentences {
+        let reader = Reader { language, zone: "UTC".to_owned() };
+        Sentences { describe, reader, printed: BTreeMap::new() }
     }
 
-    /// None for a revision that says little new: it has neither ended, nor grown much.
+    /// None for a revision that has neither ended nor grown much.
     fn next(&mut self, alert: &Alert) -> Option<String> {
         let is_open = alert.state == AlertState::Open;
         let word = match self.printed.get(&alert.id) {
@@ -109,16 +111,25 @@ impl Sentences {
         self.line(word, alert)
     }
 
+    /// Below the line of an alert: context, and what to check.
+    pub(crate) fn details(&self, alert: &Alert) -> Vec<String> {
+        let text = (self.describe)(alert, &self.reader);
+        let checks = text.checks.into_iter().map(|check| format!("- {check}"));
+        std::iter::once(text.rest).chain(checks).map(|line| one_line(&line)).collect()
+    }
+
     fn line(&self, word: &str, alert: &Alert) -> String {
-        let told = (self.teller)(alert);
-        let rarity = told.rarity.map_or_else(String::new, |rarity| format!(" By chance {rarity}."));
+        let text = (self.describe)(alert, &self.reader);
+        let mut after =
+            text.rarity.map_or_else(String::new, |rarity| format!(" By chance {rarity}."));
+        after.extend(text.doubt.map(|doubt| format!(" {doubt}")));
         let sentence = if alert.state == AlertState::Closed {
-            format!("No longer unusual. Last: {}", told.sentence)
+            format!("No longer unusual. Last: {}", text.sentence)
         } else {
-            told.sentence
+            text.sentence
         };
         one_line(&format!(
-            "{:<9} {}  {}{rarity} [{}]",
+            "{:<9} {}  {}{after} [{}]",
             word,
             minute(alert.fired_at),
             sentence,
@@ -167,4 +178,4 @@ pub(crate) fn acknowledged(event: &serde_json::Value) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,7 @@
-//! Why a series is in no alert: its latest verdict, and everything that stands between that and an
-//! alert.
+//! Why a series is in no alert: its latest verdict, and every floor and rule that it fails.
 //!
-//! Asks the read port only, so it says what anybody can check in the tables. Everything that holds
-//! an alert back is told, not only the
-//! first thing: an official asks what would have been needed.
+//! Reads the warehouse's port only, so that every answer can be checked in the tables. Decides
+//! nothing: floors and reasons are those of [`record::policy`] and of the verdict.
 
 use std::fmt;
 
@@ -189,7 +187,7 @@ impl WhyNot {
             return;
         };
         let floors = settings.detect.floors;
-        let (expected, observed) = (window.expected.unwrap_or(0.0), f64::from(window.observed));
+        let expected = window.expected.unwrap_or(0.0);
         let least_accounts = floors.accounts_least(kind);
         let by_ratio = (floors.ratio * expected).ceil();
         let above_bound = window.upperbound.map(|bound| bound.floor() + 1.0);
@@ -212,29 +210,7 @@ impl WhyNot {
         }
         self.holds.extend(own.map(|alert| Hold::Withdrawn { alert: alert.id.clone() }));
 
-        match window.alarm {
-            None if window.coverage < settings.detect.coverage => {
-                self.holds.push(Hold::Coverage {
-                    share: window.coverage,
-                    least: settings.detect.coverage,
-                });
-            }
-            None => {
-                self.holds.push(Hold::NoAnswer {
-                    reason: window.reason,
-                    detectable: window.detectable_rise,
-                });
-                // An answer all the same, but none that calm could be told from.
-                let bound = window.upperbound.filter(|bound| {
-                    window.reason == Some(Reason::TooFewPosts) && observed <= *bound
-                });
-                self.holds.extend(bound.map(|bound| Hold::Bound { bound }));
-            }
-            Some(false) => {
-                self.holds.push(Hold::Bound { bound: window.upperbound.unwrap_or(expected) })
-            }
-            Some(true) => {}
-        }
+        self.holds.extend(without_alarm(&window, settings.detect.coverage));
         let shortfalls = floors.shortfalls(kind, window.observed, self.posts, expected);
         self.holds.extend(shortfalls.map(Hold::Floor));
         if self.holds.is_empty() {
@@ -279,7 +255,30 @@ impl WhyNot {
     }
 }
 
-/// The known region that stands nearest above an unknown code.
+/// Why a window is not in alarm.
+fn without_alarm(window: &Judged, coverage_least: f64) -> Vec<Hold> {
+    match window.alarm {
+        None if window.coverage < coverage_least => {
+            vec![Hold::Coverage { share: window.coverage, least: coverage_least }]
+        }
+        None => {
+            let no_answer =
+                Hold::NoAnswer { reason: window.reason, detectable: window.detectable_rise };
+            // With too few posts a count below the bound is no evidence of calm.
+            let bound = window.upperbound.filter(|bound| {
+                window.reason == Some(Reason::TooFewPosts) && f64::from(window.observed) <= *bound
+            });
+            std::iter::once(no_answer).chain(bound.map(|bound| Hold::Bound { bound })).collect()
+        }
+        Some(false) => {
+            let bound = window.upperbound.or(window.expected).unwrap_or(0.0);
+            vec![Hold::Bound { bound }]
+        }
+        Some(true) => Vec::new(),
+    }
+}
+
+/// The known region nearest above an unknown code.
 fn unknown(table: &RegionTable, region: &str) -> Option<String> {
     if region == WORLD || region.contains(':') {
         return None;
@@ -317,24 +316,7 @@ impl fmt::Display for Hold {
                     least * 100.0
                 )
             }
-            Hold::NoAnswer { reason, detectable } => match reason {
-                Some(Reason::TooFewPosts) => {
-                    write!(out, "too few posts: calm can't be told here")?;
-                    detectable.map_or(Ok(()), |rise| {
-                        write!(out, ", only {} times what is expected would be seen", short(rise))
-                    })
-                }
-                Some(Reason::Pending) => {
-                    write!(out, "pending: too many of its posts wait for a place")
-                }
-                Some(Reason::BaselineTooShort) => {
-                    write!(out, "history: too few earlier windows to compare with")
-                }
-                Some(Reason::Learning) => {
-                    write!(out, "learning: a new installation gives no answer in its first days")
-                }
-                reason => write!(out, "no answer: {}", text_of(*reason)),
-            },
+            Hold::NoAnswer { reason, detectable } => no_answer(*reason, *detectable, out),
             Hold::Bound { bound } => write!(out, "bound: not above {}", short(*bound)),
             Hold::Floor(Shortfall::Accounts { least }) => {
                 write!(out, "floor: an alert takes at least {least} accounts")
@@ -361,6 +343,29 @@ impl fmt::Display for Hold {
                 write!(out, "nothing: it is above all of these, and its alert has not landed yet")
             }
         }
+    }
+}
+
+fn no_answer(
+    reason: Option<Reason>,
+    detectable: Option<f64>,
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match reason {
+        Some(Reason::TooFewPosts) => {
+            write!(out, "too few posts: calm can't be told here")?;
+            detectable.map_or(Ok(()), |rise| {
+                write!(out, ", only {} times what is expected would be seen", short(rise))
+            })
+        }
+        Some(Reason::Pending) => write!(out, "pending: too many of its posts wait for a place"),
+        Some(Reason::BaselineTooShort) => {
+            write!(out, "history: too few earlier windows to compare with")
+        }
+        Some(Reason::Learning) => {
+            write!(out, "learning: a new installation gives no answer in its first days")
+        }
+        reason => write!(out, "no answer: {}", text_of(reason)),
     }
 }
 
@@ -395,31 +400,7 @@ impl fmt::Display for WhyNot {
             }
         }
         match &self.alert {
-            Some(alert) => {
-                writeln!(
-                    out,
-                    "alert:     {} ({}), headed {}",
-                    alert.id,
-                    alert.state.name(),
-                    alert.region
-                )?;
-                let suspect: Vec<&str> =
-                    alert.grounds.suspect.iter().map(|suspect: &Suspect| suspect.name()).collect();
-                if !suspect.is_empty() {
-                    writeln!(
-                        out,
-                        "held back: never sent at once, never public: suspect ({})",
-                        suspect.join(", ")
-                    )?;
-                }
-                if alert.grounds.provisional {
-                    writeln!(
-                        out,
-                        "held back: provisional, in a new installation's first fortnight: for the \
-                            digest unless it is large"
-                    )?;
-                }
-            }
+            Some(alert) => write_alert(alert, out)?,
             None => self.holds.iter().try_for_each(|hold| writeln!(out, "held back: {hold}"))?,
         }
         self.excluded.iter().try_for_each(|excluded| {
@@ -431,6 +412,29 @@ impl fmt::Display for WhyNot {
             )
         })
     }
+}
+
+/// The alert of a series, and why it may not be sent at once.
+fn write_alert(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (id, state, region) = (&alert.id, alert.state.name(), &alert.region);
+    writeln!(out, "alert:     {id} ({state}), headed {region}")?;
+    if alert.grounds.is_doubtful() {
+        let suspect: Vec<&str> =
+            alert.grounds.suspect.iter().map(|suspect: &Suspect| suspect.name()).collect();
+        writeln!(
+            out,
+            "held back: never sent at once, never public: suspect ({})",
+            suspect.join(", ")
+        )?;
+    }
+    if alert.grounds.provisional {
+        writeln!(
+            out,
+            "held back: provisional, in a new installation's first fortnight: for the digest \
+                unless it is large"
+        )?;
+    }
+    Ok(())
 }
 
 /// A number as a person reads it.

@@ -3,10 +3,10 @@
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { Bars, campaigns, Forest, Plot } from "/draw.js";
-import { act, acknowledge, checks, Checks, group, handling, isSnoozed, last, rank, rest, signed, StageTag } from "/inbox.js";
+import { act, acknowledge, Checks, Context, group, handling, last, rank, signed, StageTag } from "/inbox.js";
 import { Legend, Map } from "/map.js";
-import { Chip, Failed, Nothing, Panel, Waiting } from "/parts.js";
-import { clock, instant, lasted, moment, n, number, percent, place, range, rarity, sentence, span, t, times, year, zoned } from "/words.js";
+import { Chip, Failed, Panel, Waiting } from "/parts.js";
+import { clock, instant, lasted, moment, n, number, percent, place, range, span, t, times, year, zone, zoned } from "/words.js";
 
 const DAY = 86400;
 /** The same weekdays a year ago. */
@@ -99,14 +99,13 @@ const known = (value) => value !== null && value !== undefined;
 
 function factsOf(alert, window, usual) {
   const grounds = alert.grounds ?? {};
-  const ratio = alert.observed / Math.max(alert.expected, 0.1);
   const of = (count) => (alert.sampled ? `${percent(count / alert.sampled)} · ${t("n-of", { n: number(count), of: number(alert.sampled) })}` : "–");
   const rise = grounds.detectable_rise ?? window?.detectable_rise;
   return [
     [t("observed"), n("accounts", alert.observed), grounds.expected_low !== null && grounds.expected_low !== undefined ? range(grounds.expected_low, grounds.expected_high).slice(1, -1) : "", t("observed-means", { posts: n("posts", alert.posts) })],
     [t("expected"), number(alert.expected), "", grounds.baseline?.length ? t("expected-means", { n: number(grounds.baseline.length), span: span(alert.window_seconds) }) : t("expected-means-plain")],
     [t("bound"), number(alert.upperbound), "", t("bound-means")],
-    [t("ratio"), times(ratio), grounds.expected_low !== null && grounds.expected_low !== undefined ? `${number(grounds.expected_low / Math.max(alert.expected, 0.1), 1)}–${number(grounds.expected_high / Math.max(alert.expected, 0.1), 1)} ×` : "", t("ratio-means")],
+    [t("ratio"), times(alert.ratio), grounds.expected_low !== null && grounds.expected_low !== undefined ? `${number(grounds.expected_low / Math.max(alert.expected, 0.1), 1)}–${number(grounds.expected_high / Math.max(alert.expected, 0.1), 1)} ×` : "", t("ratio-means")],
     [t("per-million"), alert.population ? number((alert.posts * 1e6) / alert.population) : "–", known(usual.posts_per_million) ? number(usual.posts_per_million) : "", alert.population ? t("per-million-means", { n: number(alert.population), place: place(alert.region) }) : t("no-denominator")],
     [t("first-person-share"), of(alert.first_person), known(usual.first_person) ? percent(usual.first_person) : "", t("first-person-means")],
     [t("news-share"), of(alert.news), known(usual.news) ? percent(usual.news) : "", t("news-means")],
@@ -129,7 +128,7 @@ function Where({ alert }) {
   const rows = () => [["region", "observed", "expected", "upperbound", "answer"], ...data.places.map((one) => [one.region, one.observed[0], one.expected[0], one.bound[0], one.answer[0]])];
   const own = cells[alert.region];
   return html`<${Panel} id="where" title=${t("where")} note=${t("against-expected")} rows=${rows}>
-    <${Map} view=${isFirst ? country : "europe"} cells=${cells} width=${isFirst ? 300 : 340} height=${isFirst ? 380 : 330} label=${t("where-label")} named=${own ? { code: alert.region, text: `${place(alert.region)} ${times(alert.observed / Math.max(alert.expected, 0.1))}` } : null}/>
+    <${Map} view=${isFirst ? country : "europe"} cells=${cells} width=${isFirst ? 300 : 340} height=${isFirst ? 380 : 330} label=${t("where-label")} named=${own ? { code: alert.region, text: `${place(alert.region)} ${times(alert.ratio)}` } : null}/>
     <${Legend} cells=${cells}/><p class="note"><a href=${`/explorer?${query({ topic: alert.topic, under })}`}>${t("to-explorer")}</a></p></${Panel}>`;
 }
 
@@ -162,8 +161,8 @@ function Official({ alert }) {
 }
 
 export function AlertPage({ id, session, status, go, keys }) {
-  const { data, error } = useAnswer(`/api/v1/alerts/${encodeURIComponent(id)}`);
-  const inbox = useAnswer("/api/v1/alerts?limit=200").data;
+  const { data, error } = useAnswer(`/api/v1/alerts/${encodeURIComponent(id)}?${query({ zone })}`);
+  const inbox = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`).data;
   const alert = data?.alert;
   const length = alert?.window_seconds ?? DAY;
   const eight = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 56 * Math.max(DAY, length / 7), to: alert.window_end + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
@@ -208,17 +207,15 @@ export function AlertPage({ id, session, status, go, keys }) {
   const confirmed = data.revisions.find((one) => one.stage !== "early");
   const fired = first ? { at: Math.max(alert.fired_at, alert.window_end - 36 * 3600), observed: first.observed, lines: [t(first.stage === "early" ? "fired-early" : "fired-close", { time: clock(alert.fired_at), n: number(first.observed) }), ...(first.stage === "early" && confirmed ? [t("confirmed-at", { time: clock(confirmed.window_end) })] : [])] } : null;
   const marks = points.length > 1 ? campaigns(topicList, points[0].end, alert.window_end) : [];
-  const during = [...new Set(campaigns(topicList, alert.window_end - length, alert.window_end).map((one) => one.name))];
-  const coinciding = during.length ? [t("check-campaign", { names: during.join(", ") })] : [];
   const facts = factsOf(alert, eight?.windows.at(-1), data.usual);
   const title = t("eight-weeks");
   return html`<div class="wrap"><nav class="crumb" aria-label=${t("place-in-inbox")}><a href="/">${t("inbox")}</a>${index >= 0 ? html`<span>${t("n-of", { n: number(index + 1), of: number(open.length) })}</span>` : null}
     ${open[index - 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index - 1].id)}`}>${t("previous")}</a>` : null}${index >= 0 && open[index + 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index + 1].id)}`}>${t("next")}</a>` : null}</nav>
   <main id="main" class="alert-grid" tabindex="-1">
-    <header class="headline"><p class="kicker"><${Chip} state=${alert.state === "withdrawn" ? "withdrawn" : handling(alert)}>${alert.state === "withdrawn" ? t("withdrawn") : null}</${Chip}><${StageTag} alert=${alert}/>${first?.stage === "early" && confirmed ? html`<span class="tag early">${t("early-confirmed", { time: clock(alert.fired_at) })}</span>` : null}${grounds.suspect?.length ? html`<span class="tag mark">${t("doubtful")}</span>` : null}<span>${alert.topic_name} · ${place(alert.region)} · ${t("revision", { n: number(alert.revision) })}</span></p>
-      <h1>${sentence(alert)}</h1><p class="rest">${rest(alert, status?.series ?? 1)}</p></header>
+    <header class="headline"><p class="kicker"><${Chip} state=${alert.state === "withdrawn" ? "withdrawn" : handling(alert)}>${alert.state === "withdrawn" ? t("withdrawn") : null}</${Chip}><${StageTag} alert=${alert}/>${first?.stage === "early" && confirmed ? html`<span class="tag early">${t("early-confirmed", { time: clock(alert.fired_at) })}</span>` : null}<span>${alert.topic_name} · ${place(alert.region)} · ${t("revision", { n: number(alert.revision) })}</span></p>
+      <h1>${alert.sentence}</h1><${Context} alert=${alert}/></header>
     <div class="act"><${Act} key=${alert.id} alert=${alert} session=${session} now=${now}/>
-      <section class="panel" aria-labelledby="h-check"><header><h2 id="h-check">${t("what-to-check")}</h2></header><${Checks} hints=${[...coinciding, ...checks(alert, near)]}/></section></div>
+      <section class="panel" aria-labelledby="h-check"><header><h2 id="h-check">${t("what-to-check")}</h2></header><${Checks} hints=${alert.checks}/></section></div>
     <div class="body">
       <${Panel} id="weeks" title=${title} note=${t("eight-weeks-note", { span: span(length), time: zoned(alert.window_end) })} rows=${() => tableOf(points)}>${points.length > 1 ? html`<${Plot} points=${points} baseline=${baseline} marks=${marks} open=${alert.stage === "early"} label=${t("eight-weeks-label", { topic: alert.topic_name, place: place(alert.region), n: number(alert.observed), bound: number(alert.upperbound) })}/>` : eight ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${300}/>`}</${Panel}>
       ${length <= DAY ? html`<${Panel} id="hours" title=${t("hours-36")} note=${t("hours-36-note", { span: span(length) })} rows=${() => tableOf(zoom)}>${zoom.length > 1 ? html`<${Plot} points=${zoom} height=${170} stepped=${true} ticks="hour" fired=${fired} open=${alert.stage === "early"} label=${t("hours-36-label", { n: number(alert.observed), bound: number(alert.upperbound) })}/>` : hours ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${220}/>`}</${Panel}>` : null}

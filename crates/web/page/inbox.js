@@ -4,9 +4,10 @@ import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/pre
 import { ask, query, refresh, useAnswer } from "/ask.js";
 import { Spark } from "/draw.js";
 import { Chip, Failed, Nothing, Waiting, say as speak } from "/parts.js";
-import { clock, day, instant, lasted, moment, n, number, percent, place, range, rarity, say, sentence, span, t, times, voice } from "/words.js";
+import { capital, clock, day, lasted, moment, n, number, percent, place, range, span, t, times, zone } from "/words.js";
 
-const RARITIES = [0, 60.9, 365.25, 3652.5];
+/** Days of recurrence to filter by, with the phrase of each. */
+const RARITIES = [[0, "any-rarity"], [60.9, "rarer-two-months"], [365.25, "rarer-year"], [3652.5, "rarer-decade"]];
 const KINDS = ["all", "open", "snoozed", "decided"];
 
 // ---------- what people have done ----------
@@ -59,7 +60,7 @@ export function StageTag({ alert }) {
   return null;
 }
 
-const Rare = ({ alert }) => (alert.recurrence ? html`<b>${rarity(alert.recurrence)}</b> ${t("by-chance")}` : html`<span>${t("rarity-unknown")}</span>`);
+const Rare = ({ alert }) => (alert.rarity ? html`<b>${capital(alert.rarity)}</b> ${t("by-chance")}` : html`<span>${t("rarity-unknown")}</span>`);
 
 function Others({ alert }) {
   const others = alert.regions.filter((code) => code !== alert.region && code !== "001" && !code.startsWith("lang:"));
@@ -72,7 +73,7 @@ function Row({ alert, on, choose, now }) {
   const event = last(alert);
   return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
     <p class="rare"><${Rare} alert=${alert}/></p>
-    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/><${Others} alert=${alert}/></div><p class="say">${say(alert)}</p></div>
+    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/><${Others} alert=${alert}/></div><p class="say">${alert.sentence}</p></div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
     <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? signed(event.actor) : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
   </li>`;
@@ -83,54 +84,23 @@ function Done({ alert, now }) {
   const kind = group(alert, now);
   const [state, words] = kind === "snoozed" ? ["snoozed", t("snoozed-to", { day: day(event.snooze_until) })] : kind === "decided" ? ["decided", event.outcome ? t(`outcome-${event.outcome}`) : t(`state-${event.state}`)] : kind === "withdrawn" ? ["withdrawn", t("withdrawn")] : ["closed", t("over")];
   const more = kind === "snoozed" ? t("comes-back", { day: day(event.snooze_until) }) : kind === "decided" ? event.note : kind === "withdrawn" ? t("withdrawn-why", { time: moment(alert.fired_at) }) : t("over-why");
-  return html`<li class="row done"><p class="rare">${rarity(alert.recurrence) ?? t("rarity-unknown")}</p><div class="what"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`}>${alert.topic_name} · ${place(alert.region)}</a></h3> <p class="say">${n("accounts", alert.observed)}; ${[t("expected-n", { n: number(alert.expected) }), range(alert.grounds?.expected_low, alert.grounds?.expected_high)].filter(Boolean).join(" ")}. <bdi>${more}</bdi></p></div><p class="state"><${Chip} state=${state}>${words}</${Chip}></p></li>`;
+  return html`<li class="row done"><p class="rare">${alert.rarity ? capital(alert.rarity) : t("rarity-unknown")}</p><div class="what"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`}>${alert.topic_name} · ${place(alert.region)}</a></h3> <p class="say">${alert.sentence} <bdi>${more}</bdi></p></div><p class="state"><${Chip} state=${state}>${words}</${Chip}></p></li>`;
 }
 
 // ---------- the selected alert ----------
 
-/** What to look at before calling anybody, from the sample and what lies beside. */
-export function checks(alert, neighbours = []) {
-  const hints = [];
-  const many = (number) => alert.sampled > 0 && number > 1 && number * 10 >= alert.sampled * 3;
-  const suspect = alert.grounds?.suspect ?? [];
-  if (alert.state === "open" && alert.stage === "early") hints.push(t("check-early", { time: clock(alert.window_end) }));
-  if (suspect.includes("one-account") || many(alert.most_by_one)) hints.push(t("check-one", { n: number(alert.most_by_one), all: number(alert.sampled) }));
-  if (suspect.includes("near-copies") || many(alert.near_copies)) hints.push(t("check-copies", { n: number(alert.near_copies), all: number(alert.sampled) }));
-  if (suspect.includes("one-link")) hints.push(t("check-link"));
-  if (suspect.includes("new-accounts") || many(alert.new_accounts)) hints.push(t("check-fresh", { n: number(alert.new_accounts), all: number(alert.sampled) }));
-  if (suspect.includes("platform-growth")) hints.push(t("check-growth"));
-  if (alert.news * 3 >= alert.sampled && alert.news > 1) hints.push(t("check-news", { n: number(alert.news), all: number(alert.sampled) }));
-  if (alert.coverage < 0.95) hints.push(t("check-coverage", { share: percent(alert.coverage) }));
-  const next = neighbours.filter((one) => one.region !== alert.region && one.expected > 0 && one.observed > 1.25 * one.expected).sort((one, other) => other.observed / other.expected - one.observed / one.expected)[0];
-  if (next) hints.push(t(next.alarm ? "check-neighbour-over" : "check-neighbour", { place: place(next.region), n: number(next.observed), expected: number(next.expected) }));
-  const others = alert.regions.filter((code) => code !== alert.region && code !== "001");
-  if (!next && others.length) hints.push(t("check-others", { places: others.slice(0, 4).map(place).join(", ") }));
-  const tag = alert.tags.find((one) => !one.name.toLowerCase().includes(alert.topic.toLowerCase().slice(0, 4)));
-  if (tag) hints.push(t("check-tag", { tag: `#${tag.name}` }));
-  hints.push(t("check-source"));
-  return hints.slice(0, 5);
-}
-
 export const Checks = ({ hints }) => html`<ol class="check">${hints.map((hint) => html`<li><span><bdi>${hint}</bdi></span></li>`)}</ol>`;
 
-export function rest(alert, series, located) {
-  const parts = [];
-  if (alert.recurrence) parts.push(html`${t("rest-chance")} <strong>${rarity(alert.recurrence).toLowerCase()}</strong> ${t("rest-series", { n: number(series) })} `);
-  if (alert.sampled) parts.push(`${voice(alert)} `);
-  const share = alert.grounds?.located_share ?? located;
-  if (share !== null && share !== undefined) parts.push(`${t("rest-located", { share: percent(share) })} `);
-  if (alert.grounds?.provisional) parts.push(`${t("rest-provisional")} `);
-  return html`${parts}<strong>${t("posts-not-cases")}</strong>`;
-}
+/** The context of an alert, and why it is doubtful. */
+export const Context = ({ alert }) => html`<p class="rest">${alert.rest}${alert.doubt ? html` <strong>${alert.doubt}</strong>` : null}</p>`;
 
-function Peek({ alert, session, status, failed, setFailed, now }) {
+function Peek({ alert, session, failed, setFailed, now }) {
   const points = trendOf(alert);
   const event = last(alert);
   const does = async (make) => setFailed(await make());
-  const ratio = alert.observed / Math.max(alert.expected, 0.1);
   return html`<article>
     <div><p class="kicker"><${Chip} state=${handling(alert)}/><${StageTag} alert=${alert}/><${Others} alert=${alert}/></p>
-    <h2>${sentence(alert)}</h2><p class="rest">${rest(alert, status?.series ?? 1)}</p></div>
+    <h2>${alert.sentence}</h2><${Context} alert=${alert}/></div>
     <p class="acts">${session.acts && handling(alert) === "new" ? html`<button class="btn main" type="button" data-act="acknowledge" onClick=${() => does(() => acknowledge(alert, session))}>${t("acknowledge")} <kbd>a</kbd></button>` : null}
       ${session.acts && ["new", "triaged"].includes(handling(alert)) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { state: "verifying" }))}>${t("verify")} <kbd>v</kbd></button>` : null}
       ${session.acts && !isSnoozed(alert, now) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { snooze_until: Math.round(now + 3 * 86400) }))}>${t("snooze-3")}</button>` : null}
@@ -140,13 +110,13 @@ function Peek({ alert, session, status, failed, setFailed, now }) {
     ${points.length > 1 ? html`<div><h3>${t("accounts-in-windows", { span: span(alert.window_seconds), n: number(points.length) })}</h3>
       <${Spark} points=${points} height=${128} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>
       <p class="ends"><span>${day(points[0].end)}</span><span>${t("bound-n", { n: number(alert.upperbound) })}, ${t("expected-n", { n: number(alert.expected) })} ${range(alert.grounds?.expected_low, alert.grounds?.expected_high)}</span><span>${day(points.at(-1).end)}</span></p></div>` : null}
-    <dl class="facts-6"><div><dt>${t("ratio")}</dt><dd>${times(ratio)}</dd></div>
+    <dl class="facts-6"><div><dt>${t("ratio")}</dt><dd>${times(alert.ratio)}</dd></div>
       <div><dt>${t("first-person")}</dt><dd>${alert.sampled ? html`${number(alert.first_person)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div>
       <div><dt>${t("near-copies")}</dt><dd>${alert.sampled ? html`${number(alert.near_copies)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div>
       <div><dt>${t("per-million")}</dt><dd>${alert.population ? number((alert.posts * 1e6) / alert.population) : "–"}</dd></div>
       <div><dt>${t("coverage")}</dt><dd>${percent(alert.coverage)}</dd></div>
       <div><dt>${t("links-news")}</dt><dd>${alert.sampled ? html`${number(alert.news)} <small>${t("of", { n: number(alert.sampled) })}</small>` : "–"}</dd></div></dl>
-    <div><h3>${t("what-to-check")}</h3><${Checks} hints=${checks(alert)}/></div>
+    <div><h3>${t("what-to-check")}</h3><${Checks} hints=${alert.checks}/></div>
   </article>`;
 }
 
@@ -160,7 +130,7 @@ export function Record({ figures }) {
 }
 
 export function Inbox({ session, status, route, go, keys, setHelp }) {
-  const { data, error } = useAnswer("/api/v1/alerts?limit=200");
+  const { data, error } = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`);
   const figures = useAnswer("/api/v1/figures").data;
   const below = useAnswer("/api/v1/below").data;
   const [failed, setFailed] = useState(null);
@@ -207,7 +177,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
       <div class="seg" role="group" aria-label=${t("state")}>${KINDS.map((kind) => html`<button type="button" aria-pressed=${show === kind} onClick=${() => change({ show: kind, at: "" })}>${t(`show-${kind}`)} ${number(count[kind])}</button>`)}</div>
       <label class="field"><span>${t("topic")}</span><select value=${topic} onChange=${(event) => change({ topic: event.target.value, at: "" })}><option value="">${t("all-topics")}</option>${topics.map(([id, name]) => html`<option value=${id} selected=${id === topic}>${name}</option>`)}</select></label>
       <label class="field"><span>${t("region")}</span><select value=${region} onChange=${(event) => change({ region: event.target.value, at: "" })}><option value="">${t("all-regions")}</option>${regions.map((code) => html`<option value=${code} selected=${code === region}>${place(code)}</option>`)}</select></label>
-      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${RARITIES.map((days) => html`<option value=${days} selected=${String(days) === rarer}>${days ? rarity(days) : t("any-rarity")}</option>`)}</select></label>
+      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${RARITIES.map(([days, phrase]) => html`<option value=${days} selected=${String(days) === rarer}>${t(phrase)}</option>`)}</select></label>
     </div>
     <${Failed} error=${error}/>
     ${!data && !error ? html`<${Waiting} height=${260}/>` : null}
@@ -219,7 +189,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
     <p class="note"><${Record} figures=${figures}/> ${below?.windows.length ? html`${t("below-line")} ${below.windows.slice(0, 4).map((one) => `${one.topic_name} ${place(one.region)}`).join(", ")}.` : null}</p>
     <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
   </main>
-  <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} status=${status} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
+  <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
 }
 
 /** Nothing to do, and why: nothing yet, still learning, nothing of this filter, or simply nothing. */

@@ -1,4 +1,4 @@
-// Words and numbers in the reader's language. Phrases stand in words/*.json; names of countries and languages come from the browser.
+// Words and numbers in the reader's language. Phrases are in words/*.json, alerts come in words from the server; names of countries and languages come from the browser.
 
 let phrases = {};
 let locale = "en-GB";
@@ -68,12 +68,6 @@ export function range(low, high) {
   return low === null || low === undefined || high === null || high === undefined ? "" : `(${number(Math.floor(low))}–${number(Math.ceil(high))})`;
 }
 
-/** The same inside a sentence: nothing, or with the space before it. */
-function ranged(alert) {
-  const shown = range(alert.grounds?.expected_low, alert.grounds?.expected_high);
-  return shown && ` ${shown}`;
-}
-
 // ---------- time: the reader's zone, named ----------
 
 const date = (seconds) => new Date(seconds * 1000);
@@ -121,61 +115,5 @@ function attempt(make) {
   }
 }
 
-const WITH_ARTICLE = ["AE", "BS", "CF", "DO", "FK", "GB", "GM", "IM", "KM", "KY", "MV", "NL", "PH", "SB", "US"];
-
-/** In a sentence; only English needs more than the name. */
-function within(code) {
-  if (language() !== "en") return place(code);
-  if (code === "001") return "worldwide";
-  if (code === "ZZ") return "from places unknown";
-  if (code === "lang:und") return "in no stated language";
-  if (code.startsWith("lang:")) return `in ${attempt(() => languages.of(code.slice(5))) ?? code.slice(5)}`;
-  return `in ${WITH_ARTICLE.includes(code) ? "the " : ""}${place(code)}`;
-}
-
-/** `Influenza` inside a sentence is `influenza`; `COVID-19` stays. */
-const inside = (name) => (language() === "en" && name.slice(0, 2) !== name.slice(0, 2).toUpperCase() ? name[0].toLowerCase() + name.slice(1) : name);
-
-// ---------- an alert in words ----------
-
-/** How rare by chance; nothing until it has been measured. */
-export function rarity(days) {
-  if (!days) return null;
-  if (days >= 3650) return t("rarity-decade");
-  if (days >= 548) return t("rarity-years", { n: number(days / 365.25, 0) });
-  if (days >= 274) return t("rarity-year");
-  if (days >= 43) return t("rarity-times", { n: number(365.25 / days, 0) });
-  if (days >= 21) return t("rarity-month");
-  if (days >= 11) return t("rarity-fortnight");
-  return days >= 5 ? t("rarity-week") : t("rarity-often");
-}
-
-const nbsp = (text) => text.replace(/(\d) (?=\S)/g, "$1\u00a0");
-
-export function sentence(alert) {
-  const early = alert.state === "open" && alert.stage === "early";
-  return nbsp(t(early ? "sentence-early" : alert.state === "withdrawn" ? "sentence-withdrawn" : "sentence", {
-    accounts: n("accounts", alert.observed),
-    topic: inside(alert.topic_name),
-    place: within(alert.region),
-    span: span(alert.window_seconds),
-    end: instant(alert.window_end),
-    expected: number(alert.expected),
-    range: ranged(alert),
-  }));
-}
-
-/** The row's, shorter: topic and place stand above it. */
-export function say(alert) {
-  const said = t(alert.state === "open" && alert.stage === "early" ? "say-early" : "say", {
-    accounts: n("accounts", alert.observed),
-    span: span(alert.window_seconds),
-    end: instant(alert.window_end),
-    expected: number(alert.expected),
-    range: ranged(alert),
-  });
-  return nbsp(alert.sampled ? `${said} ${voice(alert)}` : said);
-}
-
-/** `14 first-person, 3 link to news.` */
-export const voice = (alert) => `${t("voice", { own: number(alert.first_person), all: number(alert.sampled) })}, ${n("news", alert.news)}.`;
+/** The server's words for how rare an alert is, at the beginning of a line. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

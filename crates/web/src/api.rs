@@ -28,7 +28,7 @@ use crate::guard::Hosts;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::words::{LANGUAGES, Words};
-use crate::{Counter, Readiness, Reason, Told, Web};
+use crate::{AlertText, Counter, Reader, Readiness, Reason, Web};
 
 pub(crate) mod erasures;
 pub(crate) mod feeds;
@@ -324,6 +324,10 @@ impl Asked {
         wished.split(',').find_map(known).unwrap_or(LANGUAGES[0])
     }
 
+    fn reader(&self) -> Reader {
+        Reader { language: self.language(), zone: self.text("zone").unwrap_or_default() }
+    }
+
     pub(crate) fn text(&self, parameter: &str) -> Option<String> {
         self.parameters.get(parameter).cloned()
     }
@@ -419,9 +423,10 @@ struct AlertShown {
     /// Of `regions`, in the same order.
     region_names: Vec<String>,
     title: String,
-    sentence: String,
-    rest: String,
-    rarity: Option<String>,
+    #[serde(flatten)]
+    text: AlertText,
+    /// Observed to expected.
+    ratio: f64,
     events: Vec<EventShown>,
     /// Whether it has come to twice the ratio that it was snoozed at: then it is not snoozed any
     /// more.
@@ -442,13 +447,13 @@ struct TrendPoint {
 
 fn shown(
     room: &Room,
-    language: &str,
+    reader: &Reader,
     alert: &Alert,
     events: &[AlertEvent],
     woken: bool,
     trend: Option<Vec<TrendPoint>>,
 ) -> AlertShown {
-    let (words, Told { sentence, rest, rarity }) = (&room.words, (room.web.teller)(alert));
+    let (words, language) = (&room.words, reader.language);
     let events = events.iter().map(EventShown::from);
     let line = AlertLine::from(alert);
     AlertShown {
@@ -459,9 +464,8 @@ fn shown(
         region_name: words.region(&alert.region),
         region_names: alert.regions.iter().map(|code| words.region(code)).collect(),
         title: words.title(alert, language),
-        sentence,
-        rest,
-        rarity,
+        text: (room.web.describe)(alert, reader),
+        ratio: alert.ratio(),
         events: events.collect(),
         woken,
         trend,
@@ -502,7 +506,7 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
         after: after.transpose()?,
         limit,
     };
-    let entries = room
+    let (entries, trends, woken) = room
         .ask(move |warehouse| {
             let entries = warehouse.alerts(&query)?;
             let trends =
@@ -515,8 +519,7 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
             Ok((entries, trends, woken))
         })
         .await?;
-    let (entries, trends, woken) = entries;
-    let language = asked.language();
+    let reader = asked.reader();
     let mut trends = trends.into_iter();
     let next = entries
         .last()
@@ -526,7 +529,7 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
     let alerts = alerts.map(|(AlertEntry { mut alert, events }, woken)| {
         // What it was computed from, and weighs most, is for its own page.
         alert.grounds.baseline = Vec::new();
-        shown(room, language, &alert, &events, woken, trends.next())
+        shown(room, &reader, &alert, &events, woken, trends.next())
     });
     let alerts = alerts.collect();
     asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
@@ -580,13 +583,10 @@ pub(crate) async fn alert(asked: Asked) -> Answer {
     let Some(last) = story.revisions.last() else {
         return Err(Problem::not_found("there is no alert with this id"));
     };
-    let language = asked.language();
-    let revisions: Vec<AlertShown> = story
-        .revisions
-        .iter()
-        .map(|alert| shown(room, language, alert, &[], false, None))
-        .collect();
-    let alert = shown(room, language, last, &story.events, woken, None);
+    let reader = asked.reader();
+    let revisions: Vec<AlertShown> =
+        story.revisions.iter().map(|alert| shown(room, &reader, alert, &[], false, None)).collect();
+    let alert = shown(room, &reader, last, &story.events, woken, None);
     asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
 

@@ -1,5 +1,6 @@
-//! What is new, as server-sent events: one reader of the warehouse for all who listen, each of whom
-//! gets the latest state and may be slow.
+//! Server-sent events of new and changed alerts and of the newest count.
+//!
+//! One reader of the warehouse serves all streams; a slow client skips states in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const ALERTS_LOOKED_AT: usize = 200;
 
-/// The latest state of things; a slow listener skips what was in between.
+/// The latest state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct State {
     /// Alerts with their revision and number of changes, newest first.
@@ -113,7 +114,7 @@ impl Listener {
     }
 }
 
-/// Looks while anybody listens.
+/// Reads the warehouse while any stream is open.
 async fn look(room: Arc<Room>) {
     loop {
         let found = room
@@ -142,7 +143,7 @@ async fn look(room: Arc<Room>) {
         tokio::time::sleep(LOOK_EVERY).await;
         if room.news.state.receiver_count() == 0 {
             room.news.looking.store(false, Ordering::SeqCst);
-            // Somebody may have come between the two.
+            // A stream may have opened in between.
             if room.news.state.receiver_count() == 0
                 || room.news.looking.swap(true, Ordering::SeqCst)
             {

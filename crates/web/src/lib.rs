@@ -254,19 +254,32 @@ pub enum SubscriptionRefused {
     Failed(String),
 }
 
-/// An alert in words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+/// An alert in words, the same as in messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, schemars::JsonSchema)]
+pub struct AlertText {
     /// What an official reads first.
     pub sentence: String,
-    /// What follows it.
+    /// Context: voices, places, coverage.
     pub rest: String,
-    /// How often chance alone would do it; none until it has been measured.
+    /// How often chance alone would cause it; none until it has been measured.
     pub rarity: Option<String>,
+    /// Why its numbers are less certain than usual.
+    pub doubt: Option<String>,
+    /// What to check, the most important first.
+    pub checks: Vec<String>,
 }
 
-/// Says an alert in words, as messages do.
-pub type Teller = Arc<dyn Fn(&record::Alert) -> Told + Send + Sync>;
+/// The language and time zone of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// `en`, `fr`, `es` or `de`.
+    pub language: &'static str,
+    /// An IANA name; UTC where it is unknown.
+    pub zone: String,
+}
+
+/// Puts an alert into words.
+pub type Describe = Arc<dyn Fn(&record::Alert, &Reader) -> AlertText + Send + Sync>;
 
 /// Where feeds stand as files, and whether the text of one is for everybody.
 #[derive(Debug, Clone)]
@@ -300,7 +313,7 @@ pub struct Web {
     /// Where erasures are asked for; none where there are no keys.
     pub erasures: Option<tokio::sync::mpsc::Sender<ErasureAsked>>,
     pub feeds: Option<Feeds>,
-    pub teller: Teller,
+    pub describe: Describe,
     pub version: String,
     /// Who may see and do what.
     pub access: Access,
@@ -341,7 +354,7 @@ impl Web {
             subscriptions: None,
             erasures: None,
             feeds: None,
-            teller: Arc::new(|_| Told::default()),
+            describe: Arc::new(|_, _| AlertText::default()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             access: Access::default(),
             requests_a_minute: 1_200,

@@ -154,6 +154,8 @@ const fn at_least(least: i64, says: &'static str) -> Takes {
 }
 
 const INSTANT: Takes = Takes::Instant;
+const ZONE: Takes =
+    Takes::Text("the time zone of sentences, such as `Europe/Berlin`; default: UTC");
 const TOPIC: Takes = Takes::Topic;
 const REGION: &str = "`001`, a code of ISO 3166-1 or 3166-2, the operator's own, or `lang:xx`";
 const TABLE: &str = "counts, verdicts, alerts and the other tables and views";
@@ -192,9 +194,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             first",
             [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
              may("after", Takes::Text("`next` of the page \
-                 before"))], Json(schema::<api::Alerts>), api::alerts),
+                 before")), may("zone", ZONE)], Json(schema::<api::Alerts>), api::alerts),
         endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
-            did with it", [],
+            did with it", [may("zone", ZONE)],
             Json(schema::<api::OneAlert>), api::alert),
         Endpoint {
             body: Some(schema::<handling::ChangeAsked>),

@@ -1,6 +1,6 @@
-//! What regions are called on the page and in the API's answers. What is said of an alert comes
-//! from whoever hands in a
-//! [`crate::Teller`]: messages and answers say it in the same words.
+//! Names of regions and topics on the page and in the API's answers.
+//!
+//! Alerts are put into words by [`crate::Describe`], from outside of this crate.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -25,7 +25,7 @@ pub struct Words {
     topics: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// The languages of the page, which makes its own sentences.
+/// The languages of page and API.
 pub(crate) const LANGUAGES: [&str; 4] = ["en", "fr", "es", "de"];
 
 impl Words {

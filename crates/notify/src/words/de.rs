@@ -178,7 +178,7 @@ impl Book for German {
         "Zurückgezogen: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -209,6 +209,9 @@ impl Book for German {
                     "{posts} von {of} Beiträgen der Stichprobe verweisen auf Nachrichten: \
                     wird über einen Bericht diskutiert?"
                 )
+            }
+            Check::Campaign(names) => {
+                format!("Fällt zusammen mit {names}: geht es nur darum?")
             }
             Check::OneLink => "Viele Beiträge enthalten denselben Link: wird eine einzelne Seite \
                 geteilt?"
@@ -270,6 +273,11 @@ impl Book for German {
             Label::Recovered => "pumphandle läuft wieder uneingeschränkt",
             Label::Test => "pumphandle: Test des Abonnements",
             Label::TestMeans => "Dies ist ein Test, kein Alarm.",
+            Label::Doubtful => "Zweifelhaft: siehe „Was zu prüfen ist“.",
+            Label::Provisional => {
+                "Vorläufig: beruht auf den ersten zwei Wochen, das übliche Niveau steht noch nicht \
+                fest."
+            }
         }
     }
 

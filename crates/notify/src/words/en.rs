@@ -151,7 +151,7 @@ impl Book for English {
         "Withdrawn: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -178,6 +178,7 @@ impl Book for English {
                     "{posts} of {of} sampled posts link to news: are people discussing a report?"
                 )
             }
+            Check::Campaign(names) => format!("Coincides with {names}: is it talk about that?"),
             Check::OneLink => {
                 "Many posts contain the same link: are people sharing one page?".to_owned()
             }
@@ -236,6 +237,10 @@ impl Book for English {
             Label::Recovered => "pumphandle is running normally again",
             Label::Test => "pumphandle: test of the subscription",
             Label::TestMeans => "This is a test, not an alert.",
+            Label::Doubtful => "Doubtful: see what to check.",
+            Label::Provisional => {
+                "Provisional: based on the first two weeks, the usual level is not yet established."
+            }
         }
     }
 

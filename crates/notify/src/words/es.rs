@@ -160,7 +160,7 @@ impl Book for Spanish {
         "Retirada: "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -189,6 +189,7 @@ impl Book for Spanish {
                         noticia?"
                 )
             }
+            Check::Campaign(names) => format!("Coincide con {names}: ¿se habla solo de eso?"),
             Check::OneLink => {
                 "Muchos mensajes contienen el mismo enlace: ¿se comparte una sola página?"
                     .to_owned()
@@ -248,6 +249,11 @@ impl Book for Spanish {
             Label::Recovered => "pumphandle vuelve a funcionar con normalidad",
             Label::Test => "pumphandle: prueba de la suscripción",
             Label::TestMeans => "Esto es una prueba, no una alerta.",
+            Label::Doubtful => "Dudosa: vea «Qué comprobar».",
+            Label::Provisional => {
+                "Provisional: basada en las dos primeras semanas, el nivel habitual aún no está \
+                establecido."
+            }
         }
     }
 

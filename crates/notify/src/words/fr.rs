@@ -176,7 +176,7 @@ impl Book for French {
         "Retirée : "
     }
 
-    fn check(&self, check: &Check<'_>) -> String {
+    fn check(&self, check: &Check) -> String {
         match check {
             Check::OneAuthor { posts, of } => {
                 format!(
@@ -207,6 +207,9 @@ impl Book for French {
                     "{posts} des {of} messages de l’échantillon renvoient vers la presse : \
                     commente-t-on un article ?"
                 )
+            }
+            Check::Campaign(names) => {
+                format!("Coïncide avec {names} : ne parle-t-on que de cela ?")
             }
             Check::OneLink => {
                 "Beaucoup de messages contiennent le même lien : partage-t-on une seule \
@@ -268,6 +271,11 @@ impl Book for French {
             Label::Recovered => "pumphandle fonctionne de nouveau normalement",
             Label::Test => "pumphandle : test de l’abonnement",
             Label::TestMeans => "Ceci est un test, pas une alerte.",
+            Label::Doubtful => "Douteuse : voir « À vérifier ».",
+            Label::Provisional => {
+                "Provisoire : fondée sur les deux premières semaines, le niveau habituel n’est pas \
+                encore établi."
+            }
         }
     }
 

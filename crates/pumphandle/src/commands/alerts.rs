@@ -48,6 +48,11 @@ pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failur
             for alert in &story.revisions {
                 lines.write(alert, &story.events, &mut out)?;
             }
+            if let (Some(sentences), Some(last)) = (&lines.sentences, story.revisions.last()) {
+                for line in sentences.details(last) {
+                    writeln!(out, "  {line}")?;
+                }
+            }
         }
         AlertsCommand::WhyNot { .. } | AlertsCommand::Recompute { .. } | AlertsCommand::Ack(_) => {}
     }

@@ -1,20 +1,21 @@
 use std::sync::Arc;
 
 use record::{Alert, AlertState, Explanation, Stage, Version};
-use web::Told;
+use web::AlertText;
 
 use super::{Sentences, acknowledged};
 
 fn sentences() -> Sentences {
     let rarity = Some("About once a year".to_owned());
-    Sentences::new(Arc::new(move |alert| Told {
+    let describe = move |alert: &Alert, _: &web::Reader| AlertText {
         sentence: format!("{} accounts posted\nabout fever.", alert.observed),
-        rest: String::new(),
         rarity: rarity.clone(),
-    }))
+        ..AlertText::default()
+    };
+    Sentences::new(Arc::new(describe), "en")
 }
 
-fn alert(observed: u32, severity: u8, state: AlertState) -> Alert {
+pub(crate) fn alert(observed: u32, severity: u8, state: AlertState) -> Alert {
     Alert {
         id: "3f2a9c01b7de".to_owned(),
         revision: 0,

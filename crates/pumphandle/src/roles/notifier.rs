@@ -40,7 +40,7 @@ pub(crate) mod store;
 mod transport;
 
 pub(crate) use self::feed::feeds;
-pub(crate) use self::places::{teller, topic_names};
+pub(crate) use self::places::{describe, topic_names};
 pub(crate) use self::store::{note_new, owed};
 
 const TURN_EVERY: Duration = Duration::from_millis(200);

@@ -90,7 +90,7 @@ pub(crate) fn web(
             folder: notifier::feeds(config),
             is_public: notify::channel::cap::is_public,
         }),
-        teller: notifier::teller(config),
+        describe: notifier::describe(config),
         access: access(config, simulated, address)?,
         requests_a_minute: config.web.requests_per_minute,
         requests_at_once: config.limits.requests,

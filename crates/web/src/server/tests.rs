@@ -15,9 +15,9 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, Change, Delivery, Hears, Holder, Owed, Readiness, Reason, RecipientRefused, Role,
-    SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
-    TestOutcome, Tested, Told, Web, routes, serve,
+    Access, AlertText, Change, Delivery, Hears, Holder, Owed, Reader, Readiness, Reason,
+    RecipientRefused, Role, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept,
+    SubscriptionRefused, SubscriptionWish, TestOutcome, Tested, Web, routes, serve,
 };
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
@@ -154,16 +154,18 @@ fn filled() -> Vec<Record> {
 async fn alerts_are_listed_with_their_sentence_and_trend() {
     let served = Served::start(&filled(), |web| {
         web.simulated = true;
-        web.teller = Arc::new(|alert: &Alert| Told {
+        web.describe = Arc::new(|alert: &Alert, reader: &Reader| AlertText {
             sentence: format!("{} of {}", alert.observed, alert.topic_name),
-            rest: "Posts, not cases.".to_owned(),
+            rest: format!("Posts, not cases. {} {}", reader.language, reader.zone),
             rarity: Some("about once a year".to_owned()),
+            doubt: None,
+            checks: vec!["Ask.".to_owned()],
         });
         web.region_names
             .insert("DE-BY".to_owned(), [("en".to_owned(), "Bavaria".to_owned())].into());
     })
     .await;
-    let answer = served.get("/api/v1/alerts").await;
+    let answer = served.get("/api/v1/alerts?zone=Europe/Berlin").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let body = answer.json();
     assert_eq!(body["simulated"], true);
@@ -190,7 +192,10 @@ async fn alerts_are_listed_with_their_sentence_and_trend() {
         ("upperbound", 11.0.into()),
         ("recurrence", 365.0.into()),
         ("revision", 1.into()),
-        ("rest", "Posts, not cases.".into()),
+        ("rest", "Posts, not cases. en Europe/Berlin".into()),
+        ("doubt", Value::Null),
+        ("checks", vec!["Ask."].into()),
+        ("ratio", 4.0.into()),
         ("rarity", "about once a year".into()),
         ("title", "Influenza · Bavaria".into()),
     ] {

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lexicon::{Date, Days, MonthDay};
 use notify::subscription::World;
 use notify::words::{self, Language, Names, Telling};
 use notify::zone::Zone;
-use record::Settings;
 use record::kind::Kind;
 use record::region::RegionTable;
+use record::time::{DAY, pane_start};
+use record::{Micros, Settings};
 
 use crate::config::Config;
 
@@ -21,6 +23,8 @@ pub(super) struct Places {
     atlas: atlas::Atlas,
     /// Names by code and language, the operator's own regions included.
     own: BTreeMap<String, BTreeMap<String, String>>,
+    /// Id, name and days of each campaign.
+    campaigns: Vec<(String, String, Vec<Days>)>,
 }
 
 impl Places {
@@ -30,6 +34,14 @@ impl Places {
             table: settings.region_table(),
             atlas: atlas::Atlas::new(),
             own: config.places.names(),
+            campaigns: config
+                .topics
+                .lexicon
+                .topics()
+                .iter()
+                .filter(|topic| !topic.days.is_empty())
+                .map(|topic| (topic.id.clone(), topic.name.clone(), topic.days.clone()))
+                .collect(),
         }
     }
 }
@@ -85,25 +97,42 @@ impl Names for Places {
         };
         names.split('|').nth(column).map(str::to_owned)
     }
+
+    fn campaigns(&self, from: Micros, to: Micros, language: Language) -> Vec<String> {
+        let days = std::iter::successors(Some(pane_start(from, DAY)), |day| Some(day + DAY));
+        let days: Vec<MonthDay> = days
+            .take_while(|day| *day < to)
+            .filter_map(|day| Some(Date::of(day)?.month_day()))
+            .collect();
+        let covers = |span: &Days| span.is_short() && days.iter().any(|day| span.contain(*day));
+        let found = self.campaigns.iter().filter(|(_, _, spans)| spans.iter().any(covers));
+        found
+            .map(|(id, name, _)| self.topic(id, language).unwrap_or_else(|| name.clone()))
+            .collect()
+    }
 }
 
-/// Renders alerts for the page's API as messages do, in English, with the recurrence among all
-/// series.
-pub(crate) fn teller(config: &Config) -> web::Teller {
+/// Renders alerts in the words of messages, with the recurrence among all series.
+pub(crate) fn describe(config: &Config) -> web::Describe {
     let places = Places::new(&config.settings(), config);
-    Arc::new(move |alert| {
+    Arc::new(move |alert, reader| {
         let telling = Telling {
-            language: Language::English,
-            zone: &Zone::utc(),
+            language: Language::parse(reader.language).unwrap_or(Language::English),
+            zone: &Zone::named(&reader.zone).unwrap_or_else(Zone::utc),
             names: &places,
             series: 0,
             history: &[],
             rise: None,
         };
-        web::Told {
+        web::AlertText {
             sentence: words::headline(alert, &telling),
             rest: words::rest(alert, &telling),
             rarity: words::rarity(alert, &telling),
+            doubt: words::doubt(alert, &telling).map(str::to_owned),
+            checks: words::checks(alert, &telling),
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
