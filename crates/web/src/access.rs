@@ -175,9 +175,9 @@ impl Sessions {
                 .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
         }
         if peer.is_some_and(|peer| self.believes(peer)) && self.has_proxy_secret(headers) {
-            let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+            let reported = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
             if let (Some(name), Some(role)) =
-                (said(USER_HEADER), said(ROLE_HEADER).and_then(Role::parse))
+                (reported(USER_HEADER), reported(ROLE_HEADER).and_then(Role::parse))
             {
                 return Ok(Holder { name: name.chars().take(NAME_CHARS_MAX).collect(), role });
             }
@@ -279,11 +279,11 @@ pub(crate) fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return true;
     }
-    let said =
+    let reported =
         |name| headers.get(name).map(|value| value.to_str().unwrap_or("").to_ascii_lowercase());
-    match said(header::ORIGIN) {
+    match reported(header::ORIGIN) {
         Some(origin) => {
-            let host = said(header::HOST).unwrap_or_default();
+            let host = reported(header::HOST).unwrap_or_default();
             origin.split_once("://").is_some_and(|(scheme, origin)| {
                 matches!(scheme, "http" | "https") && origin == host
             })

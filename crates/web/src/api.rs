@@ -293,9 +293,9 @@ fn passed(warehouse: &dyn Reading) -> Result<Vec<warehouse::FeedCoverage>, Wareh
     Ok(panes)
 }
 
-/// A question as the table of endpoints has let it through: known parameters, each once, asked by
+/// A question as the table of endpoints has let it through: known parameters, each once, requested by
 /// somebody who may.
-pub(crate) struct Asked {
+pub(crate) struct Call {
     pub(crate) room: Arc<Room>,
     pub(crate) parameters: BTreeMap<String, String>,
     /// What stands in the address' place of `{…}`.
@@ -307,7 +307,7 @@ pub(crate) struct Asked {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-impl Asked {
+impl Call {
     /// The first language that is wished for and known: names of topics and places come in it,
     /// where they have one.
     pub(crate) fn language(&self) -> &'static str {
@@ -474,19 +474,19 @@ fn shown(
 
 /// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of
 /// each alert, last fired first.
-pub(crate) async fn alerts(asked: Asked) -> Answer {
-    let room = &asked.room;
-    let open = match asked.text("state").as_deref() {
+pub(crate) async fn alerts(call: Call) -> Answer {
+    let room = &call.room;
+    let open = match call.text("state").as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
         Some("ended") => Some(false),
         Some(_) => return Err(Problem::bad_request("`state` is `open`, `ended` or `all`")),
     };
-    let limit = usize::try_from(asked.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
+    let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
     if !(1..=ALERTS_MAX).contains(&limit) {
         return Err(Problem::bad_request(format!("`limit` is between 1 and {ALERTS_MAX}")));
     }
-    let after = asked.text("after").map(|cursor| -> Result<_, Problem> {
+    let after = call.text("after").map(|cursor| -> Result<_, Problem> {
         let (at, id) = cursor
             .split_once('.')
             .ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
@@ -495,14 +495,14 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
         Ok((at, name("after", id.to_owned())?))
     });
     let query = AlertQuery {
-        topic: asked.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: asked
+        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
+        region: call
             .text("region")
             .map(|region| name("region", region))
             .transpose()?
             .map(region_code),
         open,
-        from: asked.instant("from")?,
+        from: call.instant("from")?,
         after: after.transpose()?,
         limit,
     };
@@ -519,7 +519,7 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
             Ok((entries, trends, woken))
         })
         .await?;
-    let reader = asked.reader();
+    let reader = call.reader();
     let mut trends = trends.into_iter();
     let next = entries
         .last()
@@ -532,7 +532,7 @@ pub(crate) async fn alerts(asked: Asked) -> Answer {
         shown(room, &reader, &alert, &events, woken, trends.next())
     });
     let alerts = alerts.collect();
-    asked.json(&Alerts { simulated: room.web.simulated, alerts, next })
+    call.json(&Alerts { simulated: room.web.simulated, alerts, next })
 }
 
 /// Windows that don't overlap, back from the alert's: points of the key, so that a list of alerts
@@ -565,9 +565,9 @@ fn trend(warehouse: &dyn Reading, alert: &Alert) -> Result<Vec<TrendPoint>, Ware
 }
 
 /// `GET /api/v1/alerts/{id}`: an alert, all its revisions, and what people did with it.
-pub(crate) async fn alert(asked: Asked) -> Answer {
-    let room = &asked.room;
-    let id = name("id", asked.path.clone().unwrap_or_default())?;
+pub(crate) async fn alert(call: Call) -> Answer {
+    let room = &call.room;
+    let id = name("id", call.path.clone().unwrap_or_default())?;
     let story = room
         .ask(move |warehouse| {
             let Some(story) = warehouse.alert(&id)? else { return Ok(None) };
@@ -583,11 +583,11 @@ pub(crate) async fn alert(asked: Asked) -> Answer {
     let Some(last) = story.revisions.last() else {
         return Err(Problem::not_found("there is no alert with this id"));
     };
-    let reader = asked.reader();
+    let reader = call.reader();
     let revisions: Vec<AlertShown> =
         story.revisions.iter().map(|alert| shown(room, &reader, alert, &[], false, None)).collect();
     let alert = shown(room, &reader, last, &story.events, woken, None);
-    asked.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
+    call.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -679,19 +679,19 @@ impl From<Judged> for WindowShown {
 /// without them the 28 days before the newest event. With `seconds` only windows of that length and
 /// no panes; with `every` too, only those
 /// whose ends are so many seconds apart, back from `to`'s last.
-pub(crate) async fn series(asked: Asked) -> Answer {
-    let room = &asked.room;
+pub(crate) async fn series(call: Call) -> Answer {
+    let room = &call.room;
     let required = |parameter: &str| {
-        let value = asked
+        let value = call
             .text(parameter)
             .ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
         name(parameter, value)
     };
     let topic = required("topic")?;
     let region = region_code(required("region")?);
-    let (from, to) = (asked.instant("from")?, asked.instant("to")?);
-    let length = asked.text("seconds").map(|_| asked.number("seconds", 0)).transpose()?;
-    let every = asked.number("every", 1)?.saturating_mul(SECOND);
+    let (from, to) = (call.instant("from")?, call.instant("to")?);
+    let length = call.text("seconds").map(|_| call.number("seconds", 0)).transpose()?;
+    let every = call.number("every", 1)?.saturating_mul(SECOND);
     if every <= 0 {
         return Err(Problem::bad_request("`every` is at least 1"));
     }
@@ -732,7 +732,7 @@ pub(crate) async fn series(asked: Asked) -> Answer {
         total_posts: cell.total_posts,
         last: cell.last,
     });
-    asked.json(&Series {
+    call.json(&Series {
         simulated: room.web.simulated,
         region_name: room.words.region(&region),
         topic,
@@ -801,30 +801,30 @@ struct TopicRegion {
 }
 
 /// `GET /api/v1/topics`: topics, and the regions that each has counts for.
-pub(crate) async fn topics(asked: Asked) -> Answer {
-    let overview = asked.room.overview().await?;
+pub(crate) async fn topics(call: Call) -> Answer {
+    let overview = call.room.overview().await?;
     let shown = overview.topics.iter().map(|topic| {
         let heads = overview.heads.iter().filter(|head| head.topic == topic.topic);
         let regions = heads.map(|head| TopicRegion {
             region: head.region.clone(),
-            name: asked.room.words.region_in(&head.region, asked.language()),
+            name: call.room.words.region_in(&head.region, call.language()),
             level: head.level,
             newest: seconds(Some(head.newest)),
         });
         TopicShown {
             topic: topic.topic.clone(),
-            name: overview.topic_name(&asked, &topic.topic),
+            name: overview.topic_name(&call, &topic.topic),
             kind: topic.kind.map(record::kind::Kind::name),
             pane_seconds: topic.pane_length.div_euclid(SECOND),
             first: seconds(topic.first),
             newest: seconds(topic.newest),
             open_alerts: topic.open_alerts,
             floor: topic.kind.map_or(0, record::kind::Kind::floor),
-            days: asked.room.web.campaigns.get(&topic.topic).cloned().unwrap_or_default(),
+            days: call.room.web.campaigns.get(&topic.topic).cloned().unwrap_or_default(),
             regions: regions.collect(),
         }
     });
-    asked.json(&Topics { simulated: asked.room.web.simulated, topics: shown.collect() })
+    call.json(&Topics { simulated: call.room.web.simulated, topics: shown.collect() })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -857,8 +857,8 @@ struct FeedNow {
 }
 
 /// `GET /api/v1/status`: how far things have come and how much was seen.
-pub(crate) async fn status(asked: Asked) -> Answer {
-    let overview = asked.room.overview().await?;
+pub(crate) async fn status(call: Call) -> Answer {
+    let overview = call.room.overview().await?;
     let first = overview.heads.iter().map(|head| head.first).min();
     let history = first.zip(overview.latest).map(|(first, latest)| (latest - first).max(0));
     let mut feeds: Vec<FeedNow> = Vec::new();
@@ -881,9 +881,9 @@ pub(crate) async fn status(asked: Asked) -> Answer {
             }),
         }
     }
-    asked.json(&Status {
-        version: asked.room.web.version.clone(),
-        simulated: asked.room.web.simulated,
+    call.json(&Status {
+        version: call.room.web.version.clone(),
+        simulated: call.room.web.simulated,
         first: seconds(first),
         latest: seconds(overview.latest),
         judged_until: seconds(overview.closed_until),
@@ -895,7 +895,7 @@ pub(crate) async fn status(asked: Asked) -> Answer {
         open_alerts: overview.topics.iter().map(|topic| u64::from(topic.open_alerts)).sum(),
         false_episodes_a_week: overview.false_episodes_a_week,
         feeds,
-        degraded: asked.room.readiness().degraded,
+        degraded: call.room.readiness().degraded,
     })
 }
 

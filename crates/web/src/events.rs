@@ -13,7 +13,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use warehouse::AlertQuery;
 
-use crate::api::{Answer, Asked, Room};
+use crate::api::{Answer, Call, Room};
 use crate::metrics::{Gauge, Metrics};
 use crate::problem::Problem;
 
@@ -54,8 +54,8 @@ impl News {
 
 /// `GET /api/v1/events`: `alert` when an alert is new or has changed (its id, revision and number
 /// of changes), `latest` as counting goes on.
-pub(crate) async fn events(asked: Asked) -> Answer {
-    let room = asked.room;
+pub(crate) async fn events(call: Call) -> Answer {
+    let room = call.room;
     let Ok(permit) = room.news.streams.clone().try_acquire_owned() else {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -117,7 +117,7 @@ pub enum SubscriptionWish {
 
 /// A wish, who has it, and where the answer goes.
 #[derive(Debug)]
-pub struct SubscriptionAsked {
+pub struct SubscriptionRequest {
     pub wish: SubscriptionWish,
     pub actor: String,
     pub answer: tokio::sync::oneshot::Sender<Result<SubscriptionAnswer, SubscriptionRefused>>,
@@ -126,7 +126,7 @@ pub struct SubscriptionAsked {
 /// All subscriptions as they are after the wish; of a test its outcomes only.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SubscriptionAnswer {
-    pub subscriptions: Vec<SubscriptionKept>,
+    pub subscriptions: Vec<StoredSubscription>,
     pub tested: Vec<Tested>,
 }
 
@@ -170,7 +170,7 @@ pub struct RecipientRefused {
 
 /// Somebody wants an author erased: a DID, or `SOURCE:ID`.
 #[derive(Debug)]
-pub struct ErasureAsked {
+pub struct ErasureRequest {
     pub author: String,
     pub actor: String,
     pub answer: tokio::sync::oneshot::Sender<Result<Erased, ErasureRefused>>,
@@ -199,32 +199,32 @@ pub enum ErasureRefused {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct SubscriptionKept {
+pub struct StoredSubscription {
     pub name: String,
     /// Whether it stands in a file, where alone it can be changed.
     pub of_file: bool,
     pub revision: u32,
     pub by: String,
     pub at: Option<record::Micros>,
-    /// The alerts that it covers, with what it hears of each.
+    /// The alerts that it covers, with what it state of each.
     pub owed: Vec<Owed>,
     pub delivery: Delivery,
     /// What it says, without secrets.
     pub subscription: serde_json::Value,
 }
 
-/// What a subscription hears of an alert.
+/// The delivery of an alert to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
     pub alert: String,
-    pub hears: Hears,
+    pub state: DeliveryState,
     /// When it was told, or before when it will not be.
     pub at: record::Micros,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hears {
-    Told,
+pub enum DeliveryState {
+    Sent,
     AtOnce,
     /// It found no room among those sent at once, or is doubtful, or all of the subscription's go
     /// so.
@@ -233,13 +233,13 @@ pub enum Hears {
     GivenUp,
 }
 
-impl Hears {
+impl DeliveryState {
     pub fn name(self) -> &'static str {
         match self {
-            Hears::Told => "told",
-            Hears::AtOnce => "at-once",
-            Hears::Digest => "digest",
-            Hears::GivenUp => "given-up",
+            DeliveryState::Sent => "sent",
+            DeliveryState::AtOnce => "at-once",
+            DeliveryState::Digest => "digest",
+            DeliveryState::GivenUp => "given-up",
         }
     }
 }
@@ -308,10 +308,10 @@ pub struct Web {
     pub ready: Option<ReadyCheck>,
     /// None: alerts can only be looked at.
     pub changes: Option<Changes>,
-    /// Where subscriptions are asked for; none where no stream is at hand.
-    pub subscriptions: Option<tokio::sync::mpsc::Sender<SubscriptionAsked>>,
-    /// Where erasures are asked for; none where there are no keys.
-    pub erasures: Option<tokio::sync::mpsc::Sender<ErasureAsked>>,
+    /// Where subscriptions are requested; none where no stream is at hand.
+    pub subscriptions: Option<tokio::sync::mpsc::Sender<SubscriptionRequest>>,
+    /// Where erasures are requested; none where there are no keys.
+    pub erasures: Option<tokio::sync::mpsc::Sender<ErasureRequest>>,
     pub feeds: Option<Feeds>,
     pub describe: Describe,
     pub version: String,

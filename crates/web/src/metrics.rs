@@ -2,7 +2,7 @@
 //! Prometheus.
 //!
 //! A handle is an atomic: counting takes no lock. Names and labels are given once, when the handle
-//! is asked for;
+//! is requested;
 //! asking again gives the same number.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Counter {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
-    /// For totals that are kept elsewhere: takes over the total, unless a higher one is known.
+    /// For totals that are stored elsewhere: takes over the total, unless a higher one is known.
     pub fn raise_to(&self, total: u64) {
         self.0.fetch_max(total, Ordering::Relaxed);
     }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::access::{self, Role};
 use crate::api::{
-    self, Answer, Asked, Room, erasures, feeds, handling, places, published, subscriptions, tables,
+    self, Answer, Call, Room, erasures, feeds, handling, places, published, subscriptions, tables,
 };
 use crate::problem::Problem;
 use crate::server::{Client, Peer};
@@ -32,7 +32,7 @@ const TEXT_BYTES_MAX: usize = 200;
 /// Characters of a wrong value that a message quotes.
 const TEXT_SHOWN_CHARS: usize = 120;
 
-type Handler = fn(Asked) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 type Schema = fn(&mut SchemaGenerator) -> schemars::Schema;
 
 pub(crate) struct Endpoint {
@@ -174,7 +174,7 @@ macro_rules! endpoint {
             parameters: const { &[$($parameter),*] },
             body: None,
             answers: $answers,
-            handler: |asked| Box::pin($handler(asked)),
+            handler: |call| Box::pin($handler(call)),
             cost: 1.0,
         }
     };
@@ -204,7 +204,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 decides, snoozes: 409 if another change was faster", [],
                 Json(schema::<handling::Changed>), handling::change)
         },
-        endpoint!(GET "/api/v1/subscriptions", Official, "Who hears of what, how and when", [],
+        endpoint!(GET "/api/v1/subscriptions", Official, "Who state of what, how and when", [],
             Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
         Endpoint {
             body: Some(schema::<subscriptions::Wanted>),
@@ -300,7 +300,7 @@ pub(crate) fn router() -> Router<Arc<Room>> {
     })
 }
 
-/// Everything that holds for every question, before it is asked.
+/// Everything that holds for every question, before it is call.
 async fn answer(
     room: Arc<Room>,
     endpoint: Arc<Endpoint>,
@@ -310,18 +310,18 @@ async fn answer(
     let Ok(path) = path else {
         return Problem::bad_request("the id in this address is no text").into_response();
     };
-    match asked(room, &endpoint, &path, request).await {
-        Ok(asked) => (endpoint.handler)(asked).await.unwrap_or_else(IntoResponse::into_response),
+    match call(room, &endpoint, &path, request).await {
+        Ok(call) => (endpoint.handler)(call).await.unwrap_or_else(IntoResponse::into_response),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn asked(
+async fn call(
     room: Arc<Room>,
     endpoint: &Endpoint,
     path: &RawPathParams,
     request: Request,
-) -> Result<Asked, Problem> {
+) -> Result<Call, Problem> {
     // Behind a trusted proxy each client has a bucket of its own.
     if let Some(Client(client)) = request.extensions().get::<Client>() {
         room.limits.take(*client, endpoint.cost, Instant::now()).map_err(Problem::too_many)?;
@@ -383,7 +383,7 @@ async fn asked(
         room.too_many.add(1);
         return Err(Problem::busy("too many requests at once, try again"));
     };
-    Ok(Asked { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
+    Ok(Call { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
 }
 
 /// Refuses topics and regions that there are not: an empty answer to a misspelt name would look
@@ -438,10 +438,10 @@ async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes
             format!("a body has at most {BODY_BYTES_MAX} bytes"),
         )
     };
-    let said = headers
+    let reported = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if said.is_some_and(|said| said > BODY_BYTES_MAX) {
+    if reported.is_some_and(|reported| reported > BODY_BYTES_MAX) {
         return Err(too_long());
     }
     let Ok(body) = tokio::time::timeout(within, axum::body::to_bytes(body, BODY_BYTES_MAX)).await
@@ -463,8 +463,8 @@ async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes
 }
 
 /// `GET /api/openapi.json`: made of the table above and of the types of the answers.
-async fn openapi(asked: Asked) -> Answer {
-    asked.json(&description(&asked.room.web.version))
+async fn openapi(call: Call) -> Answer {
+    call.json(&description(&call.room.web.version))
 }
 
 /// OpenAPI 3.1.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Holder, Role};
-use crate::api::{Answer, Asked};
+use crate::api::{Answer, Call};
 use crate::problem::Problem;
 
 #[derive(Serialize, JsonSchema)]
@@ -26,36 +26,36 @@ pub(crate) struct SignIn {
     token: String,
 }
 
-fn answer(asked: &Asked, holder: &Holder) -> Answer {
-    asked.json(&Who {
+fn answer(call: &Call, holder: &Holder) -> Answer {
+    call.json(&Who {
         name: holder.name.clone(),
         role: holder.role.name(),
-        simulated: asked.room.web.simulated,
-        version: asked.room.web.version.clone(),
-        acts: holder.role >= Role::Official && asked.room.web.can_change(),
+        simulated: call.room.web.simulated,
+        version: call.room.web.version.clone(),
+        acts: holder.role >= Role::Official && call.room.web.can_change(),
     })
 }
 
 /// `GET /api/v1/session`.
-pub(crate) async fn who(asked: Asked) -> Answer {
-    answer(&asked, &asked.holder)
+pub(crate) async fn who(call: Call) -> Answer {
+    answer(&call, &call.holder)
 }
 
 /// `POST /api/v1/session`: a token, or the start link's secret, becomes a cookie that no script can
 /// read.
-pub(crate) async fn sign_in(asked: Asked) -> Answer {
-    let given: SignIn = serde_json::from_slice(&asked.body)
+pub(crate) async fn sign_in(call: Call) -> Answer {
+    let given: SignIn = serde_json::from_slice(&call.body)
         .map_err(|_| Problem::bad_request("the body is `{\"token\": …}`"))?;
-    let Some((holder, cookie)) = asked.room.sessions.open(given.token.trim()) else {
+    let Some((holder, cookie)) = call.room.sessions.open(given.token.trim()) else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid or expired token"));
     };
-    with_cookie(answer(&asked, &holder)?, &cookie)
+    with_cookie(answer(&call, &holder)?, &cookie)
 }
 
 /// `DELETE /api/v1/session`.
-pub(crate) async fn sign_out(asked: Asked) -> Answer {
-    let cookie = asked.room.sessions.close(&asked.headers);
-    with_cookie(answer(&asked, &asked.room.sessions.anonymous())?, &cookie)
+pub(crate) async fn sign_out(call: Call) -> Answer {
+    let cookie = call.room.sessions.close(&call.headers);
+    with_cookie(answer(&call, &call.room.sessions.anonymous())?, &cookie)
 }
 
 fn with_cookie(mut response: axum::response::Response, cookie: &str) -> Answer {

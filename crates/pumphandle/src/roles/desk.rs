@@ -39,14 +39,14 @@ pub(crate) struct Desk<'a> {
     next: Position,
     /// The newest version up to each revision of an alert, by its position.
     versions: Vec<(Position, Version)>,
-    /// Alert → what was said of it in `tallies` last.
-    said: BTreeMap<String, Said>,
+    /// Alert → what was noted of it in `tallies` last.
+    noted: BTreeMap<String, Noted>,
     clock: fn() -> Micros,
 }
 
-/// What was said of an alert in `tallies`, and after how many changes of it.
+/// What was noted of an alert in `tallies`, and after how many changes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said {
+struct Noted {
     changes: usize,
     /// Up to where its episode is excluded; none once that is lifted.
     to: Option<Micros>,
@@ -64,13 +64,13 @@ impl<'a> Desk<'a> {
             fold: AlertFold::default(),
             next,
             versions: Vec::new(),
-            said: BTreeMap::new(),
+            noted: BTreeMap::new(),
             clock,
         };
         for key in retry(|| journal.keys(Stream::Feeds, EXCLUDED))? {
             let id = &key[EXCLUDED.len()..];
-            if let Some(said) = said_of(journal, id)? {
-                desk.said.insert(id.to_owned(), said);
+            if let Some(noted) = noted_of(journal, id)? {
+                desk.noted.insert(id.to_owned(), noted);
             }
         }
         desk.read_on()?;
@@ -148,15 +148,15 @@ impl<'a> Desk<'a> {
 
     /// Appends what decided episodes take out of baselines, and what corrected ones put back. After
     /// a kill before it was noted it is
-    /// appended again: watch takes what it knows for nothing new. What another desk said with less
-    /// knowledge is said anew.
+    /// appended again: watch takes what it knows for nothing new. What another desk noted with less
+    /// knowledge is noted anew.
     fn tell_watch(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         let mut due = Vec::new();
         for (alert, events) in self.fold.entries() {
             let wanted = wanted(alert, events);
             let is_done =
-                wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.said.get(&alert.id)));
+                wanted.as_ref().is_none_or(|wanted| wanted.is_in(self.noted.get(&alert.id)));
             if let Some(wanted) =
                 wanted.filter(|_| !is_done && now - alert.window_end < EXCLUSION_REACH)
             {
@@ -170,10 +170,10 @@ impl<'a> Desk<'a> {
         }
         for (id, changes, wanted) in due {
             // Another desk may have been faster, or know more.
-            if let Some(said) = said_of(self.journal, &id)?
-                .filter(|said| said.changes > changes || wanted.is_in(Some(said)))
+            if let Some(noted) = noted_of(self.journal, &id)?
+                .filter(|noted| noted.changes > changes || wanted.is_in(Some(noted)))
             {
-                self.said.insert(id, said);
+                self.noted.insert(id, noted);
                 continue;
             }
             let (records, to) = match wanted {
@@ -187,11 +187,11 @@ impl<'a> Desk<'a> {
                 .map(|record| Entry { partition: 0, bytes: record.encode() })
                 .collect();
             retry(|| self.journal.append(Stream::Tallies, &entries))?;
-            let said = Said { changes, to };
+            let noted = Noted { changes, to };
             retry(|| {
                 self.journal.put(
                     Stream::Feeds,
-                    &[(format!("{EXCLUDED}{id}"), Some(said.written().into_bytes()))],
+                    &[(format!("{EXCLUDED}{id}"), Some(noted.written().into_bytes()))],
                 )
             })?;
             match to {
@@ -205,30 +205,30 @@ impl<'a> Desk<'a> {
                     "an episode was none after all, and is in later baselines again"
                 ),
             }
-            self.said.insert(id, said);
+            self.noted.insert(id, noted);
         }
         Ok(())
     }
 }
 
-impl Said {
+impl Noted {
     fn written(self) -> String {
         format!("{} {}", self.changes, self.to.map_or("lifted".to_owned(), |to| to.to_string()))
     }
 
-    fn parse(text: &str) -> Option<Said> {
+    fn parse(text: &str) -> Option<Noted> {
         let (changes, to) = text.split_once(' ')?;
         let to = if to == "lifted" { None } else { Some(to.parse().ok()?) };
-        Some(Said { changes: changes.parse().ok()?, to })
+        Some(Noted { changes: changes.parse().ok()?, to })
     }
 }
 
-/// What was said of an alert.
-fn said_of(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Said>> {
+/// What was noted of an alert.
+fn noted_of(journal: &dyn Journal, id: &str) -> anyhow::Result<Option<Noted>> {
     let key = format!("{EXCLUDED}{id}");
     let Some(value) = retry(|| journal.get(Stream::Feeds, &key))? else { return Ok(None) };
-    let said = String::from_utf8(value).ok().and_then(|text| Said::parse(&text));
-    said.with_context(|| format!("`{key}` says nothing of an exclusion")).map(Some)
+    let noted = String::from_utf8(value).ok().and_then(|text| Noted::parse(&text));
+    noted.with_context(|| format!("`{key}` says nothing of an exclusion")).map(Some)
 }
 
 /// What watch should know of an episode.
@@ -245,12 +245,14 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn is_in(&self, said: Option<&Said>) -> bool {
-        match (self, said) {
-            (Wanted::Excluded { to, .. }, Some(said)) => said.to.is_some_and(|said| said >= *to),
+    fn is_in(&self, noted: Option<&Noted>) -> bool {
+        match (self, noted) {
+            (Wanted::Excluded { to, .. }, Some(noted)) => {
+                noted.to.is_some_and(|noted| noted >= *to)
+            }
             // An exclusion may stand in the log without its note.
-            (Wanted::Lifted { changes, .. }, Some(said)) => {
-                said.to.is_none() && said.changes >= *changes
+            (Wanted::Lifted { changes, .. }, Some(noted)) => {
+                noted.to.is_none() && noted.changes >= *changes
             }
             (_, None) => false,
         }

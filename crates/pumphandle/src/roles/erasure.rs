@@ -13,7 +13,7 @@ use feeds::intake::{Intake, IntakeSettings, Outcome, Routing};
 use journal::{Entry, Journal, Stream};
 use record::time::{HOUR, SECOND, pane_start};
 use record::{Author, Micros, Op, Post, PostId, Record, wire};
-use web::{Erased, ErasureAsked, ErasureRefused};
+use web::{Erased, ErasureRefused, ErasureRequest};
 
 use super::ingest;
 use super::keys::Keys;
@@ -35,10 +35,10 @@ pub(crate) fn role<'a>(
     config: &'a Config,
     clock: fn() -> Micros,
     io: tokio::runtime::Handle,
-    requests: tokio::sync::mpsc::Receiver<ErasureAsked>,
+    requests: tokio::sync::mpsc::Receiver<ErasureRequest>,
 ) -> impl Role + 'a {
-    let answer = move |request: Option<ErasureAsked>| {
-        let Some(ErasureAsked { author, actor, answer }) = request else { return };
+    let answer = move |request: Option<ErasureRequest>| {
+        let Some(ErasureRequest { author, actor, answer }) = request else { return };
         let erased = erase(journal, config, &author, clock());
         match &erased {
             // Never the author: the log of the program has many readers.

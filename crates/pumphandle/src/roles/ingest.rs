@@ -6,7 +6,7 @@
 //! reads again what was not ticked, and what it appends twice is told by its identity.
 //!
 //! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is
-//! left, said and counted, and the
+//! left, reported and counted, and the
 //! others go on. What strangers write on a network is counted and warned of, and never a reason to
 //! end.
 //!
@@ -55,7 +55,7 @@ const LINES_JUDGED_MIN: u64 = 1_000;
 const UNSTEADY: &str = "pumphandle_clock_unsteady_seconds_total";
 const UNSTEADY_HELP: &str =
     "Seconds in which ticks waited because wall and monotonic clock did not agree.";
-/// The stamps of a source must differ from our clock for so long before it is said.
+/// The stamps of a source must differ from our clock for so long before it is reported.
 const LAG_SAID_AFTER: Micros = 10 * SECOND;
 /// The key that names the authorities a feed trusts.
 const ROOTS_KEY: &str = "roots-file";
@@ -111,7 +111,7 @@ struct Running {
     event_at: Option<Micros>,
     lag: Option<Micros>,
     /// The monotonic clock since when stamps have differed from our clock, and whether that was
-    /// said.
+    /// reported.
     differs: Option<(Micros, bool)>,
     rejects_said: Repeated,
     ahead_said: Repeated,
@@ -122,7 +122,7 @@ struct Running {
     /// It failed before its first line, and stands where others are.
     stands: bool,
     failed_noted: bool,
-    /// A tick has said that it has ended; and `feeds` says so too.
+    /// A tick has reported that it has ended; and `feeds` says so too.
     ended_ticked: bool,
     said_read: bool,
     /// Where earlier owners stood is forgotten.
@@ -182,7 +182,7 @@ fn place_key(feed: &str, epoch: u64) -> String {
     format!("cursor/{feed}/{epoch:020}")
 }
 
-/// Of the latest owner that has said where it stands; and the keys of all before it.
+/// Of the latest owner that has reported where it stands; and the keys of all before it.
 fn last_place(journal: &dyn Journal, feed: &str) -> anyhow::Result<(Option<Place>, Vec<String>)> {
     let mut keys = retry(|| journal.keys(Stream::Feeds, &format!("cursor/{feed}/")))?;
     let last = keys.pop();
@@ -676,16 +676,16 @@ impl<'a> Ingest<'a> {
                 self.planned.iter().filter(is_failed).map(|planned| planned.name.clone()).collect();
             if !failures.is_empty() {
                 self.finish(false)?;
-                let mut said = Vec::new();
+                let mut reported = Vec::new();
                 for name in failures {
                     let why = retry(|| self.journal.get(Stream::Feeds, &failed_key(&name)))?
                         .unwrap_or_default();
-                    said.push(format!(
+                    reported.push(format!(
                         "feed `{name}` was not read to its end: {}",
                         String::from_utf8_lossy(&why)
                     ));
                 }
-                bail!("{}", said.join("\n"));
+                bail!("{}", reported.join("\n"));
             }
             if self.feeds.iter().any(|feed| !feed.said_read) {
                 self.finish(true)?;
@@ -940,26 +940,26 @@ impl<'a> Ingest<'a> {
         self.around.sources.change(&feed.name, |state| state.gaps += 1);
     }
 
-    /// An outage is said when it begins and when it ends, and in between more and more rarely.
+    /// An outage is reported when it begins and when it ends, and in between more and more rarely.
     fn disconnected(&mut self, index: usize, why: &str, now: Now) {
         let feed = &mut self.feeds[index];
         feed.meters.connected.set(0.0);
         let outage = feed.outage.get_or_insert_with(|| {
             feed.meters.outages.add(1);
-            let said = Repeated::default();
+            let reported = Repeated::default();
             Outage {
                 since: now.monotonic,
                 why: why.to_owned(),
                 attempts: 0,
                 resumed: None,
                 reconnected: false,
-                said,
+                reported,
             }
         });
         outage.attempts += 1;
         outage.reconnected = false;
         let seconds = (now.monotonic - outage.since) / SECOND;
-        if outage.said.due(now) {
+        if outage.reported.due(now) {
             match outage.attempts {
                 1 => tracing::warn!(
                     feed = feed.name,
@@ -1032,7 +1032,7 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// How far a network is behind our clock is shown, and said once it has lasted.
+    /// How far a network is behind our clock is shown, and reported once it has lasted.
     fn lag(&mut self, index: usize, arrival: Micros, now: Now) {
         let feed = &mut self.feeds[index];
         let lag = now.wall - arrival;
@@ -1041,8 +1041,8 @@ impl<'a> Ingest<'a> {
             return;
         }
         match &mut feed.differs {
-            Some((since, said)) if lag.abs() <= LAG_MAX => {
-                if *said {
+            Some((since, reported)) if lag.abs() <= LAG_MAX => {
+                if *reported {
                     tracing::info!(
                         feed = feed.name,
                         seconds = (now.monotonic - *since) / SECOND,
@@ -1052,8 +1052,8 @@ impl<'a> Ingest<'a> {
                 feed.differs = None;
             }
             None if lag.abs() > LAG_MAX => feed.differs = Some((now.monotonic, false)),
-            Some((since, said)) if !*said && now.monotonic - *since >= LAG_SAID_AFTER => {
-                *said = true;
+            Some((since, reported)) if !*reported && now.monotonic - *since >= LAG_SAID_AFTER => {
+                *reported = true;
                 tracing::warn!(
                     feed = feed.name,
                     seconds = lag / SECOND,
@@ -1172,7 +1172,7 @@ impl<'a> Ingest<'a> {
         feed.rejected += 1;
     }
 
-    /// On a network anybody may write what can't be read: that is said, and nothing more.
+    /// On a network anybody may write what can't be read: that is reported, and nothing more.
     fn judge_rejects(&mut self, index: usize, now: Now) {
         let feed = &mut self.feeds[index];
         if feed.lines < LINES_JUDGED_MIN {
@@ -1328,7 +1328,7 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Once the latest owner has said where it stands, what earlier ones said is of no use.
+    /// Once the latest owner has reported where it stands, what earlier ones reported is of no use.
     fn forget_earlier_places(&mut self) -> anyhow::Result<()> {
         for feed in self.feeds.iter_mut().filter(|feed| !feed.alone) {
             let (_, earlier) = last_place(self.journal, &feed.name)?;

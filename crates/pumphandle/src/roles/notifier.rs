@@ -256,7 +256,7 @@ impl<'a> Notifier<'a> {
             return Ok(());
         }
         self.reloaded = Some(Instant::now());
-        let pages = subscribers::kept(self.session.journal)?;
+        let pages = subscribers::stored(self.session.journal)?;
         if pages == self.pages {
             return Ok(());
         }
@@ -279,7 +279,7 @@ impl<'a> Notifier<'a> {
             if self.dispatch.replace(&subscription, now) {
                 self.feeds.publish(&subscription, now);
             } else {
-                let since = self.pages.get(&name).and_then(subscribers::Kept::since);
+                let since = self.pages.get(&name).and_then(subscribers::Stored::since);
                 self.subscribe(subscription, since, now)?;
                 tracing::info!(subscription = name, "subscription added, receives later alerts");
             }

@@ -14,7 +14,8 @@ use record::{Micros, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::{
-    SubscriptionAnswer, SubscriptionAsked, SubscriptionKept, SubscriptionRefused, SubscriptionWish,
+    StoredSubscription, SubscriptionAnswer, SubscriptionRefused, SubscriptionRequest,
+    SubscriptionWish,
 };
 
 use super::notifier::channels::Channels;
@@ -28,7 +29,7 @@ const PREFIX: &str = "subscription/";
 
 /// A stored subscription of the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct Stored {
     /// From 1, one more with each change.
     revision: u32,
     by: String,
@@ -39,20 +40,20 @@ pub(crate) struct Kept {
     subscription: Value,
 }
 
-impl Kept {
+impl Stored {
     pub(super) fn since(&self) -> Option<Position> {
         self.since
     }
 }
 
 /// Subscriptions of the page, by name.
-pub(crate) type Pages = BTreeMap<String, Kept>;
+pub(crate) type Pages = BTreeMap<String, Stored>;
 
 /// Valid subscriptions of the page, without those whose name a file has.
 pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscription> {
     let mut found = Vec::new();
-    for (name, kept) in pages {
-        match subscription::of_page(kept.subscription.clone()) {
+    for (name, stored) in pages {
+        match subscription::of_page(stored.subscription.clone()) {
             Ok(subscription) if of_files.iter().all(|other| other.name != subscription.name) => {
                 found.push(subscription)
             }
@@ -68,13 +69,13 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
     found
 }
 
-pub(crate) fn kept(journal: &dyn Journal) -> anyhow::Result<Pages> {
+pub(crate) fn stored(journal: &dyn Journal) -> anyhow::Result<Pages> {
     let mut found = Pages::new();
     for key in again(|| journal.keys(Stream::State, PREFIX))? {
         let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
-        let kept: Kept =
+        let stored: Stored =
             serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
-        found.insert(key[PREFIX.len()..].to_owned(), kept);
+        found.insert(key[PREFIX.len()..].to_owned(), stored);
     }
     Ok(found)
 }
@@ -82,7 +83,7 @@ pub(crate) fn kept(journal: &dyn Journal) -> anyhow::Result<Pages> {
 /// Of files and of the page.
 pub(crate) fn names(journal: &dyn Journal, config: &Config) -> anyhow::Result<BTreeSet<String>> {
     let of_files = config.notify.subscriptions.iter().map(|subscription| subscription.name.clone());
-    Ok(kept(journal)?.into_keys().chain(of_files).collect())
+    Ok(stored(journal)?.into_keys().chain(of_files).collect())
 }
 
 /// A subscription of a file or of the page.
@@ -96,7 +97,7 @@ pub(crate) fn find(
         return Ok(Some(found.clone()));
     }
     let Some(journal) = journal else { return Ok(None) };
-    let of_page = of_page(&kept(journal)?, of_files);
+    let of_page = of_page(&stored(journal)?, of_files);
     Ok(of_page.into_iter().find(|subscription| subscription.name == name))
 }
 
@@ -105,10 +106,10 @@ pub(crate) fn run(
     journal: &dyn Journal,
     config: &Config,
     clock: fn() -> Micros,
-    mut asked: tokio::sync::mpsc::Receiver<SubscriptionAsked>,
+    mut requests: tokio::sync::mpsc::Receiver<SubscriptionRequest>,
 ) {
     let book = Book { journal, config, clock };
-    while let Some(SubscriptionAsked { wish, actor, answer }) = asked.blocking_recv() {
+    while let Some(SubscriptionRequest { wish, actor, answer }) = requests.blocking_recv() {
         if let SubscriptionWish::Test { name } = wish {
             test(&book, name, &actor, answer);
             continue;
@@ -163,38 +164,38 @@ impl Book<'_> {
         actor: &str,
     ) -> Result<SubscriptionAnswer, SubscriptionRefused> {
         let failed = |error: anyhow::Error| SubscriptionRefused::Failed(format!("{error:#}"));
-        let known = kept(self.journal).map_err(failed)?;
+        let known = stored(self.journal).map_err(failed)?;
         match wish {
             SubscriptionWish::List | SubscriptionWish::Test { .. } => {}
             SubscriptionWish::Set { name, after, subscription } => {
                 let subscription = self.checked(&name, subscription, &known)?;
-                let revision = known.get(&name).map_or(0, |kept| kept.revision);
+                let revision = known.get(&name).map_or(0, |stored| stored.revision);
                 if revision != after {
                     return Err(SubscriptionRefused::Stale);
                 }
                 let since = match known.get(&name) {
-                    Some(kept) => kept.since,
+                    Some(stored) => stored.since,
                     None => Some(store::alerts_end(self.journal).map_err(failed)?),
                 };
                 let (by, at) = (actor.to_owned(), (self.clock)());
-                let kept = Kept {
+                let stored = Stored {
                     revision: revision + 1,
                     by,
                     at,
                     since,
                     subscription: subscription.written(),
                 };
-                self.put(&name, Some(&kept)).map_err(failed)?;
+                self.put(&name, Some(&stored)).map_err(failed)?;
                 tracing::info!(
                     subscription = name,
                     by = actor,
-                    revision = kept.revision,
+                    revision = stored.revision,
                     "a subscription was written on the page"
                 );
             }
             SubscriptionWish::Remove { name, after } => {
-                let kept = known.get(&name).ok_or(SubscriptionRefused::Unknown)?;
-                if kept.revision != after {
+                let stored = known.get(&name).ok_or(SubscriptionRefused::Unknown)?;
+                if stored.revision != after {
                     return Err(SubscriptionRefused::Stale);
                 }
                 self.put(&name, None).map_err(failed)?;
@@ -211,17 +212,17 @@ impl Book<'_> {
         })
     }
 
-    fn put(&self, name: &str, kept: Option<&Kept>) -> anyhow::Result<()> {
-        let value = kept.map(serde_json::to_vec).transpose()?;
+    fn put(&self, name: &str, stored: Option<&Stored>) -> anyhow::Result<()> {
+        let value = stored.map(serde_json::to_vec).transpose()?;
         again(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
             .map(|_| ())
     }
 
-    fn all(&self) -> anyhow::Result<Vec<SubscriptionKept>> {
-        let of_page = kept(self.journal)?.into_iter().map(|(name, kept)| {
-            let Kept { revision, by, at, subscription, .. } = kept;
+    fn all(&self) -> anyhow::Result<Vec<StoredSubscription>> {
+        let of_page = stored(self.journal)?.into_iter().map(|(name, stored)| {
+            let Stored { revision, by, at, subscription, .. } = stored;
             let (owed, delivery) = (Vec::new(), web::Delivery::default());
-            SubscriptionKept {
+            StoredSubscription {
                 name,
                 of_file: false,
                 revision,
@@ -233,7 +234,7 @@ impl Book<'_> {
             }
         });
         let of_files =
-            self.config.notify.subscriptions.iter().map(|subscription| SubscriptionKept {
+            self.config.notify.subscriptions.iter().map(|subscription| StoredSubscription {
                 name: subscription.name.clone(),
                 of_file: true,
                 revision: 0,
@@ -244,14 +245,14 @@ impl Book<'_> {
                 subscription: subscription.written(),
             });
         // Files come last: they take precedence where both have a name.
-        let all: BTreeMap<String, SubscriptionKept> =
-            of_page.chain(of_files).map(|kept| (kept.name.clone(), kept)).collect();
-        let found = all.into_values().map(|kept| {
+        let all: BTreeMap<String, StoredSubscription> =
+            of_page.chain(of_files).map(|stored| (stored.name.clone(), stored)).collect();
+        let found = all.into_values().map(|stored| {
             let (owed, delivery) = (
-                store::owed(self.journal, &kept.name)?,
-                store::delivery(self.journal, &kept.name)?,
+                store::owed(self.journal, &stored.name)?,
+                store::delivery(self.journal, &stored.name)?,
             );
-            Ok(SubscriptionKept { owed, delivery, ..kept })
+            Ok(StoredSubscription { owed, delivery, ..stored })
         });
         found.collect()
     }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Answer, Asked, PATIENCE};
+use super::{Answer, Call, PATIENCE};
 use crate::problem::Problem;
-use crate::{ErasureAsked, ErasureRefused};
+use crate::{ErasureRefused, ErasureRequest};
 
 /// All posts of the author's partition are looked through.
 const WITHIN: Duration = Duration::from_secs(600);
@@ -41,18 +41,18 @@ pub(crate) struct ErasedShown {
 }
 
 /// `POST /api/v1/erasures`: 200 once the removal is in the log.
-pub(crate) async fn erase(asked: Asked) -> Answer {
-    let Wanted { author } = serde_json::from_slice(&asked.body)
+pub(crate) async fn erase(call: Call) -> Answer {
+    let Wanted { author } = serde_json::from_slice(&call.body)
         .map_err(|_| Problem::bad_request("the body is `{\"author\": …}`"))?;
-    let Some(erasures) = asked.room.web.erasures.clone() else {
+    let Some(erasures) = call.room.web.erasures.clone() else {
         let detail =
             "this server can't erase: it has no keys; `pumphandle erase` does it where ingest runs";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
     };
-    let actor = if asked.holder.name.is_empty() {
-        asked.holder.role.name().to_owned()
+    let actor = if call.holder.name.is_empty() {
+        call.holder.role.name().to_owned()
     } else {
-        asked.holder.name.clone()
+        call.holder.name.clone()
     };
     let (answer, answered) = oneshot::channel();
     let busy = || {
@@ -61,12 +61,12 @@ pub(crate) async fn erase(asked: Asked) -> Answer {
             "the streams take nothing at the moment, try again",
         )
     };
-    timeout(PATIENCE, erasures.send(ErasureAsked { author, actor, answer }))
+    timeout(PATIENCE, erasures.send(ErasureRequest { author, actor, answer }))
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
     match timeout(WITHIN, answered).await {
-        Ok(Ok(Ok(erased))) => asked.json(&ErasedShown {
+        Ok(Ok(Ok(erased))) => call.json(&ErasedShown {
             author: erased.author,
             at: erased.at.div_euclid(SECOND),
             posts: erased.posts,

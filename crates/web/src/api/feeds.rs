@@ -6,7 +6,7 @@ use std::io::Read;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
-use super::{Answer, Asked};
+use super::{Answer, Call};
 use crate::access::Role;
 use crate::problem::Problem;
 
@@ -14,9 +14,9 @@ use crate::problem::Problem;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// `GET /feeds/{file}`: what is for the public to everybody, all else to those who may see alerts.
-pub(crate) async fn file(asked: Asked) -> Answer {
-    let Some(feeds) = asked.room.web.feeds.clone() else { return Err(nothing()) };
-    let file = asked.path.clone().unwrap_or_default();
+pub(crate) async fn file(call: Call) -> Answer {
+    let Some(feeds) = call.room.web.feeds.clone() else { return Err(nothing()) };
+    let file = call.path.clone().unwrap_or_default();
     let kind = match file.strip_suffix(".atom").or_else(|| file.strip_suffix(".cap.xml")) {
         Some(name) if is_name(name) && file.ends_with(".atom") => {
             "application/atom+xml; charset=utf-8"
@@ -30,7 +30,7 @@ pub(crate) async fn file(asked: Asked) -> Answer {
         std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text).map(|_| text)
     });
     let Ok(Ok(text)) = read.await else { return Err(nothing()) };
-    if asked.holder.role < Role::Viewer && !(feeds.is_public)(&text) {
+    if call.holder.role < Role::Viewer && !(feeds.is_public)(&text) {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "this feed is not for the public: it needs a token",

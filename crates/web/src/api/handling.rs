@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use warehouse::AlertQuery;
 
-use super::{ALERTS_MAX, Answer, Asked, PATIENCE, name};
+use super::{ALERTS_MAX, Answer, Call, PATIENCE, name};
 use crate::Change;
 use crate::problem::Problem;
 
@@ -53,7 +53,7 @@ impl From<&AlertEvent> for EventShown {
     }
 }
 
-/// A change as it is asked for: what isn't given stays. Instants are RFC 3339 or unix seconds.
+/// A change as it is requested: what isn't given stays. Instants are RFC 3339 or unix seconds.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "describes `record::AlertChange`, which is what is read")]
 pub(crate) struct ChangeAsked {
@@ -77,17 +77,17 @@ pub(crate) struct Changed {
 }
 
 /// `POST /api/v1/alerts/{id}/changes`: 200 once the change holds, 409 if another was faster.
-pub(crate) async fn change(asked: Asked) -> Answer {
-    let Some(changes) = asked.room.web.changes.clone() else {
+pub(crate) async fn change(call: Call) -> Answer {
+    let Some(changes) = call.room.web.changes.clone() else {
         return Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
             "this server only shows alerts: it reads no stream of them",
         ));
     };
-    let alert = name("id", asked.path.clone().unwrap_or_default())?;
-    let change: AlertChange = serde_json::from_slice(&asked.body)
+    let alert = name("id", call.path.clone().unwrap_or_default())?;
+    let change: AlertChange = serde_json::from_slice(&call.body)
         .map_err(|why| Problem::bad_request(format!("the change can't be read: {why}")))?;
-    let actor = asked.holder.actor();
+    let actor = call.holder.actor();
     let (answer, answered) = oneshot::channel();
     let busy = || {
         Problem::new(
@@ -101,7 +101,7 @@ pub(crate) async fn change(asked: Asked) -> Answer {
         .map_err(|_| busy())?;
     match timeout(PATIENCE, answered).await {
         Ok(Ok(Ok(event))) => {
-            asked.json(&Changed { changes: event.after + 1, event: EventShown::from(&event) })
+            call.json(&Changed { changes: event.after + 1, event: EventShown::from(&event) })
         }
         Ok(Ok(Err(refused))) => Err(refusal(&refused)),
         // It may hold all the same: whoever asks looks again.
@@ -159,10 +159,10 @@ struct SpreadShown {
 
 /// `GET /api/v1/figures?topic=&region=`: of the last alerts, how many were what, and how long
 /// people took.
-pub(crate) async fn figures_of(asked: Asked) -> Answer {
+pub(crate) async fn figures_of(call: Call) -> Answer {
     let query = AlertQuery {
-        topic: asked.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: asked
+        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
+        region: call
             .text("region")
             .map(|region| name("region", region))
             .transpose()?
@@ -170,7 +170,7 @@ pub(crate) async fn figures_of(asked: Asked) -> Answer {
         limit: ALERTS_MAX,
         ..AlertQuery::default()
     };
-    let entries = asked.room.ask(move |warehouse| warehouse.alerts(&query)).await?;
+    let entries = call.room.ask(move |warehouse| warehouse.alerts(&query)).await?;
     let found = figures(entries.iter().map(|entry| (&entry.alert, entry.events.as_slice())));
     let share = |share: Option<record::alerts::Share>| {
         share.map(|share| ShareShown {
@@ -192,8 +192,8 @@ pub(crate) async fn figures_of(asked: Asked) -> Answer {
         .iter()
         .zip(found.outcomes)
         .map(|(outcome, alerts)| OutcomeShown { outcome: outcome.name(), alerts });
-    asked.json(&FiguresShown {
-        simulated: asked.room.web.simulated,
+    call.json(&FiguresShown {
+        simulated: call.room.web.simulated,
         alerts: found.alerts,
         decided: found.decided,
         outcomes: outcomes.collect(),

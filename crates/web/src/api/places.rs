@@ -11,13 +11,13 @@ use serde::Serialize;
 use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
 
 use super::{
-    ALERTS_MAX, Answer, Asked, Overview, Room, WindowShown, name, region_code, seconds,
+    ALERTS_MAX, Answer, Call, Overview, Room, WindowShown, name, region_code, seconds,
     subscriptions,
 };
 use crate::access::Role;
 use crate::problem::Problem;
 use crate::words::LANGUAGES;
-use crate::{Hears, Owed};
+use crate::{DeliveryState, Owed};
 
 /// Windows of a map: days times regions.
 const CELLS_MAX: usize = 12_000;
@@ -46,21 +46,21 @@ struct RegionShown {
 
 /// `GET /api/v1/regions?language=`: regions with counts, their names in a language, and what they
 /// are part of.
-pub(crate) async fn regions(asked: Asked) -> Answer {
-    let language = asked.text("language").unwrap_or_else(|| "en".to_owned());
+pub(crate) async fn regions(call: Call) -> Answer {
+    let language = call.text("language").unwrap_or_else(|| "en".to_owned());
     if !LANGUAGES.contains(&language.as_str()) {
         return Err(Problem::bad_request(format!("`language` is one of {}", LANGUAGES.join(", "))));
     }
-    let overview = asked.room.overview().await?;
+    let overview = call.room.overview().await?;
     let levels: BTreeMap<&str, i8> =
         overview.heads.iter().map(|head| (head.region.as_str(), head.level)).collect();
     let regions = levels.into_iter().map(|(code, level)| RegionShown {
         region: code.to_owned(),
-        name: asked.room.words.region_in(code, &language),
+        name: call.room.words.region_in(code, &language),
         level,
         parent: parent(code, &overview.regions),
     });
-    asked.json(&Regions { simulated: asked.room.web.simulated, regions: regions.collect() })
+    call.json(&Regions { simulated: call.room.web.simulated, regions: regions.collect() })
 }
 
 /// What stands above a region in the tree.
@@ -95,13 +95,13 @@ struct PlacedShown {
 
 impl Overview {
     /// In the language that whoever asks wishes for.
-    pub(super) fn topic_name(&self, asked: &Asked, id: &str) -> String {
+    pub(super) fn topic_name(&self, call: &Call, id: &str) -> String {
         let named = self
             .topics
             .iter()
             .find(|topic| topic.topic == id)
             .and_then(|topic| topic.name.as_deref());
-        asked.room.words.topic(id, named.unwrap_or(id), asked.language())
+        call.room.words.topic(id, named.unwrap_or(id), call.language())
     }
 
     /// The end of the latest day's window that has been judged, at the given hour's phase.
@@ -110,10 +110,10 @@ impl Overview {
     }
 }
 
-fn placed(asked: &Asked, overview: &Overview, placed: Placed) -> PlacedShown {
+fn placed(call: &Call, overview: &Overview, placed: Placed) -> PlacedShown {
     PlacedShown {
-        topic_name: overview.topic_name(asked, &placed.topic),
-        region_name: asked.room.words.region_in(&placed.region, asked.language()),
+        topic_name: overview.topic_name(call, &placed.topic),
+        region_name: call.room.words.region_in(&placed.region, call.language()),
         topic: placed.topic,
         region: placed.region,
         window: WindowShown::from(placed.judged),
@@ -122,16 +122,16 @@ fn placed(asked: &Asked, overview: &Overview, placed: Placed) -> PlacedShown {
 
 /// `GET /api/v1/verdicts?topic=|region=&end=&seconds=`: what was judged at one instant of a topic's
 /// every region, or of a region's every topic.
-pub(crate) async fn verdicts(asked: Asked) -> Answer {
-    let topic = asked.text("topic").map(|topic| name("topic", topic)).transpose()?;
+pub(crate) async fn verdicts(call: Call) -> Answer {
+    let topic = call.text("topic").map(|topic| name("topic", topic)).transpose()?;
     let place =
-        asked.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
+        call.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
     if topic.is_none() && place.is_none() {
         return Err(Problem::bad_request("`topic` or `region` is missing"));
     }
-    let overview = asked.room.overview().await?;
-    let length = asked.number("seconds", 86_400)?.saturating_mul(SECOND);
-    let end = asked.instant("end")?.or_else(|| overview.judged_to());
+    let overview = call.room.overview().await?;
+    let length = call.number("seconds", 86_400)?.saturating_mul(SECOND);
+    let end = call.instant("end")?.or_else(|| overview.judged_to());
     let fits = |head: &&SeriesHead| {
         topic.as_ref().is_none_or(|topic| head.topic == *topic)
             && place.as_ref().is_none_or(|place| head.region == *place)
@@ -143,10 +143,10 @@ pub(crate) async fn verdicts(asked: Asked) -> Answer {
         .map(|head| (head.topic.clone(), head.region.clone()))
         .collect();
     let query = JudgedQuery { series, ends: end.into_iter().collect(), length: Some(length) };
-    let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
-    let verdicts = found.into_iter().map(|one| placed(&asked, &overview, one)).collect();
-    asked.json(&Verdicts {
-        simulated: asked.room.web.simulated,
+    let found = call.room.ask(move |warehouse| warehouse.judged(&query)).await?;
+    let verdicts = found.into_iter().map(|one| placed(&call, &overview, one)).collect();
+    call.json(&Verdicts {
+        simulated: call.room.web.simulated,
         end: seconds(end),
         seconds: length / SECOND,
         verdicts,
@@ -186,24 +186,22 @@ struct Place {
 /// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at
 /// one hour of each day, for the countries
 /// of the world, a country's first levels, or languages.
-pub(crate) async fn map(asked: Asked) -> Answer {
+pub(crate) async fn map(call: Call) -> Answer {
     let topic = name(
         "topic",
-        asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
+        call.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
     )?;
-    let under = region_code(name(
-        "under",
-        asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()),
-    )?);
-    let days = asked.number("days", DAYS_DEFAULT)?;
+    let under =
+        region_code(name("under", call.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
+    let days = call.number("days", DAYS_DEFAULT)?;
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(Problem::bad_request(format!("`days` is between 1 and {DAYS_MAX}")));
     }
-    let overview = asked.room.overview().await?;
+    let overview = call.room.overview().await?;
     let pane =
         overview.topics.iter().find(|one| one.topic == topic).map_or(HOUR, |one| one.pane_length);
     let length = DAY.max(pane);
-    let last = asked.instant("to")?.or_else(|| overview.judged_to());
+    let last = call.instant("to")?.or_else(|| overview.judged_to());
     let last = last.map(|last| {
         if pane > HOUR { last.div_euclid(DAY) * DAY } else { last.div_euclid(HOUR) * HOUR }
     });
@@ -227,12 +225,12 @@ pub(crate) async fn map(asked: Asked) -> Answer {
         length: Some(length),
     };
     let from = ends.first().map_or(0, |first| first - length);
-    let (found, panes) = asked
+    let (found, panes) = call
         .room
         .ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.coverage_since(from)?)))
         .await?;
     let mut places: BTreeMap<&str, Place> =
-        regions.iter().map(|code| (code.as_str(), place(&asked.room, code, ends.len()))).collect();
+        regions.iter().map(|code| (code.as_str(), place(&call.room, code, ends.len()))).collect();
     for Placed { region, judged, .. } in found {
         let (Some(place), Some(at)) =
             (places.get_mut(region.as_str()), ends.iter().position(|end| *end == judged.end))
@@ -258,9 +256,9 @@ pub(crate) async fn map(asked: Asked) -> Answer {
         }
         feeds.into_values().map(|(seen, all)| seen / all).min_by(f64::total_cmp)
     });
-    asked.json(&Map {
-        simulated: asked.room.web.simulated,
-        topic_name: overview.topic_name(&asked, &topic),
+    call.json(&Map {
+        simulated: call.room.web.simulated,
+        topic_name: overview.topic_name(&call, &topic),
         topic,
         under,
         seconds: length / SECOND,
@@ -309,15 +307,15 @@ struct CoveragePane {
 
 /// `GET /api/v1/coverage?from=`: how much of each feed was seen, pane by pane, and how much of it
 /// could be placed.
-pub(crate) async fn coverage(asked: Asked) -> Answer {
-    let overview = asked.room.overview().await?;
+pub(crate) async fn coverage(call: Call) -> Answer {
+    let overview = call.room.overview().await?;
     let latest = overview.latest.unwrap_or(0);
-    let from = asked
+    let from = call
         .instant("from")?
         .unwrap_or_else(|| latest.saturating_sub(COVERAGE_DEFAULT))
         .max(latest.saturating_sub(COVERAGE_MAX));
     let day = latest.div_euclid(HOUR) * HOUR;
-    let (panes, totals) = asked
+    let (panes, totals) = call
         .room
         .ask(move |warehouse| {
             let regions = [region::WORLD, region::UNLOCATED].map(str::to_owned);
@@ -341,8 +339,8 @@ pub(crate) async fn coverage(asked: Asked) -> Answer {
     let located = posts
         .filter(|all| *all > 0)
         .map(|all| 1.0 - total(region::UNLOCATED).unwrap_or(0) as f64 / all as f64);
-    asked.json(&Coverage {
-        simulated: asked.room.web.simulated,
+    call.json(&Coverage {
+        simulated: call.room.web.simulated,
         from: from.div_euclid(SECOND),
         feeds,
         located,
@@ -367,13 +365,13 @@ struct ReferenceShown {
 }
 
 /// `GET /api/v1/references?region=`: official series that were loaded to compare a region with.
-pub(crate) async fn references(asked: Asked) -> Answer {
+pub(crate) async fn references(call: Call) -> Answer {
     let region = region_code(name(
         "region",
-        asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
+        call.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
     )?);
     let place = region.clone();
-    let found = asked.room.ask(move |warehouse| warehouse.references(&place)).await?;
+    let found = call.room.ask(move |warehouse| warehouse.references(&place)).await?;
     let references = found.into_iter().map(|one| ReferenceShown {
         series: one.series,
         date: one.date.div_euclid(SECOND),
@@ -381,8 +379,8 @@ pub(crate) async fn references(asked: Asked) -> Answer {
         unit: one.unit,
         source: one.source,
     });
-    asked.json(&References {
-        simulated: asked.room.web.simulated,
+    call.json(&References {
+        simulated: call.room.web.simulated,
         region,
         references: references.collect(),
     })
@@ -427,15 +425,15 @@ struct Missed {
 
 /// `GET /api/v1/below`: windows of the last seven days that came nearest to their bound without
 /// passing it, one a series, nearest first.
-pub(crate) async fn below(asked: Asked) -> Answer {
-    let overview = asked.room.overview().await?;
+pub(crate) async fn below(call: Call) -> Answer {
+    let overview = call.room.overview().await?;
     let to = overview.judged_to();
     let ends: Vec<Micros> =
         to.map_or_else(Vec::new, |to| (0..7).map(|day| to - day * DAY).collect());
     let series =
         overview.heads.iter().map(|head| (head.topic.clone(), head.region.clone())).collect();
     let query = JudgedQuery { series, ends, length: Some(DAY) };
-    let found = asked.room.ask(move |warehouse| warehouse.judged(&query)).await?;
+    let found = call.room.ask(move |warehouse| warehouse.judged(&query)).await?;
     let mut nearest: BTreeMap<(String, String), (f64, Placed)> = BTreeMap::new();
     for one in found {
         let Some(bound) = one.judged.upperbound.filter(|_| one.judged.alarm == Some(false)) else {
@@ -454,11 +452,11 @@ pub(crate) async fn below(asked: Asked) -> Answer {
     nearest.sort_by(|one, other| other.0.total_cmp(&one.0));
     let windows = nearest.into_iter().take(NEAR_MAX).map(|(_, one)| Missed {
         more_needed: needed(one.judged.observed, one.judged.upperbound),
-        placed: placed(&asked, &overview, one),
+        placed: placed(&call, &overview, one),
     });
-    let (windows, waiting) = (windows.collect(), waiting(&asked).await?);
-    asked.json(&Below {
-        simulated: asked.room.web.simulated,
+    let (windows, waiting) = (windows.collect(), waiting(&call).await?);
+    call.json(&Below {
+        simulated: call.room.web.simulated,
         from: seconds(to.map(|to| to - 7 * DAY)),
         to: seconds(to),
         windows,
@@ -466,10 +464,12 @@ pub(crate) async fn below(asked: Asked) -> Answer {
     })
 }
 
-async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
+async fn waiting(call: &Call) -> Result<Vec<WaitingShown>, Problem> {
     let mut owed: BTreeMap<String, (Micros, Vec<String>)> = BTreeMap::new();
-    for (name, Owed { alert, at, .. }) in
-        subscriptions::owed(asked).await.into_iter().filter(|(_, owed)| owed.hears == Hears::Digest)
+    for (name, Owed { alert, at, .. }) in subscriptions::owed(call)
+        .await
+        .into_iter()
+        .filter(|(_, owed)| owed.state == DeliveryState::Digest)
     {
         let (first, names) = owed.entry(alert).or_insert((at, Vec::new()));
         *first = at.min(*first);
@@ -479,7 +479,7 @@ async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
         return Ok(Vec::new());
     }
     let query = AlertQuery { limit: ALERTS_MAX, ..AlertQuery::default() };
-    let alerts = asked
+    let alerts = call
         .room
         .ask(move |warehouse| warehouse.alerts(&query))
         .await?
@@ -488,16 +488,16 @@ async fn waiting(asked: &Asked) -> Result<Vec<WaitingShown>, Problem> {
     let waiting = alerts.filter(|alert| alert.state != AlertState::Withdrawn).filter_map(|alert| {
         let (digest_at, names) = owed.remove(&alert.id)?;
         Some(WaitingShown {
-            region_name: asked.room.words.region(&alert.region),
+            region_name: call.room.words.region(&alert.region),
             fired_at: alert.fired_at.div_euclid(SECOND),
             observed: alert.observed,
             expected: alert.expected,
             upperbound: alert.upperbound,
             digest_at: digest_at.div_euclid(SECOND),
             subscriptions: names.len(),
-            names: if asked.holder.role >= Role::Official { names } else { Vec::new() },
+            names: if call.holder.role >= Role::Official { names } else { Vec::new() },
             alert: alert.id,
-            topic_name: asked.room.words.topic(&alert.topic, &alert.topic_name, asked.language()),
+            topic_name: call.room.words.topic(&alert.topic, &alert.topic_name, call.language()),
             topic: alert.topic,
             region: alert.region,
         })
@@ -525,18 +525,18 @@ pub(crate) struct WhyNot {
     more_needed: Option<u32>,
     /// All that stands between the series and an alert.
     held_back: Vec<HoldShown>,
-    /// The alert that it is in, and to officials what each subscription hears of it.
+    /// The alert that it is in, and to officials the state of its delivery to each subscription.
     alert: Option<String>,
-    heard: Vec<HeardShown>,
+    deliveries: Vec<DeliveryShown>,
     /// Days that people took out of its baseline.
     excluded: Vec<ExcludedShown>,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct HeardShown {
+struct DeliveryShown {
     subscription: String,
     /// `told`, `at-once` (not before `at`), `digest` (that leaves at `at`) or `given-up`.
-    hears: &'static str,
+    state: &'static str,
     at: i64,
 }
 
@@ -559,32 +559,31 @@ struct HoldShown {
 
 /// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one; the
 /// same words as `alerts why-not`.
-pub(crate) async fn why_not(asked: Asked) -> Answer {
+pub(crate) async fn why_not(call: Call) -> Answer {
     let topic = name(
         "topic",
-        asked.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
+        call.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
     )?;
     let place = region_code(name(
         "region",
-        asked.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
+        call.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
     )?);
-    let why =
-        asked.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
+    let why = call.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
     if let [hold @ (Hold::NothingYet | Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] =
         why.holds.as_slice()
     {
         return Err(Problem::not_found(hold.to_string()));
     }
-    let heard = match &why.alert {
-        Some(alert) if asked.holder.role >= Role::Official => {
-            let of_alert = subscriptions::owed(&asked)
+    let deliveries = match &why.alert {
+        Some(alert) if call.holder.role >= Role::Official => {
+            let of_alert = subscriptions::owed(&call)
                 .await
                 .into_iter()
                 .filter(|(_, owed)| owed.alert == alert.id);
             of_alert
-                .map(|(subscription, owed)| HeardShown {
+                .map(|(subscription, owed)| DeliveryShown {
                     subscription,
-                    hears: owed.hears.name(),
+                    state: owed.state.name(),
                     at: owed.at.div_euclid(SECOND),
                 })
                 .collect()
@@ -597,11 +596,11 @@ pub(crate) async fn why_not(asked: Asked) -> Answer {
         from: one.from.div_euclid(SECOND),
         to: one.to.div_euclid(SECOND),
     });
-    asked.json(&WhyNot {
-        heard,
+    call.json(&WhyNot {
+        deliveries,
         excluded: excluded.collect(),
-        simulated: asked.room.web.simulated,
-        region_name: asked.room.words.region(&why.region),
+        simulated: call.room.web.simulated,
+        region_name: call.room.words.region(&why.region),
         posts: why.posts,
         needed: why.needed,
         more_needed: why.more(),

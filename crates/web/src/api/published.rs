@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use warehouse::{Published, TopicOverview};
 
-use super::{Answer, Asked, name, region_code};
+use super::{Answer, Call, name, region_code};
 use crate::problem::Problem;
 
 /// Days shown, and days before them that say what is usual.
@@ -49,15 +49,13 @@ fn is_public(topic: &TopicOverview) -> bool {
 }
 
 /// `GET /api/v1/public?region=` or `?topic=&under=`: the last published days.
-pub(crate) async fn days(asked: Asked) -> Answer {
-    let overview = asked.room.overview().await?;
-    let topic = asked.text("topic").map(|topic| name("topic", topic)).transpose()?;
+pub(crate) async fn days(call: Call) -> Answer {
+    let overview = call.room.overview().await?;
+    let topic = call.text("topic").map(|topic| name("topic", topic)).transpose()?;
     let place =
-        asked.text("region").map(|place| name("region", place)).transpose()?.map(region_code);
-    let under = region_code(name(
-        "under",
-        asked.text("under").unwrap_or_else(|| region::WORLD.to_owned()),
-    )?);
+        call.text("region").map(|place| name("region", place)).transpose()?.map(region_code);
+    let under =
+        region_code(name("under", call.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
     if topic.is_some() == place.is_some() {
         return Err(Problem::bad_request("either `region` or `topic` is given"));
     }
@@ -73,7 +71,7 @@ pub(crate) async fn days(asked: Asked) -> Answer {
     };
     let from = overview.latest.unwrap_or(0).div_euclid(DAY) * DAY - (DAYS + 2) * DAY;
     let region = place.clone();
-    let (rows, worlds, countries) = asked
+    let (rows, worlds, countries) = call
         .room
         .ask(move |warehouse| {
             let rows = warehouse.published(&topics, region.as_deref(), from)?;
@@ -101,7 +99,7 @@ pub(crate) async fn days(asked: Asked) -> Answer {
             let accounts = series(&rows);
             if has_any(&accounts) {
                 topics.push(TopicDays {
-                    name: overview.topic_name(&asked, topic),
+                    name: overview.topic_name(&call, topic),
                     topic: topic.to_owned(),
                     accounts,
                 });
@@ -117,7 +115,7 @@ pub(crate) async fn days(asked: Asked) -> Answer {
             if is_part {
                 places.push(PlaceDays {
                     region: code.to_owned(),
-                    name: asked.room.words.region(code),
+                    name: call.room.words.region(code),
                     accounts: series(&rows),
                 });
             }
@@ -128,8 +126,8 @@ pub(crate) async fn days(asked: Asked) -> Answer {
         .filter(|row| row.level == 0 && row.accounts.is_some())
         .map(|row| row.region)
         .collect();
-    asked.json(&Days {
-        simulated: asked.room.web.simulated,
+    call.json(&Days {
+        simulated: call.room.web.simulated,
         days: days.iter().map(|day| day.div_euclid(SECOND)).collect(),
         topics,
         places,

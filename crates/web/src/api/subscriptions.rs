@@ -1,4 +1,4 @@
-//! Who hears of what: subscriptions listed, made, changed and taken away by those who may.
+//! Who state of what: subscriptions listed, made, changed and taken away by those who may.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Answer, Asked, PATIENCE, name};
+use super::{Answer, Call, PATIENCE, name};
 use crate::problem::Problem;
 use crate::{
-    Hears, Owed, RecipientRefused, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept,
-    SubscriptionRefused, SubscriptionWish, TestOutcome, Tested,
+    DeliveryState, Owed, RecipientRefused, StoredSubscription, SubscriptionAnswer,
+    SubscriptionRefused, SubscriptionRequest, SubscriptionWish, TestOutcome, Tested,
 };
 
 /// A mail server may take its time, for each recipient.
@@ -89,11 +89,11 @@ impl From<Tested> for RecipientShown {
     }
 }
 
-impl From<SubscriptionKept> for SubscriptionShown {
-    fn from(kept: SubscriptionKept) -> SubscriptionShown {
-        let SubscriptionKept { name, of_file, revision, by, at, owed, delivery, subscription } =
-            kept;
-        let waiting = owed.iter().filter(|owed| owed.hears == Hears::Digest).count();
+impl From<StoredSubscription> for SubscriptionShown {
+    fn from(stored: StoredSubscription) -> SubscriptionShown {
+        let StoredSubscription { name, of_file, revision, by, at, owed, delivery, subscription } =
+            stored;
+        let waiting = owed.iter().filter(|owed| owed.state == DeliveryState::Digest).count();
         let source = if of_file { "file" } else { "page" };
         let refused = delivery.refused.into_iter().map(|refused| {
             let RecipientRefused { address, code, why, at } = refused;
@@ -127,68 +127,70 @@ pub(crate) struct Wanted {
 }
 
 /// `GET /api/v1/subscriptions`.
-pub(crate) async fn list(asked: Asked) -> Answer {
-    answer(&asked, SubscriptionWish::List).await
+pub(crate) async fn list(call: Call) -> Answer {
+    answer(&call, SubscriptionWish::List).await
 }
 
 /// `PUT /api/v1/subscriptions/{name}`: 200 with all of them once it holds, 409 if somebody else was
 /// faster, 422 with every mistake.
-pub(crate) async fn set(asked: Asked) -> Answer {
-    let name = name("name", asked.path.clone().unwrap_or_default())?;
-    let wanted: Wanted = serde_json::from_slice(&asked.body)
+pub(crate) async fn set(call: Call) -> Answer {
+    let name = name("name", call.path.clone().unwrap_or_default())?;
+    let wanted: Wanted = serde_json::from_slice(&call.body)
         .map_err(|why| Problem::bad_request(format!("the subscription can't be read: {why}")))?;
     answer(
-        &asked,
+        &call,
         SubscriptionWish::Set { name, after: wanted.after, subscription: wanted.subscription },
     )
     .await
 }
 
 /// `DELETE /api/v1/subscriptions/{name}?after=`.
-pub(crate) async fn remove(asked: Asked) -> Answer {
-    let name = name("name", asked.path.clone().unwrap_or_default())?;
-    let after = asked.text("after").and_then(|after| after.parse().ok());
+pub(crate) async fn remove(call: Call) -> Answer {
+    let name = name("name", call.path.clone().unwrap_or_default())?;
+    let after = call.text("after").and_then(|after| after.parse().ok());
     let after =
         after.ok_or_else(|| Problem::bad_request("`after` is the revision that was looked at"))?;
-    answer(&asked, SubscriptionWish::Remove { name, after }).await
+    answer(&call, SubscriptionWish::Remove { name, after }).await
 }
 
 /// What subscriptions hear of alerts, each with the subscription's name; nothing where none are
-/// kept, or they can't be asked now.
-pub(super) async fn owed(asked: &Asked) -> Vec<(String, Owed)> {
-    let kept = ask(asked, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;
-    kept.into_iter()
-        .flat_map(|kept| kept.owed.into_iter().map(move |owed| (kept.name.clone(), owed)))
+/// stored, or they can't be call now.
+pub(super) async fn owed(call: &Call) -> Vec<(String, Owed)> {
+    let stored =
+        ask(call, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;
+    stored
+        .into_iter()
+        .flat_map(|stored| stored.owed.into_iter().map(move |owed| (stored.name.clone(), owed)))
         .collect()
 }
 
 /// `POST /api/v1/subscriptions/{name}/test`: sends a test to every recipient, and says what became
 /// of it.
-pub(crate) async fn test(asked: Asked) -> Answer {
-    let name = name("name", asked.path.clone().unwrap_or_default())?;
-    let tested = ask(&asked, SubscriptionWish::Test { name }, TEST_PATIENCE).await?.tested;
-    asked.json(&TestShown { recipients: tested.into_iter().map(RecipientShown::from).collect() })
+pub(crate) async fn test(call: Call) -> Answer {
+    let name = name("name", call.path.clone().unwrap_or_default())?;
+    let tested = ask(&call, SubscriptionWish::Test { name }, TEST_PATIENCE).await?.tested;
+    call.json(&TestShown { recipients: tested.into_iter().map(RecipientShown::from).collect() })
 }
 
-async fn answer(asked: &Asked, wish: SubscriptionWish) -> Answer {
-    let kept = ask(asked, wish, PATIENCE).await?.subscriptions;
-    asked.json(&Subscriptions {
-        subscriptions: kept.into_iter().map(SubscriptionShown::from).collect(),
+async fn answer(call: &Call, wish: SubscriptionWish) -> Answer {
+    let stored = ask(call, wish, PATIENCE).await?.subscriptions;
+    call.json(&Subscriptions {
+        subscriptions: stored.into_iter().map(SubscriptionShown::from).collect(),
     })
 }
 
 async fn ask(
-    asked: &Asked,
+    call: &Call,
     wish: SubscriptionWish,
     patience: Duration,
 ) -> Result<SubscriptionAnswer, Problem> {
-    let Some(book) = asked.room.web.subscriptions.clone() else {
+    let Some(book) = call.room.web.subscriptions.clone() else {
         return Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
             "this server keeps no subscriptions: it has no streams",
         ));
     };
-    let actor = asked.holder.actor();
+    let actor = call.holder.actor();
     let (answer, answered) = oneshot::channel();
     let busy = || {
         Problem::new(
@@ -196,12 +198,12 @@ async fn ask(
             "the streams take nothing at the moment, try again",
         )
     };
-    timeout(PATIENCE, book.send(SubscriptionAsked { wish, actor, answer }))
+    timeout(PATIENCE, book.send(SubscriptionRequest { wish, actor, answer }))
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
     match timeout(patience, answered).await {
-        Ok(Ok(Ok(kept))) => Ok(kept),
+        Ok(Ok(Ok(stored))) => Ok(stored),
         Ok(Ok(Err(refused))) => Err(refusal(refused)),
         Ok(Err(_)) | Err(_) => Err(busy()),
     }

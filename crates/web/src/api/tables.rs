@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use warehouse::{Export, Format, Table, WarehouseError};
 
-use super::{Answer, Asked};
+use super::{Answer, Call};
 use crate::problem::Problem;
 use crate::spool::{self, Spool};
 
@@ -15,8 +15,8 @@ const EXPORT_MAX: Duration = Duration::from_secs(600);
 
 /// `GET /api/v1/export/{table}?from=&to=&format=csv|ndjson`: a table or view; in CSV, text that
 /// strangers typed can't be run by a spreadsheet.
-pub(crate) async fn export(asked: Asked) -> Answer {
-    let table = asked.path.clone().unwrap_or_default();
+pub(crate) async fn export(call: Call) -> Answer {
+    let table = call.path.clone().unwrap_or_default();
     let Some(known) = Table::named(&table) else {
         let names: Vec<&str> = warehouse::TABLES.iter().map(|table| table.name).collect();
         return Err(Problem::not_found(format!(
@@ -24,16 +24,16 @@ pub(crate) async fn export(asked: Asked) -> Answer {
             names.join(", ")
         )));
     };
-    let (format, kind, ending) = match asked.text("format").as_deref() {
+    let (format, kind, ending) = match call.text("format").as_deref() {
         None | Some("csv") => (Format::Csv, "text/csv; charset=utf-8", "csv"),
         Some("ndjson") => (Format::Ndjson, "application/x-ndjson", "ndjson"),
         Some(_) => return Err(Problem::bad_request("`format` is `csv` or `ndjson`")),
     };
-    let export = Export { table, from: asked.instant("from")?, to: asked.instant("to")?, format };
+    let export = Export { table, from: call.instant("from")?, to: call.instant("to")?, format };
     let busy = || Problem::busy("too many exports at once, try again");
-    let permit = asked.room.exports.clone().try_acquire_owned().map_err(|_| busy())?;
-    let folder = asked.room.web.spool.clone();
-    let written = asked.room.ask_within(EXPORT_MAX, move |warehouse| {
+    let permit = call.room.exports.clone().try_acquire_owned().map_err(|_| busy())?;
+    let folder = call.room.web.spool.clone();
+    let written = call.room.ask_within(EXPORT_MAX, move |warehouse| {
         let mut spool = Spool::new(&folder)?;
         match warehouse.export(&export, &mut spool) {
             Ok(_) => Ok(Some(spool)),

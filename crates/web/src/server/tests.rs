@@ -15,9 +15,9 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, AlertText, Change, Delivery, Hears, Holder, Owed, Reader, Readiness, Reason,
-    RecipientRefused, Role, SubscriptionAnswer, SubscriptionAsked, SubscriptionKept,
-    SubscriptionRefused, SubscriptionWish, TestOutcome, Tested, Web, routes, serve,
+    Access, AlertText, Change, Delivery, DeliveryState, Holder, Owed, Reader, Readiness, Reason,
+    RecipientRefused, Role, StoredSubscription, SubscriptionAnswer, SubscriptionRefused,
+    SubscriptionRequest, SubscriptionWish, TestOutcome, Tested, Web, routes, serve,
 };
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}</script>";
@@ -258,14 +258,14 @@ async fn series_topics_and_status_are_answered() {
     assert_eq!(status["feeds"][0]["share"], 0.97);
 }
 
-/// Windows of a day or a week that were judged at any hours: what is asked for by length and
+/// Windows of a day or a week that were judged at any hours: what is requested by length and
 /// distance is what a filter of all leaves.
 #[tokio::test]
 async fn windows_a_distance_apart_are_those_that_a_filter_of_all_leaves() {
     let lengths = [DAY, 7 * DAY];
     for seed in 0..40_i64 {
         let judged = |hour: i64| (hour * 37 + seed * 11) % 7 > 1 && hour % (5 + seed) != 0;
-        // The last ones may be of another length than what is asked for.
+        // The last ones may be of another length than what is requested.
         let length = |hour: i64| {
             lengths[usize::from(if hour > -(seed % 3) * 150 {
                 seed % 2 == 0
@@ -450,27 +450,27 @@ async fn mistakes_are_problems() {
 #[tokio::test]
 async fn strangers_names_are_refused() {
     let served = Served::start(&filled(), |web| web.hosts.push("pump.example".to_owned())).await;
-    let asked = |host: &'static str, path: &'static str| {
+    let call = |host: &'static str, path: &'static str| {
         let served = &served;
         async move {
             served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await
         }
     };
     for path in ["/", "/api/v1/alerts", "/app.js"] {
-        let answer = asked("Host: evil.example\r\n", path).await;
+        let answer = call("Host: evil.example\r\n", path).await;
         assert_eq!(
             (answer.status, answer.header("content-type")),
             (421, Some("application/problem+json")),
             "{path}"
         );
         assert!(!answer.body.contains("influenza"));
-        assert_eq!(asked("Host: pump.example:8080\r\n", path).await.status, 200);
+        assert_eq!(call("Host: pump.example:8080\r\n", path).await.status, 200);
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
-        assert_eq!(asked("Host: serve:8080\r\n", path).await.status, 200, "{path}");
+        assert_eq!(call("Host: serve:8080\r\n", path).await.status, 200, "{path}");
     }
-    assert_eq!(asked("", "/").await.status, 421);
-    assert_eq!(asked("Host: localhost\r\nHost: evil.example\r\n", "/").await.status, 421);
+    assert_eq!(call("", "/").await.status, 421);
+    assert_eq!(call("Host: localhost\r\nHost: evil.example\r\n", "/").await.status, 421);
     assert_eq!(
         served
             .raw(
@@ -621,12 +621,12 @@ impl Served {
     }
 }
 
-/// Every endpoint of the table, asked by every role, by nobody, and with a forged token.
+/// Every endpoint of the table, call by every role, by nobody, and with a forged token.
 #[tokio::test]
 async fn each_endpoint_answers_only_those_who_may_ask() {
     let served = Served::start(&filled(), tokens).await;
     let description = served.get("/api/openapi.json").await.json();
-    let mut asked = 0;
+    let mut call = 0;
     for endpoint in routes::endpoints().iter().filter(|endpoint| endpoint.path != "/api/v1/events")
     {
         let operation =
@@ -666,9 +666,9 @@ async fn each_endpoint_answers_only_those_who_may_ask() {
                 "{method} {path} with `{forged}`"
             );
         }
-        asked += 1;
+        call += 1;
     }
-    assert!(asked > 15, "{asked}");
+    assert!(call > 15, "{call}");
 }
 
 /// What the description says of an answer is what comes: every field is described, and every
@@ -678,7 +678,7 @@ async fn answers_are_as_they_are_described() {
     let served = Served::start(&filled(), |_| {}).await;
     let description = served.get("/api/openapi.json").await.json();
     assert_eq!(description["openapi"], "3.1.0");
-    for (path, asked) in [
+    for (path, call) in [
         ("/api/v1/status", ""),
         ("/api/v1/topics", ""),
         ("/api/v1/regions", "?language=de"),
@@ -695,7 +695,7 @@ async fn answers_are_as_they_are_described() {
         ("/api/v1/public", "?region=DE"),
         ("/api/v1/session", ""),
     ] {
-        let answer = served.get(&format!("{}{asked}", path.replace("{id}", "flu-by"))).await;
+        let answer = served.get(&format!("{}{call}", path.replace("{id}", "flu-by"))).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         let schema = &description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
             ["schema"];
@@ -812,7 +812,7 @@ async fn a_session_is_opened_once_by_the_start_link_and_only_from_our_own_page()
 
 #[tokio::test]
 async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
-    let (changes, mut asked) = tokio::sync::mpsc::channel::<Change>(4);
+    let (changes, mut call) = tokio::sync::mpsc::channel::<Change>(4);
     let served = Served::start(&filled(), |web| {
         tokens(web);
         web.changes = Some(changes);
@@ -820,7 +820,7 @@ async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
     .await;
     let desk = tokio::spawn(async move {
         let mut seen = Vec::new();
-        while let Some(change) = asked.recv().await {
+        while let Some(change) = call.recv().await {
             seen.push((change.alert.clone(), change.actor.clone(), change.change.note.clone()));
             let known = 1;
             let answer = match change.alert.as_str() {
@@ -910,7 +910,7 @@ async fn changes_go_out_by_their_channel_and_answer_as_they_hold() {
 
 #[tokio::test]
 async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_says() {
-    let (book, mut asked) = tokio::sync::mpsc::channel::<SubscriptionAsked>(4);
+    let (book, mut call) = tokio::sync::mpsc::channel::<SubscriptionRequest>(4);
     let served = Served::start(&filled(), |web| {
         tokens(web);
         web.subscriptions = Some(book);
@@ -918,19 +918,19 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     .await;
     let keeper = tokio::spawn(async move {
         let mut seen = Vec::new();
-        while let Some(SubscriptionAsked { wish, actor, answer }) = asked.recv().await {
-            let kept = SubscriptionKept {
+        while let Some(SubscriptionRequest { wish, actor, answer }) = call.recv().await {
+            let stored = StoredSubscription {
                 name: "bavaria".to_owned(),
                 of_file: false,
                 revision: 3,
                 by: HOSTILE.to_owned(),
                 at: Some(MONDAY),
                 owed: [
-                    ("flu-by", Hears::Digest),
-                    ("old one", Hears::Digest),
-                    ("flu-by-2", Hears::Told),
+                    ("flu-by", DeliveryState::Digest),
+                    ("old one", DeliveryState::Digest),
+                    ("flu-by-2", DeliveryState::Sent),
                 ]
-                .map(|(alert, hears)| Owed { alert: alert.to_owned(), hears, at: MONDAY + DAY })
+                .map(|(alert, state)| Owed { alert: alert.to_owned(), state, at: MONDAY + DAY })
                 .to_vec(),
                 delivery: Delivery {
                     refused: vec![RecipientRefused {
@@ -945,7 +945,7 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
             };
             let _ = answer.send(match &wish {
                 SubscriptionWish::List => Ok(SubscriptionAnswer {
-                    subscriptions: vec![kept],
+                    subscriptions: vec![stored],
                     ..SubscriptionAnswer::default()
                 }),
                 SubscriptionWish::Set { after: 3, .. }
@@ -1028,10 +1028,10 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
         assert_eq!(one["digest_at"], MONDAY / SECOND + 86_400);
     }
     let path = "/api/v1/why-not?topic=flu&region=DE-BY";
-    let heard = ask("GET", path, "official", "").await.json();
-    let digest = serde_json::json!([{ "subscription": "bavaria", "hears": "digest", "at": MONDAY / SECOND + 86_400 }]);
-    assert_eq!((&heard["alert"], &heard["heard"]), (&"flu-by".into(), &digest));
-    assert_eq!(ask("GET", path, "viewer", "").await.json()["heard"], serde_json::json!([]));
+    let deliveries = ask("GET", path, "official", "").await.json();
+    let digest = serde_json::json!([{ "subscription": "bavaria", "state": "digest", "at": MONDAY / SECOND + 86_400 }]);
+    assert_eq!((&deliveries["alert"], &deliveries["deliveries"]), (&"flu-by".into(), &digest));
+    assert_eq!(ask("GET", path, "viewer", "").await.json()["deliveries"], serde_json::json!([]));
     assert_eq!(ask("POST", "/api/v1/subscriptions/bavaria/test", "viewer", "").await.status, 403);
     for (method, path, body) in [
         ("DELETE", "/api/v1/subscriptions/bavaria", ""),
@@ -1048,7 +1048,7 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
     served.stop.send(()).unwrap();
     served.server.await.unwrap().unwrap();
     let seen = keeper.await.unwrap();
-    assert_eq!(seen.len(), 11, "what was refused at the door is not asked: {seen:?}");
+    assert_eq!(seen.len(), 11, "what was refused at the door is not call: {seen:?}");
     assert_eq!((seen[0].1.as_str(), seen[3].1.as_str()), ("a official", "a operator"));
 }
 
@@ -1210,10 +1210,10 @@ async fn an_address_that_asks_too_much_waits() {
         (429, Some("application/problem+json"))
     );
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
-    assert_eq!(served.get("/healthz").await.status, 200, "whether it lives may always be asked");
+    assert_eq!(served.get("/healthz").await.status, 200, "whether it lives may always be call");
 }
 
-/// Two hundred who listen, and one of them reads nothing: each of the others hears of a new alert.
+/// Two hundred who listen, and one of them reads nothing: each of the others state of a new alert.
 /// What they cost is measured by
 /// `examples/bench_answers.rs`, in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -1433,7 +1433,7 @@ async fn clients_behind_a_trusted_proxy_have_limits_of_their_own() {
 
 #[tokio::test]
 async fn requests_beyond_the_bound_are_told_to_come_back() {
-    let (changes, mut asked) = tokio::sync::mpsc::channel(8);
+    let (changes, mut call) = tokio::sync::mpsc::channel(8);
     let served = Served::start(&filled(), |web| {
         web.requests_at_once = 1;
         web.changes = Some(changes);
@@ -1448,7 +1448,7 @@ async fn requests_beyond_the_bound_are_told_to_come_back() {
     );
     let mut held = TcpStream::connect(&served.address).await.unwrap();
     held.write_all(request.as_bytes()).await.unwrap();
-    let change: Change = asked.recv().await.unwrap();
+    let change: Change = call.recv().await.unwrap();
     let refused = served.get("/api/v1/status").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert!(refused.body.contains("too many requests at once"), "{}", refused.body);

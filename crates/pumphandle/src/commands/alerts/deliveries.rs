@@ -6,7 +6,7 @@
 use std::net::TcpStream;
 
 use record::{Micros, time};
-use web::{Hears, Owed};
+use web::{DeliveryState, Owed};
 
 use super::ack;
 use crate::commands::{Failure, reached_at};
@@ -52,7 +52,7 @@ pub(super) fn lines(
     let line = |(name, state, at): Delivery| {
         let at = time::display(at);
         match state.as_str() {
-            "told" => format!("`{name}` was notified at {at}"),
+            "sent" => format!("`{name}` was notified at {at}"),
             "at-once" => format!("`{name}` will be notified immediately, not before {at}"),
             "given-up" => format!("delivery to `{name}` failed"),
             _ => format!(
@@ -74,14 +74,14 @@ fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Deliv
     if status != 200 || !matches!(who["role"].as_str(), Some("official" | "operator")) {
         return Ok(None);
     }
-    let heard = answer["heard"].as_array().into_iter().flatten();
+    let deliveries = answer["deliveries"].as_array().into_iter().flatten();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Some(
-        heard
+        deliveries
             .map(|one| {
                 (
                     text(&one["subscription"]),
-                    text(&one["hears"]),
+                    text(&one["state"]),
                     one["at"].as_i64().unwrap_or(0) * time::SECOND,
                 )
             })
@@ -106,11 +106,9 @@ fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Delivery>> {
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
         let owed = notifier::owed(&*journal, &name)?.into_iter().filter(|owed| owed.alert == alert);
-        found.extend(
-            owed.map(|Owed { hears, at, .. }: Owed| {
-                (name.clone(), Hears::name(hears).to_owned(), at)
-            }),
-        );
+        found.extend(owed.map(|Owed { state, at, .. }: Owed| {
+            (name.clone(), DeliveryState::name(state).to_owned(), at)
+        }));
     }
     Ok(found)
 }

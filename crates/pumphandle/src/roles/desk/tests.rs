@@ -212,7 +212,7 @@ fn an_outcome_that_is_corrected_puts_the_episode_back_and_only_that_one() {
     assert_eq!(
         told(&journal).len(),
         before,
-        "said once, and its growth takes nothing out any more"
+        "noted once, and its growth takes nothing out any more"
     );
     // Verified anew it is undecided, so it is back in too; and out once it is an event again.
     desk.change(
@@ -274,11 +274,11 @@ fn what_is_out_in_the_end_is_what_was_decided_last_whoever_was_killed_or_slow() 
                                 &exclusions.into_iter().map(say).collect::<Vec<_>>(),
                             )
                             .unwrap();
-                        let said = Said { changes: events.len(), to: Some(to) };
+                        let noted = Noted { changes: events.len(), to: Some(to) };
                         journal
-                            .put(Stream::Feeds, &[(key, Some(said.written().into_bytes()))])
+                            .put(Stream::Feeds, &[(key, Some(noted.written().into_bytes()))])
                             .unwrap();
-                        desks[nth].said.insert(id.to_owned(), said);
+                        desks[nth].noted.insert(id.to_owned(), noted);
                     }
                 }
                 _ => {

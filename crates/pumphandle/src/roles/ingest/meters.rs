@@ -1,4 +1,4 @@
-//! What is counted and said of one feed.
+//! What is counted and reported of one feed.
 
 use feeds::Now;
 use record::time::{HOUR, MINUTE};
@@ -115,7 +115,7 @@ pub(super) struct Outage {
     pub(super) attempts: u32,
     pub(super) resumed: Option<Micros>,
     pub(super) reconnected: bool,
-    pub(super) said: Repeated,
+    pub(super) reported: Repeated,
 }
 
 /// A word that may be due again and again: at once, then more and more rarely.

@@ -74,7 +74,7 @@ fn was_sent_lately(mark: &std::path::Path) -> bool {
 
 fn with_heartbeat(journal: &dyn Journal, equipment: &Equipment) -> Vec<Subscription> {
     let of_files = &equipment.notify.subscriptions;
-    let of_page = match subscribers::kept(journal) {
+    let of_page = match subscribers::stored(journal) {
         Ok(pages) => subscribers::of_page(&pages, of_files),
         Err(error) => {
             tracing::error!(

@@ -11,7 +11,7 @@ use notify::dispatch::{Change, Head, Item};
 use notify::plan::Planned;
 use record::Position;
 use serde::de::DeserializeOwned;
-use web::{Delivery, Hears, Owed, RecipientRefused};
+use web::{Delivery, DeliveryState, Owed, RecipientRefused};
 
 use crate::config::Config;
 use crate::runtime::retry as again;
@@ -134,15 +134,15 @@ pub(super) fn delete_state(journal: &dyn Journal, subscription: &str) -> anyhow:
 pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Owed>> {
     let items = read_items(journal, subscription)?.into_iter();
     let owed = items.map(|item| {
-        let (hears, at) = match (item.sent.filter(|_| !item.given_up), item.planned) {
-            (Some(sent), _) => (Hears::Told, sent.first_at),
+        let (state, at) = match (item.sent.filter(|_| !item.given_up), item.planned) {
+            (Some(sent), _) => (DeliveryState::Sent, sent.first_at),
             (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => {
-                (Hears::GivenUp, at)
+                (DeliveryState::GivenUp, at)
             }
-            (None, Planned::AtOnce { from }) => (Hears::AtOnce, from),
-            (None, Planned::Digest { at }) => (Hears::Digest, at),
+            (None, Planned::AtOnce { from }) => (DeliveryState::AtOnce, from),
+            (None, Planned::Digest { at }) => (DeliveryState::Digest, at),
         };
-        Owed { alert: item.alert, hears, at }
+        Owed { alert: item.alert, state, at }
     });
     Ok(owed.collect())
 }

@@ -20,8 +20,11 @@ fn a_subscription_is_made_changed_and_taken_away_and_who_is_late_is_told() {
     config.notify.subscriptions =
         subscription::parse_subscriptions("a.toml", file, std::path::Path::new("")).unwrap();
     let book = Book { journal: &journal, config: &config, clock: noon };
-    let names = |kept: &[SubscriptionKept]| {
-        kept.iter().map(|kept| (kept.name.clone(), kept.of_file, kept.revision)).collect::<Vec<_>>()
+    let names = |stored: &[StoredSubscription]| {
+        stored
+            .iter()
+            .map(|stored| (stored.name.clone(), stored.of_file, stored.revision))
+            .collect::<Vec<_>>()
     };
     let of_file = ("of-file".to_owned(), true, 0);
     assert_eq!(
@@ -46,7 +49,7 @@ fn a_subscription_is_made_changed_and_taken_away_and_who_is_late_is_told() {
         .unwrap()
         .subscriptions;
     assert_eq!((changed[0].revision, changed[0].by.as_str()), (2, "bo"));
-    let told = of_page(&kept(&journal).unwrap(), &config.notify.subscriptions);
+    let told = of_page(&stored(&journal).unwrap(), &config.notify.subscriptions);
     assert_eq!(
         (told.len(), told[0].audience, told[0].topics.len()),
         (1, notify::Audience::Official, 0)
@@ -83,5 +86,5 @@ fn what_can_t_work_is_refused_with_every_reason() {
     assert!(!said.contains("`fever`") && !said.contains("`DE`"), "{said}");
     assert!(refused("../a", json!({ "channel": "feed" })).contains("small letters"));
     assert!(refused("a", json!([1])).contains("invalid type"));
-    assert!(kept(&journal).unwrap().is_empty());
+    assert!(stored(&journal).unwrap().is_empty());
 }
