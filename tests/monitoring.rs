@@ -449,7 +449,10 @@ fn a_terminal_gets_sentences_and_a_pipe_gets_json() {
         assert!(printed.lines().count() >= 1, "{printed}");
     }
     let show = shown(&["alerts", "show", id]).expect("a terminal");
-    assert_eq!(show.lines().count(), alerts.len(), "a line a revision: {show}");
+    let (details, revisions): (Vec<&str>, Vec<&str>) =
+        show.lines().partition(|line| line.starts_with("  "));
+    assert_eq!(revisions.len(), alerts.len(), "a line a revision: {show}");
+    assert!(details.iter().any(|line| line.starts_with("  - ")), "what to check: {show}");
     let ack = shown(&["alerts", "ack", id, "--as", "ana", "--set", "web.listen=127.0.0.1:1"])
         .expect("a terminal");
     assert_eq!(ack, format!("Alert {id} is now `triaged`; changed by ana.\n"));

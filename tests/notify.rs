@@ -884,7 +884,7 @@ fn page_mail_and_feed_say_the_same_rarity_after_a_restart() {
     let body = mail.body();
     let said = |text: &str| {
         let rest = text.split("By chance ").nth(1)?;
-        rest.split(" in your ").next()?.split(" in all series").next().map(str::to_owned)
+        rest.split(" in your ").next()?.split(" in all monitored series").next().map(str::to_owned)
     };
     let by_mail = said(&body).unwrap_or_else(|| panic!("no rarity in {body}"));
     assert!(
@@ -953,7 +953,7 @@ fn a_test_names_each_recipient_and_fails_where_one_is_refused() {
             .lock()
             .expect("as the test has set it up")
             .iter()
-            .all(|mail| mail.body().contains("This is a test."))
+            .all(|mail| mail.body().contains("This is a test, not an alert."))
     );
     assert_eq!(test("fine", 0).stdout().lines().count(), 3);
     assert_eq!(

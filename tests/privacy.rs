@@ -342,7 +342,7 @@ fn erasure_takes_an_authors_posts_back_running_or_stopped() {
     assert!(
         said.contains("in the log until ")
             && said.contains("backups")
-            && !said.contains("nothing runs"),
+            && !said.contains("not running"),
         "{said}"
     );
     assert!(erase("a-3").ends(1).stderr().contains("SOURCE:ID"), "it must name its source");
@@ -355,7 +355,7 @@ fn erasure_takes_an_authors_posts_back_running_or_stopped() {
     let said = erase("file:a-4").ends(0).stdout();
     assert!(
         said.contains(&format!("retracted: posts {HOURS}, topics 1"))
-            && said.contains("nothing runs"),
+            && said.contains("not running"),
         "{said}"
     );
     folder.output(&["run", "--config", "run.toml", "--until-drained"]).ends(0);

@@ -110,7 +110,7 @@ fn a_second_signal_ends_at_once_and_loses_nothing() {
         running.metric("pumphandle_posts_read_total").filter(|read| *read > 10_000.0)
     });
     running.signal("TERM");
-    running.says("once more to end at once");
+    running.says("press again to exit immediately");
     running.signal("TERM");
     let asked = Instant::now();
     running.ends(130);

@@ -235,7 +235,7 @@ fn what_is_no_file_of_lines_is_refused_with_a_hint() {
         folder.write(name, &bytes);
         let said = folder.output(&["replay", name]).ends(1).stderr();
         assert!(
-            said.contains(&format!("`{name}` can't be read\nhint: it looks like"))
+            said.contains(&format!("`{name}` cannot be read\nhint: it looks like"))
                 && said.contains(word),
             "{name}: {said}"
         );

@@ -206,7 +206,7 @@ pub struct StoredSubscription {
     pub revision: u32,
     pub by: String,
     pub at: Option<record::Micros>,
-    /// The alerts that it covers, with what it state of each.
+    /// The alerts that it covers, with the state of their delivery.
     pub owed: Vec<Owed>,
     pub delivery: Delivery,
     /// What it says, without secrets.

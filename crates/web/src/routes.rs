@@ -204,7 +204,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 decides, snoozes: 409 if another change was faster", [],
                 Json(schema::<handling::Changed>), handling::change)
         },
-        endpoint!(GET "/api/v1/subscriptions", Official, "Who state of what, how and when", [],
+        endpoint!(GET "/api/v1/subscriptions", Official, "Subscriptions: recipients, topics, channel and times", [],
             Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
         Endpoint {
             body: Some(schema::<subscriptions::Wanted>),
@@ -300,7 +300,7 @@ pub(crate) fn router() -> Router<Arc<Room>> {
     })
 }
 
-/// Everything that holds for every question, before it is call.
+/// Checks that hold for every endpoint, before its handler runs.
 async fn answer(
     room: Arc<Room>,
     endpoint: Arc<Endpoint>,

@@ -39,7 +39,7 @@ const HEAD_MAX_RESERVE: Duration = Duration::from_secs(2);
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A connection whose client takes nothing of an answer for so long is closed.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// How long answers under way may take once we are call to stop.
+/// How long answers under way may take after a stop is requested.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after the listener failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

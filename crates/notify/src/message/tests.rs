@@ -242,10 +242,10 @@ fn an_outage_names_its_cause_in_four_languages() {
         cause
     });
     expect![[r#"
-        Cause: a part has stopped (watch).
+        Cause: a component has stopped (watch).
         Cause : un composant s’est arrêté (watch).
         Causa: un componente se ha detenido (watch).
-        Ursache: ein Programmteil ist beendet (watch).
+        Ursache: eine Komponente ist ausgefallen (watch).
     "#]]
     .assert_eq(&(causes.join("\n") + "\n"));
     let message = outage("disk-full", None, "o", Language::German, &zone, TUESDAY, &frame());

@@ -170,7 +170,7 @@ fn lines(rng: &mut Rng, settings: &Settings) -> Vec<Line> {
         if delay > HORIZON {
             continue;
         }
-        let later = arrival + rng.between(1, HOUR);
+        let later = pane_start(arrival + rng.between(1, HOUR), SECOND);
         match rng.below(14) {
             0 => lines.push(Line { arrival, author: Some(author), post }),
             1 => {

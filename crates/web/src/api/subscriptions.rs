@@ -1,4 +1,4 @@
-//! Who state of what: subscriptions listed, made, changed and taken away by those who may.
+//! Subscriptions: listed, made, changed, removed and tested by officials.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ pub(crate) async fn remove(call: Call) -> Answer {
 }
 
 /// What subscriptions hear of alerts, each with the subscription's name; nothing where none are
-/// stored, or they can't be call now.
+/// stored, or the journal does not answer.
 pub(super) async fn owed(call: &Call) -> Vec<(String, Owed)> {
     let stored =
         ask(call, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;

@@ -621,7 +621,7 @@ impl Served {
     }
 }
 
-/// Every endpoint of the table, call by every role, by nobody, and with a forged token.
+/// Every endpoint of the table, called by every role, by nobody, and with a forged token.
 #[tokio::test]
 async fn each_endpoint_answers_only_those_who_may_ask() {
     let served = Served::start(&filled(), tokens).await;
@@ -703,7 +703,7 @@ async fn answers_are_as_they_are_described() {
     }
     let parameters =
         |path: &str| description["paths"][path]["get"]["parameters"].as_array().unwrap().len();
-    assert_eq!((parameters("/api/v1/series"), parameters("/api/v1/alerts/{id}")), (6, 1));
+    assert_eq!((parameters("/api/v1/series"), parameters("/api/v1/alerts/{id}")), (6, 2));
 }
 
 fn fits(description: &Value, schema: &Value, value: &Value, place: &str) {
@@ -1213,7 +1213,7 @@ async fn an_address_that_asks_too_much_waits() {
     assert_eq!(served.get("/healthz").await.status, 200, "whether it lives may always be call");
 }
 
-/// Two hundred who listen, and one of them reads nothing: each of the others state of a new alert.
+/// Two hundred who listen, and one of them reads nothing: each of the others receives a new alert.
 /// What they cost is measured by
 /// `examples/bench_answers.rs`, in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

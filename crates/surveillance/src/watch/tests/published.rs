@@ -39,7 +39,7 @@ fn each_whole_day_is_told_once_when_it_is_final_and_as_the_one_function_says() {
                 let author = rng.below(crowd) * PATHS.len() as u64
                     + PATHS.iter().position(|known| *known == path).unwrap() as u64;
                 pipeline.post(
-                    MONDAY + hour * HOUR + rng.below(59) as i64 * MINUTE + nth,
+                    MONDAY + hour * HOUR + rng.below(59) as i64 * MINUTE + nth * SECOND,
                     author,
                     path,
                     Some(topic),

@@ -24,10 +24,11 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
     settings.horizon = rng.pick(&[36 * HOUR, 5 * HOUR]);
     settings.lateness = rng.pick(&[2 * MINUTE, 90 * SECOND, 37 * SECOND, 0]);
     settings.author_epoch = 400 * DAY;
-    let begin = BASE + 4 * DAY + rng.between(0, DAY);
+    let begin = pane_start(BASE + 4 * DAY + rng.between(0, DAY), SECOND);
     let span = rng.pick(&[2 * DAY, 9 * DAY]);
-    let mut times: Vec<Micros> =
-        (0..rng.below(300) + 30).map(|_| begin + rng.between(0, span)).collect();
+    let mut times: Vec<Micros> = (0..rng.below(300) + 30)
+        .map(|_| pane_start(begin + rng.between(0, span), SECOND))
+        .collect();
     if rng.chance(50) {
         // A topic whose last post of a pane comes well before other posts end.
         let border = pane_start(begin + span, 7 * DAY);
