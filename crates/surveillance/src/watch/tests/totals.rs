@@ -66,6 +66,7 @@ fn weeks(mut rng: Rng) -> Vec<Item> {
         last = at;
         let mut post = post(nth as u64, rng.below(200), rng.pick(&["DE/DE-BE", "US/US-TX"]));
         let late = rng.between(0, settings.lateness + 1).min(at - begin);
+        let late = pane_start(late, SECOND);
         (post.event_time, post.arrival) = (at - late, at);
         post.langs = vec![rng.pick(&["de", "en"]).to_owned()];
         if rng.chance(50) {
