@@ -701,7 +701,7 @@ fn populations(table: &mut Table) {
         let done = folder.output(&[&start[..], &rest, sets].concat()).ends(0);
         let said = done.stdout() + &done.stderr();
         said.lines()
-            .find(|line| line.contains("a day"))
+            .find(|line| line.contains("per day"))
             .unwrap_or_else(|| panic!("{said}"))
             .replace(id, "")
             .split_once("  ")

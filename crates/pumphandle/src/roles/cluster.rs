@@ -20,7 +20,7 @@ use super::embedded::held_settings;
 use super::health::Health;
 use super::ingest::{self, Around, Ingest};
 use super::keys::Keys;
-use super::land::{self, Lander};
+use super::land::Lander;
 use super::retention::Retention;
 use super::secrets::Uses;
 use super::services::{self, Services};
@@ -359,7 +359,7 @@ fn migrated_journal(config: &Config) -> anyhow::Result<Box<dyn Journal>> {
     // Landing forgets its place first: after a kill between the two the log is still drained, and
     // both are done again.
     drop(journal);
-    land::begin_generation(&*stores::warehouse(config)?)?;
+    super::land::begin_generation(&*stores::warehouse(config)?)?;
     let report = migrate(&settings, &Plan { anew: true, ..plan })?;
     tracing::info!(generation = report.generation, "the log had ended, a new one begins");
     Ok(Box::new(KafkaJournal::open(settings)?))
