@@ -1,6 +1,5 @@
 //! The roles as processes of their own, over real Kafka and the real ClickHouse engine: what lands
-//! is what `replay` counts,
-//! whatever is killed on the way.
+//! is what `replay` counts, whatever is killed on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;

@@ -2,12 +2,10 @@
 //! changes from outside.
 //!
 //! Keys are read from the file itself: one without a row fails. A row is what a check adds by
-//! [`Table::row`]: a count, a file, an
-//! answer or a metric before and after, never the configuration itself. A new key: a check in
-//! [`CHECKS`] or a line in an old one.
+//! [`Table::row`]: a count, a file, an answer or a metric before and after, never the configuration
+//! itself. A new key: a check in [`CHECKS`] or a line in an old one.
 //! Keys that need a server which is not here are skipped and say so; keys whose effect takes hours
-//! or several machines name their test,
-//! which must exist.
+//! or several machines name their test, which must exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};

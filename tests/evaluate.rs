@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::program::Folder;
 
 /// Where this fails because a detector was changed on purpose: `UPDATE_EXPECT=1` writes the short
-/// form anew, and
-/// `pumphandle evaluate > docs/evaluation/detectors.md` the tables that people read.
+/// form anew, and `pumphandle evaluate > docs/evaluation/detectors.md` the tables that people read.
 #[test]
 fn the_short_form_says_what_it_said() {
     let folder = Folder::new();

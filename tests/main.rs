@@ -1,8 +1,8 @@
 //! The program from outside: its commands, files and signals, and nothing of its inside.
 //!
 //! One binary for all of it. Each test has a folder of its own and free ports; nothing sleeps for a
-//! fixed time, whatever is
-//! waited for has a deadline, and every process that is started ends with its test.
+//! fixed time, whatever is waited for has a deadline, and every process that is started ends with
+//! its test.
 
 mod bounds;
 #[path = "parts/clickhouse.rs"]

@@ -1,6 +1,6 @@
 //! Alerts on their way to people, and what people say of them: with a real mail server, a real
-//! Alertmanager, a webhook that checks
-//! signatures, and a reader of CAP. Each is down at first, and the program is killed in between.
+//! Alertmanager, a webhook that checks signatures, and a reader of CAP. Each is down at first, and
+//! the program is killed in between.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -183,8 +183,7 @@ async fn serve(stream: TcpStream, lines: Arc<Vec<(i64, String)>>, state: Arc<Mut
 }
 
 /// The lines as if the last one arrived a minute ago, with their stamps. Left out are posts that
-/// are not late but older than what
-/// the program, whose clock is now, still takes in.
+/// are not late but older than what the program, whose clock is now, still takes in.
 fn dated_until_now(lines: &str) -> Vec<(i64, String)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as i64;
     let events: Vec<Value> = lines

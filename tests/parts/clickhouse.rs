@@ -1,6 +1,6 @@
 //! A ClickHouse for tests: the one that `CLICKHOUSE_URL` names, or the engine of the Python package
-//! that `tests/parts/clickhouse.sh`
-//! has put under the target folder, behind `tests/clickhouse_http.py`.
+//! that `tests/parts/clickhouse.sh` has put under the target folder, behind
+//! `tests/clickhouse_http.py`.
 //!
 //! Where there is neither, a test says so and passes; in CI, or with `PUMPHANDLE_REQUIRE_PARTS=1`,
 //! it fails.

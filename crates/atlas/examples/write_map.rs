@@ -3,9 +3,8 @@
 //! `cargo run --profile ci -p atlas --example write_map -- crates/web/map`
 //!
 //! `world.json`: every country. `first.txt`: a country a line, its code, a tab, its first levels.
-//! Both are TopoJSON, simplified after
-//! Visvalingam and Whyatt (1993) on shared arcs, so that neighbours stay neighbours. Same bundle,
-//! same bytes.
+//! Both are TopoJSON, simplified after Visvalingam and Whyatt (1993) on shared arcs, so that
+//! neighbours stay neighbours. Same bundle, same bytes.
 //! The page thereby shows the very regions that posts are placed in, and `web` need not know
 //! `atlas`.
 #![allow(

@@ -73,9 +73,8 @@ impl Dissolve {
 }
 
 /// The middle of each region's area as latitude and longitude in degrees, and of each country's as
-/// that of all its parts; none where a
-/// region has no polygons. `countries` gives a region's country. Good enough to put a sign on a
-/// map, and for nothing else.
+/// that of all its parts; none where a region has no polygons. `countries` gives a region's
+/// country. Good enough to put a sign on a map, and for nothing else.
 pub fn centres(arcs: &[Arc], countries: &[u16]) -> Vec<Option<(f64, f64)>> {
     #[derive(Clone, Copy)]
     struct Sum {

@@ -7,9 +7,8 @@
 //! Polygons and points are on one grid of 1e-5 degree and every orientation is computed in `i64`,
 //! so that an answer is exact.
 //! A cell knows the regions at its south-west corner; a point's are found by walking from there
-//! east along the cell's bottom and then
-//! north, and counting the arcs that are crossed (winding numbers: overlaps and touching parts do
-//! no harm).
+//! east along the cell's bottom and then north, and counting the arcs that are crossed (winding
+//! numbers: overlaps and touching parts do no harm).
 //! Coordinates are doubled inside and cell lines are odd, so that no vertex lies on a cell line.
 
 use std::collections::BTreeMap;

@@ -22,8 +22,8 @@ const HEAD: &str = "| generator | mean a day | growth | series-years | 1 % | 0.1
 
 /// How often the default's randomised p is at or below a nominal one, as a multiple of that.
 ///
-/// Where the distribution of a day's count is known, this probability is computed for each
-/// window's forecast instead of drawn; the mean over panels is then precise after few of them.
+/// Where the distribution of a day's count is known, this probability is computed for each window's
+/// forecast instead of drawn; the mean over panels is then precise after few of them.
 /// Elsewhere every day's count is one trial. The spread between panels gives the intervals:
 /// windows of one series share most of their baselines, and series of one panel share the topic.
 pub(crate) fn table(size: &Size, seed: u64) -> String {

@@ -1,8 +1,8 @@
 //! A panel: one topic in several regions by the hour, and its judgements ("looks") by a detector.
 //!
-//! Used by every table. Looks of outbreak-free panels give false episodes and calibration; looks
-//! of panels with an outbreak give the probability of detection and the delay. Each method is
-//! compared at the threshold of its own score with the same number of false episodes a year.
+//! Used by every table. Looks of outbreak-free panels give false episodes and calibration; looks of
+//! panels with an outbreak give the probability of detection and the delay. Each method is compared
+//! at the threshold of its own score with the same number of false episodes a year.
 //! Pure; doesn't simulate.
 
 use simulation::panels;
@@ -206,9 +206,8 @@ impl Panel {
     }
 
     /// Follows a window through its last hour, post by post, as `watch` does: it fires early where
-    /// the accounts so far pass the bound of
-    /// the posts so far and as many again as 1.5 times the fullest hour brought. None where it
-    /// doesn't fire.
+    /// the accounts so far pass the bound of the posts so far and as many again as 1.5 times the
+    /// fullest hour brought. None where it doesn't fire.
     ///
     /// `posts` are the accounts on the topic: hours since the window's beginning at which each
     /// comes, and is deleted (infinite: never).

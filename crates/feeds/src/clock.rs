@@ -85,8 +85,7 @@ impl Clock {
     }
 
     /// The wall clock at the first reading that can be true and the time that has passed since: no
-    /// step moves it. For names and
-    /// ages of files of this process.
+    /// step moves it. For names and ages of files of this process.
     pub fn unstepped(&self) -> Micros {
         self.observed(|steadiness, now| {
             steadiness

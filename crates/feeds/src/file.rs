@@ -309,8 +309,7 @@ impl FileReader {
     /// The next lines, at most so many; none once everything has been read.
     ///
     /// When following, an empty batch means that nothing is new: ask again later. After an error
-    /// reading continues with the
-    /// next file.
+    /// reading continues with the next file.
     pub fn next_batch(&mut self, lines_max: usize) -> Result<Option<Batch>, FileError> {
         if let Some(error) = self.failed.take() {
             return Err(error);

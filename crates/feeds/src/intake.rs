@@ -306,8 +306,7 @@ impl Intake {
     }
 
     /// No arrival lies beyond our clock, where there is one. A stored line that claims to came with
-    /// the line before it, unless
-    /// that is so recent that nothing is lost by our clock.
+    /// the line before it, unless that is so recent that nothing is lost by our clock.
     fn bounded(&mut self, arrival: Micros, now: Option<Micros>) -> Result<Micros, Rejected> {
         let Some(now) = now else { return Ok(arrival) };
         let known = believed(arrival, now);
@@ -426,8 +425,7 @@ impl Intake {
     }
 
     /// Where the author's records go; the author under the key of the event's epoch and, for the
-    /// longest window after a
-    /// change of keys, the one before.
+    /// longest window after a change of keys, the one before.
     fn authors(
         &mut self,
         source: &str,
@@ -533,8 +531,7 @@ impl Intake {
     }
 
     /// Where nothing else tells a place, the author's profile may: of posts that match a topic, and
-    /// of a sample of authors. Whether
-    /// the profile says that its author doesn't want to be read.
+    /// of a sample of authors. Whether the profile says that its author doesn't want to be read.
     fn has_opted_out(
         &mut self,
         item: &PostItem<'_>,

@@ -6,10 +6,9 @@
 //! | v2 `subscribeEvents` | the same facts in an envelope | the same, reported by the server |
 //!
 //! A connection that ends is made again at the cursor, a little earlier than the last line; what
-//! comes twice is recognised by
-//! its identity, later. A connection that is silent (no frame, no answer to our pings) is left for
-//! the next address, and so
-//! is one that only answers pings for longer than the feed's own rate of late explains.
+//! comes twice is recognised by its identity, later. A connection that is silent (no frame, no
+//! answer to our pings) is left for the next address, and so is one that only answers pings for
+//! longer than the feed's own rate of late explains.
 //! A stamp ahead of our clock moves neither the place to resume from nor what is covered.
 //! Runs in a thread with a runtime of its own and hands on what it reads as it comes: a full queue
 //! slows the server down.

@@ -31,8 +31,7 @@ pub enum Message {
     Ahead {
         by: Micros,
     },
-    /// A connection is open; its events begin at this arrival, or with what happens from now
-    /// on.
+    /// A connection is open; its events begin at this arrival, or with what happens from now on.
     Connected {
         at: Now,
         resumed: Option<Micros>,

@@ -161,8 +161,7 @@ impl Progress {
     }
 
     /// The watermark waits for the first claim of each feed: one that failed before its first line,
-    /// and a file that has none yet,
-    /// stand where others are.
+    /// and a file that has none yet, stand where others are.
     pub fn stand_at(&mut self, arrival: Micros) {
         if (self.failed || !self.live) && self.covered_to.is_none() {
             (self.from, self.covered_to) = (Some(arrival), Some(arrival));
@@ -235,8 +234,8 @@ impl Progress {
 }
 
 /// When a worker ticks: each second of its clock, and before the first line at or after each
-/// multiple of 10 s of arrival,
-/// whichever is first. A replay has no clock and asks for boundaries only.
+/// multiple of 10 s of arrival, whichever is first. A replay has no clock and asks for boundaries
+/// only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickClock {
     /// Of our clock.

@@ -52,8 +52,7 @@ impl Stopping {
 }
 
 impl Feed {
-    /// `work` runs until it is done or stopped; at most `queue` messages wait for being
-    /// taken.
+    /// `work` runs until it is done or stopped; at most `queue` messages wait for being taken.
     pub(crate) fn spawn(
         name: &str,
         queue: usize,

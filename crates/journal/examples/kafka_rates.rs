@@ -2,9 +2,8 @@
 //! --features kafka --example kafka_rates [MILLIONS]`.
 //!
 //! Records of 100 and 250 bytes in four partitions, appended 1, 100 and 5,000 at a time, then read
-//! back; then snapshots'
-//! chunks. By CPU seconds of this process, librdkafka's threads included, and by the clock on the
-//! wall, which is the broker's too.
+//! back; then snapshots' chunks. By CPU seconds of this process, librdkafka's threads included, and
+//! by the clock on the wall, which is the broker's too.
 
 #![expect(clippy::print_stdout, reason = "its output")]
 

@@ -61,8 +61,7 @@ pub enum Change {
 /// One member of a group, until it is dropped.
 pub trait Membership: Send {
     /// What has changed since the last call; waits for up to `wait` if nothing has. To be called
-    /// every few seconds: a member
-    /// that falls silent loses its partitions.
+    /// every few seconds: a member that falls silent loses its partitions.
     fn changes(&mut self, wait: Duration) -> Result<Vec<Change>, JournalError>;
 
     /// Shows outside how far a partition has been worked on. Nothing is ever resumed from it.

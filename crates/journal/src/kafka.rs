@@ -12,9 +12,8 @@
 //! [`KafkaJournal::open`] believes that record, and refuses settings and topics that say something
 //! else.
 //! One idempotent producer appends, without transactions, so that positions have no gaps. Readers
-//! assign themselves
-//! partitions by position and are never reset; groups only say who works on what. What librdkafka
-//! retries on its own stays inside;
+//! assign themselves partitions by position and are never reset; groups only say who works on what.
+//! What librdkafka retries on its own stays inside;
 //! what reaches the caller says whether trying again can help.
 //!
 //! Any thread may call anything and may wait there. Knows no record's meaning, and no clock but

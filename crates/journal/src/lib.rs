@@ -44,8 +44,7 @@ pub struct Deleted {
 /// Streams that are appended to and read by position, and two that keep the last value of a key.
 ///
 /// Any thread may call any method. A consumer is never reset silently: what retention has deleted
-/// is [`JournalError::Gone`],
-/// what was never written is [`JournalError::Beyond`].
+/// is [`JournalError::Gone`], what was never written is [`JournalError::Beyond`].
 pub trait Journal: Send + Sync {
     /// How often the streams were made again, from 1; the high 16 bits of every version.
     fn generation(&self) -> u16;
@@ -63,8 +62,8 @@ pub trait Journal: Send + Sync {
     /// harmless.
     fn append(&self, stream: Stream, entries: &[Entry]) -> Result<Vec<Position>, JournalError>;
 
-    /// Whether nothing of one append can be read, in any partition, before all that is before
-    /// it in the same append.
+    /// Whether nothing of one append can be read, in any partition, before all that is before it in
+    /// the same append.
     /// Where not, what must not overtake others has to be appended after they are.
     fn appends_in_order(&self) -> bool {
         false
@@ -87,8 +86,7 @@ pub trait Journal: Send + Sync {
     fn extent(&self, stream: Stream, partition: u32) -> Result<Range<Position>, JournalError>;
 
     /// Sets keys of a compacted stream, in order; `None` deletes. Returns the position of each
-    /// pair, which grows for each key
-    /// from put to put, across restarts and deletes too.
+    /// pair, which grows for each key from put to put, across restarts and deletes too.
     ///
     /// Locally all or nothing. Kafka may stop after some: what completes the others is to be
     /// written last.
@@ -105,8 +103,8 @@ pub trait Journal: Send + Sync {
     fn keys(&self, stream: Stream, prefix: &str) -> Result<Vec<String>, JournalError>;
 
     /// The first position of each partition that may have been appended at or after an instant, in
-    /// unix seconds: all records before it
-    /// are older. A journal that knows no time takes none for old.
+    /// unix seconds: all records before it are older. A journal that knows no time takes none for
+    /// old.
     fn positions_at(&self, stream: Stream, _at: u64) -> Result<Vec<Position>, JournalError> {
         (0..self.partitions(stream))
             .map(|partition| Ok(self.extent(stream, partition)?.start))

@@ -10,8 +10,7 @@
 //!
 //! What [`Journal::append`] and [`Journal::put`] return from survives kill and power loss, so
 //! positions never go backward.
-//! Each call is one transaction with one wait for the disk: for speed, append many
-//! entries at once.
+//! Each call is one transaction with one wait for the disk: for speed, append many entries at once.
 //! Memory is bounded by open files (one to write a stream, a few to read) of about 1 MB each,
 //! whatever the length of the streams.
 //!

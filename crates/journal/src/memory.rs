@@ -27,8 +27,8 @@ pub struct MemoryJournal {
 /// Called at each step of each call; an error becomes the call's result. Must not call the journal.
 pub type Hook = Box<dyn Fn(Step) -> Result<(), JournalError> + Send + Sync>;
 
-/// Where a call is. An error before it is done means that nothing happened; after it, that only
-/// the answer is lost.
+/// Where a call is. An error before it is done means that nothing happened; after it, that only the
+/// answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     pub call: Call,

@@ -55,8 +55,7 @@ pub(crate) fn is_sign(c: char) -> bool {
 }
 
 /// Neither letters nor digits, but part of words in some language: underscore, joiners, Hebrew and
-/// Tibetan
-/// punctuation, Japanese dashes and dots, the Catalan middle dot.
+/// Tibetan punctuation, Japanese dashes and dots, the Catalan middle dot.
 fn is_joining_sign(c: char) -> bool {
     matches!(
         c,

@@ -219,8 +219,7 @@ impl Places<'_> {
         Places { text, borders, same: searched(text) == text }
     }
 
-    /// The first end of the text that folds to as much as is before `place` says where it
-    /// begins.
+    /// The first end of the text that folds to as much as is before `place` says where it begins.
     fn written(&self, place: Range<usize>) -> Range<usize> {
         if self.same {
             return place;

@@ -1,16 +1,14 @@
 //! The hashtags of a text, by the rules of the public twitter-text conformance suite.
 //!
 //! A sign (`#`, full-width `＃`, small `﹟`) opens a hashtag if nothing that belongs to a word, no
-//! `&` and no link is
-//! around it; it holds letters, marks, digits and a few joining signs of all scripts, at least one
-//! of them a letter;
+//! `&` and no link is around it; it holds letters, marks, digits and a few joining signs of all
+//! scripts, at least one of them a letter;
 //! directly before another sign or `://` it is none.
 //! One pass, linear in the text. Knows nothing of keys, limits or topics.
 //!
 //! Meant differences from twitter-text: the small sign opens a hashtag too, and a link needs no
-//! known top-level
-//! domain (any host after `http://`, any last label of two letters or more before a path), so that
-//! no list ages here.
+//! known top-level domain (any host after `http://`, any last label of two letters or more before a
+//! path), so that no list ages here.
 
 use memchr::memchr2;
 

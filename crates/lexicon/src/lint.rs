@@ -250,9 +250,8 @@ fn check_near(keys: &Keys<'_>, problems: &mut Vec<Diagnostic>) {
 }
 
 /// Hepatitis A is no slip for hepatitis B, nor bird flu for flu: a token of one character differs
-/// or is there in one
-/// only, or the last character of keys of one length; in scripts without blanks one character may
-/// be a word.
+/// or is there in one only, or the last character of keys of one length; in scripts without blanks
+/// one character may be a word.
 fn differ_by_name(a: &str, b: &str) -> bool {
     let (key_a, key_b): (Vec<char>, Vec<char>) =
         (fold(a).chars().collect(), fold(b).chars().collect());

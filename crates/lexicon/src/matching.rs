@@ -142,8 +142,8 @@ impl Lexicon {
     }
 
     /// What a post says. Its tags are `platform_tags` if there are any, else those of `text`;
-    /// phrases are tried for
-    /// its languages, all if it states none; with `segment`, a tag also counts by its tokens.
+    /// phrases are tried for its languages, all if it states none; with `segment`, a tag also
+    /// counts by its tokens.
     pub fn read(
         &self,
         text: Option<&str>,
@@ -282,9 +282,8 @@ impl<'lexicon> Reader<'lexicon> {
     }
 
     /// The same for its runs of tokens. What excludes or is sensitive does so wherever it is; a
-    /// topic is counted by
-    /// the longest runs that don't overlap, or by the whole: `StomachFluSeason` is stomach flu, and
-    /// no flu.
+    /// topic is counted by the longest runs that don't overlap, or by the whole: `StomachFluSeason`
+    /// is stomach flu, and no flu.
     fn match_runs(&mut self, tokens: &Tokens, found_whole: bool) -> bool {
         let mut sensitive = false;
         let mut counted_to = if found_whole { tokens.len() } else { 0 };

@@ -100,8 +100,7 @@ impl Phrases {
     }
 
     /// The patterns that `wanted` accepts, in order of their ends; a pattern of a script without
-    /// blanks counts only
-    /// where no longer one covers it.
+    /// blanks counts only where no longer one covers it.
     pub(crate) fn find(&self, text: &str, wanted: impl Fn(usize) -> bool) -> Vec<Found> {
         let text = searched(text);
         // Folding makes ASCII of most texts in Latin letters.
@@ -330,9 +329,8 @@ fn word_bytes(eight: u64) -> u64 {
 }
 
 /// Which characters belong to words, as far as two bytes tell: enough for the scripts with blanks
-/// between words that
-/// most posts are written in. Of the rest it says no, and the border is looked at when something
-/// matches.
+/// between words that most posts are written in. Of the rest it says no, and the border is looked
+/// at when something matches.
 struct Words {
     ascii: [bool; 128],
     two_bytes: Box<[bool; 2048]>,

@@ -1,9 +1,8 @@
 //! Topic files: what the people who run the system watch, as they write it.
 //!
 //! A file is read whole and every mistake in it is told at once, with its line and, where one can
-//! be guessed, the
-//! right word. Knows one file at a time; what several files get wrong together is found by
-//! `matching`.
+//! be guessed, the right word. Knows one file at a time; what several files get wrong together is
+//! found by `matching`.
 
 use record::diagnostic::{Diagnostic, Place};
 use record::document::{Node, Table, Value, parse_toml};

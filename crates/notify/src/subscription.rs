@@ -193,8 +193,7 @@ impl Subscription {
     }
 
     /// As it would be written, with all that is usual said: what a page shows and changes. Of an
-    /// address only the host is told, since
-    /// the rest may be a secret, and of secrets nothing.
+    /// address only the host is told, since the rest may be a secret, and of secrets nothing.
     pub fn written(&self) -> Value {
         let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
         let host = |url: &str| {
@@ -367,8 +366,7 @@ pub fn parse_subscriptions(
 }
 
 /// A subscription as a page sends it, or every mistake in it. Mail and feeds only: what names
-/// addresses of machines, and files of
-/// secrets on this one, is for those who can write files here.
+/// addresses of machines, and files of secrets on this one, is for those who can write files here.
 pub fn of_page(json: Value) -> Result<Subscription, Vec<String>> {
     let written: Written = serde_json::from_value(json).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = Vec::new();

@@ -83,9 +83,8 @@ impl Zone {
     }
 
     /// The first instant after `after` at which the clock there shows `minute` (on `weekday`, if
-    /// one is given). A time that a day skips
-    /// comes an offset's change later that day; of one that a day has twice, the earlier is meant
-    /// unless it has passed.
+    /// one is given). A time that a day skips comes an offset's change later that day; of one that
+    /// a day has twice, the earlier is meant unless it has passed.
     pub fn next(&self, after: Micros, minute: u32, weekday: Option<u8>) -> Micros {
         let today = self.local(after).day;
         for day in today - 1..=today + 8 {

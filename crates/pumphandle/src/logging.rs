@@ -231,8 +231,7 @@ const REPEAT_FIRST: Duration = Duration::from_secs(5);
 const REPEAT_LAST: Duration = Duration::from_secs(600);
 
 /// One outage of a server, a disk or a source in the log: a warning when it begins, further ones
-/// ever less often, and how long it
-/// took when it ends.
+/// ever less often, and how long it took when it ends.
 #[derive(Debug)]
 pub(crate) struct Outage {
     /// What is away: `the journal`.

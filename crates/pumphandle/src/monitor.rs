@@ -2,8 +2,8 @@
 //! listener that serves them.
 //!
 //! A function for each source. Counters exist from the start, so that a rate can be computed over
-//! the first event; gauges are shown
-//! once they are known. Ages are computed at the moment of a scrape.
+//! the first event; gauges are shown once they are known. Ages are computed at the moment of a
+//! scrape.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
@@ -27,8 +27,7 @@ use crate::runtime::{Context, Progress, Role, Seen};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What every process has: its release, when it began, its memory, and the free space of the data
-/// folder. Begins to serve them
-/// where `[metrics] listen` says so, until the process ends.
+/// folder. Begins to serve them where `[metrics] listen` says so, until the process ends.
 pub(crate) fn start(
     role: &'static str,
     config: &Config,
@@ -312,8 +311,7 @@ impl Landed {
 }
 
 /// The same as seen from outside, by a process that reads the streams and the warehouse but does
-/// not land: after which look
-/// everything that it found in the streams has landed.
+/// not land: after which look everything that it found in the streams has landed.
 #[derive(Debug, Default)]
 pub(crate) struct LandingProbe {
     /// When the streams ended where.

@@ -2,11 +2,10 @@
 //! think of, and the same numbers.
 //!
 //! Tally, watch and land as they are, and a model of ingest, run as processes that are turned in
-//! any order, killed between any two
-//! calls, thought dead while they sleep, and turned again when somebody else has taken over.
-//! Between two calls of one process
-//! another may take a whole turn. In the end the warehouse holds what a straight run without faults
-//! says, row for row.
+//! any order, killed between any two calls, thought dead while they sleep, and turned again when
+//! somebody else has taken over.
+//! Between two calls of one process another may take a whole turn. In the end the warehouse holds
+//! what a straight run without faults says, row for row.
 //! Knows no clock and no thread: a seed is a story.
 
 mod check;

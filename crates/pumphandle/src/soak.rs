@@ -1,18 +1,15 @@
 //! Soak: days of load through the real stages over simulated time, in minutes.
 //!
 //! Lines are handed to the real ingest, as a connection would, under clocks that are set; tally,
-//! watch and land are driven by the
-//! real loops over the in-memory journal, with snapshots, restarts, kills, hostile accounts, an
-//! outage, a clock step and an absent
-//! tally on the way. A table shows resident memory, snapshot sizes and restart time by half day.
-//! The run fails where a stage
-//! ends, a count is wrong, or memory or the largest chunk grows after the longest window and
-//! horizon by more than history takes.
+//! watch and land are driven by the real loops over the in-memory journal, with snapshots,
+//! restarts, kills, hostile accounts, an outage, a clock step and an absent tally on the way. A
+//! table shows resident memory, snapshot sizes and restart time by half day.
+//! The run fails where a stage ends, a count is wrong, or memory or the largest chunk grows after
+//! the longest window and horizon by more than history takes.
 //!
 //! All roles share the process; of them only sockets are left out. Resident memory is that of the
-//! process without the bytes that
-//! the in-memory journal holds, which in an installation lie on disk: above all the posts that the
-//! absent tally has not read.
+//! process without the bytes that the in-memory journal holds, which in an installation lie on
+//! disk: above all the posts that the absent tally has not read.
 //! Chunks lie in files.
 //!
 //! `PUMPHANDLE_SOAK=ci` runs the nine days that CI runs, `long` the others too; without it nothing

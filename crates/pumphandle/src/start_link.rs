@@ -1,9 +1,8 @@
 //! The start link: opens the page as operator, once, within ten minutes.
 //!
 //! It stands in a file of the data folder that only its owner can read, and is printed to a
-//! terminal; it never enters the log. The
-//! page looks at the file at each sign-in, so that a link made by `pumphandle token link` works
-//! without a restart.
+//! terminal; it never enters the log. The page looks at the file at each sign-in, so that a link
+//! made by `pumphandle token link` works without a restart.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -45,8 +45,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Takes the rights of group and others away from a file, or a folder and all in it, and returns
-/// from how many files and folders it
-/// did. Links are not followed.
+/// from how many files and folders it did. Links are not followed.
 pub(crate) fn tighten(path: &Path) -> io::Result<usize> {
     let mut changed = tighten_one(path)?;
     if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {

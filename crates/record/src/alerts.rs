@@ -2,9 +2,8 @@
 //! may do with it.
 //!
 //! Inbox, outbox and audit log in one. A change that a person asks for ([`AlertChange`]) becomes a
-//! record ([`AlertEvent`]) that names
-//! how many stood before it; the fold takes it only if so many do. Whoever wrote it reads it back
-//! to learn whether it holds.
+//! record ([`AlertEvent`]) that names how many stood before it; the fold takes it only if so many
+//! do. Whoever wrote it reads it back to learn whether it holds.
 
 use std::collections::BTreeMap;
 

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// A language a line: its code, then the other codes that stand for it (ISO 639-2, terminological
-/// and bibliographic; withdrawn
-/// ISO 639-1). Facts of the code tables of ISO 639-1 and 639-2 by their registration authorities,
-/// without the codes for several, uncoded, undetermined
-/// or no languages and those for local use.
+/// and bibliographic; withdrawn ISO 639-1). Facts of the code tables of ISO 639-1 and 639-2 by
+/// their registration authorities, without the codes for several, uncoded, undetermined or no
+/// languages and those for local use.
 const CODES: &str = include_str!("../data/languages.txt");
 
 static KNOWN: LazyLock<BTreeMap<&'static str, &'static str>> = LazyLock::new(|| {

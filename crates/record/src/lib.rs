@@ -2,8 +2,7 @@
 //!
 //! First room of the house: it depends on nothing of ours and everything else speaks it.
 //! Here are region codes, the folding of text into keys, time and its panes, the rules that belong
-//! to a topic's kind,
-//! the records themselves, their binary form, and the fold of alerts.
+//! to a topic's kind, the records themselves, their binary form, and the fold of alerts.
 //! It decides nothing: no counting, no judging, no clock, no IO.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]

@@ -40,9 +40,8 @@ pub enum Span {
 /// All that changed in one partition between two ticks, as absolute values; or a part of it.
 ///
 /// A frame is written in parts of at most [`FRAME_PART_BYTES`]. Every part repeats the fields up to
-/// `handled`. Series, tags, totals
-/// and coverage are spread over the parts in this order, a series whole in one of them. A frame
-/// that is sent again starts at part 1.
+/// `handled`. Series, tags, totals and coverage are spread over the parts in this order, a series
+/// whole in one of them. A frame that is sent again starts at part 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Partition of `posts`.

@@ -5,9 +5,8 @@
 //! An author's pseudonym changes with the 30-day epoch of event time; a post's never does, and says
 //! nothing of its author.
 //! Author keys are a chain with a key for each day ([`AuthorKeys`]): a day's key gives all later
-//! ones and none before it, so that
-//! destroying it destroys the pseudonyms of the epochs before, and one key of 32 bytes is all that
-//! is stored.
+//! ones and none before it, so that destroying it destroys the pseudonyms of the epochs before, and
+//! one key of 32 bytes is all that is stored.
 
 use crate::post::{Author, PostId};
 use crate::time::{DAY, EARLIEST, Micros};
@@ -119,8 +118,7 @@ impl AuthorKeys {
     }
 
     /// The key of an epoch of this length. Epochs whose keys are destroyed share one, which is that
-    /// of no other epoch: what still
-    /// comes of them is late, and counted as nothing else.
+    /// of no other epoch: what still comes of them is late, and counted as nothing else.
     pub fn epoch(&self, epoch: Epoch, length: Micros) -> Key {
         let start = epoch.start(length);
         if start.div_euclid(DAY) < self.day {

@@ -231,8 +231,7 @@ pub fn display(instant: Micros) -> String {
 }
 
 /// Year, month and day of the month of a day since 1970-01-01, in the Gregorian calendar (Hinnant,
-/// *chrono-compatible low-level date
-/// algorithms*, `civil_from_days`); any day at all.
+/// *chrono-compatible low-level date algorithms*, `civil_from_days`); any day at all.
 pub fn date(day: i64) -> (i64, u8, u8) {
     let shifted = day.saturating_add(719_468);
     let era = shifted.div_euclid(146_097);

@@ -25,8 +25,7 @@ impl DemoOptions {
     }
 
     /// Live from the last nine o'clock in Berlin (winter time) before an instant: what happens
-    /// first
-    /// happens in daylight, at any hour of the reader's.
+    /// first happens in daylight, at any hour of the reader's.
     pub fn from_morning_before(instant_us: i64) -> DemoOptions {
         let since_morning_us = (instant_us - 8 * HOUR_US).rem_euclid(DAY_US);
         DemoOptions::new(instant_us - since_morning_us)

@@ -10,8 +10,8 @@ pub struct Event {
     pub kind: EventKind,
     /// What is talked about; none for outages and jumps, which concern everything.
     pub topic: Option<Topic>,
-    /// Where: a region and what lies in it, `001` for everywhere. A region without posts of its
-    /// own (see `regions`) shows nothing.
+    /// Where: a region and what lies in it, `001` for everywhere. A region without posts of its own
+    /// (see `regions`) shows nothing.
     pub region: &'static str,
     pub start_us: i64,
     /// `i64::MAX` for what stays.

@@ -2,11 +2,9 @@
 //! without an outbreak.
 //!
 //! Frozen: what is drawn here, and from which seeds, was fixed before any detector was tuned on it,
-//! and changes only with a
-//! reason in the changelog. Some generators are what a negative-binomial model assumes; most are
-//! what it does not: waves,
-//! news that feed on themselves, days without anything, platforms that grow, feeds that die,
-//! holidays, bots.
+//! and changes only with a reason in the changelog. Some generators are what a negative-binomial
+//! model assumes; most are what it does not: waves, news that feed on themselves, days without
+//! anything, platforms that grow, feeds that die, holidays, bots.
 //! What may be seen when (`seen`, `covered`) is drawn with the counts, so that an outage and its
 //! replay can be judged as they come.
 
@@ -249,8 +247,7 @@ fn expected(spec: &PanelSpec, region: usize, mean: f64, hour: usize) -> f64 {
 }
 
 /// The law that a day's count of a region is drawn from, where it has a name: negative-binomial
-/// with this mean and size, infinite
-/// for Poisson's. An outbreak comes on top.
+/// with this mean and size, infinite for Poisson's. An outbreak comes on top.
 pub fn law(spec: &PanelSpec, region: usize, day: usize) -> Option<(f64, f64)> {
     let size = match spec.generator {
         Generator::Poisson => f64::INFINITY,

@@ -16,8 +16,8 @@ impl Random {
         Random { state }
     }
 
-    /// The stream of that number under a seed. Streams under one seed don't disturb each other,
-    /// so that what one part of the world draws never moves another.
+    /// The stream of that number under a seed. Streams under one seed don't disturb each other, so
+    /// that what one part of the world draws never moves another.
     pub fn stream(seed: u64, number: u64) -> Random {
         Random::new(mix(seed, number))
     }

@@ -22,8 +22,8 @@ pub fn normal(random: &mut Random) -> f64 {
     }
 }
 
-/// Scale 1, so mean and variance are `shape`; Marsaglia and Tsang 2000, section 4, with their
-/// boost for shapes below 1.
+/// Scale 1, so mean and variance are `shape`; Marsaglia and Tsang 2000, section 4, with their boost
+/// for shapes below 1.
 pub fn gamma(random: &mut Random, shape: f64) -> f64 {
     if shape.is_nan() || shape <= 0.0 {
         return 0.0;

@@ -59,8 +59,7 @@ impl Topic {
     }
 
     /// Tags of the topic as people of a language write them, the usual ones more than once: only
-    /// such
-    /// as any list of the topic has, so that a label never names what no lexicon could find.
+    /// such as any list of the topic has, so that a label never names what no lexicon could find.
     pub(crate) fn tags(self, lang: Lang) -> &'static [&'static str] {
         match (self, lang) {
             (Topic::Influenza, Lang::En) => {

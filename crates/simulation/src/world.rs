@@ -25,8 +25,8 @@ use crate::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 /// A line of the world, without its line feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When it reaches the reader: never less than the line before. It is the line's own
-    /// `time_us`, except that a repeat keeps the `time_us` it had the first time.
+    /// When it reaches the reader: never less than the line before. It is the line's own `time_us`,
+    /// except that a repeat keeps the `time_us` it had the first time.
     pub arrival_us: i64,
     pub text: String,
 }

@@ -3,10 +3,10 @@
 //!     cargo bench --profile dist -p surveillance --bench predictive
 //!
 //! 400 topics of 250 regions, 100,000 series, one window each: what a topic's regions know together
-//! is learnt once for a topic, as
-//! `watch` does, then every series is forecast and its bound, p and detectable rise are computed.
-//! Fails beyond its budgets, but with
-//! `-- --untimed`, as CI runs it on machines that are busy and on code that checks itself.
+//! is learnt once for a topic, as `watch` does, then every series is forecast and its bound, p and
+//! detectable rise are computed.
+//! Fails beyond its budgets, but with `-- --untimed`, as CI runs it on machines that are busy and
+//! on code that checks itself.
 
 #![allow(
     clippy::print_stdout,

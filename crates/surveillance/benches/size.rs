@@ -6,9 +6,8 @@
 //! One topic in six languages, three tags a post, three partitions, a tick each minute, a snapshot
 //! each ten. Prints a line a day:
 //! bytes of the snapshot, of its chunks written on that day for each snapshot, of its largest
-//! chunk, resident memory, and the time
-//! of a restore. Fails where a chunk is longer than 4 MiB, or where the last day has more than the
-//! day before and its history.
+//! chunk, resident memory, and the time of a restore. Fails where a chunk is longer than 4 MiB, or
+//! where the last day has more than the day before and its history.
 
 #![allow(
     clippy::print_stdout,

@@ -271,9 +271,9 @@ fn not_after_those_before(series: &Series) -> Vec<bool> {
 
 /// Judges the last of `observed` by those before it, oldest first; for the pipeline.
 ///
-/// Unlike [`detect`] it makes do with a shorter past: from three usable baseline values there is
-/// an answer, with the degrees of freedom which that leaves. A method that goes point by point
-/// through the series (`cusum` and its like) goes through all of `observed`.
+/// Unlike [`detect`] it makes do with a shorter past: from three usable baseline values there is an
+/// answer, with the degrees of freedom which that leaves. A method that goes point by point through
+/// the series (`cusum` and its like) goes through all of `observed`.
 pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
     let Some((t, &last)) = observed.iter().enumerate().next_back() else {
         return Judgement::no_answer(Reason::MissingValue);

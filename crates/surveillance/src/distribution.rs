@@ -128,8 +128,8 @@ pub(crate) fn poisson_quantile(p: f64, mean: f64) -> f64 {
     discrete_quantile(p, mean, mean, 1.0 / sqrt(mean), |k| gamma_upper(k + 1.0, mean))
 }
 
-/// P(Y ≥ y) of the negative-binomial law with real `size` and success probability `prob`
-/// (mean `size`·(1 − `prob`)/`prob`), y a count ≥ 0.
+/// P(Y ≥ y) of the negative-binomial law with real `size` and success probability `prob` (mean
+/// `size`·(1 − `prob`)/`prob`), y a count ≥ 0.
 pub(crate) fn negative_binomial_upper(y: f64, size: f64, prob: f64) -> f64 {
     if y <= 0.0 { 1.0 } else { beta_lower(y, size, 1.0 - prob, prob) }
 }

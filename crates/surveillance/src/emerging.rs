@@ -128,10 +128,9 @@ impl Emerging {
     }
 
     /// The tags that at least [`ACCOUNTS_MIN`] accounts, and as many as the topic's kind asks, used
-    /// with a topic at least
-    /// `lift_min` times as often as chance would; by topic, the most telling first. `is_known` says
-    /// whether a topic counts
-    /// by such a tag already, or whether it must not be shown at all.
+    /// with a topic at least `lift_min` times as often as chance would; by topic, the most telling
+    /// first. `is_known` says whether a topic counts by such a tag already, or whether it must not
+    /// be shown at all.
     pub fn tags(&self, lift_min: f64, is_known: impl Fn(&str, &str) -> bool) -> Vec<EmergingTag> {
         let counted = self.counted();
         let mut found = Vec::new();

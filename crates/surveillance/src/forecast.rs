@@ -72,8 +72,8 @@ pub struct Past {
 /// What is known before the series' own past is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prior {
-    /// Of the judged window's level: its middle, and the shape on both sides of it. The law is
-    /// beta prime, λ^a (1 + λ/M)^-2a: near zero like a gamma law of shape a, but with a heavy upper
+    /// Of the judged window's level: its middle, and the shape on both sides of it. The law is beta
+    /// prime, λ^a (1 + λ/M)^-2a: near zero like a gamma law of shape a, but with a heavy upper
     /// tail, so that it never contradicts a past of its own.
     pub middle: f64,
     pub shape: f64,

@@ -8,8 +8,8 @@
 //! [`public::floor`]), rounded to 5. What isn't shown is not distinguished from nothing:
 //! regions without a number have no entry at all. Then *complementary suppression*: subtracting
 //! shown numbers from their parent must not reveal of a withheld region that somebody is there, nor
-//! how many to within less than rounding leaves of any number. The assumed attacker knows more
-//! than he does:
+//! how many to within less than rounding leaves of any number. The assumed attacker knows more than
+//! he does:
 //! - that accounts of regions add up to those of their parent, and where nobody is placed no deeper
 //!   than the parent;
 //! - which regions have ever had a post of the topic, and that others had none;
@@ -35,11 +35,10 @@ const ENDLESS: i64 = 1 << 40;
 /// What the public may see of one topic's day, by region: the world, countries and first levels.
 ///
 /// `accounts` are the distinct accounts of the day in every region where the topic was ever
-/// counted, 0 included; regions that may
-/// not be shown at all (overlays, unlocated, the operator's own) are passed over. The world is
-/// always reported, by `None` if its number
-/// is withheld: so a decided day can be distinguished from an undecided one. Nothing else is
-/// reported of what is withheld.
+/// counted, 0 included; regions that may not be shown at all (overlays, unlocated, the operator's
+/// own) are passed over. The world is always reported, by `None` if its number is withheld: so a
+/// decided day can be distinguished from an undecided one. Nothing else is reported of what is
+/// withheld.
 pub fn day(
     kind: Kind,
     table: &RegionTable,
@@ -239,8 +238,7 @@ impl<'a> Tree<'a> {
     }
 
     /// What can be concluded of each number from all that is shown: the tightest bounds, for every
-    /// number is in one sum as a part
-    /// and in one as a whole, so that the sums form a tree.
+    /// number is in one sum as a part and in one as a whole, so that the sums form a tree.
     fn bounds(&self) -> Vec<Bounds> {
         let mut bounds: Vec<Bounds> =
             (0..self.nodes.len()).map(|index| self.published(index)).collect();

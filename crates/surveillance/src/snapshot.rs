@@ -3,8 +3,7 @@
 //! A chunk that hasn't changed keeps its name and isn't written again; the manifest, written last,
 //! names the chunks in order.
 //! No chunk is longer than [`CHUNK_BYTES_MAX`]. A map is cut between entries whose keys' hashes say
-//! so: an entry that comes, goes or
-//! changes renames the chunk it is in, seldom also the next.
+//! so: an entry that comes, goes or changes renames the chunk it is in, seldom also the next.
 //! Knows no store: the driver of the stage stores chunks and manifest.
 
 use std::collections::BTreeSet;

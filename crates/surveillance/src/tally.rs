@@ -191,10 +191,9 @@ impl Tally {
         }
     }
 
-    /// Goes on at `to`: what is before it was deleted unread. That is counted as lost, and as
-    /// no tick of it has spoken for
-    /// its arrivals, their coverage is 0; `settings` are those that the log holds, in case they
-    /// were reported in the gap.
+    /// Goes on at `to`: what is before it was deleted unread. That is counted as lost, and as no
+    /// tick of it has spoken for its arrivals, their coverage is 0; `settings` are those that the
+    /// log holds, in case they were reported in the gap.
     pub fn skip(&mut self, to: Position, settings: Option<Settings>) {
         if to <= self.head.next {
             return;
@@ -627,8 +626,8 @@ impl Tally {
     // ---- frames ----
 
     /// Whether the watermark has passed a multiple of [`TOTALS_EVERY`] since denominators were
-    /// reported, or an instant at which watch may
-    /// close a window: it counts on all that was posted before.
+    /// reported, or an instant at which watch may close a window: it counts on all that was posted
+    /// before.
     fn are_totals_due(&self, watermark: Option<Micros>) -> bool {
         let (Some(now), Some(sent)) = (watermark, self.head.totals_sent) else {
             return watermark.is_some();

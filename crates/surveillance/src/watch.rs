@@ -2,9 +2,9 @@
 //!
 //! Between tally and everything that reads counts: `tallies` in; counts, verdicts and alerts out.
 //! Frames enter by the [`schedule`], their values go to the [`ledger`], which has two folds: *open*
-//! applies every frame as it comes (for open counts and early firing); *aligned* holds a partition's
-//! frames back beyond the next instant until every partition has passed it, so that what is closed
-//! doesn't depend on the order in which partitions were read. At each instant a
+//! applies every frame as it comes (for open counts and early firing); *aligned* holds a
+//! partition's frames back beyond the next instant until every partition has passed it, so that
+//! what is closed doesn't depend on the order in which partitions were read. At each instant a
 //! [`judge`] judges the windows that [`close`], and [`episodes`] joins alarms into alerts.
 //! Knows no posts, no clock, no store.
 

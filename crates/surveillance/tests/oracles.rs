@@ -385,8 +385,7 @@ fn farrington_equals_r() {
 
 /// All rows. Of R's columns, phi, mu0 and the trend are not compared by themselves: they make the
 /// limits and p-values, which are. The score of nbPlugin and muan mixes scales in R, and where
-/// there
-/// are too few cases we give none.
+/// there are too few cases we give none.
 #[test]
 fn farrington_flexible_equals_r() {
     let Some(folder) = oracles() else { return };
@@ -781,8 +780,7 @@ fn check_essence(title: &str, path: &Path) {
                         1e-9,
                     );
                     // Before there is a baseline all are grey, but for those that the original
-                    // turns
-                    // blue for being below the weekly mean, without ever having judged them.
+                    // turns blue for being below the weekly mean, without ever having judged them.
                     let theirs = match (column("pvalue"), column("alert")) {
                         ("", "grey" | "blue") => "",
                         (_, colour) if colours.contains(&colour) => "1",

@@ -1,9 +1,9 @@
 //! ClickHouse warehouse for clusters, over the HTTP interface.
 //!
 //! Rows arrive as absolute values with versions in tables that keep the highest one; queries use
-//! FINAL, so that merges do not affect results. Rows are checked against
-//! the columns of the table on their way in and out. The ports block: requests run on one thread of
-//! our own, and the caller waits for it, whatever it runs on itself. Every call is tried once;
+//! FINAL, so that merges do not affect results. Rows are checked against the columns of the table
+//! on their way in and out. The ports block: requests run on one thread of our own, and the caller
+//! waits for it, whatever it runs on itself. Every call is tried once;
 //! [`WarehouseError::try_again`] says whether trying again may help, and the caller decides when.
 //! Knows one database and its public one; knows nothing of replicas or shards, which are the
 //! server's.
@@ -43,8 +43,8 @@ pub struct ClickHouseSettings {
     pub public_database: String,
     pub user: String,
     pub password: String,
-    /// Retention of rows of panes and windows, in whole days; alerts and public counts
-    /// stay for ever.
+    /// Retention of rows of panes and windows, in whole days; alerts and public counts stay for
+    /// ever.
     pub cells_retention: Option<Duration>,
     /// Retention of verdicts, and of window counts that don't end with a UTC day.
     pub verdicts_retention: Option<Duration>,
@@ -251,14 +251,11 @@ impl Answer {
             // ACCESS_DENIED
             Some(497) => Answer::Forbidden,
             // TIMEOUT_EXCEEDED, TOO_SLOW, DNS_ERROR, QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES,
-            // SOCKET_TIMEOUT, NETWORK_ERROR,
-            // ABORTED, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY (its replica has lost its keeper),
-            // TOO_MANY_PARTS,
-            // ALL_CONNECTION_TRIES_FAILED, TOO_FEW_LIVE_REPLICAS,
-            // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
-            // QUERY_WAS_CANCELLED, SYSTEM_ERROR, CANNOT_SCHEDULE_TASK, DEADLOCK_AVOIDED,
-            // ALL_REPLICAS_LOST, SERVER_OVERLOADED,
-            // KEEPER_EXCEPTION
+            // SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY
+            // (its replica has lost its keeper), TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED,
+            // TOO_FEW_LIVE_REPLICAS, UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE,
+            // UNKNOWN_STATUS_OF_INSERT, QUERY_WAS_CANCELLED, SYSTEM_ERROR, CANNOT_SCHEDULE_TASK,
+            // DEADLOCK_AVOIDED, ALL_REPLICAS_LOST, SERVER_OVERLOADED, KEEPER_EXCEPTION
             Some(
                 159 | 160 | 198 | 201 | 202 | 209 | 210 | 236 | 241 | 242 | 252 | 279 | 285 | 286
                 | 319 | 394 | 425 | 439 | 473 | 415 | 745 | 999,

@@ -86,8 +86,7 @@ impl Local {
     }
 
     /// Runs one question in one read transaction, so that all its statements see the same state. At
-    /// the deadline of the thread it is
-    /// interrupted.
+    /// the deadline of the thread it is interrupted.
     fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, WarehouseError>,

@@ -106,8 +106,7 @@ pub trait Reading: Send + Sync {
     ) -> Result<Voices, WarehouseError>;
 
     /// What the public may see, of days that begin at or after an instant, by topic, region and
-    /// day: of some topics, and of one region
-    /// or of all.
+    /// day: of some topics, and of one region or of all.
     fn published(
         &self,
         topics: &[String],
@@ -122,10 +121,9 @@ pub trait Reading: Send + Sync {
     /// value); returns how many rows.
     ///
     /// CSV: header, LF, RFC 4180, NULL as an empty field. Text that strangers or people typed (see
-    /// [`crate::Table::guarded`]) gets
-    /// a leading `'` there when it starts with `=`, `+`, `-`, `@`, a tab or a return, so that no
-    /// spreadsheet runs it; no column of
-    /// counts is touched, and NDJSON never is.
+    /// [`crate::Table::guarded`]) gets a leading `'` there when it starts with `=`, `+`, `-`, `@`,
+    /// a tab or a return, so that no spreadsheet runs it; no column of counts is touched, and
+    /// NDJSON never is.
     fn export(&self, export: &Export, out: &mut dyn Write) -> Result<u64, WarehouseError>;
 
     /// Each topic with what is known of it, by id: those of the settings, and those that only have

@@ -1,9 +1,8 @@
 //! Numbers of others to compare with: official case series and the like, from CSV.
 //!
 //! Columns `series`, `region`, `date`, `value`, and optionally `unit` and `source`, in any order;
-//! further ones are refused, so that
-//! a misspelt name doesn't go unnoticed. A file is loaded whole or not at all; loading it again,
-//! corrected, replaces what it names.
+//! further ones are refused, so that a misspelt name doesn't go unnoticed. A file is loaded whole
+//! or not at all; loading it again, corrected, replaces what it names.
 //! Knows nothing of what the numbers mean.
 
 use std::collections::BTreeMap;

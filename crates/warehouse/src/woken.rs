@@ -1,8 +1,7 @@
 //! Whether a snoozed alert has grown to what should wake people.
 //!
 //! An alert is told anew when its stage, region or weight changes, not at every count: so that it
-//! has doubled may stand in the verdicts
-//! of its series alone.
+//! has doubled may stand in the verdicts of its series alone.
 
 use record::{Alert, AlertEvent, AlertState, Micros};
 

@@ -2,13 +2,12 @@
 //! --example bench_answers -- [SERIES] [DAYS] [FOLDER]`
 //!
 //! Fills a warehouse in a temporary folder (in FOLDER it is kept, and not filled again) as the
-//! pipeline does (panes, their history, denominators, windows, closed and final verdicts of
-//! every hour; coverage; an alert a day with its revisions and what people did), serves it, and
-//! asks over HTTP what each page asks, without
-//! its cache of what hasn't changed. Prints p50, p99 and the greatest of each answer and of a whole
-//! alert page, and what memory open streams
-//! of events take; fails where a p99 of inbox, series, map or alert is over 50 ms, or 200 streams
-//! take more than 50 MB.
+//! pipeline does (panes, their history, denominators, windows, closed and final verdicts of every
+//! hour; coverage; an alert a day with its revisions and what people did), serves it, and asks over
+//! HTTP what each page asks, without its cache of what hasn't changed. Prints p50, p99 and the
+//! greatest of each answer and of a whole alert page, and what memory open streams of events take;
+//! fails where a p99 of inbox, series, map or alert is over 50 ms, or 200 streams take more than 50
+//! MB.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool run by hand")]
 
 use std::io::{Read, Write};

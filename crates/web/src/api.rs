@@ -153,8 +153,7 @@ impl Room {
     }
 
     /// The permit belongs to the query, not to whoever waits for it: it is given back when the
-    /// query ends. A query nobody waits for any
-    /// more is interrupted, as is one that takes too long.
+    /// query ends. A query nobody waits for any more is interrupted, as is one that takes too long.
     async fn with_permit_of<T: Send + 'static>(
         &self,
         permits: &Arc<Semaphore>,
@@ -677,8 +676,8 @@ impl From<Judged> for WindowShown {
 /// `GET /api/v1/series?topic=&region=&from=&to=&seconds=&every=`: panes by start and judged windows
 /// by end, in `[from, to)`;
 /// without them the 28 days before the newest event. With `seconds` only windows of that length and
-/// no panes; with `every` too, only those
-/// whose ends are so many seconds apart, back from `to`'s last.
+/// no panes; with `every` too, only those whose ends are so many seconds apart, back from `to`'s
+/// last.
 pub(crate) async fn series(call: Call) -> Answer {
     let room = &call.room;
     let required = |parameter: &str| {

@@ -1,12 +1,10 @@
 //! Seen: HTTP API and pages.
 //!
 //! Last room of the flow: whoever looks at the project looks through here. Reads the warehouse by
-//! its [`warehouse::Reading`] port,
-//! and the numbers of the other rooms by the [`Metrics`] that the binary hands in, with a listener
-//! and the wish to stop.
+//! its [`warehouse::Reading`] port, and the numbers of the other rooms by the [`Metrics`] that the
+//! binary hands in, with a listener and the wish to stop.
 //! Changes nothing itself (what people decide goes out by [`Changes`]), has no clock of its own
-//! ("now" is the newest event that has
-//! landed), and knows no stream and no detector.
+//! ("now" is the newest event that has landed), and knows no stream and no detector.
 //! Everything shown came from strangers at some point: JSON only, and the page sets text, never
 //! markup.
 
@@ -81,8 +79,8 @@ pub struct Reason {
 }
 
 /// A change of an alert that somebody asks for. Whoever takes it writes it into the stream of
-/// alerts and reads it back before it
-/// answers, so that an answer holds: [`record::Refused::Stale`] where another change was faster.
+/// alerts and reads it back before it answers, so that an answer holds: [`record::Refused::Stale`]
+/// where another change was faster.
 #[derive(Debug)]
 pub struct Change {
     pub alert: String,

@@ -1,9 +1,8 @@
 //! The listener for monitoring: `/metrics`, `/healthz` and `/readyz` of any role, page or no page.
 //!
 //! Beside the server of page and API, and independent of it: what it shows may be collected while
-//! that one is overrun. It answers
-//! by any host name, since it holds numbers only, takes no parameters, and nothing can be changed
-//! here.
+//! that one is overrun. It answers by any host name, since it holds numbers only, takes no
+//! parameters, and nothing can be changed here.
 
 use std::io;
 use std::sync::Arc;

@@ -24,8 +24,7 @@ pub struct Position {
 }
 
 /// The place after a line: files are read in order, so that one place says which are done; of
-/// followed files, which all
-/// may grow, it names every place.
+/// followed files, which all may grow, it names every place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     pub others: Arc<[Position]>,

@@ -1,10 +1,8 @@
 //! A print of a text in which near-copies differ in few bits (Charikar 2002, "Similarity estimation
-//! techniques from
-//! rounding algorithms"), over keyed hashes of its folded words and of pairs of neighbours:
-//! near-copies match within one
-//! installation, and without its key no known text can be tried. The same on every platform and in
-//! every version: it is stored in
-//! the log.
+//! techniques from rounding algorithms"), over keyed hashes of its folded words and of pairs of
+//! neighbours:
+//! near-copies match within one installation, and without its key no known text can be tried. The
+//! same on every platform and in every version: it is stored in the log.
 
 use record::pseudonym::Key;
 use record::text::fold;

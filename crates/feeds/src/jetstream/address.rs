@@ -96,8 +96,7 @@ impl Address {
     }
 
     /// Numbers hold on the server that gave them, and of the wires only the second says if they are
-    /// too old; else by
-    /// time, a little before.
+    /// too old; else by time, a little before.
     pub(super) fn resume(&self, cursor: &Cursor, rewind: Micros, by_time: bool) -> Resume {
         match cursor.sequence {
             Some(sequence) if !by_time && self.wire == Wire::Second && cursor.host == self.host => {

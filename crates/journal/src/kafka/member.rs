@@ -1,11 +1,9 @@
 //! A member of a Kafka group: a consumer that consumes nothing.
 //!
 //! One thread owns the consumer and polls it, whatever the rest of the process does; what the group
-//! decides goes into a queue
-//! that [`Membership::changes`] empties. Every partition is paused in the same moment that it is
-//! given, because reading is
-//! done by position and elsewhere. A worker that stops asking for changes is made to leave, as if
-//! its process had died:
+//! decides goes into a queue that [`Membership::changes`] empties. Every partition is paused in the
+//! same moment that it is given, because reading is done by position and elsewhere. A worker that
+//! stops asking for changes is made to leave, as if its process had died:
 //! the thread that answers for it would otherwise hold its partitions for ever.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

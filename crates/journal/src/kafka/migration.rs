@@ -41,8 +41,8 @@ pub struct Plan {
     /// How long at least a record stays. A stream without one is retained for ever; compacted ones
     /// take none.
     pub retention: BTreeMap<Stream, Duration>,
-    /// Age at which readers delete records themselves, which files are cut by; the retention
-    /// if none.
+    /// Age at which readers delete records themselves, which files are cut by; the retention if
+    /// none.
     pub ages: BTreeMap<Stream, Duration>,
     /// Begins a new generation: deletes all streams but alerts, and makes them again, with other
     /// partitions if so set.
@@ -76,8 +76,7 @@ pub struct Report {
 }
 
 /// Makes the streams, or brings their retention up to date. `settings.partitions` of posts must be
-/// those they were made with,
-/// unless they are made again.
+/// those they were made with, unless they are made again.
 pub fn migrate(settings: &KafkaSettings, plan: &Plan) -> Result<Report, JournalError> {
     settings.check()?;
     if !(1..=crate::local::PARTITIONS_MAX).contains(&plan.feeds_partitions) {
@@ -103,8 +102,7 @@ struct Migration<'a> {
 
 impl Migration<'_> {
     /// How many partitions each stream has, by the controller's word: a broker that has just
-    /// started doesn't know all topics,
-    /// and what looks as if it were missing would be made again.
+    /// started doesn't know all topics, and what looks as if it were missing would be made again.
     fn counts(&self) -> Result<BTreeMap<Stream, u32>, JournalError> {
         let mut counts = self.journal.counts()?;
         for stream in Stream::ALL {

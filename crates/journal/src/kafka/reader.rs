@@ -4,9 +4,8 @@
 //! A read takes the consumer that is where it wants to read on, and has it for itself, so that
 //! readers never wait for each other.
 //! librdkafka fetches ahead of it into a bounded queue. Moving a consumer to another position is
-//! rare and costs some
-//! milliseconds: then, and whenever nothing comes, the brokers are queried for the existing
-//! positions.
+//! rare and costs some milliseconds: then, and whenever nothing comes, the brokers are queried for
+//! the existing positions.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -358,8 +357,7 @@ pub(super) fn poll(
 }
 
 /// Trouble that librdkafka gets over on its own as soon as the brokers let it. A stream that was
-/// there when the journal was
-/// opened is unknown for a while to a broker that has just started.
+/// there when the journal was opened is unknown for a while to a broker that has just started.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
     code_of(error).is_some_and(|code| is_silence(code) || is_absence(code))
 }

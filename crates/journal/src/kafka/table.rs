@@ -1,11 +1,9 @@
 //! The last value of each key of a compacted stream.
 //!
 //! Follows the stream from its first record, and before each answer up to where it ends at that
-//! moment, so that an answer
-//! holds all that any process had had acknowledged. Short values are stored in memory; of long ones
-//! only the position, where they
-//! are read again: snapshots are larger than what anybody wants to hold twice. Keys that aren't
-//! text are the journal's own.
+//! moment, so that an answer holds all that any process had had acknowledged. Short values are
+//! stored in memory; of long ones only the position, where they are read again: snapshots are
+//! larger than what anybody wants to hold twice. Keys that aren't text are the journal's own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The bytes of a row: records one after another, each behind its length, and a checksum over all.
 //!
 //! Lengths are little-endian groups of seven bits. The checksum is CRC-32 (IEEE 802.3) and covers
-//! where the row belongs too,
-//! so that a row in a wrong place is as damaged as one with a wrong byte.
+//! where the row belongs too, so that a row in a wrong place is as damaged as one with a wrong
+//! byte.
 
 /// Appends a record to a row.
 pub(super) fn push(row: &mut Vec<u8>, record: &[u8]) {

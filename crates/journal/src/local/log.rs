@@ -149,8 +149,7 @@ impl Log {
         check_extent(self.stream, partition, from, &extent)?;
         let mut batch = Batch { records: Vec::new(), next: from };
         match self.read_files(readers, partition, extent.end, bytes_max, &mut batch) {
-            // What is before a damaged row is worth having; the next read meets the damage at
-            // once.
+            // What is before a damaged row is worth having; the next read meets the damage at once.
             Err(error) if batch.records.is_empty() => {
                 // Unless retention took the file away meanwhile.
                 check_extent(self.stream, partition, from, &self.extent(partition))?;

@@ -1,6 +1,5 @@
 //! Hashtags of texts: properties, the classes of the twitter-text conformance suite, and a
-//! differential test
-//! against another implementation of its rules.
+//! differential test against another implementation of its rules.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,5 @@
 //! How well the rules of voice tell a report from news and talk: measured on a sample that was
-//! labelled after the rules
-//! were written. The texts are invented.
+//! labelled after the rules were written. The texts are invented.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

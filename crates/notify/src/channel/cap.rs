@@ -1,9 +1,8 @@
 //! CAP 1.2 (OASIS, 1 July 2010) and an Atom feed of it (RFC 4287).
 //!
 //! A rise in posts is a signal, not a confirmed event: certainty is `Possible` at most, severity
-//! and urgency are not known, and the
-//! status is `Test` until an operator says that it is meant. An update names what it updates, a
-//! withdrawal cancels.
+//! and urgency are not known, and the status is `Test` until an operator says that it is meant. An
+//! update names what it updates, a withdrawal cancels.
 
 use record::public::Rise;
 use record::time::{DAY, Micros, SECOND};
@@ -56,8 +55,8 @@ pub struct Sender {
 }
 
 /// The message of a revision, in every language. `before`: what was said of this alert; `rise`
-/// stands in place of every number
-/// where the public is the reader; `series`: among how many its recurrence is measured.
+/// stands in place of every number where the public is the reader; `series`: among how many its
+/// recurrence is measured.
 #[expect(clippy::too_many_arguments, reason = "what one message is made of, from two callers")]
 pub fn message(
     alert: &Alert,

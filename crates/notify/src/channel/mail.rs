@@ -1,8 +1,8 @@
 //! E-mail: text and HTML, by a mail server that an operator names.
 //!
 //! One SMTP transaction per recipient, so that each has an outcome of its own. A reply 5xx to `RCPT
-//! TO` is final for this mail and this
-//! address; every other failure is the server's, or passes, and the mail is tried again.
+//! TO` is final for this mail and this address; every other failure is the server's, or passes, and
+//! the mail is tried again.
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};

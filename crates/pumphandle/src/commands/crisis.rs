@@ -1,9 +1,8 @@
 //! `crisis`: a topic for a while, in a polygon, on somebody's word.
 //!
 //! A crisis is two files in the folder of crises, a topic and its polygon, which the configuration
-//! reads beside its own. So it holds
-//! wherever these hold, is checked as they are, and ends by itself: what is posted from its end on
-//! is not counted for it.
+//! reads beside its own. So it holds wherever these hold, is checked as they are, and ends by
+//! itself: what is posted from its end on is not counted for it.
 //! Who began and ended which, when and why, stands in a file beside them that is only ever appended
 //! to.
 

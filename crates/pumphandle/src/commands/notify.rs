@@ -25,8 +25,7 @@ pub(crate) fn run(config: &Config, command: &NotifyCommand) -> Result<(), Failur
 }
 
 /// Sends a test by the subscription's channel: what a file says from here, what the page says by
-/// its API, or by the streams where no
-/// page listens.
+/// its API, or by the streams where no page listens.
 fn test(config: &Config, args: &NotifyTest) -> Result<(), Failure> {
     let at = reached_at(config.web.listen);
     let tested = match subscribers::find(None, config, &args.name)? {

@@ -1,8 +1,7 @@
 //! Files that `replay` writes: counts, tag counts, verdicts, alerts, rejects.
 //!
 //! Rows are held in small form until the end, since they are written sorted by their columns;
-//! alerts and rejects are written as
-//! they come.
+//! alerts and rejects are written as they come.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! `rejects`: what was set aside, and another try at it once what was wrong is mended.
 //!
 //! The log keeps no byte of a reject, only where it stood and its hash; so a line is read again at
-//! its place in its file, and taken
-//! only if it still is that line. What a live feed sent can't be read again by place.
+//! its place in its file, and taken only if it still is that line. What a live feed sent can't be
+//! read again by place.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};

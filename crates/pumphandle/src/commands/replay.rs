@@ -147,8 +147,8 @@ impl Refused {
 }
 
 /// Takes all lines, batch by batch, and shows how far it has come. Of a file that can't be read the
-/// rest is passed over, and reading
-/// continues with the next; the first such error is returned and reported at the end.
+/// rest is passed over, and reading continues with the next; the first such error is returned and
+/// reported at the end.
 pub(super) fn each_batch(
     reader: &mut FileReader,
     mut take: impl FnMut(&Batch) -> Result<(), Failure>,
@@ -173,9 +173,8 @@ pub(super) fn each_batch(
 }
 
 /// The retained streams through fresh tallies and a fresh watch: posts are counted again, and what
-/// was counted is judged in the
-/// order in which it was judged then, so that what it says now is what it said then, as far as the
-/// streams reach back.
+/// was counted is judged in the order in which it was judged then, so that what it says now is what
+/// it said then, as far as the streams reach back.
 fn replay_log(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     let journal = stores::journal(config)?;
     let mut outputs = Outputs::open(args)?;

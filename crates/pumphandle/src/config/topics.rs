@@ -93,8 +93,8 @@ impl Section<'_> {
     }
 }
 
-/// The rules of voice that are compiled in, for languages without rules in the files: voice
-/// depends on the language of a post, not on the topic.
+/// The rules of voice that are compiled in, for languages without rules in the files: voice depends
+/// on the language of a post, not on the topic.
 fn add_voices(files: &mut Vec<TopicFile>) {
     let own: BTreeSet<String> =
         files.iter().flat_map(|file| &file.voices).map(|voice| voice.lang.clone()).collect();
@@ -189,8 +189,8 @@ fn hint_for(message: &str) -> &'static str {
     found.map_or_else(|| syntax_hint(message), |(_, hint)| hint)
 }
 
-/// Hash of what decides topics and voice from text: the same for files of the same meaning,
-/// however they are written and ordered.
+/// Hash of what decides topics and voice from text: the same for files of the same meaning, however
+/// they are written and ordered.
 fn meaning(files: &[TopicFile], segment: bool) -> String {
     let key = |entry: &Entry| fold(&entry.text);
     // A phrase is tried in posts of its language's primary subtag.

@@ -1,12 +1,10 @@
 //! The desk: what people do with alerts, written into the stream of alerts.
 //!
 //! One path for page, API and terminal. A change becomes a record that names what it was made
-//! against; it is appended, and the stream
-//! is read on until that record has come by: only then is it known whether it holds or another was
-//! faster, whoever wrote that.
+//! against; it is appended, and the stream is read on until that record has come by: only then is
+//! it known whether it holds or another was faster, whoever wrote that.
 //! What was decided to be an event, or was known, leaves later baselines by an exclusion record in
-//! `tallies`, and comes back into them by
-//! a lift once that is corrected.
+//! `tallies`, and comes back into them by a lift once that is corrected.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,9 +145,8 @@ impl<'a> Desk<'a> {
     }
 
     /// Appends what decided episodes take out of baselines, and what corrected ones put back. After
-    /// a kill before it was noted it is
-    /// appended again: watch takes what it knows for nothing new. What another desk noted with less
-    /// knowledge is noted anew.
+    /// a kill before it was noted it is appended again: watch takes what it knows for nothing new.
+    /// What another desk noted with less knowledge is noted anew.
     fn tell_watch(&mut self) -> anyhow::Result<()> {
         let now = (self.clock)();
         let mut due = Vec::new();
@@ -277,8 +274,8 @@ fn wanted(alert: &Alert, events: &[AlertEvent]) -> Option<Wanted> {
 }
 
 /// The regions of an episode, from the start of the window that raised it to the end of the last
-/// one told of. The world only if it is
-/// what was in alarm itself: it covers everything, also where nothing happened.
+/// one told of. The world only if it is what was in alarm itself: it covers everything, also where
+/// nothing happened.
 fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
     let regions =
         alert.regions.iter().filter(|region| region.as_str() != WORLD || alert.region == WORLD);

@@ -2,8 +2,8 @@
 //! would.
 //!
 //! A removal under the author's pseudonyms is appended to their partition of `posts`; tally does
-//! the rest. What it takes back is
-//! counted from the log, which holds posts as long as a removal can reach them.
+//! the rest. What it takes back is counted from the log, which holds posts as long as a removal can
+//! reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,8 +90,8 @@ pub(crate) fn erase(
         _ => Err(ErasureRefused::Failed("the author has no partition".to_owned())),
     };
     // By the log's clock, which stands still while nothing runs: what could be taken back then can
-    // be now. Pseudonyms are those of
-    // the epochs at the log's end, so the author is looked for under these.
+    // be now. Pseudonyms are those of the epochs at the log's end, so the author is looked for
+    // under these.
     let reached = ingest::reached(journal).map_err(failed)?.unwrap_or(now);
     let (partition, removal) = removal_at(reached)?;
     let mut found = Found::default();

@@ -1,8 +1,7 @@
 //! Health of this process: what a restart would mend, and what works with less.
 //!
 //! Roles and the supervisor report conditions; `/readyz`, the page, the metrics and the notifier
-//! read them. Knows no threshold and
-//! no clock: whoever reports a condition decides when it holds.
+//! read them. Knows no threshold and no clock: whoever reports a condition decides when it holds.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -2,18 +2,16 @@
 //! has come.
 //!
 //! A tick stands in every partition behind every post that it speaks for; a feed's cursor is
-//! written after its tick. So a restart
-//! reads again what was not ticked, and what it appends twice is told by its identity.
+//! written after its tick. So a restart reads again what was not ticked, and what it appends twice
+//! is told by its identity.
 //!
 //! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is
-//! left, reported and counted, and the
-//! others go on. What strangers write on a network is counted and warned of, and never a reason to
-//! end.
+//! left, reported and counted, and the others go on. What strangers write on a network is counted
+//! and warned of, and never a reason to end.
 //!
 //! Several workers share the feeds: a feed belongs to the owner of one partition of the stream
-//! `feeds`, and the position of the
-//! owner's claim is the feed's epoch. One that was thought dead and wakes writes on under its lower
-//! epoch, which changes nothing.
+//! `feeds`, and the position of the owner's claim is the feed's epoch. One that was thought dead
+//! and wakes writes on under its lower epoch, which changes nothing.
 
 mod meters;
 
@@ -649,9 +647,8 @@ impl<'a> Ingest<'a> {
     }
 
     /// Tells the others which of our feeds have been read to the end; once all finite ones have,
-    /// ends the rest; once all feeds
-    /// have ended, whoever owns the first share ends the log. A log of which a feed has failed is
-    /// not ended.
+    /// ends the rest; once all feeds have ended, whoever owns the first share ends the log. A log
+    /// of which a feed has failed is not ended.
     fn drained(&mut self) -> anyhow::Result<bool> {
         self.say_read()?;
         self.say_failed()?;

@@ -2,8 +2,8 @@
 //! still empty, never shown.
 //!
 //! The routing key never changes. The author key is a chain ([`AuthorKeys`]): ingest destroys what
-//! no post needs any more by
-//! writing a later day's key in place of an earlier one's. The log holds the fingerprints of both.
+//! no post needs any more by writing a later day's key in place of an earlier one's. The log holds
+//! the fingerprints of both.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -122,9 +122,8 @@ impl Keys {
     }
 
     /// Destroys the keys of epochs that no post needs any more that arrives at `reached` or later,
-    /// in the file too; whether there
-    /// were any. An epoch's key is needed for the longest window and the horizon after the epoch's
-    /// end.
+    /// in the file too; whether there were any. An epoch's key is needed for the longest window and
+    /// the horizon after the epoch's end.
     pub(crate) fn forget(&mut self, reached: Micros, settings: &Settings) -> anyhow::Result<bool> {
         let mut authors = self.authors.clone();
         let needed = reached - settings.horizon - settings.longest_window();

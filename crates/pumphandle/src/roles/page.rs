@@ -158,8 +158,7 @@ fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Resu
 }
 
 /// Where people open the page: where mails say it is, else where it listens. One that listens
-/// everywhere is called by the name
-/// that works here.
+/// everywhere is called by the name that works here.
 pub(crate) fn address_of(config: &Config, listens: SocketAddr) -> String {
     let host = if listens.ip().is_unspecified() {
         format!("localhost:{}", listens.port())

@@ -1,11 +1,9 @@
 //! Retention: deletes from the log what is old enough and what no stage needs any more.
 //!
 //! A stage needs what follows its last snapshot, landing what follows its progress in the
-//! warehouse: a start after days off finds its
-//! backlog. Only a hard age ends that, and only after an hour in which wall clock and monotonic
-//! clock agreed, so that no step of a
-//! clock deletes what is unread. A role of the processes that land; deletes rows of the
-//! warehouse by age as well.
+//! warehouse: a start after days off finds its backlog. Only a hard age ends that, and only after
+//! an hour in which wall clock and monotonic clock agreed, so that no step of a clock deletes what
+//! is unread. A role of the processes that land; deletes rows of the warehouse by age as well.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

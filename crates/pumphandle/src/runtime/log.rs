@@ -1,9 +1,8 @@
 //! What stands in the log beside posts: settings, and that it has ended.
 //!
 //! Settings are appended to every partition of `posts` and to `tallies`. A copy in `feeds` says
-//! what the log holds; it is written
-//! before they are appended and once more after, so that a kill in between is mended at the next
-//! start.
+//! what the log holds; it is written before they are appended and once more after, so that a kill
+//! in between is mended at the next start.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,8 @@
 //! What must be true in the end.
 //!
 //! Final numbers are those of one tally and one watch that read all posts straight, without a
-//! fault. Everything that landed is what
-//! one watch says that reads the stream `tallies` once, as it came to be; and each alert stands
-//! there once, with all its revisions.
+//! fault. Everything that landed is what one watch says that reads the stream `tallies` once, as it
+//! came to be; and each alert stands there once, with all its revisions.
 
 use std::collections::BTreeMap;
 use std::path::Path;

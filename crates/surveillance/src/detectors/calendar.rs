@@ -10,8 +10,7 @@ use record::time::date;
 pub(super) const DAYS_MAX: u64 = 100_000_000;
 
 /// Index of `k` and of the points at the same time of the last `years`, newest first; none where
-/// one
-/// of them is not there.
+/// one of them is not there.
 pub(super) fn same_time_in_past_years(
     days: &[i64],
     k: usize,

@@ -26,8 +26,7 @@
 //! formulas (rounded up for `standard`; in units of g, h − C(t), for `none` and `anscombeNegBin`).
 //! There is no `pvalue`.
 //!
-//! No answer: `baseline-too-short` (nothing to train on), `zero-expected` (m is 0),
-//! `no-fit`.
+//! No answer: `baseline-too-short` (nothing to train on), `zero-expected` (m is 0), `no-fit`.
 
 use super::least_squares::{Family, fit_log_linear, harmonic_row, mean_of, transposed};
 use super::parameters::Parameters;

@@ -2,8 +2,8 @@
 //!
 //! CDC's Early Aberration Reporting System: Hutwagner et al., J Urban Health 2003;80(2):i89-96;
 //! the form with z quantiles: Fricker, Hegler, Dunfee, Stat Med 2008;27:3407-29; as computed by
-//! `earsC` of R's surveillance. With n = `baseline`, z = the normal quantile at 1 − `alpha`,
-//! s = max(sd with n − 1, `min-sigma`), all in counts:
+//! `earsC` of R's surveillance. With n = `baseline`, z = the normal quantile at 1 − `alpha`, s =
+//! max(sd with n − 1, `min-sigma`), all in counts:
 //!
 //! - C1: mean and s of y(t−n) … y(t−1); U = mean + z s.
 //! - C2: the same of y(t−n−2) … y(t−3), a guard of two points; U = mean + z s.
@@ -13,8 +13,7 @@
 //!
 //! Alarm where y(t) > U. So C3, in this form, alarms for what the two points *before* carried over
 //! (c > z) whatever the point itself is; CDC's own statistic adds the point's Z. It finds a rise
-//! one
-//! or two points late, and is here because users compare with it.
+//! one or two points late, and is here because users compare with it.
 //!
 //! Defaults: `baseline` 7, `min-sigma` 0, `alpha` 0.001 for C1 and C2, 0.025 for C3.
 //! Burkom's advice is `min-sigma=0.5`: with 0, any count above a constant past alarms in C1 and C2.
@@ -22,8 +21,8 @@
 //! `statistic` is (y − mean)/s, for C3 the carried c; `pvalue` is the normal tail of it for C1 and
 //! C2, none for C3 whose sum has no simple law.
 //!
-//! No answer: `baseline-too-short`; `constant-baseline` where C3 divides 0 by 0, which R leaves
-//! as NaN.
+//! No answer: `baseline-too-short`; `constant-baseline` where C3 divides 0 by 0, which R leaves as
+//! NaN.
 
 use super::parameters::Parameters;
 use super::{

@@ -6,13 +6,13 @@
 //! 1. m = mean, r(i) = (y(i) − m) / (sd without y(i) · √(1 − 1/n)), the externally studentised
 //!    residual.
 //! 2. c = t quantile at 1 − `alpha-outlier` with n − 2 degrees of freedom; w(i) =
-//!    (c/r(i))^`k-decay`
-//!    where r(i) > c, else 1; scaled to sum n. So past spikes do not hide the next one.
+//!    (c/r(i))^`k-decay` where r(i) > c, else 1; scaled to sum n. So past spikes do not hide the
+//!    next one.
 //! 3. m_w = mean(w y); s_w² = Σ w (y − m_w)² / (n − 1).
 //! 4. U = m_w + t quantile at 1 − `alpha` with n − 1 degrees of freedom · s_w √(1 + 1/n).
 //!
-//! Alarm where y(t) > U. `expected` is the unweighted m, as epitweetr reports it; `statistic` is
-//! (y − m_w) / (s_w √(1 + 1/n)), `pvalue` its t tail.
+//! Alarm where y(t) > U. `expected` is the unweighted m, as epitweetr reports it; `statistic` is (y
+//! − m_w) / (s_w √(1 + 1/n)), `pvalue` its t tail.
 //!
 //! The default is *fixed*: s_w² ≥ max(m_w, 0.25), the Poisson floor, and r(i) := 0 where both its
 //! parts are 0; then a constant past, such as seven days of nothing, gives a limit too.

@@ -6,14 +6,14 @@
 //! and the day itself; m and s are its mean and standard deviation; in counts.
 //!
 //! **essence-ewma**, from 7 baseline days, with w = 0.4 and 0.9 side by side:
-//! z(t) = w y(t) + (1 − w) z(t−1); statistic (z − m)/σ with n − 1 degrees of freedom,
-//! σ = s √(w/(2−w) + 1/n − 2(1−w)^(g+1) (1 − (1−w)^n)/n) + c(w),
-//! c(w) = (0.1289 − (0.2414 − 0.1826 (1−w)⁴) ln ½) w / t₀.₉₅, and not less than
-//! (w/t₀.₉₅)(0.01 + 0.05 (1−w)²). Beyond t₀.₉₉ z is set back to m ± t₀.₉₉ σ. The smaller of both
-//! p-values counts. A series that is below 1 throughout is divided by its median positive value.
+//! z(t) = w y(t) + (1 − w) z(t−1); statistic (z − m)/σ with n − 1 degrees of freedom, σ = s
+//! √(w/(2−w) + 1/n − 2(1−w)^(g+1) (1 − (1−w)^n)/n) + c(w), c(w) = (0.1289 − (0.2414 − 0.1826
+//! (1−w)⁴) ln ½) w / t₀.₉₅, and not less than (w/t₀.₉₅)(0.01 + 0.05 (1−w)²). Beyond t₀.₉₉ z is set
+//! back to m ± t₀.₉₉ σ. The smaller of both p-values counts. A series that is below 1 throughout is
+//! divided by its median positive value.
 //!
-//! **essence-regression**, from 11 days: least squares on the day's number and the weekday
-//! (six dummies), n − 8 degrees of freedom; expected = forecast, not below 0;
+//! **essence-regression**, from 11 days: least squares on the day's number and the weekday (six
+//! dummies), n − 8 degrees of freedom; expected = forecast, not below 0;
 //! σ = √mse √((n+7)(n−4)/(n(n−7))), not below 0.01/t₀.₉₅; statistic (y − expected)/σ. An alarm is
 //! withdrawn where y is below its mean of the last 7 days (on Saturday and Sunday: and below the
 //! mean of the last 7 such days).

@@ -25,12 +25,10 @@
 //! `limit54[1]`. With fewer there is no alarm, `too-few-cases`, and no U.
 //!
 //! Defaults of farrington-flexible: `b` 5, `w` 3, `reweight`, `weights-threshold` 2.58, `alpha`
-//! 0.05
-//! (one-sided), `trend`, `p-threshold-trend` 0.05, `limit54` 5,4, `powertrans` 2/3,
+//! 0.05 (one-sided), `trend`, `p-threshold-trend` 0.05, `limit54` 5,4, `powertrans` 2/3,
 //! `population-offset` false, `no-periods` 1, `past-weeks-not-included` w, `threshold-method`
-//! delta,
-//! `freq` 52 or what the dates say. Of farrington: `weights-threshold` 1, z at 1 − α/2, delta only,
-//! and the U of too few cases is 0, as in R.
+//! delta, `freq` 52 or what the dates say. Of farrington: `weights-threshold` 1, z at 1 − α/2,
+//! delta only, and the U of too few cases is 0, as in R.
 //!
 //! `expected` is exp(η); `pvalue` P(Y ≥ y) under the law that gives U; `statistic` the exceedance
 //! (y − expected)/(U − expected).
@@ -336,8 +334,7 @@ impl Farrington {
     }
 
     /// A point's place in time: its index, or its distance in days from the first of the baseline
-    /// in
-    /// units of the first spacing, as R has it.
+    /// in units of the first spacing, as R has it.
     fn time(&self, observations: &Observations, index: usize, labelled: &[(usize, usize)]) -> f64 {
         match (observations.days, labelled.first()) {
             (Some(days), Some(&(first, _))) if self.flexible => {

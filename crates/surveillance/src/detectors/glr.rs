@@ -7,15 +7,14 @@
 //! - `theta` given (κ = theta, a LR CUSUM): C(t) = max(0, C(t−1) + ln f₁(y)/f₀(y)), eq. 4;
 //!   alarm where C > `c-arl`.
 //! - else the GLR: the maximum over change points in the last `m` points (−1: since the last
-//!   restart)
-//!   and over κ ≥ 0 (`dir=dec`: κ ≤ 0) of the log likelihood ratio; alarm where it is ≥ `c-arl`.
+//!   restart) and over κ ≥ 0 (`dir=dec`: κ ≤ 0) of the log likelihood ratio; alarm where it is ≥
+//!   `c-arl`.
 //!   The change has to be `mtilde` points old (with a window, `mtilde` + 1 for glr-pois, as in R).
 //!
 //! After an alarm the chart starts again. `mu0`: one number, a list of one for each point of
 //! `range`, or nothing: a Poisson model, for glr-nb a negative-binomial one (R's `glm.nb`), with
 //! `mu0-s` yearly waves and a trend if `mu0-trend`, fitted to the points before `range`, and fitted
-//! again after each alarm if
-//! `mu0-refit`; then `alpha`, unless given, is the model's.
+//! again after each alarm if `mu0-refit`; then `alpha`, unless given, is the model's.
 //!
 //! Defaults: `c-arl` 5, `m` −1, `mtilde` 1, `dir` inc, `mu0-s` 1, `freq` 52 or what the dates say;
 //! without `range` the first year trains. `ret` is accepted for R's sake.

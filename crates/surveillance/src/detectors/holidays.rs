@@ -1,10 +1,9 @@
 //! Public holidays, which the default detector takes for Sundays.
 //!
 //! By fixed rules, so that a year to come needs no table: days of a month, days before and after
-//! Easter, nth weekdays of a month. Of
-//! whole countries only, and only where such a rule gives them (no lunar calendars, no equinoxes,
-//! no days in lieu). A country that
-//! isn't here has none. Knows no topics and no counts.
+//! Easter, nth weekdays of a month. Of whole countries only, and only where such a rule gives them
+//! (no lunar calendars, no equinoxes, no days in lieu). A country that isn't here has none. Knows
+//! no topics and no counts.
 
 use record::Micros;
 use record::time::{DAY, HOUR, date};
@@ -71,10 +70,9 @@ const COUNTRIES: &[Country] = &[
 ];
 
 /// The day that a window of 24 h ending at `end` is to be taken for by weekday factors
-/// (`pool::Window::day`): the number of the UTC
-/// day that it ends in, or, where most of it lies on a public holiday of the region's country, that
-/// of a window ending at the same hour
-/// whose most lies on a Sunday. `country` is a code of ISO 3166-1.
+/// (`pool::Window::day`): the number of the UTC day that it ends in, or, where most of it lies on a
+/// public holiday of the region's country, that of a window ending at the same hour whose most lies
+/// on a Sunday. `country` is a code of ISO 3166-1.
 pub fn day(country: &str, end: Micros) -> i64 {
     let ends = end.div_euclid(DAY);
     let Some(country) = COUNTRIES.iter().find(|known| known.code == country) else { return ends };

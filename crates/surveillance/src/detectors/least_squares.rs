@@ -1,9 +1,9 @@
-//! Weighted least squares by Householder QR, and the generalised linear models of `cusum` and
-//! `glr` on top of it: Poisson and negative-binomial with a log link.
+//! Weighted least squares by Householder QR, and the generalised linear models of `cusum` and `glr`
+//! on top of it: Poisson and negative-binomial with a log link.
 //!
-//! The iteration is that of R's `glm.fit`: start at y + 0.1, stop when the deviance changes by
-//! less than 1e-8 of itself, at most 25 times. The quasi-Poisson fits of Farrington have a shape
-//! that needs no QR and are in `quasipoisson`.
+//! The iteration is that of R's `glm.fit`: start at y + 0.1, stop when the deviance changes by less
+//! than 1e-8 of itself, at most 25 times. The quasi-Poisson fits of Farrington have a shape that
+//! needs no QR and are in `quasipoisson`.
 
 use libm::{exp, fabs, lgamma, log, sqrt};
 

@@ -7,8 +7,7 @@
 //! season.
 //!
 //! Default: `k` 100. `statistic` is OutbreakP(t) (cut at 1.8e308), `expected` is ȳ, `upperbound`
-//! the
-//! greatest whole count that would not alarm, absent where none up to `max-upperbound-cases`
+//! the greatest whole count that would not alarm, absent where none up to `max-upperbound-cases`
 //! (100,000) would. There is no `pvalue`. `ret` is accepted for R's sake.
 //! The series is taken from its first point, whatever `range` says; missing points are left out.
 //!

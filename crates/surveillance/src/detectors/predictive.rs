@@ -22,8 +22,8 @@ pub struct Predictive {
 
 impl Predictive {
     /// `alpha` 0.001: alarm where P(Y ≥ y) ≤ alpha. `b` 28 points of baseline after `guardband` 1;
-    /// `weekday` false: whether
-    /// every seventh point is alike; `prior-middle` 0.3 counts a point with `prior-shape` 0.5.
+    /// `weekday` false: whether every seventh point is alike; `prior-middle` 0.3 counts a point
+    /// with `prior-shape` 0.5.
     pub(super) fn read(parameters: &mut Parameters) -> Result<Predictive, ParamError> {
         let defaults = Prior::default();
         Ok(Predictive {

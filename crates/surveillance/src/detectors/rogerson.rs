@@ -1,22 +1,20 @@
 //! rogerson: a Poisson CUSUM whose in-control mean changes with time.
 //!
 //! Rogerson, Yamada, Stat Med 2004;23:2195-2214; `algo.rogerson` of R's surveillance. With θ₀(t)
-//! the
-//! in-control mean (`theta0t`: a number, or a list of one for each point of `range`; by default the
-//! mean of the points before `range`), θ₁ = θ₀ + `s` √θ₀ the mean to detect,
-//! k(t) = (θ₁ − θ₀)/ln(θ₁/θ₀) rounded to `digits` places but not to a whole or a half,
-//! h(t) the limit that gives an in-control average run length of `arl0` at θ₀(t), h the same at the
-//! mean of all θ₀(t): C(t) = max(0, C(t−1) + (h/h(t)) (y − k(t))); alarm where C ≥ h.
+//! the in-control mean (`theta0t`: a number, or a list of one for each point of `range`; by default
+//! the mean of the points before `range`), θ₁ = θ₀ + `s` √θ₀ the mean to detect, k(t) = (θ₁ −
+//! θ₀)/ln(θ₁/θ₀) rounded to `digits` places but not to a whole or a half, h(t) the limit that gives
+//! an in-control average run length of `arl0` at θ₀(t), h the same at the mean of all θ₀(t): C(t) =
+//! max(0, C(t−1) + (h/h(t)) (y − k(t))); alarm where C ≥ h.
 //!
 //! `h-values` is a table of theta0,h,k one after the other, of which the nearest theta0 counts;
-//! else
-//! h is found as R's `hValues` does, for θ₀ to one decimal place, by the Markov chain of Hawkins
-//! (Commun Stat Simul 1992;21:1001-20), tolerance `rel-tol`.
+//! else h is found as R's `hValues` does, for θ₀ to one decimal place, by the Markov chain of
+//! Hawkins (Commun Stat Simul 1992;21:1001-20), tolerance `rel-tol`.
 //! `limit`: below 0 the sum runs on after an alarm, else it is cut to limit · h; `fir` starts it at
 //! h/2 and cuts it to h/2.
 //!
-//! Defaults: `s` 1, `arl0` 500, `limit` −1, `fir` false, `digits` 1, `rel-tol` 0.02,
-//! `distribution` poisson (R's binomial is not offered); without `range` the first year trains.
+//! Defaults: `s` 1, `arl0` 500, `limit` −1, `fir` false, `digits` 1, `rel-tol` 0.02, `distribution`
+//! poisson (R's binomial is not offered); without `range` the first year trains.
 //!
 //! `statistic` is C(t), `expected` θ₀(t), `upperbound` the count, rounded up, at which C(t) reaches
 //! h. There is no `pvalue`.

@@ -42,8 +42,7 @@ fn limit(k: f64, in_control: f64) -> Option<f64> {
 }
 
 /// The average run length from 0: L(z) = 1 + Φ(k − z − μ) L(0) + ∫ from 0 to h of φ(x − z + k − μ)
-/// L(x) dx
-/// (Page 1954), by Gauss-Legendre quadrature.
+/// L(x) dx (Page 1954), by Gauss-Legendre quadrature.
 pub(super) fn normal_run_length(h: f64, k: f64, mean: f64) -> Option<f64> {
     let nodes = gauss_legendre(NODES);
     let at: Vec<(f64, f64)> =

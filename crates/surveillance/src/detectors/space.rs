@@ -2,8 +2,8 @@
 //!
 //! They take counts of many places at once and give, for `stcd`, a judgement of each row, and for
 //! the scans the clusters of places and times that stand out most. Like the other detectors they
-//! are pure: the random numbers of a Monte-Carlo test come from the `seed` among the parameters,
-//! so the same input always gives the same p.
+//! are pure: the random numbers of a Monte-Carlo test come from the `seed` among the parameters, so
+//! the same input always gives the same p.
 
 mod random;
 mod scan;

@@ -162,8 +162,7 @@ impl Law {
     }
 
     /// Of a count under a mean (its logarithm without the exposure's, which no size changes), up to
-    /// what no size changes, and up to
-    /// what [`Law::rest`] gives for all counts together.
+    /// what no size changes, and up to what [`Law::rest`] gives for all counts together.
     fn log_probability(&mut self, observed: f64, log_mean: f64, mean: f64) -> f64 {
         if self.size >= POISSON {
             return observed * log_mean - mean;

@@ -3,8 +3,8 @@
 //! Read by the default judge in `watch` and by the evaluation. Knows no series, only their number.
 //!
 //! The table is data, made by `pumphandle evaluate --operating` from simulated in-control series
-//! that are judged hourly and whose
-//! alarms are joined as alerts' are; a p is not a rate: windows overlap, and counts are discrete.
+//! that are judged hourly and whose alarms are joined as alerts' are; a p is not a rate: windows
+//! overlap, and counts are discrete.
 //! It is committed with the code.
 
 /// (p, false episodes per series and year of windows judged hourly), from rare to common.

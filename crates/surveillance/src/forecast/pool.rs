@@ -11,11 +11,10 @@ use super::spread::Spread;
 use super::{Forecast, HEAVY_LEAST, Past, Prior, SIZES, forecast};
 
 /// Of the law of a topic's levels, whose middle is put so many times above that of its regions: a
-/// law that bends among them would
-/// pull small levels down and large ones up, and with them how often they are in alarm. With the
-/// shape of Jeffreys' law, ½, four weeks of
-/// Poisson counts are in alarm up to 1.24 times too often at means near 0.1 a day, with 0.6 down to
-/// 0.71 times at 0.05: in between both err alike.
+/// law that bends among them would pull small levels down and large ones up, and with them how
+/// often they are in alarm. With the shape of Jeffreys' law, ½, four weeks of Poisson counts are in
+/// alarm up to 1.24 times too often at means near 0.1 a day, with 0.6 down to 0.71 times at 0.05:
+/// in between both err alike.
 const LEVEL_SHAPE: f64 = 0.52;
 const LEVEL_ABOVE: f64 = 4.0;
 /// However well weekdays and denominators are known, what they are to the topic is not: 1 %.
@@ -160,9 +159,8 @@ impl Pool {
     }
 
     /// How far regions' trends are apart, beyond what their own pasts leave open: normal laws about
-    /// the topic's trend, which may be off
-    /// for all of them alike (DerSimonian and Laird 1986, with all spreads weighed instead of one
-    /// found).
+    /// the topic's trend, which may be off for all of them alike (DerSimonian and Laird 1986, with
+    /// all spreads weighed instead of one found).
     fn trend_variance(&self, fits: &[RegionFit]) -> f64 {
         let prior_variance = self.trend_variance + self.season.trend_variance;
         let trends: Vec<(f64, f64)> = fits
@@ -236,10 +234,8 @@ impl Pool {
     }
 
     /// What is known of a window before its series' own past is looked at. `exposure` is the judged
-    /// window's, in the units that
-    /// [`Pool::learn`] was given; `shipped` is the middle and shape to go by where the topic has
-    /// too few regions; `mean` is the
-    /// count of a usual window.
+    /// window's, in the units that [`Pool::learn`] was given; `shipped` is the middle and shape to
+    /// go by where the topic has too few regions; `mean` is the count of a usual window.
     pub fn prior(&self, exposure: f64, shipped: Option<(f64, f64)>, mean: f64) -> Prior {
         let (middle, shape) = self.levels(exposure, shipped);
         let (sizes, shift) = self.spread.sizes(mean.max(1e-3));
@@ -275,8 +271,7 @@ pub const DENOMINATOR_LEAST: f64 = 500.0;
 pub struct Window {
     pub observed: f64,
     /// All posts of whole feeds where there are enough of them to be measured: of the region, or of
-    /// one around it; none where they
-    /// aren't measured.
+    /// one around it; none where they aren't measured.
     pub population: Option<f64>,
     /// The region's share of these.
     pub share: f64,
@@ -353,8 +348,7 @@ impl Topic {
     }
 
     /// What a window of a series is to be forecast from. `shipped` gives middle and shape of what
-    /// is known of topics in general, for
-    /// the window's population if there is one.
+    /// is known of topics in general, for the window's population if there is one.
     pub fn prepare(
         &self,
         windows: &[Window],
@@ -377,8 +371,7 @@ impl Topic {
             .collect();
         let (middle, shape) = shipped(measured.map(|_| own));
         // Its share of all posts everywhere is closer to a region than what topics in general have;
-        // what is shipped counts as much as
-        // its shape.
+        // what is shipped counts as much as its shape.
         let (counted, posts) = if has_denominator { self.total } else { (0.0, 0.0) };
         let shipped = Some(((counted + shape) / (posts / own + shape / middle), shape));
         let exposure = own * pool.season.factor(now.day);

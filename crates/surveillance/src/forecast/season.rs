@@ -8,8 +8,7 @@ use libm::lgamma;
 use super::{Past, Prior, SIZES, forecast};
 
 /// How far weekdays are apart, and how far regions' growth a day is from their topic's, is learnt:
-/// standard deviations of these times
-/// one of [`SPREADS`].
+/// standard deviations of these times one of [`SPREADS`].
 const WEEKDAY_SD: f64 = 0.08;
 pub(super) const REGION_TREND_SD: f64 = 0.004;
 pub(super) const SPREADS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
@@ -95,8 +94,7 @@ impl Season {
 }
 
 /// Factors with their mean variance, from what was seen and due on each weekday: gamma laws of mean
-/// 1, as wide as the seven together
-/// make likely.
+/// 1, as wide as the seven together make likely.
 fn weekday_factors(seen: &[f64; 7], due: &[f64; 7]) -> ([f64; 7], f64) {
     // A spread is so many counts in favour of "as every day".
     let counts = SPREADS.map(|spread| 1.0 / (spread * WEEKDAY_SD * spread * WEEKDAY_SD));

@@ -52,9 +52,8 @@ fn shift_to_peak(evidence: &mut [f64], grid: &[f64], power: f64) -> f64 {
 }
 
 /// How bursty a topic's regions are: either all have one size (posts follow common ups and downs:
-/// variance μ + μ²/k), or all have
-/// one *clumping* c (posts come in clumps: variance μ (1 + c), a size of μ/c); both are weighed by
-/// the evidence of the regions.
+/// variance μ + μ²/k), or all have one *clumping* c (posts come in clumps: variance μ (1 + c), a
+/// size of μ/c); both are weighed by the evidence of the regions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     sizes: [f64; SIZES.len()],

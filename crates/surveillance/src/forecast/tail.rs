@@ -10,9 +10,8 @@ use crate::distribution::{negative_binomial_upper, normal_quantile, poisson_uppe
 /// Most parts of the mixture: for each size three nodes, each for usual and for wild windows.
 const PARTS_MAX: usize = 6 * SIZES.len();
 /// In a heavy-tailed law this share of the windows is wild: their size is smaller than the law's by
-/// [`WILD_SIZE`], that of the
-/// others so much larger that the variance is the law's. Close to lognormal noise up to its 99.9 %
-/// quantile.
+/// [`WILD_SIZE`], that of the others so much larger that the variance is the law's. Close to
+/// lognormal noise up to its 99.9 % quantile.
 const WILD_SHARE: f64 = 0.1;
 const WILD_SIZE: f64 = 0.4;
 /// Tails are summed term by term up to here, and computed as incomplete beta functions beyond.
@@ -184,8 +183,8 @@ impl Forecast {
     }
 
     /// How often [`Forecast::randomised`] is at or below `p` if the count's law is in truth
-    /// negative-binomial with this mean and size
-    /// (infinite: Poisson). What simulation would find in the long run, without its noise.
+    /// negative-binomial with this mean and size (infinite: Poisson). What simulation would find in
+    /// the long run, without its noise.
     pub fn exceeded(&self, p: f64, mean: f64, size: f64) -> f64 {
         let bound = self.bound(p);
         let truly = |count: f64| {

@@ -3,10 +3,9 @@
 //! For each author the panes with posts; for each window length how many authors every window
 //! holds, as differences:
 //! an author's post in pane p is in the windows that end after p and begin at or before it, and
-//! only those that no
-//! neighbouring post of the same author already fills become one larger. So a post costs two
-//! additions a length, whatever
-//! the length, and a deletion undoes exactly what the post did.
+//! only those that no neighbouring post of the same author already fills become one larger. So a
+//! post costs two additions a length, whatever the length, and a deletion undoes exactly what the
+//! post did.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

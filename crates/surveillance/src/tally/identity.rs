@@ -499,8 +499,7 @@ impl Bases {
 }
 
 /// A Bloom filter over prints (Bloom 1970): four bits in two words, sixteen bits of room a print;
-/// about one in three hundred
-/// new posts is looked up in vain.
+/// about one in three hundred new posts is looked up in vain.
 #[derive(Debug, Clone, Default)]
 struct Filter {
     words: Vec<u64>,

@@ -1,8 +1,8 @@
 //! A sorted run of entries, cut into shards by the first bits of their prints.
 //!
 //! Of an hour at fifty posts a second one vector would be megabytes, and such vectors, grown and
-//! freed hour after hour, leave
-//! holes in memory that nothing fits. Shards are small, each exactly as long as it must be.
+//! freed hour after hour, leave holes in memory that nothing fits. Shards are small, each exactly
+//! as long as it must be.
 
 use super::identity::Entry;
 
@@ -87,8 +87,7 @@ impl Run {
 }
 
 /// Prints of one shard are uniform behind their first `bits`, so where one must stand follows from
-/// its value; a few steps correct
-/// the guess.
+/// its value; a few steps correct the guess.
 fn find_in(shard: &[Entry], print: u64, bits: u32) -> Option<usize> {
     let guess = ((u128::from(print << bits) * shard.len() as u128) >> 64) as usize;
     let (mut low, mut high) = (guess, guess);

@@ -1,10 +1,9 @@
 //! A recount by brute force: what tally must come to, from the records alone.
 //!
 //! Written from the rules of counting (design, section 3) and from nothing else: every value is
-//! made anew from all records,
-//! with sets and sorted lists, and nothing is kept up to date. Here too are the random streams on
-//! which both are compared,
-//! and the fold of frames that reads what tally has told. Knows nothing of tally's inside.
+//! made anew from all records, with sets and sorted lists, and nothing is kept up to date. Here too
+//! are the random streams on which both are compared, and the fold of frames that reads what tally
+//! has told. Knows nothing of tally's inside.
 
 pub(crate) mod fold;
 pub(crate) mod streams;

@@ -1,13 +1,11 @@
 //! Episodes: alarms joined into the alerts that an official receives.
 //!
 //! All alarms of a topic within one country's subtree are one episode. The world, languages and
-//! what can't be placed link to
-//! the open alert of the country that explains at least half of their excess, and open one of their
-//! own only where none does.
+//! what can't be placed link to the open alert of the country that explains at least half of their
+//! excess, and open one of their own only where none does.
 //! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day
-//! after its last alarm. As long as
-//! its windows can be revised it may be withdrawn all the same, and an alarm of the window that
-//! raised it takes it up again.
+//! after its last alarm. As long as its windows can be revised it may be withdrawn all the same,
+//! and an alarm of the window that raised it takes it up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,8 +102,7 @@ pub(crate) struct Episodes {
 
 impl Episodes {
     /// An alarm rose, or a later stage bore it out, while windows that end at `now` are judged for
-    /// the first time. Nothing is emitted
-    /// of it before [`Episodes::emit`].
+    /// the first time. Nothing is emitted of it before [`Episodes::emit`].
     pub(crate) fn raise(&mut self, alarm: Alarm, now: Micros, version: Version) {
         let group = alarm.group();
         let own = (alarm.topic.clone(), group.clone());
@@ -210,8 +207,7 @@ impl Episodes {
         }
     }
 
-    /// Emits once what has changed since the last call, whatever number of alarms made it
-    /// change.
+    /// Emits once what has changed since the last call, whatever number of alarms made it change.
     pub(crate) fn emit(&mut self, version: Version, out: &mut Vec<Record>) {
         for episode in self.open.values_mut().chain(self.over.values_mut()) {
             let revision = match &episode.emitted {

@@ -141,8 +141,7 @@ impl Pane {
 }
 
 /// A cell's sampled posts in wire form: most are never looked at, and written out they would take
-/// five times the room. Both folds
-/// and frames that wait share one copy.
+/// five times the room. Both folds and frames that wait share one copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sample(Option<Arc<[u8]>>);
 
@@ -216,10 +215,9 @@ impl SeriesFold {
     }
 
     /// Drops sampled posts that no window has among its smallest prints any more, when every window
-    /// still to be judged ends after
-    /// `end` and panes before it can't change. Such a window contains all that lies between the
-    /// pane and `end`, so a post with
-    /// [`SAMPLE_POSTS_MAX`] smaller prints there is in none of their samples.
+    /// still to be judged ends after `end` and panes before it can't change. Such a window contains
+    /// all that lies between the pane and `end`, so a post with [`SAMPLE_POSTS_MAX`] smaller prints
+    /// there is in none of their samples.
     pub(crate) fn thin_samples(&mut self, end: Micros) {
         let mut smallest = std::collections::BinaryHeap::new();
         for (_, parts) in self.panes.range_mut(..end).rev() {

@@ -230,8 +230,8 @@ impl<'a> Requests<'a> {
         self.topics.iter().copied().collect()
     }
 
-    /// None for an empty request. The range of the column spares months; its one placeholder is
-    /// for the topics.
+    /// None for an empty request. The range of the column spares months; its one placeholder is for
+    /// the topics.
     fn condition(&self, end: &str, column: &str, before: u32) -> Option<String> {
         let (first, last) = (self.ends.first()?.saturating_sub(before), self.ends.last()?);
         let ends = if self.ends.len() > ENDS_MAX {

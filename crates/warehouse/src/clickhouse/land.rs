@@ -10,13 +10,11 @@
 //! - The history of counts: see [`super::history`]; it is written before the counts and verdicts
 //!   that it is decided from.
 //! - Alert events hold in the order of their stream, each only if it was made against all events
-//!   before it. They are written before
-//!   the alerts of their batch, so that alerts without their events are never seen; written again
-//!   they are refused, as their place
-//!   is taken. An event that comes before its alert is refused too; only where a kill falls between
-//!   the insert of that alert and
-//!   that of the progress could it be taken in later, and nobody writes an event about an alert
-//!   that isn't there.
+//!   before it. They are written before the alerts of their batch, so that alerts without their
+//!   events are never seen; written again they are refused, as their place is taken. An event that
+//!   comes before its alert is refused too; only where a kill falls between the insert of that
+//!   alert and that of the progress could it be taken in later, and nobody writes an event about an
+//!   alert that isn't there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,8 +31,7 @@ excluded.authors, authors_24h = excluded.authors_24h,
 WHERE excluded.version >= version";
 
 /// A count enters the history when it is final, when its cell is there already in an older version,
-/// or when its pane was closed
-/// (a verdict says so) while the cell was still empty.
+/// or when its pane was closed (a verdict says so) while the cell was still empty.
 const REVISION: &str = "
 INSERT INTO counts_history (topic, region, level, pane_start, pane_seconds, posts, authors, \
 authors_24h, authors_self, posts_news,

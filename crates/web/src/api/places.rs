@@ -184,8 +184,7 @@ struct Place {
 }
 
 /// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at
-/// one hour of each day, for the countries
-/// of the world, a country's first levels, or languages.
+/// one hour of each day, for the countries of the world, a country's first levels, or languages.
 pub(crate) async fn map(call: Call) -> Answer {
     let topic = name(
         "topic",
@@ -550,8 +549,7 @@ struct ExcludedShown {
 #[derive(Serialize, JsonSchema)]
 struct HoldShown {
     /// `bound`, `accounts`, `posts`, `ratio`, `coverage`, `no-answer`, `no-posts`, `not-judged`,
-    /// `withheld`, `level`, `joined`, `withdrawn` or
-    /// `on-its-way`.
+    /// `withheld`, `level`, `joined`, `withdrawn` or `on-its-way`.
     what: &'static str,
     /// In a sentence.
     says: String,

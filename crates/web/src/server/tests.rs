@@ -1214,8 +1214,7 @@ async fn an_address_that_asks_too_much_waits() {
 }
 
 /// Two hundred who listen, and one of them reads nothing: each of the others receives a new alert.
-/// What they cost is measured by
-/// `examples/bench_answers.rs`, in a process of its own.
+/// What they cost is measured by `examples/bench_answers.rs`, in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_streams_hear_of_a_new_alert() {
     const STREAMS: usize = 200;

@@ -191,8 +191,8 @@ fn a_deferred_recipient_delays_no_other_mail() {
     );
 }
 
-/// An update goes only to recipients of the first mail; one who received the
-/// newer revision late gets it once.
+/// An update goes only to recipients of the first mail; one who received the newer revision late
+/// gets it once.
 #[test]
 fn updates_reach_recipients_of_the_first_mail_once() {
     let mail = three();
@@ -257,8 +257,8 @@ fn alertmanager_receives_repeats_and_the_end() {
 
 proptest! {
     /// Whatever the server and recipients reply, and whenever the program is killed: nobody accepts
-    /// a mail twice but the one that was on
-    /// its way at a kill, and after a refusal nothing is sent to that address on that occasion.
+    /// a mail twice but the one that was on its way at a kill, and after a refusal nothing is sent
+    /// to that address on that occasion.
     #[test]
     fn no_accepted_copy_is_repeated(steps in proptest::collection::vec((0u8..5, any::<bool>()), 40)) {
         let mail = three();

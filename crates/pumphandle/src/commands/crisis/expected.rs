@@ -1,9 +1,8 @@
 //! How many placed posts a day a polygon may be expected to have.
 //!
 //! Only coordinates put a post into a polygon. So it is the country's posts with coordinates, times
-//! the share of its people who live
-//! there: read from the posts that the log retains, or, where another process holds it, from what
-//! has landed and that process's metrics.
+//! the share of its people who live there: read from the posts that the log retains, or, where
+//! another process holds it, from what has landed and that process's metrics.
 
 use std::collections::BTreeMap;
 use std::fmt;

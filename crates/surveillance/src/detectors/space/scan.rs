@@ -1,20 +1,19 @@
 //! Scan statistics: which places, for how long up to now, have more cases than they should.
 //!
 //! A *zone* is a place with its nearest neighbours, 1 to `neighbours` of them in all, itself
-//! included; a *cluster* a zone over the last 1 to `duration-max` steps of time. With c cases and
-//! e expected in it, N in all, c > e (else the LLR is 0):
+//! included; a *cluster* a zone over the last 1 to `duration-max` steps of time. With c cases and e
+//! expected in it, N in all, c > e (else the LLR is 0):
 //!
 //! - `space-time-permutation` (Kulldorff et al., PLoS Med 2005;2:e59): e from the margins, cases of
 //!   the zone × cases of the steps / N. LLR = c ln(c/e) + (N − c) ln((N − c)/(N − e)).
 //!   Replicates: the steps of single cases are permuted. Needs no denominator.
 //! - `prospective-poisson` (Kulldorff, J R Stat Soc A 2001;164:61-72): e = N × the cluster's share
-//!   of
-//!   `population` summed over steps; the same LLR. Replicates: multinomial of N by these shares.
+//!   of `population` summed over steps; the same LLR. Replicates: multinomial of N by these shares.
 //!   `compat=scanstatistics` gives each step N/T cases instead, as that R package does.
 //! - `expectation-based-poisson` (Neill et al., KDD 2005): e from the column `expected`; without
-//!   it,
-//!   from the steps before the scanned ones: with `population`, a Poisson regression of a common
-//!   rate with a log-linear trend (`trend`); without, each place's own mean (cases + ½) / steps.
+//!   it, from the steps before the scanned ones: with `population`, a Poisson regression of a
+//!   common rate with a log-linear trend (`trend`); without, each place's own mean (cases + ½) /
+//!   steps.
 //!   LLR = c ln(c/e) + e − c. Replicates: Poisson(e), or with `dispersion` > 1 a negative binomial
 //!   with variance dispersion × e.
 //!

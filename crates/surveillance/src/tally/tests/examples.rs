@@ -1,11 +1,9 @@
 //! Each rule of counting as posts in and a table out.
 //!
 //! A line is `post ID AUTHOR TIME [PLACE] [TOPIC[:VOICE]]… [arrives=TIME] [lang=…] [key=…]
-//! [overlay=…] [alias=N] [filtered]`,
-//! `edit` likewise, `delete ID AUTHOR TIME`, `delete alias=N TIME`, `remove AUTHOR TIME` or `tick
-//! TIME`. Times are of
-//! Sunday 2026-11-22, or of another day of that November as `25T09:00`. Every example is also
-//! counted by the naive recount.
+//! [overlay=…] [alias=N] [filtered]`, `edit` likewise, `delete ID AUTHOR TIME`, `delete alias=N
+//! TIME`, `remove AUTHOR TIME` or `tick TIME`. Times are of Sunday 2026-11-22, or of another day of
+//! that November as `25T09:00`. Every example is also counted by the naive recount.
 
 use expect_test::{Expect, expect};
 use record::{

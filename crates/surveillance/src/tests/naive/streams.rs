@@ -1,11 +1,9 @@
 //! Random streams in which everything collides, from a seed.
 //!
 //! Few authors, ids, places, tags and topics; times that fall on borders; unequal records of one
-//! post, deletions before and after
-//! their posts, removals, edits, late posts, a change of keys and of settings. A *plain* stream has
-//! no ticks and no order that
-//! matters; a *live* one has ticks between its posts and disorder, as much as the promises allow or
-//! more.
+//! post, deletions before and after their posts, removals, edits, late posts, a change of keys and
+//! of settings. A *plain* stream has no ticks and no order that matters; a *live* one has ticks
+//! between its posts and disorder, as much as the promises allow or more.
 
 use record::kind::Kind;
 use record::region::OwnRegion;
@@ -292,8 +290,7 @@ impl World {
     }
 
     /// Records in the order in which a log would have them, ticks among them. `within` the bounds
-    /// nothing comes so late that
-    /// what it concerns is final.
+    /// nothing comes so late that what it concerns is final.
     pub(crate) fn live(mut self, records: u64, within: bool) -> Vec<Item> {
         self.feeds();
         self.items.push(Item::everywhere(Record::Settings(self.settings.clone())));
@@ -843,9 +840,8 @@ pub(crate) fn closing(items: &[Item], beyond: Micros) -> Vec<Item> {
 }
 
 /// Checks a property on many random streams; on the first that fails it says what is left of it
-/// when all that is not needed
-/// for the failure has been taken away. `PUMPHANDLE_STREAMS` is the number of streams,
-/// `PUMPHANDLE_SEED` the first seed.
+/// when all that is not needed for the failure has been taken away. `PUMPHANDLE_STREAMS` is the
+/// number of streams, `PUMPHANDLE_SEED` the first seed.
 pub(crate) fn each_stream(
     streams: u64,
     make: impl Fn(Rng) -> Vec<Item>,

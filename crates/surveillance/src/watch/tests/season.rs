@@ -2,8 +2,7 @@
 //! late posts.
 //!
 //! A log is in the order of arrival, so nothing in it comes after what it concerns is final.
-//! Windows are hours long, so that
-//! a stream of two days has a past to be judged by.
+//! Windows are hours long, so that a stream of two days has a past to be judged by.
 
 use record::kind::Kind;
 use record::region::OwnRegion;
