@@ -1517,7 +1517,7 @@ fn roots(table: &mut Table) {
     }
     let reached = |sets: &[&str]| {
         let _ = std::fs::remove_dir_all(folder.file("data"));
-        let mut server = tls_server(&folder);
+        let server = tls_server(&folder);
         folder.write("secret", "whsec_bmV3ZXIgc2VjcmV0IG9mIDI0IGJ5dGVzIQ==\n");
         folder.write(
             "subscriptions.toml",
@@ -1533,15 +1533,8 @@ fn roots(table: &mut Table) {
             "notify.subscriptions=subscriptions.toml",
             "notify.own-networks=127.0.0.0/8",
         ];
-        let mut running = folder.start(&set(&RUN, &[&usual[..], sets].concat()));
-        let found = until(LONG, "a request or a refusal", || {
-            let refused = running.log().contains("subscription=\"hook\"");
-            let posted = server.requests().contains("POST /hook");
-            (posted || refused).then_some(posted)
-        });
-        running.kill();
-        server.stop();
-        found
+        let running = folder.start(&set(&RUN, &[&usual[..], sets].concat()));
+        requests(running, server, "POST /hook", "subscription=\"hook\"")
     };
     table.differs(
         "notify.roots-file",
@@ -1553,18 +1546,11 @@ fn roots(table: &mut Table) {
 
     let connected = |more: &str| {
         let _ = std::fs::remove_dir_all(folder.file("data"));
-        let mut server = tls_server(&folder);
+        let server = tls_server(&folder);
         jetstream_feed(&folder, server.port, more);
         let url = format!("feeds.blue.urls=[\"wss://127.0.0.1:{}/subscribe\"]", server.port);
-        let mut running = folder.start(&set(&RUN, &[&url]));
-        let found = until(LONG, "a request or a refusal", || {
-            let refused = running.log().contains("name its certificate in `roots-file`");
-            let requested = server.requests().contains("GET /subscribe");
-            (requested || refused).then_some(requested)
-        });
-        running.kill();
-        server.stop();
-        found
+        let running = folder.start(&set(&RUN, &[&url]));
+        requests(running, server, "GET /subscribe", "name its certificate in `roots-file`")
     };
     table.differs(
         "feeds.roots-file",
@@ -1585,6 +1571,17 @@ struct TlsServer {
     port: u16,
     received: std::path::PathBuf,
     child: std::process::Child,
+}
+
+/// Whether the program sends a request to the server, rather than logging that it refuses to.
+fn requests(mut running: Running, mut server: TlsServer, request: &str, refusal: &str) -> bool {
+    let is_sent = until(LONG, "a request or a refusal", || {
+        let is_sent = server.requests().contains(request);
+        (is_sent || running.log().contains(refusal)).then_some(is_sent)
+    });
+    running.kill();
+    server.stop();
+    is_sent
 }
 
 fn tls_server(folder: &Folder) -> TlsServer {
