@@ -4,7 +4,7 @@
 //! Reads how far streams have come and how feeds fare; knows no role.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,6 @@ pub(crate) struct DeliveryMonitor<'a> {
     pub(crate) health: &'a Health,
     pub(crate) metrics: &'a Metrics,
     pub(crate) equipment: Option<&'a Equipment>,
-    /// The data folder.
-    pub(crate) data: &'a Path,
     /// Subscriptions that are reported now.
     pub(crate) failing: BTreeSet<String>,
     /// When the process counts as settled; none once it does.
@@ -81,7 +79,6 @@ impl Role for DeliveryMonitor<'_> {
                 notifier::outage::forget(equipment);
             }
         }
-        report_token_file(self.health, self.data);
         self.health.show(self.metrics);
         Ok(Progress::Idle(DELIVERIES_EVERY))
     }
@@ -111,10 +108,19 @@ impl DeliveryMonitor<'_> {
 }
 
 /// Reports a token file that has been damaged while the page is served.
-fn report_token_file(health: &Health, data: &Path) {
-    let damage = tokens::read(&tokens::file(data)).err();
-    let detail = damage.map(|_| "the token file is damaged: no token is accepted".to_owned());
-    health.set(Severity::Degraded, condition::TOKEN_FILE, "", detail);
+pub(crate) struct TokenMonitor<'a> {
+    pub(crate) health: &'a Health,
+    /// The token file.
+    pub(crate) file: PathBuf,
+}
+
+impl Role for TokenMonitor<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        let damage = tokens::read(&self.file).err();
+        let detail = damage.map(|_| "the token file is damaged: no token is accepted".to_owned());
+        self.health.set(Severity::Degraded, condition::TOKEN_FILE, "", detail);
+        Ok(Progress::Idle(LOOK_EVERY))
+    }
 }
 
 impl<'a> Monitor<'a> {

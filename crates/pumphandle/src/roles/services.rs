@@ -17,7 +17,7 @@ use warehouse::{Reading, Warehouse};
 use web::{Metrics, Web};
 
 use super::health::{Health, condition};
-use super::monitor::DeliveryMonitor;
+use super::monitor::{DeliveryMonitor, TokenMonitor};
 use super::notifier::{self, Equipment};
 use super::page::{self, Page};
 use super::{desk, erasure, subscribers};
@@ -26,6 +26,7 @@ use crate::monitor::WarehouseMonitor;
 use crate::runtime::role::Looping;
 use crate::runtime::supervisor::{self, OnFailure};
 use crate::runtime::{Context, Group, Progress, Stop, supervise};
+use crate::tokens;
 
 /// A process that has run for this long reports its next failure, however recent the one before it.
 const SETTLED_AFTER: Duration = Duration::from_secs(3600);
@@ -77,6 +78,8 @@ impl<'a> Services<'a> {
         if let Some(listener) = listener {
             let page = self.page(&listener, &mut answering)?;
             serving.add("serve", Page::new(self.io.clone(), listener, page));
+            let file = tokens::file(&self.config.journal.data);
+            serving.add("tokens", TokenMonitor { health: self.health, file });
         }
         let streams = self.journal.filter(|_| !self.is_embedded);
         let figures = WarehouseMonitor::new(self.metrics, &**self.warehouse, streams, self.clock);
@@ -94,7 +97,6 @@ impl<'a> Services<'a> {
             health: self.health,
             metrics: self.metrics,
             equipment: self.equipment,
-            data: &self.config.journal.data,
             failing: BTreeSet::new(),
             settled_at: Some(Instant::now() + SETTLED_AFTER),
         };
