@@ -28,7 +28,7 @@ use self::transport::Transport;
 use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
-use crate::runtime::retry as again;
+use crate::runtime::retry;
 
 pub(crate) mod channels;
 pub(crate) mod deliveries;
@@ -142,7 +142,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn run(&self, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-        let mut membership = again(|| self.journal.join(Group::Notify))?;
+        let mut membership = retry(|| self.journal.join(Group::Notify))?;
         let mut notifier = None;
         let mut ends_at = None;
         loop {
@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         membership: &mut dyn Membership,
         mut notifier: Option<Notifier<'a>>,
     ) -> anyhow::Result<Option<Notifier<'a>>> {
-        for change in again(|| membership.changes(Duration::ZERO))? {
+        for change in retry(|| membership.changes(Duration::ZERO))? {
             notifier = match change {
                 Change::Given(_) => Some(Notifier::open(*self)?),
                 Change::Taken(_) => None,

@@ -21,7 +21,7 @@ use web::{
 use super::notifier::channels::Channels;
 use super::notifier::store;
 use crate::config::Config;
-use crate::runtime::retry as again;
+use crate::runtime::retry;
 
 /// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;
@@ -71,8 +71,8 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
 
 pub(crate) fn stored(journal: &dyn Journal) -> anyhow::Result<Pages> {
     let mut found = Pages::new();
-    for key in again(|| journal.keys(Stream::State, PREFIX))? {
-        let Some(bytes) = again(|| journal.get(Stream::State, &key))? else { continue };
+    for key in retry(|| journal.keys(Stream::State, PREFIX))? {
+        let Some(bytes) = retry(|| journal.get(Stream::State, &key))? else { continue };
         let stored: Stored =
             serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
         found.insert(key[PREFIX.len()..].to_owned(), stored);
@@ -214,7 +214,7 @@ impl Book<'_> {
 
     fn put(&self, name: &str, stored: Option<&Stored>) -> anyhow::Result<()> {
         let value = stored.map(serde_json::to_vec).transpose()?;
-        again(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
+        retry(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
             .map(|_| ())
     }
 

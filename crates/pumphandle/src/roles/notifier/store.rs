@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use web::{Delivery, DeliveryState, Owed, RecipientRefused};
 
 use crate::config::Config;
-use crate::runtime::retry as again;
+use crate::runtime::retry;
 
 const PREFIX: &str = "notify/";
 
@@ -41,7 +41,7 @@ pub(super) fn read_json<T: DeserializeOwned>(
     journal: &dyn Journal,
     key: &str,
 ) -> anyhow::Result<Option<T>> {
-    let Some(bytes) = again(|| journal.get(Stream::State, key))? else { return Ok(None) };
+    let Some(bytes) = retry(|| journal.get(Stream::State, key))? else { return Ok(None) };
     serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable")).map(Some)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn put(
     value: Option<Vec<u8>>,
 ) -> anyhow::Result<()> {
     let pair = [(key, value)];
-    again(|| journal.put(Stream::State, &pair)).map(|_| ())
+    retry(|| journal.put(Stream::State, &pair)).map(|_| ())
 }
 
 /// Notes where the stream of alerts ends for subscriptions of files that are new: they receive all
@@ -60,8 +60,8 @@ pub(crate) fn note_new(journal: &dyn Journal, config: &Config) -> anyhow::Result
     let mut end = None;
     for subscription in &config.notify.subscriptions {
         let (head, since) = (head_key(&subscription.name), since_key(&subscription.name));
-        if again(|| journal.get(Stream::State, &head))?.is_some()
-            || again(|| journal.get(Stream::State, &since))?.is_some()
+        if retry(|| journal.get(Stream::State, &head))?.is_some()
+            || retry(|| journal.get(Stream::State, &since))?.is_some()
         {
             continue;
         }
@@ -76,7 +76,7 @@ pub(crate) fn note_new(journal: &dyn Journal, config: &Config) -> anyhow::Result
 
 /// Where the stream of alerts ends now: a subscription made now receives later alerts.
 pub(crate) fn alerts_end(journal: &dyn Journal) -> anyhow::Result<Position> {
-    Ok(again(|| journal.extent(Stream::Alerts, 0))?.end)
+    Ok(retry(|| journal.extent(Stream::Alerts, 0))?.end)
 }
 
 /// What [`note_new`] has noted.
@@ -84,7 +84,7 @@ pub(super) fn noted_start(
     journal: &dyn Journal,
     subscription: &str,
 ) -> anyhow::Result<Option<Position>> {
-    let noted = again(|| journal.get(Stream::State, &since_key(subscription)))?;
+    let noted = retry(|| journal.get(Stream::State, &since_key(subscription)))?;
     Ok(noted.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()))
 }
 
@@ -104,7 +104,7 @@ pub(super) fn read_state(
 }
 
 fn read_items(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Item>> {
-    let keys = again(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
+    let keys = retry(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
     keys.iter().filter_map(|key| read_json(journal, key).transpose()).collect()
 }
 
@@ -125,7 +125,7 @@ pub(super) fn write_change(
 
 /// Deletes the state of a subscription: a later one of this name starts without it.
 pub(super) fn delete_state(journal: &dyn Journal, subscription: &str) -> anyhow::Result<()> {
-    let mut keys = again(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
+    let mut keys = retry(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
     keys.extend([head_key(subscription), feed_key(subscription)]);
     keys.into_iter().try_for_each(|key| put(journal, key, None))
 }
