@@ -1,19 +1,19 @@
 //! An alert in words, in four languages: a sentence, its rarity, context, doubt and checks.
 //!
 //! Mail, feeds, webhooks, the API, the page and the command line all take their words from here.
-//! One form for all, a phrase book for each language. Rarity in words, never p-values; every number
-//! with what was expected; posts, not cases. Text only: markup is escaped by its writer.
+//! The texts are files of Project Fluent in `words/`, one for each language; this module decides
+//! which message is shown with which arguments. Rarity in words, never p-values; every number with
+//! what was expected; posts, not cases. Text only: markup is escaped by its writer.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use record::public::Rise;
 use record::time::{DAY, HOUR, Micros};
 use record::{Alert, AlertState, Outcome, Stage, Suspect};
 
 use crate::zone::{Local, Zone};
-
-mod de;
-mod en;
-mod es;
-mod fr;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
@@ -40,13 +40,56 @@ impl Language {
         Language::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    fn book(self) -> &'static dyn Book {
+    /// Its messages.
+    fn source(self) -> &'static str {
         match self {
-            Language::English => &en::English,
-            Language::French => &fr::French,
-            Language::Spanish => &es::Spanish,
-            Language::German => &de::German,
+            Language::English => include_str!("../words/en.ftl"),
+            Language::French => include_str!("../words/fr.ftl"),
+            Language::Spanish => include_str!("../words/es.ftl"),
+            Language::German => include_str!("../words/de.ftl"),
         }
+    }
+}
+
+/// Arguments of a message by name.
+macro_rules! args {
+    ($($name:literal => $value:expr),* $(,)?) => {
+        FluentArgs::from_iter(Vec::<(&str, FluentValue<'_>)>::from([$(($name, $value.into())),*]))
+    };
+}
+
+type Bundle = FluentBundle<FluentResource>;
+
+static BUNDLES: LazyLock<[Bundle; 4]> = LazyLock::new(|| Language::ALL.map(bundle));
+
+fn bundle(language: Language) -> Bundle {
+    let code = language.code().parse().expect("each code is a language tag");
+    let mut bundle = Bundle::new_concurrent(vec![code]);
+    // Marks around each argument are for text of mixed direction; none of the four needs them.
+    bundle.set_use_isolating(false);
+    let resource = FluentResource::try_new(language.source().to_owned());
+    bundle.add_resource_overriding(resource.expect("a test parses each file"));
+    bundle
+}
+
+/// The message with its arguments.
+fn say(language: Language, id: &str, args: &FluentArgs<'_>) -> String {
+    let bundle = &BUNDLES[language as usize];
+    let message = bundle.get_message(id).and_then(|message| message.value());
+    let message = message.expect("a test compares the messages of each file with those used");
+    let mut errors = Vec::new();
+    let text = bundle.format_pattern(message, Some(args), &mut errors).into_owned();
+    debug_assert!(errors.is_empty(), "{id} in {language:?}: {errors:?}");
+    text
+}
+
+/// The message if it exists and takes no arguments.
+fn text(language: Language, id: &str) -> Option<&'static str> {
+    let bundle = &BUNDLES[language as usize];
+    let message = bundle.get_message(id)?.value()?;
+    match bundle.format_pattern(message, None, &mut Vec::new()) {
+        Cow::Borrowed(text) => Some(text),
+        Cow::Owned(_) => None,
     }
 }
 
@@ -73,94 +116,6 @@ pub struct Telling<'a> {
     pub history: &'a [Outcome],
     /// Stands in place of every number where the public is the reader.
     pub rise: Option<Rise>,
-}
-
-/// The phrases of one language. Numbers come formatted.
-trait Book {
-    fn accounts(&self, number: u64, shown: &str) -> String;
-    /// In place of [`Book::accounts`], without a number: `Many times the usual number of accounts`.
-    fn rise(&self, rise: Rise) -> &'static str;
-    /// `many times the usual level`, after a colon.
-    fn level(&self, rise: Rise) -> &'static str;
-    /// `posted about fever in Bavaria in the 24 h to Tue 14:00 CET`, after the accounts.
-    fn posted(&self, topic: &str, place: &str, span: &str, end: &str, is_open: bool) -> String;
-    fn expected(&self, number: &str, interval: Option<(&str, &str)>, bound: &str) -> String;
-    fn place(&self, code: &str, name: &str) -> String;
-    fn world(&self) -> &'static str;
-    fn unlocated(&self) -> &'static str;
-    fn span(&self, length: Micros) -> String;
-    /// `Tue 13 Jan 2026 14:00 CET`.
-    fn end(&self, local: &Local) -> String;
-    fn rarity(&self, often: Often) -> String;
-    /// `series`: 0 is all that are watched.
-    fn by_chance(&self, rarity: &str, series: u32) -> String;
-    /// `of`: among how many sampled posts, where not all were.
-    fn voices(&self, own: u32, news: u32, of: Option<u32>) -> String;
-    fn located(&self, percent: &str, place: &str) -> String;
-    fn seen(&self, percent: &str) -> String;
-    fn history(&self, outcomes: &[(Outcome, u32)], n: u32) -> String;
-    fn posts_not_cases(&self) -> &'static str;
-    fn withdrawn(&self) -> &'static str;
-    fn check(&self, check: &Check) -> String;
-    fn label(&self, label: Label) -> &'static str;
-    fn decimal_comma(&self) -> bool;
-    fn thousands(&self) -> &'static str;
-    /// The name of a topic inside a sentence.
-    fn in_sentence(&self, name: &str) -> String;
-    fn language(&self, code: &str) -> Option<&'static str>;
-    /// Why the reader gets this.
-    fn why(&self, subscription: &str) -> String;
-    /// Where the subscription is changed or ended.
-    fn change(&self, address: &str) -> String;
-    /// Whom to write to so as to end it.
-    fn end_by_mail(&self, address: &str) -> String;
-    /// The subject of a heartbeat: new alerts within a day, and those that nobody has acknowledged.
-    fn works(&self, new: u32, unacknowledged: u32) -> String;
-}
-
-/// How often chance alone would raise one of the reader's series so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Often {
-    RarerThanTenYears,
-    OnceInYears(u32),
-    Yearly,
-    TimesAYear(u32),
-    Monthly,
-    TwiceAMonth,
-    Weekly,
-    MoreThanWeekly,
-}
-
-impl Often {
-    fn every(days: f64) -> Often {
-        match days {
-            _ if days >= 3_650.0 => Often::RarerThanTenYears,
-            _ if days >= 548.0 => Often::OnceInYears((days / 365.25).round() as u32),
-            _ if days >= 274.0 => Often::Yearly,
-            _ if days >= 43.0 => Often::TimesAYear((365.25 / days).round() as u32),
-            _ if days >= 21.0 => Often::Monthly,
-            _ if days >= 11.0 => Often::TwiceAMonth,
-            _ if days >= 5.0 => Often::Weekly,
-            _ => Often::MoreThanWeekly,
-        }
-    }
-}
-
-/// Something to look at before anything else is done.
-pub(crate) enum Check {
-    OneAuthor { posts: u32, of: u32 },
-    NearCopies { posts: u32, of: u32 },
-    NewAccounts { posts: u32, of: u32 },
-    News { posts: u32, of: u32, domain: Option<String> },
-    Tags(String),
-    OneLink,
-    Growth,
-    Campaign(String),
-    SlowRise(u32),
-    Elsewhere(String),
-    Coverage(String),
-    Open,
-    Ask,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,146 +150,159 @@ pub(crate) enum Label {
     TestMeans,
 }
 
-/// The sentence that an official reads first.
-pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
-    let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
-    let end = book.end(&telling.zone.local(alert.window_end));
-    let posted = book.posted(
-        &topic(alert, telling),
-        &place(alert, telling),
-        &book.span(alert.window_length),
-        &end,
-        is_open,
-    );
-    let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
-    if let Some(rise) = telling.rise {
-        return format!("{withdrawn}{} {posted}.", book.rise(rise));
+impl Label {
+    fn id(self) -> &'static str {
+        match self {
+            Label::WhatToCheck => "label-what-to-check",
+            Label::Open => "label-open",
+            Label::Inbox => "label-inbox",
+            Label::Accounts => "label-accounts",
+            Label::Ratio => "label-ratio",
+            Label::Detectable => "label-detectable",
+            Label::Voice => "label-voice",
+            Label::News => "label-news",
+            Label::Seen => "label-seen",
+            Label::PerMillion => "label-per-million",
+            Label::Simulated => "label-simulated",
+            Label::Trend => "label-trend",
+            Label::Bound => "label-bound",
+            Label::Digest => "label-digest",
+            Label::NothingUnusual => "label-nothing-unusual",
+            Label::Silence => "label-silence",
+            Label::Outage => "label-outage",
+            Label::Cause => "label-cause",
+            Label::Doubtful => "label-doubtful",
+            Label::Provisional => "label-provisional",
+            Label::Escalated => "label-escalated",
+            Label::New => "label-new",
+            Label::Updated => "label-updated",
+            Label::BelowTheLine => "label-below-the-line",
+            Label::Degraded => "label-degraded",
+            Label::Recovered => "label-recovered",
+            Label::Test => "label-test",
+            Label::TestMeans => "label-test-means",
+        }
     }
-    let accounts = book.accounts(alert.observed.into(), &whole(alert.observed.into(), book));
-    let expected = expected(alert, telling);
-    format!("{withdrawn}{accounts} {posted}{}{expected}.", semicolon(telling.language))
 }
 
-/// Conditions under which the program works with less, as the page calls them: English, French,
-/// Spanish, German.
-const CONDITIONS: [(&str, [&str; 4]); 11] = [
-    (
-        "feed-silent",
-        [
-            "source sends no data",
-            "source sans données",
-            "fuente sin datos",
-            "Quelle liefert keine Daten",
+/// The sentence that an official reads first.
+pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
+    let language = telling.language;
+    let (unit, length) = hours_or_days(alert.window_length);
+    let window = if is_open(alert) { "open" } else { "closed" };
+    let accounts = match telling.rise {
+        Some(rise) => say(language, "rise", &args!["rise" => rise.name()]),
+        None => {
+            let shown = whole(alert.observed.into(), language);
+            say(language, "accounts", &args!["count" => alert.observed, "shown" => shown])
+        }
+    };
+    let posted = say(
+        language,
+        "posted",
+        &args![
+            "accounts" => accounts,
+            "topic" => topic(alert, telling),
+            "place" => place(alert, telling),
+            "window" => window,
+            "unit" => unit,
+            "span" => say(language, "span", &args!["unit" => unit, "length" => length]),
+            "end" => instant(alert.window_end, telling.zone, language),
         ],
-    ),
-    ("feed-failed", ["source failed", "source en panne", "fuente averiada", "Quelle ausgefallen"]),
-    (
-        "lag",
-        ["results delayed", "résultats retardés", "resultados retrasados", "Ergebnisse verzögert"],
-    ),
-    (
-        "clock",
-        [
-            "system clock unreliable",
-            "horloge système peu fiable",
-            "reloj del sistema poco fiable",
-            "Systemuhr nicht verlässlich",
-        ],
-    ),
-    ("mail-refused", ["mail rejected", "courriel refusé", "correo rechazado", "E-Mail abgelehnt"]),
-    ("disk-full", ["disk full", "disque plein", "disco lleno", "Datenträger voll"]),
-    (
-        "backlog",
-        [
-            "backlog of more than two days",
-            "retard de plus de deux jours",
-            "retraso de más de dos días",
-            "Rückstand von mehr als zwei Tagen",
-        ],
-    ),
-    (
-        "token-file",
-        [
-            "signing in not possible",
-            "connexion impossible",
-            "no se puede iniciar sesión",
-            "Anmelden nicht möglich",
-        ],
-    ),
-    (
-        "landing",
-        [
-            "results cannot be stored",
-            "résultats impossibles à enregistrer",
-            "no se pueden guardar los resultados",
-            "Ergebnisse können nicht gespeichert werden",
-        ],
-    ),
-    ("no-frames", ["no counts are produced", "aucun comptage", "sin recuento", "keine Zählung"]),
-    (
-        "role-ended",
-        [
-            "a component has stopped",
-            "un composant s’est arrêté",
-            "un componente se ha detenido",
-            "eine Komponente ist ausgefallen",
-        ],
-    ),
-];
+    );
+    let sentence = match telling.rise {
+        Some(_) => format!("{posted}."),
+        None => format!("{posted}{}{}.", semicolon(language), expected(alert, telling)),
+    };
+    or_withdrawn(alert, sentence, language)
+}
+
+fn is_open(alert: &Alert) -> bool {
+    alert.stage == Stage::Early && alert.state == AlertState::Open
+}
+
+fn or_withdrawn(alert: &Alert, text: String, language: Language) -> String {
+    match alert.state {
+        AlertState::Withdrawn => say(language, "withdrawn", &args!["text" => text]),
+        _ => text,
+    }
+}
 
 /// A condition's name and subject, such as `feed-silent bluesky`, in words: `source silent
 /// (bluesky)`.
 pub fn condition(name: &str, language: Language) -> String {
     let (what, subject) = name.split_once(' ').unwrap_or((name, ""));
-    let column = match language {
-        Language::English => 0,
-        Language::French => 1,
-        Language::Spanish => 2,
-        Language::German => 3,
-    };
-    let words = CONDITIONS
-        .iter()
-        .find(|(known, _)| *known == what)
-        .map_or(what, |(_, words)| words[column]);
-    if subject.is_empty() { plain(words) } else { format!("{} ({})", plain(words), plain(subject)) }
+    let words = plain(text(language, &format!("condition-{what}")).unwrap_or(what));
+    if subject.is_empty() { words } else { format!("{words} ({})", plain(subject)) }
 }
 
 /// What follows the sentence: how rare, whose voice, how much was seen, what came before.
 pub fn rest(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
+    let language = telling.language;
     let mut parts = Vec::new();
-    if let Some(days) = alert.recurrence {
-        parts.push(book.by_chance(&book.rarity(Often::every(days)), telling.series));
+    if let Some(rarity) = rarity(alert, telling) {
+        let args = args!["rarity" => rarity, "series" => telling.series];
+        parts.push(say(language, "by-chance", &args));
     }
     let explanation = &alert.explanation;
     if explanation.sampled > 0 {
-        let of = (explanation.sampled < alert.posts).then_some(explanation.sampled);
-        parts.push(book.voices(explanation.own, explanation.news, of));
+        let is_sample = explanation.sampled < alert.posts;
+        let args = args![
+            "own" => explanation.own,
+            "news" => explanation.news,
+            "of" => explanation.sampled,
+        ];
+        parts.push(say(language, if is_sample { "voices-sample" } else { "voices" }, &args));
     }
     if let Some(share) = alert.grounds.located_share.filter(|_| !alert.region.contains(':')) {
         let country = alert.region.split('-').next().unwrap_or(&alert.region);
-        parts.push(book.located(&percent(share), &region(country, telling)));
+        let args = args!["share" => percent(share), "place" => region(country, telling)];
+        parts.push(say(language, "located", &args));
     }
     if alert.coverage < 0.995 {
-        parts.push(book.seen(&percent(alert.coverage)));
+        parts.push(say(language, "seen", &args!["share" => percent(alert.coverage)]));
     }
-    let last = telling.history.get(..telling.history.len().min(3)).unwrap_or_default();
-    let counts: Vec<(Outcome, u32)> = Outcome::ALL
-        .into_iter()
-        .map(|outcome| (outcome, last.iter().filter(|one| **one == outcome).count() as u32))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    if !counts.is_empty() {
-        parts.push(book.history(&counts, last.len() as u32));
-    }
-    parts.push(book.posts_not_cases().to_owned());
+    parts.extend(history(telling));
+    parts.extend(text(language, "posts-not-cases").map(str::to_owned));
     parts.join(" ")
+}
+
+/// `Last 3 alerts here: 1 event, 2 talk.`
+fn history(telling: &Telling<'_>) -> Option<String> {
+    let language = telling.language;
+    let last = telling.history.get(..telling.history.len().min(3)).unwrap_or_default();
+    let outcomes: Vec<String> = Outcome::ALL
+        .into_iter()
+        .map(|outcome| (outcome, last.iter().filter(|one| **one == outcome).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| {
+            let id = format!("outcome-{}", outcome.name());
+            say(language, &id, &args!["number" => count])
+        })
+        .collect();
+    let args = args!["number" => last.len(), "outcomes" => outcomes.join(", ")];
+    (!last.is_empty()).then(|| say(language, "history", &args))
 }
 
 /// `About once a year by chance`, if it was simulated.
 pub fn rarity(alert: &Alert, telling: &Telling<'_>) -> Option<String> {
-    alert.recurrence.map(|days| telling.language.book().rarity(Often::every(days)))
+    alert.recurrence.map(|days| once_in(days, telling.language))
+}
+
+/// How often chance alone would raise one of the reader's series so.
+fn once_in(days: f64, language: Language) -> String {
+    let a_year = 365.25 / days;
+    let (id, number) = match days {
+        _ if days >= 3_650.0 => ("rarity-below-ten-years", 0.0),
+        _ if days >= 548.0 => ("rarity-years", (1.0 / a_year).round()),
+        _ if days >= 274.0 => ("rarity-year", 1.0),
+        _ if days >= 43.0 => ("rarity-year", a_year.round()),
+        _ if days >= 21.0 => ("rarity-month", 1.0),
+        _ if days >= 11.0 => ("rarity-month", 2.0),
+        _ if days >= 5.0 => ("rarity-week", 0.0),
+        _ => ("rarity-above-week", 0.0),
+    };
+    say(language, id, &args!["number" => number])
 }
 
 /// `Fever, Bavaria`.
@@ -353,7 +321,7 @@ pub fn doubt(alert: &Alert, telling: &Telling<'_>) -> Option<&'static str> {
         grounds if grounds.provisional => Label::Provisional,
         _ => return None,
     };
-    Some(telling.language.book().label(label))
+    Some(self::label(telling.language, label))
 }
 
 /// [`rest`], and [`doubt`] where there is any.
@@ -365,40 +333,59 @@ pub(crate) fn rest_with_doubt(alert: &Alert, telling: &Telling<'_>) -> String {
 /// What to check, the most important first: at most three of what the alert shows, and a question
 /// to people who would know.
 pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
-    let book = telling.language.book();
-    let is_open = alert.stage == Stage::Early && alert.state == AlertState::Open;
+    let check = |id: &str, args: &FluentArgs<'_>| say(telling.language, id, args);
     let from = alert.window_end - alert.window_length;
     let campaigns = telling.names.campaigns(from, alert.window_end, telling.language);
     let mut checks = Vec::new();
-    checks.extend(is_open.then_some(Check::Open));
-    if !campaigns.is_empty() {
-        checks.push(Check::Campaign(plain(&campaigns.join(", "))));
+    if is_open(alert) {
+        checks.push(check("check-open", &args![]));
     }
-    checks.extend(alert.grounds.rising_days().map(Check::SlowRise));
-    let suspect = SUSPECTS.into_iter().filter(|suspect| alert.grounds.suspect.contains(suspect));
-    checks.extend(suspect.map(|suspect| check_of(suspect, alert)));
+    if !campaigns.is_empty() {
+        let names = plain(&campaigns.join(", "));
+        checks.push(check("check-campaign", &args!["names" => names]));
+    }
+    if let Some(days) = alert.grounds.rising_days() {
+        checks.push(check("check-slow-rise", &args!["days" => days]));
+    }
     let explanation = &alert.explanation;
+    let suspects = SUSPECTS.into_iter().filter(|suspect| alert.grounds.suspect.contains(suspect));
+    checks.extend(suspects.map(|suspect| {
+        let (id, posts) = match suspect {
+            Suspect::OneAccount => ("check-one-account", explanation.most_by_one),
+            Suspect::OneLink => ("check-one-link", 0),
+            Suspect::PlatformGrowth => ("check-growth", 0),
+            Suspect::NearCopies => ("check-near-copies", explanation.near_copies),
+            Suspect::NewAccounts => ("check-new-accounts", explanation.new_accounts),
+        };
+        check(id, &args!["posts" => posts, "of" => explanation.sampled])
+    }));
     if explanation.is_large(explanation.news) {
-        let domain = explanation.link_domains.first().map(|(domain, _)| plain(domain));
-        checks.push(Check::News { posts: explanation.news, of: explanation.sampled, domain });
+        let mut args = args!["posts" => explanation.news, "of" => explanation.sampled];
+        checks.push(match explanation.link_domains.first() {
+            Some((domain, _)) => {
+                args.set("domain", plain(domain));
+                check("check-news-domain", &args)
+            }
+            None => check("check-news", &args),
+        });
     }
     if alert.has_gaps() {
-        checks.push(Check::Coverage(percent(alert.coverage)));
+        checks.push(check("check-coverage", &args!["share" => percent(alert.coverage)]));
     }
     // Tags are written by strangers.
     let tags = explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag)));
     let tags: Vec<String> = tags.collect();
     if !tags.is_empty() {
-        checks.push(Check::Tags(tags.join(" ")));
+        checks.push(check("check-tags", &args!["tags" => tags.join(" ")]));
     }
-    let others: Vec<String> =
+    let places: Vec<String> =
         other_regions(alert).take(5).map(|code| region(code, telling)).collect();
-    if !others.is_empty() {
-        checks.push(Check::Elsewhere(others.join(", ")));
+    if !places.is_empty() {
+        checks.push(check("check-elsewhere", &args!["places" => places.join(", ")]));
     }
     checks.truncate(3);
-    checks.push(Check::Ask);
-    checks.iter().map(|check| book.check(check)).collect()
+    checks.push(check("check-ask", &args![]));
+    checks
 }
 
 /// In the order in which they should be checked.
@@ -410,18 +397,6 @@ const SUSPECTS: [Suspect; 5] = [
     Suspect::NewAccounts,
 ];
 
-fn check_of(suspect: Suspect, alert: &Alert) -> Check {
-    let explanation = &alert.explanation;
-    let of = explanation.sampled;
-    match suspect {
-        Suspect::OneAccount => Check::OneAuthor { posts: explanation.most_by_one, of },
-        Suspect::OneLink => Check::OneLink,
-        Suspect::NearCopies => Check::NearCopies { posts: explanation.near_copies, of },
-        Suspect::NewAccounts => Check::NewAccounts { posts: explanation.new_accounts, of },
-        Suspect::PlatformGrowth => Check::Growth,
-    }
-}
-
 /// Places in alarm too, neither the alert's own nor around it.
 fn other_regions(alert: &Alert) -> impl Iterator<Item = &str> {
     let is_around = |code: &str| alert.region.starts_with(&format!("{code}-"));
@@ -430,7 +405,7 @@ fn other_regions(alert: &Alert) -> impl Iterator<Item = &str> {
 }
 
 pub(crate) fn label(language: Language, label: Label) -> &'static str {
-    language.book().label(label)
+    text(language, label.id()).unwrap_or(label.id())
 }
 
 /// Why a reader gets a message, and how to change that: a line each.
@@ -440,10 +415,11 @@ pub(crate) fn reasons(
     page: Option<&str>,
     unsubscribes: Option<&str>,
 ) -> Vec<String> {
-    let book = language.book();
-    let page = page.map(|page| book.change(&format!("{page}/subscriptions")));
-    let by_mail = unsubscribes.map(|address| book.end_by_mail(address));
-    [Some(book.why(subscription)), page, by_mail].into_iter().flatten().collect()
+    let say = |id, name, value| say(language, id, &FluentArgs::from_iter([(name, value)]));
+    let page = page.map(|page| say("change", "address", format!("{page}/subscriptions")));
+    let by_mail = unsubscribes.map(|address| say("end-by-mail", "address", address.to_owned()));
+    let why = say("why", "subscription", subscription.to_owned());
+    [Some(why), page, by_mail].into_iter().flatten().collect()
 }
 
 /// What stands between a label and its text: French has a space before it.
@@ -457,29 +433,46 @@ pub(crate) fn semicolon(language: Language) -> &'static str {
 }
 
 pub(crate) fn works(language: Language, new: u32, unacknowledged: u32) -> String {
-    language.book().works(new, unacknowledged)
+    say(language, "works", &args!["new" => new, "open" => unacknowledged])
 }
 
 /// `3.8`, in the language's way.
 pub(crate) fn number(value: f64, language: Language) -> String {
-    decimal(value, language.book())
+    decimal(value, language)
 }
 
 pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
-    let interval = alert.grounds.expected_low.zip(alert.grounds.expected_high);
-    // In whole accounts, as on the page: what lies between is no count.
-    let interval =
-        interval.map(|(low, high)| (decimal(low.floor(), book), decimal(high.ceil(), book)));
-    book.expected(
-        &decimal(alert.expected, book),
-        interval.as_ref().map(|(low, high)| (low.as_str(), high.as_str())),
-        &decimal(alert.upperbound, book),
-    )
+    let language = telling.language;
+    let number = decimal(alert.expected, language);
+    match alert.grounds.expected_low.zip(alert.grounds.expected_high) {
+        // In whole accounts, as on the page: what lies between is no count.
+        Some((low, high)) => {
+            let (low, high) = (decimal(low.floor(), language), decimal(high.ceil(), language));
+            say(language, "expected", &args!["number" => number, "low" => low, "high" => high])
+        }
+        None => {
+            let bound = decimal(alert.upperbound, language);
+            say(language, "expected-bound", &args!["number" => number, "bound" => bound])
+        }
+    }
 }
 
+/// `Tue 13 Jan 2026 14:00 CET`.
 pub(crate) fn instant(at: Micros, zone: &Zone, language: Language) -> String {
-    language.book().end(&zone.local(at))
+    let Local { year, month, day_of_month, weekday, minute, zone, .. } = zone.local(at);
+    let named = |id, number: u8| say(language, id, &args!["number" => number]);
+    say(
+        language,
+        "end",
+        &args![
+            "weekday" => named("weekday", weekday),
+            "day" => day_of_month,
+            "month" => named("month", month),
+            "year" => year.to_string(),
+            "time" => format!("{:02}:{:02}", minute / 60, minute % 60),
+            "zone" => say(language, "zone", &args!["zone" => zone]),
+        ],
+    )
 }
 
 /// Not the world, a language, or unlocated posts.
@@ -488,39 +481,59 @@ fn is_place(code: &str) -> bool {
 }
 
 fn topic(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
     let name = telling
         .names
         .topic(&alert.topic, telling.language)
         .unwrap_or_else(|| alert.topic_name.clone());
-    book.in_sentence(&plain(&name))
+    in_sentence(&plain(&name), telling.language)
 }
 
 /// A region's name in the reader's language, else its code.
 pub fn region(code: &str, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
+    let language = telling.language;
+    outside_of_places(code, language).map(str::to_owned).unwrap_or_else(|| {
+        let spoken = code
+            .strip_prefix("lang:")
+            .and_then(|spoken| text(language, &format!("language-{spoken}")))
+            .map(str::to_owned);
+        let name = spoken.or_else(|| telling.names.region(code, language));
+        plain(name.as_deref().unwrap_or(code))
+    })
+}
+
+/// The world and unlocated posts.
+fn outside_of_places(code: &str, language: Language) -> Option<&'static str> {
     match code {
-        record::region::WORLD => book.world().to_owned(),
-        record::region::UNLOCATED => book.unlocated().to_owned(),
-        _ => {
-            let language =
-                code.strip_prefix("lang:").and_then(|code| book.language(code)).map(str::to_owned);
-            plain(
-                &language
-                    .or_else(|| telling.names.region(code, telling.language))
-                    .unwrap_or_else(|| code.to_owned()),
-            )
-        }
+        record::region::WORLD => text(language, "world"),
+        record::region::UNLOCATED => text(language, "unlocated"),
+        _ => None,
     }
 }
 
+/// `in the United States`.
 fn place(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
-    match alert.region.as_str() {
-        record::region::WORLD => book.world().to_owned(),
-        record::region::UNLOCATED => book.unlocated().to_owned(),
-        code => book.place(code, &region(code, telling)),
+    let code = alert.region.as_str();
+    if let Some(words) = outside_of_places(code, telling.language) {
+        return words.to_owned();
     }
+    let name = region(code, telling);
+    let (kind, code) = match code.strip_prefix("lang:") {
+        Some(spoken) => ("language", spoken),
+        None if code.len() == 2 => ("country", code),
+        None => ("region", code),
+    };
+    // By these French chooses between `en` and `au`.
+    let is_vowel = name.starts_with(|letter| "AEIOUÉÈÎaeiouéèî".contains(letter));
+    let initial = if is_vowel { "vowel" } else { "consonant" };
+    let ending = if name.ends_with('e') { "e" } else { "other" };
+    let args = args![
+        "kind" => kind,
+        "code" => code,
+        "initial" => initial,
+        "ending" => ending,
+        "name" => name,
+    ];
+    say(telling.language, "place", &args)
 }
 
 /// Without what moves or breaks the text around it: names come from files and tags from strangers.
@@ -538,11 +551,11 @@ pub fn plain(name: &str) -> String {
     short
 }
 
-/// `Influenza` inside a sentence is `influenza`; `COVID-19` stays.
-fn lowered(name: &str) -> String {
+/// `Influenza` inside a sentence is `influenza`; `COVID-19` stays, and so do German nouns.
+fn in_sentence(name: &str, language: Language) -> String {
     let mut letters = name.chars();
     match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => {
+        (Some(first), Some(second)) if language != Language::German && !second.is_uppercase() => {
             first.to_lowercase().chain([second]).chain(letters).collect()
         }
         _ => name.to_owned(),
@@ -550,22 +563,27 @@ fn lowered(name: &str) -> String {
 }
 
 /// One decimal below ten, unless it is zero.
-fn decimal(number: f64, book: &dyn Book) -> String {
+fn decimal(number: f64, language: Language) -> String {
     let tenths = (number.max(0.0) * 10.0).round() / 10.0;
     if tenths < 10.0 && tenths.fract() != 0.0 {
         let shown = format!("{tenths:.1}");
-        if book.decimal_comma() { shown.replace('.', ",") } else { shown }
+        if language == Language::English { shown } else { shown.replace('.', ",") }
     } else {
-        whole(tenths.round() as u64, book)
+        whole(tenths.round() as u64, language)
     }
 }
 
-fn whole(number: u64, book: &dyn Book) -> String {
+fn whole(number: u64, language: Language) -> String {
+    let thousands = match language {
+        Language::English => ",",
+        Language::French => "\u{202f}",
+        Language::Spanish | Language::German => ".",
+    };
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push_str(book.thousands());
+            text.push_str(thousands);
         }
         text.push(digit);
     }
@@ -580,24 +598,18 @@ fn percent(share: f64) -> String {
 
 /// `Fever, Bavaria: 23 accounts, 6 expected (3–11)`: what a list of mails shows.
 pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
-    let book = telling.language.book();
-    let accounts = book.in_sentence(book.label(Label::Accounts));
-    let withdrawn = if alert.state == AlertState::Withdrawn { book.withdrawn() } else { "" };
-    if let Some(rise) = telling.rise {
-        return format!(
-            "{withdrawn}{}{}{}",
-            title(alert, telling),
-            colon(telling.language),
-            book.level(rise)
-        );
-    }
-    let observed = whole(alert.observed.into(), book);
-    format!(
-        "{withdrawn}{}{}{observed} {accounts}, {}",
-        title(alert, telling),
-        colon(telling.language),
-        expected(alert, telling)
-    )
+    let language = telling.language;
+    let level = match telling.rise {
+        Some(rise) => say(language, "level", &args!["rise" => rise.name()]),
+        None => format!(
+            "{} {}, {}",
+            whole(alert.observed.into(), language),
+            in_sentence(label(language, Label::Accounts), language),
+            expected(alert, telling)
+        ),
+    };
+    let subject = format!("{}{}{level}", title(alert, telling), colon(language));
+    or_withdrawn(alert, subject, language)
 }
 
 /// `97 %`.
@@ -605,13 +617,12 @@ pub(crate) fn share(share: f64) -> String {
     percent(share)
 }
 
-/// `14:00`.
-fn clock(local: &Local) -> String {
-    format!("{:02}:{:02}", local.minute / 60, local.minute % 60)
-}
-
-fn hours_or_days(length: Micros) -> (bool, i64) {
-    if length > DAY && length % DAY == 0 { (true, length / DAY) } else { (false, length / HOUR) }
+fn hours_or_days(length: Micros) -> (&'static str, i64) {
+    if length > DAY && length % DAY == 0 {
+        ("days", length / DAY)
+    } else {
+        ("hours", length / HOUR)
+    }
 }
 
 #[cfg(test)]

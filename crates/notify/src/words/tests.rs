@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -171,8 +173,64 @@ fn what_strangers_wrote_moves_nothing_and_stays_short() {
 
 #[test]
 fn rarity_falls_through_every_step() {
-    let steps: Vec<Often> =
-        [9e9, 3_650.0, 800.0, 365.0, 183.0, 60.0, 30.0, 14.0, 7.0, 1.0].map(Often::every).into();
-    assert_eq!(steps[3..5], [Often::Yearly, Often::TimesAYear(2)]);
-    assert_eq!((steps[0], steps[9]), (Often::RarerThanTenYears, Often::MoreThanWeekly));
+    let steps = [9e9, 3_650.0, 800.0, 365.0, 183.0, 40.0, 30.0, 14.0, 7.0, 1.0]
+        .map(|days| once_in(days, Language::English));
+    expect![[r#"
+        less than once in 10 years
+        less than once in 10 years
+        about once in 2 years
+        about once a year
+        about twice a year
+        about once a month
+        about once a month
+        about twice a month
+        about once a week
+        more than once a week"#]]
+    .assert_eq(&steps.join("\n"));
+}
+
+/// Each message of a file with the arguments that it shows; those of selectors may differ.
+fn messages(language: Language) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut messages: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut id = "";
+    for line in language.source().lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with(|letter: char| letter.is_ascii_lowercase()) {
+            id = line.split(' ').next().unwrap_or_default();
+            assert!(messages.insert(id, BTreeSet::new()).is_none(), "{id} twice");
+        }
+        let shown = line.split("{ $").skip(1).filter_map(|rest| rest.split_once(" }"));
+        let shown = shown.map(|(name, _)| name).filter(|name| !name.contains(' '));
+        messages.entry(id).or_default().extend(shown);
+    }
+    messages
+}
+
+#[test]
+fn languages_have_the_same_messages_and_arguments() {
+    let english = messages(Language::English);
+    for language in Language::ALL {
+        let other = messages(language);
+        for (id, arguments) in &english {
+            assert_eq!(other.get(id), Some(arguments), "{id} in {language:?}");
+        }
+        assert_eq!(other.len(), english.len(), "{language:?}");
+    }
+}
+
+#[test]
+fn each_message_is_used_and_each_label_has_one() {
+    let source = include_str!("../words.rs");
+    let english = messages(Language::English);
+    let quoted: BTreeSet<&str> = source.split('"').collect();
+    // Composed of a name: of an outcome, of a language, of a condition of the program.
+    let composed = ["outcome-", "language-", "condition-"];
+    for id in english.keys().filter(|id| !composed.iter().any(|start| id.starts_with(start))) {
+        assert!(quoted.contains(id), "{id} is not used");
+    }
+    for label in quoted.iter().filter(|text| text.starts_with("label-")) {
+        assert!(
+            Language::ALL.into_iter().all(|language| text(language, label).is_some()),
+            "{label}"
+        );
+    }
 }
