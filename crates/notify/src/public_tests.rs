@@ -163,7 +163,7 @@ fn the_public_reads_a_level_in_each_language() {
         Fiebre, Baviera: muchas veces el nivel habitual
         Muchas veces el número habitual de cuentas publicaron sobre «fiebre» en Baviera en las 24~h hasta el mar. 13 ene. 2026 14:00~CET.
         Fieber, Bayern: ein sehr hohes Vielfaches des üblichen Niveaus
-        Ein sehr hohes Vielfaches der üblichen Zahl von Konten schrieb in Bayern in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber.
+        Um ein Vielfaches mehr Konten als üblich schrieben in Bayern in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber.
     "#]]
     .assert_eq(&texts.concat());
 }

@@ -4,7 +4,7 @@
 ## Ein Alarm in einem Satz
 
 posted = { $window ->
-    [open] { $accounts } { $place } bisher in den { $span }, die { $end } enden, über { $topic }
+    [open] { $accounts } { $place } bisher in den { $span } bis { $end } über { $topic }
    *[closed] { $accounts } { $place } in den { $span } bis { $end } über { $topic }
 }
 accounts = { $count ->
@@ -13,13 +13,13 @@ accounts = { $count ->
 }
 rise = { $rise ->
     [above-usual] Mehr Konten als üblich schrieben
-    [several-times-usual] Ein Mehrfaches der üblichen Zahl von Konten schrieb
-   *[many-times-usual] Ein sehr hohes Vielfaches der üblichen Zahl von Konten schrieb
+    [several-times-usual] Mehrfach so viele Konten wie üblich schrieben
+   *[many-times-usual] Um ein Vielfaches mehr Konten als üblich schrieben
 }
 level = { $rise ->
     [above-usual] über dem üblichen Niveau
-    [several-times-usual] ein Mehrfaches des üblichen Niveaus
-   *[many-times-usual] ein sehr hohes Vielfaches des üblichen Niveaus
+    [several-times-usual] mehrfach über dem üblichen Niveau
+   *[many-times-usual] um ein Vielfaches über dem üblichen Niveau
 }
 expected = { $number } erwartet ({ $low }–{ $high })
 expected-bound = { $number } erwartet, Schwelle { $bound }
@@ -62,7 +62,10 @@ place = { $code ->
     [VA] im { $name }
     [YE] im { $name }
    *[other] { $kind ->
-        [language] auf { $name }
+        [language] { $code ->
+            [und] ohne Sprachangabe
+           *[other] auf { $name }
+        }
        *[other] in { $name }
     }
 }
@@ -155,26 +158,29 @@ outcome-health-event = { $number ->
 }
 outcome-known = { $number } bekannt
 outcome-talk-only = { $number } nur Diskussion
-outcome-artefact = { $number } Artefakt
+outcome-artefact = { $number ->
+    [one] { $number } Artefakt
+   *[other] { $number } Artefakte
+}
 outcome-could-not-tell = { $number } nicht geklärt
 posts-not-cases = Beiträge, keine Fälle.
 
 ## Was zu prüfen ist
 
 check-one-account = Mindestens { $posts } von { $of } Beiträgen der Stichprobe stammen von einem Konto: ein Bot oder eine Kampagne?
-check-near-copies = { $posts } von { $of } Beiträgen der Stichprobe sind nahezu identisch: wird ein Text weiterverbreitet?
+check-near-copies = { $posts } von { $of } Beiträgen der Stichprobe sind nahezu identisch: Wird ein Text weiterverbreitet?
 check-new-accounts = { $posts } von { $of } Beiträgen der Stichprobe stammen von neuen Konten: Massenanmeldungen oder Bots?
-check-news = { $posts } von { $of } Beiträgen der Stichprobe verweisen auf Nachrichten: wird über einen Bericht diskutiert?
-check-news-domain = { $posts } von { $of } Beiträgen der Stichprobe verweisen auf Nachrichten, meist auf { $domain }: wird über einen Bericht diskutiert?
-check-campaign = Fällt zusammen mit { $names }: geht es nur darum?
-check-one-link = Viele Beiträge enthalten denselben Link: wird eine einzelne Seite geteilt?
-check-growth = Alle Beiträge haben im gleichen Maß zugenommen: ist das Netz gewachsen, nicht das Thema?
-check-slow-rise = Kein einzelner Tag liegt über der Schwelle, die letzten { $days } Tage zusammen schon: was nimmt seitdem zu?
+check-news = { $posts } von { $of } Beiträgen der Stichprobe verweisen auf Nachrichten: Wird über einen Bericht diskutiert?
+check-news-domain = { $posts } von { $of } Beiträgen der Stichprobe verweisen auf Nachrichten, meist auf { $domain }: Wird über einen Bericht diskutiert?
+check-campaign = Fällt zusammen mit { $names }: Geht es nur darum?
+check-one-link = Viele Beiträge enthalten denselben Link: Wird eine einzelne Seite geteilt?
+check-growth = Alle Beiträge haben im gleichen Maß zugenommen: Ist das Netz insgesamt gewachsen?
+check-slow-rise = Kein einzelner Tag liegt über der Schwelle, die letzten { $days } Tage zusammen schon: Was nimmt seitdem zu?
 check-tags = Gemeinsam verwendete Hashtags: { $tags }. Geht es um die Krankheit?
 check-elsewhere = Ebenfalls über der Schwelle: { $places }.
-check-coverage = Nur { $share } der Beiträge wurden erfasst: ist eine Quelle ausgefallen?
-check-open = Das Zeitfenster ist noch offen: bei seinem Abschluss wird der Alarm bestätigt oder zurückgezogen.
-check-ask = Prüfen Sie andere Quellen: gibt es mehr Arztbesuche, Fehltage oder Tests?
+check-coverage = Nur { $share } der Beiträge wurden erfasst: Ist eine Quelle ausgefallen?
+check-open = Das Zeitfenster ist noch offen: Bei seinem Abschluss wird der Alarm bestätigt oder zurückgezogen.
+check-ask = Prüfen Sie andere Quellen: Gibt es mehr Arztbesuche, Fehltage oder Tests?
 
 ## Bezeichnungen
 
@@ -194,7 +200,7 @@ label-bound = gestrichelt: Schwelle von
 label-digest = Übersicht
 label-nothing-unusual = Nichts Ungewöhnliches.
 label-silence = Keine Daten: kein neuer Beitrag seit
-label-outage = pumphandle ist ausgefallen: bis zum Neustart wird nichts überwacht
+label-outage = pumphandle ist ausgefallen: Bis zum Neustart wird nichts überwacht
 label-cause = Ursache
 label-escalated = Dieser Alarm wurde nicht rechtzeitig übernommen.
 label-new = neu

@@ -6,7 +6,7 @@
 
 # $window is open while the window has not ended; $unit is that of the window's length.
 posted = { $window ->
-    [open] { $accounts } posted about { $topic } { $place } so far in the { $span } that end { $end }
+    [open] { $accounts } posted about { $topic } { $place } so far in the { $span } ending { $end }
    *[closed] { $accounts } posted about { $topic } { $place } in the { $span } to { $end }
 }
 # $count selects the form, $shown is the number as it is written.
@@ -55,7 +55,7 @@ place = { $code ->
    *[other] in { $name }
 }
 world = worldwide
-unlocated = from places unknown
+unlocated = from unknown places
 language-de = German
 language-en = English
 language-es = Spanish
@@ -139,19 +139,22 @@ outcome-health-event = { $number ->
    *[other] { $number } events
 }
 outcome-known = { $number } known
-outcome-talk-only = { $number } talk
-outcome-artefact = { $number } artefact
-outcome-could-not-tell = { $number } unclear
+outcome-talk-only = { $number } discussion only
+outcome-artefact = { $number ->
+    [one] { $number } artefact
+   *[other] { $number } artefacts
+}
+outcome-could-not-tell = { $number } undetermined
 posts-not-cases = Posts, not cases.
 
 ## What to check
 
-check-one-account = At least { $posts } of { $of } sampled posts are from one account: a bot, or a campaigner?
+check-one-account = At least { $posts } of { $of } sampled posts are from one account: a bot, or a campaign?
 check-near-copies = { $posts } of { $of } sampled posts are near-duplicates: one text shared repeatedly?
 check-new-accounts = { $posts } of { $of } sampled posts are from new accounts: mass registration, or bots?
 check-news = { $posts } of { $of } sampled posts link to news: are people discussing a report?
 check-news-domain = { $posts } of { $of } sampled posts link to news, most to { $domain }: are people discussing a report?
-check-campaign = Coincides with { $names }: is it talk about that?
+check-campaign = Coincides with { $names }: are the posts only about that?
 check-one-link = Many posts contain the same link: are people sharing one page?
 check-growth = All posts rose to the same extent: did the network grow, rather than the topic?
 check-slow-rise = No single day is above its bound; the last { $days } days together are: what has been rising since?
@@ -174,7 +177,7 @@ label-news = News
 label-seen = Received
 label-per-million = Posts per million
 label-simulated = Simulated data
-label-trend = Accounts, window by window
+label-trend = Accounts per window
 label-bound = dashes: bound of
 label-digest = Digest
 label-nothing-unusual = Nothing unusual.

@@ -44,6 +44,7 @@ place = { $code ->
     [NL] en los { $name }
     [PH] en las { $name }
     [SC] en las { $name }
+    [und] sin idioma indicado
    *[other] en { $name }
 }
 world = en el mundo
@@ -55,7 +56,7 @@ language-fr = francés
 language-it = italiano
 language-ja = japonés
 language-pt = portugués
-language-und = idioma no declarado
+language-und = idioma no indicado
 
 ## Fechas
 
@@ -119,7 +120,7 @@ voices = { $news ->
    *[other] { $own } en primera persona, { $news } enlazan a noticias.
 }
 voices-sample = De { $of } mensajes de la muestra, { voices }
-located = Lugar conocido para el { $share } de los mensajes ({ $place }).
+located = Lugar conocido en el { $share } de los mensajes ({ $place }).
 seen = Se recibió el { $share } de los mensajes de estas horas.
 history = { $number ->
     [one] Última alerta aquí: { $outcomes }.
@@ -129,9 +130,15 @@ outcome-health-event = { $number ->
     [one] { $number } evento
    *[other] { $number } eventos
 }
-outcome-known = { $number } ya conocido
+outcome-known = { $number ->
+    [one] { $number } ya conocida
+   *[other] { $number } ya conocidas
+}
 outcome-talk-only = { $number } solo conversación
-outcome-artefact = { $number } artefacto
+outcome-artefact = { $number ->
+    [one] { $number } artefacto
+   *[other] { $number } artefactos
+}
 outcome-could-not-tell = { $number } sin determinar
 posts-not-cases = Mensajes, no casos.
 
@@ -144,12 +151,12 @@ check-news = { $posts } de { $of } mensajes de la muestra enlazan a noticias: ¿
 check-news-domain = { $posts } de { $of } mensajes de la muestra enlazan a noticias, sobre todo a { $domain }: ¿se comenta una noticia?
 check-campaign = Coincide con { $names }: ¿se habla solo de eso?
 check-one-link = Muchos mensajes contienen el mismo enlace: ¿se comparte una sola página?
-check-growth = Todos los mensajes aumentaron en igual medida: ¿creció la red y no el tema?
+check-growth = Todos los mensajes aumentaron en igual medida: ¿aumentó la actividad general de la red?
 check-slow-rise = Ningún día supera por sí solo el umbral; los últimos { $days } días juntos sí: ¿qué aumenta desde entonces?
 check-tags = Etiquetas asociadas: { $tags }. ¿Se trata de la enfermedad?
 check-elsewhere = También por encima del umbral: { $places }.
 check-coverage = Solo se recibió el { $share } de los mensajes: ¿falló una fuente?
-check-open = La ventana sigue abierta: a su cierre, la alerta se confirma o se retira.
+check-open = La ventana sigue abierta: al cerrarse, la alerta se confirma o se retira.
 check-ask = Consulte otras fuentes: ¿aumentan las consultas, ausencias o pruebas?
 
 ## Rótulos
@@ -166,7 +173,7 @@ label-seen = Recibidos
 label-per-million = Mensajes por millón
 label-simulated = Datos simulados
 label-trend = Cuentas por ventana
-label-bound = trazos: umbral de
+label-bound = guiones: umbral de
 label-digest = Resumen
 label-nothing-unusual = Nada inusual.
 label-silence = Sin datos: ningún mensaje nuevo desde el

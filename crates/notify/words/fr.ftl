@@ -33,7 +33,10 @@ span = { $unit ->
 
 # $initial est vowel ou consonant, $ending est e ou other : pour les pays sans ligne propre.
 place = { $kind ->
-    [language] en { $name }
+    [language] { $code ->
+        [und] sans langue indiquée
+       *[other] en { $name }
+    }
     [region] ({ $name })
    *[country] { $code ->
         [AE] aux { $name }
@@ -84,7 +87,7 @@ language-fr = français
 language-it = italien
 language-ja = japonais
 language-pt = portugais
-language-und = langue non déclarée
+language-und = langue non indiquée
 
 ## Dates
 
@@ -158,23 +161,32 @@ outcome-health-event = { $number ->
     [one] { $number } événement
    *[other] { $number } événements
 }
-outcome-known = { $number } déjà connu
+outcome-known = { $number ->
+    [one] { $number } déjà connue
+   *[other] { $number } déjà connues
+}
 outcome-talk-only = { $number } simple discussion
-outcome-artefact = { $number } artefact
-outcome-could-not-tell = { $number } indéterminé
+outcome-artefact = { $number ->
+    [one] { $number } artefact
+   *[other] { $number } artefacts
+}
+outcome-could-not-tell = { $number ->
+    [one] { $number } indéterminée
+   *[other] { $number } indéterminées
+}
 posts-not-cases = Des messages, pas des cas.
 
 ## À vérifier
 
 check-one-account = Au moins { $posts } des { $of } messages de l’échantillon viennent d’un seul compte : un robot, ou une campagne ?
-check-near-copies = { $posts } des { $of } messages de l’échantillon sont des quasi-doublons : un texte relayé ?
+check-near-copies = { $posts } des { $of } messages de l’échantillon sont des quasi-doublons : relaie-t-on un même texte ?
 check-new-accounts = { $posts } des { $of } messages de l’échantillon viennent de comptes récents : des inscriptions en masse, ou des robots ?
 check-news = { $posts } des { $of } messages de l’échantillon renvoient vers la presse : commente-t-on un article ?
-check-news-domain = { $posts } des { $of } messages de l’échantillon renvoient vers la presse, surtout { $domain } : commente-t-on un article ?
+check-news-domain = { $posts } des { $of } messages de l’échantillon renvoient vers la presse, surtout vers { $domain } : commente-t-on un article ?
 check-campaign = Coïncide avec { $names } : ne parle-t-on que de cela ?
 check-one-link = Beaucoup de messages contiennent le même lien : partage-t-on une seule page ?
-check-growth = Tous les messages ont augmenté dans la même mesure : le réseau a-t-il grandi, plutôt que le thème ?
-check-slow-rise = Aucun jour ne dépasse seul le seuil ; les { $days } derniers jours ensemble le dépassent : qu’est-ce qui augmente depuis ?
+check-growth = Tous les messages ont augmenté dans la même mesure : l’activité générale du réseau a-t-elle augmenté ?
+check-slow-rise = Aucun jour ne dépasse seul le seuil ; les { $days } derniers jours réunis, si : qu’est-ce qui augmente depuis ?
 check-tags = Mots-dièse associés : { $tags }. S’agit-il bien de la maladie ?
 check-elsewhere = Également au-dessus du seuil : { $places }.
 check-coverage = Seuls { $share } des messages ont été reçus : une source était-elle en panne ?

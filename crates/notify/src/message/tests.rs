@@ -45,7 +45,7 @@ fn a_mail_in_text() {
         About once a year · new
 
         23 accounts posted about fever in Bavaria in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11).
-        By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last alert here: 1 talk. Posts, not cases.
+        By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last alert here: 1 discussion only. Posts, not cases.
 
         What to check
         1. Co-occurring hashtags: #fieber #kita. Do these posts refer to the illness?

@@ -37,7 +37,7 @@ fn english() {
         expect![[r#"
             Fever, Bavaria
             23 accounts posted about fever in Bavaria in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11).
-            By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last 3 alerts here: 1 event, 2 talk. Posts, not cases.
+            By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (Germany). Last 3 alerts here: 1 event, 2 discussion only. Posts, not cases.
             - Co-occurring hashtags: #fieber #kita. Do these posts refer to the illness?
             - Also above their bound: Baden-Württemberg.
             - Check other sources: are consultations, absences or tests up?
@@ -69,7 +69,7 @@ fn spanish() {
         expect![[r#"
             Fiebre, Baviera
             23 cuentas publicaron sobre «fiebre» en Baviera en las 24~h hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6 (3–11).
-            Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Alemania). Últimas 3 alertas aquí: 1 evento, 2 solo conversación. Mensajes, no casos.
+            Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido en el 9~% de los mensajes (Alemania). Últimas 3 alertas aquí: 1 evento, 2 solo conversación. Mensajes, no casos.
             - Etiquetas asociadas: #fieber #kita. ¿Se trata de la enfermedad?
             - También por encima del umbral: Baden-Wurtemberg.
             - Consulte otras fuentes: ¿aumentan las consultas, ausencias o pruebas?
@@ -88,7 +88,7 @@ fn german() {
             Durch Zufall etwa einmal im Jahr in Ihren 40 Zeitreihen. 14 in Ich-Form, 3 verweisen auf Nachrichten. Ort bekannt bei 9~% der Beiträge (Deutschland). Letzte 3 Alarme hier: 1 Ereignis, 2 nur Diskussion. Beiträge, keine Fälle.
             - Gemeinsam verwendete Hashtags: #fieber #kita. Geht es um die Krankheit?
             - Ebenfalls über der Schwelle: Baden-Württemberg.
-            - Prüfen Sie andere Quellen: gibt es mehr Arztbesuche, Fehltage oder Tests?
+            - Prüfen Sie andere Quellen: Gibt es mehr Arztbesuche, Fehltage oder Tests?
         "#]],
     );
 }
@@ -137,19 +137,19 @@ fn the_hard_ones() {
     }
     expect![[r#"
         12,345 accounts posted about fever in Switzerland in the 7 days to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11). By chance about three times a year in your 40 series. Of 26 sampled posts 14 first-person, 3 link to news. Place known for 9~% of posts (Switzerland). Posts, not cases.
-        1 account posted about fever in the United States so far in the 24~h that end Tue 13 Jan 2026 14:00~CET; 0.3 expected (3–11). By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (United States). Posts, not cases.
+        1 account posted about fever in the United States so far in the 24~h ending Tue 13 Jan 2026 14:00~CET; 0.3 expected (3–11). By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (United States). Posts, not cases.
         Withdrawn: 23 accounts posted about fever worldwide in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected, bound 15. By chance less than once in 10 years in your 40 series. 14 first-person, 3 link to news. Posts, not cases.
         23 accounts posted about fever in German in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11). By chance about twice a month in your 40 series. 14 first-person, 3 link to news. 80~% of the posts of these hours were received. Posts, not cases.
         12~345 comptes ont publié sur « fièvre » en Suisse dans les 7 jours avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus (3–11). Par hasard, environ trois fois par an dans vos 40 séries. Sur 26 messages de l’échantillon, 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Suisse). Des messages, pas des cas.
         1 compte a publié sur « fièvre » aux États-Unis jusqu’ici, dans les 24~h se terminant le mar. 13 janv. 2026 14:00~CET ; 0,3 attendus (3–11). Par hasard, environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (États-Unis). Des messages, pas des cas.
         Retirée : 23 comptes ont publié sur « fièvre » dans le monde dans les 24~h avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus, seuil 15. Par hasard, moins d’une fois en 10 ans dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Des messages, pas des cas.
         23 comptes ont publié sur « fièvre » en allemand dans les 24~h avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus (3–11). Par hasard, environ deux fois par mois dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. 80~% des messages de ces heures ont été reçus. Des messages, pas des cas.
-        12.345 cuentas publicaron sobre «fiebre» en Suiza en los 7 días hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6 (3–11). Por azar, aproximadamente tres veces al año en sus 40 series. De 26 mensajes de la muestra, 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Suiza). Mensajes, no casos.
-        1 cuenta publicó sobre «fiebre» en Estados Unidos hasta ahora, en las 24~h que terminan el mar. 13 ene. 2026 14:00~CET; se esperaban 0,3 (3–11). Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido para el 9~% de los mensajes (Estados Unidos). Mensajes, no casos.
+        12.345 cuentas publicaron sobre «fiebre» en Suiza en los 7 días hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6 (3–11). Por azar, aproximadamente tres veces al año en sus 40 series. De 26 mensajes de la muestra, 14 en primera persona, 3 enlazan a noticias. Lugar conocido en el 9~% de los mensajes (Suiza). Mensajes, no casos.
+        1 cuenta publicó sobre «fiebre» en Estados Unidos hasta ahora, en las 24~h que terminan el mar. 13 ene. 2026 14:00~CET; se esperaban 0,3 (3–11). Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido en el 9~% de los mensajes (Estados Unidos). Mensajes, no casos.
         Retirada: 23 cuentas publicaron sobre «fiebre» en el mundo en las 24~h hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6, umbral 15. Por azar, menos de una vez en 10 años en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Mensajes, no casos.
         23 cuentas publicaron sobre «fiebre» en alemán en las 24~h hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6 (3–11). Por azar, aproximadamente dos veces al mes en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Se recibió el 80~% de los mensajes de estas horas. Mensajes, no casos.
         12.345 Konten schrieben in der Schweiz in den 7 Tagen bis Di 13. Jan. 2026 14:00~MEZ über Fieber; 6 erwartet (3–11). Durch Zufall etwa dreimal im Jahr in Ihren 40 Zeitreihen. Von 26 Beiträgen der Stichprobe 14 in Ich-Form, 3 verweisen auf Nachrichten. Ort bekannt bei 9~% der Beiträge (Schweiz). Beiträge, keine Fälle.
-        1 Konto schrieb in den Vereinigten Staaten bisher in den 24~h, die Di 13. Jan. 2026 14:00~MEZ enden, über Fieber; 0,3 erwartet (3–11). Durch Zufall etwa einmal im Jahr in Ihren 40 Zeitreihen. 14 in Ich-Form, 3 verweisen auf Nachrichten. Ort bekannt bei 9~% der Beiträge (Vereinigte Staaten). Beiträge, keine Fälle.
+        1 Konto schrieb in den Vereinigten Staaten bisher in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber; 0,3 erwartet (3–11). Durch Zufall etwa einmal im Jahr in Ihren 40 Zeitreihen. 14 in Ich-Form, 3 verweisen auf Nachrichten. Ort bekannt bei 9~% der Beiträge (Vereinigte Staaten). Beiträge, keine Fälle.
         Zurückgezogen: 23 Konten schrieben weltweit in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber; 6 erwartet, Schwelle 15. Durch Zufall seltener als einmal in 10 Jahren in Ihren 40 Zeitreihen. 14 in Ich-Form, 3 verweisen auf Nachrichten. Beiträge, keine Fälle.
         23 Konten schrieben auf Deutsch in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber; 6 erwartet (3–11). Durch Zufall etwa zweimal im Monat in Ihren 40 Zeitreihen. 14 in Ich-Form, 3 verweisen auf Nachrichten. 80~% der Beiträge dieser Stunden wurden erfasst. Beiträge, keine Fälle.
     "#]].assert_eq(&all);
