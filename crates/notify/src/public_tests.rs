@@ -162,7 +162,7 @@ fn the_public_reads_a_level_in_each_language() {
         Un nombre de comptes très supérieur à l’habitude a publié sur « fièvre » (Bavière) dans les 24~h avant le mar. 13 janv. 2026 14:00~CET.
         Fiebre, Baviera: muchas veces el nivel habitual
         Muchas veces el número habitual de cuentas publicaron sobre «fiebre» en Baviera en las 24~h hasta el mar. 13 ene. 2026 14:00~CET.
-        Fieber, Bayern: ein sehr hohes Vielfaches des üblichen Niveaus
+        Fieber, Bayern: um ein Vielfaches über dem üblichen Niveau
         Um ein Vielfaches mehr Konten als üblich schrieben in Bayern in den 24~h bis Di 13. Jan. 2026 14:00~MEZ über Fieber.
     "#]]
     .assert_eq(&texts.concat());

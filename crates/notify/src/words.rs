@@ -444,15 +444,19 @@ pub(crate) fn number(value: f64, language: Language) -> String {
 pub(crate) fn expected(alert: &Alert, telling: &Telling<'_>) -> String {
     let language = telling.language;
     let number = decimal(alert.expected, language);
+    // The grammar follows the number as it is shown.
+    let count = (alert.expected * 10.0).round() / 10.0;
+    let mut args = args!["count" => count, "number" => number];
     match alert.grounds.expected_low.zip(alert.grounds.expected_high) {
         // In whole accounts, as on the page: what lies between is no count.
         Some((low, high)) => {
-            let (low, high) = (decimal(low.floor(), language), decimal(high.ceil(), language));
-            say(language, "expected", &args!["number" => number, "low" => low, "high" => high])
+            args.set("low", decimal(low.floor(), language));
+            args.set("high", decimal(high.ceil(), language));
+            say(language, "expected", &args)
         }
         None => {
-            let bound = decimal(alert.upperbound, language);
-            say(language, "expected-bound", &args!["number" => number, "bound" => bound])
+            args.set("bound", decimal(alert.upperbound, language));
+            say(language, "expected-bound", &args)
         }
     }
 }
@@ -601,12 +605,12 @@ pub(crate) fn subject(alert: &Alert, telling: &Telling<'_>) -> String {
     let language = telling.language;
     let level = match telling.rise {
         Some(rise) => say(language, "level", &args!["rise" => rise.name()]),
-        None => format!(
-            "{} {}, {}",
-            whole(alert.observed.into(), language),
-            in_sentence(label(language, Label::Accounts), language),
-            expected(alert, telling)
-        ),
+        None => {
+            let shown = whole(alert.observed.into(), language);
+            let args = args!["count" => alert.observed, "shown" => shown];
+            let accounts = say(language, "number-of-accounts", &args);
+            format!("{accounts}, {}", expected(alert, telling))
+        }
     };
     let subject = format!("{}{}{level}", title(alert, telling), colon(language));
     or_withdrawn(alert, subject, language)

@@ -21,6 +21,10 @@ level = { $rise ->
     [several-times-usual] mehrfach über dem üblichen Niveau
    *[many-times-usual] um ein Vielfaches über dem üblichen Niveau
 }
+number-of-accounts = { $count ->
+    [one] { $shown } Konto
+   *[other] { $shown } Konten
+}
 expected = { $number } erwartet ({ $low }–{ $high })
 expected-bound = { $number } erwartet, Schwelle { $bound }
 withdrawn = Zurückgezogen: { $text }

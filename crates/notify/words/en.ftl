@@ -25,6 +25,11 @@ level = { $rise ->
     [several-times-usual] several times the usual level
    *[many-times-usual] many times the usual level
 }
+# In the subject of a mail.
+number-of-accounts = { $count ->
+    [one] { $shown } account
+   *[other] { $shown } accounts
+}
 expected = { $number } expected ({ $low }–{ $high })
 expected-bound = { $number } expected, bound { $bound }
 withdrawn = Withdrawn: { $text }

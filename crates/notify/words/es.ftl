@@ -27,8 +27,18 @@ level = { $rise ->
     [several-times-usual] varias veces el nivel habitual
    *[many-times-usual] muchas veces el nivel habitual
 }
-expected = se esperaban { $number } ({ $low }–{ $high })
-expected-bound = se esperaban { $number }, umbral { $bound }
+number-of-accounts = { $count ->
+    [one] { $shown } cuenta
+   *[other] { $shown } cuentas
+}
+expected = { $count ->
+    [one] se esperaba { $number } ({ $low }–{ $high })
+   *[other] se esperaban { $number } ({ $low }–{ $high })
+}
+expected-bound = { $count ->
+    [one] se esperaba { $number }, umbral { $bound }
+   *[other] se esperaban { $number }, umbral { $bound }
+}
 withdrawn = Retirada: { $text }
 span = { $unit ->
     [days] { $length } días

@@ -21,8 +21,18 @@ level = { $rise ->
     [several-times-usual] plusieurs fois le niveau habituel
    *[many-times-usual] très au-dessus du niveau habituel
 }
-expected = { $number } attendus ({ $low }–{ $high })
-expected-bound = { $number } attendus, seuil { $bound }
+number-of-accounts = { $count ->
+    [one] { $shown } compte
+   *[other] { $shown } comptes
+}
+expected = { $count ->
+    [one] { $number } attendu ({ $low }–{ $high })
+   *[other] { $number } attendus ({ $low }–{ $high })
+}
+expected-bound = { $count ->
+    [one] { $number } attendu, seuil { $bound }
+   *[other] { $number } attendus, seuil { $bound }
+}
 withdrawn = Retirée : { $text }
 span = { $unit ->
     [days] { $length } jours
