@@ -7,6 +7,7 @@
 
 mod clock;
 mod distinct;
+mod entry;
 mod gone;
 mod identity;
 mod run;
@@ -30,8 +31,9 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::ChunkName;
 use clock::Clock;
 pub(crate) use clock::hours_told;
+use entry::Known;
 use gone::Gone;
-use identity::{Basis, Identities, Known, LeftOut, Matched};
+use identity::{Basis, Identities, LeftOut, Matched};
 use series::{Grid, Pseudonyms, Series};
 
 /// All changed denominators are sent when the watermark passes a multiple of this; those of a

@@ -15,11 +15,12 @@ use record::{
 };
 
 use crate::error::WarehouseError;
+use crate::port::Reference;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Export, FeedCoverage, Format, JudgedQuery, Landing, Placed,
     Progress, Published, Reading, Series, SeriesHead, SeriesQuery, Voices, Warehouse,
 };
-use crate::reference::{Reference, load_reference};
+use crate::reference::load_reference;
 use crate::tables::TABLES;
 
 /// Makes a warehouse with empty tables.

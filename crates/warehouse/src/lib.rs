@@ -19,8 +19,8 @@ pub use tables::{TABLES, Table};
 mod port;
 pub use port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Format, Judged, JudgedQuery,
-    Landing, Placed, Progress, Published, Reading, Series, SeriesHead, SeriesQuery, TopicOverview,
-    Voices, Warehouse,
+    Landing, Placed, Progress, Published, Reading, Reference, Series, SeriesHead, SeriesQuery,
+    TopicOverview, Voices, Warehouse,
 };
 
 mod line;
@@ -33,7 +33,7 @@ mod woken;
 pub use woken::woken;
 
 mod reference;
-pub use reference::{Reference, ReferenceError, RegionCheck, load_reference};
+pub use reference::{ReferenceError, RegionCheck, load_reference};
 
 mod lines;
 

@@ -8,7 +8,6 @@ use record::kind::Kind;
 use record::{Alert, AlertEvent, Micros, Position, Reason, Record, Settings, Stage};
 
 use crate::error::WarehouseError;
-use crate::reference::Reference;
 
 /// The next position to read of one partition of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +15,18 @@ pub struct Progress {
     pub stream: String,
     pub partition: u32,
     pub next: Position,
+}
+
+/// Of one series and region, the number of the period that begins on a day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    pub series: String,
+    pub region: String,
+    /// Midnight, UTC.
+    pub date: Micros,
+    pub value: f64,
+    pub unit: String,
+    pub source: String,
 }
 
 /// Rows in.

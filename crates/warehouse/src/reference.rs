@@ -13,19 +13,7 @@ use record::time::{DAY, Micros};
 use thiserror::Error;
 
 use crate::error::WarehouseError;
-use crate::port::Landing;
-
-/// Of one series and region, the number of the period that begins on a day.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    pub series: String,
-    pub region: String,
-    /// Midnight, UTC.
-    pub date: Micros,
-    pub value: f64,
-    pub unit: String,
-    pub source: String,
-}
+use crate::port::{Landing, Reference};
 
 /// Bytes of one field; longer ones are a mistake in the file.
 const FIELD_BYTES_MAX: usize = 256;

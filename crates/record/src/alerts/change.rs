@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::AlertFold;
-use crate::output::{AlertEvent, Handling, Milestones, Outcome, Snooze};
+use crate::output::{Alert, AlertEvent, Handling, Milestones, Outcome, Snooze};
 use crate::time::{self, DAY, Micros};
 
 pub const NOTE_BYTES_MAX: usize = 4_000;
@@ -80,57 +80,15 @@ impl AlertFold {
         let last = events.last();
         let was = last.map_or(Handling::New, |event| event.state);
         let state = change.state.unwrap_or(was);
-        let held = last.and_then(|event| event.outcome);
-        let outcome = match (state >= Handling::Decided, change.outcome) {
-            (true, Some(outcome)) => Some(outcome),
-            (true, None) if held.is_some() => held,
-            (true, None) => {
-                return Err(Refused::Invalid(format!(
-                    "`{}` needs an outcome: {}",
-                    state.name(),
-                    Outcome::names()
-                )));
-            }
-            (false, Some(_)) => {
-                return Err(Refused::Invalid(format!(
-                    "an outcome belongs to `decided`, not to `{}`",
-                    state.name()
-                )));
-            }
-            // What is verified anew is undecided again.
-            (false, None) => None,
-        };
+        let outcome = change.outcome_in(state, last.and_then(|event| event.outcome))?;
         if state == Handling::New && was != Handling::New {
             return Err(Refused::Invalid(format!(
                 "an alert that is `{}` can't become `new` again",
                 was.name()
             )));
         }
-        let milestones = last.map(|event| event.milestones).unwrap_or_default();
-        let milestones = Milestones {
-            emerged: change.emerged_at.or(milestones.emerged),
-            notified: change.notified_at.or(milestones.notified),
-            responded: change.responded_at.or(milestones.responded),
-        };
-        for (name, instant) in [
-            ("emerged_at", milestones.emerged),
-            ("notified_at", milestones.notified),
-            ("responded_at", milestones.responded),
-        ] {
-            if instant.is_some_and(|instant| {
-                instant > at.max(alert.window_end) + DAY || instant < time::EARLIEST
-            }) {
-                return Err(Refused::Invalid(format!("`{name}` is no instant that has passed")));
-            }
-        }
-        let snooze = match change.snooze_until {
-            None => last.and_then(|event| event.snooze),
-            Some(until) if until <= at => None,
-            Some(until) if until - at > SNOOZE_MAX => {
-                return Err(Refused::Invalid("an alert is snoozed for a year at most".to_owned()));
-            }
-            Some(until) => Some(Snooze { until, ratio: alert.ratio() }),
-        };
+        let milestones = change.milestones_of(alert, last, at)?;
+        let snooze = change.snooze_of(alert, last, at)?;
         let event = AlertEvent {
             alert: id.to_owned(),
             after: change.after,
@@ -147,22 +105,92 @@ impl AlertFold {
             snooze,
             milestones,
         };
-        let changes = last.map_or_else(
-            || *change != AlertChange { after: change.after, ..AlertChange::default() },
-            |last| {
-                AlertEvent {
-                    after: last.after,
-                    at: last.at,
-                    actor: last.actor.clone(),
-                    revision: last.revision,
-                    ..event.clone()
-                } != *last
-            },
-        );
+        let changes = match last {
+            None => *change != AlertChange { after: change.after, ..AlertChange::default() },
+            Some(last) => event.differs_from(last),
+        };
         if event.note.is_empty() && !changes {
             return Err(Refused::Invalid("the change changes nothing".to_owned()));
         }
         Ok(event)
+    }
+}
+
+impl AlertChange {
+    fn outcome_in(
+        &self,
+        state: Handling,
+        before: Option<Outcome>,
+    ) -> Result<Option<Outcome>, Refused> {
+        let name = state.name();
+        if state >= Handling::Decided {
+            let outcome = self.outcome.or(before);
+            return outcome.map(Some).ok_or_else(|| {
+                Refused::Invalid(format!("`{name}` needs an outcome: {}", Outcome::names()))
+            });
+        }
+        // An alert that is verified again is undecided.
+        match self.outcome {
+            None => Ok(None),
+            Some(_) => {
+                Err(Refused::Invalid(format!("an outcome belongs to `decided`, not to `{name}`")))
+            }
+        }
+    }
+
+    fn milestones_of(
+        &self,
+        alert: &Alert,
+        last: Option<&AlertEvent>,
+        at: Micros,
+    ) -> Result<Milestones, Refused> {
+        let before = last.map(|event| event.milestones).unwrap_or_default();
+        let milestones = Milestones {
+            emerged: self.emerged_at.or(before.emerged),
+            notified: self.notified_at.or(before.notified),
+            responded: self.responded_at.or(before.responded),
+        };
+        let possible = time::EARLIEST..=at.max(alert.window_end) + DAY;
+        for (name, instant) in [
+            ("emerged_at", milestones.emerged),
+            ("notified_at", milestones.notified),
+            ("responded_at", milestones.responded),
+        ] {
+            if instant.is_some_and(|instant| !possible.contains(&instant)) {
+                return Err(Refused::Invalid(format!("`{name}` is no instant that has passed")));
+            }
+        }
+        Ok(milestones)
+    }
+
+    fn snooze_of(
+        &self,
+        alert: &Alert,
+        last: Option<&AlertEvent>,
+        at: Micros,
+    ) -> Result<Option<Snooze>, Refused> {
+        match self.snooze_until {
+            None => Ok(last.and_then(|event| event.snooze)),
+            Some(until) if until <= at => Ok(None),
+            Some(until) if until - at > SNOOZE_MAX => {
+                Err(Refused::Invalid("an alert is snoozed for a year at most".to_owned()))
+            }
+            Some(until) => Ok(Some(Snooze { until, ratio: alert.ratio() })),
+        }
+    }
+}
+
+impl AlertEvent {
+    /// Whether anything but its time, its author and what it was made against differs.
+    fn differs_from(&self, last: &AlertEvent) -> bool {
+        let same = AlertEvent {
+            after: last.after,
+            at: last.at,
+            actor: last.actor.clone(),
+            revision: last.revision,
+            ..self.clone()
+        };
+        same != *last
     }
 }
 

@@ -9,24 +9,18 @@
 
 use std::collections::BTreeMap;
 
-use record::policy::AHEAD_MAX;
-use record::time::{HOUR, SECOND, pane_start};
+use record::time::{HOUR, pane_start};
 use record::{Micros, Post, Record, Tag};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::entry::{BASIS_BITS, Entry, Known, StoredEntry};
 use super::run::Run;
 use crate::snapshot::{ChunkName, Reader, RestoreError, Writer};
 
 /// A sorted run is merged with its tail when the tail is longer than this and a sixteenth of the
 /// run.
 const TAIL_MIN: usize = 1024;
-
-/// An entry's second word: event time in its hour, then arrival after event time plus
-/// [`AHEAD_MAX`], both in seconds, then the basis.
-const EVENT_BITS: u32 = 12;
-const DELAY_BITS: u32 = 28;
-const BASIS_BITS: u32 = 24;
 
 /// Bases beyond this many in one hour are stored without their tags: the tags only order unequal
 /// records of one post.
@@ -56,79 +50,6 @@ impl Basis {
             tags: post.tags.clone(),
         }
     }
-}
-
-/// A known post, as found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) hour: Micros,
-    pub(crate) event_time: Micros,
-    pub(crate) arrival: Micros,
-    basis: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    print: u64,
-    /// See [`EVENT_BITS`].
-    packed: u64,
-}
-
-impl Entry {
-    /// Times are whole seconds, as in every record. None where they are too far apart to be held;
-    /// such a record is late, and never gets here.
-    fn new(
-        print: u64,
-        hour: Micros,
-        event_time: Micros,
-        arrival: Micros,
-        basis: u32,
-    ) -> Option<Entry> {
-        debug_assert!(event_time % SECOND == 0 && arrival % SECOND == 0, "whole seconds");
-        let event = seconds(event_time - hour, EVENT_BITS)?;
-        let delay = seconds(arrival - event_time + AHEAD_MAX, DELAY_BITS)?;
-        Some(Entry {
-            print,
-            packed: (event << DELAY_BITS | delay) << BASIS_BITS | u64::from(basis),
-        })
-    }
-
-    pub(crate) fn print(&self) -> u64 {
-        self.print
-    }
-
-    fn stored(&self) -> StoredEntry {
-        (self.print, self.packed)
-    }
-
-    fn restored((print, packed): StoredEntry) -> Entry {
-        Entry { print, packed }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with_print(print: u64) -> Entry {
-        Entry { print, packed: 0 }
-    }
-
-    fn known(&self, hour: Micros) -> Known {
-        let delay = (self.packed >> BASIS_BITS & ((1 << DELAY_BITS) - 1)) as Micros * SECOND;
-        let event = (self.packed >> (BASIS_BITS + DELAY_BITS)) as Micros * SECOND;
-        let event_time = hour + event;
-        Known {
-            hour,
-            event_time,
-            arrival: event_time - AHEAD_MAX + delay,
-            basis: (self.packed & ((1 << BASIS_BITS) - 1)) as u32,
-        }
-    }
-}
-
-/// As in a snapshot: print, and the packed rest.
-type StoredEntry = (u64, u64);
-
-/// Of a span, if it isn't negative and fits.
-fn seconds(span: Micros, bits: u32) -> Option<u64> {
-    u64::try_from(span / SECOND).ok().filter(|seconds| span >= 0 && *seconds < 1 << bits)
 }
 
 /// A post that matches a topic, whole.

@@ -4,7 +4,7 @@
 //! freed hour after hour, leave holes in memory that nothing fits. Shards are small, each exactly
 //! as long as it must be.
 
-use super::identity::Entry;
+use super::entry::Entry;
 
 /// Runs of fewer entries are one shard.
 const SHARDED_FROM: usize = 8192;

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::ClickHouse;
 use super::rows::{AlertEventRow, AlertRow, micros, stage};
 use crate::error::WarehouseError;
+use crate::port::Reference;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed,
     Published, Reading, Series, SeriesHead, SeriesQuery, Voices,
 };
-use crate::reference::Reference;
 use crate::tables::{seconds, units_from};
 
 /// The text of a question has a limit on the server; long lists are queried in pieces.

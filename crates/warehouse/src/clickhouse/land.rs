@@ -29,8 +29,8 @@ use super::rows::{
 };
 use super::{ClickHouse, history};
 use crate::error::WarehouseError;
+use crate::port::Reference;
 use crate::port::{Landing, Progress};
-use crate::reference::Reference;
 
 impl Landing for ClickHouse {
     fn write(&self, rows: &[Record], progress: &[Progress]) -> Result<(), WarehouseError> {
@@ -137,28 +137,12 @@ impl Batch {
                 | Record::Reject(_) => {}
             }
         }
-        if let Some(newest) = newest.and_then(|newest| u64::try_from(newest).ok()) {
-            batch.meta.push(MetaRow {
-                key: "newest_us",
-                value: newest.to_string(),
-                version: newest,
-            });
-        }
-        if let Some(closed) = closed_until {
-            batch.meta.push(MetaRow {
-                key: "closed_until",
-                value: closed.to_string(),
-                version: closed.into(),
-            });
-        }
-        batch.progress = progress
-            .iter()
-            .map(|Progress { stream, partition, next }| ProgressRow {
-                stream: stream.clone(),
-                partition: *partition,
-                next: *next,
-            })
-            .collect();
+        let newest = newest.and_then(|newest| u64::try_from(newest).ok());
+        batch.meta.extend(newest.map(|newest| MetaRow::highest("newest_us", newest)));
+        batch.meta.extend(
+            closed_until.map(|closed: u32| MetaRow::highest("closed_until", closed.into())),
+        );
+        batch.progress = progress.iter().map(ProgressRow::from).collect();
         Ok(batch)
     }
 

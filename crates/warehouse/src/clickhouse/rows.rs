@@ -12,7 +12,7 @@ use record::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::reference::Reference;
+use crate::port::{Progress, Reference};
 use crate::tables;
 
 /// Of `counts` and of `counts_history`.
@@ -450,11 +450,24 @@ pub(super) struct ProgressRow {
     pub(super) next: u64,
 }
 
+impl From<&Progress> for ProgressRow {
+    fn from(row: &Progress) -> ProgressRow {
+        ProgressRow { stream: row.stream.clone(), partition: row.partition, next: row.next }
+    }
+}
+
 #[derive(Debug, Row, Serialize, Deserialize)]
 pub(super) struct MetaRow {
     pub(super) key: &'static str,
     pub(super) value: String,
     pub(super) version: u64,
+}
+
+impl MetaRow {
+    /// Of a number that only grows: it is its own version.
+    pub(super) fn highest(key: &'static str, number: u64) -> MetaRow {
+        MetaRow { key, value: number.to_string(), version: number }
+    }
 }
 
 /// As in a Date.

@@ -10,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::Local;
 use crate::error::WarehouseError;
+use crate::port::Reference;
 use crate::port::{
     AlertEntry, AlertQuery, AlertStory, Cell, Export, FeedCoverage, Judged, JudgedQuery, Placed,
     Published, Reading, Series, SeriesHead, SeriesQuery, Voices,
 };
-use crate::reference::Reference;
 use crate::tables::{micros, seconds, units_from};
 
 const ALERT_COLUMNS: &str = "a.id, a.revision, a.topic, a.topic_name, a.region, a.regions, \

@@ -12,8 +12,8 @@ use rusqlite::{
 
 use super::Local;
 use crate::error::WarehouseError;
+use crate::port::Reference;
 use crate::port::{Landing, Progress};
-use crate::reference::Reference;
 use crate::tables::seconds;
 
 const COUNT: &str = "
