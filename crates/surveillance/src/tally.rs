@@ -34,7 +34,7 @@ pub(crate) use clock::hours_told;
 use entry::Known;
 use gone::Gone;
 use identity::{Basis, Identities, LeftOut, Matched};
-use series::{Grid, Pseudonyms, Series};
+use series::{Cell, Grid, Pseudonyms, Series};
 
 /// All changed denominators are sent when the watermark passes a multiple of this; those of a
 /// frame's panes with the frame.
@@ -653,16 +653,7 @@ impl Tally {
         let horizon = self.horizon();
         let furthest = self.head.clock.furthest();
         if ended {
-            let newest = self
-                .series
-                .values()
-                .flat_map(BTreeMap::values)
-                .flat_map(|series| series.cells.values())
-                .map(|cell| cell.newest)
-                .max();
-            if let Some(last) = furthest.into_iter().chain(newest).max() {
-                self.head.clock.finish(pane_border(last + 1, HOUR));
-            }
+            self.finish_clock(furthest);
         }
         let watermark = self.watermark();
         // Another partition may have ended a pane later, by a post whose author's clock was ahead.
@@ -707,6 +698,15 @@ impl Tally {
         frame
     }
 
+    /// Moves the clock behind all that was counted.
+    fn finish_clock(&mut self, furthest: Option<Micros>) {
+        let cells = self.series.values().flat_map(BTreeMap::values);
+        let newest = cells.flat_map(|series| series.cells.values()).map(|cell| cell.newest).max();
+        if let Some(last) = furthest.into_iter().chain(newest).max() {
+            self.head.clock.finish(pane_border(last + 1, HOUR));
+        }
+    }
+
     fn tell_series(
         &mut self,
         before: Option<Micros>,
@@ -722,20 +722,15 @@ impl Tally {
             let Some((grid, kind)) = self.grids.get(topic) else {
                 continue;
             };
-            // Window ends that the watermark passes now: reported for every series that has anyone
-            // in the window.
-            let passed = match (before, watermark) {
-                (_, None) => 1..1,
-                (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
-                (Some(then), Some(now)) => grid.pane_of(then) + 1..grid.pane_of(now) + 1,
-            };
             let last = grid.border(end.unwrap_or(until));
-            let passed = match end {
-                Some(_) => passed.start..last + 1,
+            let passed = match (passed_ends(grid, before, watermark), end) {
+                (passed, Some(_)) => passed.start..last + 1,
                 // The window that opens now is reported too: a partition in which nothing more
                 // happens has its part in it.
-                None if !passed.is_empty() && kind.fires_early() => passed.start..passed.end + 1,
-                None => passed,
+                (passed, None) if !passed.is_empty() && kind.fires_early() => {
+                    passed.start..passed.end + 1
+                }
+                (passed, None) => passed,
             };
             let all: Vec<u32> = if passed.is_empty() {
                 changed
@@ -755,30 +750,8 @@ impl Tally {
                     panes: Vec::new(),
                     windows: Vec::new(),
                 };
-                let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
-                let mut room = SAMPLES_BYTES_MAX;
-                // Newest first: where there is no room for all samples in one frame, the older ones
-                // come with the next.
-                for pane in std::mem::replace(&mut series.changed_panes, ahead).into_iter().rev() {
-                    change.panes.push(pane_change(
-                        series,
-                        topic,
-                        grid,
-                        pane,
-                        *kind,
-                        author_epoch,
-                        &self.identities,
-                        &mut room,
-                    ));
-                    if series
-                        .cells
-                        .get(&pane)
-                        .is_some_and(|cell| kind.samples() && cell.sample_changed)
-                    {
-                        series.changed_panes.insert(pane);
-                    }
-                }
-                change.panes.reverse();
+                change.panes =
+                    pane_changes(series, topic, grid, until, *kind, author_epoch, &self.identities);
                 windows(series, grid, &passed, last, &mut change.windows);
                 if !series.changed_panes.is_empty() {
                     self.changed.insert((topic.clone(), region));
@@ -945,6 +918,54 @@ const SAMPLE_TAGS_MAX: usize = 16;
 const SAMPLE_TAG_BYTES_MAX: usize = 128;
 const SAMPLE_DOMAIN_BYTES_MAX: usize = 253;
 const SAMPLE_LINK_BYTES_MAX: usize = 1024;
+
+/// Window ends that the watermark passes now: reported for every series that has anyone in the
+/// window.
+fn passed_ends(
+    grid: &Grid,
+    before: Option<Micros>,
+    watermark: Option<Micros>,
+) -> std::ops::Range<Pane> {
+    match (before, watermark) {
+        (_, None) => 1..1,
+        (None, Some(now)) => Pane::MIN..grid.pane_of(now) + 1,
+        (Some(then), Some(now)) => grid.pane_of(then) + 1..grid.pane_of(now) + 1,
+    }
+}
+
+/// Takes the changed panes up to `until`, oldest first. Where there is no room for all samples in
+/// one frame, the older ones stay for the next.
+fn pane_changes(
+    series: &mut Series,
+    topic: &str,
+    grid: &Grid,
+    until: Micros,
+    kind: Kind,
+    author_epoch: Micros,
+    identities: &Identities,
+) -> Vec<PaneChange> {
+    let ahead = series.changed_panes.split_off(&grid.pane_of(until).saturating_add(1));
+    let mut room = SAMPLES_BYTES_MAX;
+    let mut changes = Vec::new();
+    for pane in std::mem::replace(&mut series.changed_panes, ahead).into_iter().rev() {
+        changes.push(pane_change(
+            series,
+            topic,
+            grid,
+            pane,
+            kind,
+            author_epoch,
+            identities,
+            &mut room,
+        ));
+        let is_unsent = |cell: &Cell| kind.samples() && cell.sample_changed;
+        if series.cells.get(&pane).is_some_and(is_unsent) {
+            series.changed_panes.insert(pane);
+        }
+    }
+    changes.reverse();
+    changes
+}
 
 /// `room` is what of [`SAMPLES_BYTES_MAX`] is left; a sample that doesn't fit stays marked as
 /// changed.

@@ -67,6 +67,42 @@ impl Points {
     pub(super) fn len(&self) -> usize {
         self.counts.len()
     }
+
+    fn offset(&self, i: usize) -> f64 {
+        self.offsets.get(i).copied().unwrap_or(0.0)
+    }
+
+    /// One pass: from predictors and means, the deviance and the weights and sums for the next
+    /// solve.
+    fn gather(
+        &self,
+        prior: Option<&[f64]>,
+        predictors: &[f64],
+        means: &[f64],
+        weights: &mut [f64],
+        sums: &mut [Sums],
+    ) -> f64 {
+        let prior_of = |i: usize| prior.map_or(1.0, |prior| prior[i]);
+        let saturated: f64 = (0..self.len()).map(|i| prior_of(i) * self.saturated[i]).sum();
+        sums.fill(Sums::default());
+        let mut rest = 0.0;
+        for i in 0..self.len() {
+            let (mean, eta, count, prior, d) =
+                (means[i], predictors[i], self.counts[i], prior_of(i), self.distances[i]);
+            rest += prior * (mean - count * eta);
+            let w = prior * mean;
+            // w z, with z = η − offset + (y − μ)/μ.
+            let wz = prior * (mean * (eta - self.offset(i)) + (count - mean));
+            weights[i] = w;
+            let season = &mut sums[self.season[i]];
+            season.w += w;
+            season.wd += w * d;
+            season.wdd += w * d * d;
+            season.wz += wz;
+            season.wdz += wz * d;
+        }
+        2.0 * (saturated + rest)
+    }
 }
 
 /// One season under the weights of the last solve.
@@ -105,36 +141,12 @@ impl Fit {
     /// None where it doesn't converge, or where nothing is left to measure a spread with.
     pub(super) fn of(points: &Points, trend: bool, prior: Option<&[f64]>) -> Option<Fit> {
         let n = points.len();
-        let prior_of = |i: usize| prior.map_or(1.0, |prior| prior[i]);
-        let offset_of = |i: usize| points.offsets.get(i).copied().unwrap_or(0.0);
-        let saturated: f64 = (0..n).map(|i| prior_of(i) * points.saturated[i]).sum();
         let mut predictors = points.starts.clone();
         let mut means: Vec<f64> = points.counts.iter().map(|count| count + 0.1).collect();
         let mut weights = vec![0.0; n];
         let mut sums = vec![Sums::default(); points.centres.len()];
         let mut seasons = vec![Season::default(); points.centres.len()];
-        // One pass: from predictors and means, the deviance and the sums for the next solve.
-        let gather = |sums: &mut [Sums], weights: &mut [f64], predictors: &[f64], means: &[f64]| {
-            sums.fill(Sums::default());
-            let mut rest = 0.0;
-            for i in 0..n {
-                let (mean, eta, count, prior, d) =
-                    (means[i], predictors[i], points.counts[i], prior_of(i), points.distances[i]);
-                rest += prior * (mean - count * eta);
-                let w = prior * mean;
-                // w z, with z = η − offset + (y − μ)/μ.
-                let wz = prior * (mean * (eta - offset_of(i)) + (count - mean));
-                weights[i] = w;
-                let season = &mut sums[points.season[i]];
-                season.w += w;
-                season.wd += w * d;
-                season.wdd += w * d * d;
-                season.wz += wz;
-                season.wdz += wz * d;
-            }
-            2.0 * (saturated + rest)
-        };
-        let mut last = gather(&mut sums, &mut weights, &predictors, &means);
+        let mut last = points.gather(prior, &predictors, &means, &mut weights, &mut sums);
         let mut next_weights = weights.clone();
         for _ in 0..ITERATIONS_MAX {
             let (mut squares, mut products) = (0.0, 0.0);
@@ -160,12 +172,12 @@ impl Fit {
                         let season = seasons[points.season[i]];
                         predictors[i] = season.level
                             + slope * (points.distances[i] - season.distance)
-                            + offset_of(i);
+                            + points.offset(i);
                         means[i] = mean_of(predictors[i]);
                     }
                 }
             }
-            let now = gather(&mut sums, &mut next_weights, &predictors, &means);
+            let now = points.gather(prior, &predictors, &means, &mut next_weights, &mut sums);
             if !now.is_finite() {
                 return None;
             }

@@ -77,6 +77,18 @@ pub(crate) struct Cell {
     pub(crate) pending: u32,
 }
 
+impl Cell {
+    fn add_sample(&mut self, print: u64) {
+        if let Err(at) = self.sample.binary_search(&print)
+            && at < SAMPLE_POSTS_MAX
+        {
+            self.sample.insert(at, print);
+            self.sample.truncate(SAMPLE_POSTS_MAX);
+            self.sample_changed = true;
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
     pub(crate) cells: BTreeMap<Pane, Cell>,
@@ -136,14 +148,7 @@ impl Series {
         cell.pending += u32::from(post.flags.pending);
         cell.posts_news += u32::from(hit.voice == Voice::News);
         if samples {
-            let print = post.id.print();
-            if let Err(at) = cell.sample.binary_search(&print)
-                && at < SAMPLE_POSTS_MAX
-            {
-                cell.sample.insert(at, print);
-                cell.sample.truncate(SAMPLE_POSTS_MAX);
-                cell.sample_changed = true;
-            }
+            cell.add_sample(post.id.print());
         }
         for (author, starts) in pseudonyms {
             self.authors.add(*author, pane, &grid.lengths, starts, &mut touched);
@@ -151,9 +156,13 @@ impl Series {
                 self.authors_self.add(*author, pane, &grid.lengths, starts, &mut touched);
             }
         }
-        let Some(open_end) = open_end else {
-            return;
-        };
+        if let Some(open_end) = open_end {
+            self.add_steps(grid, post.event_time, pane, open_end);
+        }
+    }
+
+    /// A post of `pane` as a step of the open windows that it lies in.
+    fn add_steps(&mut self, grid: &Grid, event_time: Micros, pane: Pane, open_end: Pane) {
         // A window has steps from when the watermark is in its last pane or that has a post; then
         // every post of the window is one.
         let newest = self.cells.last_key_value().map_or(pane, |(newest, _)| *newest);
@@ -177,7 +186,7 @@ impl Series {
                     (self.authors.authors(index, end), self.authors_self.authors(index, end))
                 })
                 .collect();
-            self.steps.push(StepAt { end, pane, event_time: post.event_time, authors });
+            self.steps.push(StepAt { end, pane, event_time, authors });
         }
     }
 

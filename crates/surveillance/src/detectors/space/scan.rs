@@ -356,7 +356,6 @@ impl Scan {
         longest: usize,
     ) -> Result<Vec<f64>, Reason> {
         let total: f64 = study.cases.iter().sum();
-        let steps = study.steps;
         if self.kind == Kind::Permutation
             && (total > PERMUTED_MAX || total * self.replicates as f64 > PERMUTATIONS_MAX)
         {
@@ -365,45 +364,10 @@ impl Scan {
         if total > 2_f64.powi(53) || study.expected.iter().sum::<f64>() > 2_f64.powi(53) {
             return Err(Reason::TooManyCases);
         }
-        let mut random = Random::new(self.seed);
-        let mut single: Vec<(usize, usize)> = Vec::new();
-        if self.kind == Kind::Permutation {
-            for (index, count) in study.cases.iter().enumerate() {
-                single.extend(std::iter::repeat_n((index / steps, index % steps), *count as usize));
-            }
-        }
+        let mut draw = Draw::new(self, study, total);
         let mut cases = vec![0.0; study.cases.len()];
         let replicate = |_| {
-            match self.kind {
-                Kind::Permutation => {
-                    cases.fill(0.0);
-                    for last in (0..single.len()).rev() {
-                        let other = random.below(last + 1);
-                        let step = single[other].1;
-                        single[other].1 = single[last].1;
-                        single[last].1 = step;
-                        cases[single[last].0 * steps + step] += 1.0;
-                    }
-                }
-                Kind::Poisson => {
-                    let (mut left, mut share) = (total, 1.0);
-                    for (drawn, expected) in cases.iter_mut().zip(&study.expected) {
-                        let part = expected / total;
-                        *drawn = if share <= 0.0 {
-                            0.0
-                        } else {
-                            random.binomial(left, (part / share).min(1.0))
-                        };
-                        left -= *drawn;
-                        share -= part;
-                    }
-                }
-                Kind::Expectation => {
-                    for (drawn, expected) in cases.iter_mut().zip(&study.expected) {
-                        *drawn = random.negative_binomial(*expected, self.dispersion);
-                    }
-                }
-            }
+            draw.fill(&mut cases);
             let mut highest = 0.0_f64;
             let drawn: f64 = cases.iter().sum();
             self.sweep(study, &cases, nearest, longest, |_, c, e| {
@@ -414,6 +378,64 @@ impl Scan {
             highest
         };
         Ok((0..self.replicates).map(replicate).collect())
+    }
+}
+
+/// Draws replicates of a study under no cluster.
+struct Draw<'a> {
+    scan: &'a Scan,
+    study: &'a Study,
+    total: f64,
+    random: Random,
+    /// Place and step of every case; of permutations only.
+    single: Vec<(usize, usize)>,
+}
+
+impl<'a> Draw<'a> {
+    fn new(scan: &'a Scan, study: &'a Study, total: f64) -> Draw<'a> {
+        let mut single = Vec::new();
+        if scan.kind == Kind::Permutation {
+            for (index, count) in study.cases.iter().enumerate() {
+                let at = (index / study.steps, index % study.steps);
+                single.extend(std::iter::repeat_n(at, *count as usize));
+            }
+        }
+        Draw { scan, study, total, random: Random::new(scan.seed), single }
+    }
+
+    /// Draws the cases of one replicate.
+    fn fill(&mut self, cases: &mut [f64]) {
+        let Draw { scan, study, total, random, single } = self;
+        match scan.kind {
+            Kind::Permutation => {
+                cases.fill(0.0);
+                for last in (0..single.len()).rev() {
+                    let other = random.below(last + 1);
+                    let step = single[other].1;
+                    single[other].1 = single[last].1;
+                    single[last].1 = step;
+                    cases[single[last].0 * study.steps + step] += 1.0;
+                }
+            }
+            Kind::Poisson => {
+                let (mut left, mut share) = (*total, 1.0);
+                for (drawn, expected) in cases.iter_mut().zip(&study.expected) {
+                    let part = expected / *total;
+                    *drawn = if share <= 0.0 {
+                        0.0
+                    } else {
+                        random.binomial(left, (part / share).min(1.0))
+                    };
+                    left -= *drawn;
+                    share -= part;
+                }
+            }
+            Kind::Expectation => {
+                for (drawn, expected) in cases.iter_mut().zip(&study.expected) {
+                    *drawn = random.negative_binomial(*expected, scan.dispersion);
+                }
+            }
+        }
     }
 }
 
