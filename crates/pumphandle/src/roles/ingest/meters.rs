@@ -35,7 +35,7 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub(super) fn of(metrics: &Metrics, feed: &str) -> Meters {
+    pub(super) fn new(metrics: &Metrics, feed: &str) -> Meters {
         let counter = |name: &str, help: &str| metrics.counter(name, help, &[("feed", feed)]);
         let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[("feed", feed)]);
         for reason in RejectReason::ALL {
