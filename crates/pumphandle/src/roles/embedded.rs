@@ -27,8 +27,7 @@ use crate::config::Config;
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 use crate::runtime::log::{self, LogState};
-use crate::runtime::role::Looping;
-use crate::runtime::{Driver, Gaps, Group, Progress, Seen, Stop};
+use crate::runtime::{Context, Driver, Gaps, Group, Progress, Role, Seen, Stop};
 
 pub(crate) type Clock = fn() -> Micros;
 
@@ -52,6 +51,15 @@ enum Head {
     Ingest(Worlds),
     /// Ends a log whose end was interrupted.
     End,
+}
+
+/// Ends the log in place of ingest.
+struct EndOfLog<'a>(&'a dyn Journal);
+
+impl Role for EndOfLog<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        log::end(self.0).map(|()| Progress::Ended)
+    }
 }
 
 /// Runs until stopped, or until drained. `worlds` replace the configured feeds, in the demo.
@@ -125,8 +133,7 @@ impl Embedded {
         let is_finite = self.until_drained || matches!(head, Head::End);
         let mut counting = Group { is_chain: true, is_finite, ..Group::new() };
         match head {
-            Head::End => counting
-                .add("ingest", Looping::new(|_| log::end(journal).map(|()| Progress::Ended))),
+            Head::End => counting.add("ingest", EndOfLog(journal)),
             Head::Ingest(worlds) => {
                 let around = Around {
                     clock: super::clock().clone(),

@@ -6,6 +6,7 @@
 //! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Context;
 use journal::{Journal, Stream};
@@ -21,10 +22,13 @@ use web::{
 use super::notifier::channels::Channels;
 use super::notifier::store;
 use crate::config::Config;
-use crate::runtime::retry;
+use crate::runtime::requests::Answering;
+use crate::runtime::{Role, retry};
 
 /// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;
+/// The longest time between two turns.
+const TURN_EVERY: Duration = Duration::from_secs(60);
 const PREFIX: &str = "subscription/";
 
 /// A stored subscription of the page.
@@ -101,22 +105,24 @@ pub(crate) fn find(
     Ok(of_page.into_iter().find(|subscription| subscription.name == name))
 }
 
-/// Answers requests until the channel is closed.
-pub(crate) fn run(
-    journal: &dyn Journal,
-    config: &Config,
+/// The role that answers requests.
+pub(crate) fn role<'a>(
+    journal: &'a dyn Journal,
+    config: &'a Config,
     clock: fn() -> Micros,
-    mut requests: tokio::sync::mpsc::Receiver<SubscriptionRequest>,
-) {
+    io: tokio::runtime::Handle,
+    requests: tokio::sync::mpsc::Receiver<SubscriptionRequest>,
+) -> impl Role + 'a {
     let book = Book { journal, config, clock };
-    while let Some(SubscriptionRequest { wish, actor, answer }) = requests.blocking_recv() {
-        if let SubscriptionWish::Test { name } = wish {
-            test(&book, name, &actor, answer);
-            continue;
+    let answer = move |request: Option<SubscriptionRequest>| {
+        let Some(SubscriptionRequest { wish, actor, answer }) = request else { return };
+        match wish {
+            SubscriptionWish::Test { name } => test(&book, name, &actor, answer),
+            // The requester may be gone; what was written remains.
+            wish => _ = answer.send(book.answer(wish, &actor)),
         }
-        // The requester may be gone; what was written remains.
-        let _ = answer.send(book.answer(wish, &actor));
-    }
+    };
+    Answering { io, requests, every: TURN_EVERY, answer }
 }
 
 /// Sends a test on a thread of its own: a mail server that doesn't answer delays no other request.
