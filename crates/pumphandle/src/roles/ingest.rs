@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use feeds::file::{Content, FileReader, looks};
+use feeds::file::{Content, FileReader};
 use feeds::intake::{Intake, Outcome};
 use feeds::line::Rejected;
 use feeds::progress::{Progress as FeedProgress, TickClock};
@@ -103,6 +103,17 @@ pub(crate) struct Around {
     pub(crate) sources: Arc<SourceStates>,
 }
 
+impl Around {
+    /// By the clock of the machine.
+    pub(crate) fn new(metrics: &Arc<Metrics>, sources: &Arc<SourceStates>) -> Around {
+        Around {
+            clock: super::clock().clone(),
+            metrics: Arc::clone(metrics),
+            sources: Arc::clone(sources),
+        }
+    }
+}
+
 /// Who hands a world in, in place of configured feeds.
 pub(crate) type Worlds = Vec<(String, WorldSource)>;
 
@@ -127,7 +138,6 @@ impl<'a> Ingest<'a> {
         journal: &'a dyn Journal,
         config: &'a Config,
         settings: &Settings,
-        keys: &Keys,
         worlds: Worlds,
         around: Around,
         until_drained: bool,
@@ -148,7 +158,7 @@ impl<'a> Ingest<'a> {
             journal,
             config,
             settings: settings.clone(),
-            keys: keys.clone(),
+            keys: Keys::open(journal, config)?,
             around,
             until_drained,
             membership: retry(|| journal.join(Group::Ingest))?,
@@ -477,15 +487,10 @@ impl<'a> Ingest<'a> {
             match outcome {
                 Ok(outcome) => self.take(index, outcome, cursor),
                 Err(rejected) => {
-                    if feed.looks.is_none() && !feed.any_understood {
-                        feed.looks = looks::hint(line.begins());
-                    }
+                    feed.guess_kind(line.begins());
                     let reject = line.reject(&feed.name, &rejected);
                     self.reject(index, &reject, cursor);
-                    let feed = &mut self.feeds[index];
-                    let share_max = self.config.rejects.share_max;
-                    if let Some(why) = feed.too_many_rejected(LINES_JUDGED_MIN, share_max) {
-                        feed.fail(why);
+                    if self.feeds[index].fail_if_rejected(self.config.rejects.share_max) {
                         return Ok(true);
                     }
                 }
@@ -680,7 +685,7 @@ impl<'a> Ingest<'a> {
         let totals: BTreeMap<&str, u64> = self
             .feeds
             .iter()
-            .map(|feed| (feed.name.as_str(), feed.meters.accepted.get()))
+            .map(|feed| (feed.name.as_str(), feed.meters.posts.accepted.get()))
             .collect();
         tracing::info!(?totals, "feeds stopped");
         Ok(())

@@ -76,7 +76,7 @@ impl<'a> Life<'a> {
             Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
         let intake = intake(config, settings, &keys, 0);
         let mut ingest =
-            Ingest::start(journal, config, settings, &keys, Vec::new(), around, false).unwrap();
+            Ingest::start(journal, config, settings, Vec::new(), around, false).unwrap();
         let name = config.feeds[0].name.clone();
         let progress = FeedProgress::live(&name, 1, config.ingest.outage_hold);
         let feed = Running::new(&name, 1, Source::None, progress, &ingest.around);

@@ -2,13 +2,13 @@
 //!
 //! Counts and reports what its source brings; appends nothing.
 
+use feeds::file::looks;
 use feeds::intake::{Dropped, Routing};
 use feeds::progress::Progress as FeedProgress;
 use feeds::{Cursor, Message, Now};
 use notify::channel::explain_certificate_error;
-use record::region::UNLOCATED;
 use record::time::SECOND;
-use record::{Micros, Op, Post, Provenance, Reject};
+use record::{Micros, Post, Reject};
 
 use super::meters::{Meters, Outage, Repeated};
 use super::source::Source;
@@ -167,6 +167,19 @@ impl Running {
         self.meters.failed.set(1.0);
         self.cut_short.get_or_insert_with(|| why.clone());
         self.change_state(|state| state.failed = Some(why));
+    }
+
+    /// Of the first line that was rejected, while none was understood: what kind of file it is of.
+    pub(super) fn guess_kind(&mut self, begins: &[u8]) {
+        if self.looks.is_none() && !self.any_understood {
+            self.looks = looks::hint(begins);
+        }
+    }
+
+    /// Fails if too many lines were rejected; returns whether it has.
+    pub(super) fn fail_if_rejected(&mut self, share_max: f64) -> bool {
+        let why = self.too_many_rejected(LINES_JUDGED_MIN, share_max);
+        why.map(|why| self.fail(why)).is_some()
     }
 
     /// Of a file: it has been read to its end, unless too many of its lines were rejected.
@@ -354,20 +367,7 @@ impl Running {
                     .add(count.into());
             }
         }
-        let meters = &self.meters;
-        meters.accepted.add(1);
-        if post.op == Op::Create {
-            meters.creates.add(1);
-            meters.located.add(u64::from(post.path() != UNLOCATED));
-            let has_coordinates = post
-                .places
-                .first()
-                .is_some_and(|place| place.provenance == Provenance::Coordinates);
-            meters.by_coordinates.add(u64::from(has_coordinates));
-            meters.pending.add(u64::from(post.flags.pending));
-            meters.sampled.add(u64::from(post.flags.sampled));
-            meters.sampled_located.add(u64::from(post.flags.sampled && post.path() != UNLOCATED));
-        }
+        self.meters.posts.count(post);
     }
 
     /// Counts posts that went out before and now have their places.
@@ -387,11 +387,7 @@ impl Running {
             let why = explain_certificate_error(&why, ROOTS_KEY);
             tracing::warn!(feed = self.name, why, "profiles could not be asked, trying again");
         }
-        self.meters.resent.add(posts.len() as u64);
-        for (_, post) in posts.iter().filter(|(_, post)| post.path() != UNLOCATED) {
-            self.meters.located.add(1);
-            self.meters.sampled_located.add(u64::from(post.flags.sampled));
-        }
+        self.meters.posts.count_resent(posts.iter().map(|(_, post)| post));
     }
 
     /// Counts a line that was rejected.
@@ -422,7 +418,7 @@ impl Running {
 
     /// Why a file is no feed, if so great a share of at least so many lines was rejected: better no
     /// counts than wrong ones.
-    pub(super) fn too_many_rejected(&self, lines_min: u64, share_max: f64) -> Option<String> {
+    fn too_many_rejected(&self, lines_min: u64, share_max: f64) -> Option<String> {
         let share = self.rejected as f64 / self.lines.max(1) as f64;
         if self.lines < lines_min || share <= share_max {
             return None;

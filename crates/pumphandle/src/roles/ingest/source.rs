@@ -70,8 +70,7 @@ impl Source {
             } => {
                 let roots = roots_file.as_deref().map(stores::read_certificates).transpose()?;
                 let user_agent = user_agent(config);
-                let idle =
-                    Duration::from_micros(u64::try_from(*idle_timeout).unwrap_or(30_000_000));
+                let idle = stores::duration(*idle_timeout);
                 let profiles = profiles.as_ref().map(|profiles| ProfileSettings {
                     user_agent: user_agent.clone(),
                     ..profiles.settings.clone()
