@@ -292,20 +292,14 @@ fn read() -> Result<Input, Failure> {
                 line(),
                 quoted(written)
             );
-            return Err(Failure::usage(
-                message,
-                "write dates as 2026-01-05, oldest first in each series",
-            ));
+            let hint = "write dates as 2026-01-05, oldest first in each series";
+            return Err(Failure::usage(message, hint));
         }
         let name = field(series)?;
-        let index = match known.get(name) {
-            Some(index) => *index,
-            None => {
-                known.insert(name.to_owned(), read.names.len());
-                read.names.push(name.to_owned());
-                read.names.len() - 1
-            }
-        };
+        let index = *known.entry(name.to_owned()).or_insert(read.names.len());
+        if index == read.names.len() {
+            read.names.push(name.to_owned());
+        }
         read.rows.push(Row {
             series: index,
             time: written.to_owned(),
