@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::roles;
 use crate::runtime::{Context, Progress, Role, Seen};
 
-/// How often the warehouse is asked for its figures.
+/// How often the warehouse is queried for its figures.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What every process has: its release, when it began, its memory, and the free space of the data
@@ -379,7 +379,7 @@ impl<'a> WarehouseMonitor<'a> {
             clock,
             up: gauge(
                 "pumphandle_warehouse_up",
-                "1 if the warehouse answered when it was asked last, else 0.",
+                "1 if the warehouse answered when it was queried last, else 0.",
             ),
             open: gauge("pumphandle_alerts_open", "Alerts that are open."),
             age: gauge(
@@ -409,7 +409,7 @@ impl<'a> WarehouseMonitor<'a> {
 impl Role for WarehouseMonitor<'_> {
     fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
         if let Err(error) = self.query() {
-            tracing::debug!(%error, "the warehouse could not be asked for its figures");
+            tracing::debug!(%error, "the warehouse could not be queried for its figures");
             self.up.set(0.0);
             [&self.open, &self.age, &self.judged].into_iter().for_each(Gauge::clear);
         }

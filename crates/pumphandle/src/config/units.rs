@@ -21,7 +21,7 @@ pub(crate) fn display_duration(span: Micros) -> String {
     let mut text = String::new();
     // Weeks are not how people read 7d.
     for (name, unit) in &UNITS[1..] {
-        // 24h and 36h are said in hours, 7d in days.
+        // 24h and 36h are written in hours, 7d in days.
         let in_hours = *unit == DAY && rest < 3 * DAY;
         if !in_hours && rest >= *unit {
             text.push_str(&format!("{}{name}", rest / unit));

@@ -160,8 +160,8 @@ impl<'a> Desk<'a> {
                 due.push((alert.id.clone(), events.len(), wanted));
             }
         }
-        // A log that has ended takes no more; the next one begins without this note, and is told
-        // then.
+        // A log that has ended takes no more; the next one begins without this note, and it is
+        // noted then.
         if due.is_empty() || log::state(self.journal)? != LogState::Open {
             return Ok(());
         }
@@ -274,7 +274,7 @@ fn wanted(alert: &Alert, events: &[AlertEvent]) -> Option<Wanted> {
 }
 
 /// The regions of an episode, from the start of the window that raised it to the end of the last
-/// one told of. The world only if it is what was in alarm itself: it covers everything, also where
+/// one reported. The world only if it is what was in alarm itself: it covers everything, also where
 /// nothing happened.
 fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
     let regions =

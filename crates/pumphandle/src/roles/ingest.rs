@@ -3,7 +3,7 @@
 //!
 //! A tick stands in every partition behind every post that it speaks for; a feed's cursor is
 //! written after its tick. So a restart reads again what was not ticked, and what it appends twice
-//! is told by its identity.
+//! is recognised by its identity.
 //!
 //! Feeds fail one by one: a file that can't be read on, or of which too much can't be read, is
 //! left, reported and counted, and the others go on. What strangers write on a network is counted
@@ -59,7 +59,7 @@ const IDLE: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether keys can be destroyed.
 const FORGET_KEYS_EVERY: Duration = Duration::from_secs(3_600);
-/// What a clean stop adds to the clock of its last tick, so that open counts are told once more.
+/// What a clean stop adds to the clock of its last tick, so that open counts are written once more.
 const LAST_TICK_AHEAD: Micros = 2 * SECOND;
 
 /// A feed that some worker reads.
@@ -202,7 +202,7 @@ impl<'a> Ingest<'a> {
     }
 
     /// Claims the feed and resumes it. The claim's position is its epoch: what an earlier owner
-    /// still says is told by it.
+    /// still writes is recognised by it.
     fn take_on(&mut self, planned: usize) -> anyhow::Result<()> {
         let Planned { index, ref name, finite, .. } = self.planned[planned];
         let name = name.clone();

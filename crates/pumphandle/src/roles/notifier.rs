@@ -40,7 +40,7 @@ mod transport;
 
 pub(crate) use self::feed::feeds;
 pub(crate) use self::places::{describe, topic_names};
-pub(crate) use self::store::{note_new, owed};
+pub(crate) use self::store::{alert_deliveries, note_new};
 
 const TURN_EVERY: Duration = Duration::from_millis(200);
 /// How often subscriptions edited in the web UI are reloaded.

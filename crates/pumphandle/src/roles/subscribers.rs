@@ -227,14 +227,14 @@ impl Book<'_> {
     fn all(&self) -> anyhow::Result<Vec<StoredSubscription>> {
         let of_page = stored(self.journal)?.into_iter().map(|(name, stored)| {
             let Stored { revision, by, at, subscription, .. } = stored;
-            let (owed, delivery) = (Vec::new(), web::Delivery::default());
+            let (alerts, delivery) = (Vec::new(), web::Delivery::default());
             StoredSubscription {
                 name,
                 of_file: false,
                 revision,
                 by,
                 at: Some(at),
-                owed,
+                alerts,
                 delivery,
                 subscription,
             }
@@ -246,7 +246,7 @@ impl Book<'_> {
                 revision: 0,
                 by: String::new(),
                 at: None,
-                owed: Vec::new(),
+                alerts: Vec::new(),
                 delivery: web::Delivery::default(),
                 subscription: subscription.written(),
             });
@@ -254,11 +254,11 @@ impl Book<'_> {
         let all: BTreeMap<String, StoredSubscription> =
             of_page.chain(of_files).map(|stored| (stored.name.clone(), stored)).collect();
         let found = all.into_values().map(|stored| {
-            let (owed, delivery) = (
-                store::owed(self.journal, &stored.name)?,
+            let (alerts, delivery) = (
+                store::alert_deliveries(self.journal, &stored.name)?,
                 store::delivery(self.journal, &stored.name)?,
             );
-            Ok(StoredSubscription { owed, delivery, ..stored })
+            Ok(StoredSubscription { alerts, delivery, ..stored })
         });
         found.collect()
     }

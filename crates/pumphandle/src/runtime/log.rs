@@ -27,7 +27,7 @@ pub(crate) enum LogState {
     Open,
     /// `End` is being or has been appended; stages may not have read it yet.
     Ended,
-    /// Watch has judged everything and said so; it may not have landed yet.
+    /// Watch has judged everything and noted it; it may not have landed yet.
     Judged,
     /// Everything has landed; the next start makes a new generation.
     Drained,

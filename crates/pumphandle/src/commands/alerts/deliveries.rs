@@ -6,7 +6,7 @@
 use std::net::TcpStream;
 
 use record::{Micros, time};
-use web::{DeliveryState, Owed};
+use web::{AlertDelivery, DeliveryState};
 
 use super::ack;
 use crate::commands::{Failure, reached_at};
@@ -105,8 +105,10 @@ fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Delivery>> {
     let journal = stores::journal(config)?;
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
-        let owed = notifier::owed(&*journal, &name)?.into_iter().filter(|owed| owed.alert == alert);
-        found.extend(owed.map(|Owed { state, at, .. }: Owed| {
+        let deliveries = notifier::alert_deliveries(&*journal, &name)?
+            .into_iter()
+            .filter(|delivery| delivery.alert == alert);
+        found.extend(deliveries.map(|AlertDelivery { state, at, .. }: AlertDelivery| {
             (name.clone(), DeliveryState::name(state).to_owned(), at)
         }));
     }

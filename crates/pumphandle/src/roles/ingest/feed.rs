@@ -381,11 +381,11 @@ impl Running {
         let labels = [("feed", self.name.as_str()), ("result", result)];
         self.around
             .metrics
-            .counter("pumphandle_profiles_total", "Profiles asked for a place.", &labels)
+            .counter("pumphandle_profiles_total", "Profiles requested for a place.", &labels)
             .add(requested.into());
         if let Some(why) = failed {
             let why = explain_certificate_error(&why, ROOTS_KEY);
-            tracing::warn!(feed = self.name, why, "profiles could not be asked, trying again");
+            tracing::warn!(feed = self.name, why, "profiles could not be requested, trying again");
         }
         self.meters.posts.count_resent(posts.iter().map(|(_, post)| post));
     }

@@ -59,7 +59,7 @@ impl PostMeters {
             ),
             pending: counter(
                 "pumphandle_posts_pending_total",
-                "Posts that went out while their author's profile was still asked for.",
+                "Posts that went out while their author's profile was still requested.",
             ),
             resent: counter(
                 "pumphandle_posts_resent_total",
@@ -67,7 +67,7 @@ impl PostMeters {
             ),
             sampled: counter(
                 "pumphandle_posts_sampled_total",
-                "Posts made by authors in the sample whose profiles are asked.",
+                "Posts made by authors in the sample whose profiles are requested.",
             ),
             sampled_located: counter(
                 "pumphandle_posts_sampled_located_total",

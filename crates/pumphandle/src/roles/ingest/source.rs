@@ -15,7 +15,7 @@ use crate::config::{Config, FeedKind};
 use crate::roles::keys::Keys;
 use crate::roles::stores;
 
-/// How often a live connection is asked whether it is alive.
+/// How often a live connection is checked for being alive.
 const PING_EVERY_MAX: Duration = Duration::from_secs(10);
 
 /// Where a feed's lines come from.

@@ -11,7 +11,7 @@ use notify::dispatch::{Change, Head, Item};
 use notify::plan::Planned;
 use record::Position;
 use serde::de::DeserializeOwned;
-use web::{Delivery, DeliveryState, Owed, RecipientRefused};
+use web::{AlertDelivery, Delivery, DeliveryState, RecipientRefused};
 
 use crate::config::Config;
 use crate::runtime::retry;
@@ -131,9 +131,12 @@ pub(super) fn delete_state(journal: &dyn Journal, subscription: &str) -> anyhow:
 }
 
 /// What a subscription receives of alerts, by alert.
-pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Owed>> {
+pub(crate) fn alert_deliveries(
+    journal: &dyn Journal,
+    subscription: &str,
+) -> anyhow::Result<Vec<AlertDelivery>> {
     let items = read_items(journal, subscription)?.into_iter();
-    let owed = items.map(|item| {
+    let deliveries = items.map(|item| {
         let (state, at) = match (item.sent.filter(|_| !item.given_up), item.planned) {
             (Some(sent), _) => (DeliveryState::Sent, sent.first_at),
             (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => {
@@ -142,9 +145,9 @@ pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<
             (None, Planned::AtOnce { from }) => (DeliveryState::AtOnce, from),
             (None, Planned::Digest { at }) => (DeliveryState::Digest, at),
         };
-        Owed { alert: item.alert, state, at }
+        AlertDelivery { alert: item.alert, state, at }
     });
-    Ok(owed.collect())
+    Ok(deliveries.collect())
 }
 
 /// Refused recipients of a subscription, and why its channel fails.
