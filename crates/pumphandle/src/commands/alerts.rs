@@ -8,9 +8,9 @@ use std::io::{BufWriter, Write, stdout};
 
 use journal::{Journal, Stream};
 use record::{Alert, AlertEvent, AlertFold, Record};
-use warehouse::{AlertLine, AlertQuery, Hold};
+use warehouse::{AlertQuery, Hold};
 
-use super::Failure;
+use super::{Failure, quoted};
 use crate::cli::AlertsCommand;
 use crate::config::Config;
 use crate::near;
@@ -80,10 +80,7 @@ impl Lines {
         self.count += 1;
         match &self.sentences {
             Some(sentences) => writeln!(out, "{}", sentences.listed(alert, events))?,
-            None => {
-                serde_json::to_writer(&mut *out, &AlertLine::from(alert))?;
-                out.write_all(b"\n")?;
-            }
+            None => printer::write_json(alert, out)?,
         }
         Ok(())
     }
@@ -128,10 +125,6 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn quoted(text: &str) -> String {
-    text.chars().take(120).collect()
 }
 
 /// Alerts are retained in their stream without limit, from the moment they fire.

@@ -47,15 +47,7 @@ fn list(journal: &dyn Journal) -> Result<(), Failure> {
     out.write_record(["feed", "place", "line", "reason", "length", "hash", "detail"])?;
     each(journal, |reject| {
         let Reject { feed, reason, place, line, length, hash, detail } = reject;
-        Ok(out.write_record([
-            &feed,
-            &place,
-            &line.to_string(),
-            reason.name(),
-            &length.to_string(),
-            &hash,
-            &detail,
-        ])?)
+        Ok(out.serialize((feed, place, line, reason.name(), length, hash, detail))?)
     })?;
     out.flush()?;
     Ok(())
