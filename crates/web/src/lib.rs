@@ -196,7 +196,7 @@ pub enum ErasureRefused {
     Failed(String),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StoredSubscription {
     pub name: String,
     /// Whether it stands in a file, where alone it can be changed.

@@ -22,7 +22,7 @@ use record::{
 use crate::runtime::log::{self, LogState};
 use crate::runtime::reader::{READ_BYTES_MAX, read_from};
 use crate::runtime::requests::Answering;
-use crate::runtime::{Role, retry};
+use crate::runtime::{Role, put, retry};
 
 /// Changes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 64;
@@ -185,12 +185,8 @@ impl<'a> Desk<'a> {
                 .collect();
             retry(|| self.journal.append(Stream::Tallies, &entries))?;
             let noted = Noted { changes, to };
-            retry(|| {
-                self.journal.put(
-                    Stream::Feeds,
-                    &[(format!("{EXCLUDED}{id}"), Some(noted.written().into_bytes()))],
-                )
-            })?;
+            let value = Some(noted.written().into_bytes());
+            put(self.journal, Stream::Feeds, format!("{EXCLUDED}{id}"), value)?;
             match to {
                 Some(to) => tracing::info!(
                     alert = id,

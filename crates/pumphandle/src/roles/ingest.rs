@@ -626,8 +626,7 @@ impl<'a> Ingest<'a> {
     }
 
     /// Destroys the author keys of epochs that no post needs any more, once every feed of ours has
-    /// come so far. By our clock, too:
-    /// a stamp that is ahead must cost no key.
+    /// come so far. By our clock, too: a stamp that is ahead must cost no key.
     fn forget_keys(&mut self) {
         if Instant::now() < self.next_forget {
             return;

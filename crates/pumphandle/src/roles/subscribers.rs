@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Context;
 use journal::{Journal, Stream};
 use notify::{Channel, Subscription, subscription};
 use record::{Micros, Position};
@@ -23,7 +22,7 @@ use super::notifier::channels::Channels;
 use super::notifier::store;
 use crate::config::Config;
 use crate::runtime::requests::Answering;
-use crate::runtime::{Role, retry};
+use crate::runtime::{Role, get_json, put, retry};
 
 /// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;
@@ -76,9 +75,7 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
 pub(crate) fn stored(journal: &dyn Journal) -> anyhow::Result<Pages> {
     let mut found = Pages::new();
     for key in retry(|| journal.keys(Stream::State, PREFIX))? {
-        let Some(bytes) = retry(|| journal.get(Stream::State, &key))? else { continue };
-        let stored: Stored =
-            serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        let Some(stored) = get_json(journal, Stream::State, &key)? else { continue };
         found.insert(key[PREFIX.len()..].to_owned(), stored);
     }
     Ok(found)
@@ -220,44 +217,28 @@ impl Book<'_> {
 
     fn put(&self, name: &str, stored: Option<&Stored>) -> anyhow::Result<()> {
         let value = stored.map(serde_json::to_vec).transpose()?;
-        retry(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
-            .map(|_| ())
+        put(self.journal, Stream::State, format!("{PREFIX}{name}"), value)
     }
 
     fn all(&self) -> anyhow::Result<Vec<StoredSubscription>> {
         let of_page = stored(self.journal)?.into_iter().map(|(name, stored)| {
             let Stored { revision, by, at, subscription, .. } = stored;
-            let (alerts, delivery) = (Vec::new(), web::Delivery::default());
-            StoredSubscription {
-                name,
-                of_file: false,
-                revision,
-                by,
-                at: Some(at),
-                alerts,
-                delivery,
-                subscription,
-            }
+            let at = Some(at);
+            StoredSubscription { name, revision, by, at, subscription, ..Default::default() }
         });
         let of_files =
             self.config.notify.subscriptions.iter().map(|subscription| StoredSubscription {
                 name: subscription.name.clone(),
                 of_file: true,
-                revision: 0,
-                by: String::new(),
-                at: None,
-                alerts: Vec::new(),
-                delivery: web::Delivery::default(),
                 subscription: subscription.written(),
+                ..Default::default()
             });
         // Files come last: they take precedence where both have a name.
         let all: BTreeMap<String, StoredSubscription> =
             of_page.chain(of_files).map(|stored| (stored.name.clone(), stored)).collect();
         let found = all.into_values().map(|stored| {
-            let (alerts, delivery) = (
-                store::alert_deliveries(self.journal, &stored.name)?,
-                store::delivery(self.journal, &stored.name)?,
-            );
+            let alerts = store::alert_deliveries(self.journal, &stored.name)?;
+            let delivery = store::delivery(self.journal, &stored.name)?;
             Ok(StoredSubscription { alerts, delivery, ..stored })
         });
         found.collect()

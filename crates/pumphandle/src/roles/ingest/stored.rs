@@ -1,12 +1,11 @@
 //! What the stream `feeds` holds of each feed: the claim of its owner, where it goes on, and whether
 //! it has been read to its end.
 
-use anyhow::Context as _;
 use journal::{Journal, Stream};
 use record::Micros;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::retry;
+use crate::runtime::{get_json, put, retry};
 
 /// Where a feed goes on, and how far it has spoken for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -73,21 +72,13 @@ pub(super) fn delete_earlier_places(journal: &dyn Journal, feed: &str) -> anyhow
 fn last_place(journal: &dyn Journal, feed: &str) -> anyhow::Result<(Option<Place>, Vec<String>)> {
     let mut keys = retry(|| journal.keys(Stream::Feeds, &format!("cursor/{feed}/")))?;
     let last = keys.pop();
-    let place = last.map(|key| read_place(journal, &key)).transpose()?.flatten();
+    let place = last.map(|key| get_json(journal, Stream::Feeds, &key)).transpose()?.flatten();
     Ok((place, keys))
 }
 
 fn places(journal: &dyn Journal) -> anyhow::Result<Vec<Place>> {
     let keys = retry(|| journal.keys(Stream::Feeds, "cursor/"))?;
-    let places =
-        keys.iter().map(|key| read_place(journal, key)).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(places.into_iter().flatten().collect())
-}
-
-fn read_place(journal: &dyn Journal, key: &str) -> anyhow::Result<Option<Place>> {
-    let Some(bytes) = retry(|| journal.get(Stream::Feeds, key))? else { return Ok(None) };
-    let place = serde_json::from_slice(&bytes);
-    Ok(Some(place.with_context(|| format!("the cursor `{key}` is unreadable"))?))
+    keys.iter().filter_map(|key| get_json(journal, Stream::Feeds, key).transpose()).collect()
 }
 
 /// The furthest arrival that any feed has spoken for.
@@ -101,13 +92,11 @@ pub(super) fn least(journal: &dyn Journal) -> anyhow::Result<Option<Micros>> {
 }
 
 pub(super) fn set_read(journal: &dyn Journal, feed: &str, epoch: u64) -> anyhow::Result<()> {
-    let entry = (read_key(feed), Some(epoch.to_string().into_bytes()));
-    retry(|| journal.put(Stream::Feeds, std::slice::from_ref(&entry))).map(|_| ())
+    put(journal, Stream::Feeds, read_key(feed), Some(epoch.to_string().into_bytes()))
 }
 
 pub(super) fn set_failed(journal: &dyn Journal, feed: &str, why: &str) -> anyhow::Result<()> {
-    let entry = (failed_key(feed), Some(why.as_bytes().to_vec()));
-    retry(|| journal.put(Stream::Feeds, std::slice::from_ref(&entry))).map(|_| ())
+    put(journal, Stream::Feeds, failed_key(feed), Some(why.as_bytes().to_vec()))
 }
 
 /// Why a feed was not read to its end.
