@@ -35,6 +35,7 @@ use record::{FeedTick, Micros, Reject, RejectReason, Settings, Tick};
 use web::Metrics;
 
 use self::batch::Batch;
+pub(crate) use self::batch::entries_of;
 use self::feed::Running;
 use self::source::Source;
 pub(crate) use self::source::{WorldSource, intake};

@@ -65,11 +65,10 @@ pub(super) fn lines(
 
 /// Nothing if the role of the caller does not allow it.
 fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Delivery>>, Failure> {
-    let token = std::env::var(ack::TOKEN).ok();
+    let token = ack::token(None)?;
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
-    let ask = |path: &str| {
-        ack::ask(reached_at(config.web.listen), token.as_deref().map(str::trim), "GET", path, None)
-    };
+    let ask =
+        |path: &str| ack::ask(reached_at(config.web.listen), token.as_deref(), "GET", path, None);
     let ((status, answer), (_, who)) = (ask(&path)?, ask("/api/v1/session")?);
     if status != 200 || !matches!(who["role"].as_str(), Some("official" | "operator")) {
         return Ok(None);

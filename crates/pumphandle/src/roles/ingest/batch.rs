@@ -21,6 +21,21 @@ pub(super) struct Batch {
     pub(super) appended_most: usize,
 }
 
+/// The record of a post, for each partition that it belongs to.
+pub(crate) fn entries_of(
+    routing: Routing,
+    post: &Post,
+    partitions: u32,
+) -> impl Iterator<Item = Entry> {
+    let bytes = wire::encode_post(post);
+    let partitions = match routing {
+        Routing::One(partition) => partition..partition + 1,
+        Routing::All => 0..partitions,
+    };
+    let copies = std::iter::repeat_n(bytes, partitions.len());
+    partitions.zip(copies).map(|(partition, bytes)| Entry { partition, bytes })
+}
+
 impl Batch {
     pub(super) fn new(partitions: u32, is_ordered: bool) -> Batch {
         Batch {
@@ -36,14 +51,9 @@ impl Batch {
     }
 
     pub(super) fn add_post(&mut self, routing: Routing, post: &Post) {
-        let bytes = wire::encode_post(post);
-        let copies = if matches!(routing, Routing::One(_)) { 1 } else { self.partitions as usize };
-        self.bytes += bytes.len() * copies;
-        match routing {
-            Routing::One(partition) => self.entries.push(Entry { partition, bytes }),
-            Routing::All => self.entries.extend(
-                (0..self.partitions).map(|partition| Entry { partition, bytes: bytes.clone() }),
-            ),
+        for entry in entries_of(routing, post, self.partitions) {
+            self.bytes += entry.bytes.len();
+            self.entries.push(entry);
         }
     }
 
