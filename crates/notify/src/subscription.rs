@@ -159,7 +159,7 @@ pub struct Face {
 }
 
 /// What the world is like, as far as a subscription asks.
-pub trait World {
+pub trait World: Sync {
     fn kind(&self, topic: &str) -> Option<Kind>;
     /// Whether `region` is `above` or stands below it.
     fn is_within(&self, region: &str, above: &str) -> bool;

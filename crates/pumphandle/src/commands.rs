@@ -45,6 +45,11 @@ fn actor(name: Option<String>) -> String {
         .unwrap_or_else(|| "terminal".to_owned())
 }
 
+/// What a message quotes of something wrong.
+fn quoted(text: &str) -> String {
+    text.chars().take(120).collect()
+}
+
 /// Address for requests to a page: loopback for a page that listens on all addresses.
 fn reached_at(listens: SocketAddr) -> SocketAddr {
     if listens.ip().is_unspecified() {

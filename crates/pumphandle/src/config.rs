@@ -28,7 +28,7 @@ use record::kind::Kind;
 use record::time::Micros;
 use record::{DetectSettings, Settings, TopicSetting};
 
-pub(crate) use feed_section::{Feed, FeedKind, Wire};
+pub(crate) use feed_section::{Feed, FeedKind};
 pub(crate) use notify_section::{Mail, Notify};
 pub(crate) use places::{Places, read_region_files};
 pub(crate) use sections::{

@@ -40,10 +40,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let bad = error.use_stderr();
-            let said = error.render().to_string();
-            match record::diagnostic::shorten_quotes(&said, '\'') {
+            let rendered = error.render().to_string();
+            match record::diagnostic::shorten_quotes(&rendered, '\'') {
                 // Where help can't be written there is nobody to read it.
-                std::borrow::Cow::Owned(shorter) if bad && shorter != said => {
+                std::borrow::Cow::Owned(shorter) if bad && shorter != rendered => {
                     drop(write!(std::io::stderr(), "{shorter}"))
                 }
                 _ => drop(error.print()),

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::roles;
 use crate::runtime::{Context, Progress, Role, Seen};
 
-/// How often the warehouse is asked for its figures.
+/// How often the warehouse is queried for its figures.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What every process has: its release, when it began, its memory, and the free space of the data
@@ -139,28 +139,15 @@ pub(crate) fn of_stages(
     judges: bool,
 ) {
     of_snapshots_and_cells(metrics, seen);
-    if !judges {
-        return;
+    if judges {
+        of_watch(metrics, Arc::clone(seen), clock);
     }
-    let seen = Arc::clone(seen);
-    let watermark = metrics.gauge(
-        "pumphandle_watermark_seconds",
-        "The instant before which no more arrivals are expected.",
-        &[],
-    );
-    let age = metrics.gauge(
-        "pumphandle_watermark_age_seconds",
-        "How far the watermark is behind the clock.",
-        &[],
-    );
-    let records = |what: &str| {
-        metrics.counter(
-            "pumphandle_records_total",
-            "What became of the records that tally has read.",
-            &[("what", what)],
-        )
-    };
-    type Part = fn(&record::Handled) -> u64;
+}
+
+type Part = fn(&record::Handled) -> u64;
+
+/// What became of records, with the counter of each.
+fn handled_counters(metrics: &Metrics) -> [(Counter, Part); 12] {
     let parts: [(&str, Part); 12] = [
         ("counted", |handled| handled.posts),
         ("duplicate", |handled| handled.duplicates),
@@ -175,7 +162,24 @@ pub(crate) fn of_stages(
         ("lost", |handled| handled.lost),
         ("cells", |handled| handled.cells),
     ];
-    let parts = parts.map(|(what, part)| (records(what), part));
+    let help = "What became of the records that tally has read.";
+    parts.map(|(what, part)| {
+        (metrics.counter("pumphandle_records_total", help, &[("what", what)]), part)
+    })
+}
+
+fn of_watch(metrics: &Metrics, seen: Arc<Seen>, clock: fn() -> Micros) {
+    let watermark = metrics.gauge(
+        "pumphandle_watermark_seconds",
+        "The instant before which no more arrivals are expected.",
+        &[],
+    );
+    let age = metrics.gauge(
+        "pumphandle_watermark_age_seconds",
+        "How far the watermark is behind the clock.",
+        &[],
+    );
+    let parts = handled_counters(metrics);
     let skipped = metrics.counter(
         "pumphandle_windows_skipped_total",
         "Window ends without a post that a jump of the watermark passed over.",
@@ -375,7 +379,7 @@ impl<'a> WarehouseMonitor<'a> {
             clock,
             up: gauge(
                 "pumphandle_warehouse_up",
-                "1 if the warehouse answered when it was asked last, else 0.",
+                "1 if the warehouse answered when it was queried last, else 0.",
             ),
             open: gauge("pumphandle_alerts_open", "Alerts that are open."),
             age: gauge(
@@ -405,7 +409,7 @@ impl<'a> WarehouseMonitor<'a> {
 impl Role for WarehouseMonitor<'_> {
     fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
         if let Err(error) = self.query() {
-            tracing::debug!(%error, "the warehouse could not be asked for its figures");
+            tracing::debug!(%error, "the warehouse could not be queried for its figures");
             self.up.set(0.0);
             [&self.open, &self.age, &self.judged].into_iter().for_each(Gauge::clear);
         }

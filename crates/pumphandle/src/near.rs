@@ -2,7 +2,8 @@
 //!
 //! One answer for the command line, the API and files; none where nothing is near.
 
-use atlas::{Atlas, Meaning};
+use atlas::regions::Region;
+use atlas::{Atlas, Meaning, OwnRegions};
 use lexicon::Lexicon;
 
 use crate::roles::notifier;
@@ -64,56 +65,48 @@ pub(crate) fn region(atlas: &Atlas, written: &str) -> Option<String> {
         return Some(part.unwrap_or_else(|| iso.to_owned()));
     }
     let folded = folded(written);
-    let own = || atlas.own().into_iter().flat_map(|own| own.each());
-    let by_code = || {
-        let world = atlas.regions().iter().map(|region| region.code.as_str());
-        world
-            .chain(own().map(|own| own.code))
-            .find(|code| self::folded(code) == folded)
-            .map(str::to_owned)
-    };
-    let by_name = || {
-        let in_world = |region: &&atlas::regions::Region| {
-            self::folded(&region.name) == folded
-                || region.names().any(|(_, name)| self::folded(name) == folded)
-        };
-        // A country before a first level of the same name.
-        let found = atlas
-            .regions()
-            .iter()
-            .filter(in_world)
-            .min_by_key(|region| !region.is_country())
-            .map(|region| region.code.clone());
-        found.or_else(|| {
-            own()
-                .find(|own| own.name.is_some_and(|name| self::folded(name) == folded))
-                .map(|own| own.code.to_owned())
-        })
-    };
     let by_place = || {
         let located = atlas.locate_text(written, Meaning::AuthorAt);
         (located.is_located() && located.confidence >= CONFIDENCE_LEAST)
             .then(|| located.region.to_owned())
     };
-    let by_spelling = || {
-        let distances = atlas.regions().iter().map(|region| {
-            (strsim::damerau_levenshtein(&folded, &self::folded(&region.name)), region)
-        });
-        let nearest = distances.min_by_key(|(distance, region)| {
-            (*distance, !region.is_country(), region.code.as_str())
-        });
-        nearest
-            .filter(|(distance, _)| *distance <= 2 && *distance * 4 <= folded.chars().count())
-            .map(|(_, region)| region.code.clone())
-    };
     // An unknown first level counts as its country.
     let by_country = || rest.and_then(|_| atlas.region(country)).map(|region| region.code.clone());
-    by_code()
-        .or_else(by_name)
+    region_by_code(atlas, &folded)
+        .or_else(|| region_by_name(atlas, &folded))
         .or_else(by_country)
         .or_else(by_place)
-        .or_else(by_spelling)
+        .or_else(|| region_by_spelling(atlas, &folded))
         .filter(|near| *near != written)
+}
+
+fn region_by_code(atlas: &Atlas, folded: &str) -> Option<String> {
+    let own = atlas.own().into_iter().flat_map(OwnRegions::each).map(|own| own.code);
+    let mut codes = atlas.regions().iter().map(|region| region.code.as_str()).chain(own);
+    codes.find(|code| self::folded(code) == folded).map(str::to_owned)
+}
+
+fn region_by_name(atlas: &Atlas, folded: &str) -> Option<String> {
+    let is_named = |name: &str| self::folded(name) == folded;
+    let is_meant =
+        |region: &&Region| is_named(&region.name) || region.names().any(|(_, name)| is_named(name));
+    // A country before a first level of the same name.
+    let found = atlas.regions().iter().filter(is_meant).min_by_key(|region| !region.is_country());
+    found.map(|region| region.code.clone()).or_else(|| {
+        let mut own = atlas.own().into_iter().flat_map(OwnRegions::each);
+        own.find(|own| own.name.is_some_and(is_named)).map(|own| own.code.to_owned())
+    })
+}
+
+fn region_by_spelling(atlas: &Atlas, folded: &str) -> Option<String> {
+    let distances = atlas
+        .regions()
+        .iter()
+        .map(|region| (strsim::damerau_levenshtein(folded, &self::folded(&region.name)), region));
+    let (distance, nearest) = distances
+        .min_by_key(|(distance, region)| (*distance, !region.is_country(), region.code.as_str()))?;
+    let is_near = distance <= 2 && distance * 4 <= folded.chars().count();
+    is_near.then(|| nearest.code.clone())
 }
 
 /// Letters and digits only, in small letters: `DE_BY`, `de by` and `DE-BY` are one.

@@ -46,10 +46,7 @@ impl Printer {
         for alert in alerts() {
             match self {
                 Printer::Nothing => {}
-                Printer::Json => {
-                    serde_json::to_writer(&mut out, &AlertLine::from(alert))?;
-                    out.write_all(b"\n")?;
-                }
+                Printer::Json => write_json(alert, &mut out)?,
                 Printer::Sentences(sentences) => {
                     if let Some(line) = sentences.next(alert) {
                         writeln!(out, "{line}")?;
@@ -60,6 +57,12 @@ impl Printer {
         out.flush()?;
         Ok(())
     }
+}
+
+/// An alert as a line of JSON.
+pub(crate) fn write_json(alert: &Alert, out: &mut impl Write) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, &AlertLine::from(alert))?;
+    Ok(out.write_all(b"\n")?)
 }
 
 /// The revisions of alerts that matter to a reader, a sentence each.

@@ -13,7 +13,7 @@ pub(crate) mod stage;
 pub(crate) mod supervisor;
 
 pub(crate) use driver::Driver;
-pub(crate) use reader::{Gaps, each_retained, retry};
+pub(crate) use reader::{Gaps, each_retained, get_json, put, retry};
 pub(crate) use role::{Context, Progress, Role, Stop};
 pub(crate) use stage::{Seen, Stage};
 pub(crate) use supervisor::{Group, supervise};

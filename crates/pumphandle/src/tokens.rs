@@ -98,8 +98,9 @@ fn write(file: &Path, tokens: &[Token]) -> anyhow::Result<()> {
         .with_context(|| format!("failed to write `{}`", file.display()))
 }
 
-/// Asks the file, and reads it again when it has changed; one that can't be read opens nothing.
-pub(crate) fn asked(file: PathBuf) -> Tokens {
+/// Looks tokens up in the file, which is read again when it has changed; one that can't be read
+/// opens nothing.
+pub(crate) fn lookup(file: PathBuf) -> Tokens {
     let known: Mutex<(Option<SystemTime>, Vec<Token>)> = Mutex::default();
     Arc::new(move |given| {
         let changed = fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();

@@ -16,6 +16,12 @@ pub const HOUR: Micros = 60 * MINUTE;
 pub const DAY: Micros = 24 * HOUR;
 pub const WEEK: Micros = 7 * DAY;
 
+/// The units of a written span, from larger to smaller.
+pub const UNITS: [(&str, Micros); 6] =
+    [("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1_000)];
+/// About a century; no written span is longer.
+const SPAN_MAX: Micros = 36_500 * DAY;
+
 /// 1970-01-05 was a Monday: weeks are counted from there.
 const FIRST_MONDAY: Micros = 4 * DAY;
 /// The first instant that is believed, 2000-01-01T00:00:00Z.
@@ -228,6 +234,29 @@ pub fn display(instant: Micros) -> String {
         Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
         None => instant.to_string(),
     }
+}
+
+/// Reads `90s`, `1h30m`, `7d`: whole numbers, each with its unit, from larger to smaller.
+pub fn parse_span(text: &str) -> Option<Micros> {
+    let mut rest = text.trim();
+    let mut total: Micros = 0;
+    let mut unit_before = Micros::MAX;
+    while !rest.is_empty() {
+        let (number, after) = split_at_first(rest, |c| !c.is_ascii_digit());
+        let (unit, after) = split_at_first(after, |c| !c.is_ascii_alphabetic());
+        let (_, unit) = *UNITS.iter().find(|(name, _)| *name == unit)?;
+        if unit >= unit_before {
+            return None;
+        }
+        total = number.parse::<Micros>().ok()?.checked_mul(unit)?.checked_add(total)?;
+        unit_before = unit;
+        rest = after.trim_start();
+    }
+    (unit_before != Micros::MAX && total <= SPAN_MAX).then_some(total)
+}
+
+fn split_at_first(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(is_end).unwrap_or(text.len()))
 }
 
 /// Year, month and day of the month of a day since 1970-01-01, in the Gregorian calendar (Hinnant,

@@ -196,7 +196,7 @@ pub enum ErasureRefused {
     Failed(String),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StoredSubscription {
     pub name: String,
     /// Whether it stands in a file, where alone it can be changed.
@@ -205,7 +205,7 @@ pub struct StoredSubscription {
     pub by: String,
     pub at: Option<record::Micros>,
     /// The alerts that it covers, with the state of their delivery.
-    pub owed: Vec<Owed>,
+    pub alerts: Vec<AlertDelivery>,
     pub delivery: Delivery,
     /// What it says, without secrets.
     pub subscription: serde_json::Value,
@@ -213,10 +213,10 @@ pub struct StoredSubscription {
 
 /// The delivery of an alert to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
+pub struct AlertDelivery {
     pub alert: String,
     pub state: DeliveryState,
-    /// When it was told, or before when it will not be.
+    /// When it was sent, or before when it will not be.
     pub at: record::Micros,
 }
 

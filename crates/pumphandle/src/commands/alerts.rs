@@ -8,9 +8,9 @@ use std::io::{BufWriter, Write, stdout};
 
 use journal::{Journal, Stream};
 use record::{Alert, AlertEvent, AlertFold, Record};
-use warehouse::{AlertLine, AlertQuery, Hold};
+use warehouse::{AlertQuery, Hold};
 
-use super::Failure;
+use super::{Failure, quoted};
 use crate::cli::AlertsCommand;
 use crate::config::Config;
 use crate::near;
@@ -21,43 +21,42 @@ use crate::runtime::each_retained;
 pub(crate) fn run(config: &Config, command: &AlertsCommand) -> Result<(), Failure> {
     match command {
         AlertsCommand::List { log: true, json } => {
-            return list_log(&*stores::journal(config)?, config, *json);
+            list_log(&*stores::journal(config)?, config, *json)
         }
-        AlertsCommand::Ack(args) => return ack::run(config, args),
-        AlertsCommand::WhyNot { topic, region } => return why_not(config, topic, region),
-        AlertsCommand::Recompute { id } => return recompute::run(config, id),
-        AlertsCommand::List { .. } | AlertsCommand::Show { .. } => {}
+        AlertsCommand::List { json, .. } => list(config, *json),
+        AlertsCommand::Show { id, json } => show(config, id, *json),
+        AlertsCommand::Ack(args) => ack::run(config, args),
+        AlertsCommand::WhyNot { topic, region } => why_not(config, topic, region),
+        AlertsCommand::Recompute { id } => recompute::run(config, id),
     }
+}
+
+fn list(config: &Config, json: bool) -> Result<(), Failure> {
     let warehouse = super::export::open(config)?;
     let mut out = BufWriter::new(stdout().lock());
-    match command {
-        AlertsCommand::List { json, .. } => {
-            let mut lines = Lines::new(config, *json);
-            for entry in
-                warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })?
-            {
-                lines.write(&entry.alert, &entry.events, &mut out)?;
-            }
-            lines.end("no alerts", &mut out)?;
-        }
-        AlertsCommand::Show { id, json } => {
-            let Some(story) = warehouse.alert(id)? else {
-                return Err(anyhow::anyhow!("no alert `{id}`").into());
-            };
-            let mut lines = Lines::new(config, *json);
-            for alert in &story.revisions {
-                lines.write(alert, &story.events, &mut out)?;
-            }
-            if let (Some(sentences), Some(last)) = (&lines.sentences, story.revisions.last()) {
-                for line in sentences.details(last) {
-                    writeln!(out, "  {line}")?;
-                }
-            }
-        }
-        AlertsCommand::WhyNot { .. } | AlertsCommand::Recompute { .. } | AlertsCommand::Ack(_) => {}
+    let mut lines = Lines::new(config, json);
+    for entry in warehouse.alerts(&AlertQuery { limit: usize::MAX, ..AlertQuery::default() })? {
+        lines.write(&entry.alert, &entry.events, &mut out)?;
     }
-    out.flush()?;
-    Ok(())
+    lines.end("no alerts", &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
+    let Some(story) = super::export::open(config)?.alert(id)? else {
+        return Err(anyhow::anyhow!("no alert `{id}`").into());
+    };
+    let mut out = BufWriter::new(stdout().lock());
+    let mut lines = Lines::new(config, json);
+    for alert in &story.revisions {
+        lines.write(alert, &story.events, &mut out)?;
+    }
+    if let (Some(sentences), Some(last)) = (&lines.sentences, story.revisions.last()) {
+        for line in sentences.details(last) {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    Ok(out.flush()?)
 }
 
 /// Alerts as this run prints them.
@@ -80,10 +79,7 @@ impl Lines {
         self.count += 1;
         match &self.sentences {
             Some(sentences) => writeln!(out, "{}", sentences.listed(alert, events))?,
-            None => {
-                serde_json::to_writer(&mut *out, &AlertLine::from(alert))?;
-                out.write_all(b"\n")?;
-            }
+            None => printer::write_json(alert, out)?,
         }
         Ok(())
     }
@@ -128,10 +124,6 @@ fn why_not(config: &Config, topic: &str, region: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn quoted(text: &str) -> String {
-    text.chars().take(120).collect()
 }
 
 /// Alerts are retained in their stream without limit, from the moment they fire.

@@ -46,29 +46,7 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
     let from = now();
     let until = export::instant("--until", &Some(args.until.clone()))?.unwrap_or(from);
     let shape = Shape::read(&args.polygon)?;
-    let id = match &args.id {
-        Some(id) => id.clone(),
-        None => args
-            .polygon
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().to_ascii_lowercase().replace([' ', '_'], "-"))
-            .unwrap_or_default(),
-    };
-    let is_id = !id.is_empty()
-        && id.len() <= 28
-        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if !is_id {
-        return Err(Failure::usage(
-            format!("`{id}` is not a valid crisis id"),
-            "give `--id`: small letters, digits and hyphens, at most 28",
-        ));
-    }
-    if config.topics.lexicon.topics().iter().any(|topic| topic.id == id) {
-        return Err(Failure::usage(
-            format!("topic `{id}` already exists"),
-            "give another `--id`, or `pumphandle crisis stop` it first",
-        ));
-    }
+    let id = new_id(&config, args)?;
     let region = format!("x:{id}");
     let inhabitants =
         args.inhabitants.or(shape.inhabitants).or_else(|| config.places.population(&region));
@@ -96,14 +74,8 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
     // Read as `run` will read it: everything that is wrong comes out now, and nothing wrong stays.
     let config = load().inspect_err(|_| files.remove())?;
     let expected = expected::of(&config, &topic);
-    note(
-        &config,
-        "start",
-        &topic,
-        &topic.crisis.as_ref().map(|crisis| crisis.reason.clone()).unwrap_or_default(),
-        &actor(args.by.clone()),
-    )
-    .inspect_err(|_| files.remove())?;
+    note(&config, "start", &topic, args.reason.trim(), &actor(args.by.clone()))
+        .inspect_err(|_| files.remove())?;
     let mut out = stdout().lock();
     writeln!(out, "crisis `{}`: {}, until {}", topic.id, topic.name, time::display(until))?;
     writeln!(out, "  {} and {}", files.topic.display(), files.polygon.display())?;
@@ -119,6 +91,31 @@ fn start(load: &impl Fn() -> Result<Config, Failure>, args: &CrisisStart) -> Res
         None => tracing::warn!("no estimate of located posts per day before any have been counted"),
     }
     Ok(writeln!(std::io::stderr().lock(), "{NEXT}")?)
+}
+
+/// The id that was given, or the name of the polygon's file.
+fn new_id(config: &Config, args: &CrisisStart) -> Result<String, Failure> {
+    let of_file = || {
+        let stem = args.polygon.file_stem().unwrap_or_default();
+        stem.to_string_lossy().to_ascii_lowercase().replace([' ', '_'], "-")
+    };
+    let id = args.id.clone().unwrap_or_else(of_file);
+    let is_id = !id.is_empty()
+        && id.len() <= 28
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !is_id {
+        return Err(Failure::usage(
+            format!("`{id}` is not a valid crisis id"),
+            "give `--id`: small letters, digits and hyphens, at most 28",
+        ));
+    }
+    if config.topics.lexicon.topics().iter().any(|topic| topic.id == id) {
+        return Err(Failure::usage(
+            format!("topic `{id}` already exists"),
+            "give another `--id`, or `pumphandle crisis stop` it first",
+        ));
+    }
+    Ok(id)
 }
 
 /// The template or the file that was named, without place and time.
@@ -314,7 +311,6 @@ fn written(topic: &Topic) -> String {
     text
 }
 
-/// One line more in the audit log.
 /// In the data folder files are their owner's alone; elsewhere the folder is for whom its owner
 /// says.
 fn mode(config: &Config) -> u32 {
@@ -325,6 +321,7 @@ fn mode(config: &Config) -> u32 {
     }
 }
 
+/// Appends a line to the audit log.
 fn note(config: &Config, did: &str, topic: &Topic, reason: &str, by: &str) -> anyhow::Result<()> {
     let crisis = topic.crisis.as_ref();
     let words: Vec<&str> =

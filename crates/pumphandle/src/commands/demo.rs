@@ -54,23 +54,7 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
             stop.request();
         });
     }
-    let demo = DemoWorld::new(args.seed, &DemoOptions::from_morning_before(roles::now()));
-    let live = demo.live_us;
-    let speed = Micros::from(args.speed);
-    let world_clock =
-        WORLD_CLOCK.get_or_init(|| WorldClock { live, speed, began: OnceLock::new() });
-    let mut filled = false;
-    let due = move || {
-        // History comes at once; from its end on the world's clock runs, quickened.
-        if !filled {
-            filled = true;
-            return live;
-        }
-        world_clock.began.get_or_init(Instant::now);
-        world_clock.now()
-    };
-    let world = WorldSource { world: demo.world, due: Box::new(due), intake: None };
-    let worlds = vec![(FEED.to_owned(), world)];
+    let worlds = vec![(FEED.to_owned(), world(args))];
     let (clock, people_clock): (Clock, Clock) = (roles::now, simulated_now);
     let embedded = Embedded {
         config,
@@ -89,6 +73,25 @@ pub(crate) fn run(args: &cli::Demo, file: Option<&Path>, sets: &[String]) -> Res
         let _ = std::fs::remove_dir_all(&folder);
     }
     Ok(result?)
+}
+
+/// The simulated world, and its clock.
+fn world(args: &cli::Demo) -> WorldSource {
+    let demo = DemoWorld::new(args.seed, &DemoOptions::from_morning_before(roles::now()));
+    let live = demo.live_us;
+    let speed = Micros::from(args.speed);
+    let clock = WORLD_CLOCK.get_or_init(|| WorldClock { live, speed, began: OnceLock::new() });
+    let mut filled = false;
+    let due = move || {
+        // History comes at once; from its end on the world's clock runs, quickened.
+        if !filled {
+            filled = true;
+            return live;
+        }
+        clock.began.get_or_init(Instant::now);
+        clock.now()
+    };
+    WorldSource { world: demo.world, due: Box::new(due), intake: None }
 }
 
 /// Defaults, the file and the sets that were named; streams, tables and the one feed are the demo's

@@ -8,34 +8,13 @@ use anyhow::{Context, anyhow};
 use surveillance::detectors::space::{Cell, Cluster, Place, SpaceMethod};
 use surveillance::detectors::{Judgement, Method, Reason, Series, detect_series};
 
-use super::Failure;
+use super::{Failure, quoted};
 use crate::cli::Detect;
 
 /// The columns that must be there, and those that may.
 const COLUMNS: [&str; 5] = ["series", "time", "observed", "population", "expected"];
-const JUDGEMENTS: [&str; 9] = [
-    "series",
-    "time",
-    "observed",
-    "expected",
-    "upperbound",
-    "alarm",
-    "pvalue",
-    "reason",
-    "statistic",
-];
-const CLUSTERS: [&str; 10] = [
-    "cluster",
-    "places",
-    "first",
-    "last",
-    "observed",
-    "expected",
-    "alarm",
-    "pvalue",
-    "reason",
-    "statistic",
-];
+const JUDGEMENTS: &str = "series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic";
+const CLUSTERS: &str = "cluster,places,first,last,observed,expected,alarm,pvalue,reason,statistic";
 
 /// A row of the input, its texts as written.
 #[derive(Debug)]
@@ -112,7 +91,7 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
 
 fn judge_series(method: &Method, input: &Input) -> Result<(), Failure> {
     let mut out = csv::Writer::from_writer(stdout().lock());
-    out.write_record(JUDGEMENTS)?;
+    out.write_record(JUDGEMENTS.split(','))?;
     let mut of_series: Vec<Vec<&Row>> = input.names.iter().map(|_| Vec::new()).collect();
     input.rows.iter().for_each(|row| of_series[row.series].push(row));
     for rows in &of_series {
@@ -152,7 +131,7 @@ fn judge_places(method: &SpaceMethod, input: &Input, places: &[Place]) -> Result
     match method {
         SpaceMethod::Stcd(stcd) => {
             let answer = stcd.judge(places, &cells);
-            out.write_record(JUDGEMENTS)?;
+            out.write_record(JUDGEMENTS.split(','))?;
             for (row, judgement) in input.rows.iter().zip(&answer.judgements) {
                 write_judgement(&mut out, &input.names[row.series], row, judgement)?;
             }
@@ -170,7 +149,7 @@ fn judge_places(method: &SpaceMethod, input: &Input, places: &[Place]) -> Result
         }
         SpaceMethod::Scan(scan) => {
             let found = scan.clusters(places, &cells);
-            out.write_record(CLUSTERS)?;
+            out.write_record(CLUSTERS.split(','))?;
             match found {
                 Err(reason) => {
                     let mut none = [""; 10].map(str::to_owned);
@@ -292,20 +271,14 @@ fn read() -> Result<Input, Failure> {
                 line(),
                 quoted(written)
             );
-            return Err(Failure::usage(
-                message,
-                "write dates as 2026-01-05, oldest first in each series",
-            ));
+            let hint = "write dates as 2026-01-05, oldest first in each series";
+            return Err(Failure::usage(message, hint));
         }
         let name = field(series)?;
-        let index = match known.get(name) {
-            Some(index) => *index,
-            None => {
-                known.insert(name.to_owned(), read.names.len());
-                read.names.push(name.to_owned());
-                read.names.len() - 1
-            }
-        };
+        let index = *known.entry(name.to_owned()).or_insert(read.names.len());
+        if index == read.names.len() {
+            read.names.push(name.to_owned());
+        }
         read.rows.push(Row {
             series: index,
             time: written.to_owned(),
@@ -400,11 +373,6 @@ fn number(text: &str, column: &str, line: impl Fn() -> u64) -> Result<Option<f64
 fn line_of(text: &[u8], position: Option<&csv::Position>) -> u64 {
     let byte = position.map_or(0, csv::Position::byte);
     record::lines::line_at(text, usize::try_from(byte).unwrap_or(usize::MAX))
-}
-
-/// What a message quotes of something wrong.
-fn quoted(text: &str) -> String {
-    text.chars().take(120).collect()
 }
 
 /// Days since 1970-01-01, where a time is a date; of any year, since old series are judged, too.

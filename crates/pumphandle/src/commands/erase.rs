@@ -42,14 +42,8 @@ fn on_streams(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
 }
 
 fn by_api(config: &Config, args: &cli::Erase) -> Result<Erased, Failure> {
-    let token = match &args.token_file {
-        Some(file) => Some(
-            std::fs::read_to_string(file)
-                .with_context(|| format!("failed to read `{}`", file.display()))?,
-        ),
-        None => std::env::var(ack::TOKEN).ok(),
-    };
-    let token = token.as_deref().map(str::trim);
+    let token = ack::token(args.token_file.as_deref())?;
+    let token = token.as_deref();
     let body = json!({ "author": args.author }).to_string();
     let at = reached_at(config.web.listen);
     let (status, answer) = ack::ask_within(at, token, "POST", PATH, Some(&body), ANSWER_WITHIN)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use web::{TestOutcome, Tested};
 
 use super::alerts::ack;
-use super::{Failure, reached_at};
+use super::{Failure, quoted, reached_at};
 use crate::cli::{NotifyCommand, NotifyTest};
 use crate::config::Config;
 use crate::roles::notifier::channels::Channels;
@@ -66,10 +66,7 @@ fn unknown(config: &Config, name: &str, others: &[String]) -> Failure {
             format!("there are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", "))
         }
     };
-    Failure::usage(
-        format!("no subscription `{}`", name.chars().take(120).collect::<String>()),
-        hint,
-    )
+    Failure::usage(format!("no subscription `{}`", quoted(name)), hint)
 }
 
 fn on_streams(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
@@ -85,14 +82,8 @@ fn on_streams(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure
 }
 
 fn by_api(config: &Config, args: &NotifyTest) -> Result<Vec<Tested>, Failure> {
-    let token = match &args.token_file {
-        Some(file) => Some(
-            std::fs::read_to_string(file)
-                .map_err(|error| anyhow!("failed to read `{}`: {error}", file.display()))?,
-        ),
-        None => std::env::var(ack::TOKEN).ok(),
-    };
-    let token = token.as_deref().map(str::trim);
+    let token = ack::token(args.token_file.as_deref())?;
+    let token = token.as_deref();
     if !args.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(unknown(config, &args.name, &[]));
     }

@@ -11,10 +11,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use record::time::SECOND;
 use record::{Micros, Record, Reject, Verdict};
-use warehouse::AlertLine;
 
 use super::Failure;
 use crate::cli::Replay;
+use crate::printer;
+
+const COUNTS: &str = "topic,region,pane_start,posts,authors,authors_24h,total_posts";
+const TAG_COUNTS: &str = "tag,region,pane_start,posts";
+const VERDICTS: &str = "topic,region,window_end,window_seconds,method,stage,\
+    observed,expected,upperbound,pvalue,alarm,reason";
+const REJECTS: &str = "file,line,reason,length,hash,detail";
 
 type Sink = Box<dyn Write>;
 
@@ -72,7 +78,7 @@ impl Outputs {
         }
         let mut rejects = open(&args.rejects)?.map(csv::Writer::from_writer);
         if let Some(rejects) = &mut rejects {
-            rejects.write_record(["file", "line", "reason", "length", "hash", "detail"])?;
+            rejects.write_record(REJECTS.split(','))?;
         }
         Ok(Outputs {
             counts: open(&args.counts)?,
@@ -125,8 +131,7 @@ impl Outputs {
             Record::Verdict(verdict) if self.verdicts.is_some() => self.take_verdict(&verdict),
             Record::Alert(alert) => {
                 if let Some(out) = &mut self.alerts {
-                    serde_json::to_writer(&mut *out, &AlertLine::from(&alert))?;
-                    out.write_all(b"\n")?;
+                    printer::write_json(&alert, out)?;
                 }
             }
             _ => {}
@@ -154,15 +159,8 @@ impl Outputs {
 
     pub(crate) fn reject(&mut self, reject: &Reject) -> Result<(), Failure> {
         if let Some(out) = &mut self.rejects {
-            let (line, length) = (reject.line.to_string(), reject.length.to_string());
-            out.write_record([
-                reject.place.as_str(),
-                &line,
-                reject.reason.name(),
-                &length,
-                &reject.hash,
-                &reject.detail,
-            ])?;
+            let Reject { place, line, reason, length, hash, detail, .. } = reject;
+            out.serialize((place, line, reason.name(), length, hash, detail))?;
         }
         Ok(())
     }
@@ -171,44 +169,20 @@ impl Outputs {
         let words = std::mem::take(&mut self.words);
         if let Some(out) = self.counts.take() {
             let mut out = csv::Writer::from_writer(out);
-            out.write_record([
-                "topic",
-                "region",
-                "pane_start",
-                "posts",
-                "authors",
-                "authors_24h",
-                "total_posts",
-            ])?;
-            let rows = sorted(self.count_rows, &words);
-            for ((topic, region, start), row) in rows {
-                let authors_24h =
-                    row.authors_24h.map_or(String::new(), |authors| authors.to_string());
-                let numbers = [
-                    (start / SECOND).to_string(),
-                    row.posts.to_string(),
-                    row.authors.to_string(),
-                    authors_24h,
-                    row.total_posts.to_string(),
-                ];
-                out.write_record(
-                    [words.word(topic), words.word(region)]
-                        .into_iter()
-                        .chain(numbers.iter().map(String::as_str)),
-                )?;
+            out.write_record(COUNTS.split(','))?;
+            for ((topic, region, start), row) in sorted(self.count_rows, &words) {
+                let CountRow { posts, authors, authors_24h, total_posts } = row;
+                let (topic, region) = (words.word(topic), words.word(region));
+                let start = start / SECOND;
+                out.serialize((topic, region, start, posts, authors, authors_24h, total_posts))?;
             }
             out.flush()?;
         }
         if let Some(out) = self.tag_counts.take() {
             let mut out = csv::Writer::from_writer(out);
-            out.write_record(["tag", "region", "pane_start", "posts"])?;
+            out.write_record(TAG_COUNTS.split(','))?;
             for ((tag, region, start), posts) in sorted(self.tag_rows, &words) {
-                out.write_record([
-                    words.word(tag),
-                    words.word(region),
-                    &(start / SECOND).to_string(),
-                    &posts.to_string(),
-                ])?;
+                out.serialize((words.word(tag), words.word(region), start / SECOND, posts))?;
             }
             out.flush()?;
         }
@@ -246,37 +220,24 @@ fn write_verdicts(mut rows: Vec<VerdictRow>, words: &Words, out: Sink) -> Result
         ))
     });
     let mut out = csv::Writer::from_writer(out);
-    out.write_record([
-        "topic",
-        "region",
-        "window_end",
-        "window_seconds",
-        "method",
-        "stage",
-        "observed",
-        "expected",
-        "upperbound",
-        "pvalue",
-        "alarm",
-        "reason",
-    ])?;
+    out.write_record(VERDICTS.split(','))?;
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for row in rows {
         let alarm = row.alarm.map_or("", |alarm| if alarm { "1" } else { "0" });
-        out.write_record([
+        out.serialize((
             words.word(row.topic),
             words.word(row.region),
-            &(row.window_end / SECOND).to_string(),
-            &(row.window_length / SECOND).to_string(),
+            row.window_end / SECOND,
+            row.window_length / SECOND,
             words.word(row.method),
             row.stage.name(),
-            &row.observed.to_string(),
-            &number(row.expected),
-            &number(row.upperbound),
-            &number(row.pvalue),
+            row.observed,
+            number(row.expected),
+            number(row.upperbound),
+            number(row.pvalue),
             alarm,
             words.word(row.reason),
-        ])?;
+        ))?;
     }
     out.flush()?;
     Ok(())

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};
 
 use feeds::file::{Content, FileReader, FileSettings};
-use feeds::intake::{Intake, Outcome, Routing};
+use feeds::intake::{Intake, Outcome};
 use journal::{Entry, Journal, Stream};
-use record::{Record, Reject, wire};
+use record::{Record, Reject};
 
 use super::Failure;
 use crate::cli::RejectsCommand;
@@ -47,15 +47,7 @@ fn list(journal: &dyn Journal) -> Result<(), Failure> {
     out.write_record(["feed", "place", "line", "reason", "length", "hash", "detail"])?;
     each(journal, |reject| {
         let Reject { feed, reason, place, line, length, hash, detail } = reject;
-        Ok(out.write_record([
-            &feed,
-            &place,
-            &line.to_string(),
-            reason.name(),
-            &length.to_string(),
-            &hash,
-            &detail,
-        ])?)
+        Ok(out.serialize((feed, place, line, reason.name(), length, hash, detail))?)
     })?;
     out.flush()?;
     Ok(())
@@ -103,7 +95,7 @@ fn replay(journal: &dyn Journal, config: &Config) -> Result<(), Failure> {
         let entries =
             read_retry(config, &feed, &file, lines, settings.partitions, &mut intake, &mut tried)?;
         if !entries.is_empty() {
-            // Told by their identity: what was taken before is not counted twice.
+            // Recognised by their identity: what was taken before is not counted twice.
             retry(|| journal.append(Stream::Posts, &entries))?;
         }
     }
@@ -160,14 +152,7 @@ fn read_retry(
             match outcome {
                 Ok(Outcome::Post { routing, post, .. }) => {
                     tried.taken += 1;
-                    let bytes = wire::encode_post(&post);
-                    match routing {
-                        Routing::One(partition) => entries.push(Entry { partition, bytes }),
-                        Routing::All => entries.extend(
-                            (0..partitions)
-                                .map(|partition| Entry { partition, bytes: bytes.clone() }),
-                        ),
-                    }
+                    entries.extend(ingest::entries_of(routing, &post, partitions));
                 }
                 Ok(Outcome::Ignored { .. }) => tried.taken += 1,
                 Err(_) => tried.rejected += 1,

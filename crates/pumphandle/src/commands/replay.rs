@@ -44,15 +44,7 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
     if args.log {
         return replay_log(config, args);
     }
-    let memory_max = match &args.memory_max {
-        Some(text) => config::parse_size(text).ok_or_else(|| {
-            Failure::usage(
-                format!("`--memory-max {text}` is not a size"),
-                "write `512MiB` or `2GB`",
-            )
-        })?,
-        None => config.limits.memory_max,
-    };
+    let memory_max = memory_max(config, args)?;
     // Before the outputs: a mistyped input must not cost what an earlier replay wrote.
     let mut reader = FileReader::open(
         FileSettings {
@@ -103,6 +95,15 @@ pub(crate) fn run(config: &Config, args: &cli::Replay) -> Result<(), Failure> {
         (None, Some(why)) => Err(anyhow::anyhow!(why).into()),
         (None, None) => Ok(()),
     }
+}
+
+/// The most memory that may be held.
+fn memory_max(config: &Config, args: &cli::Replay) -> Result<u64, Failure> {
+    let Some(text) = &args.memory_max else { return Ok(config.limits.memory_max) };
+    config::parse_size(text).ok_or_else(|| {
+        let message = format!("`--memory-max {text}` is not a size");
+        Failure::usage(message, "write `512MiB` or `2GB`")
+    })
 }
 
 /// How many lines of a file were refused, file by file: one of which none can be read is another

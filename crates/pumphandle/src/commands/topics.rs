@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use lexicon::{Effect, Entry, Explanation, How, Topic, explain, lint, overdue};
+use record::TopicSetting;
 use record::kind::Kind;
 use record::text::fold;
 use serde_json::{Value, json};
@@ -125,30 +126,25 @@ fn shown(config: &Config, topic: &Topic) -> String {
         ));
     }
     for (lang, tags) in by_language(&topic.tags) {
-        lines.push(format!(
-            "  tags {lang}: {}",
-            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
-        ));
+        lines.push(format!("  tags {lang}: {}", hashtags(&tags)));
     }
     for (lang, phrases) in by_language(&topic.phrases) {
         lines.push(format!("  phrases {lang}: {}", quoted(phrases)));
     }
     for (_, tags) in by_language(&topic.exclude_tags) {
-        lines.push(format!(
-            "  excluded by tags: {}",
-            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
-        ));
+        lines.push(format!("  excluded by tags: {}", hashtags(&tags)));
     }
     for (_, phrases) in by_language(&topic.exclude_phrases) {
         lines.push(format!("  excluded by phrases: {}", quoted(phrases)));
     }
     for (_, tags) in by_language(&topic.shared) {
-        lines.push(format!(
-            "  shared with other topics: {}",
-            tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
-        ));
+        lines.push(format!("  shared with other topics: {}", hashtags(&tags)));
     }
     lines.join("\n") + "\n"
+}
+
+fn shown_windows(setting: &TopicSetting) -> Vec<String> {
+    setting.windows.iter().map(|window| display_duration(*window)).collect()
 }
 
 /// How it is counted, and from how many accounts on it is shown.
@@ -158,14 +154,7 @@ fn counting(config: &Config, topic: &Topic) -> String {
     let pane = setting
         .map(|setting| format!(", counted by {}", display_duration(setting.pane)))
         .unwrap_or_default();
-    let windows = setting.map(|setting| {
-        setting
-            .windows
-            .iter()
-            .map(|window| display_duration(*window))
-            .collect::<Vec<_>>()
-            .join(" and ")
-    });
+    let windows = setting.map(|setting| shown_windows(setting).join(" and "));
     let windows = windows
         .filter(|windows| !windows.is_empty())
         .map(|windows| format!(", judged over {windows}"))
@@ -186,6 +175,10 @@ fn by_language(entries: &[Entry]) -> BTreeMap<&str, Vec<&str>> {
     languages
 }
 
+fn hashtags(tags: &[&str]) -> String {
+    tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
+}
+
 fn quoted(phrases: Vec<&str>) -> String {
     phrases.iter().map(|phrase| format!("\"{phrase}\"")).collect::<Vec<_>>().join(" ")
 }
@@ -198,7 +191,7 @@ fn shown_json(config: &Config, topic: &Topic) -> Value {
     json!({
         "id": topic.id, "kind": topic.kind.name(), "name": topic.name, "file": topic.file, "line": topic.line,
         "pane": setting.map(|setting| display_duration(setting.pane)),
-        "windows": setting.map(|setting| setting.windows.iter().map(|window| display_duration(*window)).collect::<Vec<_>>()),
+        "windows": setting.map(shown_windows),
         "accounts_min": topic.kind.floor(),
         "source": topic.source, "review": topic.review.map(|review| review.to_string()),
         "days": topic.days.iter().map(ToString::to_string).collect::<Vec<_>>(),

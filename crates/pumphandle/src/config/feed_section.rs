@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use feeds::intake::ProfileRules;
+use feeds::jetstream::Wire;
 use feeds::profiles::ProfileSettings;
 use record::FeedSetting;
 use record::diagnostic::{Diagnostic, Place};
@@ -26,7 +27,8 @@ pub(crate) enum FeedKind {
         /// Tried in turn.
         urls: Vec<String>,
         collections: Vec<String>,
-        wire: Wire,
+        /// How events are written; none: by the address.
+        wire: Option<Wire>,
         /// How far before the last event it resumes.
         rewind: Micros,
         /// The longest time of a connection without an event.
@@ -47,15 +49,6 @@ pub(crate) enum FeedKind {
 pub(crate) struct FeedProfiles {
     pub(crate) settings: ProfileSettings,
     pub(crate) rules: ProfileRules,
-}
-
-/// How Jetstream's events are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wire {
-    /// By the address.
-    Auto,
-    V1,
-    V2,
 }
 
 impl Feed {
@@ -130,7 +123,11 @@ impl Section<'_> {
             read_keys!(section, FeedKind::Jetstream {
                 urls = urls(),
                 collections = collections(),
-                wire = word(&[("auto", Wire::Auto), ("v1", Wire::V1), ("v2", Wire::V2)]),
+                wire = word(&[
+                    ("auto", None),
+                    ("v1", Some(Wire::First)),
+                    ("v2", Some(Wire::Second)),
+                ]),
                 rewind = duration(0..=HOUR),
                 idle_timeout = duration(SECOND..=10 * MINUTE),
                 profiles = profiles(),

@@ -197,18 +197,17 @@ fn read_populations(
     populations: &mut BTreeMap<String, u64>,
     errors: &mut Vec<Diagnostic>,
 ) {
-    let error = |line: usize, message: String| Diagnostic::at(&file.name, line, message);
+    let mut error = |line: usize, message: String, hint: &str| {
+        errors.push(Diagnostic::at(&file.name, line, message).hint(hint));
+    };
     let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file.text.as_bytes());
     let columns = rows.headers().ok().and_then(|header| {
         let column = |name: &str| header.iter().position(|found| found == name);
         Some((column("region")?, column("population")?))
     });
     let Some((region, population)) = columns else {
-        errors.push(
-            error(1, "no columns `region` and `population`".to_owned())
-                .hint("the first line names the columns: `region,population`"),
-        );
-        return;
+        let hint = "the first line names the columns: `region,population`";
+        return error(1, "no columns `region` and `population`".to_owned(), hint);
     };
     let line_of = |position: Option<&csv::Position>| {
         let byte = position.map_or(0, csv::Position::byte);
@@ -219,11 +218,8 @@ fn read_populations(
         let row = match row {
             Ok(row) => row,
             Err(bad) => {
-                let line = line_of(bad.position());
-                errors.push(
-                    error(line, "a line that is no CSV".to_owned())
-                        .hint("each line has as many fields as the first"),
-                );
+                let hint = "each line has as many fields as the first";
+                error(line_of(bad.position()), "a line that is no CSV".to_owned(), hint);
                 continue;
             }
         };
@@ -232,23 +228,17 @@ fn read_populations(
             (row.get(region).unwrap_or_default(), row.get(population).unwrap_or_default());
         let code =
             if region.contains(':') { region.to_owned() } else { region.to_ascii_uppercase() };
-        let Ok(population) = population.parse::<u64>() else {
-            errors.push(
-                error(line, format!("`{population}` is no population"))
-                    .hint("a whole number, without separators"),
-            );
+        let Ok(inhabitants) = population.parse::<u64>() else {
+            let hint = "a whole number, without separators";
+            error(line, format!("`{population}` is no population"), hint);
             continue;
         };
         if atlas.name(&code).is_none() {
-            let hint = near::hint(
-                near::region(atlas, region),
-                "`pumphandle regions list` names all that are known",
-            );
-            errors.push(error(line, format!("unknown region `{code}`")).hint(hint));
-        } else if populations.insert(code.clone(), population).is_some() {
-            errors.push(
-                error(line, format!("region `{code}` twice")).hint("keep one line of each region"),
-            );
+            let otherwise = "`pumphandle regions list` names all that are known";
+            let hint = near::hint(near::region(atlas, region), otherwise);
+            error(line, format!("unknown region `{code}`"), &hint);
+        } else if populations.insert(code.clone(), inhabitants).is_some() {
+            error(line, format!("region `{code}` twice"), "keep one line of each region");
         }
     }
 }

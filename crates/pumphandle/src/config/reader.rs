@@ -12,9 +12,9 @@ use std::str::FromStr;
 
 use record::diagnostic::{Diagnostic, Place};
 use record::document::{Node, Table, Value, quoted};
-use record::time::Micros;
+use record::time::{Micros, parse_span};
 
-use super::units::{display_duration, display_size, parse_duration, parse_size};
+use super::units::{display_duration, display_size, parse_size};
 
 /// More keys than these are not listed in a hint.
 const NAMES_SHOWN_MAX: usize = 16;
@@ -665,7 +665,7 @@ fn item_text(value: &Value) -> Result<&str, Misfit> {
 }
 
 pub(super) fn duration_in(value: &Value, range: &RangeInclusive<Micros>) -> Result<Micros, Misfit> {
-    let Some(span) = value.text().and_then(parse_duration) else {
+    let Some(span) = value.text().and_then(parse_span) else {
         return Err("a number and its unit in quotes, such as `2m`, `36h`, `7d` or `1h30m`".into());
     };
     if range.contains(&span) {

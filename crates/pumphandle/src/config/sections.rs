@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use record::diagnostic::Place;
 use record::document::{Node, Table, Value};
-use record::time::{DAY, HOUR, MINUTE, Micros, SECOND};
+use record::time::{DAY, HOUR, MINUTE, Micros, SECOND, parse_span};
 use record::{DetectSettings, Floors};
 use surveillance::detectors::{Method, ParamError};
 
 use super::feed_section::{SECRET_IN_URL, has_user};
 use super::reader::{Misfit, Noted, Read, Section, duration_in, key_of, read_keys, section};
-use super::units::{display_duration, parse_duration};
+use super::units::display_duration;
 
 const PANE_LENGTHS: [Micros; 5] = [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
 pub(super) const WINDOW_MAX: Micros = 7 * DAY;
@@ -258,7 +258,7 @@ impl Section<'_> {
 
     fn pane_length(&mut self, key: &str) -> Read<Micros> {
         self.value(key, |value, _| {
-            let length = value.text().and_then(parse_duration);
+            let length = value.text().and_then(parse_span);
             length.filter(|length| PANE_LENGTHS.contains(length)).ok_or_else(|| {
                 format!("one of {}", PANE_LENGTHS.map(display_duration).join(", ")).into()
             })

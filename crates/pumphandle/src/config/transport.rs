@@ -8,71 +8,85 @@ use record::diagnostic::Diagnostic;
 
 use super::{Config, FeedKind, JournalKind, WarehouseKind};
 
+/// A message and its hint.
+type Warning = (String, &'static str);
+
 pub(super) fn warnings(config: &Config) -> Vec<Diagnostic> {
     let file =
         config.file.as_ref().map_or("the command line or the environment".to_owned(), |file| {
             file.display().to_string()
         });
-    let mut found = Vec::new();
-    let mut warn =
-        |message: String, hint: &str| found.push(Diagnostic::of_file(&file, message).hint(hint));
-    if let Some(mail) = config
-        .notify
-        .mail
-        .as_ref()
-        .filter(|mail| mail.encryption == Encryption::None && !is_local(&mail.host))
-    {
-        let what = if mail.user.is_some() { "the password and all mails" } else { "all mails" };
-        warn(
-            format!("{what} go to `{}` without encryption", mail.host),
-            "set `encryption` in `[notify.mail]` to `starttls` or `tls`",
-        );
+    let found = mail(config).into_iter().chain(feeds(config)).chain(clickhouse(config));
+    found
+        .chain(kafka(config))
+        .map(|(message, hint)| Diagnostic::of_file(&file, message).hint(hint))
+        .collect()
+}
+
+fn mail(config: &Config) -> Option<Warning> {
+    let mail = config.notify.mail.as_ref()?;
+    if mail.encryption != Encryption::None || is_local(&mail.host) {
+        return None;
     }
+    let what = if mail.user.is_some() { "the password and all mails" } else { "all mails" };
+    Some((
+        format!("{what} go to `{}` without encryption", mail.host),
+        "set `encryption` in `[notify.mail]` to `starttls` or `tls`",
+    ))
+}
+
+fn feeds(config: &Config) -> Vec<Warning> {
+    let mut found = Vec::new();
     for feed in &config.feeds {
         let FeedKind::Jetstream { urls, profiles, .. } = &feed.kind else { continue };
         let profiles = profiles.iter().map(|profiles| &profiles.settings.url);
         for url in urls.iter().chain(profiles).filter(|url| is_plain(url)) {
-            warn(
+            found.push((
                 format!("feed `{}` reads `{url}` without encryption", feed.name),
                 "use `wss://` or `https://`: posts could be changed on the way",
-            );
+            ));
         }
     }
+    found
+}
+
+fn clickhouse(config: &Config) -> Option<Warning> {
     let clickhouse = &config.warehouse.clickhouse;
-    if config.warehouse.kind == WarehouseKind::ClickHouse
-        && clickhouse.password_file.is_some()
-        && is_plain(&clickhouse.url)
-    {
-        warn(
+    let is_used = config.warehouse.kind == WarehouseKind::ClickHouse;
+    (is_used && clickhouse.password_file.is_some() && is_plain(&clickhouse.url)).then(|| {
+        (
             format!("ClickHouse's password goes to `{}` without encryption", clickhouse.url),
             "use `https://`, or a network of its own",
-        );
+        )
+    })
+}
+
+fn kafka(config: &Config) -> Vec<Warning> {
+    let mut found = Vec::new();
+    if config.journal.kind != JournalKind::Kafka {
+        return found;
     }
-    if config.journal.kind == JournalKind::Kafka {
-        let kafka = &config.journal.kafka;
-        let protocol = kafka
-            .properties
-            .iter()
-            .find(|(name, _)| name == "security.protocol")
-            .map(|(_, value)| value.to_ascii_uppercase());
-        let is_encrypted = protocol.is_some_and(|protocol| protocol.ends_with("SSL"));
-        let is_remote = kafka.brokers.split(',').any(|broker| !is_local(host_of(broker.trim())));
-        if kafka.password_file.is_some() && is_remote && !is_encrypted {
-            let message =
-                format!("Kafka's password goes to `{}` without encryption", kafka.brokers);
-            warn(message, "set `\"security.protocol\" = \"SASL_SSL\"` in `[journal.kafka]`");
-        }
-        if kafka.replication == 2 {
-            // With two replicas, `min.insync.replicas` of 2 would stop all writing while one broker
-            // is away.
-            let message = "with `replication = 2` an acknowledged record is lost where its only \
-                broker that is in sync fails";
-            warn(
-                message.to_owned(),
-                "three brokers and `replication = 3`, as Kafka's documentation recommends, lose \
-                    none when one fails",
-            );
-        }
+    let kafka = &config.journal.kafka;
+    let protocol = kafka.properties.iter().find(|(name, _)| name == "security.protocol");
+    let is_encrypted =
+        protocol.is_some_and(|(_, protocol)| protocol.to_ascii_uppercase().ends_with("SSL"));
+    let is_remote = kafka.brokers.split(',').any(|broker| !is_local(host_of(broker.trim())));
+    if kafka.password_file.is_some() && is_remote && !is_encrypted {
+        found.push((
+            format!("Kafka's password goes to `{}` without encryption", kafka.brokers),
+            "set `\"security.protocol\" = \"SASL_SSL\"` in `[journal.kafka]`",
+        ));
+    }
+    if kafka.replication == 2 {
+        // With two replicas, `min.insync.replicas` of 2 would stop all writing while one broker
+        // is away.
+        let message = "with `replication = 2` an acknowledged record is lost where its only \
+            broker that is in sync fails";
+        found.push((
+            message.to_owned(),
+            "three brokers and `replication = 3`, as Kafka's documentation recommends, lose \
+                none when one fails",
+        ));
     }
     found
 }

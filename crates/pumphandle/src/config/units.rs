@@ -1,9 +1,6 @@
 //! Written quantities: `1h30m`, `64MiB`.
 
-use record::time::{DAY, HOUR, MINUTE, Micros, SECOND, WEEK};
-
-const UNITS_OF_TIME: [(&str, Micros); 6] =
-    [("w", WEEK), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1_000)];
+use record::time::{DAY, Micros, UNITS};
 
 const UNITS_OF_SIZE: [(&str, u64); 10] = [
     ("B", 1),
@@ -18,35 +15,13 @@ const UNITS_OF_SIZE: [(&str, u64); 10] = [
     ("TiB", 1 << 40),
 ];
 
-/// No span that is configured is longer: about a century.
-const SPAN_MAX: Micros = 36_500 * DAY;
-
-/// `90s`, `1h30m`, `7d`: whole numbers, each with its unit, from larger to smaller.
-pub(super) fn parse_duration(text: &str) -> Option<Micros> {
-    let mut rest = text.trim();
-    let mut total: Micros = 0;
-    let mut unit_before = Micros::MAX;
-    while !rest.is_empty() {
-        let (number, after) = split(rest, |c| c.is_ascii_digit());
-        let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
-        let (_, unit) = *UNITS_OF_TIME.iter().find(|(name, _)| *name == unit)?;
-        if unit >= unit_before {
-            return None;
-        }
-        total = number.parse::<Micros>().ok()?.checked_mul(unit)?.checked_add(total)?;
-        unit_before = unit;
-        rest = after.trim_start();
-    }
-    (unit_before != Micros::MAX && total <= SPAN_MAX).then_some(total)
-}
-
 /// As it would be written: `1h30m`.
 pub(crate) fn display_duration(span: Micros) -> String {
     let mut rest = span;
     let mut text = String::new();
     // Weeks are not how people read 7d.
-    for (name, unit) in &UNITS_OF_TIME[1..] {
-        // 24h and 36h are said in hours, 7d in days.
+    for (name, unit) in &UNITS[1..] {
+        // 24h and 36h are written in hours, 7d in days.
         let in_hours = *unit == DAY && rest < 3 * DAY;
         if !in_hours && rest >= *unit {
             text.push_str(&format!("{}{name}", rest / unit));

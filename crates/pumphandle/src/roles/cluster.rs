@@ -19,7 +19,6 @@ use web::Metrics;
 use super::embedded::held_settings;
 use super::health::Health;
 use super::ingest::{self, Around, Ingest};
-use super::keys::Keys;
 use super::land::Lander;
 use super::retention::Retention;
 use super::secrets::Uses;
@@ -133,39 +132,25 @@ pub(crate) fn run(
     let seen = Arc::new(Seen::default());
     monitor::of_stages(&metrics, &seen, super::now, role == Role::Watch);
     let gaps = Gaps::of(config.journal.accept_gaps);
-    let warehouse = match role {
-        Role::Land => Some(stores::warehouse(config)?),
-        _ => None,
-    };
+    let warehouse = (role == Role::Land).then(|| stores::warehouse(config)).transpose()?;
     let mut group = Group { is_finite: until_drained && role == Role::Ingest, ..Group::new() };
     match (role, &warehouse) {
         (Role::Ingest, _) => {
             let settings = log::held(journal, &held_settings(journal, config)?)?;
-            let keys = Keys::open(journal, config)?;
-            let (metrics, sources) = (Arc::clone(&metrics), Arc::default());
-            let around = Around { clock: super::clock().clone(), metrics, sources };
-            group.add(
-                "ingest",
-                Ingest::start(
-                    journal,
-                    config,
-                    &settings,
-                    &keys,
-                    Vec::new(),
-                    around,
-                    until_drained,
-                )?,
-            );
+            let around = Around::new(&metrics, &Arc::default());
+            let worlds = Vec::new();
+            let ingest = Ingest::start(journal, config, &settings, worlds, around, until_drained)?;
+            group.add("ingest", ingest);
         }
         (Role::Tally, _) => {
             check_settings(journal, config)?;
-            group
-                .add("tally", Driver::join(&shared, Members::Tally, TallyStage::new, gaps, &seen)?);
+            let tally = Driver::join(&shared, Members::Tally, TallyStage::new, gaps, &seen)?;
+            group.add("tally", tally);
         }
         (Role::Watch, _) => {
             check_settings(journal, config)?;
-            group
-                .add("watch", Driver::join(&shared, Members::Watch, WatchStage::new, gaps, &seen)?);
+            let watch = Driver::join(&shared, Members::Watch, WatchStage::new, gaps, &seen)?;
+            group.add("watch", watch);
         }
         (_, Some(warehouse)) => {
             let landing = Arc::<dyn warehouse::Warehouse>::clone(warehouse);

@@ -22,7 +22,7 @@ use record::{
 use crate::runtime::log::{self, LogState};
 use crate::runtime::reader::{READ_BYTES_MAX, read_from};
 use crate::runtime::requests::Answering;
-use crate::runtime::{Role, retry};
+use crate::runtime::{Role, put, retry};
 
 /// Changes that wait; whoever asks waits before that.
 pub(crate) const QUEUE: usize = 64;
@@ -160,8 +160,8 @@ impl<'a> Desk<'a> {
                 due.push((alert.id.clone(), events.len(), wanted));
             }
         }
-        // A log that has ended takes no more; the next one begins without this note, and is told
-        // then.
+        // A log that has ended takes no more; the next one begins without this note, and it is
+        // noted then.
         if due.is_empty() || log::state(self.journal)? != LogState::Open {
             return Ok(());
         }
@@ -185,12 +185,8 @@ impl<'a> Desk<'a> {
                 .collect();
             retry(|| self.journal.append(Stream::Tallies, &entries))?;
             let noted = Noted { changes, to };
-            retry(|| {
-                self.journal.put(
-                    Stream::Feeds,
-                    &[(format!("{EXCLUDED}{id}"), Some(noted.written().into_bytes()))],
-                )
-            })?;
+            let value = Some(noted.written().into_bytes());
+            put(self.journal, Stream::Feeds, format!("{EXCLUDED}{id}"), value)?;
             match to {
                 Some(to) => tracing::info!(
                     alert = id,
@@ -274,7 +270,7 @@ fn wanted(alert: &Alert, events: &[AlertEvent]) -> Option<Wanted> {
 }
 
 /// The regions of an episode, from the start of the window that raised it to the end of the last
-/// one told of. The world only if it is what was in alarm itself: it covers everything, also where
+/// one reported. The world only if it is what was in alarm itself: it covers everything, also where
 /// nothing happened.
 fn exclusions(alert: &Alert, valid_from: Micros) -> Vec<Exclusion> {
     let regions =

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use journal::{Group as Members, Journal, Stream};
 use record::{Micros, Settings};
 use tokio::runtime::Handle;
+use warehouse::Warehouse;
 use web::Metrics;
 
 use super::health::Health;
@@ -27,8 +28,7 @@ use crate::config::Config;
 use crate::monitor::{self, Landed};
 use crate::printer::Printer;
 use crate::runtime::log::{self, LogState};
-use crate::runtime::role::Looping;
-use crate::runtime::{Driver, Gaps, Group, Progress, Seen, Stop};
+use crate::runtime::{Context, Driver, Gaps, Group, Progress, Role, Seen, Stop};
 
 pub(crate) type Clock = fn() -> Micros;
 
@@ -52,6 +52,15 @@ enum Head {
     Ingest(Worlds),
     /// Ends a log whose end was interrupted.
     End,
+}
+
+/// Ends the log in place of ingest.
+struct EndOfLog<'a>(&'a dyn Journal);
+
+impl Role for EndOfLog<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        log::end(self.0).map(|()| Progress::Ended)
+    }
 }
 
 /// Runs until stopped, or until drained. `worlds` replace the configured feeds, in the demo.
@@ -109,52 +118,28 @@ impl Embedded {
         let settings =
             log::settle(journal, &held_settings(journal, config)?, ingest::reached(journal)?)?;
         let warehouse = stores::warehouse(config)?;
-        let observers = (metrics, health);
-        let (simulated, people_clock) = (self.simulated, self.people_clock);
         let equipment = services::equipment(
             journal,
             config,
             &settings,
             &warehouse,
-            observers,
-            simulated,
-            people_clock,
+            (metrics, health),
+            self.simulated,
+            self.people_clock,
         )?;
         let sources = Arc::new(SourceStates::default());
-        let gaps = Gaps::of(config.journal.accept_gaps);
         let is_finite = self.until_drained || matches!(head, Head::End);
         let mut counting = Group { is_chain: true, is_finite, ..Group::new() };
         match head {
-            Head::End => counting
-                .add("ingest", Looping::new(|_| log::end(journal).map(|()| Progress::Ended))),
+            Head::End => counting.add("ingest", EndOfLog(journal)),
             Head::Ingest(worlds) => {
-                let around = Around {
-                    clock: super::clock().clone(),
-                    metrics: Arc::clone(metrics),
-                    sources: Arc::clone(&sources),
-                };
-                let keys = Keys::open(journal, config)?;
-                let until_drained = self.until_drained;
-                counting.add(
-                    "ingest",
-                    Ingest::start(
-                        journal,
-                        config,
-                        &settings,
-                        &keys,
-                        worlds,
-                        around,
-                        until_drained,
-                    )?,
-                );
+                let around = Around::new(metrics, &sources);
+                let ends = self.until_drained;
+                let ingest = Ingest::start(journal, config, &settings, worlds, around, ends)?;
+                counting.add("ingest", ingest);
             }
         }
-        counting.add("tally", Driver::join(&shared, Members::Tally, TallyStage::new, gaps, seen)?);
-        counting.add("watch", Driver::join(&shared, Members::Watch, WatchStage::new, gaps, seen)?);
-        let (landed, printer) = (Landed::new(metrics), Printer::of(config, self.json));
-        landed.begun();
-        let landing = Arc::<dyn warehouse::Warehouse>::clone(&warehouse);
-        counting.add("land", Lander::join(&shared, landing, gaps, health, landed, printer)?);
+        self.add_stages(&mut counting, &shared, &warehouse, seen)?;
         let services = Services {
             config,
             journal: Some(journal),
@@ -164,8 +149,8 @@ impl Embedded {
             equipment: Some(&equipment),
             io: &self.io,
             clock: self.clock,
-            people_clock,
-            simulated,
+            people_clock: self.people_clock,
+            simulated: self.simulated,
             is_embedded: true,
         };
         let [mut serving, answering, mut delivering] = services.groups(listener)?;
@@ -178,6 +163,25 @@ impl Embedded {
         if matches!(log::state(journal)?, LogState::Ended | LogState::Judged) {
             log::set_drained(journal)?;
         }
+        Ok(())
+    }
+
+    /// Tally, watch and land: each reads what the one before it writes.
+    fn add_stages(
+        &self,
+        counting: &mut Group<'_>,
+        journal: &Arc<dyn Journal>,
+        warehouse: &Arc<dyn Warehouse>,
+        seen: &Arc<Seen>,
+    ) -> anyhow::Result<()> {
+        let gaps = Gaps::of(self.config.journal.accept_gaps);
+        counting.add("tally", Driver::join(journal, Members::Tally, TallyStage::new, gaps, seen)?);
+        counting.add("watch", Driver::join(journal, Members::Watch, WatchStage::new, gaps, seen)?);
+        let landed = Landed::new(&self.metrics);
+        landed.begun();
+        let landing = Arc::<dyn Warehouse>::clone(warehouse);
+        let printer = Printer::of(&self.config, self.json);
+        counting.add("land", Lander::join(journal, landing, gaps, &self.health, landed, printer)?);
         Ok(())
     }
 }

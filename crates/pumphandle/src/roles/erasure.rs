@@ -117,19 +117,7 @@ pub(crate) fn erase(
         state_until: spent(settings.longest_window() + settings.horizon),
         ..Erased::default()
     };
-    let (mut topics, mut cells) = (BTreeSet::new(), BTreeSet::new());
-    for post in found.posts.values() {
-        if post.flags.late || removal.arrival > post.event_time + settings.horizon {
-            erased.older += 1;
-            continue;
-        }
-        erased.posts += 1;
-        for hit in &post.topics {
-            topics.insert(&hit.id);
-            cells.insert((&hit.id, post.path(), pane_start(post.event_time, HOUR)));
-        }
-    }
-    (erased.topics, erased.cells) = (topics.len() as u64, cells.len() as u64);
+    found.count(&removal, settings.horizon, &mut erased);
     Ok(erased)
 }
 
@@ -140,6 +128,23 @@ struct Found {
 }
 
 impl Found {
+    /// Counts what a removal takes back.
+    fn count(&self, removal: &Post, horizon: Micros, erased: &mut Erased) {
+        let (mut topics, mut cells) = (BTreeSet::new(), BTreeSet::new());
+        for post in self.posts.values() {
+            if post.flags.late || removal.arrival > post.event_time + horizon {
+                erased.older += 1;
+                continue;
+            }
+            erased.posts += 1;
+            for hit in &post.topics {
+                topics.insert(&hit.id);
+                cells.insert((&hit.id, post.path(), pane_start(post.event_time, HOUR)));
+            }
+        }
+        (erased.topics, erased.cells) = (topics.len() as u64, cells.len() as u64);
+    }
+
     fn take(&mut self, post: Post, authors: &BTreeSet<Author>) {
         let is_theirs = post
             .author

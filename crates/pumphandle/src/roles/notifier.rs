@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ use self::transport::Transport;
 use super::desk::Desk;
 use super::subscribers::{self, Pages};
 use crate::config::{Config, Notify};
-use crate::runtime::retry;
+use crate::runtime::{Context, Progress, Role, retry};
 
 pub(crate) mod channels;
 pub(crate) mod deliveries;
@@ -41,7 +40,7 @@ mod transport;
 
 pub(crate) use self::feed::feeds;
 pub(crate) use self::places::{describe, topic_names};
-pub(crate) use self::store::{note_new, owed};
+pub(crate) use self::store::{alert_deliveries, note_new};
 
 const TURN_EVERY: Duration = Duration::from_millis(200);
 /// How often subscriptions edited in the web UI are reloaded.
@@ -101,81 +100,61 @@ impl Equipment {
     }
 }
 
-/// Sends until it is stopped, then what is still due.
-pub(crate) fn run(
-    journal: &dyn Journal,
-    equipment: &Equipment,
-    stop: &dyn Fn() -> bool,
-) -> anyhow::Result<()> {
-    let (exchange, over) = (Exchange::default(), AtomicBool::new(false));
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        let warehouse = &*equipment.transport.warehouse;
-        let mut inquiry = Inquiry { warehouse, exchange: &exchange, began, next: began };
-        let queries = scope.spawn({
-            let over = &over;
-            move || {
-                while !over.load(Ordering::SeqCst) {
-                    inquiry.turn();
-                    std::thread::sleep(TURN_EVERY);
-                }
-            }
-        });
-        // A panic of that thread ends the role at once.
-        let stop = || stop() || queries.is_finished();
-        let session = Session { journal, equipment, exchange: &exchange, began };
-        let result = session.run(&stop);
-        over.store(true, Ordering::SeqCst);
-        result
-    })
+/// The role that sends until it is stopped, then what is still due; and the role that queries the
+/// warehouse for it.
+pub(crate) fn roles<'a>(
+    journal: &'a dyn Journal,
+    equipment: &'a Equipment,
+) -> (impl Role + 'a, impl Role + 'a) {
+    let (exchange, began) = (Arc::<Exchange>::default(), Instant::now());
+    let warehouse = &*equipment.transport.warehouse;
+    let inquiry = Inquiry { warehouse, exchange: Arc::clone(&exchange), began };
+    let session = Session { journal, equipment, exchange, began };
+    (Candidate { session, membership: None, notifier: None }, inquiry)
 }
 
-/// The role while it runs, also while another process is the notifier.
-#[derive(Clone, Copy)]
+/// What lasts while another process is the notifier.
+#[derive(Clone)]
 struct Session<'a> {
     journal: &'a dyn Journal,
     equipment: &'a Equipment,
-    exchange: &'a Exchange,
+    exchange: Arc<Exchange>,
     /// Of the uptime.
     began: Instant,
 }
 
-impl<'a> Session<'a> {
-    fn run(&self, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-        let mut membership = retry(|| self.journal.join(Group::Notify))?;
-        let mut notifier = None;
-        let mut ends_at = None;
-        loop {
-            notifier = self.assigned(&mut *membership, notifier)?;
-            let is_idle = match &mut notifier {
-                Some(notifier) => notifier.turn()?,
-                None => true,
-            };
-            if stop() {
-                let ends_at = *ends_at.get_or_insert_with(|| Instant::now() + DRAIN_MAX);
-                if is_idle || Instant::now() >= ends_at {
-                    return Ok(());
-                }
-            }
-            match &mut notifier {
-                Some(notifier) => notifier.wait(),
-                None => std::thread::sleep(TURN_EVERY),
-            }
-        }
-    }
+/// The notifier while the group assigns that task to this process; otherwise it waits.
+struct Candidate<'a> {
+    session: Session<'a>,
+    membership: Option<Box<dyn Membership>>,
+    notifier: Option<Notifier<'a>>,
+}
 
-    fn assigned(
-        &self,
-        membership: &mut dyn Membership,
-        mut notifier: Option<Notifier<'a>>,
-    ) -> anyhow::Result<Option<Notifier<'a>>> {
+impl Role for Candidate<'_> {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        let membership = match &mut self.membership {
+            Some(membership) => membership,
+            none => none.insert(retry(|| self.session.journal.join(Group::Notify))?),
+        };
         for change in retry(|| membership.changes(Duration::ZERO))? {
-            notifier = match change {
-                Change::Given(_) => Some(Notifier::open(*self)?),
+            self.notifier = match change {
+                Change::Given(_) => Some(Notifier::open(self.session.clone())?),
                 Change::Taken(_) => None,
             };
         }
-        Ok(notifier)
+        let is_idle = match &mut self.notifier {
+            Some(notifier) => notifier.turn(context.wait)?,
+            None => true,
+        };
+        Ok(match (is_idle && context.stop.is_requested(), &self.notifier) {
+            (true, _) => Progress::Ended,
+            (false, Some(_)) => Progress::BUSY,
+            (false, None) => Progress::Idle(TURN_EVERY),
+        })
+    }
+
+    fn grace(&self) -> Duration {
+        DRAIN_MAX
     }
 }
 
@@ -200,13 +179,11 @@ struct Notifier<'a> {
     reloaded: Option<Instant>,
     counted: Option<Instant>,
     outcomes: (Sender<Outcome>, Receiver<Outcome>),
-    /// Taken from `outcomes` while waiting.
-    arrived: Option<Outcome>,
 }
 
 impl<'a> Notifier<'a> {
     fn open(session: Session<'a>) -> anyhow::Result<Notifier<'a>> {
-        let Session { journal, equipment, .. } = session;
+        let (journal, equipment) = (session.journal, session.equipment);
         let places = &equipment.transport.places;
         let mut notifier = Notifier {
             session,
@@ -219,7 +196,6 @@ impl<'a> Notifier<'a> {
             reloaded: None,
             counted: None,
             outcomes: channel(),
-            arrived: None,
         };
         let now = (equipment.clock)();
         for subscription in &equipment.notify.subscriptions {
@@ -300,12 +276,13 @@ impl<'a> Notifier<'a> {
             .try_for_each(|(name, change)| store::write_change(self.session.journal, name, change))
     }
 
-    /// One pass over everything; returns whether nothing is in flight and nothing is due.
-    fn turn(&mut self) -> anyhow::Result<bool> {
+    /// One pass over everything, after a wait for the outcome of a delivery; returns whether nothing
+    /// is in flight and nothing is due.
+    fn turn(&mut self, wait: Duration) -> anyhow::Result<bool> {
+        let first = self.outcomes.1.recv_timeout(wait).ok();
         let now = (self.session.equipment.clock)();
         self.desk.read_on()?;
-        let arrived: Vec<Outcome> =
-            self.arrived.take().into_iter().chain(self.outcomes.1.try_iter()).collect();
+        let arrived: Vec<Outcome> = first.into_iter().chain(self.outcomes.1.try_iter()).collect();
         for outcome in arrived {
             self.settle(&outcome, now)?;
         }
@@ -327,11 +304,6 @@ impl<'a> Notifier<'a> {
         self.count_waiting(now);
         self.session.exchange.request(self.snoozed(now));
         Ok(is_idle)
-    }
-
-    /// Waits for the next turn, or until a delivery has its outcome.
-    fn wait(&mut self) {
-        self.arrived = self.outcomes.1.recv_timeout(TURN_EVERY).ok();
     }
 
     fn learn_facts(&mut self) {

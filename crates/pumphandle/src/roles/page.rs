@@ -154,7 +154,7 @@ fn access(config: &Config, simulated: bool, address: SocketAddr) -> anyhow::Resu
         );
     }
     let start = (anonymous < Role::Official).then(|| start_link::spent_by(link_file, super::now));
-    Ok(Access { anonymous, tokens: tokens::asked(file), start, proxies, proxy_secret, https })
+    Ok(Access { anonymous, tokens: tokens::lookup(file), start, proxies, proxy_secret, https })
 }
 
 /// Where people open the page: where mails say it is, else where it listens. One that listens

@@ -23,9 +23,8 @@ use super::page::{self, Page};
 use super::{desk, erasure, subscribers};
 use crate::config::Config;
 use crate::monitor::WarehouseMonitor;
-use crate::runtime::role::Looping;
 use crate::runtime::supervisor::{self, OnFailure};
-use crate::runtime::{Context, Group, Progress, Stop, supervise};
+use crate::runtime::{Group, Stop, supervise};
 use crate::tokens;
 
 /// A process that has run for this long reports its next failure, however recent the one before it.
@@ -87,11 +86,9 @@ impl<'a> Services<'a> {
         if let (true, Some(journal), Some(equipment)) =
             (can_subscribe, self.journal, self.equipment)
         {
-            let run = |context: &Context| {
-                notifier::run(journal, equipment, &|| context.stop.is_requested())?;
-                Ok(Progress::Ended)
-            };
-            delivering.add("notify", Looping::new(run));
+            let (notifier, inquiry) = notifier::roles(journal, equipment);
+            delivering.add("notify", notifier);
+            delivering.add("facts", inquiry);
         }
         let deliveries = DeliveryMonitor {
             health: self.health,
@@ -117,12 +114,8 @@ impl<'a> Services<'a> {
         answering.add("desk", desk::role(journal, clock, self.io.clone(), requests));
         let (subscriptions, requests) = mpsc::channel(subscribers::QUEUE);
         page.subscriptions = Some(subscriptions);
-        let run = move |_: &Context| {
-            subscribers::run(journal, config, clock, requests);
-            // The page has ended; the stop request follows.
-            Ok(Progress::Idle(Duration::ZERO))
-        };
-        answering.add("subscribers", Looping::new(run));
+        let subscribers = subscribers::role(journal, config, clock, self.io.clone(), requests);
+        answering.add("subscribers", subscribers);
         if self.is_embedded {
             let (erasures, requests) = mpsc::channel(erasure::QUEUE);
             page.erasures = Some(erasures);

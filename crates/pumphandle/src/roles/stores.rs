@@ -115,8 +115,7 @@ pub(crate) fn kafka(config: &Config) -> anyhow::Result<journal::kafka::KafkaSett
         &*kafka.prefix,
         config.journal.partitions,
     );
-    settings.session_timeout =
-        Duration::from_micros(u64::try_from(kafka.session_timeout).unwrap_or(45_000_000));
+    settings.session_timeout = duration(kafka.session_timeout);
     settings.properties.extend(kafka.properties.iter().cloned());
     if let Some(file) = &kafka.password_file {
         settings.properties.insert("sasl.password".to_owned(), secret(file)?);

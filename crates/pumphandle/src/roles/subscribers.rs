@@ -6,8 +6,8 @@
 //! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use anyhow::Context;
 use journal::{Journal, Stream};
 use notify::{Channel, Subscription, subscription};
 use record::{Micros, Position};
@@ -21,10 +21,13 @@ use web::{
 use super::notifier::channels::Channels;
 use super::notifier::store;
 use crate::config::Config;
-use crate::runtime::retry;
+use crate::runtime::requests::Answering;
+use crate::runtime::{Role, get_json, put, retry};
 
 /// Requests in the queue; further ones wait to enter it.
 pub(crate) const QUEUE: usize = 16;
+/// The longest time between two turns.
+const TURN_EVERY: Duration = Duration::from_secs(60);
 const PREFIX: &str = "subscription/";
 
 /// A stored subscription of the page.
@@ -72,9 +75,7 @@ pub(crate) fn of_page(pages: &Pages, of_files: &[Subscription]) -> Vec<Subscript
 pub(crate) fn stored(journal: &dyn Journal) -> anyhow::Result<Pages> {
     let mut found = Pages::new();
     for key in retry(|| journal.keys(Stream::State, PREFIX))? {
-        let Some(bytes) = retry(|| journal.get(Stream::State, &key))? else { continue };
-        let stored: Stored =
-            serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable"))?;
+        let Some(stored) = get_json(journal, Stream::State, &key)? else { continue };
         found.insert(key[PREFIX.len()..].to_owned(), stored);
     }
     Ok(found)
@@ -101,22 +102,24 @@ pub(crate) fn find(
     Ok(of_page.into_iter().find(|subscription| subscription.name == name))
 }
 
-/// Answers requests until the channel is closed.
-pub(crate) fn run(
-    journal: &dyn Journal,
-    config: &Config,
+/// The role that answers requests.
+pub(crate) fn role<'a>(
+    journal: &'a dyn Journal,
+    config: &'a Config,
     clock: fn() -> Micros,
-    mut requests: tokio::sync::mpsc::Receiver<SubscriptionRequest>,
-) {
+    io: tokio::runtime::Handle,
+    requests: tokio::sync::mpsc::Receiver<SubscriptionRequest>,
+) -> impl Role + 'a {
     let book = Book { journal, config, clock };
-    while let Some(SubscriptionRequest { wish, actor, answer }) = requests.blocking_recv() {
-        if let SubscriptionWish::Test { name } = wish {
-            test(&book, name, &actor, answer);
-            continue;
+    let answer = move |request: Option<SubscriptionRequest>| {
+        let Some(SubscriptionRequest { wish, actor, answer }) = request else { return };
+        match wish {
+            SubscriptionWish::Test { name } => test(&book, name, &actor, answer),
+            // The requester may be gone; what was written remains.
+            wish => _ = answer.send(book.answer(wish, &actor)),
         }
-        // The requester may be gone; what was written remains.
-        let _ = answer.send(book.answer(wish, &actor));
-    }
+    };
+    Answering { io, requests, every: TURN_EVERY, answer }
 }
 
 /// Sends a test on a thread of its own: a mail server that doesn't answer delays no other request.
@@ -214,45 +217,29 @@ impl Book<'_> {
 
     fn put(&self, name: &str, stored: Option<&Stored>) -> anyhow::Result<()> {
         let value = stored.map(serde_json::to_vec).transpose()?;
-        retry(|| self.journal.put(Stream::State, &[(format!("{PREFIX}{name}"), value.clone())]))
-            .map(|_| ())
+        put(self.journal, Stream::State, format!("{PREFIX}{name}"), value)
     }
 
     fn all(&self) -> anyhow::Result<Vec<StoredSubscription>> {
         let of_page = stored(self.journal)?.into_iter().map(|(name, stored)| {
             let Stored { revision, by, at, subscription, .. } = stored;
-            let (owed, delivery) = (Vec::new(), web::Delivery::default());
-            StoredSubscription {
-                name,
-                of_file: false,
-                revision,
-                by,
-                at: Some(at),
-                owed,
-                delivery,
-                subscription,
-            }
+            let at = Some(at);
+            StoredSubscription { name, revision, by, at, subscription, ..Default::default() }
         });
         let of_files =
             self.config.notify.subscriptions.iter().map(|subscription| StoredSubscription {
                 name: subscription.name.clone(),
                 of_file: true,
-                revision: 0,
-                by: String::new(),
-                at: None,
-                owed: Vec::new(),
-                delivery: web::Delivery::default(),
                 subscription: subscription.written(),
+                ..Default::default()
             });
         // Files come last: they take precedence where both have a name.
         let all: BTreeMap<String, StoredSubscription> =
             of_page.chain(of_files).map(|stored| (stored.name.clone(), stored)).collect();
         let found = all.into_values().map(|stored| {
-            let (owed, delivery) = (
-                store::owed(self.journal, &stored.name)?,
-                store::delivery(self.journal, &stored.name)?,
-            );
-            Ok(StoredSubscription { owed, delivery, ..stored })
+            let alerts = store::alert_deliveries(self.journal, &stored.name)?;
+            let delivery = store::delivery(self.journal, &stored.name)?;
+            Ok(StoredSubscription { alerts, delivery, ..stored })
         });
         found.collect()
     }

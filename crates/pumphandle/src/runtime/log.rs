@@ -11,7 +11,7 @@ use journal::{Entry, Journal, Stream};
 use record::time::{HOUR, pane_border};
 use record::{Micros, Position, Record, Settings};
 
-use super::retry;
+use super::{put, retry};
 
 const SETTINGS: &str = "settings";
 const SETTINGS_APPENDED: &str = "settings-appended";
@@ -27,7 +27,7 @@ pub(crate) enum LogState {
     Open,
     /// `End` is being or has been appended; stages may not have read it yet.
     Ended,
-    /// Watch has judged everything and said so; it may not have landed yet.
+    /// Watch has judged everything and noted it; it may not have landed yet.
     Judged,
     /// Everything has landed; the next start makes a new generation.
     Drained,
@@ -61,7 +61,7 @@ pub(crate) fn set_judged(journal: &dyn Journal) -> anyhow::Result<()> {
     }
     let end = |stream| Ok::<_, anyhow::Error>(retry(|| journal.extent(stream, 0))?.end);
     let judged = serde_json::to_vec(&[end(Stream::Counts)?, end(Stream::Alerts)?])?;
-    retry(|| journal.put(Stream::Feeds, &[(JUDGED.to_owned(), Some(judged.clone()))]))?;
+    put(journal, Stream::Feeds, JUDGED, Some(judged))?;
     set_state(journal, b"judged")
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn set_drained(journal: &dyn Journal) -> anyhow::Result<()> {
 }
 
 fn set_state(journal: &dyn Journal, state: &[u8]) -> anyhow::Result<()> {
-    retry(|| journal.put(Stream::Feeds, &[(STATE.to_owned(), Some(state.to_vec()))]))?;
+    put(journal, Stream::Feeds, STATE, Some(state.to_vec()))?;
     Ok(())
 }
 
@@ -190,7 +190,7 @@ fn log_change(held: &Settings, settings: &Settings) {
 
 fn begin(journal: &dyn Journal, settings: Settings) -> anyhow::Result<Settings> {
     let record = Record::Settings(settings.clone()).encode();
-    retry(|| journal.put(Stream::Feeds, &[(SETTINGS.to_owned(), Some(record.clone()))]))?;
+    put(journal, Stream::Feeds, SETTINGS, Some(record))?;
     append(journal, &settings)?;
     Ok(settings)
 }
@@ -204,6 +204,5 @@ fn append(journal: &dyn Journal, settings: &Settings) -> anyhow::Result<()> {
         .collect();
     retry(|| journal.append(Stream::Posts, &entries))?;
     let number = settings.number.to_string().into_bytes();
-    retry(|| journal.put(Stream::Feeds, &[(SETTINGS_APPENDED.to_owned(), Some(number.clone()))]))?;
-    Ok(())
+    put(journal, Stream::Feeds, SETTINGS_APPENDED, Some(number))
 }

@@ -5,9 +5,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use journal::{Batch, Journal, JournalError, Stream};
 use record::{Position, Record};
+use serde::de::DeserializeOwned;
 
 use crate::logging::Outage;
 
@@ -54,6 +55,27 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, JournalError>) -> any
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The JSON value of a key.
+pub(crate) fn get_json<T: DeserializeOwned>(
+    journal: &dyn Journal,
+    stream: Stream,
+    key: &str,
+) -> anyhow::Result<Option<T>> {
+    let Some(bytes) = retry(|| journal.get(stream, key))? else { return Ok(None) };
+    serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable")).map(Some)
+}
+
+/// Stores the value of a key, or deletes it.
+pub(crate) fn put(
+    journal: &dyn Journal,
+    stream: Stream,
+    key: impl Into<String>,
+    value: Option<Vec<u8>>,
+) -> anyhow::Result<()> {
+    let entry = [(key.into(), value)];
+    retry(|| journal.put(stream, &entry)).map(|_| ())
 }
 
 /// Reads on from a position: what retention has deleted is an error.

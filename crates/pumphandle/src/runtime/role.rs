@@ -15,6 +15,12 @@ pub(crate) trait Role: Send {
     /// Does a bounded amount of work.
     fn turn(&mut self, context: &Context) -> anyhow::Result<Progress>;
 
+    /// How long the role continues after a stop request, unless it ends before. The roles of a chain
+    /// have a grace period of the supervisor.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The last act of a role that is stopped before it has ended.
     fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
         Ok(())
@@ -131,24 +137,6 @@ pub(crate) fn run(role: &mut dyn Role, context: &mut Context) -> anyhow::Result<
             Progress::Ended => return Ok(()),
             _ if context.is_over() => return role.stop(context),
             Progress::Worked(wait) | Progress::Idle(wait) => context.stop.wait(wait),
-        }
-    }
-}
-
-/// A role with a loop of its own: one turn lasts until the role is stopped.
-pub(crate) struct Looping<F>(Option<F>);
-
-impl<F: FnOnce(&Context) -> anyhow::Result<Progress> + Send> Looping<F> {
-    pub(crate) fn new(run: F) -> Looping<F> {
-        Looping(Some(run))
-    }
-}
-
-impl<F: FnOnce(&Context) -> anyhow::Result<Progress> + Send> Role for Looping<F> {
-    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
-        match self.0.take() {
-            Some(run) => run(context),
-            None => Ok(Progress::Idle(Duration::from_secs(1))),
         }
     }
 }

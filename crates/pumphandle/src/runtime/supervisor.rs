@@ -114,7 +114,7 @@ fn start_group<'scope, 'env>(
     for (name, mut role) in roles {
         let has_ended = Arc::new(AtomicBool::new(false));
         let upstream = std::mem::replace(&mut upstream, is_chain.then(|| Arc::clone(&has_ended)));
-        let grace = if upstream.is_some() { GRACE } else { Duration::ZERO };
+        let grace = if upstream.is_some() { GRACE } else { role.grace() };
         let mut context =
             Context { wait: WAIT, stop: stop.clone(), grace, upstream, ..Context::default() };
         let (ended, not_started) = (sender.clone(), sender);

@@ -4,8 +4,8 @@ use super::*;
 fn a_token_opens_until_it_is_revoked_and_stands_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder.path().join("data"));
-    let asked = asked(file.clone());
-    let tokens = |token: &str| asked(&blake3::hash(token.as_bytes()));
+    let lookup = lookup(file.clone());
+    let tokens = |token: &str| lookup(&blake3::hash(token.as_bytes()));
     assert_eq!(tokens("anything"), None);
     let official = create(&file, "Duty officer", Role::Official, "2026-11-22").unwrap();
     let viewer = create(&file, "board", Role::Viewer, "2026-11-22").unwrap();
@@ -51,6 +51,6 @@ fn a_damaged_file_opens_nothing() {
     let token = create(&file, "board", Role::Viewer, "2026-11-22").unwrap();
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("viewer", "root")).unwrap();
-    assert_eq!(asked(file.clone())(&blake3::hash(token.as_bytes())), None);
+    assert_eq!(lookup(file.clone())(&blake3::hash(token.as_bytes())), None);
     assert!(read(&file).unwrap_err().to_string().contains("line 1"));
 }

@@ -65,3 +65,43 @@ fn panes_are_multiples_and_weeks_start_on_monday() {
     assert_eq!(pane_border(monday + 1, HOUR), monday + HOUR);
     assert_eq!(display(monday), "2026-01-05T00:00:00Z");
 }
+
+#[test]
+fn spans_are_sums_from_larger_to_smaller_units() {
+    let read = [
+        ("2m", 2 * MINUTE),
+        ("36h", 36 * HOUR),
+        ("7d", 7 * DAY),
+        ("1h30m", 90 * MINUTE),
+        ("10s", 10 * SECOND),
+        ("1w2d", WEEK + 2 * DAY),
+        ("250ms", SECOND / 4),
+        (" 1h 30m ", 90 * MINUTE),
+        ("0s", 0),
+        ("007m", 7 * MINUTE),
+    ];
+    for (text, span) in read {
+        assert_eq!(parse_span(text), Some(span), "{text}");
+    }
+    let refused = [
+        "",
+        " ",
+        "2",
+        "m",
+        "-2m",
+        "+2m",
+        "2 minutes",
+        "30m1h",
+        "1h1h",
+        "1.5h",
+        "2M",
+        "1y",
+        "٣m",
+        "99999999999999999999d",
+        "40000d",
+        "1h30",
+    ];
+    for text in refused {
+        assert_eq!(parse_span(text), None, "{text}");
+    }
+}

@@ -17,7 +17,7 @@ use super::{
 use crate::access::Role;
 use crate::problem::Problem;
 use crate::words::LANGUAGES;
-use crate::{DeliveryState, Owed};
+use crate::{AlertDelivery, DeliveryState};
 
 /// Windows of a map: days times regions.
 const CELLS_MAX: usize = 12_000;
@@ -464,17 +464,17 @@ pub(crate) async fn below(call: Call) -> Answer {
 }
 
 async fn waiting(call: &Call) -> Result<Vec<WaitingShown>, Problem> {
-    let mut owed: BTreeMap<String, (Micros, Vec<String>)> = BTreeMap::new();
-    for (name, Owed { alert, at, .. }) in subscriptions::owed(call)
+    let mut digests: BTreeMap<String, (Micros, Vec<String>)> = BTreeMap::new();
+    for (name, AlertDelivery { alert, at, .. }) in subscriptions::alert_deliveries(call)
         .await
         .into_iter()
-        .filter(|(_, owed)| owed.state == DeliveryState::Digest)
+        .filter(|(_, delivery)| delivery.state == DeliveryState::Digest)
     {
-        let (first, names) = owed.entry(alert).or_insert((at, Vec::new()));
+        let (first, names) = digests.entry(alert).or_insert((at, Vec::new()));
         *first = at.min(*first);
         names.push(name);
     }
-    if owed.is_empty() {
+    if digests.is_empty() {
         return Ok(Vec::new());
     }
     let query = AlertQuery { limit: ALERTS_MAX, ..AlertQuery::default() };
@@ -485,7 +485,7 @@ async fn waiting(call: &Call) -> Result<Vec<WaitingShown>, Problem> {
         .into_iter()
         .map(|entry| entry.alert);
     let waiting = alerts.filter(|alert| alert.state != AlertState::Withdrawn).filter_map(|alert| {
-        let (digest_at, names) = owed.remove(&alert.id)?;
+        let (digest_at, names) = digests.remove(&alert.id)?;
         Some(WaitingShown {
             region_name: call.room.words.region(&alert.region),
             fired_at: alert.fired_at.div_euclid(SECOND),
@@ -574,15 +574,15 @@ pub(crate) async fn why_not(call: Call) -> Answer {
     }
     let deliveries = match &why.alert {
         Some(alert) if call.holder.role >= Role::Official => {
-            let of_alert = subscriptions::owed(&call)
+            let of_alert = subscriptions::alert_deliveries(&call)
                 .await
                 .into_iter()
-                .filter(|(_, owed)| owed.alert == alert.id);
+                .filter(|(_, delivery)| delivery.alert == alert.id);
             of_alert
-                .map(|(subscription, owed)| DeliveryShown {
+                .map(|(subscription, delivery)| DeliveryShown {
                     subscription,
-                    state: owed.state.name(),
-                    at: owed.at.div_euclid(SECOND),
+                    state: delivery.state.name(),
+                    at: delivery.at.div_euclid(SECOND),
                 })
                 .collect()
         }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{Answer, Call, PATIENCE, name};
 use crate::problem::Problem;
 use crate::{
-    DeliveryState, Owed, RecipientRefused, StoredSubscription, SubscriptionAnswer,
+    AlertDelivery, DeliveryState, RecipientRefused, StoredSubscription, SubscriptionAnswer,
     SubscriptionRefused, SubscriptionRequest, SubscriptionWish, TestOutcome, Tested,
 };
 
@@ -91,9 +91,9 @@ impl From<Tested> for RecipientShown {
 
 impl From<StoredSubscription> for SubscriptionShown {
     fn from(stored: StoredSubscription) -> SubscriptionShown {
-        let StoredSubscription { name, of_file, revision, by, at, owed, delivery, subscription } =
+        let StoredSubscription { name, of_file, revision, by, at, alerts, delivery, subscription } =
             stored;
-        let waiting = owed.iter().filter(|owed| owed.state == DeliveryState::Digest).count();
+        let waiting = alerts.iter().filter(|alert| alert.state == DeliveryState::Digest).count();
         let source = if of_file { "file" } else { "page" };
         let refused = delivery.refused.into_iter().map(|refused| {
             let RecipientRefused { address, code, why, at } = refused;
@@ -155,12 +155,12 @@ pub(crate) async fn remove(call: Call) -> Answer {
 
 /// What subscriptions hear of alerts, each with the subscription's name; nothing where none are
 /// stored, or the journal does not answer.
-pub(super) async fn owed(call: &Call) -> Vec<(String, Owed)> {
+pub(super) async fn alert_deliveries(call: &Call) -> Vec<(String, AlertDelivery)> {
     let stored =
         ask(call, SubscriptionWish::List, PATIENCE).await.unwrap_or_default().subscriptions;
     stored
         .into_iter()
-        .flat_map(|stored| stored.owed.into_iter().map(move |owed| (stored.name.clone(), owed)))
+        .flat_map(|stored| stored.alerts.into_iter().map(move |alert| (stored.name.clone(), alert)))
         .collect()
 }
 

@@ -15,8 +15,8 @@ use warehouse::contract::{MONDAY, alert, count, verdict};
 use warehouse::{Landing, Local};
 
 use crate::{
-    Access, AlertText, Change, Delivery, DeliveryState, Holder, Owed, Reader, Readiness, Reason,
-    RecipientRefused, Role, StoredSubscription, SubscriptionAnswer, SubscriptionRefused,
+    Access, AlertDelivery, AlertText, Change, Delivery, DeliveryState, Holder, Reader, Readiness,
+    Reason, RecipientRefused, Role, StoredSubscription, SubscriptionAnswer, SubscriptionRefused,
     SubscriptionRequest, SubscriptionWish, TestOutcome, Tested, Web, routes, serve,
 };
 
@@ -925,12 +925,16 @@ async fn subscriptions_are_asked_for_by_those_who_may_and_answered_as_the_book_s
                 revision: 3,
                 by: HOSTILE.to_owned(),
                 at: Some(MONDAY),
-                owed: [
+                alerts: [
                     ("flu-by", DeliveryState::Digest),
                     ("old one", DeliveryState::Digest),
                     ("flu-by-2", DeliveryState::Sent),
                 ]
-                .map(|(alert, state)| Owed { alert: alert.to_owned(), state, at: MONDAY + DAY })
+                .map(|(alert, state)| AlertDelivery {
+                    alert: alert.to_owned(),
+                    state,
+                    at: MONDAY + DAY,
+                })
                 .to_vec(),
                 delivery: Delivery {
                     refused: vec![RecipientRefused {

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -114,14 +115,8 @@ fn shown(event: &AlertEvent) -> Value {
 }
 
 fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Failure> {
-    let token = match &args.token_file {
-        Some(file) => Some(
-            std::fs::read_to_string(file)
-                .with_context(|| format!("failed to read `{}`", file.display()))?,
-        ),
-        None => std::env::var(TOKEN).ok(),
-    };
-    let token = token.as_deref().map(str::trim);
+    let token = token(args.token_file.as_deref())?;
+    let token = token.as_deref();
     if !args.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(anyhow!("no alert `{}`", args.id).into());
     }
@@ -140,6 +135,18 @@ fn by_api(at: SocketAddr, args: &Ack, change: AlertChange) -> Result<Value, Fail
     } else {
         Err(problem(status, &answer, token, "official").into())
     }
+}
+
+/// The access token for the API: of a file, else of the environment.
+pub(crate) fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let text = match file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            Some(text.with_context(|| format!("failed to read `{}`", file.display()))?)
+        }
+        None => std::env::var(TOKEN).ok(),
+    };
+    Ok(text.map(|text| text.trim().to_owned()))
 }
 
 pub(crate) fn problem(

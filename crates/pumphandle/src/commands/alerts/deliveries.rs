@@ -6,7 +6,7 @@
 use std::net::TcpStream;
 
 use record::{Micros, time};
-use web::{DeliveryState, Owed};
+use web::{AlertDelivery, DeliveryState};
 
 use super::ack;
 use crate::commands::{Failure, reached_at};
@@ -65,11 +65,10 @@ pub(super) fn lines(
 
 /// Nothing if the role of the caller does not allow it.
 fn by_api(config: &Config, topic: &str, region: &str) -> Result<Option<Vec<Delivery>>, Failure> {
-    let token = std::env::var(ack::TOKEN).ok();
+    let token = ack::token(None)?;
     let path = format!("/api/v1/why-not?topic={}&region={}", encoded(topic), encoded(region));
-    let ask = |path: &str| {
-        ack::ask(reached_at(config.web.listen), token.as_deref().map(str::trim), "GET", path, None)
-    };
+    let ask =
+        |path: &str| ack::ask(reached_at(config.web.listen), token.as_deref(), "GET", path, None);
     let ((status, answer), (_, who)) = (ask(&path)?, ask("/api/v1/session")?);
     if status != 200 || !matches!(who["role"].as_str(), Some("official" | "operator")) {
         return Ok(None);
@@ -105,8 +104,10 @@ fn on_streams(config: &Config, alert: &str) -> anyhow::Result<Vec<Delivery>> {
     let journal = stores::journal(config)?;
     let mut found = Vec::new();
     for name in subscribers::names(&*journal, config)? {
-        let owed = notifier::owed(&*journal, &name)?.into_iter().filter(|owed| owed.alert == alert);
-        found.extend(owed.map(|Owed { state, at, .. }: Owed| {
+        let deliveries = notifier::alert_deliveries(&*journal, &name)?
+            .into_iter()
+            .filter(|delivery| delivery.alert == alert);
+        found.extend(deliveries.map(|AlertDelivery { state, at, .. }: AlertDelivery| {
             (name.clone(), DeliveryState::name(state).to_owned(), at)
         }));
     }

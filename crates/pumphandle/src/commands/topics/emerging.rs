@@ -26,6 +26,7 @@ use crate::monitor;
 use crate::runtime::each_retained;
 
 /// Posts between looks at how much memory is held.
+const COLUMNS: &str = "topic,tag,accounts,topic_accounts,tag_accounts,all_accounts,lift";
 const POSTS_A_LOOK: u64 = 10_000;
 /// One key for all of a file, however many years it spans: an account must not count as two.
 const AUTHOR_EPOCH: Micros = 73_000 * DAY;
@@ -210,28 +211,12 @@ fn written<'tag>(
         }
     } else {
         let mut csv = csv::Writer::from_writer(&mut lines);
-        csv.write_record([
-            "topic",
-            "tag",
-            "accounts",
-            "topic_accounts",
-            "tag_accounts",
-            "all_accounts",
-            "lift",
-        ])?;
+        csv.write_record(COLUMNS.split(','))?;
         for tag in tags {
-            let counts = [tag.accounts, tag.topic_accounts, tag.key_accounts, tag.all_accounts]
-                .map(|count| count.to_string());
-            let [accounts, of_topic, of_tag, all] = &counts;
-            csv.write_record([
-                &tag.topic,
-                &tag.key,
-                accounts,
-                of_topic,
-                of_tag,
-                all,
-                &format!("{:.2}", tag.lift),
-            ])?;
+            let EmergingTag { topic, key, accounts, topic_accounts, key_accounts, .. } = tag;
+            let lift = format!("{:.2}", tag.lift);
+            let all = tag.all_accounts;
+            csv.serialize((topic, key, accounts, topic_accounts, key_accounts, all, lift))?;
         }
         csv.flush()?;
     }

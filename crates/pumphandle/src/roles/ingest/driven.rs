@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use feeds::jetstream;
+
 use super::*;
 
 /// Both clocks of a machine, as a test sets them.
@@ -74,13 +76,11 @@ impl<'a> Life<'a> {
             Around { clock: clock.clone(), metrics: Arc::default(), sources: Arc::default() };
         let intake = intake(config, settings, &keys, 0);
         let mut ingest =
-            Ingest::start(journal, config, settings, &keys, Vec::new(), around, false).unwrap();
+            Ingest::start(journal, config, settings, Vec::new(), around, false).unwrap();
         let name = config.feeds[0].name.clone();
-        let meters = Meters::of(&ingest.around.metrics, &name);
         let progress = FeedProgress::live(&name, 1, config.ingest.outage_hold);
-        ingest
-            .feeds
-            .push(Running { live: true, ..Running::of(name, 1, Source::None, progress, meters) });
+        let feed = Running::new(&name, 1, Source::None, progress, &ingest.around);
+        ingest.feeds.push(Running { live: true, ..feed });
         let mut life = Life { hands, ingest, intake, clock, lines: 0, last: None };
         life.connected();
         life

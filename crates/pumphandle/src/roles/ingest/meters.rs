@@ -1,27 +1,33 @@
 //! What is counted and reported of one feed.
 
 use feeds::Now;
+use record::region::UNLOCATED;
 use record::time::{HOUR, MINUTE};
-use record::{Micros, RejectReason};
+use record::{Micros, Op, Post, Provenance, RejectReason};
 use web::Metrics;
 
 use crate::monitor;
 
+/// What is counted of the posts of one feed, from 0 on.
+pub(super) struct PostMeters {
+    pub(super) accepted: web::Counter,
+    /// Posts made, those of them that have a place, and those that went out while their author's
+    /// profile was still requested.
+    creates: web::Counter,
+    located: web::Counter,
+    by_coordinates: web::Counter,
+    pending: web::Counter,
+    /// Posts appended once more, with the answer about their author's profile.
+    resent: web::Counter,
+    /// Posts of the authors that stand for all where profiles are requested, and those of them that
+    /// have a place.
+    sampled: web::Counter,
+    sampled_located: web::Counter,
+}
+
 /// What is counted of one feed, from 0 on.
 pub(super) struct Meters {
-    pub(super) accepted: web::Counter,
-    /// Posts made, those of them that have a place, and those that went out while theirs was still
-    /// asked for.
-    pub(super) creates: web::Counter,
-    pub(super) located: web::Counter,
-    pub(super) by_coordinates: web::Counter,
-    pub(super) pending: web::Counter,
-    /// Posts appended once more, with the answer about their author's profile.
-    pub(super) resent: web::Counter,
-    /// Posts of the authors that stand for all where profiles are asked, and those of them that
-    /// have a place.
-    pub(super) sampled: web::Counter,
-    pub(super) sampled_located: web::Counter,
+    pub(super) posts: PostMeters,
     pub(super) ignored: web::Counter,
     pub(super) gaps: web::Counter,
     pub(super) reconnects: web::Counter,
@@ -34,14 +40,10 @@ pub(super) struct Meters {
     pub(super) waited: web::Gauge,
 }
 
-impl Meters {
-    pub(super) fn of(metrics: &Metrics, feed: &str) -> Meters {
+impl PostMeters {
+    fn new(metrics: &Metrics, feed: &str) -> PostMeters {
         let counter = |name: &str, help: &str| metrics.counter(name, help, &[("feed", feed)]);
-        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[("feed", feed)]);
-        for reason in RejectReason::ALL {
-            monitor::rejects(metrics, feed, reason);
-        }
-        Meters {
+        PostMeters {
             accepted: counter(
                 "pumphandle_posts_read_total",
                 "Posts, deletions and removals read and appended.",
@@ -57,7 +59,7 @@ impl Meters {
             ),
             pending: counter(
                 "pumphandle_posts_pending_total",
-                "Posts that went out while their author's profile was still asked for.",
+                "Posts that went out while their author's profile was still requested.",
             ),
             resent: counter(
                 "pumphandle_posts_resent_total",
@@ -65,12 +67,52 @@ impl Meters {
             ),
             sampled: counter(
                 "pumphandle_posts_sampled_total",
-                "Posts made by authors in the sample whose profiles are asked.",
+                "Posts made by authors in the sample whose profiles are requested.",
             ),
             sampled_located: counter(
                 "pumphandle_posts_sampled_located_total",
                 "Posts made by authors in the sample that have a place, be it by a later answer.",
             ),
+        }
+    }
+
+    pub(super) fn count(&self, post: &Post) {
+        self.accepted.add(1);
+        if post.op == Op::Create {
+            self.creates.add(1);
+            let best = post.places.first().map(|place| place.provenance);
+            self.by_coordinates.add(u64::from(best == Some(Provenance::Coordinates)));
+            self.pending.add(u64::from(post.flags.pending));
+            self.sampled.add(u64::from(post.flags.sampled));
+            self.count_place(post);
+        }
+    }
+
+    /// Counts posts that went out before and have been appended again.
+    pub(super) fn count_resent<'a>(&self, posts: impl Iterator<Item = &'a Post>) {
+        for post in posts {
+            self.resent.add(1);
+            self.count_place(post);
+        }
+    }
+
+    fn count_place(&self, post: &Post) {
+        if post.path() != UNLOCATED {
+            self.located.add(1);
+            self.sampled_located.add(u64::from(post.flags.sampled));
+        }
+    }
+}
+
+impl Meters {
+    pub(super) fn new(metrics: &Metrics, feed: &str) -> Meters {
+        let counter = |name: &str, help: &str| metrics.counter(name, help, &[("feed", feed)]);
+        let gauge = |name: &str, help: &str| metrics.gauge(name, help, &[("feed", feed)]);
+        for reason in RejectReason::ALL {
+            monitor::rejects(metrics, feed, reason);
+        }
+        Meters {
+            posts: PostMeters::new(metrics, feed),
             ignored: counter(
                 "pumphandle_lines_ignored_total",
                 "Lines understood and of no use, such as those of other collections.",

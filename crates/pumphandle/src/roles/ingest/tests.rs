@@ -2,9 +2,10 @@
 
 use journal::memory::MemoryJournal;
 use record::time::DAY;
-use record::{FeedTick, Span};
+use record::{FeedTick, Record, Span};
 
 use super::driven::{Hands, Life};
+use super::meters::{Meters, Repeated};
 use super::*;
 
 /// 2026-01-05T09:00:03Z
@@ -169,7 +170,7 @@ fn what_waits_to_be_appended_is_bounded() {
         let mut life = Life::start(&journal, &config, Hands::new(T));
         life.ingest.feeds[0].source = life.ingest.open(0, None).unwrap();
         while life.ingest.round().unwrap() {}
-        let appended = life.ingest.appended_most;
+        let appended = life.ingest.batch.appended_most;
         assert!((least..=most).contains(&appended), "{appended} bytes for {bytes}");
     }
 }
@@ -177,7 +178,7 @@ fn what_waits_to_be_appended_is_bounded() {
 #[test]
 fn a_feed_exports_rejects_and_gaps_before_the_first() {
     let metrics = Metrics::default();
-    let _meters = Meters::of(&metrics, "bluesky");
+    let _meters = Meters::new(&metrics, "bluesky");
     let text = metrics.render();
     for reason in RejectReason::ALL {
         let name = reason.name();

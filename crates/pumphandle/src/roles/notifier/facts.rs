@@ -1,4 +1,4 @@
-//! Facts of the warehouse for dispatch, queried on a thread of their own.
+//! Facts of the warehouse for dispatch, queried by a role of their own.
 //!
 //! A warehouse that is unreachable delays no message: dispatch goes on with the last answer.
 
@@ -10,9 +10,13 @@ use notify::dispatch::{Facts, Growth};
 use record::{Alert, AlertEvent};
 use warehouse::{Reading, WarehouseError};
 
-const QUERY_EVERY: Duration = Duration::from_secs(30);
+use crate::runtime::{Context, Progress, Role};
 
-/// Exchange between the notifier and the thread that queries.
+const QUERY_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether the first query is requested.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Exchange between the notifier and the role that queries.
 #[derive(Default)]
 pub(super) struct Exchange(Mutex<State>);
 
@@ -42,18 +46,14 @@ impl Exchange {
 /// Queries the warehouse from time to time.
 pub(super) struct Inquiry<'a> {
     pub(super) warehouse: &'a dyn Reading,
-    pub(super) exchange: &'a Exchange,
+    pub(super) exchange: Arc<Exchange>,
     pub(super) began: Instant,
-    pub(super) next: Instant,
 }
 
-impl Inquiry<'_> {
-    pub(super) fn turn(&mut self) {
-        if Instant::now() < self.next {
-            return;
-        }
-        let Some(snoozed) = self.exchange.state().snoozed.clone() else { return };
-        self.next = Instant::now() + QUERY_EVERY;
+impl Role for Inquiry<'_> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
+        let snoozed = self.exchange.state().snoozed.clone();
+        let Some(snoozed) = snoozed else { return Ok(Progress::Idle(LOOK_EVERY)) };
         let before = self.exchange.facts().unwrap_or_default();
         let facts = match self.query(&snoozed, &before) {
             Ok(facts) => Arc::new(facts),
@@ -64,8 +64,11 @@ impl Inquiry<'_> {
             }
         };
         self.exchange.state().facts = Some(facts);
+        Ok(Progress::Idle(QUERY_EVERY))
     }
+}
 
+impl Inquiry<'_> {
     fn query(
         &self,
         snoozed: &[(Alert, Vec<AlertEvent>)],

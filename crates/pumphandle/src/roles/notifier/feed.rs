@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use journal::Journal;
+use journal::{Journal, Stream};
 use notify::channel::cap;
 use notify::dispatch::Report;
 use notify::{Audience, Channel, Subscription};
@@ -16,6 +16,7 @@ use record::{AlertState, Micros};
 
 use super::{Equipment, store};
 use crate::config::Config;
+use crate::runtime::{get_json, put};
 use crate::whole;
 
 /// Files that couldn't be written are written again after this long.
@@ -83,7 +84,7 @@ impl<'a> Feeds<'a> {
     }
 
     fn stored(&self, name: &str) -> anyhow::Result<Vec<cap::Sent>> {
-        Ok(store::read_json(self.journal, &store::feed_key(name))?.unwrap_or_default())
+        Ok(get_json(self.journal, Stream::State, &store::feed_key(name))?.unwrap_or_default())
     }
 
     fn write(&self, subscription: &Subscription, now: Micros) -> anyhow::Result<()> {
@@ -124,7 +125,7 @@ impl<'a> Feeds<'a> {
                 let surplus = sent.len().saturating_sub(ENTRIES_MAX);
                 sent.drain(..surplus);
                 let value = serde_json::to_vec(&sent)?;
-                store::put(self.journal, store::feed_key(name), Some(value))?;
+                put(self.journal, Stream::State, store::feed_key(name), Some(value))?;
             }
         }
         for message in sent.iter().filter(|message| message.alert == alert.id) {

@@ -4,17 +4,15 @@
 //! The notifier writes it after each step and reads it at its start; page and terminal read it to
 //! show deliveries. It decides nothing.
 
-use anyhow::Context;
 use journal::{Journal, Stream};
 use notify::dispatch::head::Refusal;
 use notify::dispatch::{Change, Head, Item};
 use notify::plan::Planned;
 use record::Position;
-use serde::de::DeserializeOwned;
-use web::{Delivery, DeliveryState, Owed, RecipientRefused};
+use web::{AlertDelivery, Delivery, DeliveryState, RecipientRefused};
 
 use crate::config::Config;
-use crate::runtime::retry;
+use crate::runtime::{get_json, put, retry};
 
 const PREFIX: &str = "notify/";
 
@@ -36,24 +34,6 @@ pub(super) fn feed_key(subscription: &str) -> String {
     format!("{PREFIX}feed/{subscription}")
 }
 
-/// The JSON value of a key.
-pub(super) fn read_json<T: DeserializeOwned>(
-    journal: &dyn Journal,
-    key: &str,
-) -> anyhow::Result<Option<T>> {
-    let Some(bytes) = retry(|| journal.get(Stream::State, key))? else { return Ok(None) };
-    serde_json::from_slice(&bytes).with_context(|| format!("`{key}` is unreadable")).map(Some)
-}
-
-pub(super) fn put(
-    journal: &dyn Journal,
-    key: String,
-    value: Option<Vec<u8>>,
-) -> anyhow::Result<()> {
-    let pair = [(key, value)];
-    retry(|| journal.put(Stream::State, &pair)).map(|_| ())
-}
-
 /// Notes where the stream of alerts ends for subscriptions of files that are new: they receive all
 /// later alerts, however this start goes on. To be called before any role writes.
 pub(crate) fn note_new(journal: &dyn Journal, config: &Config) -> anyhow::Result<()> {
@@ -69,7 +49,7 @@ pub(crate) fn note_new(journal: &dyn Journal, config: &Config) -> anyhow::Result
             Some(end) => end,
             None => *end.insert(alerts_end(journal)?),
         };
-        put(journal, since, Some(end.to_string().into_bytes()))?;
+        put(journal, Stream::State, since, Some(end.to_string().into_bytes()))?;
     }
     Ok(())
 }
@@ -89,7 +69,7 @@ pub(super) fn noted_start(
 }
 
 pub(super) fn delete_start(journal: &dyn Journal, subscription: &str) -> anyhow::Result<()> {
-    put(journal, since_key(subscription), None)
+    put(journal, Stream::State, since_key(subscription), None)
 }
 
 /// The stored state of a subscription; none of a new one.
@@ -97,7 +77,7 @@ pub(super) fn read_state(
     journal: &dyn Journal,
     subscription: &str,
 ) -> anyhow::Result<Option<(Head, Vec<Item>)>> {
-    match read_json(journal, &head_key(subscription))? {
+    match get_json(journal, Stream::State, &head_key(subscription))? {
         Some(head) => Ok(Some((head, read_items(journal, subscription)?))),
         None => Ok(None),
     }
@@ -105,7 +85,7 @@ pub(super) fn read_state(
 
 fn read_items(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Item>> {
     let keys = retry(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
-    keys.iter().filter_map(|key| read_json(journal, key).transpose()).collect()
+    keys.iter().filter_map(|key| get_json(journal, Stream::State, key).transpose()).collect()
 }
 
 pub(super) fn write_change(
@@ -120,20 +100,23 @@ pub(super) fn write_change(
         }
         Change::Finished(alert) => (item_key(subscription, alert), None),
     };
-    put(journal, key, value)
+    put(journal, Stream::State, key, value)
 }
 
 /// Deletes the state of a subscription: a later one of this name starts without it.
 pub(super) fn delete_state(journal: &dyn Journal, subscription: &str) -> anyhow::Result<()> {
     let mut keys = retry(|| journal.keys(Stream::State, &item_key(subscription, "")))?;
     keys.extend([head_key(subscription), feed_key(subscription)]);
-    keys.into_iter().try_for_each(|key| put(journal, key, None))
+    keys.into_iter().try_for_each(|key| put(journal, Stream::State, key, None))
 }
 
 /// What a subscription receives of alerts, by alert.
-pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Vec<Owed>> {
+pub(crate) fn alert_deliveries(
+    journal: &dyn Journal,
+    subscription: &str,
+) -> anyhow::Result<Vec<AlertDelivery>> {
     let items = read_items(journal, subscription)?.into_iter();
-    let owed = items.map(|item| {
+    let deliveries = items.map(|item| {
         let (state, at) = match (item.sent.filter(|_| !item.given_up), item.planned) {
             (Some(sent), _) => (DeliveryState::Sent, sent.first_at),
             (None, Planned::AtOnce { from: at } | Planned::Digest { at }) if item.given_up => {
@@ -142,14 +125,14 @@ pub(crate) fn owed(journal: &dyn Journal, subscription: &str) -> anyhow::Result<
             (None, Planned::AtOnce { from }) => (DeliveryState::AtOnce, from),
             (None, Planned::Digest { at }) => (DeliveryState::Digest, at),
         };
-        Owed { alert: item.alert, state, at }
+        AlertDelivery { alert: item.alert, state, at }
     });
-    Ok(owed.collect())
+    Ok(deliveries.collect())
 }
 
 /// Refused recipients of a subscription, and why its channel fails.
 pub(crate) fn delivery(journal: &dyn Journal, subscription: &str) -> anyhow::Result<Delivery> {
-    let Some(head) = read_json::<Head>(journal, &head_key(subscription))? else {
+    let Some(head) = get_json::<Head>(journal, Stream::State, &head_key(subscription))? else {
         return Ok(Delivery::default());
     };
     let refused = head.refused.into_iter().map(|(address, refusal)| {

@@ -5,9 +5,24 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::{Group, OnFailure, supervise};
-use crate::runtime::role::{Looping, Progress, Role, Stop};
+use crate::runtime::role::{Context, Progress, Role, Stop};
 
 const IDLE: Progress = Progress::Idle(Duration::from_millis(1));
+
+/// A role with one turn.
+struct Once<F>(Option<F>);
+
+impl<F: FnOnce(&Context) -> anyhow::Result<Progress>> Once<F> {
+    fn new(run: F) -> Once<F> {
+        Once(Some(run))
+    }
+}
+
+impl<F: FnOnce(&Context) -> anyhow::Result<Progress> + Send> Role for Once<F> {
+    fn turn(&mut self, context: &Context) -> anyhow::Result<Progress> {
+        self.0.take().map_or(Ok(IDLE), |run| run(context))
+    }
+}
 
 /// A role that ends when it is stopped.
 struct Lasting<'a> {
@@ -16,11 +31,11 @@ struct Lasting<'a> {
 }
 
 impl Role for Lasting<'_> {
-    fn turn(&mut self, _context: &super::Context) -> anyhow::Result<Progress> {
+    fn turn(&mut self, _context: &Context) -> anyhow::Result<Progress> {
         Ok(IDLE)
     }
 
-    fn stop(&mut self, _context: &super::Context) -> anyhow::Result<()> {
+    fn stop(&mut self, _context: &Context) -> anyhow::Result<()> {
         self.order.lock().unwrap().push(self.name);
         Ok(())
     }
@@ -37,7 +52,7 @@ fn run(
     let notices = Mutex::new(Vec::new());
     let [mut counting, mut serving, mut last] = [const { Group::new() }; 3];
     counting.is_finite = is_finite;
-    counting.add("first", Looping::new(|_| first()));
+    counting.add("first", Once::new(|_| first()));
     counting.add("second", Lasting { name: "second", order: &order });
     serving.add("page", Lasting { name: "page", order: &order });
     last.add("last", Lasting { name: "last", order: &order });
@@ -117,14 +132,14 @@ fn a_role_that_does_not_end_is_abandoned_after_its_time() {
     let (order, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let stuck = Arc::clone(&released);
     let [mut first, mut last] = [const { Group::new() }; 2];
-    first.add("failing", Looping::new(|_| bail!("gone")));
+    first.add("failing", Once::new(|_| bail!("gone")));
     let wait = move |_: &_| {
         while !stuck.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(Progress::Ended)
     };
-    first.add("stuck", Looping::new(wait));
+    first.add("stuck", Once::new(wait));
     last.add("last", Lasting { name: "last", order: &order });
     let abandon = |error: &anyhow::Error| {
         assert_eq!(format!("{error:#}"), "failing ended: gone");
@@ -148,14 +163,14 @@ fn a_chain_ends_in_order_after_its_first_role() {
     let mut chain = Group { is_chain: true, is_finite: true, ..Group::new() };
     for name in ["first", "second", "third"] {
         let order = &order;
-        let run = move |context: &super::Context| {
+        let run = move |context: &Context| {
             while context.has_upstream() && !context.is_input_complete() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             order.lock().unwrap().push(name);
             Ok(Progress::Ended)
         };
-        chain.add(name, Looping::new(run));
+        chain.add(name, Once::new(run));
     }
     let on_failure =
         OnFailure { report: &|_| {}, notice: Box::new(|_| {}), abandon: &|_| panic!("stuck") };
