@@ -10,7 +10,6 @@
 //! blank lines are skipped. A [`Cursor`] names the place after a line; reading on from it gives
 //! exactly the lines after. Knows nothing of what lines say.
 
-mod cursor;
 mod gzip;
 mod lines;
 pub mod looks;
@@ -27,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use record::Reject;
 use thiserror::Error;
 
-pub use cursor::{Cursor, CursorError, Position};
+pub use crate::cursor::file::{Cursor, CursorError, Position};
 use lines::{Lines, Step};
 pub use running::start;
 use source::{Head, Opened, Source};
