@@ -10,7 +10,6 @@
 //! blank lines are skipped. A [`Cursor`] names the place after a line; reading on from it gives
 //! exactly the lines after. Knows nothing of what lines say.
 
-mod cursor;
 mod gzip;
 mod lines;
 pub mod looks;
@@ -27,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use record::Reject;
 use thiserror::Error;
 
-pub use cursor::{Cursor, CursorError, Position};
+pub use crate::cursor::file::{Cursor, CursorError, Position};
 use lines::{Lines, Step};
 pub use running::start;
 use source::{Head, Opened, Source};
@@ -383,43 +382,13 @@ impl FileReader {
             return Ok(batch);
         }
         loop {
+            let ended = tail.take_lines(&mut batch, lines_max, self.settings.batch_bytes);
             let State::Open(open) = &mut tail.state else { return Ok(batch) };
-            while batch.lines.len() < lines_max && batch.bytes.len() < self.settings.batch_bytes {
-                match open.lines.next() {
-                    Step::Line { bytes, length } => {
-                        tail.line += 1;
-                        tail.offset += length;
-                        if !crate::line::is_blank(bytes) {
-                            let from = batch.bytes.len();
-                            batch.bytes.extend_from_slice(bytes);
-                            let content = FoundContent::Range(from, batch.bytes.len());
-                            batch.lines.push(Found {
-                                number: tail.line,
-                                offset_after: tail.offset,
-                                content,
-                            });
-                        }
-                    }
-                    Step::TooLong { content, length, hash, begins } => {
-                        tail.line += 1;
-                        tail.offset += length;
-                        let content =
-                            FoundContent::TooLong { length: content, hash: hash_of(hash), begins };
-                        batch.lines.push(Found {
-                            number: tail.line,
-                            offset_after: tail.offset,
-                            content,
-                        });
-                    }
-                    Step::More => break,
-                    Step::End => {
-                        batch.head = open.source.head().clone();
-                        tail.leave();
-                        return Ok(batch);
-                    }
-                }
-            }
             batch.head = open.source.head().clone();
+            if ended {
+                tail.leave();
+                return Ok(batch);
+            }
             // What is there is given before more is waited for: a pipe may be silent for hours.
             if !batch.is_empty() {
                 return Ok(batch);
@@ -454,6 +423,37 @@ impl FileReader {
 }
 
 impl Tail {
+    /// Moves lines that have been read into the batch; true at the end of the file.
+    fn take_lines(&mut self, batch: &mut Batch, lines_max: usize, bytes_max: usize) -> bool {
+        let State::Open(open) = &mut self.state else { return false };
+        while batch.lines.len() < lines_max && batch.bytes.len() < bytes_max {
+            let (content, length) = match open.lines.next() {
+                Step::Line { bytes, length } => {
+                    let from = batch.bytes.len();
+                    let is_blank = crate::line::is_blank(bytes);
+                    if !is_blank {
+                        batch.bytes.extend_from_slice(bytes);
+                    }
+                    let content = FoundContent::Range(from, batch.bytes.len());
+                    ((!is_blank).then_some(content), length)
+                }
+                Step::TooLong { content, length, hash, begins } => {
+                    let hash = hash_of(hash);
+                    (Some(FoundContent::TooLong { length: content, hash, begins }), length)
+                }
+                Step::More => return false,
+                Step::End => return true,
+            };
+            self.line += 1;
+            self.offset += length;
+            if let Some(content) = content {
+                let (number, offset_after) = (self.line, self.offset);
+                batch.lines.push(Found { number, offset_after, content });
+            }
+        }
+        false
+    }
+
     /// Opens the file if that has not happened; false where there is nothing to read.
     fn ready(
         &mut self,

@@ -12,6 +12,9 @@
 pub mod clock;
 pub use clock::{Clock, Now};
 
+mod cursor;
+pub use cursor::Cursor;
+
 pub mod line;
 
 pub mod intake;
@@ -23,7 +26,7 @@ pub mod jetstream;
 pub mod profiles;
 
 pub mod message;
-pub use message::{Cursor, Message};
+pub use message::Message;
 
 mod running;
 pub use running::Feed;

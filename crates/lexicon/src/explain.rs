@@ -115,37 +115,9 @@ pub fn explain(
         let matches = matches(lexicon, &read.key, &hits, &mut spoken_of);
         tags.push(ExplainedTag { written: read.written, key: read.key, segments, matches });
     }
-    let mut phrases = Vec::new();
-    let mut voice_rules = Vec::new();
-    if let Some(text) = text {
-        let places = Places::of(text);
-        for (phrase, topic, excludes, lang) in lexicon.phrases_found(text, langs) {
-            spoken_of.push(topic);
-            let place = places.written(phrase);
-            let effect = if excludes { Effect::Excludes } else { Effect::Counts };
-            let topic = lexicon.topics()[topic].id.clone();
-            phrases.push(ExplainedPhrase {
-                found: text[place.clone()].to_owned(),
-                place,
-                lang: lang.to_owned(),
-                topic,
-                effect,
-            });
-        }
-        for rule in lexicon.voices().into_iter().flat_map(|voices| voices.found(text, langs)) {
-            let place = places.written(rule.place);
-            let found = text[place.clone()].to_owned();
-            voice_rules.push(ExplainedVoice {
-                found,
-                place,
-                lang: rule.lang.to_owned(),
-                rule: list(rule.says),
-            });
-        }
-        voice_rules.sort_by(|a, b| {
-            (a.place.start, a.place.end, a.rule).cmp(&(b.place.start, b.place.end, b.rule))
-        });
-    }
+    let (phrases, voice_rules) = text
+        .map(|text| phrases_and_rules(lexicon, text, langs, &mut spoken_of))
+        .unwrap_or_default();
     let reading = lexicon.read(text, platform_tags, langs, segment);
     spoken_of.sort_unstable();
     spoken_of.dedup();
@@ -166,6 +138,39 @@ pub fn explain(
         question_mark: text.is_some_and(has_question_mark),
         topics,
     }
+}
+
+fn phrases_and_rules(
+    lexicon: &Lexicon,
+    text: &str,
+    langs: &[&str],
+    spoken_of: &mut Vec<usize>,
+) -> (Vec<ExplainedPhrase>, Vec<ExplainedVoice>) {
+    let places = Places::of(text);
+    let mut phrases = Vec::new();
+    for (phrase, topic, excludes, lang) in lexicon.phrases_found(text, langs) {
+        spoken_of.push(topic);
+        let place = places.written(phrase);
+        phrases.push(ExplainedPhrase {
+            found: text[place.clone()].to_owned(),
+            place,
+            lang: lang.to_owned(),
+            topic: lexicon.topics()[topic].id.clone(),
+            effect: if excludes { Effect::Excludes } else { Effect::Counts },
+        });
+    }
+    let mut rules = Vec::new();
+    for rule in lexicon.voices().into_iter().flat_map(|voices| voices.found(text, langs)) {
+        let place = places.written(rule.place);
+        rules.push(ExplainedVoice {
+            found: text[place.clone()].to_owned(),
+            place,
+            lang: rule.lang.to_owned(),
+            rule: list(rule.says),
+        });
+    }
+    rules.sort_by_key(|rule| (rule.place.start, rule.place.end, rule.rule));
+    (phrases, rules)
 }
 
 fn matches(

@@ -160,20 +160,7 @@ impl Lang {
     /// First sentences of harmless posts.
     pub(crate) fn openings(self) -> &'static [&'static str] {
         match self {
-            Lang::En => &[
-                "The light over the harbour this evening was something else, I stood there far too \
-                    long.",
-                "Third coffee and the inbox is still winning.",
-                "Finally finished that book everyone kept telling me about, and yes, you were \
-                    right.",
-                "My neighbour is learning the trumpet. We are all learning the trumpet.",
-                "Made soup out of everything left in the fridge and it is suspiciously good.",
-                "Is it just me or did the whole train decide to take calls on speaker today?",
-                "The cat has decided that the keyboard is her bed now, so no work from me.",
-                "New sketch, an hour in pencil, no reference, please be kind.",
-                "Somebody left a note saying \"thank you\" on my bike and I still don't know why.",
-                "Rewatching the old series from the start, the first season holds up so well.",
-            ],
+            Lang::En => OPENINGS_EN,
             Lang::Fr => &[
                 "La lumière sur le port ce soir, je suis resté là bien trop longtemps à regarder.",
                 "Troisième café et la boîte mail gagne encore la partie.",
@@ -392,3 +379,19 @@ impl Lang {
         }
     }
 }
+
+/// Openings in the language that most posts are in.
+const OPENINGS_EN: &[&str] = &[
+    "The light over the harbour this evening was something else, I stood there far too \
+        long.",
+    "Third coffee and the inbox is still winning.",
+    "Finally finished that book everyone kept telling me about, and yes, you were \
+        right.",
+    "My neighbour is learning the trumpet. We are all learning the trumpet.",
+    "Made soup out of everything left in the fridge and it is suspiciously good.",
+    "Is it just me or did the whole train decide to take calls on speaker today?",
+    "The cat has decided that the keyboard is her bed now, so no work from me.",
+    "New sketch, an hour in pencil, no reference, please be kind.",
+    "Somebody left a note saying \"thank you\" on my bike and I still don't know why.",
+    "Rewatching the old series from the start, the first season holds up so well.",
+];

@@ -7,9 +7,10 @@ use record::RejectReason;
 use record::time::Micros;
 
 use super::{Content, Cursor, FileError, FileReader, FileSettings};
+use crate::cursor;
 use crate::intake::Intake;
 use crate::line::Rejected;
-use crate::message::{self, Message};
+use crate::message::Message;
 use crate::running::{Feed, Stopping};
 
 /// Lines read at a time.
@@ -70,7 +71,7 @@ fn run(
                     Err(Rejected::new(RejectReason::Length, "longer than the bound"))
                 }
             };
-            let cursor = message::Cursor::File(line.cursor());
+            let cursor = cursor::Cursor::File(line.cursor());
             let message = match read {
                 Ok(outcome) => Message::Line { outcome, cursor },
                 Err(rejected) => Message::Reject { reject: line.reject(feed, &rejected), cursor },

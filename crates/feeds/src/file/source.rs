@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cursor::Position;
 use super::gzip::Gzip;
+use crate::cursor::file::Position;
 
 /// So many first bytes tell one file from another.
 const HEAD_BYTES: usize = 256;

@@ -25,10 +25,11 @@ use super::pace::Pace;
 use super::retry::Retry;
 use super::{Cursor, Dictionary, JetstreamSettings, World};
 use crate::clock::Now;
+use crate::cursor;
 use crate::file::hash_of;
 use crate::intake::{Intake, Outcome, believed};
 use crate::line::{self, BLUESKY, Ignored, Item, Rejected};
-use crate::message::{self, Message};
+use crate::message::Message;
 use crate::profiles::{Answer, Asker, BATCH_MAX, Description};
 use crate::running::Stopping;
 
@@ -496,13 +497,13 @@ impl Connections {
     }
 
     /// The place after the last line; before the first stamp, now.
-    fn place(&self, address: &Address) -> message::Cursor {
+    fn place(&self, address: &Address) -> cursor::Cursor {
         let now = || Cursor {
             host: address.host.clone(),
             sequence: None,
             stamp: self.world.clock.wall(),
         };
-        message::Cursor::Jetstream(self.cursor.clone().unwrap_or_else(now))
+        cursor::Cursor::Jetstream(self.cursor.clone().unwrap_or_else(now))
     }
 
     async fn alive(

@@ -36,7 +36,7 @@ pub struct Cursor {
 pub struct CursorError(String);
 
 impl Cursor {
-    pub(super) fn of(&self, file: &str) -> Option<&Position> {
+    pub(crate) fn of(&self, file: &str) -> Option<&Position> {
         std::iter::once(&self.at).chain(self.others.iter()).find(|position| *position.file == *file)
     }
 }
