@@ -204,18 +204,21 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Answers::Json(schema::<api::OneAlert>), api::alert),
     endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, \
             decides, snoozes: 409 if another change was faster", [],
-            Answers::Json(schema::<handling::Changed>), handling::change, body handling::ChangeAsked),
+            Answers::Json(schema::<handling::Changed>), handling::change,
+            body handling::ChangeAsked),
     endpoint!(GET "/api/v1/subscriptions", Official, "Subscriptions: recipients, topics, channel and times", [],
         Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
     endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a \
             subscription: 409 if somebody else was faster", [],
-            Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::set, body subscriptions::Wanted),
+            Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::set,
+            body subscriptions::Wanted),
     endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
         [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision \
             that was looked at" })], Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
     endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back \
             that can still be taken back", [],
-            Answers::Json(schema::<erasures::ErasedShown>), erasures::erase, body erasures::Wanted, cost 20.0),
+            Answers::Json(schema::<erasures::ErasedShown>), erasures::erase, body erasures::Wanted,
+            cost 20.0),
     endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every \
             recipient, and says what became of it", [],
             Answers::Json(schema::<subscriptions::TestShown>), subscriptions::test, cost 10.0),
@@ -247,7 +250,8 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         region with",
         [must("region", Takes::Region)], Answers::Json(schema::<places::References>), places::references),
     endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
-            [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Answers::Other("text/csv"), tables::export, cost 10.0),
+            [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Answers::Other("text/csv"), tables::export,
+            cost 10.0),
     endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and \
         `latest`", [],
         Answers::Other("text/event-stream"), events::events),
@@ -262,7 +266,8 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         may", [], Answers::Json(schema::<session::Who>), session::who),
     endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a \
             token or the start link", [],
-            Answers::Json(schema::<session::Who>), session::sign_in, body session::SignIn, cost 20.0),
+            Answers::Json(schema::<session::Who>), session::sign_in, body session::SignIn,
+            cost 20.0),
     endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this \
         browser", [], Answers::Json(schema::<session::Who>), session::sign_out),
     endpoint!(GET "/api/openapi.json", Public, "This \
