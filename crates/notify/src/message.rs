@@ -8,7 +8,6 @@ use record::{Alert, AlertState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::channel::cap::escaped;
 use crate::words::{self, Label, Language, Telling, label};
 use crate::zone::Zone;
 
@@ -94,11 +93,6 @@ pub fn of_alert(
     let headline = words::headline(alert, telling);
     let rest = words::rest_with_doubt(alert, telling);
     let checks = words::checks(alert, telling);
-    let simulated = if frame.simulated {
-        format!("[{}] ", label(language, Label::Simulated))
-    } else {
-        String::new()
-    };
     let mark = match occasion {
         Occasion::New => label(language, Label::New),
         Occasion::Update | Occasion::Woken => label(language, Label::Updated),
@@ -110,28 +104,15 @@ pub fn of_alert(
         .flatten()
         .collect::<Vec<_>>()
         .join(" · ");
-    let subject = format!("{simulated}{}", words::subject(alert, telling));
+    let simulated = label(language, Label::Simulated);
+    let subject = words::subject(alert, telling);
+    let subject = if frame.simulated { format!("[{simulated}] {subject}") } else { subject };
     let link = link_of(alert, frame);
-    let mut text = String::new();
-    if frame.simulated {
-        text.push_str(&format!("{}\n\n", label(language, Label::Simulated)));
-    }
-    text.push_str(&format!(
-        "{above}\n\n{headline}\n{rest}\n\n{}\n",
-        label(language, Label::WhatToCheck)
-    ));
-    checks
-        .iter()
-        .enumerate()
-        .for_each(|(at, check)| text.push_str(&format!("{}. {check}\n", at + 1)));
-    if let Some(link) = &link {
-        text.push_str(&format!(
-            "\n{}{}{link}\n",
-            label(language, Label::Open),
-            words::colon(language)
-        ));
-    }
     let foot = frame.foot(language, &format!("{} r{}", alert.id, alert.revision));
+    let mut text = alert_text(&above, &headline, &rest, &checks, link.as_deref(), language);
+    if frame.simulated {
+        text.insert_str(0, &format!("{simulated}\n\n"));
+    }
     text.push_str(&as_text(&foot));
     let rows = html_rows(alert, telling, frame, trend, &[&above, &headline, &rest], &checks);
     Message {
@@ -143,6 +124,27 @@ pub fn of_alert(
         text,
         json: payload(alert, occasion, telling, &checks, link.as_deref(), frame),
     }
+}
+
+/// The text of an alert's mail, down to the link.
+fn alert_text(
+    above: &str,
+    headline: &str,
+    rest: &str,
+    checks: &[String],
+    link: Option<&str>,
+    language: Language,
+) -> String {
+    let to_check = label(language, Label::WhatToCheck);
+    let mut text = format!("{above}\n\n{headline}\n{rest}\n\n{to_check}\n");
+    for (number, check) in (1..).zip(checks) {
+        text.push_str(&format!("{number}. {check}\n"));
+    }
+    if let Some(link) = link {
+        let open = label(language, Label::Open);
+        text.push_str(&format!("\n{open}{}{link}\n", words::colon(language)));
+    }
+    text
 }
 
 fn link_of(alert: &Alert, frame: &Frame<'_>) -> Option<String> {
@@ -484,6 +486,25 @@ pub fn outage(
         "data": { "condition": condition, "cause": error },
     });
     plain_message(id, title, &paragraphs, json, (language, zone, now), frame)
+}
+
+/// Text in XML: what XML can't hold at all is left out.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\n' | '\t' => safe.push(letter),
+            '\u{fffe}' | '\u{ffff}' => {}
+            _ if letter.is_control() => {}
+            _ => safe.push(letter),
+        }
+    }
+    safe
 }
 
 fn capital(text: &str) -> String {

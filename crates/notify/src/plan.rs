@@ -98,12 +98,7 @@ pub fn escalates_from(subscription: &Subscription, alert: &Alert, planned: Plann
 /// Now, or the end of the present quiet hours.
 pub fn after_quiet(subscription: &Subscription, now: Micros) -> Micros {
     let Some(quiet) = subscription.quiet else { return now };
-    let minute = subscription.zone.local(now).minute;
-    let is_quiet = if quiet.from <= quiet.to {
-        (quiet.from..quiet.to).contains(&minute)
-    } else {
-        minute >= quiet.from || minute < quiet.to
-    };
+    let is_quiet = quiet.contains(subscription.zone.local(now).minute);
     if is_quiet { subscription.zone.next(now, quiet.to, None) } else { now }
 }
 
@@ -121,13 +116,6 @@ pub fn rank(one: &Alert, other: &Alert) -> std::cmp::Ordering {
         .total_cmp(&rarity(one))
         .then(other.ratio().total_cmp(&one.ratio()))
         .then(one.id.cmp(&other.id))
-}
-
-/// Minutes of the day; `from` after `to` goes over midnight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quiet {
-    pub from: u32,
-    pub to: u32,
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::message::Occasion;
-use crate::plan::Quiet;
 use crate::words::Language;
 use crate::zone::Zone;
 
@@ -126,6 +125,23 @@ impl Rota {
     }
 }
 
+/// Minutes of the day; `from` after `to` goes over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    pub from: u32,
+    pub to: u32,
+}
+
+impl Quiet {
+    pub fn contains(self, minute: u32) -> bool {
+        if self.from <= self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Escalation {
     pub after: Micros,
@@ -195,37 +211,23 @@ impl Subscription {
     /// As it would be written, with all that is usual said: what a page shows and changes. Of an
     /// address only the host is told, since the rest may be a secret, and of secrets nothing.
     pub fn written(&self) -> Value {
-        let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
-        let host = |url: &str| {
-            url::Url::parse(url)
-                .ok()
-                .and_then(|url| Some(url.host_str()?.to_owned()))
-                .unwrap_or_default()
-        };
-        let (channel, to, address, rota) = match &self.channel {
-            Channel::Mail { to } => ("mail", to.addresses.clone(), None, to.rota),
-            Channel::Webhook { url, .. } => ("webhook", Vec::new(), Some(host(url)), None),
-            Channel::Alertmanager { url } => ("alertmanager", Vec::new(), Some(host(url)), None),
-            Channel::Feed => ("feed", Vec::new(), None, None),
-            Channel::Stdout => ("stdout", Vec::new(), None, None),
+        let (to, url, rota) = match &self.channel {
+            Channel::Mail { to } => (to.addresses.clone(), None, to.rota),
+            Channel::Webhook { url, .. } | Channel::Alertmanager { url } => {
+                (Vec::new(), Some(host_of(url)), None)
+            }
+            Channel::Feed | Channel::Stdout => (Vec::new(), None, None),
         };
         let rota = rota.map(|rota| WrittenRota {
             starts: record::time::display(rota.starts * DAY).chars().take(10).collect(),
             days: rota.days,
             hands_over: Some(clock(rota.hands_over)),
         });
-        let after = |span: Micros| {
-            if span % HOUR == 0 {
-                format!("{}h", span / HOUR)
-            } else {
-                format!("{}m", span / MINUTE)
-            }
-        };
         let written = Written {
             name: self.name.clone(),
-            channel: channel.to_owned(),
+            channel: self.channel.name().to_owned(),
             to,
-            url: address,
+            url,
             secret_files: Vec::new(),
             audience: self.audience,
             topics: self.topics.clone(),
@@ -245,12 +247,8 @@ impl Subscription {
             language: Some(self.language.code().to_owned()),
             heartbeat: self.heartbeat,
             rota,
-            escalate_after: self.escalation.as_ref().map(|escalation| after(escalation.after)),
-            deputies: self
-                .escalation
-                .as_ref()
-                .map(|escalation| escalation.deputies.clone())
-                .unwrap_or_default(),
+            escalate_after: self.escalation.as_ref().map(|escalation| delay(escalation.after)),
+            deputies: self.deputies().to_vec(),
         };
         // Texts, numbers and lists: it can't fail.
         serde_json::to_value(written).unwrap_or_default()
@@ -259,19 +257,35 @@ impl Subscription {
     /// Whom a mail on this occasion goes to now.
     pub fn recipients(&self, occasion: Occasion, now: Micros) -> Vec<String> {
         match (&self.channel, occasion) {
-            (Channel::Mail { .. }, Occasion::Escalation) => self
-                .escalation
-                .as_ref()
-                .map(|escalation| escalation.deputies.clone())
-                .unwrap_or_default(),
+            (Channel::Mail { .. }, Occasion::Escalation) => self.deputies().to_vec(),
             (Channel::Mail { to }, _) => to.at(&self.zone, now),
             _ => Vec::new(),
         }
     }
 
+    fn deputies(&self) -> &[String] {
+        self.escalation.as_ref().map_or(&[], |escalation| &escalation.deputies)
+    }
+
     pub fn covers_region(&self, region: &str, world: &dyn World) -> bool {
         self.regions.is_empty() || self.regions.iter().any(|above| world.is_within(region, above))
     }
+}
+
+/// Of an address; nothing where it has none.
+fn host_of(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    parsed.and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default()
+}
+
+/// `08:00`.
+fn clock(minute: u32) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+/// `90m` or `2h`.
+fn delay(span: Micros) -> String {
+    if span % HOUR == 0 { format!("{}h", span / HOUR) } else { format!("{}m", span / MINUTE) }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -398,12 +412,7 @@ fn check_subscription(
 ) -> Option<Subscription> {
     let mut checker = Checker { complain, sound: true };
     checker.check_names(&written);
-    let zone = checker.parse(
-        written.zone.as_deref(),
-        Zone::named,
-        |name| format!("unknown time zone `{name}`"),
-        "an IANA name, such as Europe/Berlin",
-    );
+    let zone = checker.zone(&written);
     let digest_at = checker.time_of_day("digest-at", written.digest_at.as_deref());
     let rota = checker.rota(&written);
     let quiet = checker.parse(
@@ -412,18 +421,8 @@ fn check_subscription(
         |text| format!("`quiet = \"{text}\"` is no span"),
         "write 22:00-06:00",
     );
-    let digest_day = checker.parse(
-        written.digest_day.as_deref(),
-        |day| DAYS.iter().position(|known| day.eq_ignore_ascii_case(known)),
-        |_| "`digest-day` is no day of the week".to_owned(),
-        "monday to sunday",
-    );
-    let rarity = checker.parse(
-        written.rarity.as_deref(),
-        |text| RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days),
-        |text| format!("unknown rarity `{text}`"),
-        "month, quarter or year: by chance less than once in that time",
-    );
+    let digest_day = checker.digest_day(&written);
+    let rarity = checker.rarity(&written);
     let kinds = checker.kinds(&written.kinds);
     let language = checker.parse(
         Some(written.language.as_deref().unwrap_or("en")),
@@ -447,7 +446,7 @@ fn check_subscription(
         rarity,
         when: written.when,
         digest_at,
-        digest_day: digest_day.and_then(|day| u8::try_from(day).ok()).unwrap_or(0),
+        digest_day: digest_day.unwrap_or(0),
         zone: zone.unwrap_or_else(Zone::utc),
         quiet,
         a_week,
@@ -507,6 +506,38 @@ impl Checker<'_> {
     fn time_of_day(&mut self, key: &str, text: Option<&str>) -> u32 {
         let message = |_: &str| format!("`{key}` is no time of day");
         self.parse(text, minutes, message, "write 08:00").unwrap_or(8 * 60)
+    }
+
+    fn zone(&mut self, written: &Written) -> Option<Zone> {
+        self.parse(
+            written.zone.as_deref(),
+            Zone::named,
+            |name| format!("unknown time zone `{name}`"),
+            "an IANA name, such as Europe/Berlin",
+        )
+    }
+
+    fn digest_day(&mut self, written: &Written) -> Option<u8> {
+        self.parse(
+            written.digest_day.as_deref(),
+            |day| {
+                (0..)
+                    .zip(DAYS)
+                    .find(|(_, known)| day.eq_ignore_ascii_case(known))
+                    .map(|found| found.0)
+            },
+            |_| "`digest-day` is no day of the week".to_owned(),
+            "monday to sunday",
+        )
+    }
+
+    fn rarity(&mut self, written: &Written) -> Option<f64> {
+        self.parse(
+            written.rarity.as_deref(),
+            |text| RARITIES.iter().find(|(name, _)| *name == text).map(|(_, days)| *days),
+            |text| format!("unknown rarity `{text}`"),
+            "month, quarter or year: by chance less than once in that time",
+        )
     }
 
     fn rota(&mut self, written: &Written) -> Option<Rota> {

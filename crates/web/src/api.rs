@@ -20,10 +20,10 @@ use warehouse::{
     SeriesQuery, TopicOverview, WarehouseError,
 };
 
+use self::events::News;
 use self::handling::EventShown;
 use crate::access::{Holder, Sessions};
 use crate::connections::Connections;
-use crate::events::News;
 use crate::guard::Hosts;
 use crate::limits::Limits;
 use crate::problem::Problem;
@@ -31,6 +31,7 @@ use crate::words::{LANGUAGES, Words};
 use crate::{AlertText, Counter, Reader, Readiness, Reason, Web};
 
 pub(crate) mod erasures;
+pub(crate) mod events;
 pub(crate) mod feeds;
 pub(crate) mod handling;
 pub(crate) mod places;
@@ -616,6 +617,21 @@ struct PaneShown {
     last: bool,
 }
 
+impl From<&warehouse::Cell> for PaneShown {
+    fn from(cell: &warehouse::Cell) -> PaneShown {
+        PaneShown {
+            start: cell.start.div_euclid(SECOND),
+            seconds: cell.length.div_euclid(SECOND),
+            posts: cell.posts,
+            authors: cell.authors,
+            authors_24h: cell.authors_24h,
+            authors_self: cell.authors_self,
+            total_posts: cell.total_posts,
+            last: cell.last,
+        }
+    }
+}
+
 /// A judged window.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct WindowShown {
@@ -721,16 +737,6 @@ pub(crate) async fn series(call: Call) -> Answer {
     let fits = |judged: &Judged| {
         only.is_none() || last.is_some_and(|last| (last - judged.end).rem_euclid(every) == 0)
     };
-    let panes = series.panes.iter().map(|cell| PaneShown {
-        start: cell.start.div_euclid(SECOND),
-        seconds: cell.length.div_euclid(SECOND),
-        posts: cell.posts,
-        authors: cell.authors,
-        authors_24h: cell.authors_24h,
-        authors_self: cell.authors_self,
-        total_posts: cell.total_posts,
-        last: cell.last,
-    });
     call.json(&Series {
         simulated: room.web.simulated,
         region_name: room.words.region(&region),
@@ -739,7 +745,7 @@ pub(crate) async fn series(call: Call) -> Answer {
         from: from.div_euclid(SECOND),
         to: to.div_euclid(SECOND),
         cut: series.cut,
-        panes: panes.collect(),
+        panes: series.panes.iter().map(PaneShown::from).collect(),
         windows: series.verdicts.into_iter().filter(fits).map(WindowShown::from).collect(),
     })
 }

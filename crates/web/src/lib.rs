@@ -45,7 +45,6 @@ mod guard;
 mod page;
 
 mod api;
-mod events;
 mod session;
 
 mod routes;

@@ -64,72 +64,26 @@ pub async fn serve_monitor(
 async fn answer(mut stream: TcpStream, metrics: &Metrics, health: &Health) -> io::Result<()> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() <= HEAD_BYTES_MAX {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             return Ok(());
         }
         head.extend_from_slice(&buffer[..read]);
-        if head.len() > HEAD_BYTES_MAX {
-            return respond(
-                &mut stream,
-                "431 Request Header Fields Too Large",
-                "text/plain",
-                "the head of the request is too long\n",
-                true,
-            )
-            .await;
-        }
     }
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if !matches!(method, "GET" | "HEAD") {
-        return respond(
-            &mut stream,
-            "405 Method Not Allowed",
-            "text/plain",
-            "only GET and HEAD\n",
-            true,
-        )
-        .await;
-    }
-    let with_body = method == "GET";
     let path = target.split('?').next().unwrap_or_default();
-    match path {
-        "/metrics" => {
-            respond(&mut stream, "200 OK", METRICS_TYPE, &metrics.render(), with_body).await
-        }
-        "/healthz" => respond(&mut stream, "200 OK", "text/plain", "ok\n", with_body).await,
-        "/readyz" => {
-            let (status, body) = match health() {
-                Ok(body) => ("200 OK", body),
-                Err(body) => ("503 Service Unavailable", body),
-            };
-            let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
-            respond(&mut stream, status, kind, &body, with_body).await
-        }
-        _ => {
-            respond(
-                &mut stream,
-                "404 Not Found",
-                "text/plain",
-                "there are /metrics, /healthz and /readyz\n",
-                with_body,
-            )
-            .await
-        }
-    }
-}
-
-async fn respond(
-    stream: &mut TcpStream,
-    status: &str,
-    kind: &str,
-    body: &str,
-    with_body: bool,
-) -> io::Result<()> {
+    let (status, kind, body) = if head.len() > HEAD_BYTES_MAX {
+        let why = "the head of the request is too long\n";
+        ("431 Request Header Fields Too Large", "text/plain", why.to_owned())
+    } else if !matches!(method, "GET" | "HEAD") {
+        ("405 Method Not Allowed", "text/plain", "only GET and HEAD\n".to_owned())
+    } else {
+        page(path, metrics, health)
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: \
             no-store\r\n\
@@ -137,10 +91,30 @@ async fn respond(
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    if with_body {
+    if method != "HEAD" {
         stream.write_all(body.as_bytes()).await?;
     }
     stream.shutdown().await
+}
+
+/// Status, type and body.
+fn page(path: &str, metrics: &Metrics, health: &Health) -> (&'static str, &'static str, String) {
+    match path {
+        "/metrics" => ("200 OK", METRICS_TYPE, metrics.render()),
+        "/healthz" => ("200 OK", "text/plain", "ok\n".to_owned()),
+        "/readyz" => {
+            let (status, body) = match health() {
+                Ok(body) => ("200 OK", body),
+                Err(body) => ("503 Service Unavailable", body),
+            };
+            let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+            (status, kind, body)
+        }
+        _ => {
+            let known = "there are /metrics, /healthz and /readyz\n";
+            ("404 Not Found", "text/plain", known.to_owned())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 
 use crate::access::{self, Role};
 use crate::api::{
-    self, Answer, Call, Room, erasures, feeds, handling, places, published, subscriptions, tables,
+    self, Answer, Call, Room, erasures, events, feeds, handling, places, published, subscriptions,
+    tables,
 };
 use crate::problem::Problem;
 use crate::server::{Client, Peer};
+use crate::session;
 use crate::words::LANGUAGES;
-use crate::{events, session};
 
 /// Bytes of a question's body; longer ones are refused unread.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -165,134 +166,119 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
 }
 
 macro_rules! endpoint {
-    ($method:ident $path:literal, $role:ident, $summary:literal, [$($parameter:expr),*], $answers:expr, $handler:path) => {
+    (
+        $method:ident $path:literal, $role:ident, $summary:literal, [$($parameter:expr),*],
+        $answers:expr, $handler:path $(, body $body:ty)? $(, cost $cost:literal)?
+    ) => {
         Endpoint {
             method: Method::$method,
             path: $path,
             role: Role::$role,
             summary: $summary,
-            parameters: const { &[$($parameter),*] },
-            body: None,
+            parameters: &[$($parameter),*],
+            body: endpoint!(@or None $(, Some(schema::<$body>))?),
             answers: $answers,
             handler: |call| Box::pin($handler(call)),
-            cost: 1.0,
+            cost: endpoint!(@or 1.0 $(, $cost)?),
         }
     };
+    (@or $usual:expr) => { $usual };
+    (@or $usual:expr, $given:expr) => { $given };
 }
 
 /// The endpoints, in the order in which they are documented.
-pub(crate) fn endpoints() -> Vec<Endpoint> {
-    use Answers::{Json, Other};
-    vec![
-        endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was \
-            seen", [], Json(schema::<api::Status>), api::status),
-        endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts \
-            for", [], Json(schema::<api::Topics>), api::topics),
-        endpoint!(GET "/api/v1/regions", Viewer, "Regions with counts and what they are called",
-            [may("language", Takes::Word(&LANGUAGES))], Json(schema::<places::Regions>), places::regions),
-        endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired \
-            first",
-            [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
-             may("after", Takes::Text("`next` of the page \
-                 before")), may("zone", ZONE)], Json(schema::<api::Alerts>), api::alerts),
-        endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
-            did with it", [may("zone", ZONE)],
-            Json(schema::<api::OneAlert>), api::alert),
-        Endpoint {
-            body: Some(schema::<handling::ChangeAsked>),
-            ..endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, \
-                decides, snoozes: 409 if another change was faster", [],
-                Json(schema::<handling::Changed>), handling::change)
-        },
-        endpoint!(GET "/api/v1/subscriptions", Official, "Subscriptions: recipients, topics, channel and times", [],
-            Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
-        Endpoint {
-            body: Some(schema::<subscriptions::Wanted>),
-            ..endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a \
-                subscription: 409 if somebody else was faster", [],
-                Json(schema::<subscriptions::Subscriptions>), subscriptions::set)
-        },
-        endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
-            [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision \
-                that was looked at" })], Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
-        Endpoint {
-            body: Some(schema::<erasures::Wanted>),
-            cost: 20.0,
-            ..endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back \
-                that can still be taken back", [],
-                Json(schema::<erasures::ErasedShown>), erasures::erase)
-        },
-        Endpoint {
-            cost: 10.0,
-            ..endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every \
-                recipient, and says what became of it", [],
-                Json(schema::<subscriptions::TestShown>), subscriptions::test)
-        },
-        endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
-            [may("topic", TOPIC), may("region", Takes::Region)], Json(schema::<handling::FiguresShown>), handling::figures_of),
-        endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
-            [must("topic", TOPIC), must("region", Takes::Region), may("from", INSTANT), may("to", INSTANT),
-             may("seconds", at_least(1, "only windows of this length, and no \
-                 panes")), may("every", at_least(1, "only windows whose ends are so many seconds \
-                 apart"))],
-            Json(schema::<api::Series>), api::series),
-        endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's \
-            every region, or of a region's every topic",
-            [may("topic", TOPIC), may("region", Takes::Region), may("end", INSTANT), may("seconds", at_least(1, "length of the windows"))],
-            Json(schema::<places::Verdicts>), places::verdicts),
-        endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or \
-            languages, day by day",
-            [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or \
-                `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
-            Json(schema::<places::Map>), places::map),
-        endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
-            [may("from", INSTANT)], Json(schema::<places::Coverage>), places::coverage),
-        endpoint!(GET "/api/v1/why-not", Viewer, "Why a series is in no alert",
-            [must("topic", TOPIC), must("region", Takes::Region)], Json(schema::<places::WhyNot>), places::why_not),
-        endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their \
-            bound without passing it",
-            [], Json(schema::<places::Below>), places::below),
-        endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a \
-            region with",
-            [must("region", Takes::Region)], Json(schema::<places::References>), places::references),
-        Endpoint {
-            cost: 10.0,
-            ..endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
-                [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Other("text/csv"), tables::export)
-        },
-        endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and \
-            `latest`", [],
-            Other("text/event-stream"), events::events),
-        endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a \
-            region's topics, or of a topic's places",
-            [may("region", Takes::Region), may("topic", TOPIC), may("under", Takes::RegionOr("001", "with `topic`: `001` or a country"))], Json(schema::<published::Days>),
-            published::days),
-        endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP \
-            messages; those that are not public take a token",
-            [], Other("application/atom+xml"), feeds::file),
-        endpoint!(GET "/api/v1/session", Public, "Who asks, and what they \
-            may", [], Json(schema::<session::Who>), session::who),
-        Endpoint {
-            body: Some(schema::<session::SignIn>),
-            cost: 20.0,
-            ..endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a \
-                token or the start link", [],
-                Json(schema::<session::Who>), session::sign_in)
-        },
-        endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this \
-            browser", [], Json(schema::<session::Who>), session::sign_out),
-        endpoint!(GET "/api/openapi.json", Public, "This \
-            description", [], Other("application/json"), openapi),
-    ]
-}
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    endpoint!(GET "/api/v1/status", Viewer, "How far things have come and how much was \
+        seen", [], Answers::Json(schema::<api::Status>), api::status),
+    endpoint!(GET "/api/v1/topics", Viewer, "Topics, and the regions that each has counts \
+        for", [], Answers::Json(schema::<api::Topics>), api::topics),
+    endpoint!(GET "/api/v1/regions", Viewer, "Regions with counts and what they are called",
+        [may("language", Takes::Word(&LANGUAGES))], Answers::Json(schema::<places::Regions>), places::regions),
+    endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired \
+        first",
+        [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
+         may("after", Takes::Text("`next` of the page \
+             before")), may("zone", ZONE)], Answers::Json(schema::<api::Alerts>), api::alerts),
+    endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
+        did with it", [may("zone", ZONE)],
+        Answers::Json(schema::<api::OneAlert>), api::alert),
+    endpoint!(POST "/api/v1/alerts/{id}/changes", Official, "Acknowledges, assigns, \
+            decides, snoozes: 409 if another change was faster", [],
+            Answers::Json(schema::<handling::Changed>), handling::change,
+            body handling::ChangeAsked),
+    endpoint!(GET "/api/v1/subscriptions", Official, "Subscriptions: recipients, topics, channel and times", [],
+        Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::list),
+    endpoint!(PUT "/api/v1/subscriptions/{name}", Official, "Makes or changes a \
+            subscription: 409 if somebody else was faster", [],
+            Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::set,
+            body subscriptions::Wanted),
+    endpoint!(DELETE "/api/v1/subscriptions/{name}", Official, "Takes a subscription away",
+        [must("after", Takes::Whole { least: 0, most: u32::MAX as i64, says: "the revision \
+            that was looked at" })], Answers::Json(schema::<subscriptions::Subscriptions>), subscriptions::remove),
+    endpoint!(POST "/api/v1/erasures", Operator, "Erases an author: takes all posts back \
+            that can still be taken back", [],
+            Answers::Json(schema::<erasures::ErasedShown>), erasures::erase, body erasures::Wanted,
+            cost 20.0),
+    endpoint!(POST "/api/v1/subscriptions/{name}/test", Official, "Sends a test to every \
+            recipient, and says what became of it", [],
+            Answers::Json(schema::<subscriptions::TestShown>), subscriptions::test, cost 10.0),
+    endpoint!(GET "/api/v1/figures", Viewer, "How good alerts were and how fast people were",
+        [may("topic", TOPIC), may("region", Takes::Region)], Answers::Json(schema::<handling::FiguresShown>), handling::figures_of),
+    endpoint!(GET "/api/v1/series", Viewer, "Panes and judged windows of one series",
+        [must("topic", TOPIC), must("region", Takes::Region), may("from", INSTANT), may("to", INSTANT),
+         may("seconds", at_least(1, "only windows of this length, and no \
+             panes")), may("every", at_least(1, "only windows whose ends are so many seconds \
+             apart"))],
+        Answers::Json(schema::<api::Series>), api::series),
+    endpoint!(GET "/api/v1/verdicts", Viewer, "What was judged at one instant of a topic's \
+        every region, or of a region's every topic",
+        [may("topic", TOPIC), may("region", Takes::Region), may("end", INSTANT), may("seconds", at_least(1, "length of the windows"))],
+        Answers::Json(schema::<places::Verdicts>), places::verdicts),
+    endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or \
+        languages, day by day",
+        [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or \
+            `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
+        Answers::Json(schema::<places::Map>), places::map),
+    endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
+        [may("from", INSTANT)], Answers::Json(schema::<places::Coverage>), places::coverage),
+    endpoint!(GET "/api/v1/why-not", Viewer, "Why a series is in no alert",
+        [must("topic", TOPIC), must("region", Takes::Region)], Answers::Json(schema::<places::WhyNot>), places::why_not),
+    endpoint!(GET "/api/v1/below", Viewer, "Windows of seven days that came nearest to their \
+        bound without passing it",
+        [], Answers::Json(schema::<places::Below>), places::below),
+    endpoint!(GET "/api/v1/references", Viewer, "Official series that were loaded to compare a \
+        region with",
+        [must("region", Takes::Region)], Answers::Json(schema::<places::References>), places::references),
+    endpoint!(GET "/api/v1/export/{table}", Analyst, "A table or view, as CSV or NDJSON",
+            [may("from", INSTANT), may("to", INSTANT), may("format", Takes::Word(&["csv", "ndjson"]))], Answers::Other("text/csv"), tables::export,
+            cost 10.0),
+    endpoint!(GET "/api/v1/events", Viewer, "What is new, as server-sent events: `alert` and \
+        `latest`", [],
+        Answers::Other("text/event-stream"), events::events),
+    endpoint!(GET "/api/v1/public", Public, "What everybody may see: published days of a \
+        region's topics, or of a topic's places",
+        [may("region", Takes::Region), may("topic", TOPIC), may("under", Takes::RegionOr("001", "with `topic`: `001` or a country"))], Answers::Json(schema::<published::Days>),
+        published::days),
+    endpoint!(GET "/feeds/{file}", Public, "A feed of alerts (`NAME.atom`) or one of its CAP \
+        messages; those that are not public take a token",
+        [], Answers::Other("application/atom+xml"), feeds::file),
+    endpoint!(GET "/api/v1/session", Public, "Who asks, and what they \
+        may", [], Answers::Json(schema::<session::Who>), session::who),
+    endpoint!(POST "/api/v1/session", Public, "Opens a session in this browser for a \
+            token or the start link", [],
+            Answers::Json(schema::<session::Who>), session::sign_in, body session::SignIn,
+            cost 20.0),
+    endpoint!(DELETE "/api/v1/session", Public, "Ends the session of this \
+        browser", [], Answers::Json(schema::<session::Who>), session::sign_out),
+    endpoint!(GET "/api/openapi.json", Public, "This \
+        description", [], Answers::Other("application/json"), openapi),
+];
 
 pub(crate) fn router() -> Router<Arc<Room>> {
-    endpoints().into_iter().fold(Router::new(), |router, endpoint| {
-        let path = endpoint.path;
+    ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
         let filter = MethodFilter::try_from(endpoint.method.clone()).unwrap_or(MethodFilter::GET);
-        let endpoint = Arc::new(endpoint);
         router.route(
-            path,
+            endpoint.path,
             on(filter, async move |State(room), path, request: Request| {
                 answer(room, endpoint, path, request).await
             }),
@@ -303,14 +289,14 @@ pub(crate) fn router() -> Router<Arc<Room>> {
 /// Checks that hold for every endpoint, before its handler runs.
 async fn answer(
     room: Arc<Room>,
-    endpoint: Arc<Endpoint>,
+    endpoint: &Endpoint,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
     let Ok(path) = path else {
         return Problem::bad_request("the id in this address is no text").into_response();
     };
-    match call(room, &endpoint, &path, request).await {
+    match call(room, endpoint, &path, request).await {
         Ok(call) => (endpoint.handler)(call).await.unwrap_or_else(IntoResponse::into_response),
         Err(problem) => problem.into_response(),
     }
@@ -342,7 +328,26 @@ async fn call(
         };
         return Err(Problem::new(status, format!("this needs {what}: {} or more", endpoint.role)));
     }
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
+    let parameters = parameters(endpoint, request.uri())?;
+    check_names(&room, endpoint, &parameters, holder.role).await?;
+    let path = path.iter().next().map(|(_, value)| value.to_owned());
+    let (parts, body) = request.into_parts();
+    let body = if endpoint.method.is_safe() {
+        Bytes::new()
+    } else {
+        read(&parts.headers, body, room.web.body_max).await?
+    };
+    // After the body, so that slow senders take nobody's place.
+    let Ok(permit) = room.requests.clone().try_acquire_owned() else {
+        room.too_many.add(1);
+        return Err(Problem::busy("too many requests at once, try again"));
+    };
+    Ok(Call { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
+}
+
+/// Those that were given, each known, well-formed and there once.
+fn parameters(endpoint: &Endpoint, uri: &Uri) -> Result<BTreeMap<String, String>, Problem> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|why| Problem::bad_request(why.body_text()))?;
     let mut parameters = BTreeMap::new();
     for (name, value) in pairs {
@@ -363,27 +368,11 @@ async fn call(
         parameter.takes.check(&name, &value)?;
         parameters.insert(name, value);
     }
-    if let Some(missing) = endpoint
-        .parameters
-        .iter()
-        .find(|parameter| parameter.required && !parameters.contains_key(parameter.name))
-    {
-        return Err(Problem::bad_request(format!("`{}` is missing", missing.name)));
+    let is_missing = |one: &&Parameter| one.required && !parameters.contains_key(one.name);
+    match endpoint.parameters.iter().find(is_missing) {
+        Some(missing) => Err(Problem::bad_request(format!("`{}` is missing", missing.name))),
+        None => Ok(parameters),
     }
-    check_names(&room, endpoint, &parameters, holder.role).await?;
-    let path = path.iter().next().map(|(_, value)| value.to_owned());
-    let (parts, body) = request.into_parts();
-    let body = if endpoint.method.is_safe() {
-        Bytes::new()
-    } else {
-        read(&parts.headers, body, room.web.body_max).await?
-    };
-    // After the body, so that slow senders take nobody's place.
-    let Ok(permit) = room.requests.clone().try_acquire_owned() else {
-        room.too_many.add(1);
-        return Err(Problem::busy("too many requests at once, try again"));
-    };
-    Ok(Call { room, parameters, path, headers: parts.headers, body, holder, _permit: permit })
 }
 
 /// Refuses topics and regions that there are not: an empty answer to a misspelt name would look
@@ -473,54 +462,10 @@ pub(crate) fn description(version: &str) -> Value {
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let mut paths: BTreeMap<&str, serde_json::Map<String, Value>> = BTreeMap::new();
-    for endpoint in endpoints() {
-        let mut parameters: Vec<Value> = endpoint
-            .parameters
-            .iter()
-            .map(|one| {
-                let (says, schema) = (one.takes.says(), one.takes.schema());
-                json!({ "name": one.name, "in": "query", "required": one.required, "description": says, "schema": schema })
-            })
-            .collect();
-        if let Some(name) = endpoint
-            .path
-            .split_once('{')
-            .and_then(|(_, rest)| rest.split_once('}'))
-            .map(|(name, _)| name)
-        {
-            let says = match name {
-                "table" => TABLE,
-                "name" => "a subscription's name",
-                "file" => "as feeds call it",
-                _ => "an alert's id",
-            };
-            let schema = json!({ "type": "string", "minLength": 1 });
-            parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": schema }));
-        }
-        let content = match &endpoint.answers {
-            Answers::Json(schema) => {
-                json!({ "application/json": { "schema": schema(&mut generator) } })
-            }
-            Answers::Other(kind) => json!({ (*kind): { "schema": { "type": "string" } } }),
-        };
-        let problem = json!({ "description": "What went wrong (RFC \
-            9457)", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
-        let mut operation = json!({
-            "operationId": operation(&endpoint),
-            "summary": endpoint.summary,
-            "description": format!("Role: {} or more.", endpoint.role),
-            "parameters": parameters,
-            "responses": { "200": { "description": "The \
-                answer", "content": content }, "default": problem },
-            "security": if endpoint.role == Role::Public { json!([{}, { "token": [] }, { "session": [] }]) } else { json!([{ "token": [] }, { "session": [] }]) },
-        });
-        if let Some(body) = endpoint.body {
-            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body(&mut generator) } } });
-        }
-        paths
-            .entry(endpoint.path)
-            .or_default()
-            .insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
+    for endpoint in ENDPOINTS {
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        let operation = operation(endpoint, &mut generator);
+        paths.entry(endpoint.path).or_default().insert(method, operation);
     }
     let mut schemas = Value::Object(generator.take_definitions(true));
     schemas["Problem"] = json!({
@@ -543,8 +488,60 @@ pub(crate) fn description(version: &str) -> Value {
     })
 }
 
+/// An endpoint in the description.
+fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
+    let content = match &endpoint.answers {
+        Answers::Json(schema) => {
+            json!({ "application/json": { "schema": schema(generator) } })
+        }
+        Answers::Other(kind) => json!({ (*kind): { "schema": { "type": "string" } } }),
+    };
+    let problem = json!({ "description": "What went wrong (RFC \
+        9457)", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
+    let mut operation = json!({
+        "operationId": operation_id(endpoint),
+        "summary": endpoint.summary,
+        "description": format!("Role: {} or more.", endpoint.role),
+        "parameters": described_parameters(endpoint),
+        "responses": { "200": { "description": "The \
+            answer", "content": content }, "default": problem },
+        "security": if endpoint.role == Role::Public { json!([{}, { "token": [] }, { "session": [] }]) } else { json!([{ "token": [] }, { "session": [] }]) },
+    });
+    if let Some(body) = endpoint.body {
+        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body(generator) } } });
+    }
+    operation
+}
+
+fn described_parameters(endpoint: &Endpoint) -> Vec<Value> {
+    let mut parameters: Vec<Value> = endpoint
+        .parameters
+        .iter()
+        .map(|one| {
+            let (says, schema) = (one.takes.says(), one.takes.schema());
+            json!({ "name": one.name, "in": "query", "required": one.required, "description": says, "schema": schema })
+        })
+        .collect();
+    if let Some(name) = endpoint
+        .path
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map(|(name, _)| name)
+    {
+        let says = match name {
+            "table" => TABLE,
+            "name" => "a subscription's name",
+            "file" => "as feeds call it",
+            _ => "an alert's id",
+        };
+        let schema = json!({ "type": "string", "minLength": 1 });
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "description": says, "schema": schema }));
+    }
+    parameters
+}
+
 /// `getAlertsId`.
-fn operation(endpoint: &Endpoint) -> String {
+fn operation_id(endpoint: &Endpoint) -> String {
     let words = endpoint
         .path
         .trim_start_matches("/api")

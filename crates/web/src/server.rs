@@ -273,7 +273,7 @@ fn forwarded_address(written: &str) -> Option<IpAddr> {
 /// A path as a label: only those that exist, so that strangers can't make labels.
 fn label(path: &str) -> &'static str {
     static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        let api = routes::endpoints().into_iter().map(|endpoint| endpoint.path);
+        let api = routes::ENDPOINTS.iter().map(|endpoint| endpoint.path);
         let mut paths: Vec<_> = api
             .chain(page::ADDRESSES)
             .chain(["/metrics", "/healthz", "/readyz", "/map/{name}"])

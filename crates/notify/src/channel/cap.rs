@@ -9,6 +9,7 @@ use record::time::{DAY, Micros, SECOND};
 use record::{Alert, AlertState, Stage};
 use serde::{Deserialize, Serialize};
 
+use crate::message::escaped;
 use crate::subscription::Audience;
 use crate::words::{self, Language, Names, Telling};
 use crate::zone::Zone;
@@ -93,17 +94,7 @@ pub fn message(
     }
     element("note", "Posts, not cases: a rise in what people post, not a confirmed event.");
     if !before.is_empty() {
-        let references: Vec<String> = before
-            .iter()
-            .map(|sent| {
-                format!(
-                    "{},{},{}",
-                    sender.sender,
-                    identifier(&sent.alert, sent.revision),
-                    instant(sent.at)
-                )
-            })
-            .collect();
+        let references: Vec<String> = before.iter().map(|sent| reference(sent, sender)).collect();
         element("references", &references.join(" "));
     }
     let telling = |language| Telling { language, zone, names, series, history: &[], rise };
@@ -178,6 +169,11 @@ fn info(xml: &mut String, alert: &Alert, telling: &Telling<'_>, sender: &Sender,
     xml.push_str("</area></info>");
 }
 
+/// An earlier message, as later ones name it.
+fn reference(sent: &Sent, sender: &Sender) -> String {
+    format!("{},{},{}", sender.sender, identifier(&sent.alert, sent.revision), instant(sent.at))
+}
+
 /// Letters, digits and hyphens only, whatever an id holds.
 fn identifier(alert: &str, revision: u32) -> String {
     let plain: String = alert
@@ -191,25 +187,6 @@ fn identifier(alert: &str, revision: u32) -> String {
 fn instant(at: Micros) -> String {
     let shown = record::time::display(at.div_euclid(SECOND) * SECOND);
     format!("{}-00:00", shown.trim_end_matches('Z'))
-}
-
-/// Text in XML: what XML can't hold at all is left out.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            '\n' | '\t' => safe.push(letter),
-            '\u{fffe}' | '\u{ffff}' => {}
-            _ if letter.is_control() => {}
-            _ => safe.push(letter),
-        }
-    }
-    safe
 }
 
 const FOR_PUBLIC: &str = "<category term=\"public\"/>";

@@ -8,7 +8,7 @@ use record::region::{self, RegionTable};
 use record::time::{DAY, HOUR, Micros, SECOND};
 use schemars::JsonSchema;
 use serde::Serialize;
-use warehouse::{AlertQuery, Hold, JudgedQuery, Placed, SeriesHead};
+use warehouse::{AlertQuery, FeedCoverage, Hold, JudgedQuery, Placed, SeriesHead};
 
 use super::{
     ALERTS_MAX, Answer, Call, Overview, Room, WindowShown, name, region_code, seconds,
@@ -206,16 +206,7 @@ pub(crate) async fn map(call: Call) -> Answer {
     });
     let ends: Vec<Micros> = last
         .map_or_else(Vec::new, |last| (0..days).rev().map(|back| last - back * length).collect());
-    let is_shown = |head: &&SeriesHead| {
-        head.topic == topic
-            && match under.as_str() {
-                "LANG" | "lang" => head.region.starts_with("lang:"),
-                region::WORLD => head.level == 0 && head.region != region::UNLOCATED,
-                above => parent(&head.region, &overview.regions).as_deref() == Some(above),
-            }
-    };
-    let regions: BTreeSet<String> =
-        overview.heads.iter().filter(is_shown).map(|head| head.region.clone()).collect();
+    let regions = regions_below(&overview, &topic, &under);
     let regions: Vec<String> =
         regions.into_iter().take((CELLS_MAX / ends.len().max(1)).max(1)).collect();
     let query = JudgedQuery {
@@ -228,57 +219,73 @@ pub(crate) async fn map(call: Call) -> Answer {
         .room
         .ask(move |warehouse| Ok((warehouse.judged(&query)?, warehouse.coverage_since(from)?)))
         .await?;
-    let mut places: BTreeMap<&str, Place> =
-        regions.iter().map(|code| (code.as_str(), place(&call.room, code, ends.len()))).collect();
+    let mut places: BTreeMap<&str, Place> = regions
+        .iter()
+        .map(|code| (code.as_str(), Place::new(&call.room, code, ends.len())))
+        .collect();
     for Placed { region, judged, .. } in found {
-        let (Some(place), Some(at)) =
-            (places.get_mut(region.as_str()), ends.iter().position(|end| *end == judged.end))
-        else {
-            continue;
-        };
-        let window = WindowShown::from(judged);
-        place.observed[at] = Some(window.observed);
-        place.expected[at] = window.expected;
-        place.low[at] = window.expected_low;
-        place.high[at] = window.expected_high;
-        place.bound[at] = window.upperbound;
-        place.population[at] = Some(window.population);
-        place.answer[at] = Some(window.answer);
-    }
-    let coverage = ends.iter().map(|end| {
-        let inside =
-            panes.iter().filter(|pane| pane.pane_start >= end - length && pane.pane_start < *end);
-        let mut feeds: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for pane in inside {
-            let sum = feeds.entry(&pane.feed).or_default();
-            *sum = (sum.0 + pane.share * pane.pane_length as f64, sum.1 + pane.pane_length as f64);
+        let at = ends.iter().position(|end| *end == judged.end);
+        if let (Some(place), Some(at)) = (places.get_mut(region.as_str()), at) {
+            place.set(at, WindowShown::from(judged));
         }
-        feeds.into_values().map(|(seen, all)| seen / all).min_by(f64::total_cmp)
-    });
+    }
     call.json(&Map {
         simulated: call.room.web.simulated,
         topic_name: overview.topic_name(&call, &topic),
         topic,
         under,
         seconds: length / SECOND,
-        coverage: coverage.collect(),
+        coverage: ends.iter().map(|end| least_seen(&panes, end - length, *end)).collect(),
         ends: ends.iter().map(|end| end.div_euclid(SECOND)).collect(),
         places: places.into_values().collect(),
     })
 }
 
-fn place(room: &Room, code: &str, windows: usize) -> Place {
-    Place {
-        region: code.to_owned(),
-        name: room.words.region(code),
-        observed: vec![None; windows],
-        expected: vec![None; windows],
-        low: vec![None; windows],
-        high: vec![None; windows],
-        bound: vec![None; windows],
-        population: vec![None; windows],
-        answer: vec![None; windows],
+impl Place {
+    fn new(room: &Room, code: &str, windows: usize) -> Place {
+        Place {
+            region: code.to_owned(),
+            name: room.words.region(code),
+            observed: vec![None; windows],
+            expected: vec![None; windows],
+            low: vec![None; windows],
+            high: vec![None; windows],
+            bound: vec![None; windows],
+            population: vec![None; windows],
+            answer: vec![None; windows],
+        }
     }
+
+    fn set(&mut self, at: usize, window: WindowShown) {
+        self.observed[at] = Some(window.observed);
+        self.expected[at] = window.expected;
+        self.low[at] = window.expected_low;
+        self.high[at] = window.expected_high;
+        self.bound[at] = window.upperbound;
+        self.population[at] = Some(window.population);
+        self.answer[at] = Some(window.answer);
+    }
+}
+
+/// Those that a topic has counts for: countries, languages, or what stands right below `above`.
+fn regions_below(overview: &Overview, topic: &str, above: &str) -> BTreeSet<String> {
+    let is_shown = |head: &&SeriesHead| match above {
+        "LANG" | "lang" => head.region.starts_with("lang:"),
+        region::WORLD => head.level == 0 && head.region != region::UNLOCATED,
+        above => parent(&head.region, &overview.regions).as_deref() == Some(above),
+    };
+    let heads = overview.heads.iter().filter(|head| head.topic == topic);
+    heads.filter(is_shown).map(|head| head.region.clone()).collect()
+}
+
+/// Of the feed of which least was seen between two instants: the share of its posts.
+fn least_seen(panes: &[FeedCoverage], from: Micros, to: Micros) -> Option<f64> {
+    let mut feeds: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for pane in panes.iter().filter(|pane| (from..to).contains(&pane.pane_start)) {
+        let sum = feeds.entry(&pane.feed).or_default();
+        *sum = (sum.0 + pane.share * pane.pane_length as f64, sum.1 + pane.pane_length as f64);
+    }
+    feeds.into_values().map(|(seen, all)| seen / all).min_by(f64::total_cmp)
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -65,10 +65,8 @@ pub(crate) async fn days(call: Call) -> Answer {
         .filter(|topic| is_public(topic))
         .map(|topic| topic.topic.clone())
         .collect();
-    let topics: Vec<String> = match &topic {
-        Some(topic) => ids.iter().filter(|id| *id == topic).cloned().collect(),
-        None => ids.clone(),
-    };
+    let mut topics = ids.clone();
+    topics.retain(|id| topic.as_ref().is_none_or(|topic| id == topic));
     let from = overview.latest.unwrap_or(0).div_euclid(DAY) * DAY - (DAYS + 2) * DAY;
     let region = place.clone();
     let (rows, worlds, countries) = call
@@ -83,49 +81,24 @@ pub(crate) async fn days(call: Call) -> Answer {
     // A day is published when the world has a row of it, with a number or without.
     let days: BTreeSet<i64> = worlds.iter().chain(&rows).map(|row| row.day).collect();
     let days: Vec<i64> = days.into_iter().rev().take(DAYS as usize).rev().collect();
-    let series = |rows: &[&Published]| -> Vec<Option<u32>> {
-        let known: BTreeMap<i64, Option<u32>> =
-            rows.iter().map(|row| (row.day, row.accounts)).collect();
-        days.iter().map(|day| known.get(day).copied().flatten()).collect()
-    };
-    let mut by: BTreeMap<&str, Vec<&Published>> = BTreeMap::new();
-    for row in &rows {
-        by.entry(if place.is_some() { &row.topic } else { &row.region }).or_default().push(row);
-    }
-    let has_any = |accounts: &[Option<u32>]| accounts.iter().any(Option::is_some);
     let (mut topics, mut places) = (Vec::new(), Vec::new());
     if place.is_some() {
-        for (topic, rows) in by {
-            let accounts = series(&rows);
-            if has_any(&accounts) {
-                topics.push(TopicDays {
-                    name: overview.topic_name(&call, topic),
-                    topic: topic.to_owned(),
-                    accounts,
-                });
+        for (topic, accounts) in by_key(&rows, &days, |row| &row.topic) {
+            if accounts.iter().any(Option::is_some) {
+                let name = overview.topic_name(&call, topic);
+                topics.push(TopicDays { name, topic: topic.to_owned(), accounts });
             }
         }
     } else {
-        for (code, rows) in by {
-            let is_part = if under == region::WORLD {
-                !code.contains('-') && code != region::WORLD
-            } else {
-                code.starts_with(&format!("{under}-"))
-            };
-            if is_part {
-                places.push(PlaceDays {
-                    region: code.to_owned(),
-                    name: call.room.words.region(code),
-                    accounts: series(&rows),
-                });
+        for (code, accounts) in by_key(&rows, &days, |row| &row.region) {
+            if is_below(code, &under) {
+                let name = call.room.words.region(code);
+                places.push(PlaceDays { region: code.to_owned(), name, accounts });
             }
         }
     }
-    let countries: BTreeSet<String> = countries
-        .into_iter()
-        .filter(|row| row.level == 0 && row.accounts.is_some())
-        .map(|row| row.region)
-        .collect();
+    let countries = countries.into_iter().filter(|row| row.level == 0 && row.accounts.is_some());
+    let countries: BTreeSet<String> = countries.map(|row| row.region).collect();
     call.json(&Days {
         simulated: call.room.web.simulated,
         days: days.iter().map(|day| day.div_euclid(SECOND)).collect(),
@@ -133,4 +106,29 @@ pub(crate) async fn days(call: Call) -> Answer {
         places,
         countries: countries.into_iter().collect(),
     })
+}
+
+/// One number for each day, of each topic or region that the rows name.
+fn by_key<'a>(
+    rows: &'a [Published],
+    days: &[i64],
+    key: fn(&Published) -> &String,
+) -> BTreeMap<&'a str, Vec<Option<u32>>> {
+    let mut known: BTreeMap<&str, BTreeMap<i64, Option<u32>>> = BTreeMap::new();
+    for row in rows {
+        known.entry(key(row)).or_default().insert(row.day, row.accounts);
+    }
+    let in_order = |known: BTreeMap<i64, Option<u32>>| {
+        days.iter().map(|day| known.get(day).copied().flatten()).collect()
+    };
+    known.into_iter().map(|(key, known)| (key, in_order(known))).collect()
+}
+
+/// Whether a place is a country, where the world is above, or else one of a country's levels.
+fn is_below(code: &str, above: &str) -> bool {
+    if above == region::WORLD {
+        !code.contains('-') && code != region::WORLD
+    } else {
+        code.strip_prefix(above).is_some_and(|rest| rest.starts_with('-'))
+    }
 }

@@ -13,7 +13,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use warehouse::AlertQuery;
 
-use crate::api::{Answer, Call, Room};
+use super::{Answer, Call, Room};
 use crate::metrics::{Gauge, Metrics};
 use crate::problem::Problem;
 
