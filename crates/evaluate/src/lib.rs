@@ -9,6 +9,7 @@ mod early;
 mod no_outbreak;
 mod outbreaks;
 mod panel;
+mod real;
 mod recorded;
 
 use std::io::IsTerminal as _;
@@ -19,6 +20,7 @@ use surveillance::forecast::operating;
 
 pub use no_outbreak::{operating_table, slow_rises_table};
 use panel::Panel;
+pub use real::{Detector, Question, REAL, RealError, real_tables};
 pub use recorded::{RecordedError, recorded_table};
 
 const HOURS: usize = 24;
@@ -82,7 +84,9 @@ pub struct Report {
     pub plot: Option<String>,
 }
 
-/// All parts, or the named one: `calibration`, `null-year`, `outbreaks` or `early`.
+pub const PARTS: [&str; 4] = ["calibration", "null-year", "outbreaks", "early"];
+
+/// All of [`PARTS`], or the named one.
 pub fn report(size: &Size, seed: u64, only: Option<&str>) -> Report {
     let wanted = |part: &str| only.is_none_or(|only| only == part);
     let mut report = Report { text: String::new(), plot: None };
