@@ -15,6 +15,7 @@ mod python;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+pub(crate) use bench::episodes;
 use flate2::read::GzDecoder;
 use record::time::{Micros, parse_or_date};
 use surveillance::detectors::{Judgement, Method, ParamError, Series, detect_series};
@@ -30,8 +31,8 @@ const BANDS: [(f64, f64); 5] =
 /// A detector as `detect` takes it.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    name: String,
-    params: Vec<(String, String)>,
+    pub(crate) name: String,
+    pub(crate) params: Vec<(String, String)>,
     method: Method,
 }
 
@@ -89,7 +90,7 @@ impl Detector {
         Ok(Detector { name: name.to_owned(), params: params.to_vec(), method })
     }
 
-    fn judge(&self, observed: &[Option<f64>]) -> Vec<Judgement> {
+    pub(crate) fn judge(&self, observed: &[Option<f64>]) -> Vec<Judgement> {
         let times: Vec<f64> = (0..observed.len()).map(|step| step as f64).collect();
         let series = Series { observed, times: Some(&times), ..Series::default() };
         detect_series(&self.method, &series)
@@ -103,21 +104,21 @@ impl Detector {
     }
 
     /// Name and parameters, joined by this.
-    fn title(&self, separator: &str) -> String {
+    pub(crate) fn title(&self, separator: &str) -> String {
         let params = self.params.iter().map(|(key, value)| format!("{separator}{key}={value}"));
         format!("{}{}", self.name, params.collect::<String>())
     }
 }
 
 /// Of each series and step how surprising it was; high is alarm.
-struct Scores {
-    of_series: Vec<Vec<Option<f64>>>,
+pub(crate) struct Scores {
+    pub(crate) of_series: Vec<Vec<Option<f64>>>,
     is_p: bool,
 }
 
 impl Scores {
     /// −log10 p where the method gives p, else its statistic.
-    fn of(answers: &[Vec<Judgement>]) -> Scores {
+    pub(crate) fn of(answers: &[Vec<Judgement>]) -> Scores {
         let is_p = answers.iter().flatten().any(|judgement| judgement.pvalue.is_some());
         let score = |judgement: &Judgement| match is_p {
             true => judgement.pvalue.map(|p| -p.max(1e-300).log10()),
@@ -143,13 +144,13 @@ impl Scores {
 }
 
 /// Steps whose score passes.
-fn steps_where(scores: &[Option<f64>], passes: impl Fn(f64) -> bool) -> Vec<usize> {
+pub(crate) fn steps_where(scores: &[Option<f64>], passes: impl Fn(f64) -> bool) -> Vec<usize> {
     let steps = scores.iter().enumerate();
     steps.filter(|(_, score)| score.is_some_and(&passes)).map(|(step, _)| step).collect()
 }
 
 /// Steps in alarm by the method's own threshold.
-fn in_alarm(answer: &[Judgement]) -> Vec<usize> {
+pub(crate) fn in_alarm(answer: &[Judgement]) -> Vec<usize> {
     let steps = answer.iter().enumerate();
     steps.filter(|(_, judgement)| judgement.alarm == Some(true)).map(|(step, _)| step).collect()
 }

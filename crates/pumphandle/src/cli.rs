@@ -362,9 +362,9 @@ pub(crate) struct Evaluate {
     pub(crate) short: bool,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Only one part. The delivery of alerts under the weekly limit needs the null year and the
-    /// outbreaks, and is available only without this option. With `--real`: `dengue`, `measles`,
-    /// `japan` or `nab`.
+    /// Only one part: `calibration`, `null-year`, `outbreaks`, `early`, `slow` or `pipeline`; with
+    /// `--real` `dengue`, `measles`, `japan` or `nab`. The delivery of alerts under the weekly
+    /// limit needs the null year and the outbreaks, and is available only without this option.
     #[arg(long, value_name = "PART")]
     pub(crate) only: Option<String>,
     /// Writes a plot of detected outbreaks as SVG.
@@ -377,11 +377,11 @@ pub(crate) struct Evaluate {
     /// docs/evaluation.md describes.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["short", "plot", "operating", "slow_rises", "recorded"])]
     pub(crate) real: Option<PathBuf>,
-    /// The detector for `--real`, as for `detect`.
-    #[arg(long, value_name = "METHOD", requires = "real", default_value = "nb-predictive")]
+    /// The detector for `--real` and for the parts `slow` and `pipeline`, as for `detect`.
+    #[arg(long, value_name = "METHOD", default_value = "nb-predictive")]
     pub(crate) method: String,
     /// A parameter of the detector, as for `detect`. May be repeated.
-    #[arg(long = "param", value_name = "KEY=VALUE", requires = "real", value_parser = key_value)]
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) params: Vec<(String, String)>,
     /// Another detector for the dengue series, compared epidemic by epidemic:
     /// `essence-ewma`, or `METHOD,KEY=VALUE,...`.

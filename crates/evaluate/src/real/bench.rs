@@ -2,8 +2,8 @@
 
 use super::python::{Random, mean, median};
 
-/// Weeks without alarm that an episode survives.
-const GAP: usize = 4;
+/// Weeks without an alarm that an episode survives.
+pub(super) const GAP: usize = 4;
 /// An alarm that begins this many weeks before an onset is one for it.
 pub(super) const BEFORE: usize = 4;
 /// 365.25 days, in weeks.
@@ -31,12 +31,12 @@ impl Epidemic {
     }
 }
 
-/// First and last of the runs in a sorted list of steps in alarm.
-pub(super) fn episodes(at: &[usize]) -> Vec<(usize, usize)> {
+/// First and last of the runs in a sorted list of steps in alarm, with gaps of at most `gap`.
+pub(crate) fn episodes(at: &[usize], gap: usize) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for &step in at {
         match found.last_mut() {
-            Some((_, last)) if step - *last <= GAP => *last = step,
+            Some((_, last)) if step - *last <= gap => *last = step,
             _ => found.push((step, step)),
         }
     }
@@ -74,7 +74,7 @@ impl Bench<'_> {
     fn outcome(&self, series: usize, at: &[usize]) -> Outcome {
         let scored = self.start..self.stop;
         let at: Vec<usize> = at.iter().copied().filter(|step| scored.contains(step)).collect();
-        let runs = episodes(&at);
+        let runs = episodes(&at, GAP);
         let truth = self.truth[series];
         let known = truth
             .iter()
@@ -118,7 +118,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Of 95 %, by drawing series anew.
+    /// Of 95 %, by drawing series with replacement.
     pub(super) fn interval(&self, each: &[Outcome], of: impl Fn(&Total) -> f64) -> (f64, f64) {
         let drawn =
             Random::new(1).bootstrap(each.len(), 400, |chosen| of(&self.total_of(each, chosen)));

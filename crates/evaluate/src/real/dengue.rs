@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use record::time::{WEEK, parse_or_date};
 use surveillance::detectors::Judgement;
 
-use super::bench::{Bench, Epidemic, Outcome, episodes};
+use super::bench::{Bench, Epidemic, GAP, Outcome, episodes};
 use super::calibration::{self, Calm};
 use super::python::{Random, fixed, general, signed};
 use super::{Question, RATES, RealError, Scores, columns, in_alarm, number, time};
@@ -161,7 +161,7 @@ impl Panel {
 
     fn of_state(&self, answer: &[Judgement]) -> String {
         let truth = &self.truth[self.state()];
-        let mut runs = episodes(&in_alarm(answer));
+        let mut runs = episodes(&in_alarm(answer), GAP);
         runs.retain(|(first, _)| *first >= self.from);
         let delay = |epidemic: &Epidemic| {
             let delay =

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::bench::episodes;
+use super::bench::{GAP, episodes};
 use super::calibration::{self, Calm};
 use super::python::general;
 use super::{BANDS, Question, RATES, RealError, Scores, columns, in_alarm, number, steps_where};
@@ -85,7 +85,7 @@ impl Band<'_> {
     /// False episodes a series and year.
     fn rate(&self, at: impl Fn(usize) -> Vec<usize>) -> f64 {
         let of_series = |(number, series): &(usize, &Prefecture)| {
-            episodes(&at(*number)).iter().filter(|(first, _)| series.quiet[*first]).count()
+            episodes(&at(*number), GAP).iter().filter(|(first, _)| series.quiet[*first]).count()
         };
         self.series.iter().map(of_series).sum::<usize>() as f64 / self.years()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::bench::{WEEKS_A_YEAR, episodes};
+use super::bench::{GAP, WEEKS_A_YEAR, episodes};
 use super::python::{Random, fixed, general, mean, median};
 use super::{Question, RealError, Scores, columns, in_alarm, number, steps_where};
 
@@ -100,7 +100,7 @@ impl Counties {
             cases[first.saturating_sub(4)..(first + 5).min(cases.len())].iter().sum::<f64>() < 5.0
         };
         let of_county = |(cases, at): (&Vec<f64>, &Vec<usize>)| {
-            episodes(at).into_iter().filter(|episode| is_false(cases, *episode)).count()
+            episodes(at, GAP).into_iter().filter(|episode| is_false(cases, *episode)).count()
         };
         self.cases.iter().zip(alarms).map(of_county).sum()
     }

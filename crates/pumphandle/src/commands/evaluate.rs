@@ -17,17 +17,18 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         let hint = format!("parts are `{}`", parts.join("`, `"));
         return Err(Failure::usage(format!("`--only {part}` is no part of this report"), hint));
     }
+    let detector = Detector::parse(&args.method, &args.params).map_err(refused)?;
     let mut out = std::io::stdout().lock();
     if let Some(path) = &args.recorded {
         out.write_all(recorded(path)?.as_bytes())?;
     } else if let Some(folder) = &args.real {
-        out.write_all(real(args, folder)?.as_bytes())?;
+        out.write_all(real(args, &detector, folder)?.as_bytes())?;
     } else if args.operating {
         out.write_all(evaluate::operating_table(size, args.seed).as_bytes())?;
     } else if args.slow_rises {
         out.write_all(evaluate::slow_rises_table(size, args.seed).as_bytes())?;
     } else {
-        let report = evaluate::report(size, args.seed, args.only.as_deref());
+        let report = evaluate::report(size, args.seed, args.only.as_deref(), &detector)?;
         out.write_all(report.text.as_bytes())?;
         if let (Some(path), Some(plot)) = (&args.plot, report.plot) {
             std::fs::write(path, plot)
@@ -46,12 +47,13 @@ fn recorded(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn real(args: &Evaluate, folder: &Path) -> Result<String, Failure> {
-    let refused = |error: ParamError| Failure::usage(error.to_string(), String::new());
-    let detector = Detector::parse(&args.method, &args.params).map_err(refused)?;
+fn refused(error: ParamError) -> Failure {
+    Failure::usage(error.to_string(), String::new())
+}
+
+fn real(args: &Evaluate, detector: &Detector, folder: &Path) -> Result<String, Failure> {
     let against = args.against.as_deref().map(named).transpose().map_err(refused)?;
-    let question =
-        Question { folder, detector: &detector, against: against.as_ref(), from: &args.from };
+    let question = Question { folder, detector, against: against.as_ref(), from: &args.from };
     evaluate::real_tables(&question, args.only.as_deref()).map_err(|error| match error {
         RealError::NoDate(_) => Failure::usage(error.to_string(), "write `--from 2013-01-06`"),
         error => Failure::from(error),
