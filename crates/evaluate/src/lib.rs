@@ -9,16 +9,20 @@ mod early;
 mod no_outbreak;
 mod outbreaks;
 mod panel;
+mod real;
 mod recorded;
+mod slow;
 
 use std::io::IsTerminal as _;
 
 use indicatif::ProgressBar;
 use simulation::panels::{self, PanelSpec};
+use surveillance::WatchError;
 use surveillance::forecast::operating;
 
 pub use no_outbreak::{operating_table, slow_rises_table};
 use panel::Panel;
+pub use real::{Detector, Question, REAL, RealError, real_tables};
 pub use recorded::{RecordedError, recorded_table};
 
 const HOURS: usize = 24;
@@ -51,6 +55,11 @@ pub struct Size {
     calm: u64,
     /// Judged days of an outbreak-free panel.
     days: usize,
+    /// Series for each drift, and epidemics for each kind of slow rise.
+    slow: u64,
+    /// Runs of each scenario of the whole pipeline. Where it is one, only `--only` prints them,
+    /// since they take longer than all other parts of a short report.
+    scenarios: u64,
 }
 
 pub const FULL: Size = Size {
@@ -63,6 +72,8 @@ pub const FULL: Size = Size {
     early: 40,
     calm: 2,
     days: 365,
+    slow: 800,
+    scenarios: 10,
 };
 pub const SHORT: Size = Size {
     calibration: [3, 2],
@@ -74,6 +85,8 @@ pub const SHORT: Size = Size {
     early: 2,
     calm: 1,
     days: 42,
+    slow: 24,
+    scenarios: 1,
 };
 
 /// Tables as Markdown, and the plot of detected outbreaks as SVG.
@@ -82,8 +95,18 @@ pub struct Report {
     pub plot: Option<String>,
 }
 
-/// All parts, or the named one: `calibration`, `null-year`, `outbreaks` or `early`.
-pub fn report(size: &Size, seed: u64, only: Option<&str>) -> Report {
+pub const PARTS: [&str; 6] = ["calibration", "null-year", "outbreaks", "early", "slow", "pipeline"];
+
+/// All of [`PARTS`], or the named one; `slow` and `pipeline` are about this detector.
+///
+/// # Errors
+/// Watch doesn't know the detector.
+pub fn report(
+    size: &Size,
+    seed: u64,
+    only: Option<&str>,
+    detector: &Detector,
+) -> Result<Report, WatchError> {
     let wanted = |part: &str| only.is_none_or(|only| only == part);
     let mut report = Report { text: String::new(), plot: None };
     if only.is_none() {
@@ -108,7 +131,13 @@ pub fn report(size: &Size, seed: u64, only: Option<&str>) -> Report {
     if wanted("early") {
         report.text.push_str(&early::table(size, seed));
     }
-    report
+    if wanted("slow") {
+        report.text.push_str(&slow::tables(size, seed, detector));
+    }
+    if wanted("pipeline") && (only.is_some() || size.scenarios > 1) {
+        report.text.push_str(&slow::pipeline_table(size, seed, detector)?);
+    }
+    Ok(report)
 }
 
 const HEAD: &str = "# How detectors do\n\nWritten by `pumphandle evaluate`; don't edit. All series \

@@ -131,7 +131,8 @@ pub(crate) enum Command {
     /// probability of detection, delay, false episodes.
     #[command(after_help = "Examples:\n  pumphandle evaluate --plot detection.svg > \
             tables.md\n  pumphandle evaluate --short\n  pumphandle evaluate --recorded \
-            placebo-counts.csv\n\nTakes minutes; the result depends only on the seed. \
+            placebo-counts.csv\n  pumphandle evaluate --real ../shared/real --method \
+            nb-predictive --param guardband=4 --against essence-ewma\n\nTakes minutes; the result depends only on the seed. \
             `--recorded` reads output of `replay --counts` for placebo tags, which no outbreak \
             affects.")]
     Evaluate(Evaluate),
@@ -361,9 +362,10 @@ pub(crate) struct Evaluate {
     pub(crate) short: bool,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Only one part. The delivery of alerts under the weekly limit needs the null year and the
-    /// outbreaks, and is available only without this option.
-    #[arg(long, value_name = "PART", value_parser = ["calibration", "null-year", "outbreaks", "early"])]
+    /// Only one part: `calibration`, `null-year`, `outbreaks`, `early`, `slow` or `pipeline`; with
+    /// `--real` `dengue`, `measles`, `japan` or `nab`. The delivery of alerts under the weekly
+    /// limit needs the null year and the outbreaks, and is available only without this option.
+    #[arg(long, value_name = "PART")]
     pub(crate) only: Option<String>,
     /// Writes a plot of detected outbreaks as SVG.
     #[arg(long, value_name = "FILE")]
@@ -371,6 +373,23 @@ pub(crate) struct Evaluate {
     /// Calibration on counts of placebo tags, as written by `replay --counts`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "slow_rises"])]
     pub(crate) recorded: Option<PathBuf>,
+    /// A detector on real series with known epidemics, in a folder of the form that
+    /// docs/evaluation.md describes.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["short", "plot", "operating", "slow_rises", "recorded"])]
+    pub(crate) real: Option<PathBuf>,
+    /// The detector for `--real` and for the parts `slow` and `pipeline`, as for `detect`.
+    #[arg(long, value_name = "METHOD", default_value = "nb-predictive")]
+    pub(crate) method: String,
+    /// A parameter of the detector, as for `detect`. May be repeated.
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Another detector for the dengue series, compared epidemic by epidemic:
+    /// `essence-ewma`, or `METHOD,KEY=VALUE,...`.
+    #[arg(long, value_name = "METHOD", requires = "real")]
+    pub(crate) against: Option<String>,
+    /// The first week of the dengue series that is scored.
+    #[arg(long, value_name = "DATE", requires = "real", default_value = "2013-01-06")]
+    pub(crate) from: String,
     /// Only the table for the limit of slow rises: false episodes per series and year above each
     /// chart value.
     #[arg(long)]
@@ -378,6 +397,12 @@ pub(crate) struct Evaluate {
     /// Only the table for the operating threshold: false episodes per series and year at each p.
     #[arg(long)]
     pub(crate) operating: bool,
+}
+
+/// Parses `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write `KEY=VALUE`")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 #[derive(Debug, Args)]
