@@ -10,6 +10,7 @@ mod no_outbreak;
 mod outbreaks;
 mod panel;
 mod recorded;
+mod weeks;
 
 use std::io::IsTerminal as _;
 
@@ -20,6 +21,7 @@ use surveillance::forecast::operating;
 pub use no_outbreak::{operating_table, slow_rises_table};
 use panel::Panel;
 pub use recorded::{RecordedError, recorded_table};
+pub use weeks::weeks_table;
 
 const HOURS: usize = 24;
 /// Days before the first judged window.
