@@ -12,6 +12,7 @@ mod panel;
 mod real;
 mod recorded;
 mod slow;
+mod weeks;
 
 use std::io::IsTerminal as _;
 
@@ -24,6 +25,7 @@ pub use no_outbreak::{operating_table, slow_rises_table};
 use panel::Panel;
 pub use real::{Detector, Question, REAL, RealError, real_tables};
 pub use recorded::{RecordedError, recorded_table};
+pub use weeks::weeks_table;
 
 const HOURS: usize = 24;
 /// Days before the first judged window.

@@ -124,7 +124,7 @@ pub(crate) enum Command {
             series.csv\n  pumphandle detect --method space-time-permutation --places places.csv < \
             series.csv\n\nReads `series,time,observed[,population][,expected]`, writes \
             `series,time,observed,expected,upperbound,alarm,pvalue,reason,statistic`.\nScans \
-            write clusters: `cluster,places,first,last,observed,expected,alarm,pvalue,reason,statistic`, places separated by `;`.\nMethods: ears-c1, ears-c2, ears-c3, eears, essence-ewma, essence-regression, essence-switch, bayes, rki, farrington, farrington-flexible, cusum, glr-pois, glr-nb, outbreakp, rogerson; with --places: stcd, space-time-permutation, prospective-poisson, expectation-based-poisson."
+            write clusters: `cluster,places,first,last,observed,expected,alarm,pvalue,reason,statistic`, places separated by `;`.\nMethods: ears-c1, ears-c2, ears-c3, eears, essence-ewma, essence-regression, essence-switch, bayes, rki, farrington, farrington-flexible, cusum, glr-pois, glr-nb, outbreakp, rogerson, weeks, nb-predictive; with --places: stcd, space-time-permutation, prospective-poisson, expectation-based-poisson."
     )]
     Detect(Detect),
     /// Scores detectors on a fixed set of synthetic series, or on recorded counts: calibration,
@@ -371,7 +371,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
     /// Calibration on counts of placebo tags, as written by `replay --counts`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "slow_rises"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "slow_rises", "weekly"])]
     pub(crate) recorded: Option<PathBuf>,
     /// A detector on real series with known epidemics, in a folder of the form that
     /// docs/evaluation.md describes.
@@ -397,6 +397,9 @@ pub(crate) struct Evaluate {
     /// Only the table for the operating threshold: false episodes per series and year at each p.
     #[arg(long)]
     pub(crate) operating: bool,
+    /// Only the table of the weekly look: quantiles of its chart in series without outbreaks.
+    #[arg(long)]
+    pub(crate) weekly: bool,
 }
 
 /// Parses `KEY=VALUE`.

@@ -29,6 +29,7 @@ mod run_length;
 pub mod space;
 #[cfg(test)]
 mod tests;
+mod weeks;
 
 pub use parameters::ParamError;
 
@@ -45,6 +46,7 @@ use predictive::Predictive;
 use rki::Rki;
 use rogerson::Rogerson;
 use space::SpaceMethod;
+use weeks::Weeks;
 
 pub use record::Reason;
 use record::policy::BASELINE_VALUES_LEAST as BASELINE_LEAST;
@@ -74,6 +76,8 @@ pub enum Method {
     Rogerson(Rogerson),
     /// The default: a negative-binomial predictive tail.
     Predictive(Box<Predictive>),
+    /// A chart of weeks, for slow rises.
+    Weeks(Weeks),
 }
 
 impl Method {
@@ -96,6 +100,7 @@ impl Method {
         "outbreakp",
         "rogerson",
         "nb-predictive",
+        "weeks",
     ];
 
     /// Reads a method by its name and its parameters as `(key, value)` pairs.
@@ -129,6 +134,7 @@ impl Method {
             "outbreakp" => Method::OutbreakP(OutbreakP::read(&mut parameters)?),
             "rogerson" => Method::Rogerson(Rogerson::read(&mut parameters)?),
             "nb-predictive" => Method::Predictive(Box::new(Predictive::read(&mut parameters)?)),
+            "weeks" => Method::Weeks(Weeks::read(&mut parameters)?),
             _ => return Err(unknown_method(name)),
         };
         parameters.finish()?;
@@ -149,6 +155,7 @@ impl Method {
             Method::OutbreakP(_) => "outbreakp",
             Method::Rogerson(_) => "rogerson",
             Method::Predictive(_) => "nb-predictive",
+            Method::Weeks(_) => "weeks",
         }
     }
 }
@@ -288,9 +295,11 @@ pub fn judge_last(method: &Method, observed: &[Option<f64>]) -> Judgement {
         Method::Farrington(farrington) => farrington.judge(&observations, t, baseline),
         Method::Predictive(predictive) => predictive.judge(&observations, t),
         Method::Essence(essence) => last_of(essence.judge_all(&observations, baseline)),
-        Method::Cusum(_) | Method::Glr(_) | Method::OutbreakP(_) | Method::Rogerson(_) => {
-            last_of(judge_all(method, &observations))
-        }
+        Method::Cusum(_)
+        | Method::Glr(_)
+        | Method::OutbreakP(_)
+        | Method::Rogerson(_)
+        | Method::Weeks(_) => last_of(judge_all(method, &observations)),
     };
     answer(judgement, last)
 }
@@ -316,6 +325,7 @@ fn judge_all(method: &Method, observations: &Observations) -> Vec<Judgement> {
         Method::OutbreakP(outbreakp) => outbreakp.judge_all(observations),
         Method::Rogerson(rogerson) => rogerson.judge_all(observations),
         Method::Essence(essence) => essence.judge_all(observations, baseline),
+        Method::Weeks(weeks) => weeks.judge_all(observations),
         Method::Predictive(predictive) => {
             points.map(|t| predictive.judge(observations, t)).collect()
         }

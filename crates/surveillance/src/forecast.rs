@@ -28,6 +28,7 @@ pub mod season;
 pub mod slow;
 mod spread;
 mod tail;
+pub mod weeks;
 
 pub use tail::Forecast;
 

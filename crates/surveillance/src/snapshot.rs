@@ -38,7 +38,7 @@ const ENDS_HERE: u8 = 0;
 const GOES_ON: u8 = 1;
 
 /// Raised whenever the form of any chunk changes; another version is refused, never guessed.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -30,11 +30,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use record::policy::BASELINE_REACH as HISTORY;
-use record::time::{DAY, HOUR, pane_start};
+use record::time::{DAY, HOUR, WEEK, pane_start};
 use record::{Frame, Handled, Micros, Position, Record, SeriesChange, Settings, Stage, Version};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::forecast::weeks;
 use crate::snapshot::ChunkName;
 use batch::Batch;
 use close::Close;
@@ -47,6 +48,9 @@ use ledger::Ledger;
 use schedule::{Accepted, Due, DuePane, Schedule};
 
 const STAGE: &str = "watch";
+
+/// What the weekly look reads, and with it denominators and coverage.
+const REACH: Micros = (weeks::BASELINE + weeks::GUARD + 1) as Micros * WEEK;
 
 /// What watch emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -404,7 +408,7 @@ impl Watch {
         let close = Close {
             ledger: &mut self.ledger,
             episodes: &mut self.episodes,
-            baselines: Baselines::new(self.schedule.next_final(pane)),
+            baselines: Baselines::default(),
             rules: &rules,
             end,
             stage,

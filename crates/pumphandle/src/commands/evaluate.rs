@@ -27,6 +27,8 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         out.write_all(evaluate::operating_table(size, args.seed).as_bytes())?;
     } else if args.slow_rises {
         out.write_all(evaluate::slow_rises_table(size, args.seed).as_bytes())?;
+    } else if args.weekly {
+        out.write_all(evaluate::weeks_table(size, args.seed).as_bytes())?;
     } else {
         let report = evaluate::report(size, args.seed, args.only.as_deref(), &detector)?;
         out.write_all(report.text.as_bytes())?;

@@ -1,50 +1,32 @@
-//! Chart: a CUSUM over the days of a series, for a rise that no single day shows.
+//! Chart: the weekly look of a series, for a rise that no single window shows.
 //!
-//! A part of each series, advanced by the default judge with one day at a time; the formula is in
-//! [`crate::forecast::slow`]. Knows no counts and not which days are left out.
+//! A part of each series, advanced by the default judge where a day ends; the formula is in
+//! [`crate::forecast::weeks`]. Windows of seven days that end on one day of the week don't overlap,
+//! so each day of the week has a chart of its own. Knows no counts and not which windows are left
+//! out.
 
 use record::Micros;
 use record::time::DAY;
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::slow::Day;
+use crate::forecast::weeks;
 
-/// A series' chart after its last final day.
+/// A series' charts, by the day of the week, after its last final window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Chart {
-    value: f64,
-    /// The end of the day after which it has been above zero.
-    since: Micros,
-    /// The end of the last day in it.
+    days: [weeks::Chart; 7],
+    /// The end of the last window in any of them.
     until: Micros,
 }
 
-/// The chart at the day that is judged.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ChartedDay {
-    pub(super) before: f64,
-    pub(super) value: f64,
-    /// The largest count that day with which it is not in alarm.
-    pub(super) bound: f64,
-    pub(super) since: Micros,
-}
-
 impl Chart {
-    /// Moves on to the day that ends at `end`; returns whether that day is after the last one.
-    pub(super) fn advance(&mut self, end: Micros) -> bool {
-        let is_new = end > self.until;
-        self.until = self.until.max(end);
-        is_new
-    }
-
-    /// Adds the day that was moved on to. Above `limit` the chart is in alarm and starts again.
-    pub(super) fn add(&mut self, day: &Day, limit: f64) -> ChartedDay {
-        let before = self.value;
-        if before == 0.0 {
-            self.since = self.until - DAY;
+    /// The chart of the windows that end on this one's day of the week; none where this window is
+    /// in it already.
+    pub(super) fn at(&mut self, end: Micros) -> Option<&mut weeks::Chart> {
+        if end <= self.until {
+            return None;
         }
-        let value = day.after(before);
-        self.value = if value > limit { 0.0 } else { value };
-        ChartedDay { before, value, bound: day.bound(before, limit), since: self.since }
+        self.until = end;
+        Some(&mut self.days[end.div_euclid(DAY).rem_euclid(7) as usize])
     }
 }

@@ -9,7 +9,7 @@ use record::region::WORLD;
 use record::time::{DAY, HOUR};
 use serde::{Deserialize, Serialize};
 
-use super::HISTORY;
+use super::REACH;
 use crate::detectors::holidays;
 use crate::forecast::pool::Window;
 
@@ -72,10 +72,10 @@ impl Denominators {
         };
         let posts = u32::try_from(posts).unwrap_or(u32::MAX);
         let until = hours.before(hours.until.len());
-        let reach = (HISTORY / HOUR) as usize;
+        let reach = (REACH / HOUR) as usize;
         let at = if at - hours.until.len() > reach {
             // Of a jump only the hours that baselines reach are filled.
-            (hours.first, hours.before) = (hour - HISTORY, until);
+            (hours.first, hours.before) = (hour - REACH, until);
             hours.until.clear();
             reach
         } else {
@@ -84,7 +84,7 @@ impl Denominators {
         hours.until.resize(at, until);
         hours.until.push_back(until.wrapping_add(posts));
         hours.fullest = hours.fullest.max(posts);
-        while hours.first < hour - HISTORY {
+        while hours.first < hour - REACH {
             hours.before = hours.until.pop_front().unwrap_or(hours.before);
             hours.first += HOUR;
         }
@@ -93,6 +93,11 @@ impl Denominators {
     /// Forgets regions in which nothing was counted since `from`.
     pub(super) fn forget(&mut self, from: Micros) {
         self.regions.retain(|_, hours| hours.first + hours.until.len() as Micros * HOUR > from);
+    }
+
+    /// All posts of a region in `[from, to)`; none where hours are cut or out of reach.
+    pub(super) fn posts(&self, region: &str, from: Micros, to: Micros) -> Option<f64> {
+        self.regions.get(region)?.sum(from, to)
     }
 
     /// The fullest hour.
@@ -290,7 +295,7 @@ mod tests {
                 let posts = if rng.chance(1) { 4_000_000_000 } else { rng.below(1_000) };
                 denominators.put("DE", hour, posts);
                 naive.insert(hour, posts);
-                naive.retain(|start, _| *start >= hour - HISTORY);
+                naive.retain(|start, _| *start >= hour - REACH);
                 let jump = if rng.chance(1) { 100 * DAY } else { HOUR };
                 hour += rng.pick(&[HOUR, HOUR, HOUR, 5 * HOUR, jump]);
             }

@@ -12,6 +12,7 @@ use record::{
     WindowChange,
 };
 
+use super::HISTORY;
 use super::episodes::{Alarm, Episodes};
 use super::explain;
 use super::finding::{Finding, above_floors, explained_by};
@@ -110,7 +111,7 @@ impl Early<'_> {
         let ledger = &*self.ledger;
         let Some(rules) = ledger.settings.at(end - 1) else { return BTreeMap::new() };
         let judge = Judge::new(&rules.method);
-        let ends = ledger.ends(length, end, 0);
+        let ends = ledger.ends(length, end, 0, HISTORY);
         let table = &ledger.settings.table;
         ledger
             .of_topic(&alarm.topic)

@@ -4,20 +4,22 @@
 //! what can't be placed link to the open alert of the country that explains at least half of their
 //! excess, and open one of their own only where none does.
 //! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day
-//! after its last alarm. As long as its windows can be revised it may be withdrawn all the same,
+//! after its last alarm, a week after it where the weekly look has raised one. As long as its windows can be revised it may be withdrawn all the same,
 //! and an alarm of the window that raised it takes it up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::time::DAY;
-use record::{Alert, AlertState, Explanation, Grounds, Micros, Record, Stage, Version};
+use record::time::{DAY, WEEK};
+use record::{Alert, AlertState, Explanation, Grounds, Micros, Reason, Record, Stage, Version};
 use serde::{Deserialize, Serialize};
 
 /// The group of the world, its languages and what can't be placed.
 const OUTSIDE: &str = record::region::WORLD;
 
-/// An episode ends when no window that ended in this span was in alarm.
+/// An episode ends when no window that ended in this span was in alarm; one that the weekly look has
+/// raised, when the next window of its day of the week isn't either.
 const QUIET: Micros = DAY;
+const QUIET_WEEKLY: Micros = WEEK;
 
 /// Alarms this much older than an episode's last can't be revised any more.
 const ALARMS_KEPT: Micros = 3 * DAY;
@@ -87,6 +89,8 @@ struct Episode {
     /// An alarm that nothing can revise any more is no longer among them: this episode is never withdrawn.
     lasting: bool,
     last_end: Micros,
+    /// It ends when no window that ended in this span was in alarm.
+    quiet: Micros,
     /// Regions outside the tree whose alarms this episode explains.
     linked: BTreeSet<String>,
 }
@@ -122,7 +126,7 @@ impl Episodes {
             && let Some((id, episode)) =
                 self.over.iter_mut().find(|(_, episode)| episode.takes(&own, &alarm))
         {
-            if now - alarm.window_end.max(episode.last_end) >= QUIET {
+            if now - alarm.window_end.max(episode.last_end) >= episode.quiet {
                 // A revision of what is over: it stays so.
                 episode.take(at, alarm);
                 return;
@@ -146,6 +150,7 @@ impl Episodes {
                     alarms: BTreeMap::new(),
                     lasting: false,
                     last_end: alarm.window_end,
+                    quiet: QUIET,
                     linked: BTreeSet::new(),
                 },
             }
@@ -234,12 +239,15 @@ impl Episode {
         self.alert.state == AlertState::Closed
             && self.alert.topic == *topic
             && self.group == *group
-            && alarm.window_end < self.last_end + QUIET
-            && alarm.window_end > first - QUIET
+            && alarm.window_end < self.last_end + self.quiet
+            && alarm.window_end > first - self.quiet
     }
 
     fn take(&mut self, at: (String, Micros), alarm: Alarm) {
         self.last_end = self.last_end.max(alarm.window_end);
+        if alarm.grounds.reason == Some(Reason::SlowRise) {
+            self.quiet = QUIET_WEEKLY;
+        }
         let alarm = match self.alarms.get(&at) {
             // The later stage has the better numbers, the earlier one the time at which it was certain.
             Some(known) if known.fired_at < alarm.fired_at => {
@@ -256,7 +264,7 @@ impl Episode {
     }
 
     fn close_if_quiet(&mut self, end: Micros) {
-        if end - self.last_end >= QUIET && self.alert.state == AlertState::Open {
+        if end - self.last_end >= self.quiet && self.alert.state == AlertState::Open {
             self.alert.state = AlertState::Closed;
         }
     }

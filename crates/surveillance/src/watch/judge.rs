@@ -55,8 +55,6 @@ pub(super) struct Baselines {
     ends: BTreeMap<(Vec<Micros>, Micros), Arc<PastEnds>>,
     /// By topic and end.
     pooled: BTreeMap<(String, Micros), Arc<Pooled>>,
-    /// The end of the topics' next final pane.
-    next_final: Option<Micros>,
 }
 
 impl<'a> Judge<'a> {
@@ -141,11 +139,6 @@ impl SeriesAt<'_> {
 }
 
 impl Baselines {
-    /// For windows that close when panes before `next_final` are final.
-    pub(super) fn new(next_final: Option<Micros>) -> Baselines {
-        Baselines { next_final, ..Baselines::default() }
-    }
-
     fn ends(&mut self, at: &SeriesAt) -> Arc<PastEnds> {
         self.ends_of(at.ledger, at.topic, at.end)
     }

@@ -12,13 +12,13 @@ use record::time::{DAY, HOUR, pane_start};
 use record::{Exclusion, Lift, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::HISTORY;
 use super::batch::{Batch, Values};
 use super::chart::Chart;
 use super::denominators::Denominators;
 use super::fold::{Parts, Total, lay, settle};
 use super::series::{Reported, Series, SeriesKey};
 use super::settings::SettingsHistory;
+use super::{HISTORY, REACH};
 
 /// Denominators are held for the longest window and the horizon, generously.
 const TOTALS_SPAN: Micros = 10 * DAY;
@@ -71,6 +71,8 @@ pub(super) struct PastEnds {
     /// judged.
     pub(super) baseline_shortest: Vec<(Micros, bool)>,
     pub(super) baseline_longest: Vec<(Micros, bool)>,
+    /// For the weekly look; none where no day ends.
+    pub(super) weeks: Vec<(Micros, bool)>,
 }
 
 impl PastEnds {
@@ -251,12 +253,12 @@ impl Ledger {
             while shared
                 .coverage
                 .first_key_value()
-                .is_some_and(|(start, _)| *start + HOUR <= end - HISTORY)
+                .is_some_and(|(start, _)| *start + HOUR <= end - REACH)
             {
                 shared.coverage.pop_first();
             }
         }
-        self.denominators.forget(end - HISTORY);
+        self.denominators.forget(end - REACH);
         let longest = self.settings.longest_window();
         for series in self.series.values_mut() {
             series.forget(end, longest);
@@ -264,8 +266,8 @@ impl Ledger {
         if end == pane_start(end, DAY) {
             self.forget_series(end);
         }
-        self.exclusions.retain(|excluded| excluded.what.to > end - HISTORY);
-        if self.settings.forget(end - HISTORY) {
+        self.exclusions.retain(|excluded| excluded.what.to > end - REACH);
+        if self.settings.forget(end - REACH) {
             let settings = &self.settings;
             self.series.retain(|(topic, _), _| settings.topic(topic).is_some());
         }
@@ -289,7 +291,7 @@ impl Ledger {
             let end = panes.get(topic).and_then(|pane| ends.get(pane)).copied();
             series.skip_to(end.unwrap_or(to), to - longest);
         }
-        self.denominators.forget(to - HISTORY);
+        self.denominators.forget(to - REACH);
     }
 }
 

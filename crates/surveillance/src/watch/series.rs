@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use record::Micros;
-use record::time::MINUTE;
+use record::time::{DAY, MINUTE, WEEK};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::HISTORY;
 use super::batch::SeriesValues;
 use super::chart::Chart;
 use super::fold::{Pane, Parts, SeriesFold, Window, lay, overlaid, settle};
+use super::{HISTORY, REACH};
 
 /// (topic, region)
 pub(super) type SeriesKey = (String, String);
@@ -249,6 +249,8 @@ fn take_windows<'de, D: Deserializer<'de>>(from: D) -> Result<SeriesFold, D::Err
 #[derive(Debug, Clone, Default)]
 pub(super) struct History(BTreeMap<Micros, BTreeMap<i32, u32>>);
 
+const MINUTES_OF_DAY: i32 = (DAY / MINUTE) as i32;
+
 fn minute(instant: Micros) -> i32 {
     i32::try_from(instant.div_euclid(MINUTE)).unwrap_or(i32::MAX)
 }
@@ -262,15 +264,23 @@ impl History {
         self.0.entry(length).or_default().insert(minute(end), authors);
     }
 
-    /// Forgets windows that end at or before `end`.
+    /// Forgets windows that end at or before `end`; weeks that end with a day are read for longer.
     pub(super) fn forget(&mut self, length: Micros, end: Micros) {
-        if let Some(ends) = self.0.get_mut(&length) {
-            while ends.first_key_value().is_some_and(|(first, _)| *first <= minute(end)) {
-                ends.pop_first();
-            }
-            if ends.is_empty() {
-                self.0.remove(&length);
-            }
+        let Some(ends) = self.0.get_mut(&length) else { return };
+        let mut oldest = minute(end);
+        if length == WEEK {
+            let recent: Vec<i32> =
+                ends.range(minute(end - 2 * DAY)..=oldest).map(|(at, _)| *at).collect();
+            recent.iter().filter(|at| at.rem_euclid(MINUTES_OF_DAY) != 0).for_each(|at| {
+                ends.remove(at);
+            });
+            oldest = minute(end + HISTORY - REACH);
+        }
+        while ends.first_key_value().is_some_and(|(first, _)| *first <= oldest) {
+            ends.pop_first();
+        }
+        if ends.is_empty() {
+            self.0.remove(&length);
         }
     }
 

@@ -8,18 +8,21 @@
 use std::sync::Arc;
 
 use record::region::{Level, UNLOCATED, WORLD};
-use record::time::DAY;
+use record::time::{DAY, WEEK};
 use record::{Grounds, Micros, PastWindow, Stage, Suspect};
 
 use super::{Assessment, Baselines, SeriesAt};
 use crate::detectors::predictive::judge_by;
 use crate::detectors::{Judgement, Reason};
 use crate::forecast::pool::{Baseline, Topic, Window};
-use crate::forecast::{Forecast, Past, Prior, SIZES, forecast, operating, slow};
-use crate::watch::chart::{Chart, ChartedDay};
+use crate::forecast::{Forecast, Past, Prior, SIZES, forecast, operating, weeks};
+use crate::watch::chart::Chart;
 use crate::watch::denominators::{Basis, SHARE_POSTS};
 use crate::watch::ledger::{Ledger, PastEnds};
 use crate::watch::series::{Bound, Series, SeriesKey, Side};
+
+/// Each look has this share of the false episodes.
+const LOOK_SHARE: f64 = 0.5;
 
 /// A new installation judges nothing for this long, and only provisionally until [`PROVISIONAL`].
 const LEARNING: Micros = 3 * DAY;
@@ -44,9 +47,10 @@ const HOUR_FORECAST: f64 = 1.5;
 /// Fewer posts than this share of a usual window count as this many as long as more may come.
 const BELIEVED_LEAST: f64 = 0.8;
 
-/// Names of the chart of slow rises before the day, and of its limit, among an alert's numbers.
+/// Names of what the weekly chart was before the week, among an alert's numbers.
 const CHART_BEFORE: &str = "chart-before";
-const CHART_LIMIT: &str = "chart-limit";
+const CHART_SEEN: &str = "chart-seen";
+const CHART_SQUARES: &str = "chart-squares";
 
 /// Which counts and denominators a window has: those of one fold, final or not.
 type Counts = (Side, bool);
@@ -61,8 +65,8 @@ pub(super) struct Pooled {
     firsts: Topic,
     /// The p at or below which a window is in alarm.
     threshold: f64,
-    /// The height above which a chart of slow rises is in alarm.
-    limit: f64,
+    /// The same for the weekly look.
+    weekly: f64,
     /// Series that are judged, among which false episodes are shared.
     series: usize,
     /// How long the installation has been reading.
@@ -106,8 +110,8 @@ impl Pooled {
         Pooled {
             countries: learn(Level::Country),
             firsts: learn(Level::First),
-            threshold: given.unwrap_or_else(|| operating::threshold(series, per_week)),
-            limit: slow::limit(series, per_week),
+            threshold: given.unwrap_or_else(|| operating::threshold(series, LOOK_SHARE * per_week)),
+            weekly: weeks::threshold(series, LOOK_SHARE * per_week),
             series,
             age: ledger.first_coverage.map_or(0, |first| end - first),
             ends,
@@ -120,40 +124,31 @@ impl Pooled {
 }
 
 /// Judges a window by rule: 7 d where fewer than one a day is expected and there are such windows,
-/// unless the last 24 h alone are in alarm. Where a day ends, the chart of slow rises is judged too.
+/// unless the last 24 h alone are in alarm. Where a day ends and neither is, the weekly look is.
 pub(super) fn judge(at: &SeriesAt, stage: Stage, baselines: &mut Baselines) -> Assessment {
     let pooled = baselines.pooled(at, at.end);
     let counts = (Side::Aligned, stage == Stage::Final);
+    let mut chart = at.series.chart;
+    let rising = look(&mut chart, at, &pooled, counts);
+    let tail = judge_tail(at, &pooled, counts);
+    let assessment = rising.filter(|_| tail.judgement.alarm != Some(true)).unwrap_or(tail);
+    Assessment { chart, ..assessment }
+}
+
+fn judge_tail(at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Assessment {
     let ends = &pooled.ends;
     let length = at.ledger.window_length(at.key, at.series, ends);
-    let day = forecast_day(at, &pooled, counts);
-    let mut chart = at.series.chart;
-    let charted = open_days(at, baselines).and_then(|days| {
-        for open in days {
-            let day_at = SeriesAt { end: open.ends.end, ..*at };
-            add_day(&mut chart, &day_at, &open, &forecast_day(&day_at, &open, counts).forecast);
-        }
-        add_day(&mut chart, at, &pooled, &day.forecast)
-    });
-    let assess_day = || Assessment {
-        chart,
-        ..day.assess(&pooled, at.observed(ends.shortest), charted.as_ref())
-    };
+    let day = || forecast_day(at, pooled, counts).assess(pooled, at.observed(ends.shortest));
     if length == ends.shortest {
-        return assess_day();
+        return day();
     }
-    let week = forecast_window(at, length, &ends.baseline_longest, &pooled, counts).assess(
-        &pooled,
-        at.observed(length),
-        None,
-    );
-    if week.judgement.alarm != Some(true) {
-        let of_day = assess_day();
-        if of_day.judgement.alarm == Some(true) {
-            return of_day;
-        }
+    let week = forecast_window(at, length, &ends.baseline_longest, pooled, counts)
+        .assess(pooled, at.observed(length));
+    if week.judgement.alarm == Some(true) {
+        return week;
     }
-    Assessment { chart, ..week }
+    let of_day = day();
+    if of_day.judgement.alarm == Some(true) { of_day } else { week }
 }
 
 /// The bound of an open window as its last pane begins.
@@ -193,7 +188,7 @@ pub(super) fn ground(
     baselines: &mut Baselines,
 ) -> (Grounds, Option<f64>) {
     let pooled = baselines.pooled(at, at.end);
-    let assessment = forecast_day(at, &pooled, OPEN).assess(&pooled, observed, None);
+    let assessment = forecast_day(at, &pooled, OPEN).assess(&pooled, observed);
     (assessment.grounds, assessment.recurrence)
 }
 
@@ -206,38 +201,30 @@ pub(super) fn expected(series: &Series, past: &[Option<f64>]) -> f64 {
     series.reported.values().next_back().map_or_else(mean, |reported| reported.expected)
 }
 
-/// The days before the one that ends here which aren't final; none where no day ends.
-fn open_days(at: &SeriesAt, baselines: &mut Baselines) -> Option<Vec<Arc<Pooled>>> {
-    if at.end.rem_euclid(DAY) != 0 || at.topic.windows.first() != Some(&DAY) {
-        return None;
-    }
-    let horizon = at.ledger.settings.newest().map_or(0, |settings| settings.horizon);
-    let days = (1..=horizon / DAY + 1).rev().map(|back| at.end - back * DAY);
-    let next_final = baselines.next_final;
-    let open = days.filter(|day| next_final.is_none_or(|next| *day >= next));
-    Some(open.map(|day| baselines.pooled(at, day)).collect())
-}
-
-/// Adds a day as it was forecast to a chart. A day without coverage, one that is excluded from
-/// baselines and one on which the installation is still learning change nothing.
-fn add_day(
-    chart: &mut Chart,
-    at: &SeriesAt,
-    pooled: &Pooled,
-    forecast: &Forecast,
-) -> Option<ChartedDay> {
-    let (ledger, end) = (at.ledger, at.end);
+/// Adds the week that ends here to the series' chart, and judges it; none where it is not in alarm.
+/// A week without coverage, one that is excluded from baselines and one at which the installation
+/// is still learning change nothing.
+fn look(chart: &mut Chart, at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Option<Assessment> {
+    let (ledger, end, ends) = (at.ledger, at.end, &pooled.ends.weeks);
     let least = ledger.settings.at(end - 1).map_or(0.0, |rules| rules.settings.detect.coverage);
-    if !chart.advance(end)
+    if ends.len() < weeks::BASELINE_LEAST
         || pooled.is_learning()
-        || ledger.coverage(Side::Aligned, end - DAY, end) < least
-        || ledger.is_excluded(at.key, end - DAY, end, end)
+        || ledger.coverage(Side::Aligned, end - WEEK, end) < least
+        || ledger.is_excluded(at.key, end - WEEK, end, end)
     {
         return None;
     }
-    let observed = f64::from(at.observed(DAY));
-    let day = slow::Day { observed, mean: forecast.expected(), shape: forecast.shape() };
-    Some(chart.add(&day, pooled.limit))
+    let chart = chart.at(end)?;
+    let WindowPast { mut baseline, windows, posts } = read_past(at, WEEK, ends, pooled, counts);
+    if baseline.past.len() < weeks::BASELINE_LEAST {
+        return None;
+    }
+    let prior = weeks::prior();
+    baseline.prior =
+        Prior { trend: 0.0, trend_sd: prior.trend_sd / 7.0, dependence: 1.0, ..baseline.prior };
+    let forecast = forecast(&baseline.past, &baseline.prior);
+    let window = WindowForecast { forecast, baseline, windows, posts, length: WEEK, end };
+    window.look(chart, at, pooled)
 }
 
 /// A window's forecast, and what it comes from.
@@ -264,6 +251,25 @@ fn forecast_window(
     pooled: &Pooled,
     counts: Counts,
 ) -> WindowForecast {
+    let WindowPast { baseline, windows, posts } = read_past(at, length, ends, pooled, counts);
+    let forecast = forecast(&baseline.past, &baseline.prior);
+    WindowForecast { forecast, baseline, windows, posts, length, end: at.end }
+}
+
+/// What a window is forecast from.
+struct WindowPast {
+    baseline: Baseline,
+    windows: Vec<Window>,
+    posts: f64,
+}
+
+fn read_past(
+    at: &SeriesAt,
+    length: Micros,
+    ends: &[(Micros, bool)],
+    pooled: &Pooled,
+    counts: Counts,
+) -> WindowPast {
     let (ledger, region, end) = (at.ledger, &at.key.1, at.end);
     let basis = ledger.basis(region, length, ends);
     let windows = basis.windows(length, end, ends, &at.past(length, ends));
@@ -288,8 +294,7 @@ fn forecast_window(
     } else if basis.levels.len() > 1 {
         baseline.prior.exposure_variance += 1.0 / (posts + SHARE_POSTS);
     }
-    let forecast = forecast(&baseline.past, &baseline.prior);
-    WindowForecast { forecast, baseline, windows, posts, length, end }
+    WindowPast { baseline, windows, posts }
 }
 
 /// All posts of the widest region in the window that is judged, and the judged region's share of
@@ -319,51 +324,76 @@ fn posts_now(
 }
 
 impl WindowForecast {
-    /// Judges the window by itself; a day may be in alarm by its chart too.
-    fn assess(&self, pooled: &Pooled, observed: u32, charted: Option<&ChartedDay>) -> Assessment {
+    /// Judges the window by itself.
+    fn assess(&self, pooled: &Pooled, observed: u32) -> Assessment {
         let count = f64::from(observed);
         let bound = self.forecast.bound(pooled.threshold);
         let rise = self.forecast.detectable_rise(bound);
         let p = self.forecast.upper(count);
         let mut judgement = Judgement {
             expected: Some(self.forecast.expected()),
-            upperbound: Some(charted.map_or(bound, |charted| charted.bound.min(bound))),
+            upperbound: Some(bound),
             alarm: Some(count > bound),
             pvalue: Some(p),
             statistic: None,
             reason: (!self.baseline.has_denominator).then_some(Reason::NoDenominator),
         };
-        let rising = charted.filter(|charted| count <= bound && count > charted.bound);
         if pooled.is_learning() {
             judgement = Judgement { alarm: None, reason: Some(Reason::Learning), ..judgement };
-        } else if rising.is_some() {
-            judgement =
-                Judgement { alarm: Some(true), reason: Some(Reason::SlowRise), ..judgement };
         } else if count <= bound && rise > RISE_TO_TELL {
             judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
         }
-        let mut grounds = self.ground(pooled, count);
-        grounds.pvalue = Some(p);
-        grounds.detectable_rise = Some(rise);
-        grounds.reason = judgement.reason;
+        let mut grounds = Grounds { detectable_rise: Some(rise), ..self.ground(pooled, count) };
+        let recurrence = operating::recurrence_days(p, pooled.series).map(of_all_looks);
         // Only what is raised is ever computed again.
         if judgement.alarm == Some(true) {
             grounds.baseline = self.past_windows();
             grounds.model = prior_numbers(&self.baseline.prior);
-            if let Some(charted) = rising {
-                let days = (self.end - charted.since) as f64 / DAY as f64;
-                let numbers = [
-                    (CHART_BEFORE, charted.before),
-                    (CHART_LIMIT, pooled.limit),
-                    (Grounds::RISING_DAYS, days),
-                ];
-                grounds.model.extend(numbers.map(|(name, number)| (name.to_owned(), number)));
-            }
         }
-        let recurrence = match rising {
-            Some(charted) => Some(slow::recurrence_days(charted.value, pooled.series)),
-            None => operating::recurrence_days(p, pooled.series),
+        self.assessment(judgement, grounds, recurrence)
+    }
+
+    /// Judges a week by the chart of its day of the week; none where it is not in alarm.
+    fn look(&self, chart: &mut weeks::Chart, at: &SeriesAt, pooled: &Pooled) -> Option<Assessment> {
+        let before = *chart;
+        let count = f64::from(at.observed(WEEK));
+        let look = chart.add(&self.forecast, count, pooled.weekly);
+        let bound = look.upperbound.filter(|bound| count > *bound)?;
+        let judgement = Judgement {
+            expected: Some(self.forecast.expected()),
+            upperbound: Some(bound),
+            alarm: Some(true),
+            pvalue: Some(look.pvalue),
+            statistic: None,
+            reason: Some(Reason::SlowRise),
         };
+        let mut model = prior_numbers(&self.baseline.prior);
+        let numbers = [
+            (CHART_BEFORE, before.average),
+            (CHART_SEEN, f64::from(before.seen)),
+            (CHART_SQUARES, before.squares),
+            (Grounds::RISING_DAYS, 7.0 * f64::from(chart.rising)),
+        ];
+        model.extend(numbers.map(|(name, number)| (name.to_owned(), number)));
+        let grounds = Grounds {
+            threshold: Some(pooled.weekly),
+            detectable_rise: Some(self.forecast.detectable_rise(bound)),
+            baseline: self.past_windows(),
+            model,
+            ..self.ground(pooled, count)
+        };
+        let recurrence = of_all_looks(weeks::recurrence_days(look.pvalue, pooled.series));
+        Some(self.assessment(judgement, grounds, Some(recurrence)))
+    }
+
+    fn assessment(
+        &self,
+        judgement: Judgement,
+        grounds: Grounds,
+        recurrence: Option<f64>,
+    ) -> Assessment {
+        let (pvalue, reason) = (judgement.pvalue, judgement.reason);
+        let grounds = Grounds { pvalue, reason, ..grounds };
         let length = self.length;
         Assessment { length, judgement, grounds, recurrence, chart: Chart::default() }
     }
@@ -403,6 +433,11 @@ impl WindowForecast {
         };
         self.windows.iter().zip(&self.baseline.past).map(past_window).rev().collect()
     }
+}
+
+/// Mean time between false episodes of any look that are as rare as one's own with this.
+fn of_all_looks(recurrence: f64) -> f64 {
+    LOOK_SHARE * recurrence
 }
 
 /// Whether a region's posts are many more than usual, a multiple of its posts now, and not because
@@ -469,24 +504,23 @@ pub(crate) fn recompute(grounds: &Grounds, window_end: Micros, observed: u32) ->
         })
         .collect();
     let forecast = forecast(&past, &prior);
-    let judgement = judge_by(&forecast, Some(f64::from(observed)), grounds.threshold?);
-    let Some((before, limit)) =
-        number_of(grounds, CHART_BEFORE).zip(number_of(grounds, CHART_LIMIT))
-    else {
-        return Some(judgement);
+    let (count, alpha) = (f64::from(observed), grounds.threshold?);
+    let chart = number_of(grounds, CHART_BEFORE)
+        .zip(number_of(grounds, CHART_SEEN))
+        .zip(number_of(grounds, CHART_SQUARES));
+    let Some(((average, seen), squares)) = chart else {
+        return Some(judge_by(&forecast, Some(count), alpha));
     };
-    let day = slow::Day {
-        observed: f64::from(observed),
-        mean: forecast.expected(),
-        shape: forecast.shape(),
-    };
-    let upperbound = day.bound(before, limit);
-    let alarm = f64::from(observed) > upperbound;
+    let mut chart = weeks::Chart { average, squares, seen: seen as u32, rising: 0 };
+    let look = chart.add(&forecast, count, alpha);
+    let alarm = look.upperbound.is_some_and(|bound| count > bound);
     Some(Judgement {
-        upperbound: Some(upperbound),
+        expected: Some(forecast.expected()),
+        upperbound: look.upperbound,
         alarm: Some(alarm),
+        pvalue: Some(look.pvalue),
+        statistic: None,
         reason: alarm.then_some(Reason::SlowRise),
-        ..judgement
     })
 }
 

@@ -5,17 +5,22 @@
 use record::Micros;
 use record::policy::BASELINE_VALUES_LEAST;
 use record::region::WORLD;
-use record::time::{HOUR, pane_border, pane_start};
+use record::time::{DAY, HOUR, WEEK, pane_border, pane_start};
 
 use super::{Excluded, Ledger, PastEnds};
+use crate::forecast::pool::DENOMINATOR_LEAST;
+use crate::forecast::weeks;
 use crate::tally::SHORT_PANE;
-use crate::watch::HISTORY;
 use crate::watch::denominators::Basis;
 use crate::watch::fold::overlaid;
 use crate::watch::series::{Series, SeriesKey, Side};
+use crate::watch::{HISTORY, REACH};
 
 /// Past windows that decide between 24 h and 7 d, and that are offered to a detector.
 const PAST_WINDOWS: i64 = 28;
+/// Windows with less than this share of the posts of usual ones are outages.
+const OUTAGE: f64 = 0.2;
+
 impl Ledger {
     /// The share of `[from, to)` that the least covered whole feed has covered, of what it was to
     /// cover by the settings of the time.
@@ -115,6 +120,7 @@ impl Ledger {
         length: Micros,
         end: Micros,
         gap: Micros,
+        reach: Micros,
     ) -> Vec<(Micros, bool)> {
         let (Some(rules), Some(first)) = (self.settings.at(end - 1), self.first_coverage) else {
             return Vec::new();
@@ -125,7 +131,7 @@ impl Ledger {
             // At an hour's grain the beginning of coverage can't be distinguished from a gap, so its pane
             // counts as begun.
             .take_while(|window_end| {
-                window_end - length >= first && window_end - length >= end - HISTORY
+                window_end - length >= first && window_end - length >= end - reach
             })
             .map(|window_end| {
                 (
@@ -136,7 +142,22 @@ impl Ledger {
             })
             .collect();
         ends.reverse();
+        self.leave_out_outages(length, &mut ends);
         ends
+    }
+
+    /// Windows in which all feeds together brought far less than usual are no baseline, whatever
+    /// the feeds say that they covered.
+    fn leave_out_outages(&self, length: Micros, ends: &mut [(Micros, bool)]) {
+        let posts = |end: Micros| self.denominators.posts(WORLD, end - length, end);
+        let counted: Vec<f64> =
+            ends.iter().filter_map(|(end, _)| posts(*end)).filter(|posts| *posts > 0.0).collect();
+        let usual = counted.iter().sum::<f64>() / counted.len().max(1) as f64;
+        if usual >= DENOMINATOR_LEAST {
+            for (end, observed) in ends {
+                *observed &= posts(*end).is_none_or(|posts| posts >= OUTAGE * usual);
+            }
+        }
     }
 
     /// The values of past windows, `None` where they can't serve as baseline.
@@ -184,16 +205,28 @@ impl Ledger {
             return PastEnds::default();
         };
         let guardband = self.guardband(end);
+        let ends = |length: Micros, gap: Micros| self.ends(length, end, gap, HISTORY);
         PastEnds {
             end,
             shortest,
             longest,
-            before_guardband: self.ends(shortest, end, guardband),
-            of_shortest: self.ends(shortest, end, 0),
-            of_longest: self.ends(longest, end, 0),
-            baseline_shortest: self.ends(shortest, end, guardband.max(shortest)),
-            baseline_longest: self.ends(longest, end, guardband.max(longest)),
+            before_guardband: ends(shortest, guardband),
+            of_shortest: ends(shortest, 0),
+            of_longest: ends(longest, 0),
+            baseline_shortest: ends(shortest, guardband.max(shortest)),
+            baseline_longest: ends(longest, guardband.max(longest)),
+            weeks: if longest == WEEK { self.ends_of_weeks(end) } else { Vec::new() },
         }
+    }
+
+    /// Past windows of the weekly look; none where no day ends.
+    fn ends_of_weeks(&self, end: Micros) -> Vec<(Micros, bool)> {
+        if end != pane_start(end, DAY) {
+            return Vec::new();
+        }
+        let past = self.first_coverage.map_or(0, |first| ((end - first) / WEEK - 1).max(0));
+        let guard = weeks::guard(past as usize) as Micros;
+        self.ends(WEEK, end, (1 + guard) * WEEK, REACH)
     }
 
     /// Which window is judged: 7 d where fewer than one a day is expected and there is a baseline
