@@ -213,7 +213,7 @@ works = { $new ->
 ## Estados en los que el programa funciona de forma limitada
 
 condition-feed-silent = fuente sin datos
-condition-feed-failed = fuente averiada
+condition-feed-failed = fallo de la fuente
 condition-lag = resultados retrasados
 condition-clock = reloj del sistema poco fiable
 condition-mail-refused = correo rechazado
