@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::{JournalError, Position, Stream};
 
 /// What a process wants a share of. Members of one group share the partitions of its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Group {
     /// Feeds, by the partitions of [`Stream::Feeds`].
     Ingest,
@@ -27,13 +28,7 @@ pub enum Group {
 impl Group {
     /// As in the names of Kafka's groups.
     pub fn name(self) -> &'static str {
-        match self {
-            Group::Ingest => "ingest",
-            Group::Tally => "tally",
-            Group::Watch => "watch",
-            Group::Land => "land",
-            Group::Notify => "notify",
-        }
+        self.into()
     }
 
     /// The stream whose partitions are shared.

@@ -14,7 +14,8 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub type Position = u64;
 
 /// The streams of design section 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stream {
     Posts,
     Tallies,
@@ -40,15 +41,7 @@ impl Stream {
 
     /// As in file names and Kafka topics.
     pub fn name(self) -> &'static str {
-        match self {
-            Stream::Posts => "posts",
-            Stream::Tallies => "tallies",
-            Stream::Counts => "counts",
-            Stream::Alerts => "alerts",
-            Stream::State => "state",
-            Stream::Feeds => "feeds",
-            Stream::Rejects => "rejects",
-        }
+        self.into()
     }
 
     pub fn from_name(name: &str) -> Option<Stream> {

@@ -16,6 +16,8 @@ pub const CRISIS_INHABITANTS_LEAST: u64 = 10_000;
 /// What use of social media in medicine a topic serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Kind {
     Symptom,
     Disease,
@@ -38,15 +40,7 @@ impl Kind {
     ];
 
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::Symptom => "symptom",
-            Kind::Disease => "disease",
-            Kind::Narrative => "narrative",
-            Kind::Crisis => "crisis",
-            Kind::Sensitive => "sensitive",
-            Kind::Patient => "patient",
-            Kind::Campaign => "campaign",
-        }
+        self.into()
     }
 
     pub fn parse(name: &str) -> Option<Kind> {

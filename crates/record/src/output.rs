@@ -104,6 +104,8 @@ pub struct PublicCount {
 /// How certain a verdict is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stage {
     /// The window is still open.
     Early,
@@ -115,11 +117,7 @@ pub enum Stage {
 
 impl Stage {
     pub fn name(self) -> &'static str {
-        match self {
-            Stage::Early => "early",
-            Stage::Closed => "closed",
-            Stage::Final => "final",
-        }
+        self.into()
     }
 }
 
@@ -159,6 +157,8 @@ pub struct Verdict {
 /// Where an episode stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum AlertState {
     Open,
     /// It rose early and the close did not bear it out, or a revision took it back.
@@ -169,11 +169,7 @@ pub enum AlertState {
 
 impl AlertState {
     pub fn name(self) -> &'static str {
-        match self {
-            AlertState::Open => "open",
-            AlertState::Withdrawn => "withdrawn",
-            AlertState::Closed => "closed",
-        }
+        self.into()
     }
 }
 
@@ -271,6 +267,8 @@ pub struct PastWindow {
 /// What makes an alert doubtful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Suspect {
     /// One account wrote more than 30 % of the sampled posts, or accounts wrote three and more
     /// each, so that a few wrote most.
@@ -295,13 +293,7 @@ impl Suspect {
     ];
 
     pub fn name(self) -> &'static str {
-        match self {
-            Suspect::OneAccount => "one-account",
-            Suspect::OneLink => "one-link",
-            Suspect::NearCopies => "near-copies",
-            Suspect::NewAccounts => "new-accounts",
-            Suspect::PlatformGrowth => "platform-growth",
-        }
+        self.into()
     }
 }
 
@@ -327,6 +319,8 @@ pub struct Explanation {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Handling {
     /// Nobody has acknowledged it.
     #[default]
@@ -351,13 +345,7 @@ impl Handling {
     ];
 
     pub fn name(self) -> &'static str {
-        match self {
-            Handling::New => "new",
-            Handling::Triaged => "triaged",
-            Handling::Verifying => "verifying",
-            Handling::Decided => "decided",
-            Handling::Closed => "closed",
-        }
+        self.into()
     }
 
     pub fn parse(name: &str) -> Option<Handling> {
@@ -368,6 +356,8 @@ impl Handling {
 /// What an alert turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     HealthEvent,
     /// Already known, or the expected season.
@@ -389,13 +379,7 @@ impl Outcome {
     ];
 
     pub fn name(self) -> &'static str {
-        match self {
-            Outcome::HealthEvent => "health-event",
-            Outcome::Known => "known",
-            Outcome::TalkOnly => "talk-only",
-            Outcome::Artefact => "artefact",
-            Outcome::CouldNotTell => "could-not-tell",
-        }
+        self.into()
     }
 
     pub fn parse(name: &str) -> Option<Outcome> {
@@ -456,6 +440,8 @@ pub struct AlertEvent {
 /// Why input was set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum RejectReason {
     Json,
     Utf8,
@@ -488,20 +474,7 @@ impl RejectReason {
     ];
 
     pub fn name(self) -> &'static str {
-        match self {
-            RejectReason::Json => "json",
-            RejectReason::Utf8 => "utf8",
-            RejectReason::Length => "length",
-            RejectReason::Depth => "depth",
-            RejectReason::Shape => "shape",
-            RejectReason::Field => "field",
-            RejectReason::Time => "time",
-            RejectReason::TimeRange => "time-range",
-            RejectReason::Arrival => "arrival",
-            RejectReason::Region => "region",
-            RejectReason::Tags => "tags",
-            RejectReason::Record => "record",
-        }
+        self.into()
     }
 }
 

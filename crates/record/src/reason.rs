@@ -5,8 +5,13 @@
 
 use std::fmt;
 
+use strum::VariantArray;
+
 /// Why a window or point has no answer, or what its answer rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Reason {
     /// Fewer past values than the method needs.
     BaselineTooShort,
@@ -31,6 +36,7 @@ pub enum Reason {
     /// The point's time is not after that of a point before it.
     TimeNotIncreasing,
     /// The method counts single cases, and this is not a number of them.
+    #[strum(serialize = "not-a-whole-number")]
     NotWhole,
     /// More cases than the method can look at one by one.
     TooManyCases,
@@ -53,53 +59,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: &'static [Reason] = &[
-        Reason::BaselineTooShort,
-        Reason::ConstantBaseline,
-        Reason::MissingValue,
-        Reason::NegativeCount,
-        Reason::NotFinite,
-        Reason::NotMonitored,
-        Reason::NoFit,
-        Reason::ZeroExpected,
-        Reason::TooFewCases,
-        Reason::MissingPopulation,
-        Reason::TimeNotIncreasing,
-        Reason::NotWhole,
-        Reason::TooManyCases,
-        Reason::NoExcess,
-        Reason::NoDenominator,
-        Reason::Learning,
-        Reason::TooFewPosts,
-        Reason::SlowRise,
-        Reason::Coverage,
-        Reason::Pending,
-    ];
+    pub const ALL: &'static [Reason] = Reason::VARIANTS;
 
     /// The stable text, in verdicts and in the output of `detect`.
     pub fn text(self) -> &'static str {
-        match self {
-            Reason::BaselineTooShort => "baseline-too-short",
-            Reason::ConstantBaseline => "constant-baseline",
-            Reason::MissingValue => "missing-value",
-            Reason::NegativeCount => "negative-count",
-            Reason::NotFinite => "not-finite",
-            Reason::NotMonitored => "not-monitored",
-            Reason::NoFit => "no-fit",
-            Reason::ZeroExpected => "zero-expected",
-            Reason::TooFewCases => "too-few-cases",
-            Reason::MissingPopulation => "missing-population",
-            Reason::TimeNotIncreasing => "time-not-increasing",
-            Reason::NotWhole => "not-a-whole-number",
-            Reason::TooManyCases => "too-many-cases",
-            Reason::NoExcess => "no-excess",
-            Reason::NoDenominator => "no-denominator",
-            Reason::Learning => "learning",
-            Reason::TooFewPosts => "too-few-posts",
-            Reason::SlowRise => "slow-rise",
-            Reason::Coverage => "coverage",
-            Reason::Pending => "pending",
-        }
+        self.into()
     }
 
     /// The reason of a stored text, none of an empty one.
