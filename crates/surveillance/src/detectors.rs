@@ -76,6 +76,9 @@ pub enum Method {
     Predictive(Box<Predictive>),
 }
 
+/// The method where none is named.
+pub const DEFAULT: &str = "nb-predictive";
+
 impl Method {
     /// Every name that [`Method::parse`] knows.
     pub const NAMES: &'static [&'static str] = &[
