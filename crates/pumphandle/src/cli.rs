@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use surveillance::detectors::space::SpaceMethod;
+use surveillance::detectors::{DEFAULT, Method};
 
 /// With the attribution of the compiled-in map data.
 const LONG_VERSION: &str = concat!(env!("PUMPHANDLE_RELEASE"), "\n", atlas::attribution!());
@@ -408,10 +410,23 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Every method that `detect` knows.
+fn methods() -> String {
+    let names = Method::NAMES.iter().chain(SpaceMethod::NAMES).copied().collect::<Vec<_>>();
+    format!(
+        "One of {}. Default: {DEFAULT}, at a threshold by how far the times are apart",
+        names.join(", ")
+    )
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Detect {
-    #[arg(long, value_name = "METHOD")]
-    pub(crate) method: String,
+    #[arg(long, value_name = "METHOD", help = methods())]
+    pub(crate) method: Option<String>,
+    /// How far the times of a series are apart: `hour`, `6h`, `day` or `week`. For the default
+    /// method; where it is left out, dates say it.
+    #[arg(long, value_name = "SPACING")]
+    pub(crate) every: Option<String>,
     /// A parameter of the method, as in R, in kebab-case: `--param alpha=0.001`. May be repeated.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     pub(crate) params: Vec<String>,

@@ -80,6 +80,9 @@ pub enum Method {
     Weeks(Weeks),
 }
 
+/// The method where none is named.
+pub const DEFAULT: &str = "nb-predictive";
+
 impl Method {
     /// Every name that [`Method::parse`] knows.
     pub const NAMES: &'static [&'static str] = &[

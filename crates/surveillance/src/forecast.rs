@@ -14,6 +14,8 @@
 //!   over level and trend), as a gamma law. With Poisson counts and no trend that is nearly exact
 //!   (Gamma–Poisson); with prior shape ½ it is near Jeffreys', whose tails are near those of the
 //!   exact conditional test of Przyborowski and Wilenski (1940).
+//! - Drift: where the prior allows for it, the level also walks, by steps learnt from the one-step
+//!   residuals of the fit (`drift`).
 //! - Tail: level (gamma) × noise (gamma of shape k) is one intensity. The narrower of the two is
 //!   replaced by the nodes of Gauss's quadrature for gamma weights (Golub and Welsch 1969; three
 //!   nodes keep six moments), the wider stays a gamma law; so the whole is a mixture of
@@ -21,6 +23,7 @@
 //!
 //! Units are counts. Everything is libm and fixed order: the same bits everywhere.
 
+mod drift;
 mod fit;
 pub mod operating;
 pub mod pool;
@@ -30,7 +33,7 @@ mod spread;
 mod tail;
 pub mod weeks;
 
-pub use tail::Forecast;
+pub use tail::{Forecast, Wild};
 
 use fit::{Fit, fit_size};
 use libm::{exp, log};
@@ -91,8 +94,11 @@ pub struct Prior {
     /// By how much the level's variance is larger than independent windows would have it: (1 + ρ) /
     /// (1 − ρ).
     pub dependence: f64,
-    /// How likely the noise has a heavier tail than a gamma law.
+    /// How likely the noise has a heavier tail than a gamma law, and what that tail is.
     pub heavy: f64,
+    pub wild: Wild,
+    /// How likely the level drifts from window to window, beyond its trend.
+    pub drift: f64,
 }
 
 impl Default for Prior {
@@ -107,6 +113,8 @@ impl Default for Prior {
             exposure_variance: 0.0,
             dependence: 1.0,
             heavy: HEAVY_LEAST,
+            wild: Wild::OF_TOPIC,
+            drift: 0.0,
         }
     }
 }
@@ -114,9 +122,18 @@ impl Default for Prior {
 /// The forecast of a window from its past, in any order.
 pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let grid = Grid::new(past, prior);
-    let fits = grid.fits(past, prior);
-    let evidence = fits.map(|fit| fit.evidence);
-    let weights = grid.weights(prior, &evidence);
+    let mut fits = grid.fits(past, prior);
+    let mut evidence = fits.map(|fit| fit.evidence);
+    let mut weights = grid.weights(prior, &evidence);
+    if prior.drift > 0.0 {
+        for ((fit, size), _) in
+            fits.iter_mut().zip(grid.sizes).zip(weights).filter(|(_, weight)| *weight > 0.0)
+        {
+            drift::follow(fit, past, size, prior.drift);
+        }
+        evidence = fits.map(|fit| fit.evidence);
+        weights = grid.weights(prior, &evidence);
+    }
     let total: f64 = weights.iter().sum();
     // How much of the trend's uncertainty the extrapolation from the baseline's middle adds where
     // it was not fitted.
@@ -125,11 +142,13 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
     let extrapolated =
         if grid.with_trend { 0.0 } else { (prior.trend_sd * middle) * (prior.trend_sd * middle) };
     let component = |((fit, &size), weight): ((&Fit, &f64), f64)| {
-        let variance = fit.variance * prior.dependence + extrapolated + prior.exposure_variance;
+        let variance =
+            fit.variance * prior.dependence + fit.drifted + extrapolated + prior.exposure_variance;
         // The second term of Laplace's expansion: bursty counts leave more room above than below. A
         // trend is off by a normal law on the logarithm, whose mean lies half its variance above;
         // the law of exposures has the mean that they were given.
-        let of_trend = (fit.variance - fit.variance_alone) * prior.dependence + extrapolated;
+        let of_trend =
+            (fit.variance - fit.variance_alone) * prior.dependence + fit.drifted + extrapolated;
         let above = (0.5 * fit.variance_alone * prior.dependence * (1.0 + fit.skew)
             + 0.5 * of_trend)
             .min(1.0);
@@ -144,7 +163,7 @@ pub fn forecast(past: &[Past], prior: &Prior) -> Forecast {
         }
     };
     let weighted = fits.iter().zip(&grid.sizes).zip(weights).filter(|(_, weight)| *weight > 0.0);
-    Forecast::mix(weighted.map(component), prior.heavy, evidence)
+    Forecast::mix(weighted.map(component), prior.heavy, prior.wild, evidence)
 }
 
 /// The sizes that are fitted to a past.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use surveillance::detectors::space::{Cell, Cluster, Place, SpaceMethod};
-use surveillance::detectors::{Judgement, Method, Reason, Series, detect_series};
+use surveillance::detectors::{
+    DEFAULT, Judgement, Method, ParamError, Reason, Series, detect_series,
+};
 
 use super::{Failure, quoted};
 use crate::cli::Detect;
@@ -46,27 +48,32 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             )),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let refused = |error: surveillance::detectors::ParamError| {
-        Failure::usage(error.to_string(), String::new())
-    };
-    let is_of_space = SpaceMethod::NAMES.contains(&args.method.as_str());
+    if let Some(every) = &args.every {
+        params.push(("every".to_owned(), every.clone()));
+    }
+    let name = args.method.as_deref().unwrap_or(DEFAULT);
+    let is_of_space = SpaceMethod::NAMES.contains(&name);
     match (&args.places, is_of_space) {
         (None, false) => {
-            judge_series(&Method::parse(&args.method, &params).map_err(refused)?, &read()?)
+            let method = Method::parse(name, &params).map_err(refused)?;
+            let is_spaced = args.method.is_none() && !params.iter().any(|(key, _)| key == "every");
+            let input = read()?;
+            let method_of = |times: Option<&[f64]>| match times.filter(|_| is_spaced) {
+                Some(times) => spaced(name, &params, times),
+                None => Ok(method.clone()),
+            };
+            judge_series(method_of, &input)
         }
         (Some(_), false) => {
-            Method::parse(&args.method, &params).map_err(refused)?;
+            Method::parse(name, &params).map_err(refused)?;
             let hint = format!("`--places` is for `{}`", SpaceMethod::NAMES.join("`, `"));
-            Err(Failure::usage(
-                format!("method `{}` uses each series separately", args.method),
-                hint,
-            ))
+            Err(Failure::usage(format!("method `{name}` uses each series separately"), hint))
         }
         (None, true) => {
             let hint = "give a CSV file with the columns `series,x,y` or `series,lon,lat`: \
                 `--places places.csv`";
             Err(Failure::usage(
-                format!("method `{}` needs the coordinates of each series", args.method),
+                format!("method `{name}` needs the coordinates of each series"),
                 hint,
             ))
         }
@@ -75,7 +82,7 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
             if by_degrees && !params.iter().any(|(key, _)| key == "distance") {
                 params.push(("distance".to_owned(), "great-circle".to_owned()));
             }
-            let method = SpaceMethod::parse(&args.method, &params).map_err(refused)?;
+            let method = SpaceMethod::parse(name, &params).map_err(refused)?;
             let input = read()?;
             let place = |name: &String| {
                 places
@@ -89,7 +96,37 @@ pub(crate) fn run(args: &Detect) -> Result<(), Failure> {
     }
 }
 
-fn judge_series(method: &Method, input: &Input) -> Result<(), Failure> {
+fn refused(error: ParamError) -> Failure {
+    Failure::usage(error.to_string(), String::new())
+}
+
+/// Names of the spacings that the default method knows, and between how many days they lie.
+const SPACINGS: [(&str, std::ops::Range<f64>); 4] =
+    [("hour", 0.03..0.06), ("6h", 0.2..0.3), ("day", 0.7..3.5), ("week", 3.5..40.0)];
+
+/// The default method for the usual distance between dates.
+fn spaced(name: &str, params: &[(String, String)], times: &[f64]) -> Result<Method, Failure> {
+    let mut gaps: Vec<f64> =
+        times.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0).collect();
+    gaps.sort_by(f64::total_cmp);
+    let Some(usual) = gaps.get(gaps.len() / 2) else {
+        return Method::parse(name, params).map_err(refused);
+    };
+    let Some((every, _)) = SPACINGS.iter().find(|(_, days)| days.contains(usual)) else {
+        let message = format!("times of a series are {usual:.4} days apart");
+        return Err(Failure::usage(
+            message,
+            "sum them to hours, days or weeks, or give `--every hour|6h|day|week`",
+        ));
+    };
+    let every = [("every".to_owned(), (*every).to_owned())];
+    Method::parse(name, &[params, &every].concat()).map_err(refused)
+}
+
+fn judge_series(
+    method_of: impl Fn(Option<&[f64]>) -> Result<Method, Failure>,
+    input: &Input,
+) -> Result<(), Failure> {
     let mut out = csv::Writer::from_writer(stdout().lock());
     out.write_record(JUDGEMENTS.split(','))?;
     let mut of_series: Vec<Vec<&Row>> = input.names.iter().map(|_| Vec::new()).collect();
@@ -100,8 +137,10 @@ fn judge_series(method: &Method, input: &Input) -> Result<(), Failure> {
         let observed: Vec<Option<f64>> = rows.iter().map(|row| row.observed).collect();
         let population: Vec<Option<f64>> = rows.iter().map(|row| row.population).collect();
         let population = population.iter().any(Option::is_some).then_some(population.as_slice());
+        let is_dated = rows.iter().all(|row| date_or_hour(&row.time).is_some());
+        let method = method_of(times.as_deref().filter(|_| is_dated))?;
         let judged = detect_series(
-            method,
+            &method,
             &Series {
                 observed: &observed,
                 population,
@@ -256,9 +295,10 @@ fn read() -> Result<Input, Failure> {
         })?;
         let line = || line_of(&text, row.position());
         let field = |at: usize| {
-            row.get(at)
-                .map(str::trim)
-                .ok_or_else(|| anyhow!("line {} of standard input has too few fields", line()))
+            row.get(at).map(str::trim).ok_or_else(|| {
+                let column = header.get(at).unwrap_or_default().trim();
+                anyhow!("line {} of standard input has no field `{column}`", line())
+            })
         };
         let optional = |at: Option<usize>, column: &str| match at {
             Some(at) => number(row.get(at).unwrap_or("").trim(), column, line),
@@ -390,16 +430,32 @@ fn days(time: &str) -> Option<i64> {
     )
 }
 
+/// A date, or a date with a time of day such as `2026-01-05T13:00`, in days.
+fn date_or_hour(time: &str) -> Option<f64> {
+    let Some((date, clock)) = time.split_once(['T', ' ']) else {
+        return days(time).map(|day| day as f64);
+    };
+    let parts: Option<Vec<u32>> =
+        clock.trim_end_matches('Z').split(':').map(|part| part.parse().ok()).collect();
+    let (hour, minute, second) = match parts?.as_slice() {
+        [hour] => (*hour, 0, 0),
+        [hour, minute] => (*hour, *minute, 0),
+        [hour, minute, second] => (*hour, *minute, *second),
+        _ => return None,
+    };
+    let is_clock = hour < 24 && minute < 60 && second < 60;
+    let seconds = f64::from(hour * 3_600 + minute * 60 + second);
+    is_clock.then_some(days(date)? as f64 + seconds / 86_400.0)
+}
+
 /// A time as a number that grows with it: a date in days, or the number itself.
 fn moment(time: &str) -> Option<f64> {
-    days(time)
-        .map(|day| day as f64)
-        .or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
+    date_or_hour(time).or_else(|| time.parse::<f64>().ok().filter(|value| value.is_finite()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::days;
+    use super::{date_or_hour, days};
 
     #[test]
     fn dates_are_days_of_any_year() {
@@ -411,6 +467,11 @@ mod tests {
             ("1854-08-31", -42_126),
         ] {
             assert_eq!(days(date), Some(number), "{date}");
+        }
+        assert_eq!(date_or_hour("1970-01-02T06:00"), Some(1.25));
+        assert_eq!(date_or_hour("1970-01-02 12:30:00Z"), Some(1.0 + 12.5 / 24.0));
+        for wrong in ["1970-01-02T", "1970-01-02T25", "1970-01-02T1:2:3:4", "T12", "5"] {
+            assert_eq!(date_or_hour(wrong), None, "{wrong}");
         }
         for wrong in
             ["1/5/2026", "05.01.2026", "2026-1-5", "2026-02-30", "2026-W02", "20260105", ""]

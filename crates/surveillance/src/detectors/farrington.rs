@@ -209,11 +209,17 @@ impl Farrington {
                 reason: Some(Reason::TooFewCases),
             });
         }
-        let statistic = statistic.filter(|statistic| statistic.is_finite());
+        // A limit of a discrete law may lie below what is expected: of nothing but zeros it is 0.
+        let above = match self.threshold {
+            Threshold::Delta => statistic.map(|statistic| statistic > 1.0),
+            Threshold::PlugIn | Threshold::Quantile => observed.map(|y| y > limit.upperbound),
+        };
+        let statistic = statistic
+            .filter(|statistic| statistic.is_finite() && limit.upperbound > expected);
         Ok(Judgement {
             expected: Some(expected),
             upperbound: Some(limit.upperbound),
-            alarm: observed.map(|y| statistic.is_some_and(|statistic| statistic > 1.0) && y != 0.0),
+            alarm: observed.map(|y| above == Some(true) && y != 0.0),
             pvalue: limit.pvalue,
             statistic,
             reason: None,

@@ -20,6 +20,8 @@ pub(super) struct Fit {
     /// gamma law).
     pub(super) skew: f64,
     pub(super) evidence: f64,
+    /// Variance that a drift of the level adds.
+    pub(super) drifted: f64,
 }
 
 impl Fit {
@@ -33,6 +35,7 @@ impl Fit {
             trend_variance: 0.0,
             skew: -1.0,
             evidence: 0.0,
+            drifted: 0.0,
         }
     }
 }
@@ -120,7 +123,16 @@ fn laplace(
     evidence += law.rest();
     let skew = if weights > 0.0 { skewed / weights } else { -1.0 };
     let (variance, trend_variance) = (of_trend / determinant, of_level / determinant);
-    Fit { level, trend, variance, variance_alone: 1.0 / of_level, trend_variance, skew, evidence }
+    Fit {
+        level,
+        trend,
+        variance,
+        variance_alone: 1.0 / of_level,
+        trend_variance,
+        skew,
+        evidence,
+        drifted: 0.0,
+    }
 }
 
 /// exp(−trend × age) for one age after another; most are a day older than the one before.

@@ -8,7 +8,7 @@ use super::season::{
     REGION_TREND_SD, SPREADS, SPREADS_PRIOR, Season, TOPIC_TREND_SD, likeliest, weigh_spreads,
 };
 use super::spread::Spread;
-use super::{Forecast, HEAVY_LEAST, Past, Prior, SIZES, forecast};
+use super::{Forecast, HEAVY_LEAST, Past, Prior, SIZES, Wild, forecast};
 
 /// Of the law of a topic's levels, whose middle is put so many times above that of its regions: a
 /// law that bends among them would pull small levels down and large ones up, and with them how
@@ -259,6 +259,9 @@ impl Pool {
             dependence,
             // What goes up and down by waves has a logarithm that is near normal.
             heavy: HEAVY_LEAST + (1.0 - HEAVY_LEAST) * self.correlation * self.correlation,
+            wild: Wild::OF_TOPIC,
+            // What regions have in common stands for it: trend, and dependence of windows.
+            drift: 0.0,
         }
     }
 }

@@ -9,17 +9,28 @@ use crate::distribution::{negative_binomial_upper, normal_quantile, poisson_uppe
 
 /// Most parts of the mixture: for each size three nodes, each for usual and for wild windows.
 const PARTS_MAX: usize = 6 * SIZES.len();
-/// In a heavy-tailed law this share of the windows is wild: their size is smaller than the law's by
-/// [`WILD_SIZE`], that of the others so much larger that the variance is the law's. Close to
-/// lognormal noise up to its 99.9 % quantile.
-const WILD_SHARE: f64 = 0.1;
-const WILD_SIZE: f64 = 0.4;
 /// Tails are summed term by term up to here, and computed as incomplete beta functions beyond.
 const SUMMED_MAX: f64 = 48.0;
 /// A rise is *detectable* if it is in alarm with this probability.
 const POWER: f64 = 0.8;
 /// Beyond this multiple of what is expected nothing is called detectable: there are too few posts.
 const RISE_MAX: f64 = 1_000.0;
+
+/// A heavy tail: this share of the windows is wild. Their size is smaller than the law's by a
+/// factor, that of the others so much larger that the variance is the law's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wild {
+    share: f64,
+    size: f64,
+}
+
+impl Wild {
+    /// Of a topic's regions, whose burstiness is learnt together: close to lognormal noise up to
+    /// its 99.9 % quantile.
+    pub const OF_TOPIC: Wild = Wild { share: 0.1, size: 0.4 };
+    /// Of a series alone, with bursts that it alone can't tell from a larger spread.
+    pub const OF_SERIES: Wild = Wild { share: 0.2, size: 0.25 };
+}
 
 /// What a window may bring if nothing is going on: a mixture of negative-binomial laws.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,10 +67,11 @@ pub(super) struct Component {
 }
 
 impl Forecast {
-    /// `heavy` is how likely the noise has a heavier tail than a gamma law.
+    /// `heavy` is how likely the noise has a heavier tail than a gamma law, and `wild` that tail.
     pub(super) fn mix(
         components: impl Iterator<Item = Component>,
         heavy: f64,
+        wild: Wild,
         evidence: [f64; SIZES.len()],
     ) -> Forecast {
         let mut forecast = Forecast {
@@ -82,10 +94,10 @@ impl Forecast {
             if size >= POISSON {
                 forecast.add(weight, mean, level_shape, size);
             } else {
-                let wild = WILD_SHARE * heavy;
-                let tame_size = (1.0 - wild) / (1.0 - wild / WILD_SIZE);
-                forecast.add(weight * (1.0 - wild), mean, level_shape, size * tame_size);
-                forecast.add(weight * wild, mean, level_shape, size * WILD_SIZE);
+                let share = wild.share * heavy;
+                let tame_size = (1.0 - share) / (1.0 - share / wild.size);
+                forecast.add(weight * (1.0 - share), mean, level_shape, size * tame_size);
+                forecast.add(weight * share, mean, level_shape, size * wild.size);
             }
         }
         let of_square = |square: f64, mean: f64| 1.0 / (square / (mean * mean) - 1.0).max(1e-9);

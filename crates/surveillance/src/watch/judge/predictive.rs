@@ -486,6 +486,7 @@ fn prior_of(grounds: &Grounds) -> Option<Prior> {
         dependence: number("dependence")?,
         shift: number("size-shift")?,
         heavy: number("heavy")?,
+        ..Prior::default()
     })
 }
 
