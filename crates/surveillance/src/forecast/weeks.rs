@@ -55,7 +55,7 @@ pub const PROBABILITIES: [f64; 8] = [0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003,
 
 /// False episodes per series and year of charts that are looked at daily are the first number times
 /// p to the power of the second.
-const RATE: (f64, f64) = (20.0, 0.9);
+const RATE: (f64, f64) = (22.0, 0.92);
 /// This share of the false episodes is planned for: reality has more than was simulated.
 const PLANNED: f64 = 0.8;
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
