@@ -214,8 +214,8 @@ impl Farrington {
             Threshold::Delta => statistic.map(|statistic| statistic > 1.0),
             Threshold::PlugIn | Threshold::Quantile => observed.map(|y| y > limit.upperbound),
         };
-        let statistic = statistic
-            .filter(|statistic| statistic.is_finite() && limit.upperbound > expected);
+        let statistic =
+            statistic.filter(|statistic| statistic.is_finite() && limit.upperbound > expected);
         Ok(Judgement {
             expected: Some(expected),
             upperbound: Some(limit.upperbound),
