@@ -11,6 +11,10 @@
 //!   `c-arl`.
 //!   The change has to be `mtilde` points old (with a window, `mtilde` + 1 for glr-pois, as in R).
 //!
+//! `change=epi` (glr-pois): out of control the mean is μ₀(t) + λ y(t−1), λ ≥ 0, as in an epidemic; the
+//! GLR is the maximum over λ and over change points as above, of which the newest is `mtilde` − 1
+//! points old. The count before the first point of a chart is 0, after an alarm that of the alarm.
+//!
 //! After an alarm the chart starts again. `mu0`: one number, a list of one for each point of
 //! `range`, or nothing: a Poisson model, for glr-nb a negative-binomial one (R's `glm.nb`), with
 //! `mu0-s` yearly waves and a trend if `mu0-trend`, fitted to the points before `range`, and fitted
@@ -34,7 +38,7 @@ use super::outbreakp::greatest_without_alarm;
 use super::parameters::Parameters;
 use super::reference::Frequency;
 use super::{Judgement, Observations, ParamError, Range, Reason};
-use libm::{exp, fabs, log};
+use libm::{exp, fabs, log, log1p};
 
 /// Newton's steps for κ; R allows a thousand, and needs a handful.
 const NEWTON_STEPS_MAX: usize = 100;
@@ -53,6 +57,8 @@ pub struct Glr {
     trend: bool,
     refit: bool,
     theta: Option<f64>,
+    /// Whether an epidemic is looked for instead of a shift of the log mean.
+    epidemic: bool,
     /// 1 for a rise, −1 for a fall.
     direction: f64,
     least_age: usize,
@@ -67,6 +73,38 @@ struct Chart {
     counts: Vec<f64>,
     means: Vec<f64>,
     sum: f64,
+    /// The count before the first point.
+    before: f64,
+}
+
+impl Chart {
+    /// The log likelihood ratio of an epidemic since a point, at its likeliest λ: Newton's method
+    /// on a concave function, from 0.
+    fn epidemic_since(&self, change: usize) -> f64 {
+        let point = |at: usize| {
+            let before = if at == 0 { self.before } else { self.counts[at - 1] };
+            (self.counts[at], self.means[at], before)
+        };
+        let points = || (change..self.counts.len()).map(point).filter(|(.., before)| *before > 0.0);
+        let mut lambda = 0.0_f64;
+        for _ in 0..NEWTON_STEPS_MAX {
+            let (mut score, mut information) = (0.0, 0.0);
+            for (y, mean, before) in points() {
+                let share = before / (mean + lambda * before);
+                score += y * share - before;
+                information += y * share * share;
+            }
+            let step = score / information;
+            if !step.is_finite() || (lambda == 0.0 && step <= 0.0) {
+                break;
+            }
+            lambda = (lambda + step).max(0.0);
+            if fabs(step) <= 1e-12 * lambda {
+                break;
+            }
+        }
+        points().map(|(y, mean, before)| y * log1p(lambda * before / mean) - lambda * before).sum()
+    }
 }
 
 impl Glr {
@@ -93,7 +131,9 @@ impl Glr {
                 return Err(parameters.bad("alpha", "", "a number, where `mu0` is given"));
             }
         };
-        parameters.word(&["change"], &["intercept"])?;
+        let changes: &[&str] =
+            if negative_binomial { &["intercept"] } else { &["intercept", "epi"] };
+        let epidemic = parameters.word(&["change"], changes)? == Some(1);
         parameters.word(&["ret"], &["value", "cases"])?;
         let window = parameters.number(&["m"], -1.0, -1.0..=1e6)?;
         Ok(Glr {
@@ -106,7 +146,8 @@ impl Glr {
             refit: parameters.flag(&["mu0-refit"], false)?,
             theta: parameters
                 .number_if_given(&["theta"], -20.0..=20.0)?
-                .filter(|theta| *theta != 0.0),
+                .filter(|theta| *theta != 0.0 && !epidemic),
+            epidemic,
             direction: [1.0, -1.0][parameters.word(&["dir"], &["inc", "dec"])?.unwrap_or(0)],
             least_age: parameters.count(&["mtilde"], 1, 1..=1_000_000)?,
             window: (window > 0.0).then_some(window as usize),
@@ -148,7 +189,8 @@ impl Glr {
                 Some(y) => self.judge(&mut chart, alpha, y, mean),
             };
             if judgements[t].alarm == Some(true) {
-                chart = Chart::default();
+                let before = observations.counts[t].unwrap_or(0.0);
+                chart = Chart { before, ..Chart::default() };
                 if self.refit && self.means.is_empty() {
                     first = t + 1;
                     match self.in_control(observations, first..monitored.end, frequency) {
@@ -217,6 +259,12 @@ impl Glr {
         let oldest = self.window.map_or(0, |window| last.saturating_sub(window));
         let mut greatest = 0.0_f64;
         match alpha {
+            None if self.epidemic => {
+                let newest = (last + 1).checked_sub(self.least_age);
+                for change in newest.map_or(0..0, |newest| oldest..newest + 1) {
+                    greatest = greatest.max(chart.epidemic_since(change));
+                }
+            }
             None => {
                 // With a window R wants the change one point older.
                 let age = if self.window.is_some() { self.least_age } else { self.least_age - 1 };

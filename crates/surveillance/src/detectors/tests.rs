@@ -631,3 +631,61 @@ proptest! {
         prop_assert_eq!(Method::parse(&name, &[]).is_ok(), Method::NAMES.contains(&name.as_str()));
     }
 }
+
+#[test]
+fn farrington_plug_in_alarms_on_nothing_but_zeros() {
+    let mut observed = vec![Some(0.0); 272];
+    observed.extend([Some(1.0), Some(5.0)]);
+    for threshold in ["delta", "nbPlugin"] {
+        let params = [("limit54", "0,4"), ("threshold-method", threshold)];
+        let judged = detect(&method("farrington-flexible", &params), &observed, None);
+        let alarms: Vec<Option<bool>> = judged[271..].iter().map(|judged| judged.alarm).collect();
+        assert_eq!(alarms, [Some(false), Some(true), Some(true)], "{threshold}");
+    }
+}
+
+#[test]
+fn glr_epi_is_the_largest_ratio_over_changes_and_growths() {
+    let counts = [2.0, 0.0, 3.0, 4.0, 7.0, 1.0, 5.0];
+    let observed: Vec<Option<f64>> = counts.map(Some).to_vec();
+    let params =
+        [("change", "epi"), ("mu0", "2"), ("range", "1:7"), ("c-arl", "1000"), ("mtilde", "2")];
+    let judged = detect(&method("glr-pois", &params), &observed, None);
+    assert_eq!(judged[0].statistic, Some(0.0));
+    for n in 1..counts.len() {
+        let ratio = |change: usize, lambda: f64| -> f64 {
+            let of = |t: usize| {
+                let mean = 2.0 + lambda * if t == 0 { 0.0 } else { counts[t - 1] };
+                counts[t] * libm::log(mean / 2.0) - (mean - 2.0)
+            };
+            (change..=n).map(of).sum()
+        };
+        let best = (0..n)
+            .flat_map(|change| (0..40_000).map(move |nth| (change, f64::from(nth) * 1e-4)))
+            .map(|(change, lambda)| ratio(change, lambda))
+            .fold(0.0, f64::max);
+        let statistic = judged[n].statistic.unwrap();
+        assert!((statistic - best).abs() < 1e-6, "{n}: {statistic} {best}");
+    }
+}
+
+#[test]
+fn nb_predictive_answers_hours_from_the_same_hour_of_other_days() {
+    let of_hour = |t: usize| if t % 24 == 20 { 300.0 } else { 20.0 + (t * 7 % 5) as f64 };
+    let mut observed: Vec<Option<f64>> = (0..24 * 20).map(|t| Some(of_hour(t))).collect();
+    let hourly = method("nb-predictive", &[("every", "hour")]);
+    let judged = detect(&hourly, &observed, None);
+    assert!(judged.iter().all(|judged| judged.alarm != Some(true)));
+    let night = 24 * 19 + 3;
+    observed[night] = Some(300.0);
+    assert_eq!(detect(&hourly, &observed, None)[night].alarm, Some(true));
+}
+
+#[test]
+fn nb_predictive_of_weeks_answers_from_eight_on() {
+    let mut observed = vec![Some(3.0); 30];
+    observed[29] = Some(40.0);
+    let judged = detect(&method("nb-predictive", &[("every", "week")]), &observed, None);
+    assert_eq!(judged[11].reason, Some(Reason::BaselineTooShort));
+    assert_eq!((judged[12].alarm, judged[29].alarm), (Some(false), Some(true)));
+}
