@@ -244,6 +244,9 @@ pub struct Grounds {
 impl Grounds {
     /// Under this name in `model` stands for how many days a slow rise has lasted.
     pub const RISING_DAYS: &'static str = "rising-days";
+    /// By how many days the level that a count was compared with is older than usual: a rise that
+    /// lasts is compared with what was before it.
+    pub const HELD_DAYS: &'static str = "held-days";
 
     /// Where no single window is in alarm but many days together are: how many.
     pub fn rising_days(&self) -> Option<u32> {

@@ -20,6 +20,7 @@ mod finding;
 mod fold;
 mod judge;
 mod ledger;
+mod ruler;
 mod schedule;
 mod series;
 mod settings;

@@ -4,7 +4,7 @@
 //! what can't be placed link to the open alert of the country that explains at least half of their
 //! excess, and open one of their own only where none does.
 //! An episode that rose early is confirmed or withdrawn when its window closes, and ends a day
-//! after its last alarm, a week after it where the weekly look has raised one. As long as its windows can be revised it may be withdrawn all the same,
+//! after its last alarm, a week after it where the rise lasts. As long as its windows can be revised it may be withdrawn all the same,
 //! and an alarm of the window that raised it takes it up again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 const OUTSIDE: &str = record::region::WORLD;
 
 /// An episode ends when no window that ended in this span was in alarm; one that the weekly look has
-/// raised, when the next window of its day of the week isn't either.
+/// raised or that has outlasted the guardband, when none was for a week.
 const QUIET: Micros = DAY;
 const QUIET_WEEKLY: Micros = WEEK;
 
@@ -55,6 +55,12 @@ pub(crate) struct Alarm {
 impl Alarm {
     fn excess(&self) -> f64 {
         f64::from(self.observed) - self.expected
+    }
+
+    /// Whether it is part of a rise over weeks, or judged by a level from before its episode.
+    fn lasts(&self) -> bool {
+        let has_held = |(name, _): &(String, f64)| name == Grounds::HELD_DAYS;
+        self.grounds.reason == Some(Reason::SlowRise) || self.grounds.model.iter().any(has_held)
     }
 
     /// 1 notable, 2 high, 3 very high: how many times the distance from expected to bound was
@@ -245,7 +251,7 @@ impl Episode {
 
     fn take(&mut self, at: (String, Micros), alarm: Alarm) {
         self.last_end = self.last_end.max(alarm.window_end);
-        if alarm.grounds.reason == Some(Reason::SlowRise) {
+        if alarm.lasts() {
             self.quiet = QUIET_WEEKLY;
         }
         let alarm = match self.alarms.get(&at) {

@@ -51,8 +51,9 @@ pub(super) struct Assessment {
 /// What windows are compared with, computed once for those that end together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Baselines {
-    /// By the topic's windows, which many topics have in common, and their end.
-    ends: BTreeMap<(Vec<Micros>, Micros), Arc<PastEnds>>,
+    /// By the topic's windows, which many topics have in common, their end, and how much further
+    /// back baselines are.
+    ends: BTreeMap<(Vec<Micros>, Micros, Micros), Arc<PastEnds>>,
     /// By topic and end.
     pooled: BTreeMap<(String, Micros), Arc<Pooled>>,
 }
@@ -139,13 +140,16 @@ impl SeriesAt<'_> {
 }
 
 impl Baselines {
-    fn ends(&mut self, at: &SeriesAt) -> Arc<PastEnds> {
-        self.ends_of(at.ledger, at.topic, at.end)
+    fn ends(&mut self, at: &SeriesAt, held: Micros) -> Arc<PastEnds> {
+        let new = || Arc::new(at.ledger.past_ends(&at.topic.windows, at.end, held));
+        let name = (at.topic.windows.clone(), at.end, held);
+        Arc::clone(self.ends.entry(name).or_insert_with(new))
     }
 
-    fn ends_of(&mut self, ledger: &Ledger, topic: &TopicSetting, end: Micros) -> Arc<PastEnds> {
-        let new = || Arc::new(ledger.past_ends(&topic.windows, end));
-        Arc::clone(self.ends.entry((topic.windows.clone(), end)).or_insert_with(new))
+    /// Those of a series, which end before it was in alarm.
+    fn own_ends(&mut self, at: &SeriesAt) -> Arc<PastEnds> {
+        let known = at.end - at.ledger.guardband(at.end);
+        self.ends(at, at.series.ruler.held(at.end, known))
     }
 
     fn pooled(&mut self, at: &SeriesAt, end: Micros) -> Arc<Pooled> {
@@ -153,7 +157,7 @@ impl Baselines {
         if let Some(known) = self.pooled.get(&name) {
             return Arc::clone(known);
         }
-        let ends = self.ends_of(at.ledger, at.topic, end);
+        let ends = self.ends(&SeriesAt { end, ..*at }, 0);
         let pooled = Arc::new(Pooled::learn(at.ledger, &at.topic.id, ends));
         self.pooled.insert(name, Arc::clone(&pooled));
         pooled

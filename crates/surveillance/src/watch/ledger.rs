@@ -62,6 +62,8 @@ struct Excluded {
 #[derive(Debug, Clone, Default)]
 pub(super) struct PastEnds {
     pub(super) end: Micros,
+    /// How much further back they are than they would be: see [`Ruler`](super::ruler::Ruler).
+    pub(super) held: Micros,
     pub(super) shortest: Micros,
     pub(super) longest: Micros,
     pub(super) before_guardband: Vec<(Micros, bool)>,
@@ -232,8 +234,13 @@ impl Ledger {
         chart: Option<Chart>,
     ) {
         if let Some(series) = self.series.get_mut(key) {
+            if let Some(chart) = chart {
+                series.chart = chart;
+                if reported.raised {
+                    series.ruler.add(end);
+                }
+            }
             series.reported.insert(end, reported);
-            series.chart = chart.unwrap_or(series.chart);
             series.bounds = series.bounds.split_off(&(end + 1));
         }
     }

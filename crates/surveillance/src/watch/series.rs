@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::batch::SeriesValues;
 use super::chart::Chart;
 use super::fold::{Pane, Parts, SeriesFold, Window, lay, overlaid, settle};
+use super::ruler::Ruler;
 use super::{HISTORY, REACH};
 
 /// (topic, region)
@@ -40,6 +41,7 @@ pub(super) struct Series {
     /// Window end → what was last reported of it, until it is final.
     pub(super) reported: BTreeMap<Micros, Reported>,
     pub(super) chart: Chart,
+    pub(super) ruler: Ruler,
     /// Open window's end → its bound.
     pub(super) bounds: BTreeMap<Micros, Bound>,
 }

@@ -9,7 +9,7 @@ use crate::detectors::{Judgement, Method, judge_last};
 use crate::watch::series::Bound;
 
 pub(super) fn judge(method: &Method, at: &SeriesAt, baselines: &mut Baselines) -> Assessment {
-    let ends = baselines.ends(at);
+    let ends = baselines.ends(at, 0);
     let length = at.ledger.window_length(at.key, at.series, &ends);
     let past = at.past(length, ends.of_length(length));
     let judgement = judge_count(method, past, at.observed(length));
@@ -22,7 +22,7 @@ pub(super) fn judge(method: &Method, at: &SeriesAt, baselines: &mut Baselines) -
 }
 
 pub(super) fn bound(method: &Method, at: &SeriesAt, baselines: &mut Baselines) -> Bound {
-    let ends = baselines.ends(at);
+    let ends = baselines.ends(at, 0);
     let length = at.ledger.window_length(at.key, at.series, &ends);
     let judgement = judge_count(method, at.past(length, ends.of_length(length)), 0);
     Bound {
@@ -35,7 +35,7 @@ pub(super) fn bound(method: &Method, at: &SeriesAt, baselines: &mut Baselines) -
 
 /// What a judgement rests on, so that it can be computed again.
 pub(super) fn ground(at: &SeriesAt, judgement: &Judgement, baselines: &mut Baselines) -> Grounds {
-    let ends = baselines.ends(at);
+    let ends = baselines.ends(at, 0);
     let length = at.ledger.window_length(at.key, at.series, &ends);
     let ends = ends.of_length(length);
     let used = ends.iter().zip(at.past(length, ends));

@@ -130,19 +130,18 @@ pub(super) fn judge(at: &SeriesAt, stage: Stage, baselines: &mut Baselines) -> A
     let counts = (Side::Aligned, stage == Stage::Final);
     let mut chart = at.series.chart;
     let rising = look(&mut chart, at, &pooled, counts);
-    let tail = judge_tail(at, &pooled, counts);
+    let tail = judge_tail(at, &pooled, &baselines.own_ends(at), counts);
     let assessment = rising.filter(|_| tail.judgement.alarm != Some(true)).unwrap_or(tail);
     Assessment { chart, ..assessment }
 }
 
-fn judge_tail(at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Assessment {
-    let ends = &pooled.ends;
+fn judge_tail(at: &SeriesAt, pooled: &Pooled, ends: &PastEnds, counts: Counts) -> Assessment {
     let length = at.ledger.window_length(at.key, at.series, ends);
-    let day = || forecast_day(at, pooled, counts).assess(pooled, at.observed(ends.shortest));
+    let day = || forecast_day(at, pooled, ends, counts).assess(pooled, at.observed(ends.shortest));
     if length == ends.shortest {
         return day();
     }
-    let week = forecast_window(at, length, &ends.baseline_longest, pooled, counts)
+    let week = forecast_window(at, length, (&ends.baseline_longest, ends.held), pooled, counts)
         .assess(pooled, at.observed(length));
     if week.judgement.alarm == Some(true) {
         return week;
@@ -162,7 +161,8 @@ pub(super) fn bound(
         return None;
     }
     let pooled = baselines.pooled(at, at.end);
-    let WindowForecast { forecast, length, .. } = forecast_day(at, &pooled, OPEN);
+    let WindowForecast { forecast, length, .. } =
+        forecast_day(at, &pooled, &baselines.own_ends(at), OPEN);
     Some(Bound {
         length,
         expected: forecast.expected(),
@@ -174,7 +174,7 @@ pub(super) fn bound(
 /// More posts may have come than the bound was fixed for, as when an outage is caught up with.
 pub(super) fn raise_bound(bound: Bound, at: &SeriesAt, baselines: &mut Baselines) -> Bound {
     let pooled = baselines.pooled(at, at.end);
-    let WindowForecast { forecast, .. } = forecast_day(at, &pooled, OPEN);
+    let WindowForecast { forecast, .. } = forecast_day(at, &pooled, &baselines.own_ends(at), OPEN);
     Bound {
         upperbound: bound.upperbound.map(|fixed| fixed.max(forecast.bound(pooled.threshold))),
         expected: bound.expected.max(forecast.expected()),
@@ -188,7 +188,8 @@ pub(super) fn ground(
     baselines: &mut Baselines,
 ) -> (Grounds, Option<f64>) {
     let pooled = baselines.pooled(at, at.end);
-    let assessment = forecast_day(at, &pooled, OPEN).assess(&pooled, observed);
+    let assessment =
+        forecast_day(at, &pooled, &baselines.own_ends(at), OPEN).assess(&pooled, observed);
     (assessment.grounds, assessment.recurrence)
 }
 
@@ -215,7 +216,8 @@ fn look(chart: &mut Chart, at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Op
         return None;
     }
     let chart = chart.at(end)?;
-    let WindowPast { mut baseline, windows, posts } = read_past(at, WEEK, ends, pooled, counts);
+    let WindowPast { mut baseline, windows, posts } =
+        read_past(at, WEEK, (ends, 0), pooled, counts);
     if baseline.past.len() < weeks::BASELINE_LEAST {
         return None;
     }
@@ -223,7 +225,7 @@ fn look(chart: &mut Chart, at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Op
     baseline.prior =
         Prior { trend: 0.0, trend_sd: prior.trend_sd / 7.0, dependence: 1.0, ..baseline.prior };
     let forecast = forecast(&baseline.past, &baseline.prior);
-    let window = WindowForecast { forecast, baseline, windows, posts, length: WEEK, end };
+    let window = WindowForecast { forecast, baseline, windows, posts, length: WEEK, held: 0, end };
     window.look(chart, at, pooled)
 }
 
@@ -235,25 +237,29 @@ struct WindowForecast {
     /// The region's posts in the window.
     posts: f64,
     length: Micros,
+    /// The level is that of so long before the window.
+    held: Micros,
     end: Micros,
 }
 
 /// The forecast of the topic's shortest window, a day.
-fn forecast_day(at: &SeriesAt, pooled: &Pooled, counts: Counts) -> WindowForecast {
-    let ends = &pooled.ends;
-    forecast_window(at, ends.shortest, &ends.baseline_shortest, pooled, counts)
+fn forecast_day(at: &SeriesAt, pooled: &Pooled, ends: &PastEnds, counts: Counts) -> WindowForecast {
+    forecast_window(at, ends.shortest, (&ends.baseline_shortest, ends.held), pooled, counts)
 }
+
+/// The windows of a baseline, and how much further back they are for a series in alarm.
+type PastOf<'a> = (&'a [(Micros, bool)], Micros);
 
 fn forecast_window(
     at: &SeriesAt,
     length: Micros,
-    ends: &[(Micros, bool)],
+    ends: PastOf,
     pooled: &Pooled,
     counts: Counts,
 ) -> WindowForecast {
     let WindowPast { baseline, windows, posts } = read_past(at, length, ends, pooled, counts);
     let forecast = forecast(&baseline.past, &baseline.prior);
-    WindowForecast { forecast, baseline, windows, posts, length, end: at.end }
+    WindowForecast { forecast, baseline, windows, posts, length, held: ends.1, end: at.end }
 }
 
 /// What a window is forecast from.
@@ -266,13 +272,14 @@ struct WindowPast {
 fn read_past(
     at: &SeriesAt,
     length: Micros,
-    ends: &[(Micros, bool)],
+    ends: PastOf,
     pooled: &Pooled,
     counts: Counts,
 ) -> WindowPast {
     let (ledger, region, end) = (at.ledger, &at.key.1, at.end);
+    let (ends, held) = ends;
     let basis = ledger.basis(region, length, ends);
-    let windows = basis.windows(length, end, ends, &at.past(length, ends));
+    let windows = basis.windows(length, end - held, ends, &at.past(length, ends));
     let (population, share) = posts_now(ledger, &basis, length, end, counts);
     let now = Window {
         observed: 0.0,
@@ -349,6 +356,9 @@ impl WindowForecast {
         if judgement.alarm == Some(true) {
             grounds.baseline = self.past_windows();
             grounds.model = prior_numbers(&self.baseline.prior);
+            if self.held > 0 {
+                grounds.model.push((Grounds::HELD_DAYS.to_owned(), (self.held / DAY) as f64));
+            }
         }
         self.assessment(judgement, grounds, recurrence)
     }
@@ -421,7 +431,7 @@ impl WindowForecast {
     }
 
     fn end_of(&self, window: &Window) -> Micros {
-        self.end - (window.age * DAY as f64) as Micros
+        self.end - self.held - (window.age * DAY as f64) as Micros
     }
 
     /// The windows of the baseline, oldest first.
@@ -494,6 +504,8 @@ fn prior_of(grounds: &Grounds) -> Option<Prior> {
 /// none where they are incomplete.
 pub(crate) fn recompute(grounds: &Grounds, window_end: Micros, observed: u32) -> Option<Judgement> {
     let prior = prior_of(grounds)?;
+    let level_end =
+        window_end - number_of(grounds, Grounds::HELD_DAYS).unwrap_or(0.0) as Micros * DAY;
     let past: Vec<Past> = grounds
         .baseline
         .iter()
@@ -501,7 +513,7 @@ pub(crate) fn recompute(grounds: &Grounds, window_end: Micros, observed: u32) ->
         .map(|window| Past {
             observed: f64::from(window.observed),
             exposure: window.exposure,
-            age: (window_end - window.end) as f64 / DAY as f64,
+            age: (level_end - window.end) as f64 / DAY as f64,
         })
         .collect();
     let forecast = forecast(&past, &prior);

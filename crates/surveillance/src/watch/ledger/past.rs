@@ -199,15 +199,21 @@ impl Ledger {
 
     /// Which past windows are read when windows that end at `end` are judged; the same for all
     /// series.
-    pub(in crate::watch) fn past_ends(&self, windows: &[Micros], end: Micros) -> PastEnds {
+    pub(in crate::watch) fn past_ends(
+        &self,
+        windows: &[Micros],
+        end: Micros,
+        held: Micros,
+    ) -> PastEnds {
         let (Some(shortest), Some(longest)) = (windows.first().copied(), windows.last().copied())
         else {
             return PastEnds::default();
         };
         let guardband = self.guardband(end);
-        let ends = |length: Micros, gap: Micros| self.ends(length, end, gap, HISTORY);
+        let ends = |length: Micros, gap: Micros| self.ends(length, end, held + gap, HISTORY);
         PastEnds {
             end,
+            held,
             shortest,
             longest,
             before_guardband: ends(shortest, guardband),

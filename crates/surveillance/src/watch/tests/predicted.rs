@@ -308,3 +308,42 @@ fn weeks_add_up_to_a_slow_rise_that_no_day_shows() {
         }
     }
 }
+
+/// Twelve accounts a day, and from the fifth week on forty.
+#[test]
+fn a_rise_that_stays_is_one_alert_with_one_expectation() {
+    let mut pipeline = by_default(Mode::Batch, 1);
+    for day in 0..42_i64 {
+        let accounts = if day < 28 { 12 } else { 40 };
+        for quarter in 0..96 {
+            let at = MONDAY + day * DAY + quarter * 15 * MINUTE;
+            for nth in 0..8 {
+                let author = 1_000 + (quarter * 8 + nth) as u64;
+                pipeline.post(at + nth * SECOND, author, "DE/DE-BE", None);
+            }
+            if quarter < accounts {
+                let author = 5_000 + (day * 96 + quarter) as u64;
+                pipeline.post(at + 5 * MINUTE, author, "DE/DE-BE", Some("flu"));
+            }
+        }
+    }
+    pipeline.end();
+    let judged = |day: i64| {
+        let of_day = |record: &Record| match record {
+            Record::Verdict(verdict) => (verdict.region == "DE-BE"
+                && verdict.window_end == MONDAY + day * DAY)
+                .then(|| verdict.clone()),
+            _ => None,
+        };
+        pipeline.out.iter().filter_map(of_day).next_back().unwrap()
+    };
+    for day in 30..42 {
+        let verdict = judged(day);
+        assert_eq!(verdict.alarm, Some(true), "{day}: {verdict:?}");
+        assert!(verdict.expected.unwrap() < 18.0, "{day}: {verdict:?}");
+    }
+    let raised = last_alerts(&pipeline.out);
+    assert_eq!(raised.len(), 1, "{}", alerts(&pipeline.out));
+    let again = crate::recompute(&raised[0], &[]).unwrap();
+    assert_eq!((again.alarm, again.expected), (Some(true), Some(raised[0].expected)));
+}
