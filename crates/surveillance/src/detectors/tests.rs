@@ -652,7 +652,7 @@ fn glr_epi_is_the_largest_ratio_over_changes_and_growths() {
         [("change", "epi"), ("mu0", "2"), ("range", "1:7"), ("c-arl", "1000"), ("mtilde", "2")];
     let judged = detect(&method("glr-pois", &params), &observed, None);
     assert_eq!(judged[0].statistic, Some(0.0));
-    for n in 1..counts.len() {
+    for (n, judged) in judged.iter().enumerate().skip(1) {
         let ratio = |change: usize, lambda: f64| -> f64 {
             let of = |t: usize| {
                 let mean = 2.0 + lambda * if t == 0 { 0.0 } else { counts[t - 1] };
@@ -664,7 +664,7 @@ fn glr_epi_is_the_largest_ratio_over_changes_and_growths() {
             .flat_map(|change| (0..40_000).map(move |nth| (change, f64::from(nth) * 1e-4)))
             .map(|(change, lambda)| ratio(change, lambda))
             .fold(0.0, f64::max);
-        let statistic = judged[n].statistic.unwrap();
+        let statistic = judged.statistic.unwrap();
         assert!((statistic - best).abs() < 1e-6, "{n}: {statistic} {best}");
     }
 }
