@@ -21,7 +21,7 @@ use simulation::panels::{self, PanelSpec};
 use surveillance::WatchError;
 use surveillance::forecast::operating;
 
-pub use no_outbreak::{operating_table, slow_rises_table};
+pub use no_outbreak::operating_table;
 use panel::Panel;
 pub use real::{Detector, Question, REAL, RealError, real_tables};
 pub use recorded::{RecordedError, recorded_table};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use simulation::panels::{self, Generator, PanelSpec};
-use surveillance::forecast::slow;
 
 use crate::panel::{Panel, Schedule, episodes, first_alarms};
 use crate::{HOURS, PER_WEEK, SERIES, Size, WARM_UP, draw_panel, operating_p, progress_bar};
@@ -16,8 +15,6 @@ const IN_CONTROL: [Generator; 3] = [
     Generator::NegativeBinomial { size: 10.0 },
     Generator::NegativeBinomial { size: 2.0 },
 ];
-/// Charts are judged once a day, so this many times more topics cost no more.
-const SLOW_RISE_TOPICS: u64 = 12;
 
 /// False episodes of an installation without outbreaks.
 pub(crate) struct NullYear {
@@ -147,29 +144,6 @@ pub fn operating_table(size: &Size, seed: u64) -> String {
     );
     for (level, rate) in rows {
         let _ = writeln!(text, "    ({level:.4e}, {rate:.4e}),");
-    }
-    text + "]\n"
-}
-
-/// Rows of `forecast/slow/table.in`.
-pub fn slow_rises_table(size: &Size, seed: u64) -> String {
-    let limits: Vec<f64> = (2..=18).map(|half| f64::from(half) / 2.0).collect();
-    let mut found = vec![0usize; limits.len()];
-    let mut years = 0.0;
-    for_each_in_control(size, SLOW_RISE_TOPICS * size.operating, seed + 40_000, |panel| {
-        for days in panel.days(WARM_UP * HOURS, panel.hours()) {
-            for (found, limit) in found.iter_mut().zip(&limits) {
-                *found += slow::episodes(&days, *limit);
-            }
-            years += days.len() as f64 / 365.25;
-        }
-    });
-    let mut text = format!(
-        "[\n    // {years:.0} series-years, seed {seed}: `pumphandle evaluate --slow-rises > \
-            crates/surveillance/src/forecast/slow/table.in`\n"
-    );
-    for (limit, found) in limits.iter().zip(found).filter(|(_, found)| *found >= 20) {
-        let _ = writeln!(text, "    ({limit:.1}, {:.4e}),", found as f64 / years);
     }
     text + "]\n"
 }

@@ -8,7 +8,6 @@
 use simulation::panels;
 use surveillance::detectors::{Method, judge_last};
 use surveillance::forecast::pool::{Topic, Window};
-use surveillance::forecast::slow::Day;
 use surveillance::forecast::{Forecast, forecast};
 use surveillance::t_quantile_upper;
 
@@ -269,27 +268,6 @@ impl Panel {
             }
         }
         looks
-    }
-
-    /// Each region's days, for charts of slow rises; none where too little of one was covered.
-    pub(crate) fn days(&self, from: usize, to: usize) -> Vec<Vec<Option<Day>>> {
-        let mut days = vec![Vec::new(); self.regions.len()];
-        for end in (Schedule { from, to, every: DAY }).ends() {
-            let forecasts = if self.coverage(end) < COVERAGE {
-                Vec::new()
-            } else {
-                self.forecasts(end, self.regions.len())
-            };
-            for (region, of_region) in days.iter_mut().enumerate() {
-                let day = |forecast: &Forecast| Day {
-                    observed: self.now(region, end).0,
-                    mean: forecast.expected(),
-                    shape: forecast.shape(),
-                };
-                of_region.push(forecasts.get(region).map(day));
-            }
-        }
-        days
     }
 
     /// p of each of the first `regions` and each window, made uniform by a number on [0, 1) for

@@ -4,8 +4,8 @@
 ## Une alerte en une phrase
 
 posted = { $window ->
-    [open] { $accounts } publié sur « { $topic } » { $place } jusqu’ici, dans les { $span } se terminant le { $end }
-   *[closed] { $accounts } publié sur « { $topic } » { $place } dans les { $span } avant le { $end }
+    [open] { $accounts } publié sur « { $topic } » { $place } jusqu’ici, dans les { $span } se terminant le { $end }
+   *[closed] { $accounts } publié sur « { $topic } » { $place } dans les { $span } avant le { $end }
 }
 accounts = { $count ->
     [one] { $shown } compte a
@@ -33,7 +33,7 @@ expected-bound = { $count ->
     [one] { $number } attendu, seuil { $bound }
    *[other] { $number } attendus, seuil { $bound }
 }
-withdrawn = Retirée : { $text }
+withdrawn = Retirée : { $text }
 span = { $unit ->
     [days] { $length } jours
    *[hours] { $length }{ "\u00A0" }h
@@ -164,8 +164,8 @@ voices-sample = Sur { $of } messages de l’échantillon, { voices }
 located = Lieu connu pour { $share } des messages ({ $place }).
 seen = { $share } des messages de ces heures ont été reçus.
 history = { $number ->
-    [one] Dernière alerte ici : { $outcomes }.
-   *[other] { $number } dernières alertes ici : { $outcomes }.
+    [one] Dernière alerte ici : { $outcomes }.
+   *[other] { $number } dernières alertes ici : { $outcomes }.
 }
 outcome-health-event = { $number ->
     [one] { $number } événement
@@ -188,20 +188,20 @@ posts-not-cases = Des messages, pas des cas.
 
 ## À vérifier
 
-check-one-account = Au moins { $posts } des { $of } messages de l’échantillon viennent d’un seul compte : un robot, ou une campagne ?
-check-near-copies = { $posts } des { $of } messages de l’échantillon sont des quasi-doublons : relaie-t-on un même texte ?
-check-new-accounts = { $posts } des { $of } messages de l’échantillon viennent de comptes récents : des inscriptions en masse, ou des robots ?
-check-news = { $posts } des { $of } messages de l’échantillon renvoient vers la presse : commente-t-on un article ?
-check-news-domain = { $posts } des { $of } messages de l’échantillon renvoient vers la presse, surtout vers { $domain } : commente-t-on un article ?
-check-campaign = Coïncide avec { $names } : ne parle-t-on que de cela ?
-check-one-link = Beaucoup de messages contiennent le même lien : partage-t-on une seule page ?
-check-growth = Tous les messages ont augmenté dans la même mesure : l’activité générale du réseau a-t-elle augmenté ?
-check-slow-rise = Aucun jour ne dépasse seul le seuil ; les { $days } derniers jours réunis, si : qu’est-ce qui augmente depuis ?
-check-tags = Mots-dièse associés : { $tags }. S’agit-il bien de la maladie ?
-check-elsewhere = Également au-dessus du seuil : { $places }.
-check-coverage = Seuls { $share } des messages ont été reçus : une source était-elle en panne ?
-check-open = La fenêtre est encore ouverte : à sa clôture, l’alerte sera confirmée ou retirée.
-check-ask = Consultez d’autres sources : les consultations, absences ou tests augmentent-ils ?
+check-one-account = Au moins { $posts } des { $of } messages de l’échantillon viennent d’un seul compte : un robot, ou une campagne ?
+check-near-copies = { $posts } des { $of } messages de l’échantillon sont des quasi-doublons : relaie-t-on un même texte ?
+check-new-accounts = { $posts } des { $of } messages de l’échantillon viennent de comptes récents : des inscriptions en masse, ou des robots ?
+check-news = { $posts } des { $of } messages de l’échantillon renvoient vers la presse : commente-t-on un article ?
+check-news-domain = { $posts } des { $of } messages de l’échantillon renvoient vers la presse, surtout vers { $domain } : commente-t-on un article ?
+check-campaign = Coïncide avec { $names } : ne parle-t-on que de cela ?
+check-one-link = Beaucoup de messages contiennent le même lien : partage-t-on une seule page ?
+check-growth = Tous les messages ont augmenté dans la même mesure : l’activité générale du réseau a-t-elle augmenté ?
+check-slow-rise = Aucun jour ne dépasse seul le seuil ; les { $days } derniers jours réunis, si : qu’est-ce qui augmente depuis ?
+check-tags = Mots-dièse associés : { $tags }. S’agit-il bien de la maladie ?
+check-elsewhere = Également au-dessus du seuil : { $places }.
+check-coverage = Seuls { $share } des messages ont été reçus : une source était-elle en panne ?
+check-open = La fenêtre est encore ouverte : à sa clôture, l’alerte sera confirmée ou retirée.
+check-ask = Consultez d’autres sources : les consultations, absences ou tests augmentent-ils ?
 
 ## Libellés
 
@@ -217,11 +217,11 @@ label-seen = Reçus
 label-per-million = Messages par million
 label-simulated = Données simulées
 label-trend = Comptes par fenêtre
-label-bound = tirets : seuil de
+label-bound = tirets : seuil de
 label-digest = Récapitulatif
 label-nothing-unusual = Rien d’inhabituel.
-label-silence = Aucune donnée : aucun nouveau message depuis le
-label-outage = pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage
+label-silence = Aucune donnée : aucun nouveau message depuis le
+label-outage = pumphandle s’est arrêté : rien n’est surveillé jusqu’au redémarrage
 label-cause = Cause
 label-escalated = Cette alerte n’a pas été prise en charge à temps.
 label-new = nouvelle
@@ -229,17 +229,17 @@ label-updated = mise à jour
 label-below-the-line = Sous la limite hebdomadaire, les plus rares d’abord
 label-degraded = pumphandle fonctionne en mode dégradé
 label-recovered = pumphandle fonctionne de nouveau normalement
-label-test = pumphandle : test de l’abonnement
+label-test = pumphandle : test de l’abonnement
 label-test-means = Ceci est un test, pas une alerte.
-label-doubtful = Douteuse : voir « À vérifier ».
-label-provisional = Provisoire : fondée sur les deux premières semaines, le niveau habituel n’est pas encore établi.
+label-doubtful = Douteuse : voir « À vérifier ».
+label-provisional = Provisoire : fondée sur les deux premières semaines, le niveau habituel n’est pas encore établi.
 
 ## Pourquoi le lecteur reçoit ce message
 
-why = Vous recevez ce message au titre de l’abonnement « { $subscription } ».
-change = Modifier ou résilier l’abonnement : { $address }
-end-by-mail = Résilier l’abonnement par courriel : { $address }
-works = pumphandle fonctionne ; { $new ->
+why = Vous recevez ce message au titre de l’abonnement « { $subscription } ».
+change = Modifier ou résilier l’abonnement : { $address }
+end-by-mail = Résilier l’abonnement par courriel : { $address }
+works = pumphandle fonctionne ; { $new ->
     [one] { $new } nouvelle alerte
    *[other] { $new } nouvelles alertes
 } en 24{ "\u00A0" }h, { $open ->

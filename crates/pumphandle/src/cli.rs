@@ -373,11 +373,11 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
     /// Calibration on counts of placebo tags, as written by `replay --counts`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "slow_rises", "weekly"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["short", "plot", "operating", "weekly"])]
     pub(crate) recorded: Option<PathBuf>,
     /// A detector on real series with known epidemics, in a folder of the form that
     /// docs/evaluation.md describes.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["short", "plot", "operating", "slow_rises", "recorded"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["short", "plot", "operating", "recorded"])]
     pub(crate) real: Option<PathBuf>,
     /// The detector for `--real` and for the parts `slow` and `pipeline`, as for `detect`.
     #[arg(long, value_name = "METHOD", default_value = "nb-predictive")]
@@ -392,10 +392,6 @@ pub(crate) struct Evaluate {
     /// The first week of the dengue series that is scored.
     #[arg(long, value_name = "DATE", requires = "real", default_value = "2013-01-06")]
     pub(crate) from: String,
-    /// Only the table for the limit of slow rises: false episodes per series and year above each
-    /// chart value.
-    #[arg(long)]
-    pub(crate) slow_rises: bool,
     /// Only the table for the operating threshold: false episodes per series and year at each p.
     #[arg(long)]
     pub(crate) operating: bool,

@@ -1,7 +1,7 @@
 //! Forecast: how many accounts a window is likely to bring if nothing is going on.
 //!
 //! Used by the default detector in `watch`, by `detect` and by the evaluation; `pool` and `season`
-//! give the prior, `slow` and `operating` the thresholds. Knows no topics, regions or clocks.
+//! give the prior, `operating` and `weeks` the thresholds. Knows no topics, regions or clocks.
 //!
 //! A window's count is negative-binomial around level × exposure. *Exposure* is what is known
 //! beforehand, as a multiple of the judged window: denominator, weekday, holiday. The *level*
@@ -28,7 +28,6 @@ mod fit;
 pub mod operating;
 pub mod pool;
 pub mod season;
-pub mod slow;
 mod spread;
 mod tail;
 pub mod weeks;

@@ -25,8 +25,6 @@ pub(crate) fn run(args: &Evaluate) -> Result<(), Failure> {
         out.write_all(real(args, &detector, folder)?.as_bytes())?;
     } else if args.operating {
         out.write_all(evaluate::operating_table(size, args.seed).as_bytes())?;
-    } else if args.slow_rises {
-        out.write_all(evaluate::slow_rises_table(size, args.seed).as_bytes())?;
     } else if args.weekly {
         out.write_all(evaluate::weeks_table(size, args.seed).as_bytes())?;
     } else {
