@@ -213,10 +213,11 @@ export function AlertPage({ id, session, status, go, keys }) {
   if (!alert) return html`<main id="main" class="wrap" tabindex="-1"><h1 class="unseen">${t("alert")}</h1><${Waiting} height=${420}/></main>`;
   const open = rank((inbox?.alerts ?? []).filter((one) => isQueued(one, now)));
   const index = open.findIndex((one) => one.id === id);
-  const points = eight ? filled(eight.windows, end - 56 * DAY, end, every) : [];
+  const lastOf = (answer) => answer.windows.at(-1)?.end ?? end;
+  const points = eight ? filled(eight.windows, lastOf(eight) - 56 * DAY, lastOf(eight), every) : [];
   const lastYear = before ? new globalThis.Map(before.windows.map((window) => [window.end + YEAR, pointOf(window).observed])) : new globalThis.Map();
   for (const point of points) point.earlier = lastYear.get(point.end) ?? null;
-  const zoom = hours ? filled(hours.windows, end - 36 * 3600, end, 3600) : [];
+  const zoom = hours ? filled(hours.windows, lastOf(hours) - 36 * 3600, lastOf(hours), 3600) : [];
   const grounds = alert.grounds ?? {};
   const baseline = grounds.baseline_from ? { from: grounds.baseline_from / 1e6, to: grounds.baseline_to / 1e6, text: t("baseline", { n: number(grounds.baseline?.length ?? 0), gap: span(Math.max(3600, Math.round((alert.window_end - length - grounds.baseline_to / 1e6) / 3600) * 3600)) }) } : null;
   // Days in the baseline's span that it was computed without: outages, and what people decided was an event.
