@@ -111,6 +111,13 @@ async function live(browser, base) {
   const after = (await (await fetch(`${base}/api/v1/alerts/${id}`)).json()).alert;
   if (after.events.at(-1)?.state !== "triaged") fail(`live: the record says ${JSON.stringify(after.events)}`);
   log("acknowledging it moved it to triaged");
+  await page.keyboard.press("u");
+  await row.locator(".chip.new").waitFor({ timeout: 20_000 });
+  await page.keyboard.press("a");
+  await row.locator(".chip.triaged").waitFor({ timeout: 20_000 });
+  const events = (await (await fetch(`${base}/api/v1/alerts/${id}`)).json()).alert.events;
+  if (events.length !== 3 || !events[1].undone) fail(`live: undoing left ${JSON.stringify(events)}`);
+  log("acknowledging was undone and done again");
   // A change against what is no longer so is refused, and said.
   const stale = await page.evaluate(async ([path]) => (await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ after: 0, state: "verifying" }) })).status, [`/api/v1/alerts/${id}/changes`]);
   if (stale !== 409) fail(`live: a stale change was answered with ${stale}`);

@@ -158,8 +158,8 @@ fn the_public_reads_a_level_in_each_language() {
     expect_test::expect![[r#"
         Fever, Bavaria: many times the usual level
         Many times the usual number of accounts posted about fever in Bavaria in the 24~h to Tue 13 Jan 2026 14:00~CET.
-        Fièvre, Bavière : très au-dessus du niveau habituel
-        Un nombre de comptes très supérieur à l’habitude a publié sur « fièvre » (Bavière) dans les 24~h avant le mar. 13 janv. 2026 14:00~CET.
+        Fièvre, Bavière~: très au-dessus du niveau habituel
+        Un nombre de comptes très supérieur à l’habitude a publié sur «~fièvre~» (Bavière) dans les 24~h avant le mar. 13 janv. 2026 14:00~CET.
         Fiebre, Baviera: muchas veces el nivel habitual
         Muchas veces el número habitual de cuentas publicaron sobre «fiebre» en Baviera en las 24~h hasta el mar. 13 ene. 2026 14:00~CET.
         Fieber, Bayern: um ein Vielfaches über dem üblichen Niveau

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
+use record::alerts::{Course, Phase, Point};
 use record::public::Rise;
 use record::time::{DAY, HOUR, Micros};
 use record::{Alert, AlertState, Outcome, Stage, Suspect};
@@ -97,8 +98,8 @@ fn text(language: Language, id: &str) -> Option<&'static str> {
 pub trait Names {
     fn region(&self, code: &str, language: Language) -> Option<String>;
     fn topic(&self, id: &str, language: Language) -> Option<String>;
-    /// Campaigns with days in `[from, to)`.
-    fn campaigns(&self, _from: Micros, _to: Micros, _language: Language) -> Vec<String> {
+    /// Campaigns with days in an alert's window that its posts are about.
+    fn campaigns(&self, _alert: &Alert, _language: Language) -> Vec<String> {
         Vec::new()
     }
 }
@@ -215,6 +216,26 @@ pub fn headline(alert: &Alert, telling: &Telling<'_>) -> String {
         None => format!("{posted}{}{}.", semicolon(language), expected(alert, telling)),
     };
     or_withdrawn(alert, sentence, language)
+}
+
+/// How the rise went on after the alert was raised.
+pub fn course(course: &Course, telling: &Telling<'_>) -> String {
+    let language = telling.language;
+    let count = |point: &Point| whole(point.observed.into(), language);
+    let end = |end: Micros| instant(end, telling.zone, language);
+    let is_highest = course.latest == course.peak && course.phase != Phase::Ended;
+    let args = args![
+        "peak" => count(&course.peak),
+        "at" => end(course.peak.end),
+        "now" => count(&course.latest),
+        "end" => end(course.latest.end),
+        "phase" => course.phase.name(),
+    ];
+    let id = if is_highest { "course-highest" } else { "course" };
+    let since = course
+        .below_since
+        .map(|since| format!(" {}", say(language, "course-below", &args!["since" => end(since)])));
+    say(language, id, &args) + &since.unwrap_or_default()
 }
 
 fn is_open(alert: &Alert) -> bool {
@@ -334,8 +355,7 @@ pub(crate) fn rest_with_doubt(alert: &Alert, telling: &Telling<'_>) -> String {
 /// to people who would know.
 pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
     let check = |id: &str, args: &FluentArgs<'_>| say(telling.language, id, args);
-    let from = alert.window_end - alert.window_length;
-    let campaigns = telling.names.campaigns(from, alert.window_end, telling.language);
+    let campaigns = telling.names.campaigns(alert, telling.language);
     let mut checks = Vec::new();
     if is_open(alert) {
         checks.push(check("check-open", &args![]));
@@ -424,12 +444,12 @@ pub(crate) fn reasons(
 
 /// What stands between a label and its text: French has a space before it.
 pub(crate) fn colon(language: Language) -> &'static str {
-    if language == Language::French { " : " } else { ": " }
+    if language == Language::French { "\u{a0}: " } else { ": " }
 }
 
 /// The same between two parts of a sentence.
 pub(crate) fn semicolon(language: Language) -> &'static str {
-    if language == Language::French { " ; " } else { "; " }
+    if language == Language::French { "\u{a0}; " } else { "; " }
 }
 
 pub(crate) fn works(language: Language, new: u32, unacknowledged: u32) -> String {

@@ -33,6 +33,17 @@ span = { $unit ->
    *[hours] { $length }{ "\u00A0" }h
 }
 
+## Wie der Anstieg weiterging
+
+course = Höchststand { $peak } ({ $at }); zuletzt { $now } ({ $end }), { $phase ->
+    [rising] steigend
+    [steady] gleichbleibend
+    [falling] fallend
+   *[ended] beendet
+}.
+course-highest = Zuletzt { $now } ({ $end }), der bisherige Höchststand.
+course-below = Nicht über der Schwelle seit { $since }.
+
 ## Orte und Sprachen
 
 place = { $code ->
@@ -214,7 +225,7 @@ label-degraded = pumphandle läuft eingeschränkt
 label-recovered = pumphandle läuft wieder uneingeschränkt
 label-test = pumphandle: Test des Abonnements
 label-test-means = Dies ist ein Test, kein Alarm.
-label-doubtful = Zweifelhaft: siehe „Was zu prüfen ist“.
+label-doubtful = Zweifelhaft, daher nicht sofort versandt und nicht veröffentlicht: siehe „Was zu prüfen ist“.
 label-provisional = Vorläufig: beruht auf den ersten zwei Wochen, das übliche Niveau steht noch nicht fest.
 
 ## Warum der Leser dies erhält

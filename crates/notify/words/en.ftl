@@ -38,6 +38,17 @@ span = { $unit ->
    *[hours] { $length }{ "\u00A0" }h
 }
 
+## How the rise went on
+
+course = Peak { $peak } ({ $at }); latest { $now } ({ $end }), { $phase ->
+    [rising] rising
+    [steady] steady
+    [falling] falling
+   *[ended] ended
+}.
+course-highest = Latest { $now } ({ $end }), the highest so far.
+course-below = Not above the bound since { $since }.
+
 ## Places and languages
 
 # A place inside a sentence: countries by code; $kind is country, region or language.
@@ -197,7 +208,7 @@ label-degraded = pumphandle is running with limitations
 label-recovered = pumphandle is running normally again
 label-test = pumphandle: test of the subscription
 label-test-means = This is a test, not an alert.
-label-doubtful = Doubtful: see what to check.
+label-doubtful = Doubtful, so it is not sent immediately and not published: see what to check.
 label-provisional = Provisional: based on the first two weeks, the usual level is not yet established.
 
 ## Why the reader receives this

@@ -45,6 +45,17 @@ span = { $unit ->
    *[hours] { $length }{ "\u00A0" }h
 }
 
+## Cómo siguió el aumento
+
+course = Máximo { $peak } ({ $at }); último valor { $now } ({ $end }), { $phase ->
+    [rising] en aumento
+    [steady] estable
+    [falling] en descenso
+   *[ended] terminado
+}.
+course-highest = Último valor { $now } ({ $end }), el más alto hasta ahora.
+course-below = No supera el umbral desde el { $since }.
+
 ## Lugares e idiomas
 
 place = { $code ->
@@ -197,7 +208,7 @@ label-degraded = pumphandle funciona de forma limitada
 label-recovered = pumphandle vuelve a funcionar con normalidad
 label-test = pumphandle: prueba de la suscripción
 label-test-means = Esto es una prueba, no una alerta.
-label-doubtful = Dudosa: vea «Qué comprobar».
+label-doubtful = Dudosa, por lo que no se envía de inmediato ni se publica: vea «Qué comprobar».
 label-provisional = Provisional: basada en las dos primeras semanas, el nivel habitual aún no está establecido.
 
 ## Por qué el lector recibe este mensaje

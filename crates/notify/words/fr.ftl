@@ -39,6 +39,17 @@ span = { $unit ->
    *[hours] { $length }{ "\u00A0" }h
 }
 
+## La suite de la hausse
+
+course = Maximum { $peak } ({ $at }) ; dernière valeur { $now } ({ $end }), { $phase ->
+    [rising] en hausse
+    [steady] stable
+    [falling] en baisse
+   *[ended] terminée
+}.
+course-highest = Dernière valeur { $now } ({ $end }), la plus élevée jusqu’ici.
+course-below = Ne dépasse plus le seuil depuis le { $since }.
+
 ## Lieux et langues
 
 # $initial est vowel ou consonant, $ending est e ou other : pour les pays sans ligne propre.
@@ -231,7 +242,7 @@ label-degraded = pumphandle fonctionne en mode dégradé
 label-recovered = pumphandle fonctionne de nouveau normalement
 label-test = pumphandle : test de l’abonnement
 label-test-means = Ceci est un test, pas une alerte.
-label-doubtful = Douteuse : voir « À vérifier ».
+label-doubtful = Douteuse, donc ni envoyée immédiatement ni publiée : voir « À vérifier ».
 label-provisional = Provisoire : fondée sur les deux premières semaines, le niveau habituel n’est pas encore établi.
 
 ## Pourquoi le lecteur reçoit ce message

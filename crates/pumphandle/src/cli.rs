@@ -639,9 +639,12 @@ pub(crate) struct Ack {
     /// Prints the recorded change as JSON, also to a terminal.
     #[arg(long)]
     pub(crate) json: bool,
-    /// `new`, `triaged`, `verifying`, `decided` or `closed`.
+    /// `triaged`, `verifying`, `decided` or `closed`.
     #[arg(long, value_name = "STATE")]
     pub(crate) state: Option<String>,
+    /// Undoes the last change; goes with `--note` only.
+    #[arg(long, conflicts_with_all = ["state", "outcome", "assignee", "snooze_until", "emerged", "notified", "responded"])]
+    pub(crate) undo: bool,
     /// Outcome: `health-event`, `known` (also the expected season), `talk-only`, `artefact` (bot,
     /// outage, other meaning of a word) or `could-not-tell`.
     #[arg(long, value_name = "OUTCOME")]

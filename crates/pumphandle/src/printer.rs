@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
+use record::alerts::Course;
 use record::{Alert, AlertEvent, AlertState, Handling, Record};
 use warehouse::AlertLine;
 use web::{Describe, Reader};
@@ -114,15 +115,16 @@ impl Sentences {
         self.line(word, alert)
     }
 
-    /// Below the line of an alert: context, and what to check.
-    pub(crate) fn details(&self, alert: &Alert) -> Vec<String> {
-        let text = (self.describe)(alert, &self.reader);
+    /// Below the line of an alert: its course, context, and what to check.
+    pub(crate) fn details(&self, alert: &Alert, course: Option<&Course>) -> Vec<String> {
+        let text = (self.describe)(alert, course, &self.reader);
         let checks = text.checks.into_iter().map(|check| format!("- {check}"));
-        std::iter::once(text.rest).chain(checks).map(|line| one_line(&line)).collect()
+        let lines = text.course_text.into_iter().chain([text.rest]);
+        lines.chain(checks).map(|line| one_line(&line)).collect()
     }
 
     fn line(&self, word: &str, alert: &Alert) -> String {
-        let text = (self.describe)(alert, &self.reader);
+        let text = (self.describe)(alert, None, &self.reader);
         let mut after =
             text.rarity.map_or_else(String::new, |rarity| format!(" By chance {rarity}."));
         after.extend(text.doubt.map(|doubt| format!(" {doubt}")));

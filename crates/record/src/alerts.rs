@@ -11,7 +11,10 @@ use crate::output::{Alert, AlertEvent};
 use crate::time::Micros;
 
 mod change;
-pub use change::{ACTOR_BYTES_MAX, AlertChange, EVENTS_MAX, NOTE_BYTES_MAX, Refused};
+pub use change::{ACTOR_BYTES_MAX, AlertChange, Changed, EVENTS_MAX, NOTE_BYTES_MAX, Refused};
+
+mod course;
+pub use course::{Course, Phase, Point};
 
 mod figures;
 pub use figures::{Clock, Clocks, Figures, Share, Spread, clocks, figures};

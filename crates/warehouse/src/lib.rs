@@ -29,6 +29,9 @@ pub use line::{AlertLine, Share};
 mod why;
 pub use why::{Excluded, Hold, WhyNot, why_not};
 
+mod course;
+pub use course::course;
+
 mod woken;
 pub use woken::woken;
 

@@ -3,10 +3,10 @@
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { Bars, campaigns, Forest, Plot } from "/draw.js";
-import { act, acknowledge, Checks, Context, group, handling, last, rank, signed, StageTag } from "/inbox.js";
+import { act, acknowledge, Checks, Context, handling, isQueued, last, rank, signed, StageTag, Undo, undo } from "/inbox.js";
 import { Legend, Map } from "/map.js";
 import { Chip, Failed, Panel, Waiting } from "/parts.js";
-import { clock, instant, lasted, moment, n, number, percent, place, range, span, t, times, year, zone, zoned } from "/words.js";
+import { clock, day, instant, lasted, moment, n, number, percent, place, range, span, t, times, year, zone, zoned } from "/words.js";
 
 const DAY = 86400;
 /** The same weekdays a year ago. */
@@ -51,7 +51,8 @@ function Act({ alert, session, now }) {
     ${session.acts ? html`<div class="form">
       <p class="acts">${state === "new" ? html`<button class="btn main" type="button" data-act="acknowledge" onClick=${() => acknowledge(alert, session).then(setFailed)}>${t("acknowledge")} <kbd>a</kbd></button>` : null}
         ${["new", "triaged"].includes(state) ? html`<button class="btn" type="button" onClick=${() => does({ state: "verifying" })}>${t("start-verifying")} <kbd>v</kbd></button>` : null}
-        ${state === "decided" ? html`<button class="btn" type="button" onClick=${() => does({ state: "closed" })}>${t("close")}</button>` : null}</p>
+        ${state === "decided" ? html`<button class="btn" type="button" onClick=${() => does({ state: "closed" })}>${t("close")}</button>` : null}
+        <${Undo} alert=${alert} does=${async (make) => setFailed(await make())}/></p>
       ${failed ? html`<p class="small hot" role="alert">${failed}</p>` : null}
       <p class="small quiet">${last(alert) ? t("with-since", { who: last(alert).assignee || signed(last(alert).actor), time: moment(last(alert).at) }) : t("nobody-has-it")}</p>
       <form class="two" onSubmit=${(event) => { event.preventDefault(); does({ assignee: owner }); }}><label class="stack">${t("owner")}<input value=${owner} maxlength="80" onInput=${(event) => setOwner(event.target.value)}/></label><button class="btn low">${t("assign")}</button></form>
@@ -82,16 +83,34 @@ function Clocks({ alert, session }) {
   </section>`;
 }
 
+/** What a revision changed, with the span of its window. */
+function revised(one, before) {
+  const numbers = { n: number(one.observed), bound: number(one.upperbound), span: span(one.window_seconds) };
+  if (one.state === "withdrawn") return t("log-withdrawn", numbers);
+  if (one.state === "closed") return t("log-over", numbers);
+  if (!before) return t(one.stage === "early" ? "log-early" : "log-opened", numbers);
+  const joined = one.regions.filter((code) => !before.regions.includes(code)).map(place);
+  const words = before.state !== "open" ? "log-again" : before.stage === "early" && one.stage !== "early" ? "log-confirmed" : "log-updated";
+  return `${t(words, numbers)}${joined.length ? `; ${t("log-joined", { places: joined.join(", ") })}` : ""}`;
+}
+
+/** What a person changed. */
+function done(event) {
+  if (event.undone) return t("log-undone");
+  const words = {
+    state: () => t(`state-${event.state}`),
+    outcome: () => (event.outcome ? t(`outcome-${event.outcome}`) : t("log-no-outcome")),
+    assignee: () => (event.assignee ? t("log-assigned", { who: event.assignee }) : t("log-unassigned")),
+    snooze: () => (event.snooze_until ? t("snoozed-to", { day: day(event.snooze_until) }) : t("log-awake")),
+    milestones: () => t("log-milestones"),
+  };
+  return event.changed.map((what) => words[what]()).join(", ") || t("note");
+}
+
 function Log({ alert, revisions }) {
-  const lines = [];
-  let before = null;
-  for (const one of revisions) {
-    const kind = one.state === "withdrawn" ? "log-withdrawn" : one.state === "closed" ? "log-over" : !before ? (one.stage === "early" ? "log-early" : "log-opened") : before.stage === "early" && one.stage !== "early" ? "log-confirmed" : "log-updated";
-    lines.push({ at: before ? one.window_end : one.fired_at, text: t(kind, { n: number(one.observed), bound: number(one.upperbound), revision: number(one.revision) }) });
-    before = one;
-  }
-  for (const event of alert.events) lines.push({ at: event.at, text: html`<b>${t(`state-${event.state}`)}</b>${event.outcome ? `, ${t(`outcome-${event.outcome}`)}` : ""}, <bdi>${signed(event.actor)}</bdi>${event.note ? html`: <bdi>${event.note}</bdi>` : ""}` });
-  lines.reverse();
+  const lines = revisions.map((one, at) => ({ at: at ? Math.max(one.window_end, alert.fired_at) : one.fired_at, text: revised(one, revisions[at - 1]) }));
+  for (const event of alert.events) lines.push({ at: event.at, text: html`<b>${done(event)}</b>, <bdi>${signed(event.actor)}</bdi>${event.note ? html`: <bdi>${event.note}</bdi>` : ""}` });
+  lines.sort((one, other) => other.at - one.at);
   return html`<section class="panel" aria-labelledby="h-log"><header><h2 id="h-log">${t("what-happened")}</h2></header><ol class="log">${lines.slice(0, 20).map((line) => html`<li><time>${moment(line.at)}</time><span>${line.text}</span></li>`)}</ol></section>`;
 }
 
@@ -165,9 +184,17 @@ export function AlertPage({ id, session, status, go, keys }) {
   const inbox = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`).data;
   const alert = data?.alert;
   const length = alert?.window_seconds ?? DAY;
-  const eight = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 56 * Math.max(DAY, length / 7), to: alert.window_end + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
-  const before = useAnswer(alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - YEAR - 56 * Math.max(DAY, length / 7), to: alert.window_end - YEAR + 1, seconds: length, every: Math.max(DAY, length) })}` : null).data;
-  const hours = useAnswer(alert && length <= DAY ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from: alert.window_end - 36 * 3600, to: alert.window_end + 1, seconds: length })}` : null).data;
+  const end = Math.max(alert?.window_end ?? 0, alert?.course?.latest.end ?? 0);
+  const series = (seconds, from, to, every) => (alert ? `/api/v1/series?${query({ topic: alert.topic, region: alert.region, from, to: to + 1, seconds, every })}` : null);
+  // Days, also where a week raised it; weeks where no day was judged.
+  const daily = useAnswer(series(Math.min(DAY, length), end - 56 * DAY, end, DAY)).data;
+  const isWeekly = length > DAY && daily && !daily.windows.some((window) => window.expected !== null);
+  const weekly = useAnswer(isWeekly ? series(length, end - 8 * length, end, length) : null).data;
+  const eight = isWeekly ? weekly : daily;
+  const shown = isWeekly ? length : Math.min(DAY, length);
+  const every = Math.max(DAY, shown);
+  const before = useAnswer(eight ? series(shown, end - YEAR - 56 * DAY, end - YEAR, every) : null).data;
+  const hours = useAnswer(length <= DAY ? series(length, end - 36 * 3600, end) : null).data;
   const beside = useAnswer(alert ? `/api/v1/verdicts?${query({ topic: alert.topic, end: alert.window_end, seconds: length })}` : null).data;
   const topicList = useAnswer("/api/v1/topics").data?.topics;
   const others = useAnswer(alert ? `/api/v1/verdicts?${query({ region: alert.region, end: alert.window_end, seconds: length })}` : null).data;
@@ -176,20 +203,21 @@ export function AlertPage({ id, session, status, go, keys }) {
   useLayoutEffect(() => {
     keys.current = alert && session.acts ? {
       a: () => handling(alert) === "new" && acknowledge(alert, session),
-      v: () => act(alert, { state: "verifying" }),
+      v: () => ["new", "triaged"].includes(handling(alert)) && act(alert, { state: "verifying" }),
+      u: () => undo(alert),
       d: () => { const box = document.getElementById("decide"); if (box) { box.open = true; box.querySelector("input").focus(); } },
     } : {};
     return () => { keys.current = {}; };
   });
   if (error && !data) return html`<main id="main" class="wrap" tabindex="-1"><h1>${t("alert")}</h1><${Failed} error=${error}/><p><a href="/">${t("inbox")}</a></p></main>`;
   if (!alert) return html`<main id="main" class="wrap" tabindex="-1"><h1 class="unseen">${t("alert")}</h1><${Waiting} height=${420}/></main>`;
-  const open = rank((inbox?.alerts ?? []).filter((one) => group(one, now) === "open"));
+  const open = rank((inbox?.alerts ?? []).filter((one) => isQueued(one, now)));
   const index = open.findIndex((one) => one.id === id);
-  const every = Math.max(DAY, length);
-  const points = eight ? filled(eight.windows, alert.window_end - 56 * Math.max(DAY, length / 7), alert.window_end, every) : [];
+  const lastOf = (answer) => answer.windows.at(-1)?.end ?? end;
+  const points = eight ? filled(eight.windows, lastOf(eight) - 56 * DAY, lastOf(eight), every) : [];
   const lastYear = before ? new globalThis.Map(before.windows.map((window) => [window.end + YEAR, pointOf(window).observed])) : new globalThis.Map();
   for (const point of points) point.earlier = lastYear.get(point.end) ?? null;
-  const zoom = hours ? filled(hours.windows, alert.window_end - 36 * 3600, alert.window_end, 3600) : [];
+  const zoom = hours ? filled(hours.windows, lastOf(hours) - 36 * 3600, lastOf(hours), 3600) : [];
   const grounds = alert.grounds ?? {};
   const baseline = grounds.baseline_from ? { from: grounds.baseline_from / 1e6, to: grounds.baseline_to / 1e6, text: t("baseline", { n: number(grounds.baseline?.length ?? 0), gap: span(Math.max(3600, Math.round((alert.window_end - length - grounds.baseline_to / 1e6) / 3600) * 3600)) }) } : null;
   // Days in the baseline's span that it was computed without: outages, and what people decided was an event.
@@ -205,19 +233,19 @@ export function AlertPage({ id, session, status, go, keys }) {
   const topics = (others?.verdicts ?? []).filter((one) => one.topic !== alert.topic && one.expected !== null).sort((one, other) => other.observed / Math.max(other.expected, 0.5) - one.observed / Math.max(one.expected, 0.5)).slice(0, 4);
   const first = data.revisions[0];
   const confirmed = data.revisions.find((one) => one.stage !== "early");
-  const fired = first ? { at: Math.max(alert.fired_at, alert.window_end - 36 * 3600), observed: first.observed, lines: [t(first.stage === "early" ? "fired-early" : "fired-close", { time: clock(alert.fired_at), n: number(first.observed) }), ...(first.stage === "early" && confirmed ? [t("confirmed-at", { time: clock(confirmed.window_end) })] : [])] } : null;
-  const marks = points.length > 1 ? campaigns(topicList, points[0].end, alert.window_end) : [];
+  const fired = first && alert.fired_at >= end - 36 * 3600 ? { at: alert.fired_at, observed: first.observed, lines: [t(first.stage === "early" ? "fired-early" : "fired-close", { time: clock(alert.fired_at), n: number(first.observed) }), ...(first.stage === "early" && confirmed ? [t("confirmed-at", { time: clock(confirmed.window_end) })] : [])] } : null;
+  const marks = points.length > 1 ? [{ from: alert.opened_at, to: alert.window_end, name: t("alert") }, ...campaigns(topicList, alert.topic, points[0].end, end)] : [];
   const facts = factsOf(alert, eight?.windows.at(-1), data.usual);
   const title = t("eight-weeks");
   return html`<div class="wrap"><nav class="crumb" aria-label=${t("place-in-inbox")}><a href="/">${t("inbox")}</a>${index >= 0 ? html`<span>${t("n-of", { n: number(index + 1), of: number(open.length) })}</span>` : null}
     ${open[index - 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index - 1].id)}`}>${t("previous")}</a>` : null}${index >= 0 && open[index + 1] ? html`<a href=${`/alerts/${encodeURIComponent(open[index + 1].id)}`}>${t("next")}</a>` : null}</nav>
   <main id="main" class="alert-grid" tabindex="-1">
     <header class="headline"><p class="kicker"><${Chip} state=${alert.state === "withdrawn" ? "withdrawn" : handling(alert)}>${alert.state === "withdrawn" ? t("withdrawn") : null}</${Chip}><${StageTag} alert=${alert}/>${first?.stage === "early" && confirmed ? html`<span class="tag early">${t("early-confirmed", { time: clock(alert.fired_at) })}</span>` : null}<span>${alert.topic_name} · ${place(alert.region)} · ${t("revision", { n: number(alert.revision) })}</span></p>
-      <h1>${alert.sentence}</h1><${Context} alert=${alert}/></header>
+      <h1>${alert.sentence}</h1>${alert.course_text ? html`<p class="course">${alert.course_text}</p>` : null}<${Context} alert=${alert}/></header>
     <div class="act"><${Act} key=${alert.id} alert=${alert} session=${session} now=${now}/>
       <section class="panel" aria-labelledby="h-check"><header><h2 id="h-check">${t("what-to-check")}</h2></header><${Checks} hints=${alert.checks}/></section></div>
     <div class="body">
-      <${Panel} id="weeks" title=${title} note=${t("eight-weeks-note", { span: span(length), time: zoned(alert.window_end) })} rows=${() => tableOf(points)}>${points.length > 1 ? html`<${Plot} points=${points} baseline=${baseline} marks=${marks} open=${alert.stage === "early"} label=${t("eight-weeks-label", { topic: alert.topic_name, place: place(alert.region), n: number(alert.observed), bound: number(alert.upperbound) })}/>` : eight ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${300}/>`}</${Panel}>
+      <${Panel} id="weeks" title=${title} note=${t("eight-weeks-note", { span: span(shown), time: zoned(end) })} rows=${() => tableOf(points)}>${points.length > 1 ? html`<${Plot} points=${points} baseline=${baseline} marks=${marks} open=${alert.stage === "early"} label=${t("eight-weeks-label", { topic: alert.topic_name, place: place(alert.region), n: number(alert.observed), bound: number(alert.upperbound) })}/>` : eight ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${300}/>`}</${Panel}>
       ${length <= DAY ? html`<${Panel} id="hours" title=${t("hours-36")} note=${t("hours-36-note", { span: span(length) })} rows=${() => tableOf(zoom)}>${zoom.length > 1 ? html`<${Plot} points=${zoom} height=${170} stepped=${true} ticks="hour" fired=${fired} open=${alert.stage === "early"} label=${t("hours-36-label", { n: number(alert.observed), bound: number(alert.upperbound) })}/>` : hours ? html`<p class="quiet">${t("no-history")}</p>` : html`<${Waiting} height=${220}/>`}</${Panel}>` : null}
       <div class="pair wide-left">
         <${Panel} id="facts" title=${t("facts")} rows=${() => [[t("measure"), t("now-head"), t("usual"), t("meaning")], ...facts]} picture=${false}><div class="scroll" tabindex="0" role="region" aria-label=${t("table-of", { title: t("facts") })}><table class="facts"><thead><tr><th scope="col">${t("measure")}</th><th scope="col" class="n">${t("now-head")}</th><th scope="col" class="n">${t("usual")}</th><th scope="col">${t("meaning")}</th></tr></thead><tbody>${facts.map(([name, value, usual, means]) => html`<tr><th scope="row">${name}</th><td class="n">${value}</td><td class="n quiet">${usual}</td><td class="small quiet">${means}</td></tr>`)}</tbody></table></div></${Panel}>

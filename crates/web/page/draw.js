@@ -75,11 +75,11 @@ export function Hatches() {
   </defs></svg>`;
 }
 
-/** The days of campaigns that lie in a span, with their names; those of months are no mark. */
-export function campaigns(topics, from, to) {
+/** The days of a topic's campaigns that lie in a span, with their names; those of months are no mark. */
+export function campaigns(topics, id, from, to) {
   const found = [];
   const years = [new Date(from * 1000).getUTCFullYear(), new Date(to * 1000).getUTCFullYear()];
-  for (const topic of topics ?? []) {
+  for (const topic of (topics ?? []).filter((one) => one.topic === id)) {
     for (const written of topic.days ?? []) {
       const [first, last] = [written.split("/")[0], written.split("/").at(-1)];
       for (const year of new Set(years)) {

@@ -36,12 +36,16 @@ function Slider({ data, at, set, playing, setPlaying }) {
 export function Explorer({ route, go, status }) {
   const topics = useAnswer("/api/v1/topics").data?.topics ?? [];
   const usable = topics.filter((topic) => topic.regions.length);
-  const topic = usable.find((one) => one.topic === route.query.topic) ?? usable.find((one) => one.open_alerts) ?? usable[0];
+  const named = topics.find((one) => one.topic === route.query.topic);
+  const isUnknown = route.query.topic && topics.length > 0 && !named;
+  const topic = isUnknown ? null : named ?? usable.find((one) => one.open_alerts) ?? usable[0];
+  const isEmpty = topic && !usable.includes(topic);
+  const choices = isEmpty ? [topic, ...usable] : usable;
   const countries = [...new Set(topics.flatMap((one) => one.regions.filter((region) => region.level === 1).map((region) => region.region.slice(0, 2))))].sort((one, other) => place(one).localeCompare(place(other)));
   const under = route.query.under ?? "europe";
   const measure = MEASURES.includes(route.query.measure) ? route.query.measure : "ratio";
   const change = (parts) => go(`/explorer?${query({ ...route.query, ...parts })}`, true);
-  const { data, error } = useAnswer(topic ? `/api/v1/map?${query({ topic: topic.topic, under: under === "europe" ? "001" : under, days: 28 })}` : null);
+  const { data, error } = useAnswer(topic && !isEmpty ? `/api/v1/map?${query({ topic: topic.topic, under: under === "europe" ? "001" : under, days: 28 })}` : null);
   const other = useAnswer(topic && route.query.with ? `/api/v1/map?${query({ topic: route.query.with, under: under === "europe" ? "001" : under, days: 28 })}` : null).data;
   const [on, mark] = useState(null);
   const [playing, setPlaying] = useState(false);
@@ -74,17 +78,19 @@ export function Explorer({ route, go, status }) {
   const rows = () => [["day_end", "region", "accounts", "expected", "expected_low", "expected_high", "upperbound", "posts_here", "answer"], ...places.flatMap((one) => data.ends.map((end, index) => [new Date(end * 1000).toISOString(), one.region, one.observed[index], one.expected[index], one.low[index], one.high[index], one.bound[index], one.population[index], one.answer[index]]))];
   const view = under === "lang" ? null : under;
   const busiest = [...places].sort((one, two) => (two.observed[last] ?? 0) - (one.observed[last] ?? 0)).slice(0, 12).sort((one, two) => value(two.region) - value(one.region));
-  const marks = data?.ends.length > 1 ? campaigns(topics, data.ends[0], data.ends.at(-1)) : [];
+  const marks = data?.ends.length > 1 ? campaigns(topics, topic.topic, data.ends[0], data.ends.at(-1)) : [];
   const title = topic ? t(`map-${measure}`, { topic: topic.name }) : t("explorer");
   return html`<div class="wrap"><main id="main" tabindex="-1">
     <div class="controls"><h1>${t("explorer")}</h1>
-      <label class="field">${t("topic")}<select onChange=${(event) => change({ topic: event.target.value })}>${usable.map((one) => html`<option value=${one.topic} selected=${one === topic}>${one.name}</option>`)}</select></label>
+      <label class="field">${t("topic")}<select onChange=${(event) => change({ topic: event.target.value })}>${choices.map((one) => html`<option value=${one.topic} selected=${one === topic}>${one.name}</option>`)}</select></label>
       <label class="field">${t("places")}<select onChange=${(event) => change({ under: event.target.value, region: null })}><option value="europe" selected=${under === "europe"}>${t("countries-of-europe")}</option><option value="001" selected=${under === "001"}>${t("countries-of-world")}</option>${countries.map((code) => html`<option value=${code} selected=${under === code}>${place(code)}</option>`)}<option value="lang" selected=${under === "lang"}>${t("languages")}</option></select></label>
       <label class="field">${t("compare-with")}<select onChange=${(event) => change({ with: event.target.value })}><option value="">${t("compare-nothing")}</option>${usable.filter((one) => one !== topic).map((one) => html`<option value=${one.topic} selected=${route.query.with === one.topic}>${one.name}</option>`)}</select></label>
       <div class="seg" role="group" aria-label=${t("measure")}>${MEASURES.map((one) => html`<button type="button" aria-pressed=${measure === one} onClick=${() => change({ measure: one })}>${t(`measure-${one}`)}</button>`)}</div>
     </div>
     <${Failed} error=${error}/>
-    ${!data && !error ? (status && !usable.length ? html`<${Nothing} title=${t("nothing-yet")}>${t("nothing-yet-why")}</${Nothing}>` : html`<${Waiting} height=${520}/>`) : null}
+    ${isUnknown ? html`<${Nothing} title=${t("unknown-topic", { topic: route.query.topic })}><a href="/topics">${t("topics")}</a></${Nothing}>` : null}
+    ${isEmpty ? html`<${Nothing} title=${t("topic-empty", { topic: topic.name })}>${t("topic-empty-why")}</${Nothing}>` : null}
+    ${!data && !error && !isUnknown && !isEmpty ? (status && !usable.length ? html`<${Nothing} title=${t("nothing-yet")}>${t("nothing-yet-why")}</${Nothing}>` : html`<${Waiting} height=${520}/>`) : null}
     ${data && !places.length ? html`<${Nothing} title=${t("no-places")}>${t("no-places-why")}</${Nothing}>` : null}
     ${data && places.length ? html`<div class="explore">
       <${Panel} id="map" title=${title} note=${t("map-note", { span: span(data.seconds) })} rows=${rows}>
@@ -117,7 +123,7 @@ export function SeriesPage({ route, go }) {
   return html`<div class="wrap"><main id="main" tabindex="-1"><nav class="crumb" aria-label=${t("explorer")}><a href=${`/explorer?${query({ topic })}`}>${t("explorer")}</a></nav><h1 class="plain-head">${title}</h1>
     <div class="seg" role="group" aria-label=${t("span")}>${SPANS.map((one) => html`<button type="button" aria-pressed=${one === days} onClick=${() => go(`/series?${query({ ...route.query, days: one })}`, true)}>${t("days", { n: number(one) })}</button>`)}</div>
     <${Failed} error=${error ?? (topics.length && !known ? { status: 404, message: t("no-places") } : null)}/>
-    ${data ? html`<${Panel} id="series" title=${t("hour-by-hour")} note=${t("hour-by-hour-note")} rows=${rows}>${points.length > 1 ? html`<${Plot} points=${points} height=${300} dots=${false} marks=${campaigns(topics, points[0].end, points.at(-1).end)} label=${t("hours-label")}/>` : html`<p class="quiet">${t("no-history")}</p>`}</${Panel}>` : error ? null : html`<${Waiting} height=${380}/>`}
+    ${data ? html`<${Panel} id="series" title=${t("hour-by-hour")} note=${t("hour-by-hour-note")} rows=${rows}>${points.length > 1 ? html`<${Plot} points=${points} height=${300} dots=${false} marks=${campaigns(topics, topic, points[0].end, points.at(-1).end)} label=${t("hours-label")}/>` : html`<p class="quiet">${t("no-history")}</p>`}</${Panel}>` : error ? null : html`<${Waiting} height=${380}/>`}
     ${why ? html`<section class="panel spaced" aria-labelledby="h-why"><header><h2 id="h-why">${t(why.alert ? "alert" : "why-not")}</h2></header>${why.alert ? html`<p><a href=${`/alerts/${encodeURIComponent(why.alert)}`}>${t("why-open")}</a></p>` : null}${why.window ? html`<p>${t("why-window", { span: span(why.window.seconds), end: moment(why.window.end), n: n("accounts", why.window.observed), expected: number(why.window.expected), bound: number(why.window.upperbound) })}${why.more_needed && !why.alert ? ` ${n("why-more", why.more_needed)}` : ""}</p>` : null}<ul class="plain-list">${why.held_back.map((one) => html`<li title=${one.says}>${t("why-held", { reason: t(`held-${one.what}`) })}</li>`)}${why.deliveries.map((one) => html`<li><bdi>${t(`delivery-${one.state}`, { name: one.subscription, time: moment(one.at) })}</bdi></li>`)}${why.excluded.map((one) => html`<li>${t("excluded-days", { from: day(one.from), to: day(one.to) })} <a href=${`/alerts/${encodeURIComponent(one.alert)}`}>${t("an-alert")}</a></li>`)}</ul></section>` : null}
   </main></div>`;
 }

@@ -23,8 +23,11 @@ export function group(alert, now) {
   if (alert.state === "withdrawn") return "withdrawn";
   if (["decided", "closed"].includes(handling(alert))) return "decided";
   if (isSnoozed(alert, now)) return "snoozed";
-  return alert.state === "open" || handling(alert) !== "new" ? "open" : "over";
+  return alert.state !== "open" && handling(alert) === "new" ? "unseen" : "open";
 }
+
+/** Whether somebody still has to say something about it: also about one that ended before anybody looked. */
+export const isQueued = (alert, now) => ["open", "unseen"].includes(group(alert, now));
 
 export function rank(alerts) {
   const height = (alert) => alert.observed / Math.max(1, alert.upperbound);
@@ -49,6 +52,11 @@ export async function act(alert, change) {
 /** Who changed something: by name, or that nobody had signed in. */
 export const signed = (actor) => (actor === "not signed in" ? t("not-signed-in") : actor);
 
+/** Takes the last change back; nothing where there is none. */
+export const undo = (alert) => (alert.events.length ? act(alert, { undo: true }) : null);
+const canUndo = (alert) => (last(alert)?.changed.length ?? 0) > 0;
+export const Undo = ({ alert, does }) => (canUndo(alert) ? html`<button class="btn low" type="button" data-act="undo" onClick=${() => does(() => undo(alert))}>${t("undo")} <kbd>u</kbd></button>` : null);
+
 export const acknowledge = (alert, session) => act(alert, session.name ? { state: "triaged", assignee: session.name } : { state: "triaged" });
 
 /** Points of a small trend. */
@@ -56,14 +64,16 @@ export const trendOf = (alert) => (alert.trend ?? []).map((point) => ({ end: poi
 
 export function StageTag({ alert }) {
   if (alert.state === "withdrawn") return null;
+  if (alert.state === "closed") return html`<span class="tag">${t(handling(alert) === "new" ? "ended-unseen" : "over")}</span>`;
   if (alert.stage === "early") return html`<span class="tag early">${t(alert.state === "open" ? "early-closes" : "early", { time: clock(alert.window_end) })}</span>`;
   return null;
 }
 
 const Rare = ({ alert }) => (alert.rarity ? html`<b>${capital(alert.rarity)}</b> ${t("by-chance")}` : html`<span>${t("rarity-unknown")}</span>`);
 
+/** Places in alarm too, neither the alert's own nor around it. */
 function Others({ alert }) {
-  const others = alert.regions.filter((code) => code !== alert.region && code !== "001" && !code.startsWith("lang:"));
+  const others = alert.regions.filter((code) => code !== alert.region && code !== "001" && !code.startsWith("lang:") && !alert.region.startsWith(`${code}-`));
   return others.length ? html`<span class="tag">${t("up-too", { place: place(others[0]) })}${others.length > 1 ? ` +${number(others.length - 1)}` : ""}</span>` : null;
 }
 
@@ -73,7 +83,7 @@ function Row({ alert, on, choose, now }) {
   const event = last(alert);
   return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
     <p class="rare"><${Rare} alert=${alert}/></p>
-    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/><${Others} alert=${alert}/></div><p class="say">${alert.sentence}</p></div>
+    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}${alert.course_text ? html` <b>${alert.course_text}</b>` : null}</p></div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
     <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? signed(event.actor) : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
   </li>`;
@@ -82,9 +92,9 @@ function Row({ alert, on, choose, now }) {
 function Done({ alert, now }) {
   const event = last(alert);
   const kind = group(alert, now);
-  const [state, words] = kind === "snoozed" ? ["snoozed", t("snoozed-to", { day: day(event.snooze_until) })] : kind === "decided" ? ["decided", event.outcome ? t(`outcome-${event.outcome}`) : t(`state-${event.state}`)] : kind === "withdrawn" ? ["withdrawn", t("withdrawn")] : ["closed", t("over")];
-  const more = kind === "snoozed" ? t("comes-back", { day: day(event.snooze_until) }) : kind === "decided" ? event.note : kind === "withdrawn" ? t("withdrawn-why", { time: moment(alert.fired_at) }) : t("over-why");
-  return html`<li class="row done"><p class="rare">${alert.rarity ? capital(alert.rarity) : t("rarity-unknown")}</p><div class="what"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`}>${alert.topic_name} · ${place(alert.region)}</a></h3> <p class="say">${alert.sentence} <bdi>${more}</bdi></p></div><p class="state"><${Chip} state=${state}>${words}</${Chip}></p></li>`;
+  const [state, words] = kind === "snoozed" ? ["snoozed", t("snoozed-to", { day: day(event.snooze_until) })] : kind === "decided" ? ["decided", event.outcome ? t(`outcome-${event.outcome}`) : t(`state-${event.state}`)] : ["withdrawn", t("withdrawn")];
+  const more = kind === "snoozed" ? t("comes-back", { day: day(event.snooze_until) }) : kind === "decided" ? event.note : t("withdrawn-why", { time: moment(alert.fired_at) });
+  return html`<li class="row done"><p class="rare">${alert.rarity ? capital(alert.rarity) : t("rarity-unknown")}</p><div class="what"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`}>${alert.topic_name} · ${place(alert.region)}</a></h3> <p class="say">${alert.sentence} <bdi>${more}</bdi></p></div><p class="state"><${Chip} state=${state}>${words}</${Chip}><span>${event?.assignee || (event ? signed(event.actor) : "")}</span><span>${moment(event?.at ?? alert.fired_at)}</span></p></li>`;
 }
 
 // ---------- the selected alert ----------
@@ -100,10 +110,11 @@ function Peek({ alert, session, failed, setFailed, now }) {
   const does = async (make) => setFailed(await make());
   return html`<article>
     <div><p class="kicker"><${Chip} state=${handling(alert)}/><${StageTag} alert=${alert}/><${Others} alert=${alert}/></p>
-    <h2>${alert.sentence}</h2><${Context} alert=${alert}/></div>
+    <h2>${alert.sentence}</h2>${alert.course_text ? html`<p class="course">${alert.course_text}</p>` : null}<${Context} alert=${alert}/></div>
     <p class="acts">${session.acts && handling(alert) === "new" ? html`<button class="btn main" type="button" data-act="acknowledge" onClick=${() => does(() => acknowledge(alert, session))}>${t("acknowledge")} <kbd>a</kbd></button>` : null}
       ${session.acts && ["new", "triaged"].includes(handling(alert)) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { state: "verifying" }))}>${t("verify")} <kbd>v</kbd></button>` : null}
       ${session.acts && !isSnoozed(alert, now) ? html`<button class="btn" type="button" onClick=${() => does(() => act(alert, { snooze_until: Math.round(now + 3 * 86400) }))}>${t("snooze-3")}</button>` : null}
+      ${session.acts ? html`<${Undo} alert=${alert} does=${does}/>` : null}
       <a class="btn" href=${`/alerts/${encodeURIComponent(alert.id)}`}>${t("open")}</a></p>
     ${failed ? html`<p class="small hot" role="alert">${failed}</p>` : null}
     <p class="small quiet">${event ? t("with-since", { who: event.assignee || signed(event.actor), time: moment(event.at) }) : t("nobody-has-it")}</p>
@@ -140,11 +151,11 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
   const all = data?.alerts ?? [];
   const shown = useMemo(() => rank(all).filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (Number(rarer) === 0 || (alert.recurrence ?? 0) >= Number(rarer))), [data, topic, region, rarer]);
   const of = (kind) => shown.filter((alert) => group(alert, now) === kind);
-  const open = of("open");
-  const done = [...of("snoozed"), ...of("decided"), ...of("withdrawn"), ...of("over")];
+  const open = shown.filter((alert) => isQueued(alert, now));
+  const done = [...of("snoozed"), ...of("decided"), ...of("withdrawn")];
   const listed = show === "all" || show === "open" ? open : [];
   const DONE_MAX = 10;
-  const listedDone = show === "all" ? done.slice(0, DONE_MAX) : show === "snoozed" ? of("snoozed") : show === "decided" ? [...of("decided"), ...of("withdrawn"), ...of("over")] : [];
+  const listedDone = show === "all" ? done.slice(0, DONE_MAX) : show === "snoozed" ? of("snoozed") : show === "decided" ? [...of("decided"), ...of("withdrawn")] : [];
   const selected = listed.find((alert) => alert.id === at) ?? listed[0] ?? null;
   const choose = (id) => change({ at: id });
   useEffect(() => { document.title = `${open.length ? `(${open.length}) ` : ""}${t("inbox")} · pumphandle`; }, [open.length]);
@@ -162,17 +173,18 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
       j: () => step(1),
       k: () => step(-1),
       a: () => selected && session.acts && handling(selected) === "new" && acknowledge(selected, session).then(setFailed),
-      v: () => selected && session.acts && act(selected, { state: "verifying" }).then(setFailed),
+      v: () => selected && session.acts && ["new", "triaged"].includes(handling(selected)) && act(selected, { state: "verifying" }).then(setFailed),
+      u: () => selected && session.acts && canUndo(selected) && undo(selected).then(setFailed),
       o: () => selected && go(`/alerts/${encodeURIComponent(selected.id)}`),
       "/": () => document.querySelector(".filters select")?.focus(),
     };
     return () => { keys.current = {}; };
   });
-  const count = { all: shown.length, open: open.length, snoozed: of("snoozed").length, decided: of("decided").length + of("withdrawn").length + of("over").length };
+  const count = { all: shown.length, open: open.length, snoozed: of("snoozed").length, decided: of("decided").length + of("withdrawn").length };
   const topics = [...new Map(all.map((alert) => [alert.topic, alert.topic_name]))];
   const regions = [...new Set(all.map((alert) => alert.region))].sort((one, other) => place(one).localeCompare(place(other)));
   return html`<div class="inbox"><main id="main" class="list" tabindex="-1">
-    <h1>${t("inbox")}</h1> <p class="lede">${n("lede", open.length)} ${status?.false_episodes_a_week ? t("lede-budget", { n: number(status.false_episodes_a_week) }) : ""} ${below?.windows.length ? html`<a href="/below">${n("fell-below", below.windows.length)}</a>` : null}</p>
+    <h1>${t("inbox")}</h1> <p class="lede">${n("lede", of("open").length)} ${of("unseen").length ? n("lede-unseen", of("unseen").length) : ""} ${status?.false_episodes_a_week ? t("lede-budget", { n: number(status.false_episodes_a_week) }) : ""} ${below?.windows.length ? html`<a href="/below">${n("fell-below", below.windows.length)}</a>` : null}</p>
     <div class="filters" role="group" aria-label=${t("filters")}>
       <div class="seg" role="group" aria-label=${t("state")}>${KINDS.map((kind) => html`<button type="button" aria-pressed=${show === kind} onClick=${() => change({ show: kind, at: "" })}>${t(`show-${kind}`)} ${number(count[kind])}</button>`)}</div>
       <label class="field"><span>${t("topic")}</span><select value=${topic} onChange=${(event) => change({ topic: event.target.value, at: "" })}><option value="">${t("all-topics")}</option>${topics.map(([id, name]) => html`<option value=${id} selected=${id === topic}>${name}</option>`)}</select></label>
@@ -187,7 +199,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
     ${listedDone.length ? html`<h2 class="after">${t("snoozed-and-decided")}</h2><ol class="rows" id="done">${listedDone.map((alert) => html`<${Done} key=${alert.id} alert=${alert} now=${now}/>`)}</ol>` : null}
     ${show === "all" && done.length > DONE_MAX ? html`<p class="note"><a href="/?show=decided">${t("done-more", { n: number(done.length) })}</a></p>` : null}
     <p class="note"><${Record} figures=${figures}/> ${below?.windows.length ? html`${t("below-line")} ${below.windows.slice(0, 4).map((one) => `${one.topic_name} ${place(one.region)}`).join(", ")}.` : null}</p>
-    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
+    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>u</kbd> ${t("undo")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
   </main>
   <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
 }

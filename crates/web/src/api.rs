@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use record::alerts::{Course, Point};
 use record::region::RegionTable;
 use record::time::{DAY, HOUR, Micros, SECOND};
 use record::{Alert, AlertEvent};
@@ -21,7 +22,7 @@ use warehouse::{
 };
 
 use self::events::News;
-use self::handling::EventShown;
+use self::handling::Logged;
 use crate::access::{Holder, Sessions};
 use crate::connections::Connections;
 use crate::guard::Hosts;
@@ -427,12 +428,58 @@ struct AlertShown {
     text: AlertText,
     /// Observed to expected.
     ratio: f64,
-    events: Vec<EventShown>,
+    events: Vec<Logged>,
+    /// How the rise went since the alert opened; none where no window of it was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    course: Option<CourseShown>,
     /// Whether it has come to twice the ratio that it was snoozed at: then it is not snoozed any
     /// more.
     woken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trend: Option<Vec<TrendPoint>>,
+}
+
+/// Windows of the alert's length in its region, since it opened.
+#[derive(Serialize, JsonSchema)]
+struct CourseShown {
+    /// `rising`, `steady`, `falling` or `ended`.
+    phase: &'static str,
+    peak: PointShown,
+    latest: PointShown,
+    /// The end of the first of the latest windows that are not in alarm.
+    below_since: Option<i64>,
+}
+
+impl From<Course> for CourseShown {
+    fn from(course: Course) -> CourseShown {
+        CourseShown {
+            phase: course.phase.name(),
+            peak: course.peak.into(),
+            latest: course.latest.into(),
+            below_since: course.below_since.map(|since| since.div_euclid(SECOND)),
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PointShown {
+    end: i64,
+    observed: u32,
+    expected: Option<f64>,
+    upperbound: Option<f64>,
+    alarm: bool,
+}
+
+impl From<Point> for PointShown {
+    fn from(point: Point) -> PointShown {
+        PointShown {
+            end: point.end.div_euclid(SECOND),
+            observed: point.observed,
+            expected: point.expected,
+            upperbound: point.upperbound,
+            alarm: point.is_alarm,
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -445,16 +492,36 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
+/// What is known of an alert beside its records.
+#[derive(Default)]
+struct Standing {
+    woken: bool,
+    course: Option<Course>,
+    trend: Option<Vec<TrendPoint>>,
+}
+
+impl Standing {
+    fn of(
+        warehouse: &dyn Reading,
+        alert: &Alert,
+        events: &[AlertEvent],
+    ) -> Result<Standing, WarehouseError> {
+        Ok(Standing {
+            woken: warehouse::woken(warehouse, alert, events)?.is_some(),
+            course: warehouse::course(warehouse, alert)?,
+            trend: None,
+        })
+    }
+}
+
 fn shown(
     room: &Room,
     reader: &Reader,
     alert: &Alert,
     events: &[AlertEvent],
-    woken: bool,
-    trend: Option<Vec<TrendPoint>>,
+    standing: Standing,
 ) -> AlertShown {
     let (words, language) = (&room.words, reader.language);
-    let events = events.iter().map(EventShown::from);
     let line = AlertLine::from(alert);
     AlertShown {
         line: AlertLine {
@@ -464,11 +531,12 @@ fn shown(
         region_name: words.region(&alert.region),
         region_names: alert.regions.iter().map(|code| words.region(code)).collect(),
         title: words.title(alert, language),
-        text: (room.web.describe)(alert, reader),
+        text: (room.web.describe)(alert, standing.course.as_ref(), reader),
         ratio: alert.ratio(),
-        events: events.collect(),
-        woken,
-        trend,
+        events: Logged::all(events),
+        course: standing.course.map(CourseShown::from),
+        woken: standing.woken,
+        trend: standing.trend,
     }
 }
 
@@ -506,30 +574,32 @@ pub(crate) async fn alerts(call: Call) -> Answer {
         after: after.transpose()?,
         limit,
     };
-    let (entries, trends, woken) = room
+    let (entries, standings) = room
         .ask(move |warehouse| {
             let entries = warehouse.alerts(&query)?;
-            let trends =
-                entries.iter().take(TRENDS_MAX).map(|entry| trend(warehouse, &entry.alert));
-            let trends = trends.collect::<Result<Vec<_>, _>>()?;
-            let woken = entries.iter().map(|entry| {
-                Ok(warehouse::woken(warehouse, &entry.alert, &entry.events)?.is_some())
-            });
-            let woken = woken.collect::<Result<Vec<bool>, WarehouseError>>()?;
-            Ok((entries, trends, woken))
+            let standings =
+                entries.iter().enumerate().map(|(nth, AlertEntry { alert, events })| {
+                    if nth < TRENDS_MAX {
+                        let trend = Some(trend(warehouse, alert)?);
+                        return Ok(Standing { trend, ..Standing::of(warehouse, alert, events)? });
+                    }
+                    let woken = warehouse::woken(warehouse, alert, events)?.is_some();
+                    Ok(Standing { woken, ..Standing::default() })
+                });
+            let standings = standings.collect::<Result<Vec<_>, WarehouseError>>()?;
+            Ok((entries, standings))
         })
         .await?;
     let reader = call.reader();
-    let mut trends = trends.into_iter();
     let next = entries
         .last()
         .filter(|_| entries.len() == limit)
         .map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
-    let alerts = entries.into_iter().zip(woken);
-    let alerts = alerts.map(|(AlertEntry { mut alert, events }, woken)| {
+    let alerts = entries.into_iter().zip(standings);
+    let alerts = alerts.map(|(AlertEntry { mut alert, events }, standing)| {
         // What it was computed from, and weighs most, is for its own page.
         alert.grounds.baseline = Vec::new();
-        shown(room, &reader, &alert, &events, woken, trends.next())
+        shown(room, &reader, &alert, &events, standing)
     });
     let alerts = alerts.collect();
     call.json(&Alerts { simulated: room.web.simulated, alerts, next })
@@ -572,21 +642,22 @@ pub(crate) async fn alert(call: Call) -> Answer {
         .ask(move |warehouse| {
             let Some(story) = warehouse.alert(&id)? else { return Ok(None) };
             let Some(last) = story.revisions.last() else { return Ok(None) };
-            let woken = warehouse::woken(warehouse, last, &story.events)?.is_some();
+            let standing = Standing::of(warehouse, last, &story.events)?;
             let usual = Usual::before(warehouse, last)?;
-            Ok(Some((story, woken, usual)))
+            Ok(Some((story, standing, usual)))
         })
         .await?;
-    let Some((story, woken, usual)) = story else {
+    let Some((story, standing, usual)) = story else {
         return Err(Problem::not_found("there is no alert with this id"));
     };
     let Some(last) = story.revisions.last() else {
         return Err(Problem::not_found("there is no alert with this id"));
     };
     let reader = call.reader();
+    let revisions = story.revisions.iter();
     let revisions: Vec<AlertShown> =
-        story.revisions.iter().map(|alert| shown(room, &reader, alert, &[], false, None)).collect();
-    let alert = shown(room, &reader, last, &story.events, woken, None);
+        revisions.map(|alert| shown(room, &reader, alert, &[], Standing::default())).collect();
+    let alert = shown(room, &reader, last, &story.events, standing);
     call.json(&OneAlert { simulated: room.web.simulated, alert, revisions, usual })
 }
 

@@ -256,6 +256,8 @@ pub enum SubscriptionRefused {
 pub struct AlertText {
     /// What an official reads first.
     pub sentence: String,
+    /// How the rise went on; none where no window since was judged.
+    pub course_text: Option<String>,
     /// Context: voices, places, coverage.
     pub rest: String,
     /// How often chance alone would cause it; none until it has been measured.
@@ -275,8 +277,10 @@ pub struct Reader {
     pub zone: String,
 }
 
-/// Puts an alert into words.
-pub type Describe = Arc<dyn Fn(&record::Alert, &Reader) -> AlertText + Send + Sync>;
+/// Puts an alert into words, with its course where that is known.
+pub type Describe = Arc<
+    dyn Fn(&record::Alert, Option<&record::alerts::Course>, &Reader) -> AlertText + Send + Sync,
+>;
 
 /// Where feeds stand as files, and whether the text of one is for everybody.
 #[derive(Debug, Clone)]
@@ -351,7 +355,7 @@ impl Web {
             subscriptions: None,
             erasures: None,
             feeds: None,
-            describe: Arc::new(|_, _| AlertText::default()),
+            describe: Arc::new(|_, _, _| AlertText::default()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             access: Access::default(),
             requests_a_minute: 1_200,

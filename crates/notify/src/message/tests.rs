@@ -170,9 +170,9 @@ fn a_pulse_and_a_digest() {
         pumphandle is running; 0 new alerts in 24~h, 0 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle is running; 0 new alerts in 24~h, 0 unacknowledged. Nothing unusual. Received: 97~%.
         pumphandle is running; 1 new alert in 24~h, 2 unacknowledged (Tue 13 Jan 2026 14:00~CET) | pumphandle is running; 1 new alert in 24~h, 2 unacknowledged. Received: 97~%.
         No data: no new post since Tue 13 Jan 2026 14:00~CET (Tue 13 Jan 2026 14:00~CET) | No data: no new post since Tue 13 Jan 2026 14:00~CET. Received: 97~%.
-        pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Reçus : 97~%.
-        pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne ; 1 nouvelle alerte en 24~h, 2 non prises en charge. Reçus : 97~%.
-        Aucune donnée : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Aucune donnée : aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET. Reçus : 97~%.
+        pumphandle fonctionne~; 0 nouvelle alerte en 24~h, 0 non prise en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne~; 0 nouvelle alerte en 24~h, 0 non prise en charge. Rien d’inhabituel. Reçus~: 97~%.
+        pumphandle fonctionne~; 1 nouvelle alerte en 24~h, 2 non prises en charge (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne~; 1 nouvelle alerte en 24~h, 2 non prises en charge. Reçus~: 97~%.
+        Aucune donnée~: aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET (mar. 13 janv. 2026 14:00~CET) | Aucune donnée~: aucun nouveau message depuis le mar. 13 janv. 2026 14:00~CET. Reçus~: 97~%.
         pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 0 alertas nuevas en 24~h, 0 sin atender. Nada inusual. Recibidos: 97~%.
         pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender (mar. 13 ene. 2026 14:00~CET) | pumphandle funciona; 1 alerta nueva en 24~h, 2 sin atender. Recibidos: 97~%.
         Sin datos: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET (mar. 13 ene. 2026 14:00~CET) | Sin datos: ningún mensaje nuevo desde el mar. 13 ene. 2026 14:00~CET. Recibidos: 97~%.
@@ -218,9 +218,9 @@ fn notices_name_what_is_wrong_in_four_languages() {
         pumphandle is running with limitations: source sends no data (bluesky) (Tue 13 Jan 2026 14:00~CET) | source sends no data (bluesky): no event for <3> min
         pumphandle is running normally again (Tue 13 Jan 2026 14:00~CET) | pumphandle is running normally again.
         pumphandle: test of the subscription bavaria (Tue 13 Jan 2026 14:00~CET) | This is a test, not an alert.
-        pumphandle fonctionne en mode dégradé : source sans données (bluesky) (mar. 13 janv. 2026 14:00~CET) | source sans données (bluesky) : no event for <3> min
+        pumphandle fonctionne en mode dégradé~: source sans données (bluesky) (mar. 13 janv. 2026 14:00~CET) | source sans données (bluesky)~: no event for <3> min
         pumphandle fonctionne de nouveau normalement (mar. 13 janv. 2026 14:00~CET) | pumphandle fonctionne de nouveau normalement.
-        pumphandle : test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test, pas une alerte.
+        pumphandle~: test de l’abonnement bavaria (mar. 13 janv. 2026 14:00~CET) | Ceci est un test, pas une alerte.
         pumphandle funciona de forma limitada: fuente sin datos (bluesky) (mar. 13 ene. 2026 14:00~CET) | fuente sin datos (bluesky): no event for <3> min
         pumphandle vuelve a funcionar con normalidad (mar. 13 ene. 2026 14:00~CET) | pumphandle vuelve a funcionar con normalidad.
         pumphandle: prueba de la suscripción bavaria (mar. 13 ene. 2026 14:00~CET) | Esto es una prueba, no una alerta.
@@ -243,7 +243,7 @@ fn an_outage_names_its_cause_in_four_languages() {
     });
     expect![[r#"
         Cause: a component has stopped (watch).
-        Cause : un composant s’est arrêté (watch).
+        Cause : un composant s’est arrêté (watch).
         Causa: un componente se ha detenido (watch).
         Ursache: eine Komponente ist ausgefallen (watch).
     "#]]

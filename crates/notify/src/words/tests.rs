@@ -52,11 +52,11 @@ fn french() {
         Language::French,
         expect![[r#"
             Fièvre, Bavière
-            23 comptes ont publié sur « fièvre » (Bavière) dans les 24~h avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus (3–11).
-            Par hasard, environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Allemagne). 3 dernières alertes ici : 1 événement, 2 simple discussion. Des messages, pas des cas.
-            - Mots-dièse associés : #fieber #kita. S’agit-il bien de la maladie ?
-            - Également au-dessus du seuil : Bade-Wurtemberg.
-            - Consultez d’autres sources : les consultations, absences ou tests augmentent-ils ?
+            23 comptes ont publié sur «~fièvre~» (Bavière) dans les 24~h avant le mar. 13 janv. 2026 14:00~CET~; 6 attendus (3–11).
+            Par hasard, environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Allemagne). 3 dernières alertes ici~: 1 événement, 2 simple discussion. Des messages, pas des cas.
+            - Mots-dièse associés~: #fieber #kita. S’agit-il bien de la maladie~?
+            - Également au-dessus du seuil~: Bade-Wurtemberg.
+            - Consultez d’autres sources~: les consultations, absences ou tests augmentent-ils~?
         "#]],
     );
 }
@@ -140,10 +140,10 @@ fn the_hard_ones() {
         1 account posted about fever in the United States so far in the 24~h ending Tue 13 Jan 2026 14:00~CET; 0.3 expected (3–11). By chance about once a year in your 40 series. 14 first-person, 3 link to news. Place known for 9~% of posts (United States). Posts, not cases.
         Withdrawn: 23 accounts posted about fever worldwide in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected, bound 15. By chance less than once in 10 years in your 40 series. 14 first-person, 3 link to news. Posts, not cases.
         23 accounts posted about fever in German in the 24~h to Tue 13 Jan 2026 14:00~CET; 6 expected (3–11). By chance about twice a month in your 40 series. 14 first-person, 3 link to news. 80~% of the posts of these hours were received. Posts, not cases.
-        12~345 comptes ont publié sur « fièvre » en Suisse dans les 7 jours avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus (3–11). Par hasard, environ trois fois par an dans vos 40 séries. Sur 26 messages de l’échantillon, 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Suisse). Des messages, pas des cas.
-        1 compte a publié sur « fièvre » aux États-Unis jusqu’ici, dans les 24~h se terminant le mar. 13 janv. 2026 14:00~CET ; 0,3 attendu (3–11). Par hasard, environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (États-Unis). Des messages, pas des cas.
-        Retirée : 23 comptes ont publié sur « fièvre » dans le monde dans les 24~h avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus, seuil 15. Par hasard, moins d’une fois en 10 ans dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Des messages, pas des cas.
-        23 comptes ont publié sur « fièvre » en allemand dans les 24~h avant le mar. 13 janv. 2026 14:00~CET ; 6 attendus (3–11). Par hasard, environ deux fois par mois dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. 80~% des messages de ces heures ont été reçus. Des messages, pas des cas.
+        12~345 comptes ont publié sur «~fièvre~» en Suisse dans les 7 jours avant le mar. 13 janv. 2026 14:00~CET~; 6 attendus (3–11). Par hasard, environ trois fois par an dans vos 40 séries. Sur 26 messages de l’échantillon, 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (Suisse). Des messages, pas des cas.
+        1 compte a publié sur «~fièvre~» aux États-Unis jusqu’ici, dans les 24~h se terminant le mar. 13 janv. 2026 14:00~CET~; 0,3 attendu (3–11). Par hasard, environ une fois par an dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Lieu connu pour 9~% des messages (États-Unis). Des messages, pas des cas.
+        Retirée~: 23 comptes ont publié sur «~fièvre~» dans le monde dans les 24~h avant le mar. 13 janv. 2026 14:00~CET~; 6 attendus, seuil 15. Par hasard, moins d’une fois en 10 ans dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. Des messages, pas des cas.
+        23 comptes ont publié sur «~fièvre~» en allemand dans les 24~h avant le mar. 13 janv. 2026 14:00~CET~; 6 attendus (3–11). Par hasard, environ deux fois par mois dans vos 40 séries. 14 à la première personne, 3 renvoient vers la presse. 80~% des messages de ces heures ont été reçus. Des messages, pas des cas.
         12.345 cuentas publicaron sobre «fiebre» en Suiza en los 7 días hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6 (3–11). Por azar, aproximadamente tres veces al año en sus 40 series. De 26 mensajes de la muestra, 14 en primera persona, 3 enlazan a noticias. Lugar conocido en el 9~% de los mensajes (Suiza). Mensajes, no casos.
         1 cuenta publicó sobre «fiebre» en Estados Unidos hasta ahora, en las 24~h que terminan el mar. 13 ene. 2026 14:00~CET; se esperaban 0,3 (3–11). Por azar, aproximadamente una vez al año en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Lugar conocido en el 9~% de los mensajes (Estados Unidos). Mensajes, no casos.
         Retirada: 23 cuentas publicaron sobre «fiebre» en el mundo en las 24~h hasta el mar. 13 ene. 2026 14:00~CET; se esperaban 6, umbral 15. Por azar, menos de una vez en 10 años en sus 40 series. 14 en primera persona, 3 enlazan a noticias. Mensajes, no casos.
@@ -233,4 +233,35 @@ fn each_message_is_used_and_each_label_has_one() {
             "{label}"
         );
     }
+}
+
+#[test]
+fn a_course_names_peak_latest_window_and_phase() {
+    let point = |hours: i64, observed, is_alarm| Point {
+        end: fever().window_end + hours * HOUR,
+        observed,
+        expected: Some(2.0),
+        upperbound: Some(9.0),
+        is_alarm,
+    };
+    let texts = |points: &[Point]| -> String {
+        let course = Course::of(&fever(), points).unwrap();
+        let zone = Zone::utc();
+        let text = |language| super::course(&course, &telling(language, &zone, &[]));
+        Language::ALL.map(text).map(|text| text + "\n").concat()
+    };
+    let fall = [point(0, 390, true), point(24, 147, true), point(26, 8, false)];
+    expect![[r#"
+        Peak 390 (Tue 13 Jan 2026 13:00 UTC); latest 8 (Wed 14 Jan 2026 15:00 UTC), falling. Not above the bound since Wed 14 Jan 2026 15:00 UTC.
+        Maximum 390 (mar. 13 janv. 2026 13:00 UTC) ; dernière valeur 8 (mer. 14 janv. 2026 15:00 UTC), en baisse. Ne dépasse plus le seuil depuis le mer. 14 janv. 2026 15:00 UTC.
+        Máximo 390 (mar. 13 ene. 2026 13:00 UTC); último valor 8 (mié. 14 ene. 2026 15:00 UTC), en descenso. No supera el umbral desde el mié. 14 ene. 2026 15:00 UTC.
+        Höchststand 390 (Di 13. Jan. 2026 13:00 UTC); zuletzt 8 (Mi 14. Jan. 2026 15:00 UTC), fallend. Nicht über der Schwelle seit Mi 14. Jan. 2026 15:00 UTC.
+    "#]].assert_eq(&texts(&fall));
+    expect![[r#"
+        Latest 390 (Tue 13 Jan 2026 13:00 UTC), the highest so far.
+        Dernière valeur 390 (mar. 13 janv. 2026 13:00 UTC), la plus élevée jusqu’ici.
+        Último valor 390 (mar. 13 ene. 2026 13:00 UTC), el más alto hasta ahora.
+        Zuletzt 390 (Di 13. Jan. 2026 13:00 UTC), der bisherige Höchststand.
+    "#]]
+    .assert_eq(&texts(&fall[..1]));
 }

@@ -43,7 +43,8 @@ fn list(config: &Config, json: bool) -> Result<(), Failure> {
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
-    let Some(story) = super::export::open(config)?.alert(id)? else {
+    let warehouse = super::export::open(config)?;
+    let Some(story) = warehouse.alert(id)? else {
         return Err(anyhow::anyhow!("no alert `{id}`").into());
     };
     let mut out = BufWriter::new(stdout().lock());
@@ -52,7 +53,8 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
         lines.write(alert, &story.events, &mut out)?;
     }
     if let (Some(sentences), Some(last)) = (&lines.sentences, story.revisions.last()) {
-        for line in sentences.details(last) {
+        let course = warehouse::course(&*warehouse, last)?;
+        for line in sentences.details(last, course.as_ref()) {
             writeln!(out, "  {line}")?;
         }
     }

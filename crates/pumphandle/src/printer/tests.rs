@@ -7,11 +7,12 @@ use super::{Sentences, acknowledged};
 
 fn sentences() -> Sentences {
     let rarity = Some("About once a year".to_owned());
-    let describe = move |alert: &Alert, _: &web::Reader| AlertText {
-        sentence: format!("{} accounts posted\nabout fever.", alert.observed),
-        rarity: rarity.clone(),
-        ..AlertText::default()
-    };
+    let describe =
+        move |alert: &Alert, _: Option<&record::alerts::Course>, _: &web::Reader| AlertText {
+            sentence: format!("{} accounts posted\nabout fever.", alert.observed),
+            rarity: rarity.clone(),
+            ..AlertText::default()
+        };
     Sentences::new(Arc::new(describe), "en")
 }
 

@@ -26,6 +26,9 @@ pub struct AlertChange {
     /// Who has it from now on; empty: nobody.
     pub assignee: Option<String>,
     pub note: String,
+    /// Takes the last change back: all but its note is again as before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
     /// An instant that has passed ends a snooze.
     #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub snooze_until: Option<Micros>,
@@ -77,6 +80,9 @@ impl AlertFold {
         if events.len() >= EVENTS_MAX {
             return Err(Refused::Invalid(format!("an alert takes at most {EVENTS_MAX} changes")));
         }
+        if change.undo {
+            return change.undone(id, alert, events, actor, at);
+        }
         let last = events.last();
         let was = last.map_or(Handling::New, |event| event.state);
         let state = change.state.unwrap_or(was);
@@ -105,11 +111,7 @@ impl AlertFold {
             snooze,
             milestones,
         };
-        let changes = match last {
-            None => *change != AlertChange { after: change.after, ..AlertChange::default() },
-            Some(last) => event.differs_from(last),
-        };
-        if event.note.is_empty() && !changes {
+        if event.note.is_empty() && event.changes(last).is_empty() {
             return Err(Refused::Invalid("the change changes nothing".to_owned()));
         }
         Ok(event)
@@ -117,6 +119,42 @@ impl AlertFold {
 }
 
 impl AlertChange {
+    /// The record that restores what was before the last change.
+    fn undone(
+        &self,
+        id: &str,
+        alert: &Alert,
+        events: &[AlertEvent],
+        actor: &str,
+        at: Micros,
+    ) -> Result<AlertEvent, Refused> {
+        let only = AlertChange {
+            after: self.after,
+            undo: true,
+            note: self.note.clone(),
+            ..AlertChange::default()
+        };
+        if *self != only {
+            return Err(Refused::Invalid("`undo` goes with a note only".to_owned()));
+        }
+        let Some((last, before)) = events.split_last() else {
+            return Err(Refused::Invalid("there is no change to undo".to_owned()));
+        };
+        let event = AlertEvent {
+            alert: id.to_owned(),
+            after: self.after,
+            at,
+            actor: text("who changes it", actor, ACTOR_BYTES_MAX)?,
+            note: text("the note", &self.note, NOTE_BYTES_MAX)?,
+            revision: alert.revision,
+            ..before.last().cloned().unwrap_or_default()
+        };
+        if event.changes(Some(last)).is_empty() {
+            return Err(Refused::Invalid("the last change was a note, which stays".to_owned()));
+        }
+        Ok(event)
+    }
+
     fn outcome_in(
         &self,
         state: Handling,
@@ -180,17 +218,38 @@ impl AlertChange {
     }
 }
 
+/// What a change of an alert concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Changed {
+    State,
+    Outcome,
+    Assignee,
+    Snooze,
+    Milestones,
+}
+
+impl Changed {
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 impl AlertEvent {
-    /// Whether anything but its time, its author and what it was made against differs.
-    fn differs_from(&self, last: &AlertEvent) -> bool {
-        let same = AlertEvent {
-            after: last.after,
-            at: last.at,
-            actor: last.actor.clone(),
-            revision: last.revision,
-            ..self.clone()
-        };
-        same != *last
+    /// What differs from the event before it, its note left out.
+    pub fn changes(&self, before: Option<&AlertEvent>) -> Vec<Changed> {
+        let initial = AlertEvent::default();
+        let before = before.unwrap_or(&initial);
+        [
+            (self.state != before.state, Changed::State),
+            (self.outcome != before.outcome, Changed::Outcome),
+            (self.assignee != before.assignee, Changed::Assignee),
+            (self.snooze != before.snooze, Changed::Snooze),
+            (self.milestones != before.milestones, Changed::Milestones),
+        ]
+        .into_iter()
+        .filter_map(|(differs, what)| differs.then_some(what))
+        .collect()
     }
 }
 

@@ -236,3 +236,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_change_can_be_undone_and_the_undoing_too() {
+    let mut fold = fold();
+    let undo = |number| AlertChange { undo: true, ..after(number) };
+    assert!(matches!(make(&mut fold, undo(0), NOON), Err(Refused::Invalid(_))), "nothing yet");
+    let assign = AlertChange {
+        state: Some(Handling::Triaged),
+        assignee: Some("duty".to_owned()),
+        ..after(0)
+    };
+    make(&mut fold, assign, NOON).unwrap();
+    let decide = AlertChange {
+        state: Some(Handling::Decided),
+        outcome: Some(Outcome::TalkOnly),
+        ..after(1)
+    };
+    make(&mut fold, decide, NOON).unwrap();
+    make(&mut fold, undo(2), NOON).unwrap();
+    let last = |fold: &AlertFold| fold.get("a").unwrap().1.last().unwrap().clone();
+    assert_eq!((last(&fold).state, last(&fold).outcome), (Handling::Triaged, None));
+    assert_eq!(last(&fold).assignee, "duty");
+    make(&mut fold, undo(3), NOON).unwrap();
+    assert_eq!(
+        (last(&fold).state, last(&fold).outcome),
+        (Handling::Decided, Some(Outcome::TalkOnly))
+    );
+    make(&mut fold, AlertChange { note: "seen".to_owned(), ..after(4) }, NOON).unwrap();
+    assert!(make(&mut fold, undo(5), NOON).is_err(), "a note stays");
+}
+
+#[test]
+fn the_first_change_undone_leaves_the_alert_new() {
+    let mut fold = fold();
+    make(&mut fold, AlertChange { state: Some(Handling::Triaged), ..after(0) }, NOON).unwrap();
+    make(&mut fold, AlertChange { undo: true, ..after(1) }, NOON).unwrap();
+    assert_eq!(fold.get("a").unwrap().1.last().unwrap().state, Handling::New);
+}

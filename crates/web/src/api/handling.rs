@@ -1,7 +1,7 @@
 //! The loop: what people do with alerts, and how good alerts were and how fast people were.
 
 use axum::http::StatusCode;
-use record::alerts::figures;
+use record::alerts::{Changed as What, figures};
 use record::time::SECOND;
 use record::{AlertChange, AlertEvent, Outcome, Refused};
 use schemars::JsonSchema;
@@ -53,6 +53,33 @@ impl From<&AlertEvent> for EventShown {
     }
 }
 
+/// An event in the log of its alert.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Logged {
+    #[serde(flatten)]
+    event: EventShown,
+    /// What it changed beside the note: `state`, `outcome`, `assignee`, `snooze`, `milestones`.
+    changed: Vec<&'static str>,
+    /// Whether it restored what was before the last change.
+    undone: bool,
+}
+
+impl Logged {
+    /// All events of an alert.
+    pub(crate) fn all(events: &[AlertEvent]) -> Vec<Logged> {
+        let event = |nth: usize| {
+            let before = |back| nth.checked_sub(back).map(|at| &events[at]);
+            let changed = events[nth].changes(before(1));
+            Logged {
+                event: EventShown::from(&events[nth]),
+                undone: nth > 0 && !changed.is_empty() && events[nth].changes(before(2)).is_empty(),
+                changed: changed.into_iter().map(What::name).collect(),
+            }
+        };
+        (0..events.len()).map(event).collect()
+    }
+}
+
 /// A change as it is requested: what isn't given stays. Instants are RFC 3339 or unix seconds.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "describes `record::AlertChange`, which is what is read")]
@@ -63,6 +90,8 @@ pub(crate) struct ChangeAsked {
     outcome: Option<String>,
     assignee: Option<String>,
     note: Option<String>,
+    /// Takes the last change back; goes with a note only.
+    undo: Option<bool>,
     snooze_until: Option<f64>,
     emerged_at: Option<f64>,
     notified_at: Option<f64>,

@@ -154,13 +154,17 @@ fn filled() -> Vec<Record> {
 async fn alerts_are_listed_with_their_sentence_and_trend() {
     let served = Served::start(&filled(), |web| {
         web.simulated = true;
-        web.describe = Arc::new(|alert: &Alert, reader: &Reader| AlertText {
-            sentence: format!("{} of {}", alert.observed, alert.topic_name),
-            rest: format!("Posts, not cases. {} {}", reader.language, reader.zone),
-            rarity: Some("about once a year".to_owned()),
-            doubt: None,
-            checks: vec!["Ask.".to_owned()],
-        });
+        web.describe =
+            Arc::new(|alert: &Alert, course: Option<&record::alerts::Course>, reader: &Reader| {
+                AlertText {
+                    course_text: course.map(|course| format!("peak {}", course.peak.observed)),
+                    sentence: format!("{} of {}", alert.observed, alert.topic_name),
+                    rest: format!("Posts, not cases. {} {}", reader.language, reader.zone),
+                    rarity: Some("about once a year".to_owned()),
+                    doubt: None,
+                    checks: vec!["Ask.".to_owned()],
+                }
+            });
         web.region_names
             .insert("DE-BY".to_owned(), [("en".to_owned(), "Bavaria".to_owned())].into());
     })

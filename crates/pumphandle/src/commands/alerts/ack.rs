@@ -54,6 +54,7 @@ fn change(args: &Ack) -> Result<AlertChange, Failure> {
         )?,
         assignee: args.assignee.clone(),
         note: args.note.clone(),
+        undo: args.undo,
         snooze_until: instant("--snooze-until", &args.snooze_until)?,
         emerged_at: instant("--emerged", &args.emerged)?,
         notified_at: instant("--notified", &args.notified)?,
@@ -79,11 +80,8 @@ fn named<T>(
 
 /// Acknowledging is what a change of a new alert is for.
 fn triaged_if_new(change: AlertChange, known: usize) -> AlertChange {
-    let state = change.state.or((known == 0).then_some(if change.outcome.is_some() {
-        Handling::Decided
-    } else {
-        Handling::Triaged
-    }));
+    let state = change.state.or((known == 0 && !change.undo)
+        .then_some(if change.outcome.is_some() { Handling::Decided } else { Handling::Triaged }));
     AlertChange { state, ..change }
 }
 

@@ -3,7 +3,7 @@
 //! From the log's settings, the atlas and the operator's own regions. Messages, page and printer
 //! read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lexicon::{Date, Days, MonthDay};
@@ -12,8 +12,9 @@ use notify::words::{self, Language, Names, Telling};
 use notify::zone::Zone;
 use record::kind::Kind;
 use record::region::RegionTable;
+use record::text::fold;
 use record::time::{DAY, pane_start};
-use record::{Micros, Settings};
+use record::{Alert, Settings};
 
 use crate::config::Config;
 
@@ -23,8 +24,15 @@ pub(super) struct Places {
     atlas: atlas::Atlas,
     /// Names by code and language, the operator's own regions included.
     own: BTreeMap<String, BTreeMap<String, String>>,
-    /// Id, name and days of each campaign.
-    campaigns: Vec<(String, String, Vec<Days>)>,
+    campaigns: Vec<Campaign>,
+}
+
+/// A topic with days of its own.
+struct Campaign {
+    id: String,
+    name: String,
+    days: Vec<Days>,
+    tags: BTreeSet<String>,
 }
 
 impl Places {
@@ -40,7 +48,12 @@ impl Places {
                 .topics()
                 .iter()
                 .filter(|topic| !topic.days.is_empty())
-                .map(|topic| (topic.id.clone(), topic.name.clone(), topic.days.clone()))
+                .map(|topic| Campaign {
+                    id: topic.id.clone(),
+                    name: topic.name.clone(),
+                    days: topic.days.clone(),
+                    tags: topic.tags.iter().map(|tag| fold(&tag.text)).collect(),
+                })
                 .collect(),
         }
     }
@@ -98,16 +111,22 @@ impl Names for Places {
         names.split('|').nth(column).map(str::to_owned)
     }
 
-    fn campaigns(&self, from: Micros, to: Micros, language: Language) -> Vec<String> {
+    fn campaigns(&self, alert: &Alert, language: Language) -> Vec<String> {
+        let (from, to) = (alert.window_end - alert.window_length, alert.window_end);
         let days = std::iter::successors(Some(pane_start(from, DAY)), |day| Some(day + DAY));
         let days: Vec<MonthDay> = days
             .take_while(|day| *day < to)
             .filter_map(|day| Some(Date::of(day)?.month_day()))
             .collect();
         let covers = |span: &Days| span.is_short() && days.iter().any(|day| span.contain(*day));
-        let found = self.campaigns.iter().filter(|(_, _, spans)| spans.iter().any(covers));
-        found
-            .map(|(id, name, _)| self.topic(id, language).unwrap_or_else(|| name.clone()))
+        let is_about = |one: &Campaign| {
+            one.id == alert.topic
+                || alert.explanation.tags.iter().any(|(tag, _)| one.tags.contains(tag))
+        };
+        self.campaigns
+            .iter()
+            .filter(|one| one.days.iter().any(covers) && is_about(one))
+            .map(|one| self.topic(&one.id, language).unwrap_or_else(|| one.name.clone()))
             .collect()
     }
 }
@@ -115,7 +134,7 @@ impl Names for Places {
 /// Renders alerts in the words of messages, with the recurrence among all series.
 pub(crate) fn describe(config: &Config) -> web::Describe {
     let places = Places::new(&config.settings(), config);
-    Arc::new(move |alert, reader| {
+    Arc::new(move |alert, course, reader| {
         let telling = Telling {
             language: Language::parse(reader.language).unwrap_or(Language::English),
             zone: &Zone::named(&reader.zone).unwrap_or_else(Zone::utc),
@@ -126,6 +145,7 @@ pub(crate) fn describe(config: &Config) -> web::Describe {
         };
         web::AlertText {
             sentence: words::headline(alert, &telling),
+            course_text: course.map(|course| words::course(course, &telling)),
             rest: words::rest(alert, &telling),
             rarity: words::rarity(alert, &telling),
             doubt: words::doubt(alert, &telling).map(str::to_owned),

@@ -216,7 +216,7 @@ fn look(chart: &mut Chart, at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Op
         return None;
     }
     let chart = chart.at(end)?;
-    let WindowPast { mut baseline, windows, posts } =
+    let WindowPast { mut baseline, windows, has_grown } =
         read_past(at, WEEK, (ends, 0), pooled, counts);
     if baseline.past.len() < weeks::BASELINE_LEAST {
         return None;
@@ -225,7 +225,8 @@ fn look(chart: &mut Chart, at: &SeriesAt, pooled: &Pooled, counts: Counts) -> Op
     baseline.prior =
         Prior { trend: 0.0, trend_sd: prior.trend_sd / 7.0, dependence: 1.0, ..baseline.prior };
     let forecast = forecast(&baseline.past, &baseline.prior);
-    let window = WindowForecast { forecast, baseline, windows, posts, length: WEEK, held: 0, end };
+    let window =
+        WindowForecast { forecast, baseline, windows, has_grown, length: WEEK, held: 0, end };
     window.look(chart, at, pooled)
 }
 
@@ -234,8 +235,8 @@ struct WindowForecast {
     forecast: Forecast,
     baseline: Baseline,
     windows: Vec<Window>,
-    /// The region's posts in the window.
-    posts: f64,
+    /// Whether posts about other things than the watched topics are many more than usual.
+    has_grown: bool,
     length: Micros,
     /// The level is that of so long before the window.
     held: Micros,
@@ -257,16 +258,16 @@ fn forecast_window(
     pooled: &Pooled,
     counts: Counts,
 ) -> WindowForecast {
-    let WindowPast { baseline, windows, posts } = read_past(at, length, ends, pooled, counts);
+    let WindowPast { baseline, windows, has_grown } = read_past(at, length, ends, pooled, counts);
     let forecast = forecast(&baseline.past, &baseline.prior);
-    WindowForecast { forecast, baseline, windows, posts, length, held: ends.1, end: at.end }
+    WindowForecast { forecast, baseline, windows, has_grown, length, held: ends.1, end: at.end }
 }
 
 /// What a window is forecast from.
 struct WindowPast {
     baseline: Baseline,
     windows: Vec<Window>,
-    posts: f64,
+    has_grown: bool,
 }
 
 fn read_past(
@@ -301,7 +302,19 @@ fn read_past(
     } else if basis.levels.len() > 1 {
         baseline.prior.exposure_variance += 1.0 / (posts + SHARE_POSTS);
     }
-    WindowPast { baseline, windows, posts }
+    let exposure = baseline.past.iter().map(|past| past.exposure).sum::<f64>();
+    let usual = exposure / baseline.past.len().max(1) as f64;
+    let has_grown = baseline.has_denominator
+        && !baseline.past.is_empty()
+        && has_grown(posts, 0.0, usual)
+        && has_grown(posts, watched_posts(at, length, counts.0), usual);
+    WindowPast { baseline, windows, has_grown }
+}
+
+/// Posts of a region in a window about watched topics; one about two of them is counted twice.
+fn watched_posts(at: &SeriesAt, length: Micros, side: Side) -> f64 {
+    let of_region = at.ledger.series.iter().filter(|((_, region), _)| *region == at.key.1);
+    of_region.map(|(_, series)| f64::from(series.posts(side, at.end - length, at.end, None))).sum()
 }
 
 /// All posts of the widest region in the window that is judged, and the judged region's share of
@@ -350,7 +363,7 @@ impl WindowForecast {
         } else if count <= bound && rise > RISE_TO_TELL {
             judgement = Judgement { alarm: None, reason: Some(Reason::TooFewPosts), ..judgement };
         }
-        let mut grounds = Grounds { detectable_rise: Some(rise), ..self.ground(pooled, count) };
+        let mut grounds = Grounds { detectable_rise: Some(rise), ..self.ground(pooled) };
         let recurrence = operating::recurrence_days(p, pooled.series).map(of_all_looks);
         // Only what is raised is ever computed again.
         if judgement.alarm == Some(true) {
@@ -390,7 +403,7 @@ impl WindowForecast {
             detectable_rise: Some(self.forecast.detectable_rise(bound)),
             baseline: self.past_windows(),
             model,
-            ..self.ground(pooled, count)
+            ..self.ground(pooled)
         };
         let recurrence = of_all_looks(weeks::recurrence_days(look.pvalue, pooled.series));
         Some(self.assessment(judgement, grounds, Some(recurrence)))
@@ -409,15 +422,9 @@ impl WindowForecast {
     }
 
     /// What a verdict on a count shows of the forecast, in alarm or not.
-    fn ground(&self, pooled: &Pooled, count: f64) -> Grounds {
+    fn ground(&self, pooled: &Pooled) -> Grounds {
         let (low, high) = self.forecast.interval();
         let ends = || self.windows.iter().map(|window| self.end_of(window));
-        let past = &self.baseline.past;
-        let exposure = past.iter().map(|past| past.exposure).sum::<f64>();
-        let usual = exposure / past.len().max(1) as f64;
-        let has_grown = self.baseline.has_denominator
-            && !past.is_empty()
-            && has_grown(self.posts, count, usual);
         Grounds {
             threshold: Some(pooled.threshold),
             expected_low: Some(low),
@@ -425,7 +432,7 @@ impl WindowForecast {
             baseline_from: ends().min().map(|oldest| oldest - self.length),
             baseline_to: ends().max(),
             provisional: pooled.age < PROVISIONAL,
-            suspect: if has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
+            suspect: if self.has_grown { vec![Suspect::PlatformGrowth] } else { Vec::new() },
             ..Grounds::default()
         }
     }
@@ -451,9 +458,10 @@ fn of_all_looks(recurrence: f64) -> f64 {
 }
 
 /// Whether a region's posts are many more than usual, a multiple of its posts now, and not because
-/// so many accounts took up the topic: an outbreak in a small country is most of its posts.
-fn has_grown(posts: f64, observed: f64, usual: f64) -> bool {
-    GROWTH * usual * posts < posts - observed
+/// so many were about the topics that are watched: an outbreak in a small country is most of its
+/// posts, and its symptoms are several topics.
+fn has_grown(posts: f64, watched: f64, usual: f64) -> bool {
+    GROWTH * usual * posts < posts - watched
 }
 
 /// A prior's numbers by name; [`recompute`] reads them.

@@ -23,7 +23,7 @@ fn api_mail_and_terminal_word_an_alert_alike() {
     for language in Language::ALL {
         let describe = describe(&config);
         let reader = web::Reader { language: language.code(), zone: "UTC".to_owned() };
-        let text = describe(&alert, &reader);
+        let text = describe(&alert, None, &reader);
         let telling = Telling {
             language,
             zone: &Zone::utc(),
@@ -36,7 +36,7 @@ fn api_mail_and_terminal_word_an_alert_alike() {
         let mail = message::of_alert(&alert, Occasion::New, &telling, &frame, &[]).text;
         let terminal = crate::printer::Sentences::new(describe, language.code());
         let line = terminal.listed(&alert, &[]);
-        let details = terminal.details(&alert);
+        let details = terminal.details(&alert, None);
         let (rarity, doubt) = (text.rarity.unwrap(), text.doubt.unwrap());
         for part in [&text.sentence, &rarity, &doubt] {
             assert!(line.contains(part.as_str()), "{part} in {line}");
@@ -57,12 +57,16 @@ fn api_mail_and_terminal_word_an_alert_alike() {
 fn days_of_a_campaign_are_named_in_its_window() {
     let config = config::built_in(&[]).unwrap();
     let places = Places::new(&config.settings(), &config);
-    let names = |day: &str| {
-        let end = record::time::parse_or_date(day).unwrap() + DAY;
-        places.campaigns(end - DAY, end, Language::English).join(", ")
+    let names = |day: &str, tag: &str| {
+        let mut alert = crate::printer::tests::alert(23, 1, AlertState::Open);
+        alert.window_end = record::time::parse_or_date(day).unwrap() + DAY;
+        alert.window_length = DAY;
+        alert.explanation.tags = vec![(tag.to_owned(), 9)];
+        places.campaigns(&alert, Language::English).join(", ")
     };
-    assert_eq!(names("2026-03-24"), "World Tuberculosis Day");
+    assert_eq!(names("2026-03-24", "worldtbday"), "World Tuberculosis Day");
+    assert_eq!(names("2026-03-24", "fieber"), "", "no post is about it");
     // A campaign of months is no occasion.
-    assert_eq!(names("2026-10-02"), "");
-    assert_eq!(names("2026-01-20"), "");
+    assert_eq!(names("2026-10-02", "breastcancerawarenessmonth"), "");
+    assert_eq!(names("2026-01-20", "worldtbday"), "");
 }
