@@ -6,8 +6,8 @@ import { Spark } from "/draw.js";
 import { Chip, Failed, Nothing, Waiting, say as speak } from "/parts.js";
 import { capital, clock, day, lasted, moment, n, number, percent, place, range, span, t, times, zone } from "/words.js";
 
-/** Days of recurrence to filter by, with the phrase of each. */
-const RARITIES = [[0, "any-rarity"], [60.9, "rarer-two-months"], [365.25, "rarer-year"], [3652.5, "rarer-decade"]];
+/** How rare an alert has to be, where somebody chooses. */
+export const rarities = () => [["", t("any-rarity")], ...["month", "quarter", "year"].map((name) => [name, t(`once-a-${name}`)])];
 const KINDS = ["all", "open", "snoozed", "decided"];
 
 // ---------- what people have done ----------
@@ -28,11 +28,6 @@ export function group(alert, now) {
 
 /** Whether somebody still has to say something about it: also about one that ended before anybody looked. */
 export const isQueued = (alert, now) => ["open", "unseen"].includes(group(alert, now));
-
-export function rank(alerts) {
-  const height = (alert) => alert.observed / Math.max(1, alert.upperbound);
-  return [...alerts].sort((one, other) => (other.recurrence ?? 0) - (one.recurrence ?? 0) || other.severity - one.severity || height(other) - height(one) || (one.id < other.id ? -1 : 1));
-}
 
 /** Changes an alert as it was seen; a change that somebody else made meanwhile is said, not overwritten. */
 export async function act(alert, change) {
@@ -141,15 +136,15 @@ export function Record({ figures }) {
 }
 
 export function Inbox({ session, status, route, go, keys, setHelp }) {
-  const { data, error } = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`);
+  const { data, error } = useAnswer(`/api/v1/alerts?${query({ limit: 200, order: "rarity", zone })}`);
   const figures = useAnswer("/api/v1/figures").data;
   const below = useAnswer("/api/v1/below").data;
   const [failed, setFailed] = useState(null);
   const now = status?.latest ?? Date.now() / 1000;
-  const { show = "all", topic = "", region = "", rarer = "0", at = "" } = route.query;
+  const { show = "all", topic = "", region = "", rarer = "", at = "" } = route.query;
   const change = (parts) => go(`/?${query({ ...route.query, ...parts })}`, true);
   const all = data?.alerts ?? [];
-  const shown = useMemo(() => rank(all).filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (Number(rarer) === 0 || (alert.recurrence ?? 0) >= Number(rarer))), [data, topic, region, rarer]);
+  const shown = useMemo(() => all.filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (!rarer || alert.rarer_than.includes(rarer))), [data, topic, region, rarer]);
   const of = (kind) => shown.filter((alert) => group(alert, now) === kind);
   const open = shown.filter((alert) => isQueued(alert, now));
   const done = [...of("snoozed"), ...of("decided"), ...of("withdrawn")];
@@ -189,7 +184,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
       <div class="seg" role="group" aria-label=${t("state")}>${KINDS.map((kind) => html`<button type="button" aria-pressed=${show === kind} onClick=${() => change({ show: kind, at: "" })}>${t(`show-${kind}`)} ${number(count[kind])}</button>`)}</div>
       <label class="field"><span>${t("topic")}</span><select value=${topic} onChange=${(event) => change({ topic: event.target.value, at: "" })}><option value="">${t("all-topics")}</option>${topics.map(([id, name]) => html`<option value=${id} selected=${id === topic}>${name}</option>`)}</select></label>
       <label class="field"><span>${t("region")}</span><select value=${region} onChange=${(event) => change({ region: event.target.value, at: "" })}><option value="">${t("all-regions")}</option>${regions.map((code) => html`<option value=${code} selected=${code === region}>${place(code)}</option>`)}</select></label>
-      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${RARITIES.map(([days, phrase]) => html`<option value=${days} selected=${String(days) === rarer}>${t(phrase)}</option>`)}</select></label>
+      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${rarities().map(([name, phrase]) => html`<option value=${name} selected=${name === rarer}>${phrase}</option>`)}</select></label>
     </div>
     <${Failed} error=${error}/>
     ${!data && !error ? html`<${Waiting} height=${260}/>` : null}

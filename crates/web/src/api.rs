@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use record::alerts::{Course, Point};
+use record::policy;
 use record::region::RegionTable;
 use record::time::{DAY, HOUR, Micros, SECOND};
 use record::{Alert, AlertEvent};
@@ -428,6 +429,9 @@ struct AlertShown {
     text: AlertText,
     /// Observed to expected.
     ratio: f64,
+    /// Which of `month`, `quarter` and `year` it is rarer than: chance alone raises less than one in
+    /// that time.
+    rarer_than: Vec<&'static str>,
     events: Vec<Logged>,
     /// How the rise went since the alert opened; none where no window of it was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -492,6 +496,11 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
+fn rarer_than(alert: &Alert) -> Vec<&'static str> {
+    let days = alert.recurrence.unwrap_or(0.0);
+    policy::RARITIES.iter().filter(|(_, least)| days > *least).map(|(name, _)| *name).collect()
+}
+
 /// What is known of an alert beside its records.
 #[derive(Default)]
 struct Standing {
@@ -533,6 +542,7 @@ fn shown(
         title: words.title(alert, language),
         text: (room.web.describe)(alert, standing.course.as_ref(), reader),
         ratio: alert.ratio(),
+        rarer_than: rarer_than(alert),
         events: Logged::all(events),
         course: standing.course.map(CourseShown::from),
         woken: standing.woken,
@@ -540,8 +550,8 @@ fn shown(
     }
 }
 
-/// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of
-/// each alert, last fired first.
+/// `GET /api/v1/alerts?state=open|ended|all&order=fired|rarity&topic=&region=&from=&limit=`: the
+/// latest revision of each alert, last fired first; `order=rarity` ranks those of one page.
 pub(crate) async fn alerts(call: Call) -> Answer {
     let room = &call.room;
     let open = match call.text("state").as_deref() {
@@ -549,6 +559,11 @@ pub(crate) async fn alerts(call: Call) -> Answer {
         Some("open") => Some(true),
         Some("ended") => Some(false),
         Some(_) => return Err(Problem::bad_request("`state` is `open`, `ended` or `all`")),
+    };
+    let is_ranked = match call.text("order").as_deref() {
+        None | Some("fired") => false,
+        Some("rarity") => true,
+        Some(_) => return Err(Problem::bad_request("`order` is `fired` or `rarity`")),
     };
     let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
     if !(1..=ALERTS_MAX).contains(&limit) {
@@ -595,8 +610,11 @@ pub(crate) async fn alerts(call: Call) -> Answer {
         .last()
         .filter(|_| entries.len() == limit)
         .map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
-    let alerts = entries.into_iter().zip(standings);
-    let alerts = alerts.map(|(AlertEntry { mut alert, events }, standing)| {
+    let mut alerts: Vec<_> = entries.into_iter().zip(standings).collect();
+    if is_ranked {
+        alerts.sort_by(|(one, _), (other, _)| policy::rank(&one.alert, &other.alert));
+    }
+    let alerts = alerts.into_iter().map(|(AlertEntry { mut alert, events }, standing)| {
         // What it was computed from, and weighs most, is for its own page.
         alert.grounds.baseline = Vec::new();
         shown(room, &reader, &alert, &events, standing)

@@ -196,7 +196,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         [may("language", Takes::Word(&LANGUAGES))], Answers::Json(schema::<places::Regions>), places::regions),
     endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired \
         first",
-        [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
+        [may("state", Takes::Word(&["open", "ended", "all"])), may("order", Takes::Word(&["fired", "rarity"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
          may("after", Takes::Text("`next` of the page \
              before")), may("zone", ZONE)], Answers::Json(schema::<api::Alerts>), api::alerts),
     endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
