@@ -221,6 +221,12 @@ async function published(browser, base) {
   if (rows.length < 3) fail(`published: ${rows.length} topics of the world`);
   const numbers = (await page.locator("td.n").allInnerTexts()).flatMap((words) => words.match(/\d[\d,]*/g) ?? []).map((word) => Number(word.replace(",", "")));
   if (!numbers.length || numbers.some((number) => number < 10 || number % 5)) fail(`published: ${numbers.join(" ")}`);
+  const words = await page.evaluate(async () => {
+    const { wordOf } = await import("/public.js");
+    const month = Array(28).fill({ accounts: null });
+    return [70, 15].map((accounts) => wordOf([...month, { accounts }], 28).word).join();
+  });
+  if (words !== "more,few") fail(`published: a surge after a month without numbers reads ${words}`);
   await page.close();
   log(`${rows.length} topics of the world stand on the public page`);
 }
