@@ -51,8 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How old the overview of topics may be.
 const OVERVIEW_AGE_MAX: Duration = Duration::from_secs(2);
 const NAME_BYTES_MAX: usize = 200;
-const ALERTS_DEFAULT: usize = 100;
-const ALERTS_MAX: usize = 500;
+const ALERTS_DEFAULT: i64 = 100;
+pub(crate) const ALERTS_MAX: usize = 500;
 const POINTS_MAX: usize = 10_000;
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
@@ -330,14 +330,23 @@ impl Call {
         Reader { language: self.language(), zone: self.text("zone").unwrap_or_default() }
     }
 
+    /// A parameter as it was given; `routes` has checked it.
     pub(crate) fn text(&self, parameter: &str) -> Option<String> {
         self.parameters.get(parameter).cloned()
     }
 
-    pub(crate) fn number(&self, parameter: &str, usual: i64) -> Result<i64, Problem> {
-        let Some(text) = self.parameters.get(parameter) else { return Ok(usual) };
-        text.parse()
-            .map_err(|_| Problem::bad_request(format!("`{parameter}` is no whole number in range")))
+    /// A region's code.
+    pub(crate) fn region(&self, parameter: &str) -> Option<String> {
+        self.text(parameter).map(region_code)
+    }
+
+    pub(crate) fn number(&self, parameter: &str, usual: i64) -> i64 {
+        self.parameters.get(parameter).and_then(|text| text.parse().ok()).unwrap_or(usual)
+    }
+
+    /// The required topic and region.
+    pub(crate) fn series(&self) -> (String, String) {
+        (self.text("topic").unwrap_or_default(), self.region("region").unwrap_or_default())
     }
 
     pub(crate) fn instant(&self, parameter: &str) -> Result<Option<Micros>, Problem> {
@@ -557,33 +566,21 @@ pub(crate) async fn alerts(call: Call) -> Answer {
     let open = match call.text("state").as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
-        Some("ended") => Some(false),
-        Some(_) => return Err(Problem::bad_request("`state` is `open`, `ended` or `all`")),
+        Some(_) => Some(false),
     };
-    let is_ranked = match call.text("order").as_deref() {
-        None | Some("fired") => false,
-        Some("rarity") => true,
-        Some(_) => return Err(Problem::bad_request("`order` is `fired` or `rarity`")),
-    };
-    let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
-    if !(1..=ALERTS_MAX).contains(&limit) {
-        return Err(Problem::bad_request(format!("`limit` is between 1 and {ALERTS_MAX}")));
-    }
+    let is_ranked = call.text("order").as_deref() == Some("rarity");
+    let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT)).unwrap_or(0);
     let after = call.text("after").map(|cursor| -> Result<_, Problem> {
         let (at, id) = cursor
             .split_once('.')
             .ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
         let at: Micros =
             at.parse().map_err(|_| Problem::bad_request("`after` is no place in this list"))?;
-        Ok((at, name("after", id.to_owned())?))
+        Ok((at, id.to_owned()))
     });
     let query = AlertQuery {
-        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: call
-            .text("region")
-            .map(|region| name("region", region))
-            .transpose()?
-            .map(region_code),
+        topic: call.text("topic"),
+        region: call.region("region"),
         open,
         from: call.instant("from")?,
         after: after.transpose()?,
@@ -785,20 +782,10 @@ impl From<Judged> for WindowShown {
 /// last.
 pub(crate) async fn series(call: Call) -> Answer {
     let room = &call.room;
-    let required = |parameter: &str| {
-        let value = call
-            .text(parameter)
-            .ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
-        name(parameter, value)
-    };
-    let topic = required("topic")?;
-    let region = region_code(required("region")?);
+    let (topic, region) = call.series();
     let (from, to) = (call.instant("from")?, call.instant("to")?);
-    let length = call.text("seconds").map(|_| call.number("seconds", 0)).transpose()?;
-    let every = call.number("every", 1)?.saturating_mul(SECOND);
-    if every <= 0 {
-        return Err(Problem::bad_request("`every` is at least 1"));
-    }
+    let length = call.text("seconds").map(|_| call.number("seconds", 0));
+    let every = call.number("every", 1).saturating_mul(SECOND);
     let latest = if to.is_none() { room.overview().await?.latest } else { None };
     // A window that is still open ends after the newest event.
     let to =

@@ -190,12 +190,8 @@ struct SpreadShown {
 /// people took.
 pub(crate) async fn figures_of(call: Call) -> Answer {
     let query = AlertQuery {
-        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: call
-            .text("region")
-            .map(|region| name("region", region))
-            .transpose()?
-            .map(super::region_code),
+        topic: call.text("topic"),
+        region: call.region("region"),
         limit: ALERTS_MAX,
         ..AlertQuery::default()
     };
