@@ -78,7 +78,7 @@ function Row({ alert, on, choose, now }) {
   const event = last(alert);
   return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
     <p class="rare"><${Rare} alert=${alert}/></p>
-    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}${alert.course_text ? html` <b>${alert.course_text}</b>` : null}</p></div>
+    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}</p>${alert.course_text ? html`<p class="say course">${alert.course_text}</p>` : null}</div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
     <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? signed(event.actor) : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
   </li>`;
@@ -194,7 +194,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
     ${listedDone.length ? html`<h2 class="after">${t("snoozed-and-decided")}</h2><ol class="rows" id="done">${listedDone.map((alert) => html`<${Done} key=${alert.id} alert=${alert} now=${now}/>`)}</ol>` : null}
     ${show === "all" && done.length > DONE_MAX ? html`<p class="note"><a href="/?show=decided">${t("done-more", { n: number(done.length) })}</a></p>` : null}
     <p class="note"><${Record} figures=${figures}/> ${below?.windows.length ? html`${t("below-line")} ${below.windows.slice(0, 4).map((one) => `${one.topic_name} ${place(one.region)}`).join(", ")}.` : null}</p>
-    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>u</kbd> ${t("undo")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
+    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>u</kbd> ${t("key-undo")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
   </main>
   <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
 }
