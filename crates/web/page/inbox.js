@@ -74,9 +74,10 @@ function Others({ alert }) {
 
 // ---------- rows ----------
 
+/** The handler is `onfocusin`: Preact keeps the case of names that are no property of an element. */
 function Row({ alert, on, choose, now }) {
   const event = last(alert);
-  return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
+  return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onfocusin=${() => !on && choose(alert.id)}>
     <p class="rare"><${Rare} alert=${alert}/></p>
     <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}</p>${alert.course_text ? html`<p class="say course">${alert.course_text}</p>` : null}</div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
@@ -164,13 +165,19 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
         requestAnimationFrame(() => document.querySelector(`[data-id="${CSS.escape(next.id)}"] a`)?.focus());
       }
     };
+    // The row that has the focus, also before it is drawn as the selected one.
+    const current = () => listed.find((alert) => alert.id === document.activeElement?.closest("[data-id]")?.dataset.id) ?? selected;
+    const does = (may, make) => () => {
+      const alert = current();
+      return alert && session.acts && may(alert) && make(alert).then(setFailed);
+    };
     keys.current = {
       j: () => step(1),
       k: () => step(-1),
-      a: () => selected && session.acts && handling(selected) === "new" && acknowledge(selected, session).then(setFailed),
-      v: () => selected && session.acts && ["new", "triaged"].includes(handling(selected)) && act(selected, { state: "verifying" }).then(setFailed),
-      u: () => selected && session.acts && canUndo(selected) && undo(selected).then(setFailed),
-      o: () => selected && go(`/alerts/${encodeURIComponent(selected.id)}`),
+      a: does((alert) => handling(alert) === "new", (alert) => acknowledge(alert, session)),
+      v: does((alert) => ["new", "triaged"].includes(handling(alert)), (alert) => act(alert, { state: "verifying" })),
+      u: does(canUndo, undo),
+      o: () => current() && go(`/alerts/${encodeURIComponent(current().id)}`),
       "/": () => document.querySelector(".filters select")?.focus(),
     };
     return () => { keys.current = {}; };
