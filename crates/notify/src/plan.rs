@@ -109,14 +109,5 @@ pub fn next_digest(subscription: &Subscription, now: Micros) -> Micros {
     subscription.zone.next(now, subscription.digest_at, weekday)
 }
 
-/// The order of a digest: rarest first, then the largest ratio.
-pub fn rank(one: &Alert, other: &Alert) -> std::cmp::Ordering {
-    let rarity = |alert: &Alert| alert.recurrence.unwrap_or(0.0);
-    rarity(other)
-        .total_cmp(&rarity(one))
-        .then(other.ratio().total_cmp(&one.ratio()))
-        .then(one.id.cmp(&other.id))
-}
-
 #[cfg(test)]
 mod tests;

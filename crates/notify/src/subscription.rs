@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use record::diagnostic::Diagnostic;
 use record::kind::Kind;
+use record::policy::RARITIES;
 use record::public::{self, Rise};
 use record::time::{DAY, HOUR, MINUTE};
 use record::{Alert, AlertEvent, Micros};
@@ -630,8 +631,6 @@ fn parse_delay(text: &str) -> Option<Micros> {
     Some(Micros::from(digits.parse::<u16>().ok()?) * unit)
 }
 
-/// By chance less than once in that time; in days.
-const RARITIES: [(&str, f64); 3] = [("month", 30.4), ("quarter", 91.3), ("year", 365.25)];
 const DAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 

@@ -98,6 +98,10 @@ fn text(language: Language, id: &str) -> Option<&'static str> {
 pub trait Names {
     fn region(&self, code: &str, language: Language) -> Option<String>;
     fn topic(&self, id: &str, language: Language) -> Option<String>;
+    /// Whether a hashtag is one of those that the topic counts.
+    fn is_own_tag(&self, _topic: &str, _tag: &str) -> bool {
+        false
+    }
     /// Campaigns with days in an alert's window that its posts are about.
     fn campaigns(&self, _alert: &Alert, _language: Language) -> Vec<String> {
         Vec::new()
@@ -393,8 +397,9 @@ pub fn checks(alert: &Alert, telling: &Telling<'_>) -> Vec<String> {
         checks.push(check("check-coverage", &args!["share" => percent(alert.coverage)]));
     }
     // Tags are written by strangers.
-    let tags = explanation.tags.iter().take(4).map(|(tag, _)| format!("#{}", plain(tag)));
-    let tags: Vec<String> = tags.collect();
+    let others =
+        explanation.tags.iter().filter(|(tag, _)| !telling.names.is_own_tag(&alert.topic, tag));
+    let tags: Vec<String> = others.take(4).map(|(tag, _)| format!("#{}", plain(tag))).collect();
     if !tags.is_empty() {
         checks.push(check("check-tags", &args!["tags" => tags.join(" ")]));
     }

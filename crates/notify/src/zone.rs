@@ -3,21 +3,13 @@
 //! IANA zones, compiled in. Local time is a function of the instant; the other way round it may be
 //! missing or there twice.
 
+use chrono::{DateTime, FixedOffset, Offset, TimeZone};
+use chrono_tz::{OffsetName, Tz};
 use record::Micros;
 use record::time::{DAY, MINUTE, SECOND};
-use tz::TimeZoneRef;
 
-#[derive(Debug, Clone, Copy)]
-pub struct Zone {
-    name: &'static str,
-    rules: TimeZoneRef<'static>,
-}
-
-impl PartialEq for Zone {
-    fn eq(&self, other: &Zone) -> bool {
-        self.name == other.name
-    }
-}
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Zone(Tz);
 
 /// What a clock on the wall shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,37 +29,38 @@ pub struct Local {
 }
 
 impl Zone {
+    /// By its IANA name, whatever the case.
     pub fn named(name: &str) -> Option<Zone> {
-        let rules = tzdb::tz_by_name(name)?;
-        let name = tzdb::TZ_NAMES.iter().find(|known| known.eq_ignore_ascii_case(name))?;
-        Some(Zone { name, rules })
+        Tz::from_str_insensitive(name).ok().map(Zone)
     }
 
     pub fn utc() -> Zone {
-        Zone { name: "UTC", rules: tzdb::time_zone::UTC }
+        Zone(Tz::UTC)
     }
 
     pub fn name(&self) -> &'static str {
-        self.name
+        self.0.name()
+    }
+
+    /// Local time less UTC, and the letters for it.
+    fn state(&self, at: Micros) -> (Micros, String) {
+        let utc = DateTime::from_timestamp_micros(at).unwrap_or_default().naive_utc();
+        let state = self.0.offset_from_utc_datetime(&utc);
+        let fixed: FixedOffset = state.fix();
+        let letters = match state.abbreviation() {
+            Some(letters) if !letters.starts_with(['+', '-']) => letters.to_owned(),
+            _ => short(fixed),
+        };
+        (Micros::from(fixed.local_minus_utc()) * SECOND, letters)
     }
 
     fn offset(&self, at: Micros) -> Micros {
-        self.rules
-            .find_local_time_type(at.div_euclid(SECOND))
-            .map_or(0, |kind| Micros::from(kind.ut_offset()) * SECOND)
+        self.state(at).0
     }
 
     pub fn local(&self, at: Micros) -> Local {
-        let letters = self
-            .rules
-            .find_local_time_type(at.div_euclid(SECOND))
-            .map_or("UTC", |kind| kind.time_zone_designation());
-        let zone = if letters.starts_with(['+', '-']) {
-            format!("UTC{letters}")
-        } else {
-            letters.to_owned()
-        };
-        let there = at + self.offset(at);
+        let (offset, zone) = self.state(at);
+        let there = at + offset;
         let day = there.div_euclid(DAY);
         let (year, month, day_of_month) = record::time::date(day);
         Local {
@@ -104,6 +97,12 @@ impl Zone {
         }
         after + 7 * DAY
     }
+}
+
+/// `UTC-03`, `UTC+0530`.
+fn short(offset: FixedOffset) -> String {
+    let text = format!("UTC{offset}").replace(':', "");
+    text.strip_suffix("00").map_or(text.clone(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! [`crate::kind`], rules of publication in [`crate::public`]; what an operator may set is in
 //! [`crate::Settings`].
 
+use std::cmp::Ordering;
+
 use crate::kind::Kind;
 use crate::output::{Alert, Explanation, Grounds, Snooze};
 use crate::settings::{DetectSettings, Floors};
@@ -19,6 +21,9 @@ pub const BASELINE_VALUES_LEAST: usize = 3;
 /// Decided alerts are no longer excluded from baselines after this. By the machine's clock, which
 /// is far ahead of the windows where old posts are counted; so it is longer than any baseline.
 pub const EXCLUSION_REACH: Micros = 400 * DAY;
+/// How rare an alert has to be, where somebody chooses: a name, and the days in which chance alone
+/// raises less than one.
+pub const RARITIES: [(&str, f64); 3] = [("month", 30.4), ("quarter", 91.3), ("year", 365.25)];
 /// The default detector.
 pub const METHOD_DEFAULT: &str = "nb-predictive";
 
@@ -34,6 +39,15 @@ const PROVISIONAL_RATIO_LEAST: f64 = 5.0;
 const COVERAGE_USUAL: f64 = 0.95;
 /// No expectation counts as less: the ratio of a rare topic stays finite.
 const EXPECTED_LEAST: f64 = 0.1;
+
+/// The order of an inbox and of a digest: rarest first, then the largest ratio.
+pub fn rank(one: &Alert, other: &Alert) -> Ordering {
+    let rarity = |alert: &Alert| alert.recurrence.unwrap_or(0.0);
+    rarity(other)
+        .total_cmp(&rarity(one))
+        .then(other.ratio().total_cmp(&one.ratio()))
+        .then(one.id.cmp(&other.id))
+}
 
 /// A floor below which an alarm is no alert.
 #[derive(Debug, Clone, Copy, PartialEq)]

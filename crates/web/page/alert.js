@@ -3,7 +3,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "/vendor/preact-htm.js";
 import { query, useAnswer } from "/ask.js";
 import { Bars, campaigns, Forest, Plot } from "/draw.js";
-import { act, acknowledge, Checks, Context, handling, isQueued, last, rank, signed, StageTag, Undo, undo } from "/inbox.js";
+import { act, acknowledge, Checks, Context, handling, isQueued, last, signed, StageTag, Undo, undo } from "/inbox.js";
 import { Legend, Map } from "/map.js";
 import { Chip, Failed, Panel, Waiting } from "/parts.js";
 import { clock, day, instant, lasted, moment, n, number, percent, place, range, span, t, times, year, zone, zoned } from "/words.js";
@@ -181,7 +181,7 @@ function Official({ alert }) {
 
 export function AlertPage({ id, session, status, go, keys }) {
   const { data, error } = useAnswer(`/api/v1/alerts/${encodeURIComponent(id)}?${query({ zone })}`);
-  const inbox = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`).data;
+  const inbox = useAnswer(`/api/v1/alerts?${query({ limit: 200, order: "rarity", zone })}`).data;
   const alert = data?.alert;
   const length = alert?.window_seconds ?? DAY;
   const end = Math.max(alert?.window_end ?? 0, alert?.course?.latest.end ?? 0);
@@ -211,7 +211,7 @@ export function AlertPage({ id, session, status, go, keys }) {
   });
   if (error && !data) return html`<main id="main" class="wrap" tabindex="-1"><h1>${t("alert")}</h1><${Failed} error=${error}/><p><a href="/">${t("inbox")}</a></p></main>`;
   if (!alert) return html`<main id="main" class="wrap" tabindex="-1"><h1 class="unseen">${t("alert")}</h1><${Waiting} height=${420}/></main>`;
-  const open = rank((inbox?.alerts ?? []).filter((one) => isQueued(one, now)));
+  const open = (inbox?.alerts ?? []).filter((one) => isQueued(one, now));
   const index = open.findIndex((one) => one.id === id);
   const lastOf = (answer) => answer.windows.at(-1)?.end ?? end;
   const points = eight ? filled(eight.windows, lastOf(eight) - 56 * DAY, lastOf(eight), every) : [];

@@ -39,7 +39,7 @@ function Beat({ status, lost }) {
 function Help({ open, close, single, setSingle }) {
   const box = useRef(null);
   useEffect(() => { if (open && !box.current.open) box.current.showModal(); }, [open]);
-  const pairs = [["j k", "key-move"], ["Enter o", "key-open"], ["a", "key-acknowledge"], ["v", "key-verify"], ["d", "key-decide"], ["u", "undo"], ["/", "key-filter"], ["t", "key-theme"]];
+  const pairs = [["j k", "key-move"], ["Enter o", "key-open"], ["a", "key-acknowledge"], ["v", "key-verify"], ["d", "key-decide"], ["u", "key-undo"], ["/", "key-filter"], ["t", "key-theme"]];
   return html`<dialog ref=${box} aria-labelledby="h-keys" onClose=${close}><h2 id="h-keys">${t("keys")}</h2><dl>${pairs.map(([keys, words]) => html`<dt>${keys.split(" ").map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${t(words)}</dd>`)}</dl>
     <p><label><input type="checkbox" checked=${single} onChange=${(event) => setSingle(event.target.checked)}/> ${t("single-keys")}</label></p><form method="dialog"><button class="btn">${t("close")}</button></form></dialog>`;
 }

@@ -6,7 +6,7 @@ import { cellAt, filled } from "/alert.js";
 import { campaigns, Plot, Spark } from "/draw.js";
 import { classOf, isEurope, Legend, Map } from "/map.js";
 import { Failed, Nothing, Panel, Waiting } from "/parts.js";
-import { day, moment, n, number, percent, place, span, t, times, weekday } from "/words.js";
+import { clock, day, moment, n, number, percent, place, span, t, times, weekday } from "/words.js";
 
 const MEASURES = ["ratio", "rate", "accounts"];
 
@@ -30,7 +30,7 @@ function Slider({ data, at, set, playing, setPlaying }) {
   return html`<div class="time"><button class="btn icon" type="button" aria-label=${t(playing ? "stop" : "play")} onClick=${() => setPlaying(!playing)}><svg width="14" height="14" aria-hidden="true"><path d=${playing ? "M3 2h3v10H3ZM8 2h3v10H8Z" : "M3 1.5v11l9-5.5Z"} fill="currentColor"/></svg></button>
     <div class="slide"><svg class="days" height="46" role="img" aria-label=${t("alarms-by-day")}>${alarms.map((count, index) => html`<g>${data.coverage[index] !== null && data.coverage[index] < 0.8 ? html`<rect class="out" x=${`${index * width}%`} width=${`${width}%`} height="46"/>` : null}<rect class=${index === at ? "bar now" : "bar"} x=${`${index * width + width * 0.15}%`} width=${`${width * 0.7}%`} y=${46 - (42 * count) / most} height=${(42 * count) / most}/></g>`)}<line class="grid" x2="100%" y1="46" y2="46"/></svg>
     <input type="range" min="0" max=${data.ends.length - 1} value=${at} aria-label=${t("day")} aria-valuetext=${words} onInput=${(event) => set(Number(event.target.value))}/></div>
-    <output>${words}<small>${seen === null || seen === undefined ? "" : t("seen-share", { share: percent(seen) })}</small></output></div>`;
+    <output>${words}<small>${t("window-to")} ${clock(data.ends[at])}${seen === null || seen === undefined ? "" : `, ${t("seen-share", { share: percent(seen) })}`}</small></output></div>`;
 }
 
 export function Explorer({ route, go, status }) {

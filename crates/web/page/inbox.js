@@ -6,8 +6,8 @@ import { Spark } from "/draw.js";
 import { Chip, Failed, Nothing, Waiting, say as speak } from "/parts.js";
 import { capital, clock, day, lasted, moment, n, number, percent, place, range, span, t, times, zone } from "/words.js";
 
-/** Days of recurrence to filter by, with the phrase of each. */
-const RARITIES = [[0, "any-rarity"], [60.9, "rarer-two-months"], [365.25, "rarer-year"], [3652.5, "rarer-decade"]];
+/** How rare an alert has to be, where somebody chooses. */
+export const rarities = () => [["", t("any-rarity")], ...["month", "quarter", "year"].map((name) => [name, t(`once-a-${name}`)])];
 const KINDS = ["all", "open", "snoozed", "decided"];
 
 // ---------- what people have done ----------
@@ -28,11 +28,6 @@ export function group(alert, now) {
 
 /** Whether somebody still has to say something about it: also about one that ended before anybody looked. */
 export const isQueued = (alert, now) => ["open", "unseen"].includes(group(alert, now));
-
-export function rank(alerts) {
-  const height = (alert) => alert.observed / Math.max(1, alert.upperbound);
-  return [...alerts].sort((one, other) => (other.recurrence ?? 0) - (one.recurrence ?? 0) || other.severity - one.severity || height(other) - height(one) || (one.id < other.id ? -1 : 1));
-}
 
 /** Changes an alert as it was seen; a change that somebody else made meanwhile is said, not overwritten. */
 export async function act(alert, change) {
@@ -79,11 +74,12 @@ function Others({ alert }) {
 
 // ---------- rows ----------
 
+/** The handler is `onfocusin`: Preact keeps the case of names that are no property of an element. */
 function Row({ alert, on, choose, now }) {
   const event = last(alert);
-  return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onFocusIn=${() => !on && choose(alert.id)}>
+  return html`<li class=${on ? "row on" : "row"} data-id=${alert.id} onfocusin=${() => !on && choose(alert.id)}>
     <p class="rare"><${Rare} alert=${alert}/></p>
-    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}${alert.course_text ? html` <b>${alert.course_text}</b>` : null}</p></div>
+    <div class="what"><div class="name"><h3><a href=${`/alerts/${encodeURIComponent(alert.id)}`} aria-current=${on ? "true" : null}>${alert.topic_name} · ${place(alert.region)}</a></h3><${StageTag} alert=${alert}/>${alert.doubt ? html`<span class="tag" title=${alert.doubt}>${t(alert.grounds?.suspect?.length ? "doubtful" : "provisional")}</span>` : null}<${Others} alert=${alert}/></div><p class="say">${alert.sentence}</p>${alert.course_text ? html`<p class="say course">${alert.course_text}</p>` : null}</div>
     <div class="trend">${alert.trend?.length > 1 ? html`<${Spark} points=${trendOf(alert)} label=${t("trend", { now: number(alert.observed), bound: number(alert.upperbound) })}/>` : null}</div>
     <p class="state"><${Chip} state=${handling(alert)}/><span>${event?.assignee || (event ? signed(event.actor) : t("nobody-yet"))}</span><span>${t("fired-at", { time: moment(alert.fired_at) })}</span></p>
   </li>`;
@@ -141,15 +137,15 @@ export function Record({ figures }) {
 }
 
 export function Inbox({ session, status, route, go, keys, setHelp }) {
-  const { data, error } = useAnswer(`/api/v1/alerts?${query({ limit: 200, zone })}`);
+  const { data, error } = useAnswer(`/api/v1/alerts?${query({ limit: 200, order: "rarity", zone })}`);
   const figures = useAnswer("/api/v1/figures").data;
   const below = useAnswer("/api/v1/below").data;
   const [failed, setFailed] = useState(null);
   const now = status?.latest ?? Date.now() / 1000;
-  const { show = "all", topic = "", region = "", rarer = "0", at = "" } = route.query;
+  const { show = "all", topic = "", region = "", rarer = "", at = "" } = route.query;
   const change = (parts) => go(`/?${query({ ...route.query, ...parts })}`, true);
   const all = data?.alerts ?? [];
-  const shown = useMemo(() => rank(all).filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (Number(rarer) === 0 || (alert.recurrence ?? 0) >= Number(rarer))), [data, topic, region, rarer]);
+  const shown = useMemo(() => all.filter((alert) => (!topic || alert.topic === topic) && (!region || alert.regions.includes(region) || alert.region === region) && (!rarer || alert.rarer_than.includes(rarer))), [data, topic, region, rarer]);
   const of = (kind) => shown.filter((alert) => group(alert, now) === kind);
   const open = shown.filter((alert) => isQueued(alert, now));
   const done = [...of("snoozed"), ...of("decided"), ...of("withdrawn")];
@@ -169,13 +165,19 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
         requestAnimationFrame(() => document.querySelector(`[data-id="${CSS.escape(next.id)}"] a`)?.focus());
       }
     };
+    // The row that has the focus, also before it is drawn as the selected one.
+    const current = () => listed.find((alert) => alert.id === document.activeElement?.closest("[data-id]")?.dataset.id) ?? selected;
+    const does = (may, make) => () => {
+      const alert = current();
+      return alert && session.acts && may(alert) && make(alert).then(setFailed);
+    };
     keys.current = {
       j: () => step(1),
       k: () => step(-1),
-      a: () => selected && session.acts && handling(selected) === "new" && acknowledge(selected, session).then(setFailed),
-      v: () => selected && session.acts && ["new", "triaged"].includes(handling(selected)) && act(selected, { state: "verifying" }).then(setFailed),
-      u: () => selected && session.acts && canUndo(selected) && undo(selected).then(setFailed),
-      o: () => selected && go(`/alerts/${encodeURIComponent(selected.id)}`),
+      a: does((alert) => handling(alert) === "new", (alert) => acknowledge(alert, session)),
+      v: does((alert) => ["new", "triaged"].includes(handling(alert)), (alert) => act(alert, { state: "verifying" })),
+      u: does(canUndo, undo),
+      o: () => current() && go(`/alerts/${encodeURIComponent(current().id)}`),
       "/": () => document.querySelector(".filters select")?.focus(),
     };
     return () => { keys.current = {}; };
@@ -189,7 +191,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
       <div class="seg" role="group" aria-label=${t("state")}>${KINDS.map((kind) => html`<button type="button" aria-pressed=${show === kind} onClick=${() => change({ show: kind, at: "" })}>${t(`show-${kind}`)} ${number(count[kind])}</button>`)}</div>
       <label class="field"><span>${t("topic")}</span><select value=${topic} onChange=${(event) => change({ topic: event.target.value, at: "" })}><option value="">${t("all-topics")}</option>${topics.map(([id, name]) => html`<option value=${id} selected=${id === topic}>${name}</option>`)}</select></label>
       <label class="field"><span>${t("region")}</span><select value=${region} onChange=${(event) => change({ region: event.target.value, at: "" })}><option value="">${t("all-regions")}</option>${regions.map((code) => html`<option value=${code} selected=${code === region}>${place(code)}</option>`)}</select></label>
-      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${RARITIES.map(([days, phrase]) => html`<option value=${days} selected=${String(days) === rarer}>${t(phrase)}</option>`)}</select></label>
+      <label class="field"><span>${t("rarer-than")}</span><select value=${rarer} onChange=${(event) => change({ rarer: event.target.value, at: "" })}>${rarities().map(([name, phrase]) => html`<option value=${name} selected=${name === rarer}>${phrase}</option>`)}</select></label>
     </div>
     <${Failed} error=${error}/>
     ${!data && !error ? html`<${Waiting} height=${260}/>` : null}
@@ -199,7 +201,7 @@ export function Inbox({ session, status, route, go, keys, setHelp }) {
     ${listedDone.length ? html`<h2 class="after">${t("snoozed-and-decided")}</h2><ol class="rows" id="done">${listedDone.map((alert) => html`<${Done} key=${alert.id} alert=${alert} now=${now}/>`)}</ol>` : null}
     ${show === "all" && done.length > DONE_MAX ? html`<p class="note"><a href="/?show=decided">${t("done-more", { n: number(done.length) })}</a></p>` : null}
     <p class="note"><${Record} figures=${figures}/> ${below?.windows.length ? html`${t("below-line")} ${below.windows.slice(0, 4).map((one) => `${one.topic_name} ${place(one.region)}`).join(", ")}.` : null}</p>
-    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>u</kbd> ${t("undo")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
+    <p class="keys"><span><kbd>j</kbd><kbd>k</kbd> ${t("key-move")}</span><span><kbd>Enter</kbd> ${t("key-open")}</span><span><kbd>a</kbd> ${t("key-acknowledge")}</span><span><kbd>v</kbd> ${t("key-verify")}</span><span><kbd>u</kbd> ${t("key-undo")}</span><span><kbd>/</kbd> ${t("key-filter")}</span><span><kbd>t</kbd> ${t("key-theme")}</span><button class="btn bare" type="button" onClick=${() => setHelp(true)}><kbd>?</kbd> ${t("key-all")}</button></p>
   </main>
   <aside class="peek" aria-label=${t("selected")}>${selected ? html`<${Peek} alert=${selected} session=${session} failed=${failed} setFailed=${setFailed} now=${now}/>` : html`<p class="quiet">${t("none-selected")}</p>`}</aside></div>`;
 }

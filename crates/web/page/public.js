@@ -8,6 +8,9 @@ import { day, n, number, place, t, utcDay, whole } from "/words.js";
 
 /** The words of the rule that published the day. */
 const KINDS = ["more", "much-more", "usual", "less", "few"];
+/** So many days without a number, and so many accounts now, are more than usual. */
+const RARE_DAYS = 14;
+const RARE_ACCOUNTS = 25;
 const CLASS = { less: "c0", usual: "c1", more: "c2", "much-more": "c3", few: "cx" };
 
 const Mark = ({ word }) => html`<svg width="14" height="14" aria-hidden="true">${word === "less" ? html`<path class="mark-low" d="M7 12.5 1 2h12Z"/>` : word === "usual" ? html`<circle cx="7" cy="7" r="5" class="mark-ring"/>` : word === "few" ? html`<rect x="1.5" y="1.5" width="11" height="11" class="cx mark-box"/>` : html`<path class="mark-up" d="M7 1.5 13 12H1Z"/>`}</svg>`;
@@ -16,8 +19,10 @@ const Mark = ({ word }) => html`<svg width="14" height="14" aria-hidden="true">$
 export function wordOf(days, at) {
   const accounts = days[at]?.accounts;
   if (accounts === null || accounts === undefined) return { word: "few", usual: null };
-  const before = days.slice(Math.max(0, at - 28), Math.max(0, at - 1)).map((one) => one.accounts).filter((one) => one !== null && one !== undefined).sort((one, other) => one - other);
-  if (before.length < 7) return { word: "few", usual: null, accounts };
+  const past = days.slice(Math.max(0, at - 28), Math.max(0, at - 1)).map((one) => one.accounts);
+  const before = past.filter((one) => one !== null && one !== undefined).sort((one, other) => one - other);
+  // Where most days had too few to be shown, a number well above the least is more than usual.
+  if (before.length < 7) return { word: past.length - before.length >= RARE_DAYS && accounts >= RARE_ACCOUNTS ? "more" : "few", usual: null, accounts };
   const usual = before[Math.floor(before.length / 2)];
   const ratio = accounts / Math.max(usual, 5);
   const step = Math.abs(accounts - usual) > 10;
@@ -49,14 +54,14 @@ export function Public({ route, go }) {
   const choose = (event) => go(event.target.value === "001" ? "/public" : `/public/${event.target.value}`);
   return html`<main id="main" class="plain" tabindex="-1">
     <header><p class="when"><label>${t("place")} <select onChange=${choose}>${[...new Set(["001", code, ...(data?.countries ?? [])])].map((one) => html`<option value=${one} selected=${one === code}>${place(one)}</option>`)}</select></label>${date ? ` · ${t("latest-day", { day: whole(date) })}` : ""}</p>
-      <h1>${title}</h1>${shown && date && shown.word !== "few" ? html`<p class="intro">${t("public-intro", { n: number(shown.accounts), place: place(code), topic: shown.name, day: utcDay(date), usual: number(shown.usual) })}</p>` : null}</header>
+      <h1>${title}</h1>${shown && date && shown.word !== "few" ? html`<p class="intro">${t(shown.usual === null ? "public-intro-rare" : "public-intro", { n: number(shown.accounts), place: place(code), topic: shown.name, day: utcDay(date), usual: number(shown.usual) })}</p>` : null}</header>
     <p class="callout"><b>${t("public-posts")}</b> ${t("public-posts-more")}</p>
     <${Failed} error=${error}/>
     ${!data && !error ? html`<${Waiting} height=${260}/>` : null}
     ${data && !date ? html`<${Nothing} title=${t("no-day")}>${t("no-day-why")}</${Nothing}>` : null}
     ${date && !now.length ? html`<p class="intro">${t("public-nothing-why")}</p>` : null}
     ${date && now.length ? html`<section aria-labelledby="h-all"><h2 id="h-all">${t("all-topics-head")}</h2><table><thead><tr><th scope="col">${t("topic")}</th><th scope="col">${t("on-day", { day: utcDay(date) })}</th><th scope="col">${t("last-14")}</th><th scope="col" class="n opt">${t("accounts-head")}</th><th scope="col" class="n opt">${t("usual")}</th></tr></thead><tbody>
-      ${now.map((topic) => html`<tr><th scope="row">${topic.name}</th><td class="word"><${Mark} word=${topic.word}/> ${topic.word.endsWith("more") ? html`<b>${t(`public-${topic.word}`)}</b>` : t(`public-${topic.word}`)}</td><td><${Strip14} days=${topic.days} at=${at}/></td><td class="n opt">${about(topic.accounts)}</td><td class="n opt quiet">${topic.usual === null ? "" : t("about", { n: number(topic.usual) })}</td></tr>`)}</tbody></table>
+      ${now.map((topic) => html`<tr><th scope="row">${topic.name}</th><td class="word"><${Mark} word=${topic.word}/> ${topic.word.endsWith("more") ? html`<b>${t(`public-${topic.word}`)}</b>` : t(`public-${topic.word}`)}</td><td><${Strip14} days=${topic.days} at=${at}/></td><td class="n opt">${about(topic.accounts)}</td><td class="n opt quiet">${about(topic.usual)}</td></tr>`)}</tbody></table>
       <ul class="legend" aria-label=${t("legend")}>${["less", "usual", "more", "much-more", "few"].map((word) => html`<li><svg width="14" height="12" aria-hidden="true"><rect class=${CLASS[word]} width="14" height="12"/></svg>${t(`public-${word}`)}</li>`)}</ul></section>` : null}
     ${shown && places.length ? html`<section aria-labelledby="h-parts"><h2 id="h-parts">${t("place-by-place", { topic: shown.name })}</h2><div class="cols"><div><${Map} view=${code === "001" ? "001" : code} cells=${cells} label=${t("public-map")} width=${300} height=${code === "001" ? 170 : 380}/></div>
       <table><thead><tr><th scope="col">${t("place")}</th><th scope="col">${t("on-day", { day: utcDay(date) })}</th><th scope="col" class="n">${t("accounts-head")}</th></tr></thead><tbody>${places.map((one) => html`<tr><th scope="row">${place(one.region)}</th><td class="word"><${Mark} word=${one.word}/> ${t(`public-${one.word}`)}</td><td class="n">${about(one.accounts)}</td></tr>`)}</tbody></table></div></section>` : null}

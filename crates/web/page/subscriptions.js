@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "/vendor/preact-htm.js";
 import { ask, query, refresh, useAnswer } from "/ask.js";
-import { signed } from "/inbox.js";
+import { rarities, signed } from "/inbox.js";
 import { Failed, Nothing, Panel, Waiting } from "/parts.js";
 import { LANGUAGES, language, moment, n, place, t, zone } from "/words.js";
 
@@ -60,7 +60,7 @@ function Form({ kept, topics, done }) {
       <label class="stack" for="s-topics">${t("s-topics")}<input id="s-topics" value=${shown(one.topics)} onInput=${set("topics")} list="all-topics" aria-describedby="s-topics-hint"/><span class="small quiet" id="s-topics-hint">${t("s-topics-hint")}</span></label>
       <datalist id="all-topics">${topics.map((topic) => html`<option value=${topic.topic}>${topic.name}</option>`)}</datalist>
       ${text("regions", t("s-regions-hint"))}
-      ${pick("rarity", [["", t("any-rarity")], ...["month", "quarter", "year"].map((name) => [name, t(`once-a-${name}`)])])}
+      ${pick("rarity", rarities())}
       ${pick("when", ["at-once", "daily", "weekly"].map((name) => [name, t(`when-${name}`)]))}
       ${one.when === "weekly" ? pick("digest-day", DAYS.map((name) => [name, weekday(name)])) : null}
       ${text("digest-at", null, { type: "time", required: true })}

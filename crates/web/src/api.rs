@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use record::alerts::{Course, Point};
+use record::policy;
 use record::region::RegionTable;
 use record::time::{DAY, HOUR, Micros, SECOND};
 use record::{Alert, AlertEvent};
@@ -50,8 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How old the overview of topics may be.
 const OVERVIEW_AGE_MAX: Duration = Duration::from_secs(2);
 const NAME_BYTES_MAX: usize = 200;
-const ALERTS_DEFAULT: usize = 100;
-const ALERTS_MAX: usize = 500;
+const ALERTS_DEFAULT: i64 = 100;
+pub(crate) const ALERTS_MAX: usize = 500;
 const POINTS_MAX: usize = 10_000;
 const SPAN_DEFAULT: Micros = 28 * DAY;
 /// Alerts that carry a trend in the list, and its windows.
@@ -329,14 +330,23 @@ impl Call {
         Reader { language: self.language(), zone: self.text("zone").unwrap_or_default() }
     }
 
+    /// A parameter as it was given; `routes` has checked it.
     pub(crate) fn text(&self, parameter: &str) -> Option<String> {
         self.parameters.get(parameter).cloned()
     }
 
-    pub(crate) fn number(&self, parameter: &str, usual: i64) -> Result<i64, Problem> {
-        let Some(text) = self.parameters.get(parameter) else { return Ok(usual) };
-        text.parse()
-            .map_err(|_| Problem::bad_request(format!("`{parameter}` is no whole number in range")))
+    /// A region's code.
+    pub(crate) fn region(&self, parameter: &str) -> Option<String> {
+        self.text(parameter).map(region_code)
+    }
+
+    pub(crate) fn number(&self, parameter: &str, usual: i64) -> i64 {
+        self.parameters.get(parameter).and_then(|text| text.parse().ok()).unwrap_or(usual)
+    }
+
+    /// The required topic and region.
+    pub(crate) fn series(&self) -> (String, String) {
+        (self.text("topic").unwrap_or_default(), self.region("region").unwrap_or_default())
     }
 
     pub(crate) fn instant(&self, parameter: &str) -> Result<Option<Micros>, Problem> {
@@ -428,6 +438,9 @@ struct AlertShown {
     text: AlertText,
     /// Observed to expected.
     ratio: f64,
+    /// Which of `month`, `quarter` and `year` it is rarer than: chance alone raises less than one in
+    /// that time.
+    rarer_than: Vec<&'static str>,
     events: Vec<Logged>,
     /// How the rise went since the alert opened; none where no window of it was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -492,6 +505,11 @@ struct TrendPoint {
     high: Option<f64>,
 }
 
+fn rarer_than(alert: &Alert) -> Vec<&'static str> {
+    let days = alert.recurrence.unwrap_or(0.0);
+    policy::RARITIES.iter().filter(|(_, least)| days > *least).map(|(name, _)| *name).collect()
+}
+
 /// What is known of an alert beside its records.
 #[derive(Default)]
 struct Standing {
@@ -533,6 +551,7 @@ fn shown(
         title: words.title(alert, language),
         text: (room.web.describe)(alert, standing.course.as_ref(), reader),
         ratio: alert.ratio(),
+        rarer_than: rarer_than(alert),
         events: Logged::all(events),
         course: standing.course.map(CourseShown::from),
         woken: standing.woken,
@@ -540,35 +559,28 @@ fn shown(
     }
 }
 
-/// `GET /api/v1/alerts?state=open|ended|all&topic=&region=&from=&limit=`: the latest revision of
-/// each alert, last fired first.
+/// `GET /api/v1/alerts?state=open|ended|all&order=fired|rarity&topic=&region=&from=&limit=`: the
+/// latest revision of each alert, last fired first; `order=rarity` ranks those of one page.
 pub(crate) async fn alerts(call: Call) -> Answer {
     let room = &call.room;
     let open = match call.text("state").as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
-        Some("ended") => Some(false),
-        Some(_) => return Err(Problem::bad_request("`state` is `open`, `ended` or `all`")),
+        Some(_) => Some(false),
     };
-    let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT as i64)?).unwrap_or(0);
-    if !(1..=ALERTS_MAX).contains(&limit) {
-        return Err(Problem::bad_request(format!("`limit` is between 1 and {ALERTS_MAX}")));
-    }
+    let is_ranked = call.text("order").as_deref() == Some("rarity");
+    let limit = usize::try_from(call.number("limit", ALERTS_DEFAULT)).unwrap_or(0);
     let after = call.text("after").map(|cursor| -> Result<_, Problem> {
         let (at, id) = cursor
             .split_once('.')
             .ok_or_else(|| Problem::bad_request("`after` is no place in this list"))?;
         let at: Micros =
             at.parse().map_err(|_| Problem::bad_request("`after` is no place in this list"))?;
-        Ok((at, name("after", id.to_owned())?))
+        Ok((at, id.to_owned()))
     });
     let query = AlertQuery {
-        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: call
-            .text("region")
-            .map(|region| name("region", region))
-            .transpose()?
-            .map(region_code),
+        topic: call.text("topic"),
+        region: call.region("region"),
         open,
         from: call.instant("from")?,
         after: after.transpose()?,
@@ -595,8 +607,11 @@ pub(crate) async fn alerts(call: Call) -> Answer {
         .last()
         .filter(|_| entries.len() == limit)
         .map(|last| format!("{}.{}", last.alert.fired_at, last.alert.id));
-    let alerts = entries.into_iter().zip(standings);
-    let alerts = alerts.map(|(AlertEntry { mut alert, events }, standing)| {
+    let mut alerts: Vec<_> = entries.into_iter().zip(standings).collect();
+    if is_ranked {
+        alerts.sort_by(|(one, _), (other, _)| policy::rank(&one.alert, &other.alert));
+    }
+    let alerts = alerts.into_iter().map(|(AlertEntry { mut alert, events }, standing)| {
         // What it was computed from, and weighs most, is for its own page.
         alert.grounds.baseline = Vec::new();
         shown(room, &reader, &alert, &events, standing)
@@ -767,20 +782,10 @@ impl From<Judged> for WindowShown {
 /// last.
 pub(crate) async fn series(call: Call) -> Answer {
     let room = &call.room;
-    let required = |parameter: &str| {
-        let value = call
-            .text(parameter)
-            .ok_or_else(|| Problem::bad_request(format!("`{parameter}` is missing")))?;
-        name(parameter, value)
-    };
-    let topic = required("topic")?;
-    let region = region_code(required("region")?);
+    let (topic, region) = call.series();
     let (from, to) = (call.instant("from")?, call.instant("to")?);
-    let length = call.text("seconds").map(|_| call.number("seconds", 0)).transpose()?;
-    let every = call.number("every", 1)?.saturating_mul(SECOND);
-    if every <= 0 {
-        return Err(Problem::bad_request("`every` is at least 1"));
-    }
+    let length = call.text("seconds").map(|_| call.number("seconds", 0));
+    let every = call.number("every", 1).saturating_mul(SECOND);
     let latest = if to.is_none() { room.overview().await?.latest } else { None };
     // A window that is still open ends after the newest event.
     let to =

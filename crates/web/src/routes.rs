@@ -196,7 +196,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         [may("language", Takes::Word(&LANGUAGES))], Answers::Json(schema::<places::Regions>), places::regions),
     endpoint!(GET "/api/v1/alerts", Viewer, "The latest revision of each alert, last fired \
         first",
-        [may("state", Takes::Word(&["open", "ended", "all"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: 500, says: "alerts of a page" }),
+        [may("state", Takes::Word(&["open", "ended", "all"])), may("order", Takes::Word(&["fired", "rarity"])), may("topic", TOPIC), may("region", Takes::Region), may("from", INSTANT), may("limit", Takes::Whole { least: 1, most: api::ALERTS_MAX as i64, says: "alerts of a page" }),
          may("after", Takes::Text("`next` of the page \
              before")), may("zone", ZONE)], Answers::Json(schema::<api::Alerts>), api::alerts),
     endpoint!(GET "/api/v1/alerts/{id}", Viewer, "An alert, all its revisions, and what people \
@@ -237,7 +237,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET "/api/v1/map", Viewer, "Windows of a topic's countries, first levels or \
         languages, day by day",
         [must("topic", TOPIC), may("under", Takes::RegionOr("lang", "`001`, a country, or \
-            `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: 90, says: "days, the last one with `to`" })],
+            `lang`")), may("to", INSTANT), may("days", Takes::Whole { least: 1, most: places::DAYS_MAX, says: "days, the last one with `to`" })],
         Answers::Json(schema::<places::Map>), places::map),
     endpoint!(GET "/api/v1/coverage", Viewer, "How much of each feed was seen, pane by pane",
         [may("from", INSTANT)], Answers::Json(schema::<places::Coverage>), places::coverage),

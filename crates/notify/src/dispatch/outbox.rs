@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use record::policy::rank;
 use record::time::{DAY, SECOND};
 use record::{Alert, AlertEvent, AlertFold, AlertState, Handling, Micros, Outcome, Version};
 
@@ -185,7 +186,7 @@ impl Outbox {
             }
         }
         // The rarest take the tokens where several come at once.
-        fresh.sort_by(plan::rank);
+        fresh.sort_by(rank);
         for alert in fresh {
             let subscription = Arc::clone(&self.subscription);
             let planned = plan::plan(&subscription, &alert, &mut self.head.budget, inputs.now);
@@ -356,7 +357,7 @@ impl Outbox {
                 is_due.then_some(alert)
             })
             .collect();
-        alerts.sort_by(|one, other| plan::rank(one, other));
+        alerts.sort_by(|one, other| rank(one, other));
         alerts.into_iter().map(|alert| alert.id.clone()).collect()
     }
 

@@ -41,35 +41,48 @@ pub struct Course {
 
 impl Course {
     /// `windows`: those of the alert's length since it opened, by end; none where there is none.
-    ///
-    /// It rises or falls where the latest count differs from the one a window's length before by
-    /// more than twice the standard error of the difference of two Poisson counts.
     pub fn of(alert: &Alert, windows: &[Point]) -> Option<Course> {
         let latest = *windows.last()?;
-        let peak = windows
-            .iter()
-            .copied()
-            .reduce(|peak, point| if point.observed > peak.observed { point } else { peak })?;
         let quiet = windows.iter().rev().take_while(|point| !point.is_alarm);
-        let before = latest.end - alert.window_length;
-        let before = windows.iter().rev().find(|point| point.end <= before);
         let phase = if alert.state == AlertState::Open {
-            Phase::between(before.map_or(0, |point| point.observed), latest.observed)
+            Phase::of(windows, latest, alert.window_length)
         } else {
             Phase::Ended
         };
-        Some(Course { peak, latest, phase, below_since: quiet.last().map(|point| point.end) })
+        Some(Course {
+            peak: highest(windows.iter())?,
+            latest,
+            phase,
+            below_since: quiet.last().map(|point| point.end),
+        })
     }
 }
 
 impl Phase {
-    fn between(before: u32, now: u32) -> Phase {
-        let (before, now) = (f64::from(before), f64::from(now));
-        let error = (before + now).sqrt();
-        match now - before {
-            difference if difference > 2.0 * error => Phase::Rising,
-            difference if difference < -2.0 * error => Phase::Falling,
-            _ => Phase::Steady,
+    /// Counts differ where they do by more than twice the standard error of the difference of two
+    /// Poisson counts. It falls where the latest is below the highest window that overlaps it or
+    /// below the one a length before, and rises where it is above that one and in alarm.
+    fn of(windows: &[Point], latest: Point, length: Micros) -> Phase {
+        let is_overlapping = |point: &&Point| point.end > latest.end - length;
+        let recent = highest(windows.iter().filter(is_overlapping)).unwrap_or(latest);
+        let before = windows.iter().rev().find(|point| !is_overlapping(point));
+        let before = before.map_or(0, |point| point.observed);
+        if is_above(recent.observed, latest.observed) || is_above(before, latest.observed) {
+            Phase::Falling
+        } else if latest.is_alarm && is_above(latest.observed, before) {
+            Phase::Rising
+        } else {
+            Phase::Steady
         }
     }
+}
+
+fn is_above(one: u32, other: u32) -> bool {
+    let (one, other) = (f64::from(one), f64::from(other));
+    one - other > 2.0 * (one + other).sqrt()
+}
+
+/// The first of those with the largest count.
+fn highest<'a>(windows: impl Iterator<Item = &'a Point>) -> Option<Point> {
+    windows.copied().reduce(|peak, point| if point.observed > peak.observed { point } else { peak })
 }

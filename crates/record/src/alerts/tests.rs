@@ -274,3 +274,20 @@ fn the_first_change_undone_leaves_the_alert_new() {
     make(&mut fold, AlertChange { undo: true, ..after(1) }, NOON).unwrap();
     assert_eq!(fold.get("a").unwrap().1.last().unwrap().state, Handling::New);
 }
+
+proptest! {
+    #[test]
+    fn ranks_are_rarest_first_then_the_highest_ratio(
+        seen in proptest::collection::vec((0..4_u32, 1..40_u32), 2..12),
+    ) {
+        let mut alerts: Vec<Alert> = seen.iter().enumerate().map(|(nth, (rarity, observed))| Alert {
+            recurrence: (*rarity > 0).then_some(f64::from(*rarity) * 100.0),
+            ..alert(&nth.to_string(), *observed)
+        }).collect();
+        alerts.sort_by(crate::policy::rank);
+        for pair in alerts.windows(2) {
+            let key = |alert: &Alert| (alert.recurrence.unwrap_or(0.0), alert.observed);
+            prop_assert!(key(&pair[0]) >= key(&pair[1]));
+        }
+    }
+}

@@ -52,6 +52,19 @@ fn a_course_has_the_peak_the_latest_window_and_since_when_it_is_below_the_bound(
     assert_eq!((found.latest.end, found.latest.observed), (MONDAY + 3 * length, 25));
     assert_eq!(found.below_since, Some(MONDAY + 2 * length));
     assert_eq!(found.phase, Phase::Steady);
+    // Twelve hours after the peak, in windows of a day that overlap it.
+    let point = |hours: i64, observed, is_alarm| Point {
+        end: MONDAY + hours * HOUR,
+        observed,
+        expected: None,
+        upperbound: None,
+        is_alarm,
+    };
+    let phase = |points: &[Point]| Course::of(&open, points).unwrap().phase;
+    let half = days / 2;
+    assert_eq!(phase(&[point(0, 390, true), point(half, 200, true)]), Phase::Falling);
+    assert_eq!(phase(&[point(0, 35, true), point(half, 31, false)]), Phase::Steady);
+    assert_eq!(phase(&[point(0, 5, true), point(half, 31, true)]), Phase::Rising);
     let closed = Alert { state: AlertState::Closed, ..open.clone() };
     assert_eq!(course(&warehouse, &closed).unwrap().unwrap().phase, Phase::Ended);
     warehouse.write(&[window(4 * days, 90, true, 6)], &[]).unwrap();

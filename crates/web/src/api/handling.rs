@@ -67,12 +67,18 @@ pub(crate) struct Logged {
 impl Logged {
     /// All events of an alert.
     pub(crate) fn all(events: &[AlertEvent]) -> Vec<Logged> {
+        let mut was_undone = false;
         let event = |nth: usize| {
             let before = |back| nth.checked_sub(back).map(|at| &events[at]);
             let changed = events[nth].changes(before(1));
+            // What is done again after it was undone is a change like others.
+            was_undone = !was_undone
+                && nth > 0
+                && !changed.is_empty()
+                && events[nth].changes(before(2)).is_empty();
             Logged {
                 event: EventShown::from(&events[nth]),
-                undone: nth > 0 && !changed.is_empty() && events[nth].changes(before(2)).is_empty(),
+                undone: was_undone,
                 changed: changed.into_iter().map(What::name).collect(),
             }
         };
@@ -190,12 +196,8 @@ struct SpreadShown {
 /// people took.
 pub(crate) async fn figures_of(call: Call) -> Answer {
     let query = AlertQuery {
-        topic: call.text("topic").map(|topic| name("topic", topic)).transpose()?,
-        region: call
-            .text("region")
-            .map(|region| name("region", region))
-            .transpose()?
-            .map(super::region_code),
+        topic: call.text("topic"),
+        region: call.region("region"),
         limit: ALERTS_MAX,
         ..AlertQuery::default()
     };

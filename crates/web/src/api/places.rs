@@ -10,19 +10,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use warehouse::{AlertQuery, FeedCoverage, Hold, JudgedQuery, Placed, SeriesHead};
 
-use super::{
-    ALERTS_MAX, Answer, Call, Overview, Room, WindowShown, name, region_code, seconds,
-    subscriptions,
-};
+use super::{ALERTS_MAX, Answer, Call, Overview, Room, WindowShown, seconds, subscriptions};
 use crate::access::Role;
 use crate::problem::Problem;
-use crate::words::LANGUAGES;
 use crate::{AlertDelivery, DeliveryState};
 
 /// Windows of a map: days times regions.
 const CELLS_MAX: usize = 12_000;
 const DAYS_DEFAULT: i64 = 28;
-const DAYS_MAX: i64 = 90;
+pub(crate) const DAYS_MAX: i64 = 90;
 const COVERAGE_DEFAULT: Micros = 7 * DAY;
 const COVERAGE_MAX: Micros = 62 * DAY;
 /// How near to its bound a window must have come to be named among those that fell below it.
@@ -48,9 +44,6 @@ struct RegionShown {
 /// are part of.
 pub(crate) async fn regions(call: Call) -> Answer {
     let language = call.text("language").unwrap_or_else(|| "en".to_owned());
-    if !LANGUAGES.contains(&language.as_str()) {
-        return Err(Problem::bad_request(format!("`language` is one of {}", LANGUAGES.join(", "))));
-    }
     let overview = call.room.overview().await?;
     let levels: BTreeMap<&str, i8> =
         overview.heads.iter().map(|head| (head.region.as_str(), head.level)).collect();
@@ -123,14 +116,12 @@ fn placed(call: &Call, overview: &Overview, placed: Placed) -> PlacedShown {
 /// `GET /api/v1/verdicts?topic=|region=&end=&seconds=`: what was judged at one instant of a topic's
 /// every region, or of a region's every topic.
 pub(crate) async fn verdicts(call: Call) -> Answer {
-    let topic = call.text("topic").map(|topic| name("topic", topic)).transpose()?;
-    let place =
-        call.text("region").map(|region| name("region", region)).transpose()?.map(region_code);
+    let (topic, place) = (call.text("topic"), call.region("region"));
     if topic.is_none() && place.is_none() {
         return Err(Problem::bad_request("`topic` or `region` is missing"));
     }
     let overview = call.room.overview().await?;
-    let length = call.number("seconds", 86_400)?.saturating_mul(SECOND);
+    let length = call.number("seconds", 86_400).saturating_mul(SECOND);
     let end = call.instant("end")?.or_else(|| overview.judged_to());
     let fits = |head: &&SeriesHead| {
         topic.as_ref().is_none_or(|topic| head.topic == *topic)
@@ -186,16 +177,9 @@ struct Place {
 /// `GET /api/v1/map?topic=&under=001|DE|lang&to=&days=`: the windows of a day's length that end at
 /// one hour of each day, for the countries of the world, a country's first levels, or languages.
 pub(crate) async fn map(call: Call) -> Answer {
-    let topic = name(
-        "topic",
-        call.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
-    )?;
-    let under =
-        region_code(name("under", call.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
-    let days = call.number("days", DAYS_DEFAULT)?;
-    if !(1..=DAYS_MAX).contains(&days) {
-        return Err(Problem::bad_request(format!("`days` is between 1 and {DAYS_MAX}")));
-    }
+    let topic = call.text("topic").unwrap_or_default();
+    let under = call.region("under").unwrap_or_else(|| region::WORLD.to_owned());
+    let days = call.number("days", DAYS_DEFAULT);
     let overview = call.room.overview().await?;
     let pane =
         overview.topics.iter().find(|one| one.topic == topic).map_or(HOUR, |one| one.pane_length);
@@ -372,10 +356,7 @@ struct ReferenceShown {
 
 /// `GET /api/v1/references?region=`: official series that were loaded to compare a region with.
 pub(crate) async fn references(call: Call) -> Answer {
-    let region = region_code(name(
-        "region",
-        call.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
-    )?);
+    let region = call.region("region").unwrap_or_default();
     let place = region.clone();
     let found = call.room.ask(move |warehouse| warehouse.references(&place)).await?;
     let references = found.into_iter().map(|one| ReferenceShown {
@@ -565,14 +546,7 @@ struct HoldShown {
 /// `GET /api/v1/why-not?topic=&region=`: why a series is in no alert, or that it is in one; the
 /// same words as `alerts why-not`.
 pub(crate) async fn why_not(call: Call) -> Answer {
-    let topic = name(
-        "topic",
-        call.text("topic").ok_or_else(|| Problem::bad_request("`topic` is missing"))?,
-    )?;
-    let place = region_code(name(
-        "region",
-        call.text("region").ok_or_else(|| Problem::bad_request("`region` is missing"))?,
-    )?);
+    let (topic, place) = call.series();
     let why = call.room.ask(move |warehouse| warehouse::why_not(warehouse, &topic, &place)).await?;
     if let [hold @ (Hold::NothingYet | Hold::UnknownTopic { .. } | Hold::UnknownRegion { .. })] =
         why.holds.as_slice()

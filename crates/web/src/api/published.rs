@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use warehouse::{Published, TopicOverview};
 
-use super::{Answer, Call, name, region_code};
+use super::{Answer, Call};
 use crate::problem::Problem;
 
 /// Days shown, and days before them that say what is usual.
@@ -51,11 +51,8 @@ fn is_public(topic: &TopicOverview) -> bool {
 /// `GET /api/v1/public?region=` or `?topic=&under=`: the last published days.
 pub(crate) async fn days(call: Call) -> Answer {
     let overview = call.room.overview().await?;
-    let topic = call.text("topic").map(|topic| name("topic", topic)).transpose()?;
-    let place =
-        call.text("region").map(|place| name("region", place)).transpose()?.map(region_code);
-    let under =
-        region_code(name("under", call.text("under").unwrap_or_else(|| region::WORLD.to_owned()))?);
+    let (topic, place) = (call.text("topic"), call.region("region"));
+    let under = call.region("under").unwrap_or_else(|| region::WORLD.to_owned());
     if topic.is_some() == place.is_some() {
         return Err(Problem::bad_request("either `region` or `topic` is given"));
     }

@@ -200,6 +200,7 @@ async fn alerts_are_listed_with_their_sentence_and_trend() {
         ("doubt", Value::Null),
         ("checks", vec!["Ask."].into()),
         ("ratio", 4.0.into()),
+        ("rarer_than", vec!["month", "quarter"].into()),
         ("rarity", "about once a year".into()),
         ("title", "Influenza · Bavaria".into()),
     ] {
@@ -213,6 +214,8 @@ async fn alerts_are_listed_with_their_sentence_and_trend() {
         answer["alerts"].as_array().unwrap().len()
     };
     assert_eq!(list("state=open").await, 1);
+    assert_eq!(list("order=rarity").await, 2);
+    assert_eq!(served.get("/api/v1/alerts?order=age").await.status, 400);
     assert_eq!(list("state=ended").await, 1);
     assert_eq!(list("region=de-by&topic=flu&limit=1").await, 1);
     assert_eq!(list("from=2026-01-05T00:00:00Z").await, 1);

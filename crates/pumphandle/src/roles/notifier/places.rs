@@ -24,15 +24,10 @@ pub(super) struct Places {
     atlas: atlas::Atlas,
     /// Names by code and language, the operator's own regions included.
     own: BTreeMap<String, BTreeMap<String, String>>,
-    campaigns: Vec<Campaign>,
-}
-
-/// A topic with days of its own.
-struct Campaign {
-    id: String,
-    name: String,
-    days: Vec<Days>,
-    tags: BTreeSet<String>,
+    /// Id, name and days of each campaign.
+    campaigns: Vec<(String, String, Vec<Days>)>,
+    /// Hashtags by topic, folded.
+    tags: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Places {
@@ -48,11 +43,16 @@ impl Places {
                 .topics()
                 .iter()
                 .filter(|topic| !topic.days.is_empty())
-                .map(|topic| Campaign {
-                    id: topic.id.clone(),
-                    name: topic.name.clone(),
-                    days: topic.days.clone(),
-                    tags: topic.tags.iter().map(|tag| fold(&tag.text)).collect(),
+                .map(|topic| (topic.id.clone(), topic.name.clone(), topic.days.clone()))
+                .collect(),
+            tags: config
+                .topics
+                .lexicon
+                .topics()
+                .iter()
+                .map(|topic| {
+                    let tags = topic.tags.iter().map(|tag| fold(&tag.text));
+                    (topic.id.clone(), tags.collect())
                 })
                 .collect(),
         }
@@ -111,6 +111,10 @@ impl Names for Places {
         names.split('|').nth(column).map(str::to_owned)
     }
 
+    fn is_own_tag(&self, topic: &str, tag: &str) -> bool {
+        self.tags.get(topic).is_some_and(|tags| tags.contains(tag))
+    }
+
     fn campaigns(&self, alert: &Alert, language: Language) -> Vec<String> {
         let (from, to) = (alert.window_end - alert.window_length, alert.window_end);
         let days = std::iter::successors(Some(pane_start(from, DAY)), |day| Some(day + DAY));
@@ -119,14 +123,14 @@ impl Names for Places {
             .filter_map(|day| Some(Date::of(day)?.month_day()))
             .collect();
         let covers = |span: &Days| span.is_short() && days.iter().any(|day| span.contain(*day));
-        let is_about = |one: &Campaign| {
-            one.id == alert.topic
-                || alert.explanation.tags.iter().any(|(tag, _)| one.tags.contains(tag))
+        let is_about = |id: &str| {
+            id == alert.topic
+                || alert.explanation.tags.iter().any(|(tag, _)| self.is_own_tag(id, tag))
         };
         self.campaigns
             .iter()
-            .filter(|one| one.days.iter().any(covers) && is_about(one))
-            .map(|one| self.topic(&one.id, language).unwrap_or_else(|| one.name.clone()))
+            .filter(|(id, _, spans)| spans.iter().any(covers) && is_about(id))
+            .map(|(id, name, _)| self.topic(id, language).unwrap_or_else(|| name.clone()))
             .collect()
     }
 }

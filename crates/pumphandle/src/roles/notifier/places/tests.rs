@@ -54,6 +54,27 @@ fn api_mail_and_terminal_word_an_alert_alike() {
 }
 
 #[test]
+fn a_topics_own_hashtags_are_no_hint() {
+    let config = config::built_in(&[]).unwrap();
+    let places = Places::new(&config.settings(), &config);
+    let mut alert = crate::printer::tests::alert(23, 1, AlertState::Open);
+    alert.topic = "fever".to_owned();
+    alert.explanation.tags = vec![("fieber".to_owned(), 22), ("kita".to_owned(), 9)];
+    for language in Language::ALL {
+        let telling = Telling {
+            language,
+            zone: &Zone::utc(),
+            names: &places,
+            series: 0,
+            history: &[],
+            rise: None,
+        };
+        let checks = words::checks(&alert, &telling).join(" ");
+        assert!(checks.contains("#kita") && !checks.contains("#fieber"), "{checks}");
+    }
+}
+
+#[test]
 fn days_of_a_campaign_are_named_in_its_window() {
     let config = config::built_in(&[]).unwrap();
     let places = Places::new(&config.settings(), &config);
